@@ -1,0 +1,193 @@
+"""Every figure of a bot in one table: name, type, unit, formula, and how the ranking reads it.
+
+SQL columns and their comments, column descriptions in the catalogue, the command line and the pages all follow from
+this table; a test holds the SQL to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scaling = Literal["none", "performance", "drawdown", "per_second"]
+ColumnType = Literal["integer", "bigint", "double precision", "text", "date", "timestamptz", "boolean", "jsonb"]
+
+STREAK_LENGTHS = (2, 3, 4, 5, 6, 7)
+ALL_TICKERS = "*"
+DEFAULT_CAPITAL = 10_000.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column of a result table: its SQL type, its unit and what it means, in a sentence."""
+
+    name: str
+    type: ColumnType
+    unit: str
+    description: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Variable(Figure):
+    """One of the 17 figures that the ranking weighs.
+
+    `measure` names the column that the ranking reads (a drawdown is read as an amount, so that capital plays no part);
+    `scaling` says which power of the bot's own volatility it is divided by, `window_days` over how many days;
+    `orientation` is -1 where lower is better.
+    """
+
+    default_weight: float = 0.0
+    measure: str = ""
+    scaling: Scaling = "none"
+    window_days: float = 0.0
+    orientation: int = 1
+
+
+def _variable(
+    name: str, weight: float, unit: str, description: str, scaling: Scaling = "none", window_days: float = 0.0,
+    measure: str = "", orientation: int = 1,
+) -> Variable:
+    return Variable(
+        name, "double precision", unit, description, default_weight=weight, measure=measure or name, scaling=scaling,
+        window_days=window_days, orientation=orientation,
+    )
+
+
+def _performance(name: str, weight: float, window: str, days: float) -> Variable:
+    text = f"Sum of net pnl of trades closed in the trailing {window}. NULL when none closed in it."
+    return _variable(name, weight, "currency", text, "performance", days)
+
+
+def _streak(length: int, weight: float) -> Variable:
+    text = (
+        f"100 · (trades at which the current run of wins is at least {length}) / trades, trailing 30 days: "
+        f"a run of length L adds max(0, L-{length - 1})."
+    )
+    return _variable(f"win_streak_{length}", weight, "percent", text)
+
+
+VARIABLES: tuple[Variable, ...] = (
+    _performance("one_hour_performance", 15.0, "hour", 1 / 24),
+    _performance("two_hour_performance", 12.5, "2 hours", 2 / 24),
+    _performance("one_day_performance", 10.0, "24 hours", 1.0),
+    _performance("one_week_performance", 7.5, "7 days", 7.0),
+    _performance("one_month_performance", 5.0, "30 days", 30.0),
+    _variable("avg_win_rate", 10.0, "percent", "100 · wins / trades, trailing 30 days. Breakeven trades are no wins."),
+    _variable(
+        "avg_drawdown", 8.0, "percent",
+        "Mean depth of the drawdown episodes of the trailing 30 days, in percent of the peak of realised equity, which "
+        "starts at the bot's capital; 0 when equity never fell below its peak. Lower is better.",
+        "drawdown", 30.0, "avg_drawdown_amount", -1,
+    ),
+    _variable(
+        "profit_per_second", 12.0, "currency/s",
+        "Sum of net pnl / seconds in position, trailing 30 days. NULL without time in position.", "per_second",
+    ),
+    _variable(
+        "price_model_score", 5.0, "0..100",
+        "How well entries agreed with the price model's forecast of direction, trailing 30 days. NULL without market data.",
+    ),
+    _variable(
+        "volume_model_score", 5.0, "0..100",
+        "Mean percentile of the volume forecast at the bot's entries, trailing 30 days. NULL without market data.",
+    ),
+    _variable(
+        "price_wall_score", 3.0, "0..100",
+        "How well entries agreed with the largest resting orders near the price, trailing 30 days. NULL without an "
+        "order book.",
+    ),
+    _streak(2, 2.0),
+    _streak(3, 1.5),
+    _streak(4, 1.5),
+    _streak(5, 1.0),
+    _streak(6, 0.5),
+    _streak(7, 0.5),
+)
+VARIABLE_NAMES: tuple[str, ...] = tuple(variable.name for variable in VARIABLES)
+VARIABLE: dict[str, Variable] = {variable.name: variable for variable in VARIABLES}
+DEFAULT_WEIGHTS: dict[str, float] = {variable.name: variable.default_weight for variable in VARIABLES}
+
+
+def _count(name: str, description: str) -> Figure:
+    return Figure(name, "bigint", "trades", description, nullable=False)
+
+
+def _number(name: str, unit: str, description: str) -> Figure:
+    return Figure(name, "double precision", unit, description)
+
+
+PARTITION = Figure("day", "date", "UTC day", "The partition: one UTC day.", nullable=False)
+AS_OF = Figure(
+    "as_of", "timestamptz", "UTC",
+    "The instant at which the figures are true: the day's end, or the time of the run for the running day.", nullable=False,
+)
+BOT = Figure("bot_id", "integer", "", "The bot.", nullable=False)
+TICKER = Figure("ticker", "text", "", "One of the bot's tickers, or '*' for all of them together.", nullable=False)
+
+METRICS: tuple[Figure, ...] = (
+    *VARIABLES,
+    _count("trades", "Closed trades in the trailing 30 days."),
+    _count("wins", "Trades with pnl > 0, trailing 30 days."),
+    _count("losses", "Trades with pnl < 0, trailing 30 days."),
+    _number("total_pnl", "currency", "Sum of net pnl, trailing 30 days. NULL without trades."),
+    _number("avg_pnl", "currency", "Mean net pnl per trade, trailing 30 days. NULL without trades."),
+    _number("gross_profit", "currency", "Sum of the winning trades' pnl, trailing 30 days. NULL without trades."),
+    _number("gross_loss", "currency", "Sum of the losing trades' pnl as a positive amount, trailing 30 days. NULL without trades."),
+    _number("profit_factor", "ratio", "Gross profit / gross loss, trailing 30 days. NULL without losses."),
+    _number("expectancy", "currency", "Expected net pnl of a trade: the mean, trailing 30 days. NULL without trades."),
+    _number("payoff_ratio", "ratio", "Mean win / mean loss, trailing 30 days. NULL without wins or without losses."),
+    _number("sqn", "ratio", "System quality number √n · mean / sd (ddof 1), trailing 30 days. NULL under 2 trades or without spread."),
+    _number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl / capital, annualised by √365, trade-free days counting 0. NULL under 2 days or without spread."),
+    _number("sortino", "ratio a year", "Mean / downside deviation of daily pnl / capital, annualised by √365. NULL without a losing day."),
+    _number("calmar", "ratio", "Compound annual return of daily pnl / capital over their maximum drawdown. NULL without drawdown."),
+    _number("max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak, trailing 30 days; equity starts at the bot's capital."),
+    _number("max_drawdown_amount", "currency", "Deepest fall of realised equity below its peak, trailing 30 days."),
+    _number("avg_drawdown_amount", "currency", "Mean depth of the drawdown episodes, trailing 30 days; 0 when there was none."),
+    _number("volatility", "currency/√day", "Sd (ddof 1) of the trades' pnl · √(trades per day), days counted since the bot's first trade, 1 to 30. NULL under 2 trades."),
+    _number("time_in_drawdown", "percent", "Share of the time since the window's first exit during which realised equity was below its peak. NULL when no time has passed."),
+    _number("trade_frequency", "trades/day", "Closed trades per day, days counted since the first trade, 1 to 30. NULL without trades."),
+    _number("avg_trade_duration", "s", "Mean time in position, trailing 30 days. NULL without trades."),
+    _number("best_trade", "currency", "Largest net pnl of a trade, trailing 30 days. NULL without trades."),
+    _number("worst_trade", "currency", "Smallest net pnl of a trade, trailing 30 days. NULL without trades."),
+    _number("price_slippage", "basis points", "Mean of (exit price - exit trigger price) / exit trigger price against the trade (a cost is positive), trailing 30 days. NULL without trigger prices."),
+    Figure("main_ticker", "text", "", "The ticker of the most traded ticker × direction, trailing 30 days. NULL without trades."),
+    Figure("main_direction", "text", "", "The direction of the most traded ticker × direction, trailing 30 days. NULL without trades."),
+    Figure("first_exit", "timestamptz", "UTC", "When the first trade closed.", nullable=False),
+    Figure("last_exit", "timestamptz", "UTC", "When the last trade closed.", nullable=False),
+    _count("lifetime_trades", "Closed trades since the first."),
+    _number("lifetime_pnl", "currency", "Sum of net pnl since the first trade."),
+    _number("lifetime_max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak since the first trade; equity starts at the bot's capital."),
+    _number("lifetime_win_rate", "percent", "100 · wins / trades since the first trade."),
+    _number("lifetime_profit_factor", "ratio", "Gross profit / gross loss since the first trade. NULL without losses."),
+)
+
+STREAKS: tuple[Figure, ...] = (
+    Figure("streak_length", "integer", "trades", "k: the least length of a run of wins, 2 to 7.", nullable=False),
+    _count("hits", "Trades at which the current run of wins is at least k, trailing 30 days."),
+    _number("frequency", "percent", "100 · hits / trades. NULL without trades."),
+    _count("runs", "Maximal runs of at least k wins, trailing 30 days."),
+    _number("expected_frequency", "percent", "Expected frequency for independent trades with the same win rate: 100 · (n-k+1)/n · p^k. NULL without trades."),
+)
+
+STREAK_SUMMARY: tuple[Figure, ...] = (
+    _count("trades", "Closed trades in the trailing 30 days."),
+    _number("win_rate", "percent", "100 · wins / trades, trailing 30 days. NULL without trades."),
+    _count("longest_win_streak", "Longest run of wins, trailing 30 days."),
+    _count("longest_loss_streak", "Longest run of losses, trailing 30 days."),
+    Figure("current_streak", "bigint", "trades", "The run that is under way: positive for wins, negative for losses, 0 after a breakeven trade.", nullable=False),
+    _number("streakiness_p_value", "probability", "Two-sided Wald–Wolfowitz runs test over wins and losses: small when the order is not luck. NULL under 20 trades or when all went one way."),
+)
+
+RANKING: tuple[Figure, ...] = (
+    Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
+    _number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
+    Figure("eligible", "boolean", "", "Whether the bot closed enough trades in the trailing 30 days to be ranked.", nullable=False),
+    Figure("reason", "text", "", "Why a bot is not ranked."),
+    Figure("is_active", "boolean", "", "Whether the bot may receive funds: set by a person or a rule and kept across runs.", nullable=False),
+    Figure("weight_version", "integer", "", "The version of the weights that was in force.", nullable=False),
+    *(
+        _number(f"{v.name}_points", "points", f"What {v.name} adds to the score; the 17 contributions sum to rank_score - 50.")
+        for v in VARIABLES
+    ),
+)

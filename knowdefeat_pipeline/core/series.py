@@ -1,0 +1,215 @@
+"""Trades in order, the series they form, and the windows of a series that figures look at.
+
+A series is one bot's closed trades (ticker `*`) or one bot's trades in one ticker, in the order of the house: exit time,
+entry time, trade id. A window is a contiguous slice of a series, so that every figure is an operation on slices.
+All times inside are int64 microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+WINDOW_DAYS = 30
+
+Ints = np.ndarray
+Floats = np.ndarray
+
+CHUNK_ELEMENTS = 500_000
+
+
+@dataclass(frozen=True)
+class Trades:
+    """Closed trades as columns, sorted by (bot, exit, entry, trade id).
+
+    `bot`, `entry`, `exit` int64; `ticker` int32 codes into `tickers` (sorted by name); `long` bool; `pnl` float64 in
+    quote currency; `slippage` float64 in basis points, NaN where unknown.
+    """
+
+    bot: Ints
+    ticker: Ints
+    long: np.ndarray
+    entry: Ints
+    exit: Ints
+    pnl: Floats
+    slippage: Floats
+    tickers: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.bot)
+
+    def with_tickers(self, names: Iterable[str]) -> Trades:
+        """The same trades over a vocabulary that also holds `names`."""
+        tickers = tuple(sorted({*self.tickers, *names}))
+        code = {name: number for number, name in enumerate(tickers)}
+        moved = np.array([code[name] for name in self.tickers], dtype=np.int32)
+        return replace(self, ticker=moved[self.ticker] if len(moved) else self.ticker, tickers=tickers)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Trades:
+        """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time (UTC), pnl and, if there, slippage."""
+        return cls.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Trades:
+        """The same columns as an Arrow table, in any order of rows. Raises ValueError where pnl is NULL or not finite."""
+        code, names = _codes(table["ticker"])
+        pnl = table["pnl"].to_numpy().astype(np.float64, copy=False)
+        if not np.isfinite(pnl).all():
+            raise ValueError("every closed trade needs a finite pnl; the checks on trades list the rows that have none")
+        bot, entry, exit_ = _ints(table["bot_id"]), _micros(table["entry_time"]), _micros(table["exit_time"])
+        order = _order(bot, exit_, entry, _ints(table["trade_id"]))
+        slippage = (
+            table["slippage"].to_numpy().astype(np.float64, copy=False)
+            if "slippage" in table.column_names
+            else np.full(len(bot), np.nan)
+        )
+        long = pc.equal(table["direction"], "LONG").to_numpy()
+        columns = (bot, code, long, entry, exit_, pnl, slippage)
+        return cls(*(column if order is None else column[order] for column in columns), names)
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[Ints, tuple[str, ...]]:
+    """Dictionary codes of a text column, the dictionary sorted by name."""
+    encoded = column.combine_chunks()
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    names = encoded.dictionary.to_pylist()
+    rank = np.argsort(np.argsort(np.array(names, dtype=object))).astype(np.int32) if names else np.empty(0, np.int32)
+    return rank[encoded.indices.to_numpy(zero_copy_only=False)], tuple(sorted(names))
+
+
+def _ints(column: pa.ChunkedArray) -> Ints:
+    return column.to_numpy().astype(np.int64, copy=False)
+
+
+def _micros(column: pa.ChunkedArray) -> Ints:
+    return pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()
+
+
+def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
+    """The permutation into the order of the house; None where the rows already stand in it.
+
+    One sort on a packed (bot, exit) key, then a sort of the few ties alone, is five times as fast as a four-key lexsort.
+    """
+    if len(bot) == 0:
+        return None
+    low, span = exit_.min(), int(np.ptp(exit_)) + 1
+    if int(np.ptp(bot) + 1) * span >= 2**63:
+        return np.lexsort((trade_id, entry, exit_, bot))
+    key = (bot - bot.min()) * span + (exit_ - low)
+    ascending = np.diff(key)
+    if (ascending > 0).all():
+        return None
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    tied = np.flatnonzero(np.diff(key) == 0)
+    if len(tied):
+        rows = np.union1d(tied, tied + 1)
+        within = order[rows]
+        order[rows] = within[np.lexsort((trade_id[within], entry[within], key[rows]))]
+    return order
+
+
+@dataclass(frozen=True)
+class Series:
+    """Series of trades: `rows` index into the trades, `start`/`stop` bound each series in `rows`.
+
+    `bot` and `ticker` (code, -1 for all) name each series; the bots' come first, sorted. A bot that only ever traded one
+    ticker has no ticker series of its own, as it would repeat the bot's: `answers` lists, for every (bot, ticker) row of
+    a result, the series that answers for it and the row's ticker code.
+    """
+
+    rows: Ints
+    start: Ints
+    stop: Ints
+    bot: Ints
+    ticker: Ints
+    answers: tuple[Ints, Ints]
+
+    @classmethod
+    def of(cls, trades: Trades, pairs: tuple[Ints, Ints] | None = None) -> Series:
+        """Series of the (bot, ticker code) `pairs` ever traded, by default those in `trades`."""
+        bot_of, ticker_of = pairs if pairs else (trades.bot, trades.ticker)
+        known = np.unique(np.stack([bot_of, ticker_of], axis=1), axis=0) if pairs else _distinct(bot_of, ticker_of)
+        bots, tickers_each = np.unique(known[:, 0], return_counts=True)
+        several = np.repeat(tickers_each > 1, tickers_each)
+        own = known[several]
+        split = np.flatnonzero(np.isin(trades.bot, np.unique(own[:, 0]))) if len(own) else np.empty(0, np.int64)
+        split = split[np.lexsort((trades.ticker[split], trades.bot[split]))]
+        width = len(trades.tickers) + 1
+        keys, split_keys = own[:, 0] * width + own[:, 1], trades.bot[split] * width + trades.ticker[split]
+        bot_start, bot_stop = (np.searchsorted(trades.bot, bots, side) for side in ("left", "right"))
+        own_start, own_stop = (len(trades) + np.searchsorted(split_keys, keys, side) for side in ("left", "right"))
+        by_ticker = np.where(several, len(bots) + np.cumsum(several) - 1, np.searchsorted(bots, known[:, 0]))
+        return cls(
+            rows=np.concatenate([np.arange(len(trades)), split]),
+            start=np.concatenate([bot_start, own_start]),
+            stop=np.concatenate([bot_stop, own_stop]),
+            bot=np.concatenate([bots, own[:, 0]]),
+            ticker=np.concatenate([np.full(len(bots), -1), own[:, 1]]),
+            answers=(
+                np.concatenate([np.arange(len(bots)), by_ticker]),
+                np.concatenate([np.full(len(bots), -1), known[:, 1]]),
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def _distinct(bot: Ints, ticker: Ints) -> Ints:
+    """Distinct (bot, ticker) rows, sorted; quick because the bots stand in order and most trade one ticker."""
+    change = np.flatnonzero((np.diff(bot, prepend=-1) != 0) | (np.diff(ticker, prepend=-1) != 0))
+    return np.unique(np.stack([bot[change], ticker[change]], axis=1), axis=0)
+
+
+def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
+    """UTC instants as int64 microseconds."""
+    return pd.DatetimeIndex(instants).tz_convert("UTC").as_unit("us").asi8
+
+
+def positions(exit_: Ints, start: Ints, stop: Ints, cuts: Ints) -> Ints:
+    """Per segment and cut, the index after the last trade with `exit <= cut`. Shape (segments, cuts); cuts ascending."""
+    segments = np.repeat(np.arange(len(start)), stop - start)
+    first_cut = np.searchsorted(cuts, exit_, side="left")
+    width = len(cuts) + 1
+    counts = np.bincount(segments * width + first_cut, minlength=len(start) * width).reshape(len(start), width)
+    return start[:, None] + np.cumsum(counts[:, :-1], axis=1)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A chunk of windows of similar length laid out as a matrix, one window a row, padded at the end.
+
+    `pick` are the windows' numbers, `index` the positions in the series' rows, `inside` False on padding. The width is
+    a power of two that follows from the window's own length, so that a sum over a row never depends on its neighbours.
+    """
+
+    pick: Ints
+    index: Ints
+    inside: np.ndarray
+
+
+def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Iterator[Dense]:
+    """All non-empty windows [low, high), as matrices of at most `elements` entries (or one row)."""
+    length = high - low
+    width = np.where(length > 0, 1 << np.ceil(np.log2(np.maximum(length, 1))).astype(np.int64), 0)
+    for size in np.unique(width[width > 0]):
+        members = np.flatnonzero(width == size)
+        rows = max(1, elements // int(size))
+        offsets = np.arange(size)
+        for begin in range(0, len(members), rows):
+            pick = members[begin : begin + rows]
+            inside = offsets < length[pick, None]
+            yield Dense(pick, np.where(inside, low[pick, None] + offsets, low[pick, None]), inside)

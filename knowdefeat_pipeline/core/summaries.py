@@ -1,0 +1,285 @@
+"""What a stretch of trades leaves behind: mergeable summaries, and lifetime figures folded from them.
+
+A summary holds counts, sums and the skeleton of the stretch's equity path: its high-water marks, each with the lowest
+equity before the next one, as far as they can still be the deepest drawdown of a longer path. Two neighbouring
+summaries merge into the summary of both stretches; the empty summary is the identity. So a lifetime needs no trade
+twice: a late trade changes one day's summary, and the rest is a fold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.series import Floats, Ints, dense_chunks
+from knowdefeat_pipeline.core.windows import day_number, drawdown
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """One row per stretch of trades. Money in quote currency; equity counts from 0 at the stretch's beginning.
+
+    `leg_stop[i]` ends row i's legs in the flat `leg_peak` (high-water mark) and `leg_trough` (lowest equity before the
+    next mark); legs come in order, each deeper than those before it.
+    """
+
+    trades: Ints
+    wins: Ints
+    pnl: Floats
+    gross_profit: Floats
+    gross_loss: Floats
+    peak: Floats
+    first_exit: Ints
+    last_exit: Ints
+    leg_stop: Ints
+    leg_peak: Floats
+    leg_trough: Floats
+
+    def __len__(self) -> int:
+        return len(self.trades)
+
+    def take(self, rows: Ints) -> Summaries:
+        """The given rows, in the given order."""
+        begin = np.concatenate([[0], self.leg_stop])[rows]
+        count = self.leg_stop[rows] - begin
+        stop = np.cumsum(count)
+        legs = np.repeat(begin - (stop - count), count) + np.arange(stop[-1] if len(stop) else 0)
+        plain = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")}
+        return Summaries(**plain, leg_stop=stop, leg_peak=self.leg_peak[legs], leg_trough=self.leg_trough[legs])
+
+    @staticmethod
+    def concat(parts: list[Summaries]) -> Summaries:
+        """All rows of all parts, in order."""
+        shift = np.cumsum([0] + [len(part.leg_peak) for part in parts[:-1]])
+        moved = [replace(part, leg_stop=part.leg_stop + by) for part, by in zip(parts, shift, strict=True)]
+        return Summaries(**{f.name: np.concatenate([getattr(part, f.name) for part in moved]) for f in fields(Summaries)})
+
+
+def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
+    """One summary per non-empty stretch [low, high) of trades in order."""
+    sums = {name: np.zeros(len(low)) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
+    leg_row, leg_peak, leg_depth = [], [], []
+    for chunk in dense_chunks(low, high):
+        x = np.where(chunk.inside, pnl[chunk.index], 0.0)
+        equity = np.cumsum(x, axis=1)
+        depth, _, under = drawdown(x, np.ones(len(x)))
+        sums["pnl"][chunk.pick] = equity[:, -1]
+        sums["gross_profit"][chunk.pick] = np.maximum(x, 0.0).cumsum(axis=1)[:, -1]
+        sums["gross_loss"][chunk.pick] = -np.minimum(x, 0.0).cumsum(axis=1)[:, -1]
+        sums["peak"][chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
+        begins = under.copy()
+        begins[:, 1:] &= ~under[:, :-1]
+        starts = np.flatnonzero(begins)
+        if len(starts):
+            leg_row.append(chunk.pick[starts // x.shape[1]])
+            leg_peak.append((equity + depth).ravel()[starts])
+            leg_depth.append(np.maximum.reduceat(depth.ravel(), starts))
+    won = np.concatenate([[0], np.cumsum(pnl > 0)])
+    last = np.maximum(high - 1, 0)
+    row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
+    order = np.argsort(row, kind="stable")
+    return Summaries(
+        trades=high - low,
+        wins=won[high] - won[low],
+        **sums,
+        first_exit=exit_[low],
+        last_exit=exit_[last],
+        **_legs(len(low), row[order].astype(np.int64), peak[order], depth[order]),
+    )
+
+
+def _legs(rows: int, row: Ints, peak: Floats, depth: Floats) -> dict[str, np.ndarray]:
+    """The legs worth keeping: a leg no deeper than an earlier, lower mark's can never become the deepest."""
+    if len(row) == 0:
+        return {"leg_stop": np.zeros(rows, np.int64), "leg_peak": np.empty(0), "leg_trough": np.empty(0)}
+    deepest = pd.Series(depth).groupby(row).cummax().to_numpy()
+    first = np.diff(row, prepend=-1) != 0
+    keep = first | (depth > np.concatenate([[0.0], deepest[:-1]]))
+    row, peak, depth = row[keep], peak[keep], depth[keep]
+    return {
+        "leg_stop": np.cumsum(np.bincount(row, minlength=rows)),
+        "leg_peak": peak,
+        "leg_trough": peak - depth,
+    }
+
+
+def merge(summaries: Summaries, first: Ints) -> Summaries:
+    """Fold neighbouring rows: rows [first[i], first[i+1]) become row i (one row at least each)."""
+    count = np.diff(np.append(first, len(summaries)))
+    group = np.repeat(np.arange(len(first)), count)
+    running = _running(summaries, first)
+    last = first + count - 1
+    leg_of = _leg_rows(summaries)
+    mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
+    depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
+    group_of = group[leg_of]
+    # Legs that an earlier, higher mark swallows share that mark: only the deepest of them is a leg.
+    fresh = np.flatnonzero((np.diff(group_of, prepend=-1) != 0) | (np.diff(mark, prepend=np.nan) != 0))
+    depth = np.maximum.reduceat(depth, fresh) if len(fresh) else depth
+    return Summaries(
+        trades=np.add.reduceat(summaries.trades, first) if len(first) else summaries.trades,
+        wins=np.add.reduceat(summaries.wins, first) if len(first) else summaries.wins,
+        pnl=running.pnl[last],
+        gross_profit=running.gross_profit[last],
+        gross_loss=running.gross_loss[last],
+        peak=running.peak[last],
+        first_exit=summaries.first_exit[first],
+        last_exit=summaries.last_exit[last],
+        **_legs(len(first), group_of[fresh], mark[fresh], depth),
+    )
+
+
+@dataclass(frozen=True)
+class _Running:
+    """Per row, the state of its group after it and (`_before`) ahead of it."""
+
+    pnl: Floats
+    pnl_before: Floats
+    gross_profit: Floats
+    gross_loss: Floats
+    peak: Floats
+    peak_before: Floats
+
+
+def _running(summaries: Summaries, first: Ints) -> _Running:
+    """Sums and peaks from each group's first row on, added one by one in order, so that grouping cannot change them."""
+    out = {name: np.zeros(len(summaries)) for name in _Running.__dataclass_fields__}
+    stop = np.append(first[1:], len(summaries)) if len(first) else first
+    for chunk in dense_chunks(first, stop):
+        rows, inside = chunk.index, chunk.inside
+        for name in ("pnl", "gross_profit", "gross_loss"):
+            total = np.cumsum(np.where(inside, getattr(summaries, name)[rows], 0.0), axis=1)
+            out[name][rows[inside]] = total[inside]
+            if name == "pnl":
+                before = np.concatenate([np.zeros((len(rows), 1)), total[:, :-1]], axis=1)
+        marks = np.where(inside, before + summaries.peak[rows], 0.0)
+        peak = np.maximum.accumulate(marks, axis=1)
+        earlier = np.concatenate([np.zeros((len(rows), 1)), peak[:, :-1]], axis=1)
+        for name, values in (("pnl_before", before), ("peak", peak), ("peak_before", earlier)):
+            out[name][rows[inside]] = values[inside]
+    return _Running(**out)
+
+
+def _leg_rows(summaries: Summaries) -> Ints:
+    return np.repeat(np.arange(len(summaries)), np.diff(summaries.leg_stop, prepend=0))
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Summaries with their place: `series` (number) and `day` (the number of the stretch's last day), sorted by both."""
+
+    series: Ints
+    day: Ints
+    summaries: Summaries
+
+    def take(self, rows: Ints) -> Stretches:
+        return Stretches(self.series[rows], self.day[rows], self.summaries.take(rows))
+
+    def union(self, other: Stretches) -> Stretches:
+        """The stretches of both, sorted."""
+        both = Stretches(
+            np.concatenate([self.series, other.series]),
+            np.concatenate([self.day, other.day]),
+            Summaries.concat([self.summaries, other.summaries]),
+        )
+        return both.take(np.lexsort((both.day, both.series)))
+
+
+def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints) -> Stretches:
+    """One summary per series [start, stop) and UTC calendar day with trades."""
+    day = day_number(exit_)
+    series = np.repeat(np.arange(len(start)), stop - start)
+    first = np.flatnonzero((np.diff(series, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
+    return Stretches(series[first], day[first], summarise(pnl, exit_, first, np.append(first[1:], len(pnl))))
+
+
+def month_number(day: Ints) -> Ints:
+    """The calendar month of a day number, counted from January 1970."""
+    return (day - 1).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def monthly_summaries(days: Stretches) -> Stretches:
+    """Days folded into calendar months; a month's `day` is its last day with trades."""
+    month = month_number(days.day)
+    first = np.flatnonzero((np.diff(days.series, prepend=-1) != 0) | (np.diff(month, prepend=-1) != 0))
+    last = np.append(first[1:], len(month)) - 1 if len(first) else first
+    return Stretches(days.series[first], days.day[last], merge(days.summaries, first))
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """Figures since the first trade, arrays of shape (series, as_ofs); `trades` 0 and NaN before the first trade."""
+
+    trades: Ints
+    wins: Ints
+    pnl: Floats
+    gross_profit: Floats
+    gross_loss: Floats
+    max_drawdown: Floats
+    first_exit: Ints
+    last_exit: Ints
+
+
+def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) -> Lifetimes:
+    """Fold summaries up to the end of each day number in `day` (ascending).
+
+    `months` holds all months before the month of each day asked for, `days` at least the days of that month. Whole
+    months first, then the month's days: the grouping follows from the day alone, so that a figure has the same bits
+    whether one day is computed or a thousand. `capital` per series is the first peak of `max_drawdown` (percent).
+    """
+    shape = (len(capital), len(day))
+    out = {name: np.zeros(shape, np.int64) for name in ("trades", "wins", "first_exit", "last_exit")}
+    out |= {name: np.full(shape, np.nan) for name in ("pnl", "gross_profit", "gross_loss", "max_drawdown")}
+    month_of_day, month_of_month = month_number(days.day), month_number(months.day)
+    for month in np.unique(month_number(day)):
+        columns = np.flatnonzero(month_number(day) == month)
+        whole = np.flatnonzero(month_of_month < month)
+        part = np.flatnonzero((month_of_day == month) & (days.day <= day[columns[-1]]))
+        rows = months.take(whole).union(days.take(part))
+        if len(rows.series):
+            _fill(out, rows, columns, day[columns], capital)
+    return Lifetimes(**out)
+
+
+def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints, capital: Floats) -> None:
+    summaries = rows.summaries
+    first = np.flatnonzero(np.diff(rows.series, prepend=-1) != 0)
+    running = _running(summaries, first)
+    deepest = _running_drawdown(summaries, running, first, capital[rows.series])
+    begin = np.repeat(first, np.diff(np.append(first, len(rows.series))))
+    counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
+    stop = np.append(first[1:], len(rows.series))
+    # Per series and day asked for, the last row that ends by then.
+    slot = np.searchsorted(day, rows.day, side="left")
+    width = len(day) + 1
+    group = np.repeat(np.arange(len(first)), stop - first)
+    counts = np.bincount(group * width + slot, minlength=len(first) * width).reshape(len(first), width)
+    at = first[:, None] + np.cumsum(counts[:, :-1], axis=1) - 1
+    some = at >= first[:, None]
+    target = np.ix_(rows.series[first], columns)
+    values = {
+        "pnl": running.pnl, "gross_profit": running.gross_profit, "gross_loss": running.gross_loss,
+        "max_drawdown": 100 * deepest, **counted, "first_exit": summaries.first_exit[begin],
+        "last_exit": summaries.last_exit,
+    }
+    for name, column in values.items():
+        out[name][target] = np.where(some, column[np.maximum(at, 0)], out[name][target])
+
+
+def _since(counts: Ints, begin: Ints) -> Ints:
+    total = np.concatenate([[0], np.cumsum(counts)])
+    return total[1:] - total[begin]
+
+
+def _running_drawdown(summaries: Summaries, running: _Running, first: Ints, capital: Floats) -> Floats:
+    """Per row, the deepest drawdown of its group so far as a share of the peak (capital included)."""
+    leg_of = _leg_rows(summaries)
+    mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
+    depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
+    share = np.zeros(len(summaries))
+    np.maximum.at(share, leg_of, depth / (capital[leg_of] + mark))
+    # A group's shares start anew: ranks keep the running maximum inside each group.
+    return pd.Series(share).groupby(np.repeat(np.arange(len(first)), np.diff(np.append(first, len(share))))).cummax().to_numpy()
+

@@ -1,0 +1,148 @@
+"""The figures of a window that need its trades one after another: drawdown, spread, daily returns.
+
+Each function takes windows [low, high) of the series' pnl and answers with one row per window; an empty window is NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from knowdefeat_pipeline.core.series import DAY, Dense, Floats, Ints, dense_chunks
+
+ANNUAL_DAYS = 365
+
+
+@dataclass(frozen=True)
+class PathFigures:
+    """One value per window. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent of the peak.
+
+    `daily` has the shape (windows, days): pnl per UTC calendar day, as_of's own day last.
+    """
+
+    total: Floats
+    gross_profit: Floats
+    gross_loss: Floats
+    deviation: Floats
+    max_drawdown: Floats
+    max_drawdown_amount: Floats
+    avg_drawdown: Floats
+    avg_drawdown_amount: Floats
+    time_under: Floats
+    daily: Floats
+
+
+def path_figures(
+    pnl: Floats, exit_: Ints, low: Ints, high: Ints, as_of: Ints, capital: Floats, days: int
+) -> PathFigures:
+    """Walk every window once; no window may touch more than `days` calendar days.
+
+    `pnl` and `exit_` (µs) are the series' columns; `low`, `high`, `as_of` (µs) and `capital` (> 0) have one entry per
+    window. `deviation` is the sum of squared deviations from the window's mean; `time_under` the microseconds from
+    exits below the peak to the next exit (or as_of).
+    """
+    out = {name: np.full(len(low), np.nan) for name in PathFigures.__dataclass_fields__ if name != "daily"}
+    daily = np.zeros((len(low), days))
+    day = day_number(exit_)
+    for chunk in dense_chunks(low, high):
+        pick = chunk.pick
+        x = np.where(chunk.inside, pnl[chunk.index], 0.0)
+        total = x.sum(axis=1)
+        mean = total / (high - low)[pick]
+        out["total"][pick] = total
+        out["gross_profit"][pick] = np.maximum(x, 0.0).sum(axis=1)
+        out["gross_loss"][pick] = -np.minimum(x, 0.0).sum(axis=1)
+        spread = np.where(chunk.inside, x - mean[:, None], 0.0)
+        out["deviation"][pick] = np.square(spread, out=spread).sum(axis=1)
+        depth, share, under = drawdown(x, capital[pick])
+        out["max_drawdown_amount"][pick] = depth.max(axis=1)
+        out["max_drawdown"][pick] = 100 * share.max(axis=1)
+        amount, percent = episode_means(depth, share, under & chunk.inside)
+        out["avg_drawdown_amount"][pick], out["avg_drawdown"][pick] = amount, 100 * percent
+        out["time_under"][pick] = _time_under(under & chunk.inside, exit_, high[pick], as_of[pick], chunk)
+        daily[pick] = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
+    return PathFigures(daily=daily, **out)
+
+
+def day_number(instant: Ints) -> Ints:
+    """The UTC calendar day that an instant closes or falls in, as a number: (day, day + 1] like every window."""
+    return -(-instant // DAY)
+
+
+def drawdown(x: Floats, capital: Floats) -> tuple[Floats, Floats, np.ndarray]:
+    """Depth below the running peak per trade: as an amount, as a share of the peak, and whether it is below.
+
+    `x` pnl of shape (windows, trades), `capital` the equity before the first trade, which is the first peak.
+    """
+    equity = np.cumsum(x, axis=1)
+    peak = np.maximum.accumulate(np.maximum(equity, 0.0), axis=1)
+    depth = peak - equity
+    peak += capital[:, None]
+    return depth, depth / peak, depth > 0
+
+
+def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floats, Floats]:
+    """Mean over a row's drawdown episodes of the episode's depth: as an amount and as a share; 0 without episodes."""
+    begins = under.copy()
+    begins[:, 1:] &= ~under[:, :-1]
+    starts = np.flatnonzero(begins)
+    if len(starts) == 0:
+        return np.zeros(len(depth)), np.zeros(len(depth))
+    # From one start to the next, what lies between two episodes has depth 0 and cannot raise the maximum.
+    row = starts // depth.shape[1]
+    count = np.bincount(row, minlength=len(depth))
+    return tuple(
+        np.bincount(row, np.maximum.reduceat(values.ravel(), starts), minlength=len(depth)) / np.maximum(count, 1)
+        for values in (depth, share)
+    )
+
+
+def _time_under(under: np.ndarray, exit_: Ints, high: Ints, as_of: Ints, chunk: Dense) -> Ints:
+    following = np.minimum(chunk.index + 1, high[:, None] - 1)
+    last = chunk.index == high[:, None] - 1
+    gap = np.where(last, as_of[:, None], exit_[following]) - exit_[chunk.index]
+    return np.where(under, gap, 0).sum(axis=1)
+
+
+def _daily(x: Floats, age: Ints, days: int) -> Floats:
+    slot = np.arange(len(x))[:, None] * days + (days - 1) - age
+    return np.bincount(slot.ravel(), x.ravel(), minlength=len(x) * days).reshape(len(x), days)
+
+
+def annual_ratios(daily: Floats, days: Ints, capital: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sharpe, Sortino and Calmar of daily pnl / capital over the last `days` columns of `daily`, annualised by √365.
+
+    The definitions of empyrical with a period of 365: sd with ddof 1, downside deviation over all days, compound annual
+    return over the maximum drawdown of compounded returns. NaN where the divisor is 0 or fewer than 2 days are there.
+    """
+    counted = np.arange(daily.shape[1]) >= daily.shape[1] - days[:, None]
+    returns = np.where(counted, daily / capital[:, None], 0.0)
+    mean = returns.sum(axis=1) / days
+    spread = np.where(counted, returns - mean[:, None], 0.0)
+    sd = np.sqrt(np.square(spread).sum(axis=1) / np.maximum(days - 1, 1))
+    downside = np.sqrt(np.square(np.minimum(returns, 0.0)).sum(axis=1) / days)
+    growth = np.cumprod(1 + returns, axis=1)
+    fall = 1 - (growth / np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)).min(axis=1)
+    final = np.where(growth.min(axis=1) > 0, growth[:, -1], np.nan)
+    annual = final ** (ANNUAL_DAYS / days) - 1
+    enough = days >= 2
+    root = np.sqrt(ANNUAL_DAYS)
+    return (
+        ratio(mean * root, np.where(enough & ~_flat(returns, counted), sd, 0.0)),
+        ratio(mean * root, np.where(enough, downside, 0.0)),
+        ratio(annual, np.where(enough, fall, 0.0)),
+    )
+
+
+def _flat(returns: Floats, counted: np.ndarray) -> np.ndarray:
+    """Whether a row's days are all equal: rounding would leave a spread where there is none."""
+    high = np.where(counted, returns, -np.inf).max(axis=1)
+    low = np.where(counted, returns, np.inf).min(axis=1)
+    return high == low
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Elementwise; NaN where the denominator is not above 0."""
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+
