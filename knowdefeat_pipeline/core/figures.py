@@ -191,3 +191,30 @@ RANKING: tuple[Figure, ...] = (
         for v in VARIABLES
     ),
 )
+
+TRADE_DAY: tuple[Figure, ...] = (
+    PARTITION,
+    _count("closed", "Trades that closed on the day."),
+    _count("bots", "Bots with a trade that closed on the day."),
+    _count("reported", "Closed trades whose source stated a pnl."),
+    _count("disagreeing", "Stated pnl values that differ from the net pnl beyond rounding; the computed figure is used."),
+    _count("without_exit", "Closed trades without exit time or price: none, or the table was tampered with."),
+    _count("wrong_pnl", "Closed trades whose pnl does not follow from prices, size and fees: none."),
+)
+
+WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    Figure("variable", "text", "", "One of the 17 variables.", nullable=False),
+    Figure("weight", "double precision", "points", "Signed weight; the absolute weights sum to 100.0.", nullable=False),
+    Figure("version", "integer", "", "The weight version it belongs to.", nullable=False),
+)
+
+TABLES: dict[str, tuple[Figure, ...]] = {
+    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS),
+    "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
+    "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
+    "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),
+    "variable_weights": WEIGHTS_IN_FORCE,
+}
+"""The columns of every result table."""

@@ -3,26 +3,28 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pyarrow as pa
-from adbc_driver_postgresql import dbapi as adbc
 from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.postgres import types as postgres_types
 
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
 QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
 ROWS_PER_MESSAGE = 65_536
 
-# How a column's PostgreSQL type is fed: the Arrow type whose binary form is that type's.
-ARROW_TYPES = {
+# What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
+ARROW_TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     "int2": pa.int16(),
     "int4": pa.int32(),
@@ -37,11 +39,15 @@ ARROW_TYPES = {
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
 
-# An unescaped @ or / in a password shifts the parts of a URL, and messages would then show a piece of it.
-_URL = re.compile(r"postgresql://([^@/?#]*@)?[^@?#]*(\?[^@#]*)?")
+_ARROW_TYPE_OF_OID = {postgres_types[name].oid: arrow_type for name, arrow_type in ARROW_TYPES.items()}
+_JSONB = postgres_types["jsonb"].oid
+
+# An unescaped @ : or / in a password shifts the parts of a URL, and libpq's messages would then show a piece of it.
+_HOST = r"(\[[^\]@/]*\]|[^@/?#:,\[]*)(:\d*)?"
+_URL = re.compile(rf"postgresql://([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@/?#]*)?(\?[^@#]*)?")
 
 
-class DatabaseUnreachable(RuntimeError):  # noqa: N818 (named as users speak)
+class DatabaseUnreachable(RuntimeError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
 
@@ -75,11 +81,13 @@ def connect(url: str) -> psycopg.Connection:
     return connection
 
 
-def connect_arrow(url: str) -> adbc.Connection:
+def connect_arrow(url: str) -> "ArrowConnection":
     """A connection for `read_arrow`, in autocommit mode and UTC. Opening one takes some 40 ms: keep it for many reads.
 
     Raises DatabaseUnreachable.
     """
+    from adbc_driver_postgresql import dbapi as adbc  # imports pandas: 0.3 s that only readers should pay
+
     conninfo = _conninfo(url)
     try:
         return adbc.connect(conninfo, autocommit=True)
@@ -87,11 +95,12 @@ def connect_arrow(url: str) -> adbc.Connection:
         raise _unreachable(conninfo, error) from None
 
 
-def read_arrow(source: str | adbc.Connection, statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
+def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
     """The rows of a query (`$1`, `$2`, … stand for the parameters; one may be a list: `= ANY($1)`).
 
     `source` is a URL or a connection of `connect_arrow`. timestamptz arrives as timestamp[us, UTC]. Cast `numeric` to
-    `float8` in the statement: Arrow gets its text otherwise. Raises DatabaseUnreachable, and adbc.Error of the server.
+    `float8` in the statement: Arrow gets its text otherwise. Raises DatabaseUnreachable; the server's own errors come
+    as adbc_driver_manager.Error.
     """
     if isinstance(source, str):
         with connect_arrow(source) as connection:
@@ -115,10 +124,11 @@ def copy_arrow(
     target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
-        types = {column.name: column.type_display for column in cursor.description or ()}
-        fitted = pa.table({name: _fit(table[name], types[name], f"{table_name}.{name}") for name in names})
+        described = cursor.description or []
+        fitted = pa.table({column.name: _fit(table[column.name], column, table_name) for column in described})
         encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
-            fitted.schema, {field.name: _encoder(field, types[field.name]) for field in fitted.schema}
+            fitted.schema,
+            {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
         with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)) as copy:
             copy.write(encoder.write_header())
@@ -132,3 +142,59 @@ def copy_arrow(
 def query(name: str) -> str:
     """The text of `sql/queries/<name>.sql`."""
     return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _conninfo(url: str) -> str:
+    """The URL as libpq's `key=value` text, with our session's settings; the URL's own come first."""
+    malformed = DatabaseUnreachable(
+        "The database's URL is malformed. It reads postgresql://user:password@host:port/database, and the characters "
+        "@ : / ? # % in a user or password are written percent-encoded (@ as %40). Check KNOWDEFEAT_DATABASE_URL."
+    )
+    if not _URL.fullmatch(url):
+        raise malformed
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise malformed from None
+    options = f"{given.get('options', '')} -c TimeZone=UTC".strip()
+    defaults: dict[str, Any] = {"application_name": "knowdefeat", "connect_timeout": CONNECT_TIMEOUT}
+    return make_conninfo(**(defaults | given | {"options": options}))
+
+
+def _address(conninfo: str) -> str:
+    parts = conninfo_to_dict(conninfo)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
+    return DatabaseUnreachable(
+        f"The database at {_address(conninfo)} cannot be opened: {str(error).strip()}\n"
+        "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
+        "database, or unset it to use the embedded server."
+    )
+
+
+def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa.ChunkedArray:
+    """The values as the Arrow type of that database column, unchanged in meaning; ValueError if that cannot be."""
+    wanted = _ARROW_TYPE_OF_OID.get(column.type_code)
+    if wanted is None:
+        raise ValueError(f"{table_name}.{column.name}: bulk writing to type {column.type_display} is not supported")
+    both_times = pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted)
+    if both_times and (values.type.tz is None) != (wanted.tz is None):
+        raise ValueError(
+            f"{table_name}.{column.name} is {column.type_display} and cannot take {values.type}: "
+            "give the times a time zone (UTC), or take it off"
+        )
+    try:
+        fitted = values.cast(wanted)
+        if pa.types.is_date(wanted) and not fitted.cast(values.type).equals(values):
+            raise pa.ArrowInvalid(f"{values.type} with a time of day")  # Arrow itself would drop it without a word
+        return fitted
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
+
+
+def _encoder(field: pa.Field, type_oid: int) -> Any:
+    if type_oid == _JSONB:
+        return encoders.StringEncoderBuilder.new_with_output(field, schema.Jsonb())
+    return ArrowToPostgresBinaryEncoder.infer_encoder(field)

@@ -269,8 +269,8 @@ class EmbeddedPostgres:
                         f"the right failed: {error}. Run chmod o+x on it, or install and set KNOWDEFEAT_HOME elsewhere."
                     ) from error
                 self._notify(f"made {folder} traversable (o+x) for account {account.name}, which runs the database")
-        if self.data.exists() and self.data.stat().st_uid == 0:  # restored by root
-            for path in (self.password_file, self.data, *self.data.rglob("*")):
+        if (self.data / "PG_VERSION").exists() and self.data.stat().st_uid == 0:  # restored by root
+            for path in (self.data, *self.data.rglob("*")):
                 os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
     def _initialise(self, account: Account | None) -> None:

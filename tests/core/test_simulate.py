@@ -228,9 +228,9 @@ def test_noise_is_student_t5_of_unit_variance() -> None:
     assert abs(noise.mean()) < 3 * daily_mean.std() / sqrt(365)
     assert noise.var() == pytest.approx(1, abs=0.03)
     assert standardised("adverse").noise.var() == pytest.approx(1, abs=0.03)
-    # Table of Student's t with 5 degrees of freedom: two-sided tails 10 %, 1 %, 0.1 %.
+    # Table of Student's t with 5 degrees of freedom: two-sided tails 10 %, 1 %, 0.1 % (SE of the last 5 %).
     for quantile, tail in [(2.015, 0.1), (4.032, 0.01), (6.869, 0.001)]:
-        assert (noise.abs() > quantile * sqrt(3 / 5)).mean() == pytest.approx(tail, rel=0.1)
+        assert (noise.abs() > quantile * sqrt(3 / 5)).mean() == pytest.approx(tail, rel=0.15)
     kurtosis = (noise**4).mean() / noise.var() ** 2
     assert 6 < kurtosis < 20  # 9 for t(5), whose fourth moment converges slowly; 3 for a normal
 

@@ -1,0 +1,59 @@
+"""`bot_rankings`: the bots in order, with what moved each."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+import psycopg
+import pyarrow as pa
+
+from knowdefeat_pipeline.assets import catalogue
+from knowdefeat_pipeline.assets.partitions import covered_days, each_day
+from knowdefeat_pipeline.assets.resources import Database
+from knowdefeat_pipeline.core.figures import TABLES, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.ranking import rank_bots
+from knowdefeat_pipeline.store.results import active_bots, replace_days, version_in_force, weight_versions
+
+PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
+LINEAGE = catalogue.column_lineage(
+    {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES}
+    | {"rank_score": [("bot_metrics", v.measure) for v in VARIABLES], "rank": [("bot_metrics", v.measure) for v in VARIABLES]}
+)
+CHECKS = [
+    dg.AssetCheckSpec("contributions_sum_to_the_score", asset="bot_rankings", blocking=True, description="The 17 contributions of each ranked bot sum to rank_score - 50."),
+]
+
+
+@catalogue.chain_asset(
+    deps=["bot_metrics", "win_streaks"],
+    kinds={"postgres", "numpy"},
+    check_specs=CHECKS,
+    metadata=catalogue.table("bot_rankings", TABLES["bot_rankings"]),
+    description="Bots ranked by the weighted, scale-free score with the weights in force at each day's as_of.",
+)
+def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    first, last = covered_days(context)
+    metrics = database.read("ranking_metrics", first, last).to_pandas()
+    with database.connect() as connection:
+        rows = _rank(metrics, connection)
+        with connection.transaction():
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            replace_days(connection, "bot_rankings", first, last, table)
+    off = (rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1) - (rows["rank_score"] - 50)).abs()
+    wrong = int((off[rows["eligible"].astype(bool)] > 1e-9).sum())
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=wrong == 0, metadata={"wrong": wrong})])
+
+
+def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:
+    versions, active = weight_versions(connection), active_bots(connection)
+    ranked = []
+    for (day, as_of), rows in metrics.groupby(["day", "as_of"]):
+        version = version_in_force(versions, as_of)
+        ranking = rank_bots(rows, version["weights"])
+        ranked.append(ranking.assign(day=day, as_of=as_of, weight_version=version["version"]))
+    columns = [figure.name for figure in TABLES["bot_rankings"]]
+    if not ranked:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(ranked, ignore_index=True)
+    return table.assign(is_active=table["bot_id"].map(active))[columns]

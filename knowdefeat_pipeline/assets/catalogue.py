@@ -1,0 +1,93 @@
+"""How results appear in the catalogue: columns, row counts, previews, checks. All from the definitions in `core`."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import partial
+
+import dagster as dg
+import pandas as pd
+from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
+
+from knowdefeat_pipeline.assets.partitions import DAILY
+from knowdefeat_pipeline.core.figures import Figure
+
+PREVIEW_ROWS = 5
+
+# Stable enough to build on; a notice at every start would only teach people to overlook notices.
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
+
+chain_asset = partial(
+    dg.asset,
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="ranking",
+    owners=["team:knowdefeat"],
+)
+"""`dagster.asset` as every member of the chain uses it: by day, a range of days in one run."""
+
+
+def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:
+    """Definition metadata that names the SQL table and its columns."""
+    return {"dagster/table_name": name, "dagster/column_schema": column_schema(figures)}
+
+
+def column_schema(figures: Iterable[Figure]) -> TableSchema:
+    """The table's columns with types and descriptions."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                f.name, f.type, f"{f.description} [{f.unit}]" if f.unit else f.description,
+                constraints=TableColumnConstraints(nullable=f.nullable),
+            )
+            for f in figures
+        ]
+    )
+
+
+def column_lineage(columns: dict[str, list[tuple[str, str]]]) -> TableColumnLineage:
+    """From column → [(upstream asset, column)]."""
+    return TableColumnLineage(
+        {
+            name: [TableColumnDep(asset_key=asset, column_name=column) for asset, column in sources]
+            for name, sources in columns.items()
+        }
+    )
+
+
+def describe(
+    context: dg.AssetExecutionContext, rows: pd.DataFrame, days: Sequence[date], preview: Sequence[str],
+    lineage: TableColumnLineage,
+) -> None:
+    """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.
+
+    The preview and the lineage go to one partition only: what is said per partition stays in the event log.
+    """
+    counts = rows.groupby("day").size() if len(rows) else pd.Series(dtype=int)
+    for day in days:
+        count = int(counts.get(day, 0))
+        context.add_asset_metadata({"dagster/partition_row_count": count}, partition_key=day.isoformat())
+    last = rows[rows["day"] == days[-1]].head(PREVIEW_ROWS)
+    context.add_asset_metadata(
+        {
+            "dagster/row_count": len(rows),
+            "preview": dg.MetadataValue.md(markdown_table(last[list(preview)])),
+            "dagster/column_lineage": lineage,
+        },
+        partition_key=days[-1].isoformat(),
+    )
+
+
+def markdown_table(rows: pd.DataFrame) -> str:
+    """A small table; numbers to four significant digits, an empty one says so."""
+    if rows.empty:
+        return "No rows on this day."
+    cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+    lines = [rows.columns, ["---"] * len(rows.columns), *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,82 @@
+"""`trades`: what bots recorded, counted and checked day by day. The rows themselves arrive by ingestion or INSERT."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from knowdefeat_pipeline.assets import catalogue
+from knowdefeat_pipeline.assets.partitions import covered_days, each_day
+from knowdefeat_pipeline.assets.resources import Database
+from knowdefeat_pipeline.core.figures import TRADE_DAY
+from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.store.results import trade_days
+
+CHECKS = [
+    dg.AssetCheckSpec("closed_trades_have_an_exit", asset="trades", blocking=True, description="No closed trade is without exit time or price."),
+    dg.AssetCheckSpec("keys_are_unique", asset="trades", blocking=True, description="No two trades share source and source_trade_id."),
+    dg.AssetCheckSpec("pnl_agrees_with_prices", asset="trades", blocking=True, description="Net pnl follows from prices, size and fees."),
+    dg.AssetCheckSpec("reported_pnl_agrees", asset="trades", description="What sources claimed agrees with the net pnl; where it does not, the computed figure is used."),
+]
+
+
+@catalogue.chain_asset(
+    kinds={"postgres"},
+    check_specs=CHECKS,
+    metadata=catalogue.table("trades", TRADE_DAY),
+    description="Closed trades of the bots, validated on arrival; refused rows wait in quarantine.",
+)
+def trades(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    first, last = covered_days(context)
+    with database.connect() as connection:
+        days = trade_days(connection, first, last)
+        repeated = _one(connection.execute(query("duplicate_keys"), {"first": first, "last": last}).fetchone())
+        held = _one(connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchone())
+    rows = pd.DataFrame(days, columns=[f.name for f in TRADE_DAY])
+    _describe(context, rows, each_day(first, last), held)
+    yield dg.MaterializeResult(check_results=_check(rows, repeated))
+
+
+def _one(row: tuple | None) -> int:
+    return 0 if row is None else int(row[0])
+
+
+def _describe(context: dg.AssetExecutionContext, rows: pd.DataFrame, days: list[date], held: int) -> None:
+    closed = dict(zip(rows["day"], rows["closed"], strict=True))
+    for day in days:
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": int(closed.get(day, 0))}, partition_key=day.isoformat()
+        )
+    context.add_asset_metadata(
+        {
+            "dagster/row_count": int(rows["closed"].sum()),
+            "held in quarantine": held,
+            "preview": dg.MetadataValue.md(catalogue.markdown_table(rows.tail(catalogue.PREVIEW_ROWS))),
+        },
+        partition_key=days[-1].isoformat(),
+    )
+
+
+def _check(rows: pd.DataFrame, repeated: int) -> list[dg.AssetCheckResult]:
+    total = {name: int(rows[name].sum()) for name in ("without_exit", "wrong_pnl", "disagreeing", "reported")}
+    return [
+        _result("closed_trades_have_an_exit", total["without_exit"] == 0, {"without exit": total["without_exit"]}),
+        _result("keys_are_unique", repeated == 0, {"repeated keys": repeated}),
+        _result("pnl_agrees_with_prices", total["wrong_pnl"] == 0, {"wrong": total["wrong_pnl"]}),
+        _result(
+            "reported_pnl_agrees", total["disagreeing"] == 0,
+            {"disagreed and recomputed": total["disagreeing"], "reported": total["reported"]},
+            dg.AssetCheckSeverity.WARN,
+            f"{total['disagreeing']:,} of the {total['reported']:,} recorded pnl values disagreed and were recomputed",
+        ),
+    ]
+
+
+def _result(
+    name: str, passed: bool, metadata: dict[str, int],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, description: str | None = None,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key="trades", check_name=name, passed=passed, severity=severity, metadata=metadata, description=description
+    )

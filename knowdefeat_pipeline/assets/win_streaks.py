@@ -1,0 +1,44 @@
+"""`win_streaks`: how often and how long each bot wins in a row, and whether that is more than luck."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from knowdefeat_pipeline.assets import catalogue
+from knowdefeat_pipeline.assets.partitions import covered_days, each_day
+from knowdefeat_pipeline.assets.resources import Database
+from knowdefeat_pipeline.core import metrics
+from knowdefeat_pipeline.core.figures import STREAKS, TABLES
+from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
+from knowdefeat_pipeline.store.results import computed_as_of, replace_days
+
+PREVIEW = ("bot_id", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak", "streakiness_p_value")
+LINEAGE = catalogue.column_lineage({f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS})
+
+
+@catalogue.chain_asset(
+    deps=["bot_metrics"],
+    kinds={"postgres", "numpy"},
+    metadata=catalogue.table("win_streaks", TABLES["win_streaks"]),
+    description="Runs of wins of length 2 to 7 per bot, and a summary with the runs test, trailing 30 days.",
+)
+def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    first, last = covered_days(context)
+    with database.connect() as connection:
+        computed = computed_as_of(connection, first, last)
+        lengths = summary = pd.DataFrame({"day": []})
+        if computed:
+            instants = list(computed.values())
+            read = database.read("read_outcomes", instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
+            day_of = dict(zip(pd.DatetimeIndex(instants), computed, strict=True))
+            lengths, summary = metrics.win_streaks(Trades.from_arrow(read), micros(instants))
+            for rows in (lengths, summary):
+                rows.insert(0, "day", rows["as_of"].map(day_of))
+        with connection.transaction():
+            for table, rows in (("win_streaks", lengths), ("win_streak_summary", summary)):
+                replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False))
+    catalogue.describe(context, summary, each_day(first, last), PREVIEW, LINEAGE)
+    yield dg.MaterializeResult()

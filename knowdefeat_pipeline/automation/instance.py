@@ -1,0 +1,80 @@
+"""Dagster's own storage, in the same PostgreSQL as the data (schema `dagster`), and its local files, in our home.
+
+`dagster.yaml` names these classes, so that stock `dagster-webserver` and `dagster-daemon` find the database as
+`knowdefeat` does: the one of KNOWDEFEAT_DATABASE_URL, else the embedded one, which is started if it does not run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+
+from knowdefeat_pipeline.settings import ROOT, Settings
+from knowdefeat_pipeline.store.database import connect, database_url
+
+SCHEMA = "dagster"
+
+
+def dagster_url(settings: Settings) -> str:
+    """The database's URL with `dagster` as the search path; the schema is created if it is missing."""
+    url = database_url(settings)
+    with connect(url) as connection:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    url = url.replace("postgresql://", "postgresql+psycopg2://", 1)  # NOTIFY with parameters fails on psycopg 3
+    separator = "&" if "?" in url else "?"
+    return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA}')}"
+
+
+class Storage(DagsterPostgresStorage):
+    """Runs, events and schedules in the `dagster` schema of our database."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Storage:
+        return cls(dagster_url(Settings.from_environment()), inst_data=inst_data)
+
+
+class HomeArtifacts(LocalArtifactStorage):
+    """Dagster's local files under `KNOWDEFEAT_HOME/dagster`."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> HomeArtifacts:
+        return cls(str(Settings.from_environment().home / "dagster"), inst_data)
+
+
+class HomeLogs(LocalComputeLogManager):
+    """What steps print, under `KNOWDEFEAT_HOME/dagster/logs`."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeLogs:
+        return cls(str(Settings.from_environment().home / "dagster" / "logs"), inst_data=inst_data)
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance that `dagster.yaml` describes."""
+    os.environ["DAGSTER_HOME"] = str(ROOT)
+    return dg.DagsterInstance.get()

@@ -1,0 +1,316 @@
+"""The canonical trade: its fields, what makes a row acceptable, and its net pnl."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
+
+CLOCK_SKEW = timedelta(minutes=5)
+STATUSES = ("open", "pending_exit", "closed")
+ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
+DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a trade: `kind` says how a cell is read, `aliases` under which names a file may carry it."""
+
+    name: str
+    kind: Kind
+    description: str
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field("source_trade_id", "text", "the id of the trade in its source", True, ("trade_id", "id")),
+        Field("bot_id", "integer", "the number of the bot that traded", True, ("bot",)),
+        Field(
+            "strategy_id",
+            "text",
+            "the algorithm that the bot runs",
+            aliases=("strategy", "algo_id", "algorithm_id", "algorithm"),
+        ),
+        Field("ticker", "text", "what was traded", True, ("symbol", "instrument", "pair")),
+        Field("direction", "text", "LONG or SHORT", True, ("trade_direction", "side")),
+        Field("status", "text", "open, pending_exit or closed", True, ("trade_status",)),
+        Field("entry_time", "time", "when the position was entered", True, ("opened_at", "open_time")),
+        Field("exit_time", "time", "when the position was left", aliases=("closed_at", "close_time")),
+        Field("entry_price", "price", "the price at entry, in quote currency", True, ("open_price",)),
+        Field("exit_price", "price", "the price at exit, in quote currency", aliases=("close_price",)),
+        Field("mark_price", "price", "the latest price of an open position", aliases=("current_price",)),
+        Field(
+            "notional",
+            "size",
+            "the position's size in quote currency at entry",
+            aliases=("trade_size", "position_size", "size"),
+        ),
+        Field(
+            "quantity",
+            "size",
+            "the position's size in units of the asset: notional = quantity * entry_price",
+            aliases=("qty", "shares", "units"),
+        ),
+        Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
+        Field(
+            "reported_pnl",
+            "amount",
+            "the net pnl that the source states",
+            aliases=("trade_pnl", "net_pnl", "pnl"),
+        ),
+        Field("quote_currency", "text", "the currency of prices, size, fees and pnl", aliases=("currency",)),
+        Field("signal_confidence", "fraction", "the signal's confidence, 0 to 1", aliases=("confidence",)),
+        Field("entry_quality", "fraction", "the quality of the entry, 0 to 1"),
+        Field("exit_reason", "text", "why the position was left"),
+        Field("entry_trigger_price", "price", "the price that triggered the entry"),
+        Field("entry_trigger_time", "time", "when the entry was triggered"),
+        Field("exit_trigger_price", "price", "the price that triggered the exit"),
+        Field("exit_trigger_time", "time", "when the exit was triggered"),
+    )
+}
+"""Every field that a file may give. `quantity` is another way to give `notional`; the rest are columns of `trades`."""
+
+COLUMNS = tuple(name for name in FIELDS if name != "quantity")
+"""The fields that a validated trade carries, in order."""
+
+UNITLESS_SIZE_NAMES = ("trade_size", "position_size", "size")
+"""Column names that say how large a position is, but not whether in quote currency or in units of the asset."""
+
+
+class Reason(StrEnum):
+    """Why a row is refused."""
+
+    UNREADABLE_VALUE = "unreadable_value"
+    UNKNOWN_DIRECTION = "unknown_direction"
+    UNKNOWN_STATUS = "unknown_status"
+    BAD_PRICE = "bad_price"
+    BAD_NOTIONAL = "bad_notional"
+    CONFIDENCE_OUT_OF_RANGE = "confidence_out_of_range"
+    CLOSED_WITHOUT_EXIT = "closed_without_exit"
+    OPEN_WITH_EXIT = "open_with_exit"
+    EXIT_BEFORE_ENTRY = "exit_before_entry"
+    FUTURE_TIME = "future_time"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    CONFLICTING_TRADE = "conflicting_trade"
+    DUPLICATE_TRADE = "duplicate_trade"
+
+
+MESSAGES: Mapping[Reason, str] = {
+    Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
+    Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
+    Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
+    Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
+    Reason.BAD_NOTIONAL: "{column} '{value}' is not a size; write a finite number above 0 that gives a finite pnl.",
+    Reason.CONFIDENCE_OUT_OF_RANGE: (
+        "{column} '{value}' is outside 0 to 1; correct it, or import with a confidence scale of 100 "
+        "if the file counts from 0 to 100."
+    ),
+    Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
+    Reason.OPEN_WITH_EXIT: (
+        "{column} '{value}' is given, but the trade is not closed; set the status to closed, or clear the exit time."
+    ),
+    Reason.EXIT_BEFORE_ENTRY: "{column} '{value}' is earlier than the entry at {entry}; correct one of the two times.",
+    Reason.FUTURE_TIME: (
+        "{column} '{value}' lies in the future (now is {now}; 5 minutes of clock skew are allowed); "
+        "check the writer's clock, or import with the right time zone."
+    ),
+    Reason.CURRENCY_MISMATCH: (
+        "{column} is '{value}', but bot {bot} accounts in {other} and sums never mix currencies; "
+        "give the trades in '{value}' a bot_id of their own."
+    ),
+    Reason.CONFLICTING_TRADE: (
+        "{column} '{value}' already names a trade with other values ({other}, which differs in {differing}); "
+        "give this trade an id of its own, or import it under an account of its own."
+    ),
+    Reason.DUPLICATE_TRADE: (
+        "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
+        "the trade is kept once: discard this row, or correct what differs."
+    ),
+}
+MISSING = "{column} is empty, and a trade needs {description}; fill it in."
+MISSING_SIZE = "{column} is empty, and a closed trade needs its size or its net pnl; fill in one of them."
+MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct the row."
+
+KINDS: Mapping[Kind, str] = {
+    "text": "text",
+    "integer": "a whole number",
+    "time": (
+        "a time (ISO 8601, such as 2025-02-11 20:50:31; with its UTC offset where the local clock skips or repeats it)"
+    ),
+    "price": "a price",
+    "size": "a size",
+    "amount": "a finite number",
+    "fraction": "a number from 0 to 1",
+}
+
+SMALLEST, LARGEST = np.nextafter(0.0, 1.0), np.finfo(float).max
+RANGES: Mapping[Kind, tuple[Reason, float, float]] = {
+    "price": (Reason.BAD_PRICE, SMALLEST, LARGEST),
+    "size": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
+    "amount": (Reason.UNREADABLE_VALUE, -LARGEST, LARGEST),
+    "fraction": (Reason.CONFIDENCE_OUT_OF_RANGE, 0.0, 1.0),
+}
+"""Per kind of number: the reason for refusing one, and the least and the greatest that is accepted."""
+
+
+def explain(reason: Reason, field: str, column: str, value: str | None, **facts: object) -> str:
+    """The message for a refused row: names the column and the value as they stand in the file, and the remedy.
+
+    `value` None or "" stands for an empty cell. `facts` are what the template of the reason needs besides.
+    """
+    template = MESSAGES[reason]
+    if reason is Reason.UNREADABLE_VALUE and not value:
+        template = MISSING_SIZE if field == "notional" else MISSING
+    return template.format(
+        column=column,
+        value=value,
+        kind=KINDS[FIELDS[field].kind],
+        description=FIELDS[field].description,
+        **facts,
+    )
+
+
+def net_pnl(
+    notional: np.ndarray, direction: np.ndarray, entry_price: np.ndarray, exit_price: np.ndarray, fees: np.ndarray
+) -> np.ndarray:
+    """Net pnl in quote currency: `notional * side * (exit - entry) / entry - fees`, side +1 for LONG, else -1.
+
+    float64 arrays of one length, NaN where an input is NaN. The order of the operations is that of the database's
+    constraint `trades_pnl_agrees`, so both arrive at the same bits. Not finite where the inputs are too large.
+    """
+    side = np.where(direction == "LONG", 1.0, -1.0)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return notional * side * (exit_price - entry_price) / entry_price - fees
+
+
+def agrees(pnl: np.ndarray, stated: np.ndarray) -> np.ndarray:
+    """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
+    return np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+
+
+def is_marked(frame: pd.DataFrame) -> pd.Series:
+    """Rows whose exit price is the latest price of a position that is still open: not closed, and no exit time."""
+    closed = frame["status"].str.lower() == "closed"
+    return ~closed & frame["exit_time"].isna() & np.isfinite(frame["exit_price"])
+
+
+def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows into trades that may be recorded and rows that are refused.
+
+    `frame`: `row_number`, the fields of `COLUMNS` (text as str, times as UTC timestamps, numbers as float64; missing
+    is None, NaT or NaN; a number that is given but not finite is infinite) and, where a reader could not read a cell,
+    `unreadable` with the name of the first such field. `now` is tz-aware.
+
+    Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
+    `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
+    has no exit time is its `mark_price`.
+    """
+    trades = _normalised(frame)
+    trades["pnl"] = _pnl(trades)
+    checks = [
+        *_reading_checks(frame, trades),
+        *_number_checks(trades),
+        *_time_checks(trades, pd.Timestamp(now) + CLOCK_SKEW),
+        *_size_checks(trades),
+    ]
+    failed = np.array([mask for _, _, mask in checks])
+    bad = failed.any(axis=0)
+    first = failed.argmax(axis=0)[bad]
+    refused = pd.DataFrame(
+        {
+            "row_number": frame["row_number"].to_numpy()[bad],
+            "reason": [checks[number][0] for number in first],
+            "field": [checks[number][1] for number in first],
+        }
+    )
+    valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
+    return valid.assign(bot_id=valid["bot_id"].astype("int32")), refused
+
+
+Check = tuple[Reason, str, np.ndarray]
+"""A reason, the field to blame, and which rows fail (bool per row)."""
+
+
+def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
+    """Canonical spelling, with what is unknown missing; an open position's exit price becomes its mark price."""
+    status = frame["status"].str.lower()
+    marked = is_marked(frame)
+    return frame.assign(
+        direction=frame["direction"].str.upper().map(DIRECTIONS),
+        status=status.where(status.isin(STATUSES)),
+        mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
+        exit_price=frame["exit_price"].mask(marked),
+        fees=frame["fees"].fillna(0.0),
+        quote_currency=frame["quote_currency"].str.upper(),
+    )
+
+
+def _pnl(trades: pd.DataFrame) -> np.ndarray:
+    """Net pnl of closed trades; what the source states where there is no size. NaN for the others."""
+    inputs = ("notional", "direction", "entry_price", "exit_price", "fees")
+    computed = net_pnl(*(trades[name].to_numpy() for name in inputs))
+    pnl = np.where(trades["notional"].isna(), trades["reported_pnl"], computed)
+    return np.where(trades["status"] == "closed", pnl, np.nan)
+
+
+def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
+    """Cells that could not be read, are missing, or say what no one knows."""
+    unreadable = frame["unreadable"] if "unreadable" in frame else pd.Series(None, index=frame.index, dtype="str")
+    required = [field.name for field in FIELDS.values() if field.required]
+    return [
+        *(
+            (Reason.UNREADABLE_VALUE, name, (unreadable == name).to_numpy(dtype=bool))
+            for name in unreadable.dropna().unique()
+        ),
+        *((Reason.UNREADABLE_VALUE, name, frame[name].isna().to_numpy()) for name in required),
+        (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
+        (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
+        (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
+    ]
+
+
+def _number_checks(trades: pd.DataFrame) -> list[Check]:
+    """Numbers outside the range of their kind. A missing number is in range."""
+    checks: list[Check] = []
+    for name in COLUMNS:
+        kind = FIELDS[name].kind
+        if kind not in RANGES:
+            continue
+        reason, low, high = RANGES[kind]
+        values = trades[name].to_numpy(dtype=float)
+        checks.append((reason, name, (values < low) | (values > high)))
+    return checks
+
+
+def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
+    closed = (trades["status"] == "closed").to_numpy()
+    entry, leave = trades["entry_time"], trades["exit_time"]
+    return [
+        (Reason.CLOSED_WITHOUT_EXIT, "exit_time", closed & leave.isna().to_numpy()),
+        (Reason.CLOSED_WITHOUT_EXIT, "exit_price", closed & trades["exit_price"].isna().to_numpy()),
+        (Reason.OPEN_WITH_EXIT, "exit_time", ~closed & leave.notna().to_numpy()),
+        (Reason.EXIT_BEFORE_ENTRY, "exit_time", (leave < entry).to_numpy()),
+        (Reason.FUTURE_TIME, "entry_time", (entry > latest).to_numpy()),
+        (Reason.FUTURE_TIME, "exit_time", (leave > latest).to_numpy()),
+    ]
+
+
+def _size_checks(trades: pd.DataFrame) -> list[Check]:
+    """A closed trade needs a size or a stated pnl, and its pnl must lie in the range of float64, as in the database."""
+    closed = (trades["status"] == "closed").to_numpy()
+    sized = trades["notional"].notna().to_numpy()
+    moved = (trades["exit_price"] != trades["entry_price"]).to_numpy()
+    gross = _pnl(trades.assign(fees=0.0))
+    vanished = sized & moved & (gross == 0)
+    return [
+        (Reason.UNREADABLE_VALUE, "notional", closed & ~sized & trades["reported_pnl"].isna().to_numpy()),
+        (Reason.BAD_NOTIONAL, "notional", closed & sized & (vanished | ~np.isfinite(trades["pnl"].to_numpy()))),
+    ]

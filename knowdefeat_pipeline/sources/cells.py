@@ -1,0 +1,127 @@
+"""Columns of foreign cells read as text, numbers and times, all cells at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from knowdefeat_pipeline.sources.canonical import Kind
+
+LONGEST_TEXT = 500
+NOTHING = ("", "null", "none", "\\n", "nat", "na", "n/a")  # how exports spell a missing number or time, in lower case
+NUMBER = r"^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
+TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d(:?\d\d)?)?)?$"
+ZONE = r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One column read, with one bool per row for what stands in a cell without being a value of its kind.
+
+    `values`: missing or unreadable is None, NaT or NaN. `unreadable`: the cell holds something else. `nan`: the cell
+    says not-a-number, which some writers mean as missing. `naive`: whether any time came without a zone.
+    """
+
+    values: pd.Series
+    unreadable: np.ndarray
+    nan: np.ndarray
+    naive: bool = False
+
+
+def accepts(kind: Kind, type_: pa.DataType) -> bool:
+    """Whether a column of this Arrow type can hold values of the kind at all. Text can hold anything."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_null(type_) or _is_text(type_):
+        return True
+    if kind == "text":
+        return pa.types.is_integer(type_) or pa.types.is_floating(type_)
+    if kind == "time":
+        return pa.types.is_timestamp(type_) or pa.types.is_date(type_)
+    return pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+
+
+def read(kind: Kind, column: pa.ChunkedArray, timezone: str) -> Cells:
+    """Read a column whose type `accepts` allows. `timezone`: the IANA zone of times that name none."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if kind == "text":
+        return _read_text(column)
+    if kind == "time":
+        return _read_times(column, timezone)
+    cells = _read_numbers(column)
+    return _whole(cells) if kind == "integer" else cells
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+
+
+def _stripped(column: pa.ChunkedArray, nothing: tuple[str, ...]) -> pa.ChunkedArray:
+    """Cells as text without surrounding blanks; those that mean nothing are null."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
+    empty = pc.is_in(pc.utf8_lower(text), pa.array(nothing, pa.large_string()))
+    return pc.if_else(empty, pa.scalar(None, pa.large_string()), text)
+
+
+def _mask(flags: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+
+
+def _nowhere(column: pa.ChunkedArray) -> np.ndarray:
+    return np.zeros(len(column), dtype=bool)
+
+
+def _read_text(column: pa.ChunkedArray) -> Cells:
+    text = _stripped(column, ("", "\\n"))
+    bad = pc.or_(pc.greater(pc.utf8_length(text), LONGEST_TEXT), pc.match_substring(text, "\0"))
+    return Cells(text.to_pandas().astype("str"), _mask(bad), _nowhere(text))
+
+
+def _read_numbers(column: pa.ChunkedArray) -> Cells:
+    if not _is_text(column.type):
+        numbers = column.cast(pa.float64())
+        return Cells(pd.Series(numbers.to_numpy()), _nowhere(column), _mask(pc.is_nan(numbers)))
+    text = _stripped(column, NOTHING)
+    readable = pc.match_substring_regex(text, NUMBER, ignore_case=True)
+    numbers = pc.if_else(readable, text, pa.scalar(None, pa.large_string())).cast(pa.float64())
+    return Cells(pd.Series(numbers.to_numpy()), _mask(pc.invert(readable)), _mask(pc.is_nan(numbers)))
+
+
+def _whole(cells: Cells) -> Cells:
+    """Numbers of PostgreSQL's type integer."""
+    values = cells.values.to_numpy()
+    fits = np.isnan(values) | ((values == np.floor(values)) & (np.abs(values) < 2**31))
+    return Cells(cells.values.where(fits), cells.unreadable | ~fits, cells.nan)
+
+
+def _read_times(column: pa.ChunkedArray, timezone: str) -> Cells:
+    if _is_text(column.type):
+        return _times_from_text(_stripped(column, NOTHING), timezone)
+    naive = not (pa.types.is_timestamp(column.type) and column.type.tz)
+    moments = column.cast(pa.timestamp("us", tz=None if naive else "UTC"), safe=False).to_pandas()
+    values = _in_utc(moments, timezone) if naive else moments
+    unreadable = (values.isna() & moments.notna()).to_numpy()
+    return Cells(values, unreadable, _nowhere(column), naive and bool(moments.notna().any()))
+
+
+def _times_from_text(text: pa.ChunkedArray, timezone: str) -> Cells:
+    given = _mask(pc.is_valid(text))
+    shaped = pc.if_else(pc.match_substring_regex(text, TIME), text, pa.scalar(None, pa.large_string()))
+    shaped = pc.replace_substring_regex(shaped, r"(\.\d{6})\d+", r"\1")
+    zoned = _mask(pc.match_substring_regex(shaped, ZONE))
+    words = shaped.to_pandas()
+    values = pd.Series(pd.NaT, index=words.index, dtype="datetime64[us, UTC]")
+    if zoned.any():
+        values[zoned] = pd.to_datetime(words[zoned], format="ISO8601", errors="coerce", utc=True).dt.as_unit("us")
+    if not zoned.all():
+        moments = pd.to_datetime(words[~zoned], format="ISO8601", errors="coerce").dt.as_unit("us")
+        values[~zoned] = _in_utc(moments, timezone)
+    return Cells(values, given & values.isna().to_numpy(), _nowhere(text), bool((given & ~zoned).any()))
+
+
+def _in_utc(moments: pd.Series, timezone: str) -> pd.Series:
+    """Local times as UTC; NaT where the local clock skips or repeats the time."""
+    return moments.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC").dt.as_unit("us")

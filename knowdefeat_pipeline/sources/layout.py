@@ -1,0 +1,133 @@
+"""Which column of a foreign table is which field, and how its cells are meant."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from knowdefeat_pipeline.sources.canonical import FIELDS, UNITLESS_SIZE_NAMES
+
+KNOW_DEFEAT = "know_defeat"
+TABLE = "table"
+KNOW_DEFEAT_COLUMNS = frozenset(
+    {
+        "trade_id",
+        "bot_id",
+        "algo_id",
+        "ticker",
+        "entry_price",
+        "exit_price",
+        "entry_time",
+        "exit_time",
+        "entry_trigger_price",
+        "exit_trigger_price",
+        "entry_trigger_time",
+        "exit_trigger_time",
+        "trade_size",
+        "trade_direction",
+        "trade_pnl",
+        "trade_status",
+    }
+)
+
+Size = Literal["notional", "quantity"]
+
+
+class SourceError(Exception):
+    """A file that cannot be read at all. The message names file, row and column, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of one table are read; kept with every refused row so that it can be read the same way again.
+
+    `columns`: field -> column. `timezone`: IANA zone of times without one. `currency`: of rows that name none.
+    `confidence_scale`: what a full signal confidence is written as, 1 or 100.
+    """
+
+    format: str
+    columns: Mapping[str, str]
+    timezone: str = "UTC"
+    currency: str = "USD"
+    confidence_scale: float = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, from which `from_json` makes the layout again."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The layout that `as_json` wrote."""
+        return cls(**value)
+
+    def with_quantity(self) -> Self:
+        """The same layout with the size read as units of the asset."""
+        columns = {("quantity" if field == "notional" else field): name for field, name in self.columns.items()}
+        return replace(self, columns=columns)
+
+    def column_of(self, field: str) -> str:
+        """The column to name when a field is to blame: its own, that which it is made from, or the field itself."""
+        made_from = {"notional": "quantity", "mark_price": "exit_price"}
+        return self.columns.get(field) or self.columns.get(made_from.get(field, "")) or field
+
+
+def recognise(seen: Sequence[str], mapping: Mapping[str, str], size: Size | None) -> tuple[str, dict[str, str], bool]:
+    """(format, field -> column, whether the unit of the size is open) for a table with the columns `seen`.
+
+    A column is found by `mapping` (column -> field), by the field's name, or by one of its aliases, in this order.
+    The size of a generic table may be a notional or a quantity; `size` decides, and None leaves it open.
+    Raises SourceError for a mapping that does not fit and for required fields without a column.
+    """
+    _check_mapping(seen, mapping)
+    chosen = {field: column for column, field in mapping.items()}
+    format_ = KNOW_DEFEAT if set(seen) == KNOW_DEFEAT_COLUMNS else TABLE
+    columns = {**_by_name([column for column in seen if column not in mapping]), **chosen}
+    if "notional" in columns:
+        columns.pop("quantity", None)
+    _check_required(seen, columns)
+    spelled = _spelling(columns.get("notional", ""))
+    unitless = "notional" not in chosen and spelled in UNITLESS_SIZE_NAMES
+    if unitless and size == "quantity":
+        columns["quantity"] = columns.pop("notional")
+    return format_, columns, unitless and size is None and format_ == TABLE
+
+
+def _spelling(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _by_name(seen: Iterable[str]) -> dict[str, str]:
+    spelled = {_spelling(column): column for column in reversed([*seen])}
+    columns = {}
+    for field in FIELDS.values():
+        names = [name for name in (field.name, *field.aliases) if name in spelled]
+        if names:
+            columns[field.name] = spelled[names[0]]
+    return columns
+
+
+def _check_mapping(seen: Sequence[str], mapping: Mapping[str, str]) -> None:
+    for column, field in mapping.items():
+        if column not in seen:
+            raise SourceError(f"--map names the column '{column}', which is not there; {_listed(seen)}")
+        if field not in FIELDS:
+            raise SourceError(
+                f"--map {column}={field}: no field is called '{field}'; the fields are {', '.join(FIELDS)}"
+            )
+    twice = {field for field in mapping.values() if list(mapping.values()).count(field) > 1}
+    for field in sorted(twice):
+        columns = ", ".join(column for column, named in mapping.items() if named == field)
+        raise SourceError(f"--map gives the field {field} to more than one column ({columns}); keep one")
+
+
+def _check_required(seen: Sequence[str], columns: Mapping[str, str]) -> None:
+    missing = [field for field in FIELDS.values() if field.required and field.name not in columns]
+    if not {"notional", "quantity", "reported_pnl"} & set(columns):
+        missing.append(FIELDS["notional"])
+    if missing:
+        wanted = ", ".join(f"{field.name} ({field.description})" for field in missing)
+        maps = " ".join(f"--map COLUMN={field.name}" for field in missing)
+        raise SourceError(f"no column for {wanted}; {_listed(seen)}; name the right ones with {maps}")
+
+
+def _listed(seen: Sequence[str]) -> str:
+    return f"the columns are {', '.join(seen)}"

@@ -1,0 +1,78 @@
+"""Reads for the chain of assets and the replacement of whole partitions by what they computed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.store.database import copy_arrow, query
+
+
+def replace_days(connection: psycopg.Connection, table: str, first: date, last: date, rows: pa.Table) -> int:
+    """Delete the table's rows of the days first..last and copy `rows` in their place; the number of new rows.
+
+    Call it inside a transaction: a partition is replaced as a whole or not at all.
+    """
+    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table))
+    connection.execute(delete, (first, last))
+    return copy_arrow(connection, table, rows)
+
+
+def bot_capital(connection: psycopg.Connection) -> dict[int, float]:
+    """The capital of each bot in its quote currency."""
+    return dict(connection.execute("SELECT bot_id, capital FROM bots").fetchall())
+
+
+def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
+    """Whether each bot is active."""
+    return dict(connection.execute("SELECT bot_id, is_active FROM bots").fetchall())
+
+
+def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
+    """The first and the last UTC day on which a trade closed; None without closed trades."""
+    row = connection.execute(
+        "SELECT (min(exit_time) AT TIME ZONE 'UTC')::date, (max(exit_time) AT TIME ZONE 'UTC')::date "
+        "FROM trades WHERE status = 'closed'"
+    ).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict]:
+    """One record per day with closed trades: see `sql/queries/trade_days.sql` for the counts."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("trade_days"), {"first": first, "last": last}).fetchall()
+
+
+def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> dict[date, datetime]:
+    """The as_of at which each day of first..last was computed; days without metrics are absent."""
+    rows = connection.execute(
+        "SELECT day, max(as_of) FROM bot_metrics WHERE day BETWEEN %s AND %s GROUP BY day ORDER BY day", (first, last)
+    ).fetchall()
+    return dict(rows)
+
+
+def weight_versions(connection: psycopg.Connection) -> list[dict]:
+    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights."""
+    names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
+    statement = sql.SQL(
+        # -infinity, from which the defaults are in force, has no Python datetime.
+        "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
+        "ORDER BY in_force_from, version"
+    ).format(names)
+    return [
+        {
+            "version": row[0], "author": row[1], "reason": row[2], "in_force_from": row[3],
+            "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
+        }
+        for row in connection.execute(statement).fetchall()
+    ]
+
+
+def version_in_force(versions: list[dict], at: datetime) -> dict:
+    """The last of `versions` (as `weight_versions` returns them) in force at that instant."""
+    return [v for v in versions if v["in_force_from"] is None or v["in_force_from"] <= at][-1]

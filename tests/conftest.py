@@ -1,0 +1,81 @@
+"""A real PostgreSQL server for the tests: our embedded one, or the one that KNOWDEFEAT_TEST_DATABASE_URL names."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from knowdefeat_pipeline.settings import ROOT
+from knowdefeat_pipeline.store import migrations
+from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
+
+
+@contextmanager
+def _temporary_database(server_url: str, template: str) -> Iterator[str]:
+    name = f"knowdefeat_test_{secrets.token_hex(6)}"
+    with connect(server_url) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    finally:
+        with connect(server_url) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedPostgres]:
+    """An embedded server for the whole session. Tests that kill servers make their own."""
+    with tempfile.TemporaryDirectory(prefix="knowdefeat-") as home:
+        server = EmbeddedPostgres(Path(home))
+        with connect(server.ensure_running()) as connection:  # no test pulls the plug on this one
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """A URL whose user may create databases."""
+    return os.environ.get("KNOWDEFEAT_TEST_DATABASE_URL") or request.getfixturevalue("server").ensure_running()
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """The URL of a database with every migration, to be cloned. Nobody may stay connected to it."""
+    with _temporary_database(server_url, "template0") as url:
+        migrations.upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def database(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a fresh database with every migration."""
+    with _temporary_database(server_url, str(conninfo_to_dict(template)["dbname"])) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(server_url: str) -> Iterator[str]:
+    """The URL of a fresh database without any table."""
+    with _temporary_database(server_url, "template0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data, outside the repository."""
+    folder = Path(os.environ.get("KNOWDEFEAT_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set KNOWDEFEAT_SHARED_DATA")
+    return folder
