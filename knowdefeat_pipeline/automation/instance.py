@@ -22,6 +22,12 @@ from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
 
 SCHEMA = "dagster"
+STATEMENT_TIMEOUT_MS = 10 * 60 * 1000
+POOL_RECYCLE_SECONDS = 3600
+MAX_OVERFLOW = 20
+
+# A range of days is one event per day and asset: written one by one they cost more than the work itself.
+os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 
 def dagster_url(settings: Settings) -> str:
@@ -35,7 +41,17 @@ def dagster_url(settings: Settings) -> str:
 
 
 class Storage(DagsterPostgresStorage):
-    """Runs, events and schedules in the `dagster` schema of our database."""
+    """Runs, events and schedules in the `dagster` schema of our database, over connections that are kept open.
+
+    Without a pool every statement opens a connection of its own, which is half of a run's bookkeeping.
+    """
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(postgres_url, inst_data=inst_data)
+        for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
+            storage.optimize_for_webserver(
+                statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW
+            )
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:

@@ -32,11 +32,12 @@ class Figure:
 class Variable(Figure):
     """One of the 17 figures that the ranking weighs.
 
-    `measure` names the column that the ranking reads (a drawdown is read as an amount, so that capital plays no part);
+    `label` is its short name in tables. `measure` names the column that the ranking reads (a drawdown is read as an amount, so that capital plays no part);
     `scaling` says which power of the bot's own volatility it is divided by, `window_days` over how many days;
     `orientation` is -1 where lower is better.
     """
 
+    label: str = ""
     default_weight: float = 0.0
     measure: str = ""
     scaling: Scaling = "none"
@@ -45,18 +46,18 @@ class Variable(Figure):
 
 
 def _variable(
-    name: str, weight: float, unit: str, description: str, scaling: Scaling = "none", window_days: float = 0.0,
-    measure: str = "", orientation: int = 1,
+    name: str, label: str, weight: float, unit: str, description: str, scaling: Scaling = "none",
+    window_days: float = 0.0, measure: str = "", orientation: int = 1,
 ) -> Variable:
     return Variable(
-        name, "double precision", unit, description, default_weight=weight, measure=measure or name, scaling=scaling,
+        name, "double precision", unit, description, label=label, default_weight=weight, measure=measure or name, scaling=scaling,
         window_days=window_days, orientation=orientation,
     )
 
 
-def _performance(name: str, weight: float, window: str, days: float) -> Variable:
+def _performance(name: str, label: str, weight: float, window: str, days: float) -> Variable:
     text = f"Sum of net pnl of trades closed in the trailing {window}. NULL when none closed in it."
-    return _variable(name, weight, "currency", text, "performance", days)
+    return _variable(name, label, weight, "currency", text, "performance", days)
 
 
 def _streak(length: int, weight: float) -> Variable:
@@ -64,36 +65,36 @@ def _streak(length: int, weight: float) -> Variable:
         f"100 · (trades at which the current run of wins is at least {length}) / trades, trailing 30 days: "
         f"a run of length L adds max(0, L-{length - 1})."
     )
-    return _variable(f"win_streak_{length}", weight, "percent", text)
+    return _variable(f"win_streak_{length}", f"streak {length}", weight, "percent", text)
 
 
 VARIABLES: tuple[Variable, ...] = (
-    _performance("one_hour_performance", 15.0, "hour", 1 / 24),
-    _performance("two_hour_performance", 12.5, "2 hours", 2 / 24),
-    _performance("one_day_performance", 10.0, "24 hours", 1.0),
-    _performance("one_week_performance", 7.5, "7 days", 7.0),
-    _performance("one_month_performance", 5.0, "30 days", 30.0),
-    _variable("avg_win_rate", 10.0, "percent", "100 · wins / trades, trailing 30 days. Breakeven trades are no wins."),
+    _performance("one_hour_performance", "1h", 15.0, "hour", 1 / 24),
+    _performance("two_hour_performance", "2h", 12.5, "2 hours", 2 / 24),
+    _performance("one_day_performance", "1d", 10.0, "24 hours", 1.0),
+    _performance("one_week_performance", "1w", 7.5, "7 days", 7.0),
+    _performance("one_month_performance", "1m", 5.0, "30 days", 30.0),
+    _variable("avg_win_rate", "win rate", 10.0, "percent", "100 · wins / trades, trailing 30 days. Breakeven trades are no wins."),
     _variable(
-        "avg_drawdown", 8.0, "percent",
+        "avg_drawdown", "drawdown", 8.0, "percent",
         "Mean depth of the drawdown episodes of the trailing 30 days, in percent of the peak of realised equity, which "
         "starts at the bot's capital; 0 when equity never fell below its peak. Lower is better.",
         "drawdown", 30.0, "avg_drawdown_amount", -1,
     ),
     _variable(
-        "profit_per_second", 12.0, "currency/s",
+        "profit_per_second", "pnl/s", 12.0, "currency/s",
         "Sum of net pnl / seconds in position, trailing 30 days. NULL without time in position.", "per_second",
     ),
     _variable(
-        "price_model_score", 5.0, "0..100",
+        "price_model_score", "price model", 5.0, "0..100",
         "How well entries agreed with the price model's forecast of direction, trailing 30 days. NULL without market data.",
     ),
     _variable(
-        "volume_model_score", 5.0, "0..100",
+        "volume_model_score", "volume model", 5.0, "0..100",
         "Mean percentile of the volume forecast at the bot's entries, trailing 30 days. NULL without market data.",
     ),
     _variable(
-        "price_wall_score", 3.0, "0..100",
+        "price_wall_score", "price walls", 3.0, "0..100",
         "How well entries agreed with the largest resting orders near the price, trailing 30 days. NULL without an "
         "order book.",
     ),

@@ -123,11 +123,11 @@ MESSAGES: Mapping[Reason, str] = {
         "check the writer's clock, or import with the right time zone."
     ),
     Reason.CURRENCY_MISMATCH: (
-        "{column} is '{value}', but bot {bot} accounts in {other} and sums never mix currencies; "
-        "give the trades in '{value}' a bot_id of their own."
+        "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
+        "give the trades in '{currency}' a bot_id of their own."
     ),
     Reason.CONFLICTING_TRADE: (
-        "{column} '{value}' already names a trade with other values ({other}, which differs in {differing}); "
+        "{column} '{value}' already names another trade: {other} differs in {differing}; "
         "give this trade an id of its own, or import it under an account of its own."
     ),
     Reason.DUPLICATE_TRADE: (
@@ -167,7 +167,7 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     `value` None or "" stands for an empty cell. `facts` are what the template of the reason needs besides.
     """
     template = MESSAGES[reason]
-    if reason is Reason.UNREADABLE_VALUE and not value:
+    if reason == Reason.UNREADABLE_VALUE and not value:
         template = MISSING_SIZE if field == "notional" else MISSING
     return template.format(
         column=column,
@@ -187,7 +187,7 @@ def net_pnl(
     constraint `trades_pnl_agrees`, so both arrive at the same bits. Not finite where the inputs are too large.
     """
     side = np.where(direction == "LONG", 1.0, -1.0)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return notional * side * (exit_price - entry_price) / entry_price - fees
 
 

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.sources.canonical import Kind
 LONGEST_TEXT = 500
 NOTHING = ("", "null", "none", "\\n", "nat", "na", "n/a")  # how exports spell a missing number or time, in lower case
 NUMBER = r"^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
-TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z|[+-]\d\d(:?\d\d)?)?)?$"
+TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC)|[+-]\d\d(:?\d\d)?)?)?$"
 ZONE = r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 
 
@@ -111,6 +111,7 @@ def _times_from_text(text: pa.ChunkedArray, timezone: str) -> Cells:
     given = _mask(pc.is_valid(text))
     shaped = pc.if_else(pc.match_substring_regex(text, TIME), text, pa.scalar(None, pa.large_string()))
     shaped = pc.replace_substring_regex(shaped, r"(\.\d{6})\d+", r"\1")
+    shaped = pc.replace_substring_regex(shaped, r" ?(Z|UTC)$", "Z")
     zoned = _mask(pc.match_substring_regex(shaped, ZONE))
     words = shaped.to_pandas()
     values = pd.Series(pd.NaT, index=words.index, dtype="datetime64[us, UTC]")

@@ -59,25 +59,25 @@ def _read_file(path: Path) -> RawTable:
         raise SourceError("there is no such file; check the path")
     if path.suffix.lower() not in readers:
         raise SourceError(f"the suffix '{path.suffix}' is not known; give a {' or '.join(readers)} file")
-    if not path.stat().st_size:
+    data = path.read_bytes()
+    if not data.strip():
         raise SourceError("the file is empty; fetch it again")
-    raw = readers[path.suffix.lower()](path)
+    raw = readers[path.suffix.lower()](data)
     if not raw.rows:
         raise SourceError("the table is empty: it has a header and no rows; check the export")
     return raw
 
 
-def _read_parquet(path: Path) -> RawTable:
+def _read_parquet(data: bytes) -> RawTable:
     try:
-        table = pa.parquet.ParquetFile(path).read()
+        table = pa.parquet.ParquetFile(io.BytesIO(data)).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(f"the Parquet file is cut short or damaged ({error}); fetch it again") from error
     _check_names(table.column_names)
     return RawTable(table, np.arange(1, table.num_rows + 1))
 
 
-def _read_csv(path: Path) -> RawTable:
-    data = path.read_bytes()
+def _read_csv(data: bytes) -> RawTable:
     names = _header(data)
     misshapen: list[tuple[int, list[str]]] = []
 
@@ -139,8 +139,6 @@ def _check_quotes(data: bytes) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    if not names:
-        raise SourceError("the file is empty; fetch it again")
     for name in names:
         if names.count(name) > 1:
             raise SourceError(f"the column '{name}' appears {names.count(name)} times; give each column its own name")

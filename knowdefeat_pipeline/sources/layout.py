@@ -64,10 +64,12 @@ class Layout:
         columns = {("quantity" if field == "notional" else field): name for field, name in self.columns.items()}
         return replace(self, columns=columns)
 
-    def column_of(self, field: str) -> str:
-        """The column to name when a field is to blame: its own, that which it is made from, or the field itself."""
+    def column_of(self, field: str, row: Mapping[str, str | None]) -> str:
+        """The column of a row to name when a field is to blame: its own, or the filled one that the field was made
+        from; without a column the field itself."""
         made_from = {"notional": "quantity", "mark_price": "exit_price"}
-        return self.columns.get(field) or self.columns.get(made_from.get(field, "")) or field
+        columns = [self.columns[name] for name in (field, made_from.get(field, "")) if name in self.columns]
+        return next((column for column in columns if row.get(column)), columns[0] if columns else field)
 
 
 def recognise(seen: Sequence[str], mapping: Mapping[str, str], size: Size | None) -> tuple[str, dict[str, str], bool]:

@@ -1,7 +1,7 @@
 """From a raw table of any origin to a `Reading`: the trades that may be recorded, and the rows that are refused."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -51,6 +51,10 @@ class RawTable:
         return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+Finding = tuple[int, Reason, str, Mapping[str, object]]
+"""A row number, why the row is refused, the field to blame, and what the reason's message says besides."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """What was read from one file.
@@ -70,6 +74,10 @@ class Reading:
     def rows_read(self) -> int:
         """All rows of the file, whatever became of them."""
         return self.raw.rows
+
+    def refuse(self, findings: Sequence[Finding]) -> pd.DataFrame:
+        """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`."""
+        return _explain(findings, self.raw, self.layout)
 
 
 def read_table(
@@ -101,7 +109,9 @@ def read_table(
             frame["notional"] = frame["quantity"] * frame["entry_price"]
     notes += _notes(frame, raw, layout, naive)
     valid, refused = validate(frame, now)
-    explained = [_explain(refused, raw, layout, now), _misshapen(raw)]
+    facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+    findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
+    explained = [_explain(findings, raw, layout), _misshapen(raw)]
     return Reading(
         source=source or _source(layout.format, account, frame["strategy_id"]),
         layout=layout,
@@ -115,20 +125,6 @@ def read_table(
 def _as_text(value: object) -> str | None:
     """A cell as text that PostgreSQL can hold: it knows no NUL."""
     return None if value is None else str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def refusals(rows: Sequence[tuple[int, Reason, str | None, str, dict[str, str | None]]]) -> pd.DataFrame:
-    """Refused rows as a frame, from (row number, reason, column, message, original row)."""
-    numbers, reasons, columns, messages, originals = zip(*rows, strict=True) if rows else ((),) * 5
-    return pd.DataFrame(
-        {
-            "row_number": np.array(numbers, dtype="int64"),
-            "reason": pd.Series([str(reason) for reason in reasons], dtype="str"),
-            "column_name": pd.Series(columns, dtype="str"),
-            "message": pd.Series(messages, dtype="str"),
-            "original": pd.Series([json.dumps(row, ensure_ascii=False) for row in originals], dtype="str"),
-        }
-    )
 
 
 def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
@@ -237,16 +233,15 @@ def _source(format_: str, account: str | None, strategies: pd.Series) -> str:
     return format_
 
 
-def _explain(refused: pd.DataFrame, raw: RawTable, layout: Layout, now: datetime) -> pd.DataFrame:
-    originals = raw.originals(refused["row_number"].to_numpy())
-    entry_time = layout.column_of("entry_time")
+def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.DataFrame:
+    originals = raw.originals(np.array([number for number, *_ in findings], dtype="int64"))
+    entry_time = layout.columns["entry_time"]
     rows = []
-    for number, reason, field, original in zip(*(refused[name] for name in refused), originals, strict=True):
-        column = layout.column_of(field)
-        facts = {"entry": original.get(entry_time), "now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
-        message = explain(reason, field, column, original.get(column), **facts)
+    for (number, reason, field, facts), original in zip(findings, originals, strict=True):
+        column = layout.column_of(field, original)
+        message = explain(reason, field, column, original.get(column), entry=original.get(entry_time), **facts)
         rows.append((number, reason, column, message, original))
-    return refusals(rows)
+    return _refusals(rows)
 
 
 def _misshapen(raw: RawTable) -> pd.DataFrame:
@@ -258,4 +253,18 @@ def _misshapen(raw: RawTable) -> pd.DataFrame:
         original = dict(zip_longest([*names, *beyond], fields))
         message = MISSHAPEN.format(found=len(fields), expected=len(names))
         rows.append((number, Reason.UNREADABLE_VALUE, None, message, original))
-    return refusals(rows)
+    return _refusals(rows)
+
+
+def _refusals(rows: Sequence[tuple[int, Reason, str | None, str, dict[str, str | None]]]) -> pd.DataFrame:
+    """Refused rows as a frame, from (row number, reason, column, message, original row)."""
+    numbers, reasons, columns, messages, originals = zip(*rows, strict=True) if rows else ((),) * 5
+    return pd.DataFrame(
+        {
+            "row_number": np.array(numbers, dtype="int64"),
+            "reason": pd.Series([str(reason) for reason in reasons], dtype="str"),
+            "column_name": pd.Series(columns, dtype="str"),
+            "message": pd.Series(messages, dtype="str"),
+            "original": pd.Series([json.dumps(row, ensure_ascii=False) for row in originals], dtype="str"),
+        }
+    )

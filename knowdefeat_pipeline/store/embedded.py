@@ -366,13 +366,13 @@ class EmbeddedPostgres:
 
     def _launch(self, account: Account | None, program: str, *arguments: str) -> _Detached:
         """Run a program of the server's, in a session of its own, with the log as its only output."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment = os.environ | {"LC_ALL": "C"}  # without a locale macOS makes the server multithreaded, and it ends
         with self.log.open("ab") as log:
             try:
                 return _Detached(
                     [str(binaries() / program), *arguments],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    cwd="/", env=environment | {"LC_ALL": "C"}, start_new_session=True,
+                    cwd="/", env=environment, start_new_session=True,
                     user=account and account.uid, group=account and account.gid, extra_groups=[] if account else None,
                 )  # fmt: skip
             except PermissionError as error:

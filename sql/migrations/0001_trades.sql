@@ -138,6 +138,8 @@ CREATE TABLE trade_quarantine (
     column_name    text,
     message        text NOT NULL,
     original       jsonb NOT NULL,
+    -- How the file was read (columns, time zone, currency, scale), so that a corrected row is read the same way.
+    layout         jsonb NOT NULL,
     status         text NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'released', 'discarded')),
     note           text,
     quarantined_at timestamptz NOT NULL DEFAULT now(),

@@ -261,12 +261,13 @@ def test_another_server_on_the_usual_port_is_left_alone(cluster: EmbeddedPostgre
     assert conninfo_to_dict(cluster.ensure_running())["port"] == str(usual)
 
 
-def test_the_callers_postgres_variables_do_not_reach_the_server(
+def test_the_callers_environment_does_not_matter(
     cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.stop()
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGDATA", "/nonexistent")
+    monkeypatch.setenv("LC_ALL", "xx_XX")
     monkeypatch.delenv("HOME", raising=False)
     assert value(cluster.ensure_running(), "SELECT 1") == 1
 

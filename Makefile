@@ -1,0 +1,68 @@
+# Set-up and daily work. Needs Python 3.11 or newer, git and make; everything else goes into .venv.
+#   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
+#   make up                                      the Dagster UI and daemon over the same database
+#   make test | test-e2e | check                 the tests, the browser tests, lint and types
+#   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
+
+.SHELLFLAGS := -eu -c
+BIN := .venv/bin
+# uv where there is one; plain pip does the same, a little slower. UV= turns it off.
+UV ?= $(shell command -v uv 2>/dev/null)
+SOURCES := Makefile pyproject.toml
+
+.PHONY: run up install test test-e2e check clean purge
+run: install
+	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
+
+up: install
+	@exec $(BIN)/knowdefeat up $(ARGS)
+
+install: .venv/.installed
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-e2e: .venv/.installed-dev
+	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+check: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
+
+.venv/bin/python:
+	@python=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done || true); \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed; none was found on the PATH." >&2; exit 1; fi; \
+	echo "Creating .venv with $$($$python --version)"; $$python -m venv .venv
+
+# Bytecode is compiled here, whatever the environment says: it halves every later start.
+define install_lock
+	@echo "Installing $(1)"
+	@if [ -n "$(UV)" ]; then \
+	    "$(UV)" pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1); \
+	    "$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	fi
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q knowdefeat_pipeline
+	@touch $@
+endef
+
+.venv/.installed: .venv/bin/python requirements.lock $(SOURCES)
+	$(call install_lock,requirements.lock)
+
+.venv/.installed-dev: .venv/bin/python requirements-dev.lock $(SOURCES)
+	$(call install_lock,requirements-dev.lock)
+	@touch .venv/.installed
+
+clean:
+	@if [ -x $(BIN)/knowdefeat ]; then $(BIN)/knowdefeat db stop || true; fi
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	@echo "Your data in .knowdefeat stays; make purge removes it too."
+
+purge: clean
+	rm -rf .knowdefeat

@@ -1,0 +1,82 @@
+"""One run of the refresh job over a range of days, in this process and recorded in the instance like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from knowdefeat_pipeline.automation.jobs import CHAIN
+
+Progress = Callable[[str], None]
+
+
+class RunFailed(RuntimeError):  # noqa: N818 (named as users speak)
+    """A run that did not end well: which step, why, and where to read more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its id and its checks as records (asset, check, passed, severity, description, metadata)."""
+
+    run_id: str
+    checks: list[dict[str, Any]]
+
+
+def refresh_days(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date, progress: Progress | None = None
+) -> Outcome:
+    """Materialise the chain for first..last in one run. `progress` hears of every asset when it is done.
+
+    Raises RunFailed; what finished before the failure stays.
+    """
+    run_id = dg.DagsterRun(job_name="refresh").run_id
+    if progress:
+        instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
+    result = definitions.resolve_job_def("refresh").execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        raise_on_error=False,
+        # Events are stored and shown in the UI; a terminal hears of progress instead.
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+            ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+        },
+    )
+    checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
+    if not result.success:
+        raise RunFailed(_why(result, checks))
+    return Outcome(run_id, checks)
+
+
+def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:
+    event = entry.dagster_event
+    if event is not None and event.is_step_success and event.step_key in CHAIN:
+        progress(event.step_key)
+
+
+def _check(evaluation: Any) -> dict[str, Any]:
+    return {
+        "asset": evaluation.asset_key.to_user_string(),
+        "check": evaluation.check_name,
+        "passed": evaluation.passed,
+        "severity": evaluation.severity.value,
+        "description": evaluation.description,
+        "metadata": {name: value.value for name, value in evaluation.metadata.items()},
+    }
+
+
+def _why(result: dg.ExecuteInProcessResult, checks: list[dict[str, Any]]) -> str:
+    failed = [check for check in checks if not check["passed"] and check["severity"] == "ERROR"]
+    lines = [f"the check {check['check']} on {check['asset']} failed: {check['metadata']}" for check in failed]
+    for event in result.all_events:
+        if event.is_step_failure and not failed:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            lines.append(f"{event.step_key}: {cause.message.strip() if cause else 'failed'}")
+    return "\n".join([*lines, f"Run {result.run_id}: its log is in the Dagster UI (knowdefeat up), under Runs."])

@@ -1,0 +1,61 @@
+"""All commands in one place, and how their errors appear."""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+import typer
+
+from knowdefeat_pipeline.cli import database, load, quarantine, reads, run
+from knowdefeat_pipeline.cli.context import CommandError
+from knowdefeat_pipeline.cli.output import err
+from knowdefeat_pipeline.core.weights import WeightError
+from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.store.database import DatabaseUnreachable
+from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
+from knowdefeat_pipeline.store.migrations import MigrationError
+from knowdefeat_pipeline.store.quarantine import QuarantineError
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+    help="Which trading bots are good, which were lucky, and where the money should go next.",
+)
+app.command()(run.run)
+app.command()(run.up)
+app.command()(load.ingest)
+app.command("simulate")(load.simulate_command)
+app.command()(reads.metrics)
+app.command()(reads.streaks)
+app.command()(reads.rankings)
+app.command()(reads.weights)
+app.command()(database.doctor)
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(database.app, name="db")
+
+EXPECTED = (
+    CommandError, SourceError, QuarantineError, DatabaseUnreachable, EmbeddedPostgresError, MigrationError, WeightError,
+)
+
+
+def main() -> None:
+    """Run a command; an error that a person can mend is a message and exit status 1, not a traceback."""
+    try:
+        app()
+    except EXPECTED as error:
+        _fail(str(error))
+    except psycopg.OperationalError as error:
+        _fail(f"The database went away: {error}\nSee: knowdefeat db status")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except RuntimeError as error:
+        # RunFailed lives with Dagster, which most commands do not import.
+        if type(error).__name__ != "RunFailed":
+            raise
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    err.print("[bold red]Error:[/] ", end="")
+    err.print(message, markup=False)
+    sys.exit(1)

@@ -1,0 +1,153 @@
+"""`ingest` and `simulate`: trades from files and from the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
+from knowdefeat_pipeline.cli.output import err, number, out, print_json
+from knowdefeat_pipeline.core.simulate import WORLDS, simulate
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.simulated import remove_source, sources
+from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+
+SIMULATOR = "simulator"
+
+Map = Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed).")]
+Timezone = Annotated[str, typer.Option(help="Zone of times that name none (IANA name).")]
+Source = Annotated[str | None, typer.Option(help="Name of the source; by default its format and account or strategy.")]
+Account = Annotated[str | None, typer.Option(help="Account that the file belongs to, where several use the same ids.")]
+Currency = Annotated[str, typer.Option(help="Quote currency of trades that name none.")]
+Confidence = Annotated[int, typer.Option("--confidence-scale", help="Full confidence in the file: 1 or 100.")]
+Size = Annotated[str | None, typer.Option(help="What a size column holds: notional (quote currency) or quantity (units).")]
+
+
+def read_file(
+    path: Path, map_: Sequence[str] | None = None, timezone: str = "UTC", source: str | None = None,
+    account: str | None = None, currency: str = "USD", confidence_scale: int = 1, size: str | None = None,
+) -> Reading:
+    """A file read with the options of the command line."""
+    return read_trades(
+        path, mapping=_mapping(map_ or []), timezone=timezone, source=source, account=account, currency=currency,
+        confidence_scale=confidence_scale, size=_size(size), now=datetime.now(UTC),
+    )
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise typer.BadParameter(f"--map {pair}: write COLUMN=FIELD")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _size(value: str | None) -> Any:
+    if value not in (None, "notional", "quantity"):
+        raise typer.BadParameter(f"--size {value}: notional or quantity")
+    return value
+
+
+def load(url: str, reading: Reading, name: str) -> LoadReport:
+    """Load a reading; a simulated fleet makes room for the first real trades."""
+    with connect(url) as connection:
+        if reading.source != SIMULATOR and SIMULATOR in sources(connection):
+            removed = remove_source(connection, SIMULATOR)
+            err.print(f"The simulated fleet ({removed:,} trades) was removed to make room for real trades.", style="dim")
+    return load_trades(url, reading, name)
+
+
+def show_report(report: LoadReport) -> None:
+    """What became of a file's rows."""
+    parts = [
+        f"{number(report.inserted)} new", f"{number(report.updated)} updated", f"{number(report.unchanged)} known",
+        f"{number(sum(report.quarantined.values()))} quarantined",
+    ]
+    out.print(f"[bold]{report.file_name}[/] ({report.source}): {number(report.rows_read)} rows: {', '.join(parts)}")
+    for reason, count in sorted(report.quarantined.items()):
+        out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
+    if report.pnl_disagreements:
+        out.print(f"  {report.pnl_disagreements:,} stated pnl values disagree with prices, size and fees: recomputed", style="yellow")
+    for note in report.notes:
+        out.print(f"  {note}", style="dim")
+
+
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of trades.")],
+    map_: Map = None, timezone: Timezone = "UTC", source: Source = None, account: Account = None,
+    currency: Currency = "USD", confidence_scale: Confidence = 1, size: Size = None, json: Json = False,
+) -> None:
+    """Load trades from CSV or Parquet files; loading a file twice changes nothing."""
+    url = migrated_url()
+    reports = []
+    for path in files:
+        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size)
+        reports.append(load(url, reading, path.name))
+        if not json:
+            show_report(reports[-1])
+    if json:
+        print_json([asdict(report) for report in reports])
+    else:
+        out.print("Next: knowdefeat run", style="dim")
+
+
+def simulated(world: str, bots: int, days: int, seed: int, end: date) -> Reading:
+    """The simulator's trades as a reading of the source `simulator`."""
+    if world not in WORLDS:
+        raise CommandError(f"There is no world {world!r}; choose one of {', '.join(WORLDS)}.")
+    moment = datetime.combine(end, datetime.min.time(), tzinfo=UTC)
+    trades = simulate(world, bots=bots, days=days, seed=seed, end=moment).trades
+    return read_frame(trades, SIMULATOR, datetime.now(UTC))
+
+
+def simulate_command(
+    world: Annotated[str, typer.Option(help=f"One of {', '.join(WORLDS)}.")] = "base",
+    bots: Annotated[int, typer.Option(min=1)] = 24,
+    days: Annotated[int, typer.Option(min=1)] = 90,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    end: Annotated[date | None, typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="First day after the simulation; today by default.")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="Write trades to this .csv or .parquet file instead of the database.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a fleet of paper-trading bots, some skilled and some not, and load or write its trades."""
+    reading = simulated(world, bots, days, seed, end or datetime.now(UTC).date())
+    if output:
+        write_trades(reading, output)
+        summary: dict[str, Any] = {"file": str(output), "trades": len(reading.valid)}
+        if json:
+            print_json(summary)
+        else:
+            out.print(f"{output}: {len(reading.valid):,} trades of {bots:,} bots. Next: knowdefeat run --trades {output}")
+        return
+    url = migrated_url()
+    with connect(url) as connection:
+        present = sources(connection)
+        if present - {SIMULATOR}:
+            raise CommandError("The database holds real trades; a simulated fleet is not mixed into them. Write it to a file: --out FILE")
+        if SIMULATOR in present:
+            remove_source(connection, SIMULATOR)
+    report = load_trades(url, reading, SIMULATOR)
+    if json:
+        print_json(asdict(report))
+    else:
+        show_report(report)
+        out.print("Next: knowdefeat run", style="dim")
+
+
+def write_trades(reading: Reading, path: Path) -> None:
+    """The reading's trades as CSV or Parquet, by the suffix."""
+    frame = reading.valid.drop(columns=["row_number", "pnl"]).dropna(axis=1, how="all")
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        raise CommandError(f"{path}: write .csv or .parquet")
+

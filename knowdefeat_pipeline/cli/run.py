@@ -1,0 +1,184 @@
+"""`run` and `up`: the main job in one command, and the system with its pages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from knowdefeat_pipeline.cli import load
+from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
+from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
+from knowdefeat_pipeline.settings import ROOT
+from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.reads import counts, ranking
+from knowdefeat_pipeline.store.results import computed_as_of, traded_days
+
+DEFAULT_DAYS = 90
+DEMO = {"world": "base", "bots": 24, "days": 90, "seed": 1}
+FIRST_PORT = 3000
+
+From = Annotated[date | None, typer.Option("--from", parser=parse_day, metavar="YYYY-MM-DD", help="First UTC day.")]
+To = Annotated[date | None, typer.Option("--to", parser=parse_day, metavar="YYYY-MM-DD", help="Last UTC day.")]
+
+
+def run(
+    trades: Annotated[Path | None, typer.Option(help="CSV or Parquet file of trades; without it and without any trades, a simulated fleet.")] = None,
+    from_: From = None, to: To = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every day since the first trade, not the last 90.")] = False,
+    map_: load.Map = None, timezone: load.Timezone = "UTC", source: load.Source = None, account: load.Account = None,
+    currency: load.Currency = "USD", confidence_scale: load.Confidence = 1, size: load.Size = None, json: Json = False,
+) -> None:
+    """Load trades, materialise the chain as one Dagster run, and print the ranking."""
+    url = migrated_url()
+    report = None
+    if trades is not None:
+        reading = load.read_file(trades, map_, timezone, source, account, currency, confidence_scale, size)
+        report = load.load(url, reading, trades.name)
+    else:
+        report = _demo(url)
+    if report and not json:
+        load.show_report(report)
+    with connect(url) as connection:
+        first, last = _range(traded_days(connection), from_, to, all_)
+    outcome = _materialise(first, last, quiet=json)
+    with connect(url) as connection:
+        as_of = computed_as_of(connection, last, last).get(last)
+        rows = ranking(connection, last)
+    if json:
+        print_json(
+            {
+                "run_id": outcome.run_id, "from": first, "to": last, "as_of": as_of,
+                "ingest": asdict(report) if report else None, "checks": outcome.checks, "ranking": rows,
+            }
+        )
+        return
+    _show(rows, as_of, outcome.checks)
+
+
+def _demo(url: str) -> Any:
+    """Load the simulated fleet into a database without trades; None where there are some."""
+    with connect(url) as connection:
+        if counts(connection)["trades"]:
+            return None
+    err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
+    return load.load(url, load.simulated(**DEMO, end=datetime.now(UTC).date()), load.SIMULATOR)
+
+
+def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:
+    from knowdefeat_pipeline.assets.partitions import FIRST_DAY
+
+    if traded is None:
+        raise CommandError("No trade has closed yet, so there is nothing to rank. Ingest some: knowdefeat ingest FILE")
+    last = to or (max(traded[0], min(traded[1], datetime.now(UTC).date())))
+    first = from_ or (traded[0] if all_ else max(traded[0], last - timedelta(days=DEFAULT_DAYS - 1)))
+    first = min(first, last) if from_ is None else first
+    if first > last:
+        raise CommandError(f"--from {first} lies after --to {last}.")
+    if last > datetime.now(UTC).date():
+        raise CommandError(f"--to {last} lies in the future.")
+    if first < FIRST_DAY:
+        raise CommandError(f"{first} lies before the first partition, {FIRST_DAY}. Set KNOWDEFEAT_FIRST_DAY={first} in the environment (of every command), or choose a later --from.")
+    return first, last
+
+
+def _materialise(first: date, last: date, quiet: bool) -> Any:
+    # Dagster takes a second to import: commands that only read go without.
+    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.jobs import CHAIN
+    from knowdefeat_pipeline.automation.runs import refresh_days
+    from knowdefeat_pipeline.definitions import defs
+
+    days = (last - first).days + 1
+    label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
+    with open_instance() as instance, _progress(label, len(CHAIN), quiet) as advance:
+        return refresh_days(defs, instance, first, last, advance)
+
+
+@contextmanager
+def _progress(label: str, steps: int, quiet: bool) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=quiet) as progress:
+        task = progress.add_task(f"Materialising {label}", total=steps)
+
+        def advance(asset: str) -> None:
+            progress.update(task, advance=1, description=f"Materialising {label}: {asset}")
+
+        yield advance
+
+
+def _show(rows: list[dict], as_of: datetime | None, checks: list[dict]) -> None:
+    if as_of is None or not rows:
+        out.print("No bot has a closed trade by the end of these days: nothing to rank.")
+    else:
+        show_ranking(rows, as_of)
+    passed = sum(check["passed"] for check in checks)
+    out.print(f"\n{number(passed)} of {number(len(checks))} checks passed.")
+    for check in checks:
+        if not check["passed"]:
+            out.print(f"  {check['asset']}: {check['description'] or check['check']}", style="yellow")
+    out.print(
+        "\nNext: [bold]knowdefeat up[/] (or make up) opens the Dagster UI; [bold]knowdefeat metrics --bot N[/] shows "
+        "one bot;\n[bold]make run TRADES=file.csv[/] ranks your own trades."
+    )
+
+
+def up(
+    port: Annotated[int | None, typer.Option(help="Port of the Dagster UI; the first free one from 3000 by default.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Start the Dagster UI and daemon over the same database; Ctrl-C stops them."""
+    migrated_url()
+    port = port or _free_port(host)
+    environment = os.environ | {"DAGSTER_HOME": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    programs = Path(sys.executable).parent
+    workspace = ["-w", str(ROOT / "workspace.yaml")]
+    commands = [
+        [str(programs / "dagster-webserver"), "-h", host, "-p", str(port), *workspace],
+        [str(programs / "dagster-daemon"), "run", *workspace],
+    ]
+    # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
+    children = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) for command in commands
+    ]
+    out.print(f"Dagster UI: [bold]http://{host}:{port}[/]  (Ctrl-C stops)")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        os.waitpid(-1, 0)
+        raise CommandError("The Dagster UI or its daemon ended by itself; its last words are above.")
+    except KeyboardInterrupt:
+        out.print("\nStopping …")
+    finally:
+        _stop(children)
+
+
+def _stop(children: list[subprocess.Popen]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+    for child in children:
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def _free_port(host: str) -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex((host, port)) != 0:
+                return port
+    raise CommandError(f"No free port from {FIRST_PORT} to {FIRST_PORT + 99}; choose one with --port.")

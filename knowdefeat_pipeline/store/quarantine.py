@@ -1,0 +1,114 @@
+"""The refused rows: looking at them, releasing them corrected, and discarding them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from psycopg.rows import class_row
+
+from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.layout import Layout
+from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
+from knowdefeat_pipeline.store.database import connect, query
+from knowdefeat_pipeline.store.trades import Recorded, record
+
+
+class QuarantineError(Exception):
+    """A row that is not there, is settled, or is still refused; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """One refused row. `original`: column -> untouched text. `layout`: how the file was read. `status`: held, released
+    or discarded; `note` and `settled_at` say how and when it was settled."""
+
+    quarantine_id: int
+    source: str
+    file_name: str
+    row_number: int
+    reason: str
+    column_name: str | None
+    message: str
+    original: dict[str, str | None]
+    layout: dict[str, Any]
+    status: str
+    note: str | None
+    quarantined_at: datetime
+    settled_at: datetime | None
+
+
+def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
+    """The first `limit` rows with that status (None: any), in the order in which they were refused."""
+    with connect(url) as connection, connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        return cursor.execute(query("quarantine_list"), {"status": status, "limit": limit}).fetchall()
+
+
+def show(url: str, quarantine_id: int) -> QuarantinedRow:
+    """One row, whatever its status. Raises QuarantineError if there is none."""
+    with connect(url) as connection:
+        return _find(connection, quarantine_id)
+
+
+def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: datetime) -> Recorded:
+    """Correct a held row, read it again as its file was read, and record its trade under the same source.
+
+    `corrections`: column of the file (or field) -> new text. A row that is refused again stays held as it was and
+    QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once.
+    """
+    with connect(url) as connection, connection.transaction():
+        row = _find_held(connection, quarantine_id)
+        reading = _read_again(row, corrections, now)
+        recorded = None if len(reading.refused) else record(connection, reading)
+        refused = reading.refused if recorded is None else recorded.refused
+        if recorded is None or len(refused):
+            raise QuarantineError(f"row {quarantine_id} stays in quarantine: {refused['message'].iloc[0]}")
+        corrected = ", ".join(f"{column} = {value}" for column, value in corrections.items())
+        _settle(connection, quarantine_id, "released", corrected or None, now)
+    return recorded
+
+
+def discard(url: str, quarantine_id: int, note: str | None, now: datetime) -> None:
+    """Settle a held row as not wanted; it stays on record. Raises QuarantineError."""
+    with connect(url) as connection, connection.transaction():
+        _find_held(connection, quarantine_id)
+        _settle(connection, quarantine_id, "discarded", note, now)
+
+
+def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
+    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        row = cursor.execute(query("quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
+    if row is None:
+        raise QuarantineError(f"there is no row {quarantine_id} in quarantine; list the rows to see their numbers")
+    return row
+
+
+def _find_held(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
+    row = _find(connection, quarantine_id)
+    if row.status != "held":
+        raise QuarantineError(f"row {quarantine_id} was {row.status} at {row.settled_at:%Y-%m-%d %H:%M:%S} UTC already")
+    return row
+
+
+def _read_again(row: QuarantinedRow, corrections: Mapping[str, str], now: datetime) -> Reading:
+    layout = Layout.from_json(row.layout)
+    cells = dict(row.original)
+    columns = dict(layout.columns)
+    for name, text in corrections.items():
+        column = name if name in cells else columns.get(name, name)
+        if column not in cells and name not in FIELDS:
+            raise QuarantineError(f"row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(cells)}")
+        if column not in cells:
+            columns[name] = name
+        cells[column] = text
+    table = pa.table({column: pa.array([text], pa.string()) for column, text in cells.items()})
+    raw = RawTable(table, np.array([row.row_number]))
+    return read_table(raw, replace(layout, columns=columns), now, source=row.source)
+
+
+def _settle(connection: psycopg.Connection, quarantine_id: int, status: str, note: str | None, now: datetime) -> None:
+    settled = {"quarantine_id": quarantine_id, "status": status, "note": note, "now": now}
+    connection.execute(query("quarantine_settle"), settled)

@@ -1,0 +1,59 @@
+"""What the command line and the pages read: results of one day, as records."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from knowdefeat_pipeline.store.database import query
+
+Record = dict[str, Any]
+
+
+def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
+    """The last day with rows in a result table; None while it is empty."""
+    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    return row[0] if row else None
+
+
+def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
+    """The day's bots in order of rank, unranked ones last, with metrics and streaks beside them."""
+    return _records(connection, query("ranking_table"), {"day": day})
+
+
+def day_rows(
+    connection: psycopg.Connection, table: str, day: date, *, bot_id: int | None = None, ticker: str | None = None
+) -> list[Record]:
+    """The rows of a result table on a day, ordered by bot; optionally of one bot or one ticker (`*` = all tickers)."""
+    conditions = [sql.SQL("day = %(day)s")]
+    if bot_id is not None:
+        conditions.append(sql.SQL("bot_id = %(bot_id)s"))
+    if ticker is not None:
+        conditions.append(sql.SQL("ticker = %(ticker)s"))
+    # Every result table's key begins with the day and the bot; the third column of the key breaks ties.
+    statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id, 4").format(
+        sql.Identifier(table), sql.SQL(" AND ").join(conditions)
+    )
+    return _records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
+
+
+def counts(connection: psycopg.Connection) -> Record:
+    """How much is there: bots, trades by status, held rows of the quarantine."""
+    statement = """
+        SELECT (SELECT count(*) FROM bots) AS bots,
+               count(*) AS trades,
+               count(*) FILTER (WHERE status = 'closed') AS closed,
+               count(*) FILTER (WHERE status <> 'closed') AS open,
+               (SELECT count(*) FROM trade_quarantine WHERE status = 'held') AS held
+        FROM trades
+    """
+    return _records(connection, statement, {})[0]
+
+
+def _records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, parameters).fetchall()

@@ -1,0 +1,139 @@
+"""Recording the trades of a reading: new ones, progress of known ones, and the quarantine for the rest."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import pandas as pd
+import psycopg
+import pyarrow as pa
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
+from knowdefeat_pipeline.sources.reading import Finding, Reading
+from knowdefeat_pipeline.store.database import connect, copy_arrow, query
+
+_LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
+_BLAMED = {Reason.CURRENCY_MISMATCH: "quote_currency"}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a file: `rows_read` is the sum of inserted, updated, unchanged and quarantined rows.
+
+    `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
+    `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
+    `last_exit_day`: UTC days of the accepted closed trades, None without any. `notes`: what the reader decided.
+    """
+
+    source: str
+    file_name: str
+    rows_read: int
+    inserted: int
+    updated: int
+    unchanged: int
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    already_quarantined: int = 0
+    pnl_disagreements: int = 0
+    first_exit_day: date | None = None
+    last_exit_day: date | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Rows written, rows that change nothing, and the rows refused in the light of other trades (see `Reading`)."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    refused: pd.DataFrame
+
+
+def load_trades(url: str, reading: Reading, file_name: str) -> LoadReport:
+    """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
+
+    The same trade again changes nothing; a trade that moved on (open, pending_exit, closed) is updated; rows that
+    contradict or repeat another trade go to quarantine with those that the reader refused.
+    Raises DatabaseUnreachable and psycopg.Error.
+    """
+    with connect(url) as connection, connection.transaction():
+        recorded = record(connection, reading)
+        refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
+        held = _hold(connection, reading, file_name, refused)
+    return _report(reading, file_name, recorded, refused, held)
+
+
+def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
+    """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing."""
+    names = ["row_number", *COLUMNS, "pnl"]
+    source = {"source": reading.source}
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    connection.execute("SET LOCAL jit = off")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    connection.execute(query("load_stage"))
+    copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
+    connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
+    connection.execute(query("load_currencies"))
+    connection.execute(query("load_keys"), source)
+    connection.execute(query("load_twins_in_file"))
+    for verdict in ("update", "insert"):
+        connection.execute(query("load_twins_recorded"), {**source, "verdict": verdict})
+    updated = connection.execute(query("load_update"), source).rowcount
+    inserted = connection.execute(query("load_insert"), source).rowcount
+    refused = reading.refuse(_findings(connection))
+    return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
+
+
+def _findings(connection: psycopg.Connection) -> list[Finding]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query("load_refused"), {"columns": [*COLUMNS]}).fetchall()
+    return [_finding(row) for row in rows]
+
+
+def _finding(row: dict) -> Finding:
+    other = f"row {row['other_row']}"
+    if row["trade_id"] is not None:
+        other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
+    reason = Reason(row["reason"])
+    facts = {"bot": row["bot_id"], "currency": row["quote_currency"], "differing": row["differing"]}
+    if reason is Reason.CURRENCY_MISMATCH:
+        other = row["account_currency"]
+    return row["row_number"], reason, _BLAMED.get(reason, "source_trade_id"), {**facts, "other": other}
+
+
+def _hold(connection: psycopg.Connection, reading: Reading, file_name: str, refused: pd.DataFrame) -> int:
+    """Put the refused rows into quarantine; the number of those that were not there yet."""
+    if refused.empty:
+        return 0
+    connection.execute(
+        "CREATE TEMP TABLE refused ON COMMIT DROP AS "
+        "SELECT row_number, reason, column_name, message, original FROM trade_quarantine WITH NO DATA"
+    )
+    copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
+    about = {"source": reading.source, "file_name": file_name, "layout": Jsonb(reading.layout.as_json())}
+    return connection.execute(query("quarantine_hold"), about).rowcount
+
+
+def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int) -> LoadReport:
+    accepted = reading.valid[~reading.valid["row_number"].isin(recorded.refused["row_number"])]
+    closed = accepted[accepted["status"] == "closed"]
+    stated = closed[closed["reported_pnl"].notna()]
+    disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
+    first, last = closed["exit_time"].min(), closed["exit_time"].max()
+    return LoadReport(
+        source=reading.source,
+        file_name=file_name,
+        rows_read=reading.rows_read,
+        inserted=recorded.inserted,
+        updated=recorded.updated,
+        unchanged=recorded.unchanged,
+        quarantined=dict(sorted(Counter(refused["reason"]).items())),
+        already_quarantined=len(refused) - held,
+        pnl_disagreements=int(disagreeing.sum()),
+        first_exit_day=None if closed.empty else first.date(),
+        last_exit_day=None if closed.empty else last.date(),
+        notes=reading.notes,
+    )

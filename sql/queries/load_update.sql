@@ -1,0 +1,9 @@
+-- Trades that moved on: open, pending_exit, closed.
+UPDATE trades t
+SET (strategy_id, status, exit_time, exit_price, mark_price, notional, fees, pnl, reported_pnl, signal_confidence,
+     entry_quality, exit_reason, entry_trigger_price, entry_trigger_time, exit_trigger_price, exit_trigger_time)
+  = (i.strategy_id, i.status, i.exit_time, i.exit_price, i.mark_price, i.notional, i.fees, i.pnl, i.reported_pnl,
+     i.signal_confidence, i.entry_quality, i.exit_reason, i.entry_trigger_price, i.entry_trigger_time,
+     i.exit_trigger_price, i.exit_trigger_time)
+FROM incoming i
+WHERE i.verdict = 'update' AND t.source = %(source)s AND t.source_trade_id = i.source_trade_id

@@ -1,0 +1,11 @@
+-- The ranking of one day with the figures that people look at.
+SELECT r.*, b.strategy_id, b.quote_currency,
+       m.trades, m.wins, m.losses, m.avg_win_rate AS win_rate, m.total_pnl AS pnl, m.max_drawdown, m.max_drawdown_amount,
+       m.profit_factor, m.lifetime_trades, m.lifetime_pnl,
+       s.longest_win_streak, s.longest_loss_streak, s.current_streak, s.streakiness_p_value
+FROM bot_rankings AS r
+JOIN bots AS b USING (bot_id)
+JOIN bot_metrics AS m ON (m.day, m.bot_id, m.ticker) = (r.day, r.bot_id, '*')
+LEFT JOIN win_streak_summary AS s ON (s.day, s.bot_id) = (r.day, r.bot_id)
+WHERE r.day = %(day)s
+ORDER BY r.rank NULLS LAST, r.bot_id

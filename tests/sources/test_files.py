@@ -1,0 +1,424 @@
+"""Files read from end to end: formats, refusals with their exact words, and files that fail as a whole."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from knowdefeat_pipeline.sources.canonical import net_pnl
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.reading import Reading
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ROW = {
+    "trade_id": "7",
+    "bot_id": "1",
+    "strategy": "ma",
+    "symbol": "TSLA",
+    "side": "buy",
+    "status": "closed",
+    "entry_time": "2025-02-11 20:00:00",
+    "exit_time": "2025-02-11 21:00:00",
+    "entry_price": "200",
+    "exit_price": "210",
+    "mark_price": "",
+    "notional": "10000",
+    "fees": "3",
+    "pnl": "497",
+    "currency": "USD",
+    "confidence": "0.8",
+    "entry_quality": "0.5",
+}
+
+
+def write(path: Path, *rows: dict[str, str]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read(path: Path, **options: Any) -> Reading:
+    return read_trades(path, now=NOW, **options)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "trades.csv"
+
+
+REFUSALS = [
+    (
+        {"side": "UP"},
+        "unknown_direction",
+        "side 'UP' is not a direction; write LONG or SHORT (buy and sell are read too).",
+    ),
+    ({"status": "done"}, "unknown_status", "status 'done' is not a status; write open, pending_exit or closed."),
+    ({"entry_price": "-3"}, "bad_price", "entry_price '-3' is not a price; write a finite number above 0."),
+    ({"exit_price": "nan"}, "bad_price", "exit_price 'nan' is not a price; write a finite number above 0."),
+    ({"entry_price": "inf"}, "bad_price", "entry_price 'inf' is not a price; write a finite number above 0."),
+    (
+        {"status": "open", "exit_time": "", "exit_price": "-1"},
+        "bad_price",
+        "exit_price '-1' is not a price; write a finite number above 0.",
+    ),
+    (
+        {"notional": "0"},
+        "bad_notional",
+        "notional '0' is not a size; write a finite number above 0 that gives a finite pnl.",
+    ),
+    (
+        {"exit_time": "2025-02-11 19:00:00"},
+        "exit_before_entry",
+        "exit_time '2025-02-11 19:00:00' is earlier than the entry at 2025-02-11 20:00:00; "
+        "correct one of the two times.",
+    ),
+    (
+        {"exit_time": ""},
+        "closed_without_exit",
+        "exit_time is empty, but the trade is closed; fill it in, or set the status to open.",
+    ),
+    (
+        {"exit_price": ""},
+        "closed_without_exit",
+        "exit_price is empty, but the trade is closed; fill it in, or set the status to open.",
+    ),
+    (
+        {"status": "pending_exit"},
+        "open_with_exit",
+        "exit_time '2025-02-11 21:00:00' is given, but the trade is not closed; set the status to closed, "
+        "or clear the exit time.",
+    ),
+    (
+        {"exit_time": "2026-01-01 00:06:00"},
+        "future_time",
+        "exit_time '2026-01-01 00:06:00' lies in the future (now is 2026-01-01 00:00:00 UTC; 5 minutes of clock skew "
+        "are allowed); check the writer's clock, or import with the right time zone.",
+    ),
+    ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
+    ({"bot_id": "four"}, "unreadable_value", "bot_id 'four' cannot be read as a whole number; correct the value."),
+    (
+        {"entry_time": "yesterday"},
+        "unreadable_value",
+        "entry_time 'yesterday' cannot be read as a time (ISO 8601, such as 2025-02-11 20:50:31; with its UTC offset "
+        "where the local clock skips or repeats it); correct the value.",
+    ),
+    ({"symbol": ""}, "unreadable_value", "symbol is empty, and a trade needs what was traded; fill it in."),
+    (
+        {"notional": "", "pnl": ""},
+        "unreadable_value",
+        "notional is empty, and a closed trade needs its size or its net pnl; fill in one of them.",
+    ),
+    (
+        {"confidence": "80"},
+        "confidence_out_of_range",
+        "confidence '80' is outside 0 to 1; correct it, or import with a confidence scale of 100 "
+        "if the file counts from 0 to 100.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "reason", "message"), REFUSALS)
+def test_a_refused_row_is_kept_whole_with_its_reason(table: Path, change: dict, reason: str, message: str):
+    bad = {**ROW, "trade_id": "8", **change}
+    reading = read(write(table, ROW, bad, {**ROW, "trade_id": "9"}))
+    assert reading.valid["row_number"].tolist() == [1, 3]
+    refused = reading.refused.to_dict("records")
+    assert len(refused) == 1
+    assert (refused[0]["row_number"], refused[0]["reason"], refused[0]["message"]) == (2, reason, message)
+    assert refused[0]["message"].startswith(refused[0]["column_name"])
+    assert json.loads(refused[0]["original"]) == bad
+
+
+def test_rows_with_another_number_of_fields_are_refused_and_the_rest_goes_on(tmp_path: Path):
+    table = tmp_path / "trades.csv"
+    header = "trade_id,bot_id,symbol,side,status,entry_time,entry_price,notional"
+    good = "1,TSLA,long,open,2025-01-01,5,100"
+    table.write_text(f'{header}\na,{good}\n\nb,1\nc,{good},x,y\n"d\nd",{good}\ne,{good}\n')
+    reading = read(table)
+    assert reading.rows_read == 5
+    assert reading.valid[["row_number", "source_trade_id"]].to_numpy().tolist() == [[1, "a"], [4, "d\nd"], [5, "e"]]
+    assert reading.refused["row_number"].tolist() == [2, 3]
+    assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2
+    assert reading.refused["message"].tolist() == [
+        "the row has 2 fields, but the header has 8; correct the row.",
+        "the row has 10 fields, but the header has 8; correct the row.",
+    ]
+    short, long = (json.loads(original) for original in reading.refused["original"])
+    assert (short["trade_id"], short["bot_id"], short["symbol"]) == ("b", "1", None)
+    assert (long["notional"], long["field 9"], long["field 10"]) == ("100", "x", "y")
+
+
+def test_know_defeats_own_export(shared_data: Path):
+    path = shared_data / "know_defeat" / "all_trades.csv"
+    reading = read(path)
+    assert (reading.source, reading.layout.format, reading.rows_read) == ("know_defeat", "know_defeat", 245)
+    assert reading.refused.empty
+    assert reading.valid["status"].value_counts().to_dict() == {"closed": 242, "open": 3}
+    first = reading.valid.iloc[0]
+    assert first["source_trade_id"] == "1"
+    assert first["entry_time"] == pd.Timestamp("2025-02-11 20:50:31.625626", tz="UTC")
+    assert first["pnl"] == 10_000 * -1 * (346.85 - 346.23) / 346.23 - 0
+    assert first["reported_pnl"] == -0.62
+    pnl = reading.valid.groupby("bot_id")["pnl"].sum()
+    assert pnl.round(6).to_dict() == {2: -351.121572, 3: -1038.156375, 4: 131.526307}
+
+
+def test_the_stated_pnl_shows_that_a_size_is_a_quantity(shared_data: Path):
+    path = shared_data / "sp500_ma_bots" / "trades.parquet"
+    reading = read(path)
+    raw = pd.read_parquet(path)
+    valid = reading.valid
+    assert (reading.source, len(valid), len(reading.refused)) == ("table:ma_cross", 204_412, 0)
+    assert valid["status"].value_counts().to_dict() == {"closed": 204_137, "open": 275}
+    np.testing.assert_array_equal(valid["notional"], raw["trade_size"] * raw["entry_price"])
+    closed = (valid["status"] == "closed").to_numpy()
+    np.testing.assert_allclose(valid["pnl"][closed], raw["trade_pnl"][closed], rtol=1e-9, atol=1e-8)
+    np.testing.assert_array_equal(valid["mark_price"][~closed], raw["exit_price"][~closed])
+    np.testing.assert_array_equal(valid["reported_pnl"], raw["trade_pnl"])
+    assert reading.layout.columns["quantity"] == "trade_size"
+    assert reading.notes[0].startswith(
+        "trade_size is read as a quantity (notional = trade_size * entry price): the pnl stated in the file agrees "
+        "with that in 204,137 of 204,137 closed trades, with a notional in 2,107;"
+    )
+    assert reading.notes[1].startswith("275 trades that are not closed have an exit price and no exit time")
+    assert "columns not used: params, trade_return" in reading.notes
+
+
+def test_csv_and_parquet_give_the_same_trades(shared_data: Path, tmp_path: Path):
+    table = pq.read_table(shared_data / "sp500_ma_bots" / "trades.parquet").slice(0, 5000)
+    table.to_pandas().to_csv(tmp_path / "trades.csv", index=False)
+    pq.write_table(table, tmp_path / "trades.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path / "trades.csv").valid, read(tmp_path / "trades.parquet").valid)
+
+
+def sized(size: float, unit: str, rows: int = 200, wrong: int = 0, rounded: int = 2) -> list[dict[str, str]]:
+    """Trades with prices 40..60 and a stated pnl that takes `size` for `unit`, but for the first `wrong` rows."""
+    random = np.random.default_rng(5)
+    entry, leave = random.uniform(40, 60, (2, rows)).round(2)
+    notional = size * entry if unit == "quantity" else np.full(rows, size)
+    pnl = net_pnl(notional, np.full(rows, "LONG"), entry, leave, np.full(rows, 1.0))
+    pnl[:wrong] += 1000
+    return [
+        {
+            **{name: value for name, value in ROW.items() if name not in ("notional", "pnl")},
+            "trade_id": str(number),
+            "trade_size": str(size),
+            "entry_price": str(entry[number]),
+            "exit_price": str(leave[number]),
+            "fees": "1",
+            "trade_pnl": str(round(pnl[number], rounded)),
+        }
+        for number in range(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "field"),
+    [
+        (sized(150, "quantity"), {}, "quantity"),
+        (sized(5000, "notional"), {}, "notional"),
+        (sized(150, "quantity", wrong=2), {}, "quantity"),
+        (sized(150, "quantity", wrong=3), {}, "notional"),
+        (sized(150, "quantity"), {"size": "notional"}, "notional"),
+        (sized(5000, "notional"), {"size": "quantity"}, "quantity"),
+        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}}, "notional"),
+        (sized(5000, "notional"), {"mapping": {"trade_size": "quantity"}}, "quantity"),
+    ],
+)
+def test_the_unit_of_a_size_column(table: Path, rows: list, options: dict, field: str):
+    reading = read(write(table, *rows), **options)
+    size = float(rows[0]["trade_size"])
+    expected = size if field == "notional" else size * reading.valid["entry_price"]
+    assert reading.layout.columns[field] == "trade_size"
+    assert (reading.valid["notional"] == expected).all()
+
+
+def test_a_size_without_any_evidence_is_a_notional_and_the_user_is_told(table: Path):
+    row = {name: value for name, value in ROW.items() if name not in ("notional", "pnl")}
+    reading = read(write(table, {**row, "size": "50"}))
+    assert reading.valid.loc[0, "notional"] == 50
+    assert reading.notes[0] == "size is read as a notional in quote currency; say --size quantity if it counts units"
+
+
+def test_columns_may_be_named_by_the_user(table: Path):
+    row = {**ROW, "Kurs": "201.5", "Stück": "10"}
+    mapping = {"Kurs": "entry_price", "Stück": "quantity"}
+    del row["notional"]
+    reading = read(write(table, row), mapping=mapping)
+    assert reading.valid.loc[0, ["entry_price", "notional"]].tolist() == [201.5, 2015.0]
+    assert "columns not used: entry_price" in reading.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [({}, "table:ma"), ({"account": "paper"}, "table:paper"), ({"source": "broker"}, "broker")],
+)
+def test_the_source_is_named_after_account_or_strategy(table: Path, options: dict, source: str):
+    assert read(write(table, ROW), **options).source == source
+
+
+def test_the_source_of_several_strategies_is_the_format(table: Path):
+    assert read(write(table, ROW, {**ROW, "trade_id": "8", "strategy": "rsi"})).source == "table"
+    assert read(write(table, {**ROW, "strategy": ""})).source == "table"
+
+
+def test_naive_times_are_read_in_the_given_zone(table: Path):
+    reading = read(write(table, ROW), timezone="Europe/Zurich")
+    assert reading.valid.loc[0, "entry_time"] == pd.Timestamp("2025-02-11 19:00", tz="UTC")
+    assert "times without a zone are read as Europe/Zurich" in reading.notes
+
+
+def test_a_confidence_scale_of_100(table: Path):
+    assert (
+        read(write(table, {**ROW, "confidence": "80"}), confidence_scale=100).valid.loc[0, "signal_confidence"] == 0.8
+    )
+
+
+def test_the_currency_of_rows_that_name_none(table: Path):
+    reading = read(write(table, {**ROW, "currency": ""}, {**ROW, "trade_id": "8", "currency": "eur"}), currency="chf")
+    assert reading.valid["quote_currency"].tolist() == ["CHF", "EUR"]
+
+
+def test_not_a_number_stands_for_missing_where_no_number_is_needed(tmp_path: Path):
+    rows = pd.DataFrame([{**ROW, "fees": np.nan}, {**ROW, "trade_id": "8", "status": "open", "exit_time": None}])
+    numbers = rows.assign(
+        exit_price=[210.0, np.nan], notional=[np.nan, np.nan], mark_price=np.nan, confidence=np.nan, fees=np.nan
+    )
+    path = tmp_path / "trades.parquet"
+    pq.write_table(pa.Table.from_pandas(numbers, preserve_index=False).replace_schema_metadata(), path)
+    nan = pq.read_table(path)
+    for name in ("exit_price", "notional", "fees"):
+        position = nan.column_names.index(name)
+        values = pa.array(numbers[name].to_numpy(), from_pandas=False)
+        nan = nan.set_column(position, name, values)
+    pq.write_table(nan, path)
+    reading = read(path)
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[1, "bad_notional"]]
+    assert reading.valid["source_trade_id"].tolist() == ["8"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends(table: Path):
+    write(table, ROW)
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert read(table).valid.loc[0, "source_trade_id"] == "7"
+
+
+HEADER = ",".join(ROW) + "\n"
+LINE = ",".join(ROW.values()) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty; fetch it again"),
+        (b" \n\n", "the file is empty; fetch it again"),
+        (HEADER.encode(), "the table is empty: it has a header and no rows; check the export"),
+        (HEADER.strip().encode(), "the table is empty: it has a header and no rows; check the export"),
+        (
+            (HEADER + LINE + LINE[:30]).encode(),
+            "row 2 is cut short in column 'entry_time' (7 of 17 fields), as in a truncated file; fetch it again",
+        ),
+        (
+            (HEADER + LINE + '8,1,"m').encode(),
+            "row 2: a quote is not closed (unexpected end of data), as in a truncated file; fetch it again, "
+            "or correct the row",
+        ),
+        (
+            (HEADER + LINE).encode() + b"8,1,m\xe4,x",
+            f"row 2, byte offset {len(HEADER + LINE) + 5}: the text is not UTF-8; save the file as UTF-8",
+        ),
+        (
+            (HEADER + LINE + "8,\0").encode(),
+            f"row 2, byte offset {len(HEADER + LINE) + 2}: a NUL byte, so this is not text; save the file as UTF-8",
+        ),
+        (b"a,b,a\n1,2,3\n", "the column 'a' appears 2 times; give each column its own name"),
+        (
+            (HEADER + LINE.replace("200", "abc") + LINE.replace("200", "def")).encode(),
+            "row 1, column 'entry_price': 'abc' and all other values cannot be read as a price; "
+            "correct the column, or name another one with --map COLUMN=entry_price",
+        ),
+        (
+            b"trade_id,bot_id,side,status,entry_time,size\n1,2,long,open,2025-01-01,3\n",
+            "no column for ticker (what was traded), entry_price (the price at entry, in quote currency); "
+            "the columns are trade_id, bot_id, side, status, entry_time, size; "
+            "name the right ones with --map COLUMN=ticker --map COLUMN=entry_price",
+        ),
+        (
+            b"trade_id,bot_id,ticker,side,status,entry_time,entry_price\n1,2,TSLA,long,open,2025-01-01,3\n",
+            "no column for notional (the position's size in quote currency at entry); "
+            "the columns are trade_id, bot_id, ticker, side, status, entry_time, entry_price; "
+            "name the right ones with --map COLUMN=notional",
+        ),
+    ],
+)
+def test_csv_files_that_cannot_be_read(table: Path, content: bytes, message: str):
+    table.write_bytes(content)
+    with pytest.raises(SourceError) as failure:
+        read(table)
+    assert str(failure.value) == f"{table}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timezone": "Mars/Olympus"}, "there is no time zone 'Mars/Olympus'; give an IANA name such as Europe/Zurich"),
+        ({"confidence_scale": 10}, "the confidence scale 10 is not known; it is 1 or 100"),
+        (
+            {"mapping": {"Kurs": "entry_price"}},
+            f"--map names the column 'Kurs', which is not there; the columns are {', '.join(ROW)}",
+        ),
+        ({"mapping": {"fees": "cost"}}, "--map fees=cost: no field is called 'cost'; the fields are source_trade_id, "),
+        (
+            {"mapping": {"fees": "notional", "pnl": "notional"}},
+            "--map gives the field notional to more than one column (fees, pnl); keep one",
+        ),
+    ],
+)
+def test_options_that_do_not_fit(table: Path, options: dict, message: str):
+    with pytest.raises(SourceError) as failure:
+        read(write(table, ROW), **options)
+    assert str(failure.value).startswith(f"{table}: {message}")
+
+
+def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
+    with pytest.raises(SourceError, match=r"no\.csv: there is no such file; check the path"):
+        read(tmp_path / "no.csv")
+    (tmp_path / "trades.xlsx").write_text("x")
+    with pytest.raises(
+        SourceError, match=r"trades.xlsx: the suffix '.xlsx' is not known; give a .csv or .parquet file"
+    ):
+        read(tmp_path / "trades.xlsx")
+
+
+def test_parquet_files_that_cannot_be_read(tmp_path: Path):
+    path = tmp_path / "trades.parquet"
+    table = pa.Table.from_pandas(pd.DataFrame([ROW]))
+    pq.write_table(table, path)
+    whole = path.read_bytes()
+    for content in (whole[:-20], whole[: len(whole) // 2], b"PAR1"):
+        path.write_bytes(content)
+        with pytest.raises(
+            SourceError, match=r"trades.parquet: the Parquet file is cut short or damaged \(.+\); fetch it"
+        ):
+            read(path)
+    pq.write_table(table.slice(0, 0), path)
+    with pytest.raises(SourceError, match=r"trades\.parquet: the table is empty: it has a header and no rows"):
+        read(path)
+    position = table.column_names.index("entry_price")
+    pq.write_table(table.set_column(position, "entry_price", pa.array([True])), path)
+    with pytest.raises(SourceError) as failure:
+        read(path)
+    assert str(failure.value) == (
+        f"{path}: row 1, column 'entry_price': type bool ('True') cannot hold a price; "
+        "correct the column, or name another one with --map COLUMN=entry_price"
+    )
