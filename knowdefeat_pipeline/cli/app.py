@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import database, load, quarantine, reads, run
+from knowdefeat_pipeline.cli import database, load, quarantine, reads, run, up
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -22,7 +22,7 @@ app = typer.Typer(
     help="Which trading bots are good, which were lucky, and where the money should go next.",
 )
 app.command()(run.run)
-app.command()(run.up)
+app.command()(up.up)
 app.command()(load.ingest)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)

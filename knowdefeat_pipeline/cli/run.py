@@ -1,12 +1,7 @@
-"""`run` and `up`: the main job in one command, and the system with its pages."""
+"""`run`: the main job in one command."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,14 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from knowdefeat_pipeline.cli import load
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
 from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
-from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 
 DEFAULT_DAYS = 90
 DEMO = {"world": "base", "bots": 24, "days": 90, "seed": 1}
-FIRST_PORT = 3000
 
 From = Annotated[date | None, typer.Option("--from", parser=parse_day, metavar="YYYY-MM-DD", help="First UTC day.")]
 To = Annotated[date | None, typer.Option("--to", parser=parse_day, metavar="YYYY-MM-DD", help="Last UTC day.")]
@@ -132,53 +125,3 @@ def _show(rows: list[dict], as_of: datetime | None, checks: list[dict]) -> None:
         "\nNext: [bold]knowdefeat up[/] (or make up) opens the Dagster UI; [bold]knowdefeat metrics --bot N[/] shows "
         "one bot;\n[bold]make run TRADES=file.csv[/] ranks your own trades."
     )
-
-
-def up(
-    port: Annotated[int | None, typer.Option(help="Port of the Dagster UI; the first free one from 3000 by default.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-) -> None:
-    """Start the Dagster UI and daemon over the same database; Ctrl-C stops them."""
-    migrated_url()
-    port = port or _free_port(host)
-    environment = os.environ | {"DAGSTER_HOME": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    programs = Path(sys.executable).parent
-    workspace = ["-w", str(ROOT / "workspace.yaml")]
-    commands = [
-        [str(programs / "dagster-webserver"), "-h", host, "-p", str(port), *workspace],
-        [str(programs / "dagster-daemon"), "run", *workspace],
-    ]
-    # A session of their own: Ctrl-C reaches this process alone, which then stops them in order.
-    children = [
-        subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) for command in commands
-    ]
-    out.print(f"Dagster UI: [bold]http://{host}:{port}[/]  (Ctrl-C stops)")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        os.waitpid(-1, 0)
-        raise CommandError("The Dagster UI or its daemon ended by itself; its last words are above.")
-    except KeyboardInterrupt:
-        out.print("\nStopping …")
-    finally:
-        _stop(children)
-
-
-def _stop(children: list[subprocess.Popen]) -> None:
-    for child in children:
-        if child.poll() is None:
-            child.send_signal(signal.SIGINT)
-    for child in children:
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-
-
-def _free_port(host: str) -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if probe.connect_ex((host, port)) != 0:
-                return port
-    raise CommandError(f"No free port from {FIRST_PORT} to {FIRST_PORT + 99}; choose one with --port.")

@@ -93,8 +93,8 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, home: Path, notify: Callable[[str], None] | None = None, timeout: float = 120.0) -> None:
-        self.folder = home.resolve() / "postgres"
-        self.data = self.folder / "data"
+        self.folder = (home / "postgres").resolve()
+        self.data = (self.folder / "data").resolve()  # as the server's processes will name it, links followed
         self.log = self.folder / "server.log"
         self.password_file = self.folder / "password"
         self._notify = notify or (lambda message: None)
@@ -258,7 +258,7 @@ class EmbeddedPostgres:
 
     def _make_reachable(self, account: Account) -> None:
         """Let the account pass through the folders above the binaries and the data, and own the data."""
-        for folder in {*binaries().parents, binaries(), *self.data.parents}:
+        for folder in sorted({*binaries().parents, binaries(), *self.data.parents}):
             status = folder.stat()
             if not status.st_mode & 0o001 and status.st_uid != account.uid:
                 try:

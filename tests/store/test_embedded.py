@@ -196,7 +196,8 @@ def test_concurrent_first_starts_get_one_server(
 
 
 def test_concurrent_threads_bring_a_killed_server_back_once(cluster: EmbeddedPostgres) -> None:
-    os.kill(pid_of(cluster) if cluster.ensure_running() else 0, signal.SIGKILL)
+    cluster.ensure_running()
+    os.kill(pid_of(cluster), signal.SIGKILL)
     starts = cluster.log.read_text().count("starting PostgreSQL")
     urls: list[str] = []
     threads = [threading.Thread(target=lambda: urls.append(cluster.ensure_running())) for _ in range(4)]
@@ -261,9 +262,7 @@ def test_another_server_on_the_usual_port_is_left_alone(cluster: EmbeddedPostgre
     assert conninfo_to_dict(cluster.ensure_running())["port"] == str(usual)
 
 
-def test_the_callers_environment_does_not_matter(
-    cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_callers_environment_does_not_matter(cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.stop()
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGDATA", "/nonexistent")
@@ -367,3 +366,16 @@ def test_a_copied_cluster_starts_elsewhere(cluster: EmbeddedPostgres, tmp_path: 
         assert cluster.ensure_running() != url  # both run, each on a port of its own
     finally:
         copy.stop()
+
+
+def test_data_moved_to_another_disk_behind_a_link_is_one_server(cluster: EmbeddedPostgres, tmp_path: Path) -> None:
+    cluster.stop()
+    shutil.copytree(cluster.folder, tmp_path / "postgres")
+    (tmp_path / "postgres" / "data").rename(tmp_path / "disk")
+    (tmp_path / "postgres" / "data").symlink_to(tmp_path / "disk")
+    linked = EmbeddedPostgres(tmp_path)
+    try:
+        url = linked.ensure_running()
+        assert EmbeddedPostgres(tmp_path).find() == url
+    finally:
+        assert linked.stop()

@@ -1,0 +1,183 @@
+"""The command line as a person or a program uses it, on a real database."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from knowdefeat_pipeline.automation.instance import open_instance
+from knowdefeat_pipeline.cli import main
+from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.store.database import connect
+
+END = datetime(2025, 3, 1, tzinfo=UTC)
+
+
+class Shell:
+    """Runs `knowdefeat` in this process; what it printed, and how it ended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object, status: int = 0) -> str:
+        self.monkeypatch.setattr(sys, "argv", ["knowdefeat", *map(str, arguments)])
+        self.capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+            raise SystemExit(0)
+        self.output, self.errors = self.capsys.readouterr()
+        assert (ended.value.code or 0) == status, self.output + self.errors
+        return self.output if status == 0 else self.errors
+
+    def json(self, *arguments: object) -> object:
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture
+def shell(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
+    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def trades_file(tmp_path: Path) -> Path:
+    path = tmp_path / "trades.csv"
+    simulate("base", bots=5, days=8, seed=2, end=END).trades.to_csv(path, index=False)
+    return path
+
+
+def rows(database: str, table: str) -> list[tuple]:
+    with connect(database) as connection:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
+
+
+def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(shell: Shell, database: str, trades_file: Path) -> None:
+    first = shell.json("run", "--trades", trades_file)
+    tables = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    before = {table: rows(database, table) for table in tables}
+    second = shell.json("run", "--trades", trades_file)
+    assert {table: rows(database, table) for table in tables} == before
+    assert (first["from"], first["to"], first["as_of"]) == ("2025-02-21", "2025-02-28", "2025-03-01T00:00:00+00:00")
+    assert [row["rank"] for row in first["ranking"]] == [1, 2, 3, 4, 5]
+    assert first["ranking"] == second["ranking"]
+    file_rows = len(pd.read_csv(trades_file))
+    assert (first["ingest"]["inserted"], second["ingest"]["unchanged"]) == (file_rows, file_rows)
+    with open_instance() as instance:
+        runs = instance.get_runs()
+        assert {run.run_id for run in runs} == {first["run_id"], second["run_id"]}
+        assert all(run.is_success for run in runs)
+        assert len(instance.get_materialized_partitions(dg.AssetKey("bot_rankings"))) == 8
+
+
+def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades_file: Path) -> None:
+    shown = shell("run", "--trades", trades_file)
+    ranking = shell.json("rankings")
+    for row in ranking:
+        assert any(
+            line.split()[:2] == [str(row["rank"]), str(row["bot_id"])] and f"{row['rank_score']:.1f}" in line
+            for line in shown.splitlines()
+        )
+    assert "6 of 6 checks passed" in shown
+    assert "knowdefeat up" in shown
+
+
+def test_without_trades_a_fleet_of_24_bots_is_simulated_once(shell: Shell, database: str) -> None:
+    first = shell.json("run")
+    assert len(first["ranking"]) == 24
+    assert first["ingest"]["source"] == "simulator"
+    count = len(rows(database, "trades"))
+    second = shell.json("run")
+    assert second["ingest"] is None
+    assert len(rows(database, "trades")) == count
+    assert second["ranking"] == first["ranking"]
+
+
+def test_the_simulated_fleet_makes_room_for_real_trades(shell: Shell, database: str, trades_file: Path) -> None:
+    shell("simulate", "--bots", 3, "--days", 5)
+    shell("ingest", trades_file)
+    assert "The simulated fleet" in shell.errors
+    assert {row[1] for row in rows(database, "trades")} == {"table"}
+    assert "real trades" in shell("simulate", status=1)
+
+
+def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
+    done = shell.json("run", "--trades", trades_file, "--from", "2025-02-23", "--to", "2025-02-24")
+    assert (done["from"], done["to"]) == ("2025-02-23", "2025-02-24")
+    assert shell.json("rankings", "--day", "2025-02-23")[0]["day"] == "2025-02-23"
+    assert "No ranking on 2025-02-25" in shell("rankings", "--day", "2025-02-25", status=1)
+    assert "lies after" in shell("run", "--from", "2025-02-25", "--to", "2025-02-24", status=1)
+    assert "KNOWDEFEAT_FIRST_DAY=1999-01-01" in shell("run", "--from", "1999-01-01", status=1)
+    assert "lies in the future" in shell("run", "--to", "2999-01-01", status=1)
+    assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)
+
+
+def test_reads_in_json_carry_every_column(shell: Shell, trades_file: Path) -> None:
+    shell("run", "--trades", trades_file)
+    metrics = shell.json("metrics", "--bot", 1)
+    assert {figure.name for figure in METRICS} <= set(metrics[0])
+    assert metrics[0]["ticker"] == "*"
+    streaks = shell.json("streaks", "--bot", 2)
+    assert [length["streak_length"] for length in streaks[0]["lengths"]] == [2, 3, 4, 5, 6, 7]
+    assert shell.json("weights")["weights"] == DEFAULT_WEIGHTS
+    assert shell.json("db", "status")["ranked_until"] == "2025-02-28"
+    assert {finding["subject"]: finding["ok"] for finding in shell.json("doctor")}["Schema"] is True
+
+
+def test_tables_of_reads(shell: Shell, trades_file: Path) -> None:
+    shell("run", "--trades", trades_file)
+    assert len([line for line in shell("metrics").splitlines() if " * " in line]) == 5
+    assert "lifetime_max_drawdown" in shell("metrics", "--bot", 1)
+    assert "longest win" in shell("streaks")
+    assert all(name in shell("weights") for name in VARIABLE_NAMES[:3])
+
+
+def test_an_empty_database_says_what_to_do_next(shell: Shell) -> None:
+    assert "knowdefeat run" in shell("rankings", status=1)
+    assert "knowdefeat run" in shell("metrics", status=1)
+    assert shell("quarantine", "list").strip() == "No rows in quarantine."
+
+
+def test_bad_files_are_a_message_and_leave_the_database_as_it_was(shell: Shell, database: str, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.csv"
+    assert str(missing) in shell("ingest", missing, status=1)
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    assert "empty" in shell("ingest", empty, status=1)
+    assert "COLUMN=FIELD" in shell("ingest", empty, "--map", "size", status=2)
+    assert rows(database, "trades") == rows(database, "bots") == []
+
+
+def test_a_quarantined_row_can_be_shown_corrected_and_released_or_discarded(shell: Shell, database: str, tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    header = "trade_id,bot_id,ticker,direction,status,entry_time,exit_time,entry_price,exit_price,notional"
+    good = "1,COIN,LONG,closed,2025-02-01 10:00,2025-02-01 11:00,100,101,1000"
+    path.write_text(f"{header}\n1,{good}\n2,{good.replace('LONG', 'UP').replace('11:00', '12:00')}\n3,{good.replace(',101,', ',-1,')}\n")
+    report = shell.json("ingest", path)[0]
+    assert report["quarantined"] == {"unknown_direction": 1, "bad_price": 1}
+    held = shell.json("quarantine", "list")
+    assert [row["row_number"] for row in held] == [2, 3]
+    number = held[0]["quarantine_id"]
+    assert "direction" in shell("quarantine", "show", number)
+    assert "stays in quarantine" in shell("quarantine", "release", number, status=1)
+    shell("quarantine", "release", number, "--set", "direction=LONG")
+    shell("quarantine", "discard", held[1]["quarantine_id"], "--note", "a typing error")
+    assert len(rows(database, "trades")) == 2
+    assert [row["status"] for row in shell.json("quarantine", "list", "--status", "any")] == ["released", "discarded"]
+
+
+def test_a_database_that_is_down_is_a_message(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", "postgresql://someone:secret@127.0.0.1:9/none")
+    message = shell("rankings", status=1)
+    assert "127.0.0.1:9/none" in message
+    assert "secret" not in message
+    findings = shell("doctor", status=1) or shell.output
+    assert "Database" in shell.output
+    assert "Traceback" not in findings
