@@ -38,13 +38,14 @@ check: .venv/.installed-dev
 	echo "Creating .venv with $$($$python --version)"; $$python -m venv .venv
 
 # Bytecode is compiled here, whatever the environment says: it halves every later start.
+# The lock is complete; pip, unlike uv, would look for a hash of gql[requests] beside that of gql, hence --no-deps.
 define install_lock
 	@echo "Installing $(1)"
 	@if [ -n "$(UV)" ]; then \
 	    "$(UV)" pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1); \
 	    "$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q knowdefeat_pipeline

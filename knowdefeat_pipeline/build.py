@@ -21,5 +21,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights],
         jobs=[refresh],
+        # Five short steps: a process for each would cost more than the work.
+        executor=dg.in_process_executor,
         resources={"database": Database(), "clock": Clock(), **(resource_overrides or {})},
     )

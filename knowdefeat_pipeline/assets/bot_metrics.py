@@ -1,7 +1,7 @@
 """`bot_metrics`: every figure of every bot, per ticker and over all its tickers."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -12,11 +12,11 @@ from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core import metrics
 from knowdefeat_pipeline.core.figures import METRICS, TABLES
-from knowdefeat_pipeline.core.series import Trades, micros
+from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
 from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.results import bot_capital, replace_days
 
-FROM_THE_START = datetime(1900, 1, 1, tzinfo=UTC)
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = catalogue.column_lineage(
     {
@@ -39,21 +39,30 @@ CHECKS = [
 )
 def bot_metrics(context: dg.AssetExecutionContext, database: Database, clock: Clock) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
+    rows, missing = compute(database, first, last, clock.now())
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    yield dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(
+                passed=not missing, metadata={"missing": len(missing), "first missing": str(missing[:5])}
+            )
+        ]
+    )
+
+
+def compute(database: Database, first: date, last: date, now: datetime) -> tuple[pd.DataFrame, list[tuple]]:
+    """Replace the days first..last; the new rows, and the (day, bot) pairs that should have metrics and have none."""
     days = each_day(first, last)
-    now = clock.now()
     instants = [as_of(day, now) for day in days]
-    read = database.read("read_trades", FROM_THE_START, instants[-1])
+    month = first.replace(day=1)
+    since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), instants[0] - timedelta(days=WINDOW_DAYS))
     with database.connect() as connection:
-        rows = metrics.bot_metrics(Trades.from_arrow(read), micros(instants), capital=bot_capital(connection))
+        sync_months(connection, database.address(), month)
+        past = read_past(database.address(), month)
+        trades = Trades.from_arrow(database.read("read_trades", since, instants[-1]))
+        rows = metrics.bot_metrics(trades, micros(instants), capital=bot_capital(connection), past=past)
         rows.insert(0, "day", rows["as_of"].map(dict(zip(pd.DatetimeIndex(instants), days, strict=True))))
         with connection.transaction():
             replace_days(connection, "bot_metrics", first, last, pa.Table.from_pandas(rows, preserve_index=False))
             missing = connection.execute(query("bots_without_metrics"), {"first": first, "last": last}).fetchall()
-    catalogue.describe(context, rows, days, PREVIEW, LINEAGE)
-    yield dg.MaterializeResult(
-        check_results=[
-            dg.AssetCheckResult(
-                passed=not missing, metadata={"missing": len(missing), "first missing": str(missing[:5])},
-            )
-        ]
-    )
+    return rows, missing

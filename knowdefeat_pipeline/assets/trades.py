@@ -50,7 +50,7 @@ def _describe(context: dg.AssetExecutionContext, rows: pd.DataFrame, days: list[
         )
     context.add_asset_metadata(
         {
-            "dagster/row_count": int(rows["closed"].sum()),
+            "dagster/row_count": int(closed.get(days[-1], 0)),
             "held in quarantine": held,
             "preview": dg.MetadataValue.md(catalogue.markdown_table(rows.tail(catalogue.PREVIEW_ROWS))),
         },

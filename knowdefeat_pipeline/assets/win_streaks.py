@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
 from knowdefeat_pipeline.store.results import computed_as_of, replace_days
 
 PREVIEW = ("bot_id", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak", "streakiness_p_value")
+NAMES = ("win_streaks", "win_streak_summary")
 LINEAGE = catalogue.column_lineage({f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS})
 
 
@@ -29,7 +30,7 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
     first, last = covered_days(context)
     with database.connect() as connection:
         computed = computed_as_of(connection, first, last)
-        lengths = summary = pd.DataFrame({"day": []})
+        lengths, summary = (pd.DataFrame(columns=[f.name for f in TABLES[name]]) for name in NAMES)
         if computed:
             instants = list(computed.values())
             read = database.read("read_outcomes", instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
@@ -38,7 +39,7 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
             for rows in (lengths, summary):
                 rows.insert(0, "day", rows["as_of"].map(day_of))
         with connection.transaction():
-            for table, rows in (("win_streaks", lengths), ("win_streak_summary", summary)):
+            for table, rows in zip(NAMES, (lengths, summary), strict=True):
                 replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False))
     catalogue.describe(context, summary, each_day(first, last), PREVIEW, LINEAGE)
     yield dg.MaterializeResult()

@@ -7,7 +7,5 @@ CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weigh
 refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.assets(*CHAIN),
-    # Five short steps: a process for each would cost more than the work.
-    executor_def=dg.in_process_executor,
     description="Recompute the chain from trades to weights for a day or a range of days.",
 )

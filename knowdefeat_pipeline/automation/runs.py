@@ -8,11 +8,18 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    REPOSITORY_LABEL_TAG,
+)
 
 from knowdefeat_pipeline.automation.jobs import CHAIN
 
 Progress = Callable[[str], None]
+
+# As workspace.yaml names it: by this the UI lists a run under its job and in the timeline.
+CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 
 class RunFailed(RuntimeError):  # noqa: N818 (named as users speak)
@@ -46,6 +53,7 @@ def refresh_days(
         tags={
             ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
             ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+            REPOSITORY_LABEL_TAG: CODE_LOCATION,
         },
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]

@@ -13,25 +13,48 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
-from knowdefeat_pipeline.core.series import DAY, SECOND, WINDOW_DAYS, Floats, Ints, Series, Trades, positions
+from knowdefeat_pipeline.core.series import (
+    DAY,
+    SECOND,
+    WINDOW_DAYS,
+    Floats,
+    Ints,
+    Series,
+    Trades,
+    counts_until,
+    positions,
+    reduce_windows,
+)
 from knowdefeat_pipeline.core.streaks import StreakFigures, expected_frequency, streak_figures
-from knowdefeat_pipeline.core.summaries import Lifetimes, Stretches, daily_summaries, lifetimes, monthly_summaries
-from knowdefeat_pipeline.core.windows import PathFigures, annual_ratios, day_number, path_figures, ratio
+from knowdefeat_pipeline.core.summaries import (
+    Lifetimes,
+    Stretches,
+    daily_summaries,
+    flat_ranges,
+    lifetimes,
+    month_number,
+    monthly_summaries,
+)
+from knowdefeat_pipeline.core.windows import PathFigures, alike, annual_ratios, day_number, path_figures, ratio
 
 PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
+LONG_AGO = -(2**62)
+INSTANTS = ("as_of", "first_exit", "last_exit")
+TEXTS = ("ticker", "main_ticker", "main_direction")
 
 
 @dataclass(frozen=True)
 class Windows:
     """All (series, as_of) windows of a call, flattened with as_of running fastest.
 
-    `at(days)` gives where the trailing window of that length begins; `low`/`high` bound the main window.
+    `since` is, per as_of, the instant after which the main window begins; `low`/`high` bound it in the series' rows.
     """
 
     series: Series
     exit: Ints
     pnl: Floats
     as_of: Ints
+    since: Ints
     cuts: Ints
     cut_positions: Ints
     low: Ints
@@ -39,20 +62,13 @@ class Windows:
 
     @classmethod
     def of(cls, trades: Trades, series: Series, as_of: Ints, window_days: float | None) -> Windows:
-        lengths = [round(v.window_days * DAY) for v in PERFORMANCE]
-        main = None if window_days is None else round(window_days * DAY)
-        offsets = np.array([0, *lengths, *([] if main is None else [main])])
-        cuts = np.unique(as_of[:, None] - offsets)
+        since = np.full(len(as_of), LONG_AGO) if window_days is None else as_of - round(window_days * DAY)
+        offsets = np.array([0, *(round(v.window_days * DAY) for v in PERFORMANCE)])
+        cuts = np.unique(np.append(as_of[:, None] - offsets, since))
         exit_ = trades.exit[series.rows]
         cut_positions = positions(exit_, series.start, series.stop, cuts)
-        high = cut_positions[:, np.searchsorted(cuts, as_of)]
-        low = (
-            np.broadcast_to(series.start[:, None], high.shape)
-            if main is None
-            else cut_positions[:, np.searchsorted(cuts, as_of - main)]
-        )
-        flat = (np.ascontiguousarray(bound).ravel() for bound in (low, high))
-        return cls(series, exit_, trades.pnl[series.rows], as_of, cuts, cut_positions, *flat)
+        low, high = (cut_positions[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
+        return cls(series, exit_, trades.pnl[series.rows], as_of, since, cuts, cut_positions, low, high)
 
     def at(self, days: float) -> Ints:
         """Per window, the index of the first trade with exit > as_of - days."""
@@ -71,7 +87,8 @@ class Windows:
 class Past:
     """What is known of the time before the trades given: summaries of whole months, so that lifetimes stay exact.
 
-    `bot` and `ticker` (name, `*` for all) name the series that `months.series` counts.
+    `bot` and `ticker` (name, `*` for all) name the series that `months.series` counts: one for each bot and one for
+    each of its tickers, even where it has only one.
     """
 
     bot: Ints
@@ -83,12 +100,13 @@ def bot_metrics(
     trades: Trades, as_of: Ints, *, capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS, past: Past | None = None,
 ) -> pd.DataFrame:
-    """All figures of METRICS at each as_of (µs, ascending), one row per as_of, bot and ticker, `*` for all tickers.
+    """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
-    `window_days` None looks at the whole history instead of the trailing 30 days. With `past`, `trades` begins with the
-    month of the first as_of (or 30 days before it, if that is earlier). `capital` by bot, default 10,000. A bot has rows
-    from its first exit on; figures that cannot be computed are NaN (None for text).
+    `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that of
+    the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier. `capital` by
+    bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
     """
+    as_of = np.unique(as_of)
     trades, series, months = _universe(trades, past)
     windows = Windows.of(trades, series, as_of, window_days)
     money = windows.per_window(_capital(series.bot, capital))
@@ -106,6 +124,7 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
 
     `trades` must reach back 30 days before the first as_of. Bots without a trade in the window have rows with counts 0.
     """
+    as_of = np.unique(as_of)
     series = Series.of(trades)
     bots = int((series.ticker < 0).sum())
     series = Series(
@@ -117,26 +136,23 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
     count = windows.high - windows.low
     won = np.concatenate([[0], np.cumsum(windows.pnl > 0)])
     rate = _percent(won[windows.high] - won[windows.low], count)
-    seen = windows.high > windows.per_window(series.start)
-    key = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
-    summary = pd.DataFrame(
-        {
-            **key, "trades": count, "win_rate": rate, "longest_win_streak": figures.longest_win,
-            "longest_loss_streak": figures.longest_loss, "current_streak": figures.current,
-            "streakiness_p_value": figures.p_value,
-        }
+    summary = {
+        "as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot), "trades": count, "win_rate": rate,
+        "longest_win_streak": figures.longest_win, "longest_loss_streak": figures.longest_loss,
+        "current_streak": figures.current, "streakiness_p_value": figures.p_value,
+    }
+    lengths = {
+        "hits": figures.hits, "frequency": _percent(figures.hits, count[:, None]), "runs": figures.runs,
+        "expected_frequency": expected_frequency(count, rate),
+    }
+    by_as_of = np.arange(len(count)).reshape(bots, len(as_of)).T.ravel()
+    seen = by_as_of[(windows.high > windows.per_window(series.start))[by_as_of]]
+    key = {name: np.repeat(summary[name][seen], len(STREAK_LENGTHS)) for name in ("as_of", "bot_id")}
+    key["streak_length"] = np.tile(STREAK_LENGTHS, len(seen))
+    return (
+        _table(key | {name: values[seen].ravel() for name, values in lengths.items()}),
+        _table({name: values[seen] for name, values in summary.items()}),
     )
-    lengths = pd.DataFrame(
-        {
-            **{name: np.repeat(values, len(STREAK_LENGTHS)) for name, values in key.items()},
-            "streak_length": np.tile(STREAK_LENGTHS, len(count)),
-            "hits": figures.hits.ravel(),
-            "frequency": _percent(figures.hits, count[:, None]).ravel(),
-            "runs": figures.runs.ravel(),
-            "expected_frequency": expected_frequency(count, rate).ravel(),
-        }
-    )
-    return _ordered(lengths[np.repeat(seen, len(STREAK_LENGTHS))]), _ordered(summary[seen])
 
 
 def _universe(trades: Trades, past: Past | None) -> tuple[Trades, Series, Stretches | None]:
@@ -166,37 +182,50 @@ def _capital(bots: Ints, capital: Mapping[int, float] | None) -> Floats:
     return np.array([known.get(bot, DEFAULT_CAPITAL) for bot in bots.tolist()], dtype=np.float64)
 
 
-def _lifetimes(windows: Windows, months: Stretches | None, capital: Floats) -> Lifetimes:
+def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lifetimes:
     """Folded to each as_of. A day that is still running is summarised up to as_of only, so it goes by itself."""
     series, as_of = windows.series, windows.as_of
     shape = (len(series), len(as_of))
-    high = windows.high.reshape(shape)
+    days = daily_summaries(windows.pnl, windows.exit, series.start, series.stop)
+    if past is not None:
+        days = days.take(np.flatnonzero(month_number(days.day) >= month_number(day_number(as_of[:1]))))
+    months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
     whole = as_of % DAY == 0
-    parts = [np.flatnonzero(whole), *([at] for at in np.flatnonzero(~whole))]
+    parts = [(np.flatnonzero(whole), days)]
+    parts += [(np.array([at]), _days_until(windows, days, at)) for at in np.flatnonzero(~whole)]
     out = {name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
            for name in Lifetimes.__dataclass_fields__}
-    for columns in parts:
-        if len(columns) == 0:
-            continue
-        days = daily_summaries(windows.pnl, windows.exit, series.start, high[:, columns[-1]])
-        all_months = monthly_summaries(days)
-        if months is not None:
-            all_months = months.union(all_months)
-        life = lifetimes(days, all_months, day_number(as_of[columns]), capital)
+    for columns, known in parts:
+        life = lifetimes(known, months, day_number(as_of[columns]), capital)
         for name, values in out.items():
             values[:, columns] = getattr(life, name)
     return Lifetimes(**out)
 
 
+def _days_until(windows: Windows, days: Stretches, at: int) -> Stretches:
+    """The days before as_of number `at`, and its own day up to it."""
+    series, instant = windows.series, windows.as_of[at]
+    midnight = positions(windows.exit, series.start, series.stop, np.array([instant // DAY * DAY]))[:, 0]
+    running = daily_summaries(windows.pnl, windows.exit, midnight, windows.high.reshape(len(series), len(windows.as_of))[:, at])
+    return days.take(np.flatnonzero(days.day < day_number(instant))).union(running)
+
+
+def past_months(trades: Trades) -> Past:
+    """All months of these trades folded, for every bot, each of its tickers and all of them together."""
+    series = Series.of(trades)
+    days = daily_summaries(trades.pnl[series.rows], trades.exit[series.rows], series.start, series.stop)
+    months = monthly_summaries(days)
+    answering, ticker = series.answers
+    begin, end = (np.searchsorted(months.series, answering, side) for side in ("left", "right"))
+    number, rows = flat_ranges(begin, end)
+    names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
+    return Past(series.bot[answering], names[ticker], Stretches(number, months.day[rows], months.summaries.take(rows)))
+
+
 def _performances(windows: Windows) -> dict[str, np.ndarray]:
-    padded = np.append(windows.pnl, 0.0)
-    out = {}
-    for variable in PERFORMANCE:
-        low = windows.at(variable.window_days)
-        bounds = np.stack([low, windows.high], axis=1).ravel()
-        sums = np.add.reduceat(padded, bounds)[::2] if len(bounds) else np.empty(0)
-        out[variable.name] = np.where(windows.high > low, sums, np.nan)
-    return out
+    return {
+        v.name: reduce_windows(np.add, windows.pnl, windows.at(v.window_days), windows.high, np.nan) for v in PERFORMANCE
+    }
 
 
 def _window_figures(
@@ -209,15 +238,16 @@ def _window_figures(
     as_of = windows.as_of_each
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
     held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
-    widest = _touched_days(windows, window_days)
-    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital, widest)
+    days = _calendar_days(windows, life)
+    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital, days.max(initial=1))
     days_alive = np.clip((as_of - first_exit) / DAY, 1.0, window_days or np.inf)
     sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
-    best, worst = _extremes(windows)
-    sd[(count < 2) | (best == worst)] = np.nan
+    best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
+    same = alike(best, worst)
+    sd[(count < 2) | same] = np.nan
     frequency = np.where(some, count / days_alive, np.nan)
     mean = path.total / np.maximum(count, 1)
-    sharpe, sortino, calmar = annual_ratios(path.daily, _calendar_days(windows, first_exit, widest), capital)
+    sharpe, sortino, calmar = annual_ratios(path.daily, days, capital)
     return {
         "avg_win_rate": _percent(wins, count), "avg_drawdown": path.avg_drawdown,
         "profit_per_second": ratio(path.total, held),
@@ -229,7 +259,7 @@ def _window_figures(
         "sharpe": _only(some, sharpe), "sortino": _only(some, sortino), "calmar": _only(some, calmar),
         "max_drawdown": path.max_drawdown, "max_drawdown_amount": path.max_drawdown_amount,
         "avg_drawdown_amount": path.avg_drawdown_amount,
-        "volatility": np.where(best == worst, np.where(count >= 2, 0.0, np.nan), sd * np.sqrt(frequency)),
+        "volatility": np.where(same & (count >= 2), 0.0, sd * np.sqrt(frequency)),
         "time_in_drawdown": _time_in_drawdown(windows, path), "trade_frequency": frequency,
         "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
         "best_trade": best, "worst_trade": worst, "price_slippage": _slippage(trades, windows),
@@ -254,43 +284,23 @@ def _payoff(path: PathFigures, wins: Ints, losses: Ints) -> Floats:
     return _only(wins > 0, ratio(path.gross_profit * losses, path.gross_loss * np.maximum(wins, 1)))
 
 
-def _touched_days(windows: Windows, window_days: float | None) -> int:
-    if window_days is not None:
-        return int(np.ceil(window_days)) + 1
-    return int(np.ptp(day_number(np.append(windows.exit, windows.as_of)))) + 1
-
-
-def _calendar_days(windows: Windows, first_exit: Ints, widest: int) -> Ints:
-    """Calendar days of the window since the first trade; a running day's 30 days touch 31."""
-    touched = np.where(windows.as_of % DAY == 0, widest - 1, widest) if widest > 1 else np.ones(len(windows.as_of), int)
-    alive = day_number(windows.as_of_each) - day_number(first_exit) + 1
-    return np.clip(alive, 1, np.tile(touched, len(windows.series)))
-
-
-def _extremes(windows: Windows) -> tuple[Floats, Floats]:
-    padded = np.append(windows.pnl, 0.0)
-    bounds = np.stack([windows.low, windows.high], axis=1).ravel()
-    some = windows.high > windows.low
-    if len(bounds) == 0:
-        return np.empty(0), np.empty(0)
-    return tuple(_only(some, f.reduceat(padded, bounds)[::2]) for f in (np.maximum, np.minimum))
+def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
+    """Calendar days of each window since the first trade, 1 before it; a running day's 30 days touch 31."""
+    first = np.maximum(life.first_exit, windows.since + 1)
+    days = day_number(windows.as_of) - day_number(first) + 1
+    return np.where(life.trades > 0, days, 1).ravel()
 
 
 def _time_in_drawdown(windows: Windows, path: PathFigures) -> Floats:
-    first = windows.exit[np.minimum(windows.low, max(len(windows.exit) - 1, 0))] if len(windows.exit) else windows.low
-    elapsed = np.where(windows.high > windows.low, windows.as_of_each - first, 0)
-    return 100 * ratio(path.time_under, elapsed)
+    first = np.append(windows.exit, 0)[windows.low]
+    return 100 * ratio(path.time_under, windows.as_of_each - first)
 
 
 def _slippage(trades: Trades, windows: Windows) -> Floats:
     value = trades.slippage[windows.series.rows]
     known = ~np.isnan(value)
-    if not known.any():
-        return np.full(len(windows.low), np.nan)
-    padded = np.append(np.where(known, value, 0.0), 0.0)
-    bounds = np.stack([windows.low, windows.high], axis=1).ravel()
-    count = _count(known, windows.low, windows.high)
-    return ratio(np.where(count > 0, np.add.reduceat(padded, bounds)[::2], 0.0), count)
+    total = reduce_windows(np.add, np.where(known, value, 0.0), windows.low, windows.high, 0.0)
+    return ratio(total, _count(known, windows.low, windows.high))
 
 
 def _streak_variables(figures: StreakFigures, windows: Windows) -> dict[str, np.ndarray]:
@@ -304,7 +314,7 @@ def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
     number = np.repeat(np.arange(len(series)), series.stop - series.start)
     kind = trades.ticker[series.rows].astype(np.int64) * 2 + ~trades.long[series.rows]
     width = 2 * len(trades.tickers)
-    combos, combo = np.unique(number * width + kind, return_inverse=True)
+    combo, combos = pd.factorize(number * width + kind, sort=True)
     best = np.full(len(windows.low), -1)
     if len(combos):
         counts = _combo_counts(windows, combo, len(combos))
@@ -325,17 +335,9 @@ def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
 
 def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
     """Trades of each (series, ticker, direction) in each main window; shape (combos, as_ofs)."""
-    order = np.argsort(combo, kind="stable")
-    stop = np.cumsum(np.bincount(combo, minlength=combos))
-    start = np.concatenate([[0], stop[:-1]])
-    at = positions(windows.exit[order], start, stop, windows.cuts)
-    upper = at[:, np.searchsorted(windows.cuts, windows.as_of)]
-    shape = (len(windows.series), len(windows.as_of))
-    begin = windows.low.reshape(shape)
-    if (begin == windows.series.start[:, None]).all():
-        return upper - start[:, None]
-    lower = at[:, np.searchsorted(windows.cuts, windows.as_of - WINDOW_DAYS * DAY)]
-    return upper - lower
+    known = counts_until(combo, combos, windows.exit, windows.cuts)
+    until, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
+    return until - before
 
 
 def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
@@ -351,22 +353,23 @@ def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
 def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], seen: np.ndarray) -> pd.DataFrame:
     series, per = windows.series, len(windows.as_of)
     answering, ticker = series.answers
-    row = (answering[:, None] * per + np.arange(per)).ravel()
     names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
-    frame = pd.DataFrame(
+    rank = np.argsort(np.argsort(names))
+    in_order = np.lexsort((rank[ticker], series.bot[answering]))
+    window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
+    kept = seen[window]
+    window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    return _table(
         {
-            "as_of": windows.as_of_each[row], "bot_id": windows.per_window(series.bot)[row],
-            "ticker": np.repeat(names[ticker], per),
-            **{f.name: columns[f.name][row] if f.name in columns else np.nan for f in METRICS},
+            "as_of": windows.as_of_each[window], "bot_id": windows.per_window(series.bot)[window], "ticker": names[ticker],
+            **{f.name: columns[f.name][window] if f.name in columns else np.full(len(window), np.nan) for f in METRICS},
         }
     )
-    return _ordered(frame[seen[row]])
 
 
-def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    keys = [name for name in ("as_of", "bot_id", "ticker", "streak_length") if name in frame]
-    frame = frame.sort_values(keys, kind="stable", ignore_index=True)
-    for name in ("as_of", "first_exit", "last_exit"):
-        if name in frame:
-            frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
-    return frame
+def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A frame whose column types do not depend on what is in it."""
+    typed: dict = dict(columns)
+    typed |= {name: pd.to_datetime(columns[name], unit="us", utc=True) for name in INSTANTS if name in columns}
+    typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
+    return pd.DataFrame(typed, copy=False)

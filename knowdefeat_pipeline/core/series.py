@@ -25,6 +25,11 @@ Floats = np.ndarray
 
 CHUNK_ELEMENTS = 500_000
 
+ROUNDING = 1e-12
+"""What a sum of trades may be off by through rounding, as a share of the sum of their sizes."""
+EQUAL = 1e-9
+"""Relative difference up to which two results are equal: the same return reached from other prices."""
+
 
 @dataclass(frozen=True)
 class Trades:
@@ -62,7 +67,7 @@ class Trades:
     def from_arrow(cls, table: pa.Table) -> Trades:
         """The same columns as an Arrow table, in any order of rows. Raises ValueError where pnl is NULL or not finite."""
         code, names = _codes(table["ticker"])
-        pnl = table["pnl"].to_numpy().astype(np.float64, copy=False)
+        pnl = table["pnl"].to_numpy().astype(np.float64, copy=False) + 0.0  # no -0.0: what a short's breakeven yields
         if not np.isfinite(pnl).all():
             raise ValueError("every closed trade needs a finite pnl; the checks on trades list the rows that have none")
         bot, entry, exit_ = _ints(table["bot_id"]), _micros(table["entry_time"]), _micros(table["exit_time"])
@@ -140,27 +145,26 @@ class Series:
     @classmethod
     def of(cls, trades: Trades, pairs: tuple[Ints, Ints] | None = None) -> Series:
         """Series of the (bot, ticker code) `pairs` ever traded, by default those in `trades`."""
-        bot_of, ticker_of = pairs if pairs else (trades.bot, trades.ticker)
-        known = np.unique(np.stack([bot_of, ticker_of], axis=1), axis=0) if pairs else _distinct(bot_of, ticker_of)
-        bots, tickers_each = np.unique(known[:, 0], return_counts=True)
+        width = len(trades.tickers) + 1
+        key = trades.bot * width + trades.ticker
+        known = np.sort(pd.unique(key if pairs is None else pairs[0] * width + pairs[1]))
+        bots, tickers_each = np.unique(known // width, return_counts=True)
+        bot_start, bot_stop = (np.searchsorted(trades.bot, bots, side) for side in ("left", "right"))
         several = np.repeat(tickers_each > 1, tickers_each)
         own = known[several]
-        split = np.flatnonzero(np.isin(trades.bot, np.unique(own[:, 0]))) if len(own) else np.empty(0, np.int64)
-        split = split[np.lexsort((trades.ticker[split], trades.bot[split]))]
-        width = len(trades.tickers) + 1
-        keys, split_keys = own[:, 0] * width + own[:, 1], trades.bot[split] * width + trades.ticker[split]
-        bot_start, bot_stop = (np.searchsorted(trades.bot, bots, side) for side in ("left", "right"))
-        own_start, own_stop = (len(trades) + np.searchsorted(split_keys, keys, side) for side in ("left", "right"))
-        by_ticker = np.where(several, len(bots) + np.cumsum(several) - 1, np.searchsorted(bots, known[:, 0]))
+        split = np.flatnonzero(np.repeat(tickers_each > 1, bot_stop - bot_start))
+        split = split[np.argsort(key[split], kind="stable")]
+        own_start, own_stop = (len(trades) + np.searchsorted(key[split], own, side) for side in ("left", "right"))
+        by_ticker = np.where(several, len(bots) + np.cumsum(several) - 1, np.searchsorted(bots, known // width))
         return cls(
             rows=np.concatenate([np.arange(len(trades)), split]),
             start=np.concatenate([bot_start, own_start]),
             stop=np.concatenate([bot_stop, own_stop]),
-            bot=np.concatenate([bots, own[:, 0]]),
-            ticker=np.concatenate([np.full(len(bots), -1), own[:, 1]]),
+            bot=np.concatenate([bots, own // width]),
+            ticker=np.concatenate([np.full(len(bots), -1), own % width]),
             answers=(
                 np.concatenate([np.arange(len(bots)), by_ticker]),
-                np.concatenate([np.full(len(bots), -1), known[:, 1]]),
+                np.concatenate([np.full(len(bots), -1), known % width]),
             ),
         )
 
@@ -168,24 +172,38 @@ class Series:
         return len(self.start)
 
 
-def _distinct(bot: Ints, ticker: Ints) -> Ints:
-    """Distinct (bot, ticker) rows, sorted; quick because the bots stand in order and most trade one ticker."""
-    change = np.flatnonzero((np.diff(bot, prepend=-1) != 0) | (np.diff(ticker, prepend=-1) != 0))
-    return np.unique(np.stack([bot[change], ticker[change]], axis=1), axis=0)
-
-
 def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
     """UTC instants as int64 microseconds."""
     return pd.DatetimeIndex(instants).tz_convert("UTC").as_unit("us").asi8
 
 
-def positions(exit_: Ints, start: Ints, stop: Ints, cuts: Ints) -> Ints:
-    """Per segment and cut, the index after the last trade with `exit <= cut`. Shape (segments, cuts); cuts ascending."""
-    segments = np.repeat(np.arange(len(start)), stop - start)
-    first_cut = np.searchsorted(cuts, exit_, side="left")
+def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
+    """Per group 0..groups-1 and cut, how many of its entries have `instant <= cut`. Shape (groups, cuts); cuts ascending."""
     width = len(cuts) + 1
-    counts = np.bincount(segments * width + first_cut, minlength=len(start) * width).reshape(len(start), width)
-    return start[:, None] + np.cumsum(counts[:, :-1], axis=1)
+    slot = group * width + np.searchsorted(cuts, instant, side="left")
+    counts = np.bincount(slot, minlength=groups * width).reshape(groups, width)
+    return np.cumsum(counts[:, :-1], axis=1)
+
+
+def positions(instant: Ints, start: Ints, stop: Ints, cuts: Ints) -> Ints:
+    """Per segment and cut, the index after the last entry with `instant <= cut`. Shape (segments, cuts); cuts ascending.
+
+    The segments [start, stop) follow one another and cover `instant`, which ascends within each.
+    """
+    segment = np.repeat(np.arange(len(start)), stop - start)
+    return start[:, None] + counts_until(segment, len(start), instant, cuts)
+
+
+def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Ints, empty: float) -> np.ndarray:
+    """`operation` (add, maximum, minimum) over the values of each window [low, high); `empty` where there are none.
+
+    Each window is reduced by itself, so its bits do not depend on its neighbours.
+    """
+    if len(low) == 0:
+        return values[:0]
+    bounds = np.stack([low, high], axis=1).ravel()
+    reduced = operation.reduceat(np.append(values, 0), bounds)[::2]
+    return np.where(high > low, reduced, empty)
 
 
 @dataclass(frozen=True)

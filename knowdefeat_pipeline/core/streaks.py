@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import erfc
 
 from knowdefeat_pipeline.core.figures import STREAK_LENGTHS
-from knowdefeat_pipeline.core.series import Floats, Ints
+from knowdefeat_pipeline.core.series import Floats, Ints, reduce_windows
 
 RUNS_TEST_MIN_TRADES = 20
 
@@ -38,18 +38,18 @@ def streak_figures(pnl: Floats, start: Ints, low: Ints, high: Ints) -> StreakFig
 
     A run is cut where its window begins. A breakeven trade (pnl 0) ends both kinds of run.
     """
+    pnl = np.append(pnl, 0.0)  # a breakeven that no window holds: so every bound is an index
     wins, losses = run_lengths(pnl > 0, start), run_lengths(pnl < 0, start)
     win_end, loss_end = _run_end(wins), _run_end(losses)
     hits, runs = _hits_and_runs(wins, win_end, low, high)
-    last = np.maximum(high - 1, 0)
-    some = high > low
-    current = np.where(wins[last] > 0, np.minimum(wins[last], high - low), -np.minimum(losses[last], high - low))
+    count = high - low
+    current = np.minimum(wins[high - 1], count) - np.minimum(losses[high - 1], count)
     return StreakFigures(
         hits=hits,
         runs=runs,
         longest_win=_longest(wins, win_end, low, high),
         longest_loss=_longest(losses, loss_end, low, high),
-        current=np.where(some, current, 0),
+        current=current,
         p_value=_runs_test(pnl, low, high),
     )
 
@@ -64,9 +64,8 @@ def _run_end(run: Ints) -> Ints:
 
 def _cut(run: Ints, end: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """The run that a window cuts at its beginning: where it ends inside the window and how much of it lies inside."""
-    at = np.minimum(low, len(run) - 1)
-    begun = (high > low) & (run[at] > 1)
-    ends = np.where(begun, np.minimum(end[at], high), low)
+    begun = (high > low) & (run[low] > 1)
+    ends = np.where(begun, np.minimum(end[low], high), low)
     return ends, ends - low
 
 
@@ -84,10 +83,7 @@ def _hits_and_runs(run: Ints, end: Ints, low: Ints, high: Ints) -> tuple[Ints, I
 
 def _longest(run: Ints, end: Ints, low: Ints, high: Ints) -> Ints:
     after, inside = _cut(run, end, low, high)
-    padded = np.append(run, 0)
-    bounds = np.stack([after, high], axis=1).ravel()
-    longest = np.maximum.reduceat(padded, bounds)[::2] if len(bounds) else np.empty(0, np.int64)
-    return np.maximum(np.where(high > after, longest, 0), inside)
+    return np.maximum(reduce_windows(np.maximum, run, after, high, 0), inside)
 
 
 def _runs_test(pnl: Floats, low: Ints, high: Ints) -> Floats:

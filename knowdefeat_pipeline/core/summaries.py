@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.series import Floats, Ints, dense_chunks
-from knowdefeat_pipeline.core.windows import day_number, drawdown
+from knowdefeat_pipeline.core.series import ROUNDING, Floats, Ints, dense_chunks, positions, reduce_windows
+from knowdefeat_pipeline.core.windows import day_number, drawdown, profit_and_loss
+
+NEVER = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,20 @@ class Summaries:
 
     def take(self, rows: Ints) -> Summaries:
         """The given rows, in the given order."""
-        begin = np.concatenate([[0], self.leg_stop])[rows]
-        count = self.leg_stop[rows] - begin
-        stop = np.cumsum(count)
-        legs = np.repeat(begin - (stop - count), count) + np.arange(stop[-1] if len(stop) else 0)
+        begin, end = np.concatenate([[0], self.leg_stop])[rows], self.leg_stop[rows]
+        _, legs = flat_ranges(begin, end)
         plain = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")}
-        return Summaries(**plain, leg_stop=stop, leg_peak=self.leg_peak[legs], leg_trough=self.leg_trough[legs])
+        return Summaries(**plain, leg_stop=np.cumsum(end - begin), leg_peak=self.leg_peak[legs], leg_trough=self.leg_trough[legs])
+
+    @staticmethod
+    def empty(rows: int) -> Summaries:
+        """Summaries of stretches without trades: what changes nothing when merged."""
+        plain = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
+        return Summaries(
+            trades=np.zeros(rows, np.int64), wins=np.zeros(rows, np.int64), **plain,
+            first_exit=np.full(rows, NEVER.max), last_exit=np.full(rows, NEVER.min),
+            **_legs(rows, np.empty(0, np.int64), np.empty(0), np.empty(0)),
+        )
 
     @staticmethod
     def concat(parts: list[Summaries]) -> Summaries:
@@ -57,18 +67,24 @@ class Summaries:
         return Summaries(**{f.name: np.concatenate([getattr(part, f.name) for part in moved]) for f in fields(Summaries)})
 
 
+def flat_ranges(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
+    """All indices of the ranges [start, stop), one after another, with the number of the range that each is from."""
+    count = stop - start
+    number = np.repeat(np.arange(len(start)), count)
+    return number, np.arange(len(number)) + (start - np.cumsum(count) + count)[number]
+
+
 def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
     """One summary per non-empty stretch [low, high) of trades in order."""
-    sums = {name: np.zeros(len(low)) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
+    profit, loss = (reduce_windows(np.add, part, low, high, 0.0) for part in profit_and_loss(pnl))
+    total, top = np.zeros(len(low)), np.zeros(len(low))
     leg_row, leg_peak, leg_depth = [], [], []
     for chunk in dense_chunks(low, high):
         x = np.where(chunk.inside, pnl[chunk.index], 0.0)
         equity = np.cumsum(x, axis=1)
-        depth, _, under = drawdown(x, np.ones(len(x)))
-        sums["pnl"][chunk.pick] = equity[:, -1]
-        sums["gross_profit"][chunk.pick] = np.maximum(x, 0.0).cumsum(axis=1)[:, -1]
-        sums["gross_loss"][chunk.pick] = -np.minimum(x, 0.0).cumsum(axis=1)[:, -1]
-        sums["peak"][chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
+        depth, _, under = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
+        total[chunk.pick] = equity[:, -1]
+        top[chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
         begins = under.copy()
         begins[:, 1:] &= ~under[:, :-1]
         starts = np.flatnonzero(begins)
@@ -77,15 +93,17 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
             leg_peak.append((equity + depth).ravel()[starts])
             leg_depth.append(np.maximum.reduceat(depth.ravel(), starts))
     won = np.concatenate([[0], np.cumsum(pnl > 0)])
-    last = np.maximum(high - 1, 0)
     row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
     order = np.argsort(row, kind="stable")
     return Summaries(
         trades=high - low,
         wins=won[high] - won[low],
-        **sums,
+        pnl=total,
+        gross_profit=profit,
+        gross_loss=loss,
+        peak=top,
         first_exit=exit_[low],
-        last_exit=exit_[last],
+        last_exit=exit_[high - 1],
         **_legs(len(low), row[order].astype(np.int64), peak[order], depth[order]),
     )
 
@@ -119,14 +137,14 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
     fresh = np.flatnonzero((np.diff(group_of, prepend=-1) != 0) | (np.diff(mark, prepend=np.nan) != 0))
     depth = np.maximum.reduceat(depth, fresh) if len(fresh) else depth
     return Summaries(
-        trades=np.add.reduceat(summaries.trades, first) if len(first) else summaries.trades,
-        wins=np.add.reduceat(summaries.wins, first) if len(first) else summaries.wins,
+        trades=np.add.reduceat(summaries.trades, first),
+        wins=np.add.reduceat(summaries.wins, first),
         pnl=running.pnl[last],
         gross_profit=running.gross_profit[last],
         gross_loss=running.gross_loss[last],
         peak=running.peak[last],
-        first_exit=summaries.first_exit[first],
-        last_exit=summaries.last_exit[last],
+        first_exit=np.minimum.reduceat(summaries.first_exit, first),
+        last_exit=np.maximum.reduceat(summaries.last_exit, first),
         **_legs(len(first), group_of[fresh], mark[fresh], depth),
     )
 
@@ -188,11 +206,12 @@ class Stretches:
 
 
 def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints) -> Stretches:
-    """One summary per series [start, stop) and UTC calendar day with trades."""
-    day = day_number(exit_)
-    series = np.repeat(np.arange(len(start)), stop - start)
+    """One summary per series and UTC calendar day with trades in [start, stop)."""
+    series, index = flat_ranges(start, stop)
+    day = day_number(exit_[index])
     first = np.flatnonzero((np.diff(series, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
-    return Stretches(series[first], day[first], summarise(pnl, exit_, first, np.append(first[1:], len(pnl))))
+    low = index[first]
+    return Stretches(series[first], day[first], summarise(pnl, exit_, low, low + np.diff(first, append=len(index))))
 
 
 def month_number(day: Ints) -> Ints:
@@ -252,11 +271,7 @@ def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints,
     counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
     stop = np.append(first[1:], len(rows.series))
     # Per series and day asked for, the last row that ends by then.
-    slot = np.searchsorted(day, rows.day, side="left")
-    width = len(day) + 1
-    group = np.repeat(np.arange(len(first)), stop - first)
-    counts = np.bincount(group * width + slot, minlength=len(first) * width).reshape(len(first), width)
-    at = first[:, None] + np.cumsum(counts[:, :-1], axis=1) - 1
+    at = positions(rows.day, first, stop, day) - 1
     some = at >= first[:, None]
     target = np.ix_(rows.series[first], columns)
     values = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.series import DAY, Dense, Floats, Ints, dense_chunks
+from knowdefeat_pipeline.core.series import DAY, EQUAL, ROUNDING, Dense, Floats, Ints, dense_chunks, reduce_windows
 
 ANNUAL_DAYS = 365
 
@@ -42,27 +42,32 @@ def path_figures(
     window. `deviation` is the sum of squared deviations from the window's mean; `time_under` the microseconds from
     exits below the peak to the next exit (or as_of).
     """
-    out = {name: np.full(len(low), np.nan) for name in PathFigures.__dataclass_fields__ if name != "daily"}
+    total, profit, loss = (reduce_windows(np.add, part, low, high, np.nan) for part in (pnl, *profit_and_loss(pnl)))
+    names = ("deviation", "max_drawdown", "max_drawdown_amount", "avg_drawdown", "avg_drawdown_amount", "time_under")
+    out = {name: np.full(len(low), np.nan) for name in names}
     daily = np.zeros((len(low), days))
     day = day_number(exit_)
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
         x = np.where(chunk.inside, pnl[chunk.index], 0.0)
-        total = x.sum(axis=1)
-        mean = total / (high - low)[pick]
-        out["total"][pick] = total
-        out["gross_profit"][pick] = np.maximum(x, 0.0).sum(axis=1)
-        out["gross_loss"][pick] = -np.minimum(x, 0.0).sum(axis=1)
+        mean = total[pick] / (high - low)[pick]
         spread = np.where(chunk.inside, x - mean[:, None], 0.0)
         out["deviation"][pick] = np.square(spread, out=spread).sum(axis=1)
-        depth, share, under = drawdown(x, capital[pick])
+        rounding = ROUNDING * (profit + loss)[pick, None]
+        depth, share, under = drawdown(x, capital[pick], rounding)
         out["max_drawdown_amount"][pick] = depth.max(axis=1)
         out["max_drawdown"][pick] = 100 * share.max(axis=1)
         amount, percent = episode_means(depth, share, under & chunk.inside)
         out["avg_drawdown_amount"][pick], out["avg_drawdown"][pick] = amount, 100 * percent
         out["time_under"][pick] = _time_under(under & chunk.inside, exit_, high[pick], as_of[pick], chunk)
-        daily[pick] = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
-    return PathFigures(daily=daily, **out)
+        by_day = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
+        daily[pick] = np.where(np.abs(by_day) > rounding, by_day, 0.0)
+    return PathFigures(total=total, gross_profit=profit, gross_loss=loss, daily=daily, **out)
+
+
+def profit_and_loss(pnl: Floats) -> tuple[Floats, Floats]:
+    """What the winning and what the losing trades moved, both as positive amounts."""
+    return np.maximum(pnl, 0.0), 0.0 - np.minimum(pnl, 0.0)
 
 
 def day_number(instant: Ints) -> Ints:
@@ -70,16 +75,19 @@ def day_number(instant: Ints) -> Ints:
     return -(-instant // DAY)
 
 
-def drawdown(x: Floats, capital: Floats) -> tuple[Floats, Floats, np.ndarray]:
+def drawdown(x: Floats, capital: Floats, rounding: Floats) -> tuple[Floats, Floats, np.ndarray]:
     """Depth below the running peak per trade: as an amount, as a share of the peak, and whether it is below.
 
-    `x` pnl of shape (windows, trades), `capital` the equity before the first trade, which is the first peak.
+    `x` pnl of shape (windows, trades), `capital` the equity before the first trade, which is the first peak. Equity
+    within `rounding` (shape (windows, 1)) of its peak has reached it.
     """
     equity = np.cumsum(x, axis=1)
     peak = np.maximum.accumulate(np.maximum(equity, 0.0), axis=1)
     depth = peak - equity
+    under = depth > rounding
+    depth *= under
     peak += capital[:, None]
-    return depth, depth / peak, depth > 0
+    return depth, depth / peak, under
 
 
 def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floats, Floats]:
@@ -114,32 +122,37 @@ def annual_ratios(daily: Floats, days: Ints, capital: Floats) -> tuple[Floats, F
     """Sharpe, Sortino and Calmar of daily pnl / capital over the last `days` columns of `daily`, annualised by √365.
 
     The definitions of empyrical with a period of 365: sd with ddof 1, downside deviation over all days, compound annual
-    return over the maximum drawdown of compounded returns. NaN where the divisor is 0 or fewer than 2 days are there.
+    return over the maximum drawdown of compounded returns. NaN where the divisor is 0, where fewer than 2 days are
+    there, and for the Calmar of a bot that lost its capital or whose annual return is beyond any number.
     """
     counted = np.arange(daily.shape[1]) >= daily.shape[1] - days[:, None]
     returns = np.where(counted, daily / capital[:, None], 0.0)
-    mean = returns.sum(axis=1) / days
-    spread = np.where(counted, returns - mean[:, None], 0.0)
-    sd = np.sqrt(np.square(spread).sum(axis=1) / np.maximum(days - 1, 1))
-    downside = np.sqrt(np.square(np.minimum(returns, 0.0)).sum(axis=1) / days)
+    mean = _row_sums(returns) / days
+    sd = np.sqrt(_row_sums(np.square(np.where(counted, returns - mean[:, None], 0.0))) / np.maximum(days - 1, 1))
+    downside = np.sqrt(_row_sums(np.square(np.minimum(returns, 0.0))) / days)
+    high = np.max(returns, axis=1, where=counted, initial=-np.inf)
+    low = np.min(returns, axis=1, where=counted, initial=np.inf)
     growth = np.cumprod(1 + returns, axis=1)
     fall = 1 - (growth / np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)).min(axis=1)
-    final = np.where(growth.min(axis=1) > 0, growth[:, -1], np.nan)
-    annual = final ** (ANNUAL_DAYS / days) - 1
+    with np.errstate(over="ignore"):
+        annual = np.where(growth.min(axis=1) > 0, growth[:, -1], np.nan) ** (ANNUAL_DAYS / days) - 1
     enough = days >= 2
     root = np.sqrt(ANNUAL_DAYS)
     return (
-        ratio(mean * root, np.where(enough & ~_flat(returns, counted), sd, 0.0)),
+        ratio(mean * root, np.where(enough & ~alike(low, high), sd, 0.0)),
         ratio(mean * root, np.where(enough, downside, 0.0)),
-        ratio(annual, np.where(enough, fall, 0.0)),
+        ratio(np.where(np.isfinite(annual), annual, np.nan), np.where(enough, fall, 0.0)),
     )
 
 
-def _flat(returns: Floats, counted: np.ndarray) -> np.ndarray:
-    """Whether a row's days are all equal: rounding would leave a spread where there is none."""
-    high = np.where(counted, returns, -np.inf).max(axis=1)
-    low = np.where(counted, returns, np.inf).min(axis=1)
-    return high == low
+def _row_sums(values: Floats) -> Floats:
+    """Sums added one by one, so that zeros in front, of days before the first trade, change no bit."""
+    return np.cumsum(values, axis=1)[:, -1]
+
+
+def alike(a: Floats, b: Floats) -> np.ndarray:
+    """Whether two figures are equal but for rounding, which would leave a spread where there is none."""
+    return np.abs(a - b) <= EQUAL * np.maximum(np.abs(a), np.abs(b))
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -31,6 +31,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "int8": pa.int64(),
     "float4": pa.float32(),
     "float8": pa.float64(),
+    "_float8": pa.list_(pa.float64()),
     "text": pa.string(),
     "varchar": pa.string(),
     "jsonb": pa.string(),
@@ -39,12 +40,18 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
 
-_ARROW_TYPE_OF_OID = {postgres_types[name].oid: arrow_type for name, arrow_type in ARROW_TYPES.items()}
+_ARROW_TYPE_OF_OID = {
+    postgres_types[name.removeprefix("_")].array_oid if name.startswith("_") else postgres_types[name].oid: arrow_type
+    for name, arrow_type in ARROW_TYPES.items()
+}
 _JSONB = postgres_types["jsonb"].oid
 
 # An unescaped @ : or / in a password shifts the parts of a URL, and libpq's messages would then show a piece of it.
 _HOST = r"(\[[^\]@/]*\]|[^@/?#:,\[]*)(:\d*)?"
 _URL = re.compile(rf"postgresql://([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@/?#]*)?(\?[^@#]*)?")
+
+
+_PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
 class DatabaseUnreachable(RuntimeError):
@@ -99,15 +106,19 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
     """The rows of a query (`$1`, `$2`, … stand for the parameters; one may be a list: `= ANY($1)`).
 
     `source` is a URL or a connection of `connect_arrow`. timestamptz arrives as timestamp[us, UTC]. Cast `numeric` to
-    `float8` in the statement: Arrow gets its text otherwise. Raises DatabaseUnreachable; the server's own errors come
-    as adbc_driver_manager.Error.
+    `float8` in the statement: Arrow gets its text otherwise. Parameters are quoted into the text by psycopg, as ADBC
+    reads by COPY, up to twice as fast, only without bound ones. Raises DatabaseUnreachable, and adbc.Error of the server.
     """
     if isinstance(source, str):
         with connect_arrow(source) as connection:
             return read_arrow(connection, statement, parameters)
     with source.cursor() as cursor:
-        cursor.execute(statement, list(parameters) or None)
+        cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
         return cursor.fetch_arrow_table()
+
+
+def _quoted(value: Any) -> str:
+    return sql.Literal(value).as_string(None)
 
 
 def copy_arrow(
@@ -179,6 +190,8 @@ def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa
     wanted = _ARROW_TYPE_OF_OID.get(column.type_code)
     if wanted is None:
         raise ValueError(f"{table_name}.{column.name}: bulk writing to type {column.type_display} is not supported")
+    if pa.types.is_null(values.type) or len(values) == values.null_count:
+        return pa.chunked_array([pa.nulls(len(values), wanted)])
     both_times = pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted)
     if both_times and (values.type.tz is None) != (wanted.tz is None):
         raise ValueError(

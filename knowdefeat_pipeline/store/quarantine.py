@@ -100,7 +100,9 @@ def _read_again(row: QuarantinedRow, corrections: Mapping[str, str], now: dateti
     for name, text in corrections.items():
         column = name if name in cells else columns.get(name, name)
         if column not in cells and name not in FIELDS:
-            raise QuarantineError(f"row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(cells)}")
+            raise QuarantineError(
+                f"row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(sorted(cells))}"
+            )
         if column not in cells:
             columns[name] = name
         cells[column] = text

@@ -31,4 +31,7 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
             connection.execute(
                 f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
             )
+        # Months are folded again from what is left.
+        connection.execute("DELETE FROM bot_months")
+        connection.execute("DELETE FROM bot_months_state")
     return removed

@@ -16,7 +16,6 @@ from knowdefeat_pipeline.sources.reading import Finding, Reading
 from knowdefeat_pipeline.store.database import connect, copy_arrow, query
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
-_BLAMED = {Reason.CURRENCY_MISMATCH: "quote_currency"}
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,16 @@ def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
     copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
     connection.execute(query("load_currencies"))
+    connection.execute(query("load_unchanged"), source)
     connection.execute(query("load_keys"), source)
     connection.execute(query("load_twins_in_file"))
     for verdict in ("update", "insert"):
         connection.execute(query("load_twins_recorded"), {**source, "verdict": verdict})
-    updated = connection.execute(query("load_update"), source).rowcount
+    connection.execute(query("load_followers"))
+    updated = connection.execute(query("load_update")).rowcount
     inserted = connection.execute(query("load_insert"), source).rowcount
+    if inserted:
+        connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
     refused = reading.refuse(_findings(connection))
     return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
 
@@ -94,14 +97,14 @@ def _findings(connection: psycopg.Connection) -> list[Finding]:
 
 
 def _finding(row: dict) -> Finding:
-    other = f"row {row['other_row']}"
-    if row["trade_id"] is not None:
-        other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
     reason = Reason(row["reason"])
-    facts = {"bot": row["bot_id"], "currency": row["quote_currency"], "differing": row["differing"]}
     if reason is Reason.CURRENCY_MISMATCH:
-        other = row["account_currency"]
-    return row["row_number"], reason, _BLAMED.get(reason, "source_trade_id"), {**facts, "other": other}
+        facts = {"currency": row["quote_currency"], "bot": row["bot_id"], "other": row["account_currency"]}
+        return row["row_number"], reason, "quote_currency", facts
+    other = f"row {row['other_row']}"
+    if row["other_row"] is None:
+        other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
+    return row["row_number"], reason, "source_trade_id", {"other": other, "differing": row["differing"]}
 
 
 def _hold(connection: psycopg.Connection, reading: Reading, file_name: str, refused: pd.DataFrame) -> int:

@@ -2,9 +2,10 @@
 -- leads; earlier states of it change nothing. The first state seen (recorded, else the lowest row) says which trade
 -- the id names: a row about another trade, and a closed row that differs from a closed one, is in conflict.
 WITH contested AS (
-    SELECT source_trade_id FROM incoming GROUP BY source_trade_id HAVING count(*) > 1
+    SELECT source_trade_id FROM incoming WHERE verdict = 'insert' GROUP BY source_trade_id HAVING count(*) > 1
     UNION
-    SELECT source_trade_id FROM incoming JOIN trades t USING (source_trade_id) WHERE t.source = %(source)s
+    SELECT source_trade_id FROM incoming i JOIN trades t USING (source_trade_id)
+    WHERE t.source = %(source)s AND i.verdict = 'insert'
 ),
 states AS (
     SELECT i.source_trade_id, i.row_number, NULL::bigint AS trade_id,
@@ -49,6 +50,6 @@ judged AS (
     WHERE row_number > 0
 )
 UPDATE incoming i
-SET verdict = j.verdict, other_row = nullif(j.other_row, 0), other_trade = CASE WHEN j.other_row = 0 THEN recorded END
+SET verdict = j.verdict, other_row = nullif(j.other_row, 0), other_trade = j.recorded
 FROM judged j
 WHERE j.row_number = i.row_number AND j.verdict <> 'insert'

@@ -3,7 +3,7 @@ SELECT i.row_number, i.verdict AS reason, i.bot_id, i.quote_currency, i.account_
        t.trade_id, t.source, t.source_trade_id,
        CASE WHEN i.verdict = 'conflicting_trade' THEN (
            SELECT string_agg(mine.key, ', ' ORDER BY array_position(%(columns)s, mine.key))
-           FROM jsonb_each(to_jsonb(i)) AS mine JOIN jsonb_each(coalesce(to_jsonb(t), to_jsonb(o))) AS other USING (key)
+           FROM jsonb_each(to_jsonb(i)) AS mine JOIN jsonb_each(coalesce(to_jsonb(o), to_jsonb(t))) AS other USING (key)
            WHERE mine.key = ANY(%(columns)s) AND mine.value <> other.value) END AS differing
 FROM incoming i
 LEFT JOIN incoming o ON o.row_number = i.other_row

@@ -1,6 +1,6 @@
 -- Rows about to be written (%(verdict)s) that repeat a trade recorded under another id, unless that trade is about to
 -- move on to another state.
-UPDATE incoming i SET verdict = 'duplicate_trade', other_trade = t.trade_id
+UPDATE incoming i SET verdict = 'duplicate_trade', other_row = NULL, other_trade = t.trade_id
 FROM trades t
 WHERE i.verdict = %(verdict)s
   AND t.bot_id = i.bot_id AND t.entry_time = i.entry_time AND t.ticker = i.ticker AND t.direction = i.direction
@@ -8,5 +8,4 @@ WHERE i.verdict = %(verdict)s
   AND coalesce(t.exit_time, 'infinity') = coalesce(i.exit_time, 'infinity')
   AND coalesce(t.exit_price, 'infinity') = coalesce(i.exit_price, 'infinity')
   AND (t.source, t.source_trade_id) <> (%(source)s, i.source_trade_id)
-  AND NOT EXISTS (SELECT FROM incoming u
-                  WHERE u.verdict = 'update' AND t.source = %(source)s AND u.source_trade_id = t.source_trade_id)
+  AND NOT EXISTS (SELECT FROM incoming u WHERE u.verdict = 'update' AND u.other_trade = t.trade_id)

@@ -6,4 +6,4 @@ SET (strategy_id, status, exit_time, exit_price, mark_price, notional, fees, pnl
      i.signal_confidence, i.entry_quality, i.exit_reason, i.entry_trigger_price, i.entry_trigger_time,
      i.exit_trigger_price, i.exit_trigger_time)
 FROM incoming i
-WHERE i.verdict = 'update' AND t.source = %(source)s AND t.source_trade_id = i.source_trade_id
+WHERE i.verdict = 'update' AND t.trade_id = i.other_trade

@@ -1,0 +1,109 @@
+"""The months of `bot_months`: kept in step with the trades, and read as the past of a refresh.
+
+Only whole months that a refresh needs are summarised, once; after that a late trade costs one bot's one month.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.metrics import Past, past_months
+from knowdefeat_pipeline.core.series import Trades
+from knowdefeat_pipeline.core.summaries import Stretches, Summaries
+from knowdefeat_pipeline.store.database import copy_arrow, query, read_arrow
+
+_LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
+    """Bring the summaries of all months before `before` (the first of a month) in step with the trades.
+
+    One transaction; others wait for it. Trades whose transactions were still open when it began are counted next time.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        complete, below = _state(connection)
+        now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
+        if complete is not None:
+            stale = read_arrow(url, query("read_stale_trades"), [below, _start(complete)])
+            _replace(connection, stale, None)
+        if complete is None or complete < before:
+            since = _FIRST if complete is None else _start(complete)
+            fresh = read_arrow(url, query("read_trades"), [since, _start(before)])
+            _replace(connection, fresh, complete)
+        connection.execute(
+            "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
+            "ON CONFLICT (only_row) DO UPDATE SET (complete_before, recorded_below) = "
+            "(greatest(bot_months_state.complete_before, excluded.complete_before), excluded.recorded_below)",
+            (before, now_below[0] if now_below else None),
+        )
+
+
+def read_past(url: str, before: date) -> Past:
+    """The summaries of all months before `before`, as the metrics engine takes them."""
+    rows = read_arrow(url, query("read_months"), [before])
+    bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
+    names, code = np.unique(ticker.astype(str), return_inverse=True)
+    keys, series = np.unique(bot * len(names) + code, return_inverse=True)
+    legs = rows["leg_peaks"].combine_chunks()
+    summaries = Summaries(
+        **{name: rows[name].to_numpy() for name in ("trades", "wins", "pnl", "gross_profit", "gross_loss", "peak")},
+        **{name: rows[name].cast(pa.int64()).to_numpy() for name in ("first_exit", "last_exit")},
+        leg_stop=np.cumsum(np.diff(legs.offsets.to_numpy())).astype(np.int64),
+        leg_peak=legs.flatten().to_numpy(),
+        leg_trough=rows["leg_troughs"].combine_chunks().flatten().to_numpy(),
+    )
+    # A day's number is that of the midnight at which it ends.
+    day = rows["last_day"].cast(pa.int32()).to_numpy().astype(np.int64) + 1
+    return Past(keys // max(len(names), 1), names[keys % max(len(names), 1)], Stretches(series, day, summaries))
+
+
+def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
+    row = connection.execute("SELECT complete_before, recorded_below::text FROM bot_months_state").fetchone()
+    return (row[0], row[1]) if row else (None, None)
+
+
+def _start(month: date) -> datetime:
+    return datetime(month.year, month.month, month.day, tzinfo=UTC)
+
+
+def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | None) -> None:
+    """Write the months of these trades over what stands there; with `since`, nothing stands from there on."""
+    if trades.num_rows == 0:
+        return
+    rows = _rows(past_months(Trades.from_arrow(trades)))
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS renewed (LIKE bot_months) ON COMMIT DELETE ROWS")
+    copy_arrow(connection, "renewed", rows)
+    if since is None:
+        connection.execute(
+            "DELETE FROM bot_months m USING (SELECT DISTINCT month, bot_id FROM renewed) r "
+            "WHERE (m.month, m.bot_id) = (r.month, r.bot_id)"
+        )
+    connection.execute("INSERT INTO bot_months SELECT * FROM renewed")
+    connection.execute("TRUNCATE renewed")
+
+
+def _rows(past: Past) -> pa.Table:
+    series, summaries = past.months.series, past.months.summaries
+    last_day = (past.months.day - 1).astype("datetime64[D]")
+    offsets = pa.array(np.concatenate([[0], summaries.leg_stop]), pa.int32())
+    return pa.table(
+        {
+            "month": pa.array(last_day.astype("datetime64[M]").astype("datetime64[D]")),
+            "bot_id": past.bot[series],
+            "ticker": pa.array(past.ticker[series], pa.string()),
+            "last_day": pa.array(last_day),
+            **{name: getattr(summaries, name) for name in ("trades", "wins", "pnl", "gross_profit", "gross_loss", "peak")},
+            **{
+                name: pa.array(getattr(summaries, name), pa.timestamp("us", "UTC"))
+                for name in ("first_exit", "last_exit")
+            },
+            "leg_peaks": pa.ListArray.from_arrays(offsets, pa.array(summaries.leg_peak)),
+            "leg_troughs": pa.ListArray.from_arrays(offsets, pa.array(summaries.leg_trough)),
+        }
+    )

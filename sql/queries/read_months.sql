@@ -1,0 +1,5 @@
+-- Summaries of the months before $1.
+SELECT bot_id, ticker, last_day, trades, wins, pnl, gross_profit, gross_loss, peak, first_exit, last_exit,
+       leg_peaks, leg_troughs
+FROM bot_months
+WHERE month < $1

@@ -1,0 +1,65 @@
+"""Small books of trades for the tests of core."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.metrics import bot_metrics, win_streaks
+from knowdefeat_pipeline.core.series import Trades, micros
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+COLUMNS = {
+    "trade_id": "int64", "bot_id": "int32", "ticker": "str", "direction": "str", "entry_time": "datetime64[us, UTC]",
+    "exit_time": "datetime64[us, UTC]", "pnl": "float64", "slippage": "float64",
+}  # fmt: skip
+
+
+def at(text: str) -> datetime:
+    """A UTC instant from ISO text."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+START = at("2025-01-01 12:00")
+
+
+def book(rows: Sequence[dict]) -> pd.DataFrame:
+    """A frame of trades; what a row leaves out is bot 1, AAA, LONG, one hour in position, no slippage."""
+    filled = []
+    for number, row in enumerate(rows):
+        row = {"trade_id": number + 1, "bot_id": 1, "ticker": "AAA", "direction": "LONG", "slippage": np.nan} | row
+        filled.append({"entry_time": row["exit_time"] - HOUR} | row)
+    return pd.DataFrame(filled, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def outcomes(pnl: Sequence[float], start: datetime = START, every: timedelta = DAY, **row: object) -> pd.DataFrame:
+    """One trade per pnl, closing `every` so often from `start` on."""
+    return book([{"exit_time": start + number * every, "pnl": value} | row for number, value in enumerate(pnl)])
+
+
+def union(*books: pd.DataFrame) -> pd.DataFrame:
+    """Several books as one, trades numbered anew."""
+    whole = pd.concat(books, ignore_index=True)
+    return whole.assign(trade_id=np.arange(1, len(whole) + 1))
+
+
+def metrics(frame: pd.DataFrame, *as_of: datetime, **options: object) -> pd.DataFrame:
+    """bot_metrics of a book."""
+    return bot_metrics(Trades.from_frame(frame), micros(as_of), **options)
+
+
+def metrics_row(frame: pd.DataFrame, as_of: datetime, bot: int = 1, ticker: str = "*", **options: object) -> pd.Series:
+    """One row of bot_metrics."""
+    rows = metrics(frame, as_of, **options)
+    return rows[(rows.bot_id == bot) & (rows.ticker == ticker)].iloc[0]
+
+
+def streaks(frame: pd.DataFrame, *as_of: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """win_streaks of a book."""
+    return win_streaks(Trades.from_frame(frame), micros(as_of))
+
+
+def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    """Bit for bit the same rows."""
+    pd.testing.assert_frame_equal(left.reset_index(drop=True), right.reset_index(drop=True), check_exact=True)
