@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
+from dagster import DagsterEventType, EventLogEntry
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
 
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
@@ -40,6 +42,26 @@ def dagster_url(settings: Settings) -> str:
     return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA}')}"
 
 
+class EventLog(PostgresEventLogStorage):
+    """The stock event log, which also writes the plan of a ranged run (an event per day and asset) in one statement."""
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        planned = [event for event in events if _is_planned(event)]
+        others = [event for event in events if not _is_planned(event)]
+        if planned:
+            with self._connect() as connection:
+                connection.execute(self.prepare_insert_event_batch(planned))
+            with self.index_transaction() as connection:
+                for event in {event.get_dagster_event().asset_key: event for event in planned}.values():
+                    self._store_asset_event(connection, event, 0)  # the id of a plan is not kept
+        if others:
+            super().store_event_batch(others)
+
+
+def _is_planned(event: EventLogEntry) -> bool:
+    return event.get_dagster_event().event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+
+
 class Storage(DagsterPostgresStorage):
     """Runs, events and schedules in the `dagster` schema of our database, over connections that are kept open.
 
@@ -48,6 +70,7 @@ class Storage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
+        self._event_log_storage: EventLog = EventLog(postgres_url)
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW

@@ -69,7 +69,7 @@ def status(json: Json = False) -> None:
 
 def _show_status(record: dict, json: bool) -> None:
     if json:
-        print_json({key: str(value) if key == "data_directory" else value for key, value in record.items()})
+        print_json(record)
         return
     rows = [(key.replace("_", " "), number(value) if type(value) is int and key not in ("pid", "port") else str(value)) for key, value in record.items()]
     table("Database", (("", "left"), ("", "left")), rows)

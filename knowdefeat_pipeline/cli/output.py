@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -47,6 +48,8 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, Path):
+        return str(value)
     return value.isoformat() if isinstance(value, datetime | date) else value
 
 

@@ -66,6 +66,8 @@ def up(
         while True:
             _require_running(running)
             time.sleep(LOOK)
+    if settings.database_url is None:
+        out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
 
 def _commands(host: str, port: int) -> dict[str, list[str]]:
@@ -135,7 +137,7 @@ def _stopping() -> Iterator[list[Program]]:
     try:
         yield running
     except KeyboardInterrupt:
-        out.print("\nStopping …")
+        out.print("\nStopping; a run that is under way may finish. Ctrl-C again ends it.")
     finally:
         _stop(running)
 

@@ -65,8 +65,12 @@ class Trades:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Trades:
-        """The same columns as an Arrow table, in any order of rows. Raises ValueError where pnl is NULL or not finite."""
-        code, names = _codes(table["ticker"])
+        """The same columns as an Arrow table, in any order of rows; streaks alone need no ticker, direction or slippage.
+
+        Raises ValueError where pnl is NULL or not finite.
+        """
+        given = set(table.column_names)
+        code, names = _codes(table["ticker"]) if "ticker" in given else (np.zeros(len(table), np.int32), ("",))
         pnl = table["pnl"].to_numpy().astype(np.float64, copy=False) + 0.0  # no -0.0: what a short's breakeven yields
         if not np.isfinite(pnl).all():
             raise ValueError("every closed trade needs a finite pnl; the checks on trades list the rows that have none")
@@ -74,10 +78,10 @@ class Trades:
         order = _order(bot, exit_, entry, _ints(table["trade_id"]))
         slippage = (
             table["slippage"].to_numpy().astype(np.float64, copy=False)
-            if "slippage" in table.column_names
+            if "slippage" in given
             else np.full(len(bot), np.nan)
         )
-        long = pc.equal(table["direction"], "LONG").to_numpy()
+        long = pc.equal(table["direction"], "LONG").to_numpy() if "direction" in given else np.ones(len(bot), bool)
         columns = (bot, code, long, entry, exit_, pnl, slippage)
         return cls(*(column if order is None else column[order] for column in columns), names)
 

@@ -104,22 +104,22 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         peak=top,
         first_exit=exit_[low],
         last_exit=exit_[high - 1],
-        **_legs(len(low), row[order].astype(np.int64), peak[order], depth[order]),
+        **_legs(len(low), row[order].astype(np.int64), peak[order], (peak - depth)[order]),
     )
 
 
-def _legs(rows: int, row: Ints, peak: Floats, depth: Floats) -> dict[str, np.ndarray]:
+def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, np.ndarray]:
     """The legs worth keeping: a leg no deeper than an earlier, lower mark's can never become the deepest."""
     if len(row) == 0:
-        return {"leg_stop": np.zeros(rows, np.int64), "leg_peak": np.empty(0), "leg_trough": np.empty(0)}
+        return {"leg_stop": np.zeros(rows, np.int64), "leg_peak": peak, "leg_trough": trough}
+    depth = peak - trough
     deepest = pd.Series(depth).groupby(row).cummax().to_numpy()
     first = np.diff(row, prepend=-1) != 0
     keep = first | (depth > np.concatenate([[0.0], deepest[:-1]]))
-    row, peak, depth = row[keep], peak[keep], depth[keep]
     return {
-        "leg_stop": np.cumsum(np.bincount(row, minlength=rows)),
-        "leg_peak": peak,
-        "leg_trough": peak - depth,
+        "leg_stop": np.cumsum(np.bincount(row[keep], minlength=rows)),
+        "leg_peak": peak[keep],
+        "leg_trough": trough[keep],
     }
 
 
@@ -131,11 +131,10 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
     last = first + count - 1
     leg_of = _leg_rows(summaries)
     mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
-    depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
+    trough = running.pnl_before[leg_of] + summaries.leg_trough
     group_of = group[leg_of]
     # Legs that an earlier, higher mark swallows share that mark: only the deepest of them is a leg.
     fresh = np.flatnonzero((np.diff(group_of, prepend=-1) != 0) | (np.diff(mark, prepend=np.nan) != 0))
-    depth = np.maximum.reduceat(depth, fresh) if len(fresh) else depth
     return Summaries(
         trades=np.add.reduceat(summaries.trades, first),
         wins=np.add.reduceat(summaries.wins, first),
@@ -145,7 +144,7 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
         peak=running.peak[last],
         first_exit=np.minimum.reduceat(summaries.first_exit, first),
         last_exit=np.maximum.reduceat(summaries.last_exit, first),
-        **_legs(len(first), group_of[fresh], mark[fresh], depth),
+        **_legs(len(first), group_of[fresh], mark[fresh], np.minimum.reduceat(trough, fresh)),
     )
 
 

@@ -30,6 +30,8 @@ def validate(weights: Mapping[str, float]) -> dict[str, float]:
         value = weights[name]
         if not np.isfinite(value):
             raise WeightError(f"{name} is {value}; a weight is a finite number")
+        if abs(value) > TOTAL_TENTHS / 10:
+            raise WeightError(f"{name} is {value}; the absolute weights together make 100.0 (normalise to scale them)")
         if abs(value * 10 - round(value * 10)) > 1e-6:
             raise WeightError(f"{name} is {value}; weights have one decimal (normalise to round them)")
     tenths = {name: round(weights[name] * 10) for name in VARIABLE_NAMES}

@@ -44,7 +44,8 @@ judged AS (
            CASE WHEN another THEN 'conflicting_trade'
                 WHEN row_number = leader AND recorded IS NULL THEN 'insert'
                 WHEN row_number = leader AND content IS DISTINCT FROM first_content THEN 'update'
-                WHEN row_number <> leader AND progress = 3 AND content IS DISTINCT FROM leading_content THEN 'conflicting_trade'
+                WHEN row_number <> leader AND progress = 3 AND content IS DISTINCT FROM leading_content
+                    THEN 'conflicting_trade'
                 ELSE 'unchanged' END AS verdict
     FROM led
     WHERE row_number > 0

@@ -233,3 +233,11 @@ def test_the_first_seeds_real_trades(database: str, shared_data: object) -> None
         stored = reference[str(bot)]["usd"]
         assert count_ == stored["upstream_streak_hits_ge"][str(length)]
         assert runs == stored["maximal_win_streaks_len_ge"][str(length)]
+
+
+def test_a_missing_unique_key_stops_the_chain(fleet: str) -> None:
+    with connect(fleet) as connection:
+        connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")
+    with pytest.raises(RunFailed, match="keys_are_unique on trades failed"):
+        materialise(fleet, LAST, LAST)
+    assert count(fleet, "bot_metrics") == 0

@@ -62,4 +62,6 @@ def streaks(frame: pd.DataFrame, *as_of: datetime) -> tuple[pd.DataFrame, pd.Dat
 
 def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
     """Bit for bit the same rows."""
-    pd.testing.assert_frame_equal(left.reset_index(drop=True), right.reset_index(drop=True), check_exact=True)
+    left, right = left.reset_index(drop=True), right.reset_index(drop=True)
+    if not left.equals(right):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)

@@ -110,7 +110,8 @@ def mean(values: list) -> Fraction:
 
 
 def variance(values: list[Fraction]) -> Fraction:
-    return sum(((v - mean(values)) ** 2 for v in values), Fraction(0)) / (len(values) - 1)
+    middle = mean(values)
+    return sum(((v - middle) ** 2 for v in values), Fraction(0)) / (len(values) - 1)
 
 
 def annual_ratios(trades: list[Trade], first: datetime, as_of: datetime, capital: Fraction) -> dict:
