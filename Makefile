@@ -23,7 +23,7 @@ test: .venv/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
 
 test-e2e: .venv/.installed-dev
-	$(BIN)/python -m pytest -m e2e $(ARGS)
+	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

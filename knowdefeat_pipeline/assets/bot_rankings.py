@@ -1,6 +1,8 @@
 """`bot_rankings`: the bots in order, with what moved each."""
 
 from collections.abc import Iterator
+from datetime import date
+from typing import cast
 
 import dagster as dg
 import pandas as pd
@@ -48,7 +50,8 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
 def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:
     versions, active = weight_versions(connection), active_bots(connection)
     ranked = []
-    for (day, as_of), rows in metrics.groupby(["day", "as_of"]):
+    for key, rows in metrics.groupby(["day", "as_of"]):
+        day, as_of = cast("tuple[date, pd.Timestamp]", key)
         version = version_in_force(versions, as_of)
         ranking = rank_bots(rows, version["weights"])
         ranked.append(ranking.assign(day=day, as_of=as_of, weight_version=version["version"]))

@@ -83,7 +83,7 @@ def markdown_table(rows: pd.DataFrame) -> str:
     if rows.empty:
         return "No rows on this day."
     cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
-    lines = [rows.columns, ["---"] * len(rows.columns), *cells]
+    lines = [list(map(str, rows.columns)), ["---"] * len(rows.columns), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -81,7 +81,7 @@ class Storage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
+    def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Storage:
         return cls(dagster_url(Settings.from_environment()), inst_data=inst_data)
@@ -95,7 +95,7 @@ class HomeArtifacts(LocalArtifactStorage):
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
+    def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> HomeArtifacts:
         return cls(str(Settings.from_environment().home / "dagster"), inst_data)

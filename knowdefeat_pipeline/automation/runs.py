@@ -22,7 +22,7 @@ Progress = Callable[[str], None]
 CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 
-class RunFailed(RuntimeError):  # noqa: N818 (named as users speak)
+class RunFailed(RuntimeError):
     """A run that did not end well: which step, why, and where to read more."""
 
 

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.simulated import remove_source, sources
+from knowdefeat_pipeline.store.simulated import sources
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 SIMULATOR = "simulator"
@@ -58,10 +58,11 @@ def _size(value: str | None) -> Any:
 def load(url: str, reading: Reading, name: str) -> LoadReport:
     """Load a reading; a simulated fleet makes room for the first real trades."""
     with connect(url) as connection:
-        if reading.source != SIMULATOR and SIMULATOR in sources(connection):
-            removed = remove_source(connection, SIMULATOR)
-            err.print(f"The simulated fleet ({removed:,} trades) was removed to make room for real trades.", style="dim")
-    return load_trades(url, reading, name)
+        replaces = SIMULATOR if reading.source != SIMULATOR and SIMULATOR in sources(connection) else None
+    report = load_trades(url, reading, name, replaces=replaces)
+    if replaces:
+        err.print("The simulated fleet was removed to make room for real trades.", style="dim")
+    return report
 
 
 def show_report(report: LoadReport) -> None:
@@ -131,9 +132,7 @@ def simulate_command(
         present = sources(connection)
         if present - {SIMULATOR}:
             raise CommandError("The database holds real trades; a simulated fleet is not mixed into them. Write it to a file: --out FILE")
-        if SIMULATOR in present:
-            remove_source(connection, SIMULATOR)
-    report = load_trades(url, reading, SIMULATOR)
+    report = load_trades(url, reading, SIMULATOR, replaces=SIMULATOR)
     if json:
         print_json(asdict(report))
     else:

@@ -20,7 +20,6 @@ from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 
 DEFAULT_DAYS = 90
-DEMO = {"world": "base", "bots": 24, "days": 90, "seed": 1}
 
 From = Annotated[date | None, typer.Option("--from", parser=parse_day, metavar="YYYY-MM-DD", help="First UTC day.")]
 To = Annotated[date | None, typer.Option("--to", parser=parse_day, metavar="YYYY-MM-DD", help="Last UTC day.")]
@@ -66,7 +65,7 @@ def _demo(url: str) -> Any:
         if counts(connection)["trades"]:
             return None
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load.load(url, load.simulated(**DEMO, end=datetime.now(UTC).date()), load.SIMULATOR)
+    return load.load(url, load.simulated("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()), load.SIMULATOR)
 
 
 def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:

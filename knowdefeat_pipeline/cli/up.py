@@ -89,8 +89,14 @@ def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
     with log.open("wb") as file:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-            start_new_session=True, pass_fds=[lock],
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            pass_fds=[lock],
         )
     return Program(name, process, log)
 

@@ -97,14 +97,18 @@ class Past:
 
 
 def bot_metrics(
-    trades: Trades, as_of: Ints, *, capital: Mapping[int, float] | None = None,
-    window_days: float | None = WINDOW_DAYS, past: Past | None = None,
+    trades: Trades,
+    as_of: Ints,
+    *,
+    capital: Mapping[int, float] | None = None,
+    window_days: float | None = WINDOW_DAYS,
+    past: Past | None = None,
 ) -> pd.DataFrame:
     """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
-    `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that of
-    the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier. `capital` by
-    bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
+    `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
+    of the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier.
+    `capital` by bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
     """
     as_of = np.unique(as_of)
     trades, series, months = _universe(trades, past)
@@ -128,7 +132,11 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
     series = Series.of(trades)
     bots = int((series.ticker < 0).sum())
     series = Series(
-        series.rows[: len(trades)], series.start[:bots], series.stop[:bots], series.bot[:bots], series.ticker[:bots],
+        series.rows[: len(trades)],
+        series.start[:bots],
+        series.stop[:bots],
+        series.bot[:bots],
+        series.ticker[:bots],
         (np.arange(bots), series.ticker[:bots]),
     )
     windows = Windows.of(trades, series, as_of, WINDOW_DAYS)
@@ -137,12 +145,19 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
     won = np.concatenate([[0], np.cumsum(windows.pnl > 0)])
     rate = _percent(won[windows.high] - won[windows.low], count)
     summary = {
-        "as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot), "trades": count, "win_rate": rate,
-        "longest_win_streak": figures.longest_win, "longest_loss_streak": figures.longest_loss,
-        "current_streak": figures.current, "streakiness_p_value": figures.p_value,
+        "as_of": windows.as_of_each,
+        "bot_id": windows.per_window(series.bot),
+        "trades": count,
+        "win_rate": rate,
+        "longest_win_streak": figures.longest_win,
+        "longest_loss_streak": figures.longest_loss,
+        "current_streak": figures.current,
+        "streakiness_p_value": figures.p_value,
     }
     lengths = {
-        "hits": figures.hits, "frequency": _percent(figures.hits, count[:, None]), "runs": figures.runs,
+        "hits": figures.hits,
+        "frequency": _percent(figures.hits, count[:, None]),
+        "runs": figures.runs,
         "expected_frequency": expected_frequency(count, rate),
     }
     by_as_of = np.arange(len(count)).reshape(bots, len(as_of)).T.ravel()
@@ -170,7 +185,8 @@ def _universe(trades: Trades, past: Past | None) -> tuple[Trades, Series, Stretc
     )
     series = Series.of(trades, pairs)
     number = {key: at for at, key in enumerate(zip(series.bot.tolist(), series.ticker.tolist(), strict=True))}
-    mapped = np.array([number.get(key, -1) for key in zip(past.bot.tolist(), past_code.tolist(), strict=True)], np.int64)
+    names = zip(past.bot.tolist(), past_code.tolist(), strict=True)
+    mapped = np.array([number.get(name, -1) for name in names], np.int64)
     months = past.months
     moved = Stretches(mapped[months.series], months.day, months.summaries)
     rows = np.flatnonzero(moved.series >= 0)
@@ -192,9 +208,11 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
     whole = as_of % DAY == 0
     parts = [(np.flatnonzero(whole), days)]
-    parts += [(np.array([at]), _days_until(windows, days, at)) for at in np.flatnonzero(~whole)]
-    out = {name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
-           for name in Lifetimes.__dataclass_fields__}
+    parts += [(np.array([at]), _days_until(windows, days, at)) for at in np.flatnonzero(~whole).tolist()]
+    out = {
+        name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
+        for name in Lifetimes.__dataclass_fields__
+    }
     for columns, known in parts:
         life = lifetimes(known, months, day_number(as_of[columns]), capital)
         for name, values in out.items():
@@ -206,7 +224,8 @@ def _days_until(windows: Windows, days: Stretches, at: int) -> Stretches:
     """The days before as_of number `at`, and its own day up to it."""
     series, instant = windows.series, windows.as_of[at]
     midnight = positions(windows.exit, series.start, series.stop, np.array([instant // DAY * DAY]))[:, 0]
-    running = daily_summaries(windows.pnl, windows.exit, midnight, windows.high.reshape(len(series), len(windows.as_of))[:, at])
+    high = windows.high.reshape(len(series), len(windows.as_of))[:, at]
+    running = daily_summaries(windows.pnl, windows.exit, midnight, high)
     return days.take(np.flatnonzero(days.day < day_number(instant))).union(running)
 
 
@@ -224,7 +243,8 @@ def past_months(trades: Trades) -> Past:
 
 def _performances(windows: Windows) -> dict[str, np.ndarray]:
     return {
-        v.name: reduce_windows(np.add, windows.pnl, windows.at(v.window_days), windows.high, np.nan) for v in PERFORMANCE
+        variable.name: reduce_windows(np.add, windows.pnl, windows.at(variable.window_days), windows.high, np.nan)
+        for variable in PERFORMANCE
     }
 
 
@@ -249,20 +269,33 @@ def _window_figures(
     mean = path.total / np.maximum(count, 1)
     sharpe, sortino, calmar = annual_ratios(path.daily, days, capital)
     return {
-        "avg_win_rate": _percent(wins, count), "avg_drawdown": path.avg_drawdown,
+        "avg_win_rate": _percent(wins, count),
+        "avg_drawdown": path.avg_drawdown,
         "profit_per_second": ratio(path.total, held),
-        "trades": count, "wins": wins, "losses": losses,
-        "total_pnl": path.total, "avg_pnl": mean, "gross_profit": path.gross_profit, "gross_loss": path.gross_loss,
-        "profit_factor": ratio(path.gross_profit, path.gross_loss), "expectancy": mean,
+        "trades": count,
+        "wins": wins,
+        "losses": losses,
+        "total_pnl": path.total,
+        "avg_pnl": mean,
+        "gross_profit": path.gross_profit,
+        "gross_loss": path.gross_loss,
+        "profit_factor": ratio(path.gross_profit, path.gross_loss),
+        "expectancy": mean,
         "payoff_ratio": _payoff(path, wins, losses),
         "sqn": np.sqrt(count) * mean / sd,
-        "sharpe": _only(some, sharpe), "sortino": _only(some, sortino), "calmar": _only(some, calmar),
-        "max_drawdown": path.max_drawdown, "max_drawdown_amount": path.max_drawdown_amount,
+        "sharpe": _only(some, sharpe),
+        "sortino": _only(some, sortino),
+        "calmar": _only(some, calmar),
+        "max_drawdown": path.max_drawdown,
+        "max_drawdown_amount": path.max_drawdown_amount,
         "avg_drawdown_amount": path.avg_drawdown_amount,
         "volatility": np.where(same & (count >= 2), 0.0, sd * np.sqrt(frequency)),
-        "time_in_drawdown": _time_in_drawdown(windows, path), "trade_frequency": frequency,
+        "time_in_drawdown": _time_in_drawdown(windows, path),
+        "trade_frequency": frequency,
         "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
-        "best_trade": best, "worst_trade": worst, "price_slippage": _slippage(trades, windows),
+        "best_trade": best,
+        "worst_trade": worst,
+        "price_slippage": _slippage(trades, windows),
     }
 
 
@@ -342,8 +375,10 @@ def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
 
 def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
     return {
-        "first_exit": life.first_exit.ravel(), "last_exit": life.last_exit.ravel(),
-        "lifetime_trades": life.trades.ravel(), "lifetime_pnl": life.pnl.ravel(),
+        "first_exit": life.first_exit.ravel(),
+        "last_exit": life.last_exit.ravel(),
+        "lifetime_trades": life.trades.ravel(),
+        "lifetime_pnl": life.pnl.ravel(),
         "lifetime_max_drawdown": life.max_drawdown.ravel(),
         "lifetime_win_rate": _percent(life.wins.ravel(), life.trades.ravel()),
         "lifetime_profit_factor": ratio(life.gross_profit.ravel(), life.gross_loss.ravel()),
@@ -359,11 +394,12 @@ def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], see
     window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
     kept = seen[window]
     window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
+    absent = np.full(len(windows.low), np.nan)
     return _table(
-        {
-            "as_of": windows.as_of_each[window], "bot_id": windows.per_window(series.bot)[window], "ticker": names[ticker],
-            **{f.name: columns[f.name][window] if f.name in columns else np.full(len(window), np.nan) for f in METRICS},
-        }
+        {name: values[window] for name, values in keys.items()}
+        | {"ticker": names[ticker]}
+        | {figure.name: columns.get(figure.name, absent)[window] for figure in METRICS}
     )
 
 

@@ -89,9 +89,7 @@ def normalise(metrics: pd.DataFrame) -> Normalised:
     return Normalised(metrics["bot_id"].to_numpy(), centred_ranks(values))
 
 
-def rank_bots(
-    metrics: pd.DataFrame, weights: Mapping[str, float], *, min_trades: int = MIN_TRADES
-) -> pd.DataFrame:
+def rank_bots(metrics: pd.DataFrame, weights: Mapping[str, float], *, min_trades: int = MIN_TRADES) -> pd.DataFrame:
     """One as_of's ranking, a row per bot: bot_id, rank, rank_score, eligible, reason and `<variable>_points`.
 
     `metrics` are all rows of one as_of with ticker `*`. Bots under `min_trades` closed trades in the trailing 30 days
@@ -107,7 +105,7 @@ def rank_bots(
     ranked.insert(0, "bot_id", normalised.bot_id)
     # Scores that differ by rounding alone are equal: the bot_id decides.
     ranked = ranked.iloc[np.lexsort((normalised.bot_id, -np.round(score, 9)))].reset_index(drop=True)
-    ranked.insert(1, "rank", pd.array(np.arange(1, len(ranked) + 1), dtype="Int32"))
+    ranked.insert(1, "rank", pd.Series(np.arange(1, len(ranked) + 1), dtype="Int32"))
     ranked["eligible"], ranked["reason"] = True, None
     left_out = metrics.loc[~eligible, ["bot_id", "trades"]].sort_values("bot_id")
     unranked = pd.DataFrame({"bot_id": left_out["bot_id"], "eligible": False})
@@ -123,5 +121,3 @@ def top_movers(row: Mapping[str, float], count: int = 3) -> list[tuple[str, floa
     points = [(name, float(row[f"{name}_points"])) for name in VARIABLE_NAMES]
     moved = [item for item in points if item[1] != 0 and not np.isnan(item[1])]
     return sorted(moved, key=lambda item: -abs(item[1]))[:count]
-
-

@@ -1,14 +1,14 @@
 """Trades in order, the series they form, and the windows of a series that figures look at.
 
-A series is one bot's closed trades (ticker `*`) or one bot's trades in one ticker, in the order of the house: exit time,
-entry time, trade id. A window is a contiguous slice of a series, so that every figure is an operation on slices.
+A series is one bot's closed trades (ticker `*`) or one bot's trades in one ticker, in the order of the house: exit
+time, entry time, trade id. A window is a contiguous slice of a series, so that every figure is an operation on slices.
 All times inside are int64 microseconds since 1970 UTC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 import numpy as np
@@ -60,12 +60,12 @@ class Trades:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Trades:
-        """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time (UTC), pnl and, if there, slippage."""
+        """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl and, if there, slippage."""
         return cls.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Trades:
-        """The same columns as an Arrow table, in any order of rows; streaks alone need no ticker, direction or slippage.
+        """The same columns as an Arrow table, rows in any order; streaks alone need no ticker, direction or slippage.
 
         Raises ValueError where pnl is NULL or not finite.
         """
@@ -82,8 +82,11 @@ class Trades:
             else np.full(len(bot), np.nan)
         )
         long = pc.equal(table["direction"], "LONG").to_numpy() if "direction" in given else np.ones(len(bot), bool)
-        columns = (bot, code, long, entry, exit_, pnl, slippage)
-        return cls(*(column if order is None else column[order] for column in columns), names)
+        trades = cls(bot, code, long, entry, exit_, pnl, slippage, names)
+        if order is None:
+            return trades
+        columns = [field.name for field in fields(cls) if field.name != "tickers"]
+        return replace(trades, **{name: getattr(trades, name)[order] for name in columns})
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Ints, tuple[str, ...]]:
@@ -109,7 +112,7 @@ def _micros(column: pa.ChunkedArray) -> Ints:
 def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
     """The permutation into the order of the house; None where the rows already stand in it.
 
-    One sort on a packed (bot, exit) key, then a sort of the few ties alone, is five times as fast as a four-key lexsort.
+    One sort on a packed (bot, exit) key, then a sort of the few ties alone, is five times as fast as a lexsort of all.
     """
     if len(bot) == 0:
         return None
@@ -134,9 +137,9 @@ def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
 class Series:
     """Series of trades: `rows` index into the trades, `start`/`stop` bound each series in `rows`.
 
-    `bot` and `ticker` (code, -1 for all) name each series; the bots' come first, sorted. A bot that only ever traded one
-    ticker has no ticker series of its own, as it would repeat the bot's: `answers` lists, for every (bot, ticker) row of
-    a result, the series that answers for it and the row's ticker code.
+    `bot` and `ticker` (code, -1 for all) name each series; the bots' come first, sorted. A bot that only ever traded
+    one ticker has no ticker series of its own, as it would repeat the bot's: `answers` lists, for every (bot, ticker)
+    row of a result, the series that answers for it and the row's ticker code.
     """
 
     rows: Ints
@@ -178,11 +181,11 @@ class Series:
 
 def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
     """UTC instants as int64 microseconds."""
-    return pd.DatetimeIndex(instants).tz_convert("UTC").as_unit("us").asi8
+    return pd.DatetimeIndex(np.asarray(instants, dtype=object)).tz_convert("UTC").as_unit("us").asi8
 
 
 def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
-    """Per group 0..groups-1 and cut, how many of its entries have `instant <= cut`. Shape (groups, cuts); cuts ascending."""
+    """How many entries of each group have `instant <= cut`; shape (groups, cuts), cuts ascending."""
     width = len(cuts) + 1
     slot = group * width + np.searchsorted(cuts, instant, side="left")
     counts = np.bincount(slot, minlength=groups * width).reshape(groups, width)
@@ -190,7 +193,7 @@ def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
 
 
 def positions(instant: Ints, start: Ints, stop: Ints, cuts: Ints) -> Ints:
-    """Per segment and cut, the index after the last entry with `instant <= cut`. Shape (segments, cuts); cuts ascending.
+    """The index after each segment's last entry with `instant <= cut`; shape (segments, cuts), cuts ascending.
 
     The segments [start, stop) follow one another and cover `instant`, which ascends within each.
     """

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.series import ROUNDING, Floats, Ints, dense_chunks, positions, reduce_windows
-from knowdefeat_pipeline.core.windows import day_number, drawdown, profit_and_loss
+from knowdefeat_pipeline.core.windows import day_number, drawdown, episode_starts, profit_and_loss
 
 NEVER = np.iinfo(np.int64)
 
@@ -47,15 +47,19 @@ class Summaries:
         begin, end = np.concatenate([[0], self.leg_stop])[rows], self.leg_stop[rows]
         _, legs = flat_ranges(begin, end)
         plain = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")}
-        return Summaries(**plain, leg_stop=np.cumsum(end - begin), leg_peak=self.leg_peak[legs], leg_trough=self.leg_trough[legs])
+        legs_of = {"leg_peak": self.leg_peak[legs], "leg_trough": self.leg_trough[legs]}
+        return Summaries(**plain, leg_stop=np.cumsum(end - begin), **legs_of)
 
     @staticmethod
     def empty(rows: int) -> Summaries:
         """Summaries of stretches without trades: what changes nothing when merged."""
         plain = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
         return Summaries(
-            trades=np.zeros(rows, np.int64), wins=np.zeros(rows, np.int64), **plain,
-            first_exit=np.full(rows, NEVER.max), last_exit=np.full(rows, NEVER.min),
+            trades=np.zeros(rows, np.int64),
+            wins=np.zeros(rows, np.int64),
+            **plain,
+            first_exit=np.full(rows, NEVER.max),
+            last_exit=np.full(rows, NEVER.min),
             **_legs(rows, np.empty(0, np.int64), np.empty(0), np.empty(0)),
         )
 
@@ -64,7 +68,8 @@ class Summaries:
         """All rows of all parts, in order."""
         shift = np.cumsum([0] + [len(part.leg_peak) for part in parts[:-1]])
         moved = [replace(part, leg_stop=part.leg_stop + by) for part, by in zip(parts, shift, strict=True)]
-        return Summaries(**{f.name: np.concatenate([getattr(part, f.name) for part in moved]) for f in fields(Summaries)})
+        names = [f.name for f in fields(Summaries)]
+        return Summaries(**{name: np.concatenate([getattr(part, name) for part in moved]) for name in names})
 
 
 def flat_ranges(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
@@ -85,13 +90,10 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         depth, _, under = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
         total[chunk.pick] = equity[:, -1]
         top[chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
-        begins = under.copy()
-        begins[:, 1:] &= ~under[:, :-1]
-        starts = np.flatnonzero(begins)
-        if len(starts):
-            leg_row.append(chunk.pick[starts // x.shape[1]])
-            leg_peak.append((equity + depth).ravel()[starts])
-            leg_depth.append(np.maximum.reduceat(depth.ravel(), starts))
+        starts = episode_starts(under)
+        leg_row.append(chunk.pick[starts // x.shape[1]])
+        leg_peak.append((equity + depth).ravel()[starts])
+        leg_depth.append(np.maximum.reduceat(depth.ravel(), starts))
     won = np.concatenate([[0], np.cumsum(pnl > 0)])
     row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
     order = np.argsort(row, kind="stable")
@@ -109,9 +111,15 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
 
 
 def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, np.ndarray]:
-    """The legs worth keeping: a leg no deeper than an earlier, lower mark's can never become the deepest."""
+    """The legs worth keeping, sorted by row as they come.
+
+    Of legs from the same mark only the deepest is one; and a leg no deeper than an earlier, lower mark's can never
+    become the deepest.
+    """
     if len(row) == 0:
         return {"leg_stop": np.zeros(rows, np.int64), "leg_peak": peak, "leg_trough": trough}
+    mark = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(peak, prepend=np.nan) != 0))
+    row, peak, trough = row[mark], peak[mark], np.minimum.reduceat(trough, mark)
     depth = peak - trough
     deepest = pd.Series(depth).groupby(row).cummax().to_numpy()
     first = np.diff(row, prepend=-1) != 0
@@ -130,11 +138,9 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
     running = _running(summaries, first)
     last = first + count - 1
     leg_of = _leg_rows(summaries)
+    # Legs that an earlier, higher mark swallows share that mark.
     mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
     trough = running.pnl_before[leg_of] + summaries.leg_trough
-    group_of = group[leg_of]
-    # Legs that an earlier, higher mark swallows share that mark: only the deepest of them is a leg.
-    fresh = np.flatnonzero((np.diff(group_of, prepend=-1) != 0) | (np.diff(mark, prepend=np.nan) != 0))
     return Summaries(
         trades=np.add.reduceat(summaries.trades, first),
         wins=np.add.reduceat(summaries.wins, first),
@@ -144,7 +150,7 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
         peak=running.peak[last],
         first_exit=np.minimum.reduceat(summaries.first_exit, first),
         last_exit=np.maximum.reduceat(summaries.last_exit, first),
-        **_legs(len(first), group_of[fresh], mark[fresh], np.minimum.reduceat(trough, fresh)),
+        **_legs(len(first), group[leg_of], mark, trough),
     )
 
 
@@ -185,7 +191,7 @@ def _leg_rows(summaries: Summaries) -> Ints:
 
 @dataclass(frozen=True)
 class Stretches:
-    """Summaries with their place: `series` (number) and `day` (the number of the stretch's last day), sorted by both."""
+    """Summaries and their places: `series` (number) and `day` (number of the stretch's last day), sorted by both."""
 
     series: Ints
     day: Ints
@@ -274,8 +280,12 @@ def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints,
     some = at >= first[:, None]
     target = np.ix_(rows.series[first], columns)
     values = {
-        "pnl": running.pnl, "gross_profit": running.gross_profit, "gross_loss": running.gross_loss,
-        "max_drawdown": 100 * deepest, **counted, "first_exit": summaries.first_exit[begin],
+        "pnl": running.pnl,
+        "gross_profit": running.gross_profit,
+        "gross_loss": running.gross_loss,
+        "max_drawdown": 100 * deepest,
+        **counted,
+        "first_exit": summaries.first_exit[begin],
         "last_exit": summaries.last_exit,
     }
     for name, column in values.items():
@@ -294,6 +304,5 @@ def _running_drawdown(summaries: Summaries, running: _Running, first: Ints, capi
     depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
     share = np.zeros(len(summaries))
     np.maximum.at(share, leg_of, depth / (capital[leg_of] + mark))
-    # A group's shares start anew: ranks keep the running maximum inside each group.
-    return pd.Series(share).groupby(np.repeat(np.arange(len(first)), np.diff(np.append(first, len(share))))).cummax().to_numpy()
-
+    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(share)))
+    return pd.Series(share).groupby(group).cummax().to_numpy()

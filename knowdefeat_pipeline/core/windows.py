@@ -57,7 +57,7 @@ def path_figures(
         depth, share, under = drawdown(x, capital[pick], rounding)
         out["max_drawdown_amount"][pick] = depth.max(axis=1)
         out["max_drawdown"][pick] = 100 * share.max(axis=1)
-        amount, percent = episode_means(depth, share, under & chunk.inside)
+        amount, percent = episode_means(depth, share, under)
         out["avg_drawdown_amount"][pick], out["avg_drawdown"][pick] = amount, 100 * percent
         out["time_under"][pick] = _time_under(under & chunk.inside, exit_, high[pick], as_of[pick], chunk)
         by_day = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
@@ -90,20 +90,24 @@ def drawdown(x: Floats, capital: Floats, rounding: Floats) -> tuple[Floats, Floa
     return depth, depth / peak, under
 
 
-def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floats, Floats]:
-    """Mean over a row's drawdown episodes of the episode's depth: as an amount and as a share; 0 without episodes."""
+def episode_starts(under: np.ndarray) -> Ints:
+    """Where drawdown episodes begin, as indices into the flattened matrix."""
     begins = under.copy()
     begins[:, 1:] &= ~under[:, :-1]
-    starts = np.flatnonzero(begins)
-    if len(starts) == 0:
-        return np.zeros(len(depth)), np.zeros(len(depth))
-    # From one start to the next, what lies between two episodes has depth 0 and cannot raise the maximum.
+    return np.flatnonzero(begins)
+
+
+def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floats, Floats]:
+    """Mean over a row's drawdown episodes of the episode's depth: as an amount and as a share; 0 without episodes."""
+    starts = episode_starts(under)
     row = starts // depth.shape[1]
-    count = np.bincount(row, minlength=len(depth))
-    return tuple(
-        np.bincount(row, np.maximum.reduceat(values.ravel(), starts), minlength=len(depth)) / np.maximum(count, 1)
-        for values in (depth, share)
-    )
+    count = np.maximum(np.bincount(row, minlength=len(depth)), 1)
+
+    def mean(values: Floats) -> Floats:
+        # From one start to the next, what lies between two episodes has depth 0 and cannot raise the maximum.
+        return np.bincount(row, np.maximum.reduceat(values.ravel(), starts), minlength=len(depth)) / count
+
+    return mean(depth), mean(share)
 
 
 def _time_under(under: np.ndarray, exit_: Ints, high: Ints, as_of: Ints, chunk: Dense) -> Ints:
@@ -158,4 +162,3 @@ def alike(a: Floats, b: Floats) -> np.ndarray:
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Elementwise; NaN where the denominator is not above 0."""
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-

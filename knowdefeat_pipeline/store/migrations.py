@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import psycopg
 from psycopg import sql
 
+from knowdefeat_pipeline.core.figures import TABLES
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store.database import connect
 
@@ -83,7 +84,23 @@ def upgrade(url: str) -> list[str]:
                 f"The database refused the upgrade, and is as it was: {error.orig}\n"
                 "Its user must be allowed to create tables: make it the owner of the database."
             ) from error
+        if pending:
+            _comment(driver)
         return pending
+
+
+def _comment(driver: psycopg.Connection) -> None:
+    """Say in the database itself what every column of the results means."""
+    columns = driver.execute(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    ).fetchall()
+    for table, figures in TABLES.items():
+        for figure in figures:
+            if (table, figure.name) in columns:
+                comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                    sql.Identifier(table), sql.Identifier(figure.name), sql.Literal(figure.description)
+                )
+                driver.execute(comment)
 
 
 def _files() -> dict[str, Path]:

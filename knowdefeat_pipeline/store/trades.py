@@ -14,8 +14,10 @@ from psycopg.types.json import Jsonb
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
 from knowdefeat_pipeline.store.database import connect, copy_arrow, query
+from knowdefeat_pipeline.store.simulated import remove_source
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
+_MANY_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,17 @@ class Recorded:
     refused: pd.DataFrame
 
 
-def load_trades(url: str, reading: Reading, file_name: str) -> LoadReport:
+def load_trades(url: str, reading: Reading, file_name: str, *, replaces: str | None = None) -> LoadReport:
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
 
     The same trade again changes nothing; a trade that moved on (open, pending_exit, closed) is updated; rows that
-    contradict or repeat another trade go to quarantine with those that the reader refused.
+    contradict or repeat another trade go to quarantine with those that the reader refused. The trades of the source
+    `replaces` are removed first.
     Raises DatabaseUnreachable and psycopg.Error.
     """
     with connect(url) as connection, connection.transaction():
+        if replaces is not None:
+            remove_source(connection, replaces)
         recorded = record(connection, reading)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
         held = _hold(connection, reading, file_name, refused)
@@ -71,6 +76,8 @@ def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
     source = {"source": reading.source}
     connection.execute("SET LOCAL work_mem = '128MB'")
     connection.execute("SET LOCAL jit = off")
+    if len(reading.valid) > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
+        connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     connection.execute(query("load_stage"))
     copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)

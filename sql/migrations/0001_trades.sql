@@ -66,7 +66,7 @@ BEGIN
     END IF;
     NEW.pnl := CASE WHEN NEW.status = 'closed' THEN coalesce(
         NEW.notional * (CASE NEW.direction WHEN 'LONG' THEN 1 ELSE -1 END) * (NEW.exit_price - NEW.entry_price)
-            / NEW.entry_price - NEW.fees,
+            / nullif(NEW.entry_price, 0) - NEW.fees,
         NEW.reported_pnl) END;
     RETURN NEW;
 END $$;
@@ -75,7 +75,7 @@ END $$;
 CREATE TRIGGER trades_compute_pnl BEFORE INSERT OR UPDATE ON trades FOR EACH ROW
     WHEN (NEW.pnl IS DISTINCT FROM CASE WHEN NEW.status = 'closed' THEN coalesce(
         NEW.notional * (CASE NEW.direction WHEN 'LONG' THEN 1 ELSE -1 END) * (NEW.exit_price - NEW.entry_price)
-            / NEW.entry_price - NEW.fees,
+            / nullif(NEW.entry_price, 0) - NEW.fees,
         NEW.reported_pnl) END)
     EXECUTE FUNCTION trades_compute_pnl();
 
@@ -104,6 +104,9 @@ CREATE FUNCTION trades_admit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     bad record;
 BEGIN
+    IF NOT EXISTS (SELECT FROM recorded) THEN
+        RETURN NULL;
+    END IF;
     SELECT * INTO bad FROM recorded
         WHERE greatest(entry_time, exit_time) > now() + interval '5 minutes' LIMIT 1;
     IF FOUND THEN

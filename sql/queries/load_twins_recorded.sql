@@ -8,4 +8,4 @@ WHERE i.verdict = %(verdict)s
   AND coalesce(t.exit_time, 'infinity') = coalesce(i.exit_time, 'infinity')
   AND coalesce(t.exit_price, 'infinity') = coalesce(i.exit_price, 'infinity')
   AND (t.source, t.source_trade_id) <> (%(source)s, i.source_trade_id)
-  AND NOT EXISTS (SELECT FROM incoming u WHERE u.verdict = 'update' AND u.other_trade = t.trade_id)
+  AND t.trade_id NOT IN (SELECT other_trade FROM incoming WHERE verdict = 'update')

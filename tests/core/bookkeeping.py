@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import bot_metrics, win_streaks
 from knowdefeat_pipeline.core.series import Trades, micros
+from tests.core import plain
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 COLUMNS = {
@@ -65,3 +67,46 @@ def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
     left, right = left.reset_index(drop=True), right.reset_index(drop=True)
     if not left.equals(right):
         pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+TICK = timedelta(microseconds=1)
+MIDNIGHT = at("2025-01-01")
+# Instants on a coarse grid, so that ties, midnights and the edges of windows are common.
+INSTANTS = st.builds(
+    lambda quarter, off: MIDNIGHT + quarter * timedelta(hours=6) + off,
+    st.integers(0, 4 * 75),
+    st.sampled_from([timedelta(0), timedelta(0), TICK, -TICK, timedelta(minutes=59)]),
+)
+CENTS = st.one_of(st.integers(-12, 12).map(lambda n: 10 * n), st.integers(-99_999, 99_999))
+
+
+@st.composite
+def books(draw: st.DrawFn, bots: int = 3, least: int = 0, most: int = 40) -> list[plain.Trade]:
+    count = draw(st.integers(least, most))
+    numbers = draw(st.permutations(range(1, count + 1)))
+    trades = []
+    for number in numbers:
+        exit_time = draw(INSTANTS)
+        held = draw(st.sampled_from([timedelta(0), timedelta(seconds=1), HOUR, 3 * DAY]))
+        trades.append(
+            plain.Trade(
+                number, draw(st.integers(1, bots)), draw(st.sampled_from(["AAA", "BBB"])),
+                draw(st.sampled_from(["LONG", "SHORT"])), exit_time - held, exit_time, draw(CENTS),
+                draw(st.sampled_from([None, None, 2.5, -4.0])),
+            )
+        )  # fmt: skip
+    return trades
+
+
+def frame_of(trades: list[plain.Trade]) -> pd.DataFrame:
+    return book(
+        [
+            {"trade_id": t.trade_id, "bot_id": t.bot, "ticker": t.ticker, "direction": t.direction,
+             "entry_time": t.entry, "exit_time": t.exit, "pnl": t.cents / 100,
+             "slippage": np.nan if t.slippage is None else t.slippage}
+            for t in trades
+        ]
+    )  # fmt: skip
+
+
+AS_OFS = st.lists(INSTANTS, min_size=1, max_size=4, unique=True).map(sorted)

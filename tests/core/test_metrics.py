@@ -1,20 +1,35 @@
 """bot_metrics: hand-computed figures, windows, tickers, and the same figures computed slowly."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from math import isnan, sqrt
 
-import bookkeeping as bk
 import numpy as np
 import pandas as pd
-import plain
 import pytest
-from bookkeeping import DAY, HOUR, START, at, book, metrics, metrics_row, outcomes, same, union
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.core import summaries, windows
 from knowdefeat_pipeline.core.figures import METRICS
 from knowdefeat_pipeline.core.metrics import bot_metrics, past_months
-from knowdefeat_pipeline.core.series import Trades, micros
+from knowdefeat_pipeline.core.series import Trades, dense_chunks, micros
+from tests.core import plain
+from tests.core.bookkeeping import (
+    AS_OFS,
+    DAY,
+    HOUR,
+    START,
+    at,
+    book,
+    books,
+    frame_of,
+    metrics,
+    metrics_row,
+    outcomes,
+    same,
+    union,
+)
 
 PNL = [1, 1, 0, 1, -1, 0, 0, -2, 3]
 END = at("2025-01-10")  # the end of the ninth day; trades close at noon, one a day
@@ -195,7 +210,7 @@ def test_rows_stand_by_as_of_bot_and_ticker_name() -> None:
 
 def test_an_idle_bot_keeps_its_lifetime() -> None:
     row = metrics_row(nine(), END + 60 * DAY, capital={1: 10.0})
-    lifetime = {name: value for name, value in EXPECTED.items() if name.startswith("lifetime") or name.endswith("_exit")}
+    lifetime = {name: EXPECTED[name] for name in EXPECTED if name.startswith("lifetime") or name.endswith("_exit")}
     check(row, lifetime)
     check(row, dict.fromkeys(("trades", "wins", "losses"), 0))
     rest = {f.name for f in METRICS} - set(lifetime) - {"trades", "wins", "losses"}
@@ -296,51 +311,10 @@ def test_a_trade_without_pnl_is_refused() -> None:
 
 # --- against the slow engine, and properties ---------------------------------------------------------------------
 
-TICK = timedelta(microseconds=1)
-EPOCH = at("2025-01-01")
-# Instants on a coarse grid, so that ties, midnights and the edges of windows are common.
-INSTANTS = st.builds(
-    lambda quarter, off: EPOCH + quarter * timedelta(hours=6) + off,
-    st.integers(0, 4 * 75),
-    st.sampled_from([timedelta(0), timedelta(0), TICK, -TICK, timedelta(minutes=59)]),
-)
-CENTS = st.one_of(st.integers(-12, 12).map(lambda n: 10 * n), st.integers(-99_999, 99_999))
-
-
-@st.composite
-def books(draw: st.DrawFn, bots: int = 3, least: int = 0, most: int = 40) -> list[plain.Trade]:
-    count = draw(st.integers(least, most))
-    numbers = draw(st.permutations(range(1, count + 1)))
-    trades = []
-    for number in numbers:
-        exit_time = draw(INSTANTS)
-        held = draw(st.sampled_from([timedelta(0), timedelta(seconds=1), HOUR, 3 * DAY]))
-        trades.append(
-            plain.Trade(
-                number, draw(st.integers(1, bots)), draw(st.sampled_from(["AAA", "BBB"])),
-                draw(st.sampled_from(["LONG", "SHORT"])), exit_time - held, exit_time, draw(CENTS),
-                draw(st.sampled_from([None, None, 2.5, -4.0])),
-            )
-        )  # fmt: skip
-    return trades
-
-
-def frame_of(trades: list[plain.Trade]) -> pd.DataFrame:
-    return book(
-        [
-            {"trade_id": t.trade_id, "bot_id": t.bot, "ticker": t.ticker, "direction": t.direction,
-             "entry_time": t.entry, "exit_time": t.exit, "pnl": t.cents / 100,
-             "slippage": np.nan if t.slippage is None else t.slippage}
-            for t in trades
-        ]
-    )  # fmt: skip
-
-
 CAPITAL = {1: 10_000.0, 2: 250.0}
-AS_OFS = st.lists(INSTANTS, min_size=1, max_size=4, unique=True).map(sorted)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(books(), AS_OFS)
 def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:
     rows = metrics(frame_of(trades), *as_ofs, capital=CAPITAL)
@@ -356,7 +330,7 @@ def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: l
     assert not found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(books(), AS_OFS, st.randoms(use_true_random=False))
 def test_a_figure_depends_on_nothing_but_its_own_trades(
     trades: list[plain.Trade], as_ofs: list[datetime], random: object
@@ -403,9 +377,7 @@ def test_money_scales_and_ratios_do_not(trades: list[plain.Trade], as_ofs: list[
 
 @settings(max_examples=60, deadline=None)
 @given(books(most=60), AS_OFS)
-def test_months_and_the_trades_since_equal_the_whole_history(
-    trades: list[plain.Trade], as_ofs: list[datetime]
-) -> None:
+def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:
     """Bit for bit: months are folded the same way."""
     frame = frame_of(trades)
     first = as_ofs[0]
@@ -433,20 +405,21 @@ def test_as_ofs_in_several_months_beyond_the_past() -> None:
     same(bot_metrics(recent, micros(as_ofs), past=past), metrics(frame, *as_ofs))
 
 
-def test_wide_and_narrow_windows_side_by_side() -> None:
-    """Bit for bit, also where windows are laid out in several chunks."""
+def test_windows_laid_out_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit."""
     rng = np.random.default_rng(0)
-    counts = [1, 2, 3, 127, 128, 129, 3000]
+    counts = [1, 2, 3, 127, 128, 129, 1000, 5, 16, 17]
     frame = union(
         *(
-            outcomes(rng.normal(size=n), bot_id=bot, every=timedelta(minutes=7), start=START + bot * HOUR)
-            for bot, n in enumerate(counts * 60)
+            outcomes(rng.normal(size=n), bot_id=bot, every=11 * HOUR / 60, start=START + bot * HOUR)
+            for bot, n in enumerate(counts)
         )
     )
-    as_ofs = (START + 5 * DAY, START + 16 * DAY)
-    whole = metrics(frame, *as_ofs)
-    for bot in (0, 3, 6, 400, 419):
-        same(metrics(frame[frame.bot_id == bot], *as_ofs), whole[whole.bot_id == bot])
+    as_ofs = (START + 2 * DAY, START + 9 * DAY, START + 33 * DAY)
+    usual = metrics(frame, *as_ofs)
+    for module in (windows, summaries):
+        monkeypatch.setattr(module, "dense_chunks", partial(dense_chunks, elements=100))
+    same(metrics(frame, *as_ofs), usual)
 
 
 def test_nan_is_the_only_absence() -> None:
@@ -454,4 +427,3 @@ def test_nan_is_the_only_absence() -> None:
     numbers = rows.select_dtypes("float64").to_numpy()
     assert not np.isinf(numbers).any()
     assert isnan(rows.profit_factor.iloc[-1])
-    assert bk.COLUMNS["pnl"] == "float64"

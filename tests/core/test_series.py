@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from bookkeeping import DAY, HOUR, START, at, book, outcomes, union
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.series import Series, Trades, dense_chunks, micros, positions, reduce_windows
+from tests.core.bookkeeping import DAY, HOUR, START, at, book, outcomes, union
 
 
 def arrow(frame: pd.DataFrame) -> pa.Table:

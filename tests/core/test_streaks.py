@@ -5,16 +5,15 @@ from math import erfc, sqrt
 
 import numpy as np
 import pandas as pd
-import plain
 import pytest
-from bookkeeping import DAY, HOUR, START, at, outcomes, same, streaks, union
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.sandbox.stats.runs import runstest_1samp
-from test_metrics import AS_OFS, books, frame_of
 
 from knowdefeat_pipeline.core.figures import STREAK_LENGTHS, STREAK_SUMMARY, STREAKS
 from knowdefeat_pipeline.core.streaks import expected_frequency, run_lengths, streak_figures
+from tests.core import plain
+from tests.core.bookkeeping import AS_OFS, DAY, HOUR, START, at, books, frame_of, outcomes, same, streaks, union
 
 END = at("2025-01-25")
 

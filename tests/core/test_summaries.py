@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def split(pnl: list[float], cuts: list[int]) -> Summaries:
     """Stretches between the cuts, an empty one where two cuts coincide."""
     bounds = np.array([0, *cuts, len(pnl)])
     parts = []
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise(bounds):
         some = summarise(np.array(pnl), np.arange(1, len(pnl) + 1), np.array([a]), np.array([b])) if b > a else None
         parts.append(some or Summaries.empty(1))
     return Summaries.concat(parts)

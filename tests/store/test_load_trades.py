@@ -291,7 +291,7 @@ PLAUSIBLE = st.builds(
 
 
 @given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):
     with connect(database) as connection:
         connection.execute("TRUNCATE trades, bots, trade_quarantine RESTART IDENTITY")
