@@ -29,13 +29,14 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
+	VIRTUAL_ENV="$$PWD/.venv" PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
 
 .venv/bin/python:
 	@python=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done || true); \
 	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed; none was found on the PATH." >&2; exit 1; fi; \
-	echo "Creating .venv with $$($$python --version)"; $$python -m venv .venv
+	echo "Creating .venv with $$($$python --version)"; \
+	$$python -m venv .venv || { rm -rf .venv; exit 1; }
 
 # Bytecode is compiled here, whatever the environment says: it halves every later start.
 # The lock is complete; pip, unlike uv, would look for a hash of gql[requests] beside that of gql, hence --no-deps.
@@ -61,7 +62,7 @@ endef
 
 clean:
 	@if [ -x $(BIN)/knowdefeat ]; then $(BIN)/knowdefeat db stop || true; fi
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis logs .logs_queue
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	@echo "Your data in .knowdefeat stays; make purge removes it too."
 

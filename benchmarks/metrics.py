@@ -18,7 +18,6 @@ import pyarrow.feather
 
 from benchmarks.common import END, alone, as_read, fleet, report, timed
 
-
 COLUMNS = ["trade_id", "bot_id", "ticker", "direction", "entry_time", "exit_time", "pnl", "slippage"]
 
 
@@ -41,7 +40,7 @@ def measure(bots: int, per_bot: int, repeat: int) -> dict:
 
 
 def library_loop(bots: int, per_bot: int, name: str) -> dict:
-    """Sharpe, Sortino, Calmar and maximum drawdown of each bot's daily returns, bot by bot: four of our sixty figures."""
+    """Sharpe, Sortino, Calmar and maximum drawdown of daily returns, bot by bot: four of our sixty figures."""
     trades = fleet(bots, per_bot, 30)
     day = trades["exit_time"].to_numpy().astype("datetime64[D]").astype(np.int64)
     daily = np.zeros((bots, 30))
@@ -86,14 +85,24 @@ def main() -> None:
     for name in ("empyrical", "quantstats"):
         peer = alone(library_loop, chosen.bots, chosen.per_bot, name)
         figures[name] = peer | {"ratio": peer["cpu"] / ours["cpu"]}
-        rows.append((f"{name} (4 figures a bot)", f"{peer['cpu']:.2f} CPU-s, {figures[name]['ratio']:.1f} × the engine"))
+        rows.append(
+            (f"{name} (4 figures a bot)", f"{peer['cpu']:.2f} CPU-s, {figures[name]['ratio']:.1f} × the engine")
+        )
     if chosen.large:
         large = measure(chosen.bots * 10, chosen.per_bot, 1)
         figures["large"] = large | {"ratio": large["cpu"] / ours["cpu"]}
         rows.append(
-            ("ten times the bots", f"{large['cpu']:.2f} CPU-s, {figures['large']['ratio']:.1f} ×, peak {large['peak_mb']:,.0f} MB")
+            (
+                "ten times the bots",
+                f"{large['cpu']:.2f} CPU-s, {figures['large']['ratio']:.1f} ×, peak {large['peak_mb']:,.0f} MB",
+            )
         )
-    report(f"{chosen.bots:,} bots × {chosen.per_bot:,} trades, all figures at one as_of, in memory", rows, figures, chosen.json)
+    report(
+        f"{chosen.bots:,} bots × {chosen.per_bot:,} trades, all figures at one as_of, in memory",
+        rows,
+        figures,
+        chosen.json,
+    )
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def one_trade(bots: int, per_bot: int, days: float, repeat: int) -> dict:
             with connect(url) as connection:
                 moment = next(exits)
                 connection.execute(
-                    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price,"
-                    " notional) VALUES (1, 'ETH', 'LONG', 'closed', %s, %s, 100, 101, 1000)",
+                    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+                    " exit_price, notional) VALUES (1, 'ETH', 'LONG', 'closed', %s, %s, 100, 101, 1000)",
                     (moment - timedelta(hours=1), moment),
                 )
             _compute(url, day, day)
@@ -88,16 +88,22 @@ def main() -> None:
     figures = whole | {
         "day_ratio": whole["day"]["wall"] / whole["bare"]["wall"],
         "ninety_ratio": whole["ninety"]["wall"] / whole["bare_90"]["wall"],
-        "short": short, "long": long, "history_ratio": long["wall"] / short["wall"],
+        "short": short,
+        "long": long,
+        "history_ratio": long["wall"] / short["wall"],
     }
     rows = [
         ("bare read", f"{whole['bare']['wall']:.2f} s"),
         ("one day: read, compute, write", f"{whole['day']['wall']:.2f} s, {figures['day_ratio']:.2f} × the bare read"),
         (
             "90 days: one run, whole chain",
-            f"{whole['ninety']['wall']:.2f} s, {figures['ninety_ratio']:.2f} × the bare read of {whole['bare_90']['wall']:.2f} s",
+            f"{whole['ninety']['wall']:.2f} s, {figures['ninety_ratio']:.2f} × the bare read"
+            f" of {whole['bare_90']['wall']:.2f} s",
         ),
-        ("one new trade", f"{short['wall']:.2f} s; with ten times the history {long['wall']:.2f} s, {figures['history_ratio']:.2f} ×"),
+        (
+            "one new trade",
+            f"{short['wall']:.2f} s; with ten times the history {long['wall']:.2f} s, {figures['history_ratio']:.2f} ×",
+        ),
         ("peak memory", f"{whole['peak_mb']:,.0f} MB"),
     ]
     report(f"{chosen.bots:,} bots × {chosen.per_bot:,} trades in PostgreSQL", rows, figures, chosen.json)

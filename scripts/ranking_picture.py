@@ -1,5 +1,6 @@
-"""Write what `knowdefeat run` prints in a terminal as a picture: python scripts/ranking_picture.py docs/pictures/ranking.svg
+"""Draw what `knowdefeat run` prints in a terminal.
 
+.venv/bin/python scripts/ranking_picture.py docs/pictures/ranking.svg
 The command runs in a home of its own, so the picture shows the simulated fleet; your data is not touched.
 """
 

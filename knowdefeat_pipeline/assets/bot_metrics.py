@@ -26,7 +26,12 @@ LINEAGE = catalogue.column_lineage(
     }
 )
 CHECKS = [
-    dg.AssetCheckSpec("every_active_bot_has_metrics", asset="bot_metrics", blocking=True, description="Each active bot with closed trades has a row on every day computed."),
+    dg.AssetCheckSpec(
+        "every_active_bot_has_metrics",
+        asset="bot_metrics",
+        blocking=True,
+        description="Each active bot with closed trades has a row on every day computed.",
+    ),
 ]
 
 
@@ -35,7 +40,8 @@ CHECKS = [
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
     metadata=catalogue.table("bot_metrics", TABLES["bot_metrics"]),
-    description="Performance, risk and streak figures of each bot, per ticker and over all ('*'), trailing 30 days and lifetime.",
+    description="Performance, risk and streak figures of each bot, per ticker and over all ('*'), "
+    "trailing 30 days and lifetime.",
 )
 def bot_metrics(context: dg.AssetExecutionContext, database: Database, clock: Clock) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)

@@ -19,10 +19,18 @@ from knowdefeat_pipeline.store.results import active_bots, replace_days, version
 PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
 LINEAGE = catalogue.column_lineage(
     {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES}
-    | {"rank_score": [("bot_metrics", v.measure) for v in VARIABLES], "rank": [("bot_metrics", v.measure) for v in VARIABLES]}
+    | {
+        "rank_score": [("bot_metrics", v.measure) for v in VARIABLES],
+        "rank": [("bot_metrics", v.measure) for v in VARIABLES],
+    }
 )
 CHECKS = [
-    dg.AssetCheckSpec("contributions_sum_to_the_score", asset="bot_rankings", blocking=True, description="The 17 contributions of each ranked bot sum to rank_score - 50."),
+    dg.AssetCheckSpec(
+        "contributions_sum_to_the_score",
+        asset="bot_rankings",
+        blocking=True,
+        description="The 17 contributions of each ranked bot sum to rank_score - 50.",
+    ),
 ]
 
 

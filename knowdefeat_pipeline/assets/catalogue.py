@@ -37,7 +37,9 @@ def column_schema(figures: Iterable[Figure]) -> TableSchema:
     return TableSchema(
         columns=[
             TableColumn(
-                f.name, f.type, f"{f.description} [{f.unit}]" if f.unit else f.description,
+                f.name,
+                f.type,
+                f"{f.description} [{f.unit}]" if f.unit else f.description,
                 constraints=TableColumnConstraints(nullable=f.nullable),
             )
             for f in figures
@@ -56,7 +58,10 @@ def column_lineage(columns: dict[str, list[tuple[str, str]]]) -> TableColumnLine
 
 
 def describe(
-    context: dg.AssetExecutionContext, rows: pd.DataFrame, days: Sequence[date], preview: Sequence[str],
+    context: dg.AssetExecutionContext,
+    rows: pd.DataFrame,
+    days: Sequence[date],
+    preview: Sequence[str],
     lineage: TableColumnLineage,
 ) -> None:
     """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.

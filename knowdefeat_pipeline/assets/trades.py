@@ -16,10 +16,30 @@ from knowdefeat_pipeline.store.results import trade_days
 
 UNIQUE_KEYS = ("trades_content_key", "trades_source_key")
 CHECKS = [
-    dg.AssetCheckSpec("closed_trades_have_an_exit", asset="trades", blocking=True, description="No closed trade is without exit time or price."),
-    dg.AssetCheckSpec("keys_are_unique", asset="trades", blocking=True, description="The database enforces that no two trades share source and source_trade_id, or everything but the id."),
-    dg.AssetCheckSpec("pnl_agrees_with_prices", asset="trades", blocking=True, description="Net pnl follows from prices, size and fees."),
-    dg.AssetCheckSpec("reported_pnl_agrees", asset="trades", description="What sources claimed agrees with the net pnl; where it does not, the computed figure is used."),
+    dg.AssetCheckSpec(
+        "closed_trades_have_an_exit",
+        asset="trades",
+        blocking=True,
+        description="No closed trade is without exit time or price.",
+    ),
+    dg.AssetCheckSpec(
+        "keys_are_unique",
+        asset="trades",
+        blocking=True,
+        description="The database enforces that no two trades share source and source_trade_id, "
+        "or everything but the id.",
+    ),
+    dg.AssetCheckSpec(
+        "pnl_agrees_with_prices",
+        asset="trades",
+        blocking=True,
+        description="Net pnl follows from prices, size and fees.",
+    ),
+    dg.AssetCheckSpec(
+        "reported_pnl_agrees",
+        asset="trades",
+        description="What sources claimed agrees with the net pnl; where it does not, the computed figure is used.",
+    ),
 ]
 
 
@@ -67,7 +87,8 @@ def _check(rows: pd.DataFrame, unique: list[str]) -> list[dg.AssetCheckResult]:
         _result("keys_are_unique", set(UNIQUE_KEYS) <= set(unique), {"enforced": ", ".join(unique)}),
         _result("pnl_agrees_with_prices", total["wrong_pnl"] == 0, {"wrong": total["wrong_pnl"]}),
         _result(
-            "reported_pnl_agrees", total["disagreeing"] == 0,
+            "reported_pnl_agrees",
+            total["disagreeing"] == 0,
             {"disagreed and recomputed": total["disagreeing"], "reported": total["reported"]},
             dg.AssetCheckSeverity.WARN,
             f"{total['disagreeing']:,} of the {total['reported']:,} recorded pnl values disagreed and were recomputed",
@@ -76,9 +97,17 @@ def _check(rows: pd.DataFrame, unique: list[str]) -> list[dg.AssetCheckResult]:
 
 
 def _result(
-    name: str, passed: bool, metadata: dict[str, Any],
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, description: str | None = None,
+    name: str,
+    passed: bool,
+    metadata: dict[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    description: str | None = None,
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key="trades", check_name=name, passed=passed, severity=severity, metadata=metadata, description=description
+        asset_key="trades",
+        check_name=name,
+        passed=passed,
+        severity=severity,
+        metadata=metadata,
+        description=description,
     )

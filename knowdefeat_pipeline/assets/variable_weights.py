@@ -22,7 +22,9 @@ LINEAGE = catalogue.column_lineage({"weight": [("bot_rankings", "weight_version"
     metadata=catalogue.table("variable_weights", TABLES["variable_weights"]),
     description="The weights in force at each day's as_of: signed, one decimal, absolute sum 100.0.",
 )
-def variable_weights(context: dg.AssetExecutionContext, database: Database, clock: Clock) -> Iterator[dg.MaterializeResult]:
+def variable_weights(
+    context: dg.AssetExecutionContext, database: Database, clock: Clock
+) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
     days, now = each_day(first, last), clock.now()
     with database.connect() as connection:

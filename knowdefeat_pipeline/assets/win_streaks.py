@@ -15,7 +15,15 @@ from knowdefeat_pipeline.core.figures import STREAKS, TABLES
 from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
 from knowdefeat_pipeline.store.results import computed_as_of, replace_days
 
-PREVIEW = ("bot_id", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak", "streakiness_p_value")
+PREVIEW = (
+    "bot_id",
+    "trades",
+    "win_rate",
+    "longest_win_streak",
+    "longest_loss_streak",
+    "current_streak",
+    "streakiness_p_value",
+)
 NAMES = ("win_streaks", "win_streak_summary")
 LINEAGE = catalogue.column_lineage({f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS})
 

@@ -18,7 +18,9 @@ from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
     help="Which trading bots are good, which were lucky, and where the money should go next.",
 )
 app.command()(run.run)
@@ -34,7 +36,13 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 
 EXPECTED = (
-    CommandError, SourceError, QuarantineError, DatabaseUnreachable, EmbeddedPostgresError, MigrationError, WeightError,
+    CommandError,
+    SourceError,
+    QuarantineError,
+    DatabaseUnreachable,
+    EmbeddedPostgresError,
+    MigrationError,
+    WeightError,
 )
 
 

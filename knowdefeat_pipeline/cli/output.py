@@ -93,8 +93,16 @@ def pnl(row: Record, field: str) -> str:
 
 
 RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("rank", "right"), ("bot", "right"), ("strategy", "left"), ("score", "right"), ("moved most by (points)", "left"),
-    ("trades", "right"), ("win %", "right"), ("pnl", "right"), ("max dd %", "right"), ("streak", "right"),
+    ("rank", "right"),
+    ("bot", "right"),
+    ("strategy", "left"),
+    ("score", "right"),
+    ("moved most by (points)", "left"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("pnl", "right"),
+    ("max dd %", "right"),
+    ("streak", "right"),
 )
 
 
@@ -108,8 +116,15 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
         RANKING_COLUMNS,
         [
             (
-                str(row["rank"]), str(row["bot_id"]), text(row["strategy_id"]), number(row["rank_score"], 1), movers(row),
-                number(row["trades"]), number(row["win_rate"], 1), pnl(row, "pnl"), number(row["max_drawdown"], 1),
+                str(row["rank"]),
+                str(row["bot_id"]),
+                text(row["strategy_id"]),
+                number(row["rank_score"], 1),
+                movers(row),
+                number(row["trades"]),
+                number(row["win_rate"], 1),
+                pnl(row, "pnl"),
+                number(row["max_drawdown"], 1),
                 number(row["longest_win_streak"]),
             )
             for row in ranked

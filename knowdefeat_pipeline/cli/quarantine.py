@@ -19,7 +19,8 @@ Number = Annotated[int, typer.Argument(help="The row's number in `quarantine lis
 @app.command("list")
 def list_(
     status: Annotated[str, typer.Option(help="held, released, discarded or any.")] = "held",
-    limit: Annotated[int, typer.Option(min=1)] = 50, json: Json = False,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    json: Json = False,
 ) -> None:
     """The refused rows, with reasons."""
     if status not in ("held", "released", "discarded", "any"):
@@ -36,7 +37,8 @@ def list_(
             [(str(r.quarantine_id), r.file_name, number(r.row_number), r.reason, r.message) for r in rows],
         )
         out.print(
-            "Next: knowdefeat quarantine show NO., release NO. --set COLUMN=VALUE, or discard NO. --note TEXT", style="dim"
+            "Next: knowdefeat quarantine show NO., release NO. --set COLUMN=VALUE, or discard NO. --note TEXT",
+            style="dim",
         )
 
 
@@ -55,7 +57,10 @@ def show(quarantine_id: Number, json: Json = False) -> None:
 @app.command()
 def release(
     quarantine_id: Number,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="COLUMN=VALUE", help="Correct a column first (repeat as needed).")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="COLUMN=VALUE", help="Correct a column first (repeat as needed)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Correct a row and record its trade."""

@@ -14,17 +14,31 @@ from knowdefeat_pipeline.store.reads import Record, day_rows, ranking
 from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"), ("ticker", "left"), ("trades", "right"), ("win %", "right"), ("pnl", "right"),
-    ("profit factor", "right"), ("sharpe", "right"), ("max dd %", "right"), ("lifetime pnl", "right"),
+    ("bot", "right"),
+    ("ticker", "left"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("pnl", "right"),
+    ("profit factor", "right"),
+    ("sharpe", "right"),
+    ("max dd %", "right"),
+    ("lifetime pnl", "right"),
 )
 STREAK_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"), ("trades", "right"), ("win %", "right"), ("longest win", "right"), ("longest loss", "right"),
-    ("current", "right"), ("streaks 2..7 (% of trades)", "left"), ("luck? p", "right"),
+    ("bot", "right"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("longest win", "right"),
+    ("longest loss", "right"),
+    ("current", "right"),
+    ("streaks 2..7 (% of trades)", "left"),
+    ("luck? p", "right"),
 )
 
 
 def metrics(
-    day: Day = None, bot: Bot = None,
+    day: Day = None,
+    bot: Bot = None,
     ticker: Annotated[str | None, typer.Option(help="Only this ticker; '*' for all tickers together.")] = None,
     json: Json = False,
 ) -> None:
@@ -45,8 +59,14 @@ def metrics(
         METRIC_COLUMNS,
         [
             (
-                str(row["bot_id"]), row["ticker"], number(row["trades"]), number(row["avg_win_rate"], 1),
-                pnl(row, "total_pnl"), number(row["profit_factor"]), number(row["sharpe"]), number(row["max_drawdown"], 1),
+                str(row["bot_id"]),
+                row["ticker"],
+                number(row["trades"]),
+                number(row["avg_win_rate"], 1),
+                pnl(row, "total_pnl"),
+                number(row["profit_factor"]),
+                number(row["sharpe"]),
+                number(row["max_drawdown"], 1),
                 pnl(row, "lifetime_pnl"),
             )
             for row in rows
@@ -90,8 +110,12 @@ def streaks(day: Day = None, bot: Bot = None, json: Json = False) -> None:
         STREAK_COLUMNS,
         [
             (
-                str(row["bot_id"]), number(row["trades"]), number(row["win_rate"], 1), number(row["longest_win_streak"]),
-                number(row["longest_loss_streak"]), number(row["current_streak"], sign=True),
+                str(row["bot_id"]),
+                number(row["trades"]),
+                number(row["win_rate"], 1),
+                number(row["longest_win_streak"]),
+                number(row["longest_loss_streak"]),
+                number(row["current_streak"], sign=True),
                 "  ".join(number(length["frequency"], 1) for length in of_bot[row["bot_id"]]),
                 number(row["streakiness_p_value"], 3),
             )
@@ -126,9 +150,14 @@ def weights(json: Json = False) -> None:
         (("variable", "left"), ("weight", "right"), ("what it is", "left")),
         [(v.name, number(version["weights"][v.name], 1, sign=True), v.description) for v in VARIABLES],
     )
-    out.print("Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim")
+    out.print(
+        "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
+    )
 
 
 def _require(rows: list[Record], message: str) -> None:
     if not rows:
-        raise CommandError(f"{message} See which days are there: knowdefeat db status; compute more: knowdefeat run --from DAY --to DAY")
+        raise CommandError(
+            f"{message} See which days are there: knowdefeat db status; "
+            "compute more: knowdefeat run --from DAY --to DAY"
+        )

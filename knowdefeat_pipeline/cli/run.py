@@ -26,11 +26,21 @@ To = Annotated[date | None, typer.Option("--to", parser=parse_day, metavar="YYYY
 
 
 def run(
-    trades: Annotated[Path | None, typer.Option(help="CSV or Parquet file of trades; without it and without any trades, a simulated fleet.")] = None,
-    from_: From = None, to: To = None,
+    trades: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet file of trades; without it and without any trades, a simulated fleet."),
+    ] = None,
+    from_: From = None,
+    to: To = None,
     all_: Annotated[bool, typer.Option("--all", help="Every day since the first trade, not the last 90.")] = False,
-    map_: load.Map = None, timezone: load.Timezone = "UTC", source: load.Source = None, account: load.Account = None,
-    currency: load.Currency = "USD", confidence_scale: load.Confidence = 1, size: load.Size = None, json: Json = False,
+    map_: load.Map = None,
+    timezone: load.Timezone = "UTC",
+    source: load.Source = None,
+    account: load.Account = None,
+    currency: load.Currency = "USD",
+    confidence_scale: load.Confidence = 1,
+    size: load.Size = None,
+    json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
     url = migrated_url()
@@ -51,8 +61,13 @@ def run(
     if json:
         print_json(
             {
-                "run_id": outcome.run_id, "from": first, "to": last, "as_of": as_of,
-                "ingest": asdict(report) if report else None, "checks": outcome.checks, "ranking": rows,
+                "run_id": outcome.run_id,
+                "from": first,
+                "to": last,
+                "as_of": as_of,
+                "ingest": asdict(report) if report else None,
+                "checks": outcome.checks,
+                "ranking": rows,
             }
         )
         return
@@ -65,7 +80,9 @@ def _demo(url: str) -> Any:
         if counts(connection)["trades"]:
             return None
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load.load(url, load.simulated("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()), load.SIMULATOR)
+    return load.load(
+        url, load.simulated("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()), load.SIMULATOR
+    )
 
 
 def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:
@@ -81,7 +98,10 @@ def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None
     if last > datetime.now(UTC).date():
         raise CommandError(f"--to {last} lies in the future.")
     if first < FIRST_DAY:
-        raise CommandError(f"{first} lies before the first partition, {FIRST_DAY}. Set KNOWDEFEAT_FIRST_DAY={first} in the environment (of every command), or choose a later --from.")
+        raise CommandError(
+            f"{first} lies before the first partition, {FIRST_DAY}. Set KNOWDEFEAT_FIRST_DAY={first} in the "
+            "environment (of every command), or choose a later --from."
+        )
     return first, last
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.copy import QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 
 from knowdefeat_pipeline.settings import ROOT, Settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
-ROWS_PER_MESSAGE = 65_536
+ROWS_PER_MESSAGE = 8_192
 
 # What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -107,7 +108,7 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
 
     `source` is a URL or a connection of `connect_arrow`. timestamptz arrives as timestamp[us, UTC]. Cast `numeric` to
     `float8` in the statement: Arrow gets its text otherwise. Parameters are quoted into the text by psycopg, as ADBC
-    reads by COPY, up to twice as fast, only without bound ones. Raises DatabaseUnreachable, and adbc.Error of the server.
+    reads by COPY, up to twice as fast, only without bound ones. Raises DatabaseUnreachable and adbc.Error.
     """
     if isinstance(source, str):
         with connect_arrow(source) as connection:
@@ -141,7 +142,9 @@ def copy_arrow(
             fitted.schema,
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)) as copy:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
+        # A thread sends while the next rows are encoded: the server and this process work at the same time.
+        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
             copy.write(encoder.write_header())
             for batch in fitted.to_batches(ROWS_PER_MESSAGE):
                 copy.write(encoder.write_batch(batch))

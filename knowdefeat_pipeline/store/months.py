@@ -98,7 +98,10 @@ def _rows(past: Past) -> pa.Table:
             "bot_id": past.bot[series],
             "ticker": pa.array(past.ticker[series], pa.string()),
             "last_day": pa.array(last_day),
-            **{name: getattr(summaries, name) for name in ("trades", "wins", "pnl", "gross_profit", "gross_loss", "peak")},
+            **{
+                name: getattr(summaries, name)
+                for name in ("trades", "wins", "pnl", "gross_profit", "gross_loss", "peak")
+            },
             **{
                 name: pa.array(getattr(summaries, name), pa.timestamp("us", "UTC"))
                 for name in ("first_exit", "last_exit")

@@ -66,7 +66,10 @@ def weight_versions(connection: psycopg.Connection) -> list[dict]:
     ).format(names)
     return [
         {
-            "version": row[0], "author": row[1], "reason": row[2], "in_force_from": row[3],
+            "version": row[0],
+            "author": row[1],
+            "reason": row[2],
+            "in_force_from": row[3],
             "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
         }
         for row in connection.execute(statement).fetchall()

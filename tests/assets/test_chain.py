@@ -25,7 +25,9 @@ RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "
 @pytest.fixture
 def fleet(database: str) -> str:
     """A database with six bots' trades over twelve days."""
-    load_trades(database, read_frame(simulate("base", bots=6, days=DAYS, seed=3, end=END).trades, "simulator", END), "fleet")
+    load_trades(
+        database, read_frame(simulate("base", bots=6, days=DAYS, seed=3, end=END).trades, "simulator", END), "fleet"
+    )
     return database
 
 
@@ -117,7 +119,9 @@ def test_the_running_day_is_true_at_the_time_of_the_run(fleet: str) -> None:
     noon = datetime(2025, 2, 27, 12, tzinfo=UTC)
     materialise(fleet, noon.date(), noon.date(), now=noon)
     with connect(fleet) as connection:
-        as_ofs = {row[0] for row in connection.execute("SELECT as_of FROM bot_metrics UNION SELECT as_of FROM bot_rankings")}
+        as_ofs = {
+            row[0] for row in connection.execute("SELECT as_of FROM bot_metrics UNION SELECT as_of FROM bot_rankings")
+        }
         trades = connection.execute("SELECT sum(lifetime_trades) FROM bot_metrics WHERE ticker = '*'").fetchone()[0]
         expected = connection.execute("SELECT count(*) FROM trades WHERE exit_time <= %s", (noon,)).fetchone()[0]
     assert as_ofs == {noon}
@@ -201,8 +205,11 @@ def test_the_catalogue_is_filled_from_the_definitions() -> None:
         assert all(column.description for column in columns if column.name != "bot_id")
     parents = {name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} for name in CHAIN}
     assert parents == {
-        "trades": set(), "bot_metrics": {"trades"}, "win_streaks": {"bot_metrics"},
-        "bot_rankings": {"bot_metrics", "win_streaks"}, "variable_weights": {"bot_rankings"},
+        "trades": set(),
+        "bot_metrics": {"trades"},
+        "win_streaks": {"bot_metrics"},
+        "bot_rankings": {"bot_metrics", "win_streaks"},
+        "variable_weights": {"bot_rankings"},
     }
 
 

@@ -17,7 +17,12 @@ from knowdefeat_pipeline.store.trades import load_trades
 END = datetime(2025, 6, 15, tzinfo=UTC)
 LAST = (END - timedelta(days=1)).date()
 LIFETIME = [
-    "first_exit", "last_exit", "lifetime_trades", "lifetime_pnl", "lifetime_max_drawdown", "lifetime_win_rate",
+    "first_exit",
+    "last_exit",
+    "lifetime_trades",
+    "lifetime_pnl",
+    "lifetime_max_drawdown",
+    "lifetime_win_rate",
     "lifetime_profit_factor",
 ]
 

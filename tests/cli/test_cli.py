@@ -27,11 +27,13 @@ class Shell:
     def __call__(self, *arguments: object, status: int = 0) -> str:
         self.monkeypatch.setattr(sys, "argv", ["knowdefeat", *map(str, arguments)])
         self.capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        ended = 0
+        try:
             main()
-            raise SystemExit(0)
+        except SystemExit as done:
+            ended = done.code or 0
         self.output, self.errors = self.capsys.readouterr()
-        assert (ended.value.code or 0) == status, self.output + self.errors
+        assert ended == status, self.output + self.errors
         return self.output if status == 0 else self.errors
 
     def json(self, *arguments: object) -> object:
@@ -39,9 +41,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
+def shell(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))
     return Shell(monkeypatch, capsys)
@@ -59,7 +59,9 @@ def rows(database: str, table: str) -> list[tuple]:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
 
 
-def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(shell: Shell, database: str, trades_file: Path) -> None:
+def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
+    shell: Shell, database: str, trades_file: Path
+) -> None:
     first = shell.json("run", "--trades", trades_file)
     tables = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
     before = {table: rows(database, table) for table in tables}
@@ -155,11 +157,15 @@ def test_bad_files_are_a_message_and_leave_the_database_as_it_was(shell: Shell, 
     assert rows(database, "trades") == rows(database, "bots") == []
 
 
-def test_a_quarantined_row_can_be_shown_corrected_and_released_or_discarded(shell: Shell, database: str, tmp_path: Path) -> None:
+def test_a_quarantined_row_can_be_shown_corrected_and_released_or_discarded(
+    shell: Shell, database: str, tmp_path: Path
+) -> None:
     path = tmp_path / "two.csv"
     header = "trade_id,bot_id,ticker,direction,status,entry_time,exit_time,entry_price,exit_price,notional"
     good = "1,COIN,LONG,closed,2025-02-01 10:00,2025-02-01 11:00,100,101,1000"
-    path.write_text(f"{header}\n1,{good}\n2,{good.replace('LONG', 'UP').replace('11:00', '12:00')}\n3,{good.replace(',101,', ',-1,')}\n")
+    path.write_text(
+        f"{header}\n1,{good}\n2,{good.replace('LONG', 'UP').replace('11:00', '12:00')}\n3,{good.replace(',101,', ',-1,')}\n"
+    )
     report = shell.json("ingest", path)[0]
     assert report["quarantined"] == {"unknown_direction": 1, "bad_price": 1}
     held = shell.json("quarantine", "list")

@@ -147,8 +147,9 @@ def test_a_calmar_beyond_any_number_is_null() -> None:
 
 
 def test_a_bot_that_lost_its_capital_has_no_calmar() -> None:
-    row = metrics_row(outcomes([-15, 30]), at("2025-01-03"), capital={1: 10.0})
-    check(row, {"calmar": None, "max_drawdown": 150, "total_pnl": 15})
+    # A return of -150 % and one of -200 % would multiply to half the capital.
+    row = metrics_row(outcomes([-15, -20]), at("2025-01-03"), capital={1: 10.0})
+    check(row, {"calmar": None, "max_drawdown": 350, "total_pnl": -35})
 
 
 def test_ties_in_exit_time_follow_entry_then_trade_id() -> None:
