@@ -46,7 +46,7 @@ def path_figures(
     names = ("deviation", "max_drawdown", "max_drawdown_amount", "avg_drawdown", "avg_drawdown_amount", "time_under")
     out = {name: np.full(len(low), np.nan) for name in names}
     daily = np.zeros((len(low), days))
-    day = day_number(exit_)
+    day, gap = day_number(exit_), np.diff(exit_, append=0)
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
         x = np.where(chunk.inside, pnl[chunk.index], 0.0)
@@ -59,7 +59,7 @@ def path_figures(
         out["max_drawdown"][pick] = 100 * share.max(axis=1)
         amount, percent = episode_means(depth, share, under)
         out["avg_drawdown_amount"][pick], out["avg_drawdown"][pick] = amount, 100 * percent
-        out["time_under"][pick] = _time_under(under & chunk.inside, exit_, high[pick], as_of[pick], chunk)
+        out["time_under"][pick] = _time_under(under, gap, as_of[pick] - exit_[high[pick] - 1], chunk)
         by_day = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
         daily[pick] = np.where(np.abs(by_day) > rounding, by_day, 0.0)
     return PathFigures(total=total, gross_profit=profit, gross_loss=loss, daily=daily, **out)
@@ -110,11 +110,11 @@ def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floa
     return mean(depth), mean(share)
 
 
-def _time_under(under: np.ndarray, exit_: Ints, high: Ints, as_of: Ints, chunk: Dense) -> Ints:
-    following = np.minimum(chunk.index + 1, high[:, None] - 1)
-    last = chunk.index == high[:, None] - 1
-    gap = np.where(last, as_of[:, None], exit_[following]) - exit_[chunk.index]
-    return np.where(under, gap, 0).sum(axis=1)
+def _time_under(under: np.ndarray, gap: Ints, last_gap: Ints, chunk: Dense) -> Ints:
+    """Microseconds from trades `under` to the next trade (`gap` per trade) or, for the last one, to as_of."""
+    lasting = gap[chunk.index]
+    lasting[np.arange(len(lasting)), chunk.inside.sum(axis=1) - 1] = last_gap
+    return (lasting * (under & chunk.inside)).sum(axis=1)
 
 
 def _daily(x: Floats, age: Ints, days: int) -> Floats:

@@ -158,6 +158,21 @@ def test_equal_scores_go_by_bot_id() -> None:
     assert ranking[["bot_id", "rank", "rank_score"]].values.tolist() == [[2, 1, 50], [5, 2, 50], [9, 3, 50]]
 
 
+def test_scores_that_differ_by_rounding_alone_are_equal() -> None:
+    # Bot 2: 20 · ½ - 30 · ⅙ + 10 · ⅓; bot 3: 30 · ⅓ - 10 · ⅙; both 8⅓.
+    fleet = rows(
+        {"avg_win_rate": 1, "price_model_score": 1, "volume_model_score": 2, "win_streak_2": 2, "main_ticker": "A"},
+        {"avg_win_rate": 2, "price_model_score": 2, "volume_model_score": 2, "win_streak_2": 0, "main_ticker": "B"},
+        {"avg_win_rate": 1, "price_model_score": 3, "volume_model_score": 1, "win_streak_2": 0, "main_ticker": "C"},
+        {"avg_win_rate": 0, "price_model_score": 3, "volume_model_score": 0, "win_streak_2": 3, "main_ticker": "D"},
+    )
+    weights = dict.fromkeys(VARIABLE_NAMES, 0.0) | {"avg_win_rate": 20.0, "price_model_score": 30.0}
+    weights |= {"volume_model_score": 10.0, "win_streak_2": 0.3, "win_streak_3": 0.3}
+    ranking = rank_bots(fleet, weights).set_index("bot_id")
+    assert ranking.rank_score[2] == pytest.approx(ranking.rank_score[3], rel=1e-14)
+    assert ranking["rank"].to_dict()[2] < ranking["rank"].to_dict()[3]
+
+
 def test_top_movers() -> None:
     row = rank_bots(THREE, DEFAULT_WEIGHTS).set_index("bot_id").loc[2]
     assert top_movers(row) == [("one_day_performance", -5), ("avg_win_rate", -5), ("avg_drawdown", -4)]

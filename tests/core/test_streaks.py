@@ -95,6 +95,13 @@ def test_strict_alternation_is_not_luck() -> None:
     assert summary.streakiness_p_value == pytest.approx(3.55e-5, rel=0.01)
 
 
+def test_breakeven_trades_count_among_the_twenty_but_decide_nothing() -> None:
+    # 10 wins and 9 losses in strict alternation: 19 runs, mean 1 + 180/19, variance 180 · 161 / (361 · 18).
+    _, summary = only(outcomes([1, -1] * 5 + [0] + [1, -1] * 4 + [1]))
+    z = (19 - (1 + 180 / 19)) / sqrt(180 * 161 / (361 * 18))
+    assert summary.streakiness_p_value == pytest.approx(erfc(z / sqrt(2)), rel=1e-12)
+
+
 def test_no_runs_test_where_there_is_nothing_to_test() -> None:
     for pnl in ([1] * 20, [-1] * 20, [0] * 20, [1, -1] * 9 + [1], [1, -1] + [0] * 18):
         _, summary = only(outcomes(pnl))

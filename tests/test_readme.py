@@ -1,0 +1,66 @@
+"""What the README says is so: its examples run, its commands and targets exist, its pictures are there and small."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from knowdefeat_pipeline.cli.app import app
+from knowdefeat_pipeline.settings import ROOT
+from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.store.database import connect
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PICTURE_BYTES = 300_000
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_sql_that_bots_may_write_works(database: str) -> None:
+    (script,) = examples("sql")
+    with connect(database) as connection:
+        for statement in filter(str.strip, script.partition("--")[0].split(";")):
+            cursor = connection.execute(statement)
+        bot, status, pnl = cursor.fetchone()
+    assert (bot, status, round(pnl, 9)) == (7, "closed", 18.8)
+
+
+def test_the_file_is_read_as_described(tmp_path: Path) -> None:
+    (trades,) = examples("csv")
+    path = tmp_path / "trades.csv"
+    path.write_text(trades)
+    reading = read_trades(path, mapping={"order": "source_trade_id"}, now=datetime(2026, 3, 3, tzinfo=UTC))
+    assert list(reading.valid["source_trade_id"]) == ["A-1", "A-2", "A-4"]
+    assert list(reading.valid["notional"]) == pytest.approx([3100, 3125, 4665])
+    assert list(reading.refused["message"]) == [
+        "side 'up' is not a direction; write LONG or SHORT (buy and sell are read too)."
+    ]
+
+
+def test_it_names_every_required_field_and_what_else_its_column_may_be_called() -> None:
+    for field in FIELDS.values():
+        if field.required:
+            for name in (field.name, *field.aliases):
+                assert f"`{name}`" in README
+
+
+def test_its_commands_and_targets_exist() -> None:
+    commands = get_command(app).commands
+    for name, sub in re.findall(r"(?:^|`)knowdefeat (\w+) ?(\w+)?", README, flags=re.MULTILINE):
+        assert name in commands
+        if hasattr(commands[name], "commands"):
+            assert sub in commands[name].commands
+    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([\w-]+)", README, flags=re.MULTILINE)) <= targets
+
+
+def test_its_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert 0 < (ROOT / picture).stat().st_size < PICTURE_BYTES
