@@ -123,10 +123,13 @@ def bot_metrics(
     return _frame(trades, windows, columns, life.trades.ravel() > 0)
 
 
-def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame]:
+def win_streaks(
+    trades: Trades, as_of: Ints, *, window_days: float | None = WINDOW_DAYS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Streak figures of each bot at each as_of: a row per length 2..7, and a summary row (see STREAKS, STREAK_SUMMARY).
 
-    `trades` must reach back 30 days before the first as_of. Bots without a trade in the window have rows with counts 0.
+    `trades` must reach back `window_days` before the first as_of; None looks at the whole history. A bot has rows while
+    it has a trade in the window, so that they do not depend on how far back the trades reach.
     """
     as_of = np.unique(as_of)
     series = Series.of(trades)
@@ -139,7 +142,7 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
         series.ticker[:bots],
         (np.arange(bots), series.ticker[:bots]),
     )
-    windows = Windows.of(trades, series, as_of, WINDOW_DAYS)
+    windows = Windows.of(trades, series, as_of, window_days)
     figures = streak_figures(windows.pnl, series.start, windows.low, windows.high)
     count = windows.high - windows.low
     won = np.concatenate([[0], np.cumsum(windows.pnl > 0)])
@@ -161,7 +164,7 @@ def win_streaks(trades: Trades, as_of: Ints) -> tuple[pd.DataFrame, pd.DataFrame
         "expected_frequency": expected_frequency(count, rate),
     }
     by_as_of = np.arange(len(count)).reshape(bots, len(as_of)).T.ravel()
-    seen = by_as_of[(windows.high > windows.per_window(series.start))[by_as_of]]
+    seen = by_as_of[count[by_as_of] > 0]
     key = {name: np.repeat(summary[name][seen], len(STREAK_LENGTHS)) for name in ("as_of", "bot_id")}
     key["streak_length"] = np.tile(STREAK_LENGTHS, len(seen))
     return (

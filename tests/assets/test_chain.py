@@ -87,6 +87,8 @@ def test_a_small_history_by_hand(database: str) -> None:
 
 
 def test_a_range_equals_its_days_one_by_one_to_the_bit(fleet: str) -> None:
+    # A bot that falls out of the window within the range.
+    close(fleet, 50, datetime.combine(FIRST - timedelta(days=25), datetime.min.time(), tzinfo=UTC), 5.0)
     materialise(fleet, FIRST, LAST)
     ranged = tables(fleet)
     for n in range(DAYS):

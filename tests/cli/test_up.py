@@ -17,7 +17,7 @@ from knowdefeat_pipeline.cli.context import CommandError
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-print("ready", flush=True)
+print("ready\\n", end="", flush=True)  # in one write: two of them share the log
 time.sleep(600)
 """
 

@@ -315,7 +315,7 @@ def test_a_trade_without_pnl_is_refused() -> None:
 CAPITAL = {1: 10_000.0, 2: 250.0}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100)
 @given(books(), AS_OFS)
 def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:
     rows = metrics(frame_of(trades), *as_ofs, capital=CAPITAL)
@@ -331,7 +331,7 @@ def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: l
     assert not found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25)
 @given(books(), AS_OFS, st.randoms(use_true_random=False))
 def test_a_figure_depends_on_nothing_but_its_own_trades(
     trades: list[plain.Trade], as_ofs: list[datetime], random: object
@@ -350,7 +350,7 @@ def test_a_figure_depends_on_nothing_but_its_own_trades(
         same(metrics(alone, *as_ofs, capital=CAPITAL), whole[whole.bot_id == bot])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15)
 @given(books(), AS_OFS)
 def test_the_whole_history_as_the_window_depends_on_nothing_else_either(
     trades: list[plain.Trade], as_ofs: list[datetime]
@@ -365,7 +365,7 @@ def test_the_whole_history_as_the_window_depends_on_nothing_else_either(
 MONEY = [f.name for f in METRICS if f.unit in ("currency", "currency/s", "currency/√day")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25)
 @given(books(), AS_OFS, st.sampled_from([0.001, 3.7, 1000.0]))
 def test_money_scales_and_ratios_do_not(trades: list[plain.Trade], as_ofs: list[datetime], factor: float) -> None:
     frame = frame_of(trades)
@@ -376,7 +376,7 @@ def test_money_scales_and_ratios_do_not(trades: list[plain.Trade], as_ofs: list[
     pd.testing.assert_frame_equal(scaled, expected, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(books(most=60), AS_OFS)
 def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:
     """Bit for bit: months are folded the same way."""

@@ -201,7 +201,7 @@ def scores(fleet: list, factors: dict[int, float], ids: list[int]) -> pd.DataFra
     return ranking.loc[ids[: len(fleet)], ["rank_score", *POINTS]].reset_index(drop=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35)
 @given(FLEETS, st.integers(0, 5), st.sampled_from([1000.0, 0.001, 3.3]), st.permutations([7, -2, 30, 31, 1, 2000]))
 def test_stakes_and_names_change_no_score(fleet: list, place: int, factor: float, ids: list[int]) -> None:
     """Exactly. What multiplies notional and fees multiplies pnl."""
@@ -212,7 +212,7 @@ def test_stakes_and_names_change_no_score(fleet: list, place: int, factor: float
     assert base.rank_score.between(0, 100).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20)
 @given(FLEETS)
 def test_twins_tie_whatever_their_stake(fleet: list) -> None:
     twins = [fleet[0], *fleet]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.series import Series, Trades, dense_chunks, micros, positions, reduce_windows
@@ -24,7 +24,6 @@ def test_micros_are_utc() -> None:
         micros([datetime(2025, 1, 1)])  # noqa: DTZ001
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 3), st.integers(0, 3)), max_size=30),
     st.randoms(use_true_random=False),
