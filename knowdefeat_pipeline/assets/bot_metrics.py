@@ -70,5 +70,18 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         rows.insert(0, "day", rows["as_of"].map(dict(zip(pd.DatetimeIndex(instants), days, strict=True))))
         with connection.transaction():
             replace_days(connection, "bot_metrics", first, last, pa.Table.from_pandas(rows, preserve_index=False))
-            missing = connection.execute(query("bots_without_metrics"), {"first": first, "last": last}).fetchall()
-    return rows, missing
+        first_exits = connection.execute(query("first_exits")).fetchall()
+    return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
+
+
+def _missing(
+    rows: pd.DataFrame, instants: dict[date, datetime], first_exits: list[tuple[int, datetime]]
+) -> list[tuple[date, int]]:
+    """The days and active bots with a trade closed by then that have no row."""
+    present = set(zip(rows["day"], rows["bot_id"], strict=True))
+    return [
+        (day, bot)
+        for day, instant in instants.items()
+        for bot, first_exit in first_exits
+        if first_exit <= instant and (day, bot) not in present
+    ]

@@ -196,11 +196,8 @@ RANKING: tuple[Figure, ...] = (
 TRADE_DAY: tuple[Figure, ...] = (
     PARTITION,
     _count("closed", "Trades that closed on the day."),
-    _count("bots", "Bots with a trade that closed on the day."),
     _count("reported", "Closed trades whose source stated a pnl."),
     _count("disagreeing", "Stated pnl values that differ from the net pnl beyond rounding; the computed figure is used."),
-    _count("without_exit", "Closed trades without exit time or price: none, or the table was tampered with."),
-    _count("wrong_pnl", "Closed trades whose pnl does not follow from prices, size and fees: none."),
 )
 
 WEIGHTS_IN_FORCE: tuple[Figure, ...] = (

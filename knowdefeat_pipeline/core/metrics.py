@@ -6,8 +6,9 @@ its own window: neither the other windows of the call nor later trades change a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,8 @@ from knowdefeat_pipeline.core.summaries import (
 )
 from knowdefeat_pipeline.core.windows import PathFigures, alike, annual_ratios, day_number, path_figures, ratio
 
+BLOCK_TRADES = 500_000
+_NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
 LONG_AGO = -(2**62)
 INSTANTS = ("as_of", "first_exit", "last_exit")
@@ -95,6 +98,14 @@ class Past:
     ticker: np.ndarray
     months: Stretches
 
+    def of_bots(self, above: int, until: int) -> Past:
+        """The part of the bots above < bot <= until."""
+        chosen = (above < self.bot) & (self.bot <= until)
+        rows = np.flatnonzero(chosen[self.months.series])
+        part = self.months.take(rows)
+        renumbered = replace(part, series=(np.cumsum(chosen) - 1)[part.series])
+        return Past(self.bot[chosen], self.ticker[chosen], renumbered)
+
 
 def bot_metrics(
     trades: Trades,
@@ -111,6 +122,29 @@ def bot_metrics(
     `capital` by bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
     """
     as_of = np.unique(as_of)
+    blocks = [_bot_metrics(*block, as_of, capital, window_days) for block in _blocks(trades, past)]
+    if len(blocks) == 1:
+        return blocks[0]
+    return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
+
+
+def _blocks(trades: Trades, past: Past | None) -> Iterator[tuple[Trades, Past | None]]:
+    """The trades and their past, some bots at a time: memory stays bounded and arrays near the processor."""
+    last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
+    cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
+    for low, high in pairwise(cuts):
+        first, stop = np.searchsorted(trades.bot, [low, high], "right")
+        if first < stop or high == _ALL_BOTS:
+            yield trades.rows(first, stop), past.of_bots(low, high) if past else None
+
+
+def _bot_metrics(
+    trades: Trades,
+    past: Past | None,
+    as_of: Ints,
+    capital: Mapping[int, float] | None,
+    window_days: float | None,
+) -> pd.DataFrame:
     trades, series, months = _universe(trades, past)
     windows = Windows.of(trades, series, as_of, window_days)
     money = windows.per_window(_capital(series.bot, capital))

@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from knowdefeat_pipeline.assets.bot_metrics import _missing
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days
@@ -250,3 +251,10 @@ def test_a_missing_unique_key_stops_the_chain(fleet: str) -> None:
     with pytest.raises(RunFailed, match="keys_are_unique on trades failed"):
         materialise(fleet, LAST, LAST)
     assert count(fleet, "bot_metrics") == 0
+
+
+def test_an_active_bot_without_metrics_is_found() -> None:
+    rows = pd.DataFrame({"day": [FIRST, LAST], "bot_id": [1, 1]})
+    instants = {FIRST: END - timedelta(days=DAYS - 1), LAST: END}
+    first_exits = [(1, END - timedelta(days=30)), (2, END - timedelta(days=1)), (3, END + timedelta(days=1))]
+    assert _missing(rows, instants, first_exits) == [(LAST, 2)]
