@@ -63,6 +63,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
     month = first.replace(day=1)
     since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), instants[0] - timedelta(days=WINDOW_DAYS))
     with database.connect() as connection:
+        # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
+        first_exits = connection.execute(query("first_exits")).fetchall()
         sync_months(connection, database.address(), month)
         past = read_past(database.address(), month)
         trades = Trades.from_arrow(database.read("read_trades", since, instants[-1]))
@@ -70,7 +72,6 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         rows.insert(0, "day", rows["as_of"].map(dict(zip(pd.DatetimeIndex(instants), days, strict=True))))
         with connection.transaction():
             replace_days(connection, "bot_metrics", first, last, pa.Table.from_pandas(rows, preserve_index=False))
-        first_exits = connection.execute(query("first_exits")).fetchall()
     return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
 
 
