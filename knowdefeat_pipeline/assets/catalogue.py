@@ -63,8 +63,10 @@ def describe(
     days: Sequence[date],
     preview: Sequence[str],
     lineage: TableColumnLineage,
+    shown: pd.DataFrame | None = None,
 ) -> None:
-    """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.
+    """Put row counts on every partition of the run, and a preview of the last day's first rows on the last
+    (of `shown`, where that says more than the rows).
 
     The preview and the lineage go to one partition only: what is said per partition stays in the event log.
     """
@@ -72,7 +74,8 @@ def describe(
     for day in days:
         count = int(counts.get(day, 0))
         context.add_asset_metadata({"dagster/partition_row_count": count}, partition_key=day.isoformat())
-    last = rows[rows["day"] == days[-1]].head(PREVIEW_ROWS)
+    shown = rows if shown is None else shown
+    last = shown[shown["day"] == days[-1]].head(PREVIEW_ROWS)
     context.add_asset_metadata(
         {
             "dagster/row_count": int(counts.get(days[-1], 0)),  # the UI shows it beside the run's last day

@@ -49,5 +49,5 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
         with connection.transaction():
             for table, rows in zip(NAMES, (lengths, summary), strict=True):
                 replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False))
-    catalogue.describe(context, summary, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.describe(context, lengths, each_day(first, last), PREVIEW, LINEAGE, shown=summary)
     yield dg.MaterializeResult()
