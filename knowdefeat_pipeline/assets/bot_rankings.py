@@ -1,8 +1,6 @@
 """`bot_rankings`: the bots in order, with what moved each."""
 
 from collections.abc import Iterator
-from datetime import date
-from typing import cast
 
 import dagster as dg
 import pandas as pd
@@ -57,14 +55,17 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
 
 def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:
     versions, active = weight_versions(connection), active_bots(connection)
-    ranked = []
-    for key, rows in metrics.groupby(["day", "as_of"]):
-        day, as_of = cast("tuple[date, pd.Timestamp]", key)
-        version = version_in_force(versions, as_of)
-        ranking = rank_bots(rows, version["weights"])
-        ranked.append(ranking.assign(day=day, as_of=as_of, weight_version=version["version"]))
-    columns = [figure.name for figure in TABLES["bot_rankings"]]
-    if not ranked:
-        return pd.DataFrame(columns=columns)
-    table = pd.concat(ranked, ignore_index=True)
-    return table.assign(is_active=table["bot_id"].map(active))[columns]
+    in_force = {as_of: version_in_force(versions, as_of) for as_of in metrics["as_of"].unique()}
+    version = metrics["as_of"].map({as_of: chosen["version"] for as_of, chosen in in_force.items()})
+    sets = {chosen["version"]: chosen["weights"] for chosen in in_force.values()}
+    weights = {
+        name: version.map({number: weights[name] for number, weights in sets.items()}).to_numpy(float)
+        for name in VARIABLE_NAMES
+    }
+    day = dict(zip(metrics["as_of"], metrics["day"], strict=True))
+    ranking = rank_bots(metrics, weights)
+    return ranking.assign(
+        day=ranking["as_of"].map(day),
+        weight_version=ranking["as_of"].map({as_of: chosen["version"] for as_of, chosen in in_force.items()}),
+        is_active=ranking["bot_id"].map(active),
+    )[[figure.name for figure in TABLES["bot_rankings"]]]

@@ -6,24 +6,15 @@ Scores depend on ranks of scale-free figures alone, so neither a bot's stake nor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.figures import VARIABLE_NAMES, VARIABLES
-from knowdefeat_pipeline.core.series import Floats
+from knowdefeat_pipeline.core.series import Floats, Ints
 
 MIN_TRADES = 5
 TIE_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Normalised:
-    """The 17 variables of the eligible bots as ranks in [-0.5, 0.5]; shape (bots, 17), 0 where absent."""
-
-    bot_id: np.ndarray
-    ranks: Floats
 
 
 def scale_free(metrics: pd.DataFrame) -> Floats:
@@ -45,7 +36,7 @@ def scale_free(metrics: pd.DataFrame) -> Floats:
     return np.stack(columns, axis=1) if len(metrics) else np.empty((0, len(VARIABLES)))
 
 
-def subtract_group(values: Floats, group: np.ndarray) -> Floats:
+def subtract_group(values: Floats, group: Ints) -> Floats:
     """Less λ = (k-1)/(k+3) of the mean of the bot's group of k, per variable; `group` are codes 0..g-1."""
     size = np.bincount(group)
     shrink = (size - 1) / (size + 3)
@@ -58,62 +49,81 @@ def subtract_group(values: Floats, group: np.ndarray) -> Floats:
     return out
 
 
-def centred_ranks(values: Floats) -> Floats:
-    """Ranks of each column from -0.5 (least) to +0.5, ties averaged; 0 for NaN and for a column of one.
+def centred_ranks(values: Floats, as_of: Ints) -> Floats:
+    """Ranks of each column from -0.5 (least) to +0.5 within each as_of (codes 0..n-1, one per row), ties averaged.
 
-    Values that differ by no more than rounding (1e-9 of their size) are ties: a bot's stake, which changes the last
-    bits of its figures, must not break a tie.
+    0 for NaN and for a column of one. Values that differ by no more than rounding (1e-9 of their size) are ties: a
+    bot's stake, which changes the last bits of its figures, must not break a tie.
     """
     out = np.zeros(values.shape)
+    compact = as_of.astype(np.min_scalar_type(as_of.max(initial=0)))  # small integers sort in linear time
     for column in range(values.shape[1]):
         present = np.flatnonzero(~np.isnan(values[:, column]))
-        if len(present) < 2:
+        if len(present) == 0:
             continue
-        order = present[np.argsort(values[present, column], kind="stable")]
-        ordered = values[order, column]
-        size = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
-        first = np.flatnonzero(np.append(True, np.diff(ordered) > TIE_TOLERANCE * np.maximum(size, 1e-3)))
+        order = present[np.argsort(values[present, column])]
+        order = order[np.argsort(compact[order], kind="stable")]
+        ordered, instant = values[order, column], as_of[order]
+        begins = np.diff(instant, prepend=-1) != 0
+        size = np.maximum(np.abs(ordered), np.abs(np.append(0.0, ordered[:-1])))
+        first = np.flatnonzero(begins | (np.diff(ordered, prepend=0.0) > TIE_TOLERANCE * np.maximum(size, 1e-3)))
         stop = np.append(first[1:], len(ordered))
-        average = (first + stop - 1) / 2
-        out[order, column] = np.repeat(average, stop - first) / (len(ordered) - 1) - 0.5
+        begin = np.flatnonzero(begins)
+        count = np.diff(begin, append=len(ordered))
+        number = np.cumsum(begins)[first] - 1
+        average = ((first + stop - 1) / 2 - begin[number]) / np.maximum(count[number] - 1, 1)
+        out[order, column] = np.repeat(np.where(count[number] > 1, average - 0.5, 0.0), stop - first)
     return out
 
 
-def normalise(metrics: pd.DataFrame) -> Normalised:
-    """Steps 1 and 2 of the ranking for one as_of: `metrics` are the eligible bots' rows with ticker `*`."""
-    values = scale_free(metrics)
-    names = metrics["main_ticker"].astype(str) + "\x00" + metrics["main_direction"].astype(str)
-    group = pd.factorize(names)[0]
-    if len(group):
-        values = subtract_group(values, group)
-    return Normalised(metrics["bot_id"].to_numpy(), centred_ranks(values))
+def ranked_variables(metrics: pd.DataFrame) -> Floats:
+    """Steps 1 and 2 of the ranking: the 17 variables as ranks in [-0.5, 0.5] within each as_of, 0 where absent.
+
+    `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 17).
+    """
+    as_of = pd.factorize(metrics["as_of"])[0]
+    group = as_of
+    for name in ("main_ticker", "main_direction"):
+        code, names = pd.factorize(metrics[name])
+        group = group * (len(names) + 1) + code
+    return centred_ranks(subtract_group(scale_free(metrics), pd.factorize(group)[0]), as_of)
 
 
-def rank_bots(metrics: pd.DataFrame, weights: Mapping[str, float], *, min_trades: int = MIN_TRADES) -> pd.DataFrame:
-    """One as_of's ranking, a row per bot: bot_id, rank, rank_score, eligible, reason and `<variable>_points`.
+def rank_bots(
+    metrics: pd.DataFrame, weights: Mapping[str, float | Floats], *, min_trades: int = MIN_TRADES
+) -> pd.DataFrame:
+    """The ranking of each as_of, a row per bot: as_of, bot_id, rank, rank_score, eligible, reason, `<variable>_points`.
 
-    `metrics` are all rows of one as_of with ticker `*`. Bots under `min_trades` closed trades in the trailing 30 days
-    are listed last with NULL rank, score and points. Points sum to rank_score - 50.
+    `metrics` are all rows with ticker `*` of the as_ofs; a weight may be one number or one per row. Bots under
+    `min_trades` closed trades in the trailing 30 days are listed last with NULL rank, score and points. Points sum to
+    rank_score - 50.
     """
     eligible = (metrics["trades"] >= min_trades).to_numpy()
-    normalised = normalise(metrics[eligible])
-    weight = np.array([weights[name] for name in VARIABLE_NAMES])
-    points = 100 * normalised.ranks * weight / np.abs(weight).sum()
+    weight = np.stack([np.broadcast_to(weights[name], len(metrics)) for name in VARIABLE_NAMES], axis=1)
+    points = np.full(weight.shape, np.nan)
+    points[eligible] = 100 * ranked_variables(metrics[eligible]) * weight[eligible]
+    points /= np.abs(weight).sum(axis=1, keepdims=True)
     score = 50 + points.sum(axis=1)
-    ranked = pd.DataFrame(points, columns=[f"{name}_points" for name in VARIABLE_NAMES])
-    ranked.insert(0, "rank_score", score)
-    ranked.insert(0, "bot_id", normalised.bot_id)
+    ranking = pd.DataFrame(points, columns=[f"{name}_points" for name in VARIABLE_NAMES])
+    ranking.insert(0, "as_of", metrics["as_of"].array)
+    ranking.insert(1, "bot_id", metrics["bot_id"].to_numpy())
+    ranking.insert(2, "rank_score", score)
     # Scores that differ by rounding alone are equal: the bot_id decides.
-    ranked = ranked.iloc[np.lexsort((normalised.bot_id, -np.round(score, 9)))].reset_index(drop=True)
-    ranked.insert(1, "rank", pd.Series(np.arange(1, len(ranked) + 1), dtype="Int32"))
-    ranked["eligible"], ranked["reason"] = True, None
-    left_out = metrics.loc[~eligible, ["bot_id", "trades"]].sort_values("bot_id")
-    unranked = pd.DataFrame({"bot_id": left_out["bot_id"], "eligible": False})
-    unranked["reason"] = [
-        f"{trades} closed {'trade' if trades == 1 else 'trades'} in 30 days, {min_trades} needed"
-        for trades in left_out["trades"]
-    ]
-    return pd.concat([ranked, unranked], ignore_index=True) if len(unranked) else ranked
+    order = np.lexsort((ranking["bot_id"], -np.round(score, 9), ~eligible, ranking["as_of"]))
+    ranking, eligible = ranking.iloc[order].reset_index(drop=True), eligible[order]
+    place = ranking.groupby("as_of").cumcount().to_numpy() + 1
+    ranking.insert(2, "rank", pd.Series(place, dtype="Int32").where(eligible))
+    ranking["eligible"] = eligible
+    ranking["reason"] = _reasons(metrics["trades"].to_numpy()[order], eligible, min_trades)
+    return ranking
+
+
+def _reasons(trades: Ints, eligible: np.ndarray, min_trades: int) -> np.ndarray:
+    out = np.full(len(trades), None, dtype=object)
+    for count in np.unique(trades[~eligible]):
+        text = f"{count} closed {'trade' if count == 1 else 'trades'} in 30 days, {min_trades} needed"
+        out[~eligible & (trades == count)] = text
+    return out
 
 
 def top_movers(row: Mapping[str, float], count: int = 3) -> list[tuple[str, float]]:

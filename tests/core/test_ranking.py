@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.ranking import (
     centred_ranks,
-    normalise,
     rank_bots,
+    ranked_variables,
     scale_free,
     subtract_group,
     top_movers,
@@ -20,9 +20,13 @@ from tests.core.bookkeeping import DAY, START, metrics, outcomes, union
 POINTS = [f"{name}_points" for name in VARIABLE_NAMES]
 
 
+NOON = pd.Timestamp("2025-06-01 12:00", tz="UTC")
+
+
 def rows(*bots: dict) -> pd.DataFrame:
     """Rows of bot_metrics over all tickers; what a bot leaves out is NULL, and it has 9 trades in AAA LONG."""
     usual = {f.name: np.nan for f in METRICS} | {"trades": 9, "main_ticker": "AAA", "main_direction": "LONG"}
+    usual["as_of"] = NOON
     return pd.DataFrame([usual | {"bot_id": number + 1} | bot for number, bot in enumerate(bots)])
 
 
@@ -49,7 +53,7 @@ THREE = rows(
 
 def test_three_bots_by_hand() -> None:
     ranking = rank_bots(THREE, DEFAULT_WEIGHTS)
-    assert list(ranking.columns) == ["bot_id", "rank", "rank_score", *POINTS, "eligible", "reason"]
+    assert list(ranking.columns) == ["as_of", "bot_id", "rank", "rank_score", *POINTS, "eligible", "reason"]
     assert ranking[["bot_id", "rank", "rank_score"]].values.tolist() == [[1, 1, 59], [3, 2, 55], [2, 3, 36]]
     assert points(ranking, 1) == {"one_day_performance": 5, "avg_drawdown": 4}
     assert points(ranking, 2) == {"one_day_performance": -5, "avg_win_rate": -5, "avg_drawdown": -4}
@@ -126,7 +130,7 @@ def test_a_group_s_mean_is_that_of_the_known() -> None:
     ],
 )
 def test_centred_ranks(values: list[float], ranks: list[float]) -> None:
-    assert centred_ranks(np.array(values, float)[:, None])[:, 0].tolist() == ranks
+    assert centred_ranks(np.array(values, float)[:, None], np.zeros(len(values), int))[:, 0].tolist() == ranks
 
 
 def test_bots_with_too_few_trades_are_listed_with_the_reason() -> None:
@@ -221,8 +225,35 @@ def test_twins_tie_whatever_their_stake(fleet: list) -> None:
         assert base.iloc[0].tolist() == base.iloc[1].tolist()
 
 
-def test_normalise_names_its_bots() -> None:
-    normalised = normalise(THREE)
-    assert normalised.bot_id.tolist() == [1, 2, 3]
-    assert normalised.ranks.shape == (3, 17)
-    assert np.abs(normalised.ranks).max() == 0.5
+def test_ranks_reach_from_end_to_end() -> None:
+    ranks = ranked_variables(THREE)
+    assert ranks.shape == (3, 17)
+    assert np.abs(ranks).max() == 0.5
+
+
+@settings(max_examples=30)
+@given(st.lists(FLEETS, min_size=2, max_size=4), st.randoms(use_true_random=False))
+def test_many_as_ofs_at_once_are_each_by_itself(fleets: list, random) -> None:
+    """In any order of rows, with a set of weights for each as_of."""
+    days = [_day(fleet, day) for day, fleet in enumerate(fleets)]
+    together = pd.concat(days, ignore_index=True)
+    together = together.iloc[random.sample(range(len(together)), len(together))]
+    weights = {name: (together["as_of"].dt.day % 3 - 1.2).to_numpy() * DEFAULT_WEIGHTS[name] for name in VARIABLE_NAMES}
+    apart = [
+        rank_bots(day, {name: float(day["as_of"].dt.day.iloc[0] % 3 - 1.2) * DEFAULT_WEIGHTS[name] for name in weights})
+        for day in days
+    ]
+    pd.testing.assert_frame_equal(
+        rank_bots(together, weights), pd.concat(apart, ignore_index=True), check_exact=True, check_dtype=False
+    )
+
+
+def _day(fleet: list, day: int) -> pd.DataFrame:
+    frame = union(
+        *(
+            outcomes(np.array(cents) / 100, bot_id=place, ticker=ticker, start=START + start * DAY / 2)
+            for place, (cents, ticker, start) in enumerate(fleet)
+        )
+    )
+    table = metrics(frame, AS_OF)
+    return table[table.ticker == "*"].assign(as_of=NOON + pd.Timedelta(days=day))
