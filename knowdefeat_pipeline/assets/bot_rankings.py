@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
@@ -55,17 +56,11 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
 
 def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:
     versions, active = weight_versions(connection), active_bots(connection)
-    in_force = {as_of: version_in_force(versions, as_of) for as_of in metrics["as_of"].unique()}
-    version = metrics["as_of"].map({as_of: chosen["version"] for as_of, chosen in in_force.items()})
-    sets = {chosen["version"]: chosen["weights"] for chosen in in_force.values()}
-    weights = {
-        name: version.map({number: weights[name] for number, weights in sets.items()}).to_numpy(float)
-        for name in VARIABLE_NAMES
-    }
-    day = dict(zip(metrics["as_of"], metrics["day"], strict=True))
-    ranking = rank_bots(metrics, weights)
-    return ranking.assign(
-        day=ranking["as_of"].map(day),
-        weight_version=ranking["as_of"].map({as_of: chosen["version"] for as_of, chosen in in_force.items()}),
-        is_active=ranking["bot_id"].map(active),
-    )[[figure.name for figure in TABLES["bot_rankings"]]]
+    number, instants = pd.factorize(metrics["as_of"])
+    in_force = [version_in_force(versions, instant) for instant in instants]
+    weights = {name: np.array([v["weights"][name] for v in in_force])[number] for name in VARIABLE_NAMES}
+    metrics = metrics.assign(
+        weight_version=np.array([v["version"] for v in in_force], int)[number], is_active=metrics["bot_id"].map(active)
+    )
+    ranking = rank_bots(metrics, weights).join(metrics[["day", "weight_version", "is_active"]])
+    return ranking[[figure.name for figure in TABLES["bot_rankings"]]]

@@ -96,7 +96,7 @@ def rank_bots(
 
     `metrics` are all rows with ticker `*` of the as_ofs; a weight may be one number or one per row. Bots under
     `min_trades` closed trades in the trailing 30 days are listed last with NULL rank, score and points. Points sum to
-    rank_score - 50.
+    rank_score - 50. The index is that of the metrics' rows.
     """
     eligible = (metrics["trades"] >= min_trades).to_numpy()
     weight = np.stack([np.broadcast_to(weights[name], len(metrics)) for name in VARIABLE_NAMES], axis=1)
@@ -104,18 +104,22 @@ def rank_bots(
     points[eligible] = 100 * ranked_variables(metrics[eligible]) * weight[eligible]
     points /= np.abs(weight).sum(axis=1, keepdims=True)
     score = 50 + points.sum(axis=1)
-    ranking = pd.DataFrame(points, columns=[f"{name}_points" for name in VARIABLE_NAMES])
-    ranking.insert(0, "as_of", metrics["as_of"].array)
-    ranking.insert(1, "bot_id", metrics["bot_id"].to_numpy())
-    ranking.insert(2, "rank_score", score)
+    bot, as_of = metrics["bot_id"].to_numpy(), pd.factorize(metrics["as_of"], sort=True)[0]
     # Scores that differ by rounding alone are equal: the bot_id decides.
-    order = np.lexsort((ranking["bot_id"], -np.round(score, 9), ~eligible, ranking["as_of"]))
-    ranking, eligible = ranking.iloc[order].reset_index(drop=True), eligible[order]
-    place = ranking.groupby("as_of").cumcount().to_numpy() + 1
-    ranking.insert(2, "rank", pd.Series(place, dtype="Int32").where(eligible))
-    ranking["eligible"] = eligible
-    ranking["reason"] = _reasons(metrics["trades"].to_numpy()[order], eligible, min_trades)
-    return ranking
+    order = np.lexsort((bot, -np.round(score, 9), ~eligible, as_of))
+    eligible, as_of = eligible[order], as_of[order]
+    place = np.arange(1, len(order) + 1) - np.searchsorted(as_of, as_of)
+    columns = {
+        "as_of": metrics["as_of"].array[order],
+        "bot_id": bot[order],
+        "rank": pd.array(np.where(eligible, place, 0), dtype="Int32"),
+        "rank_score": score[order],
+        **{f"{name}_points": points[order, at] for at, name in enumerate(VARIABLE_NAMES)},
+        "eligible": eligible,
+        "reason": _reasons(metrics["trades"].to_numpy()[order], eligible, min_trades),
+    }
+    columns["rank"][~eligible] = pd.NA
+    return pd.DataFrame(columns, index=metrics.index[order], copy=False)
 
 
 def _reasons(trades: Ints, eligible: np.ndarray, min_trades: int) -> np.ndarray:
