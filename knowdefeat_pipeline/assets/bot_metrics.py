@@ -12,7 +12,7 @@ from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core import metrics
 from knowdefeat_pipeline.core.figures import METRICS, TABLES
-from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
+from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.results import bot_capital, replace_days
@@ -67,12 +67,23 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         first_exits = connection.execute(query("first_exits")).fetchall()
         sync_months(connection, database.address(), month)
         past = read_past(database.address(), month)
-        trades = Trades.from_arrow(database.read("read_trades", since, instants[-1]))
-        rows = metrics.bot_metrics(trades, micros(instants), capital=bot_capital(connection), past=past)
-        rows.insert(0, "day", rows["as_of"].map(dict(zip(pd.DatetimeIndex(instants), days, strict=True))))
+        trades, capital = database.trades(since, instants[-1]), bot_capital(connection)
+        blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past)
+        day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))
+        kept: list[pd.DataFrame] = []
         with connection.transaction():
-            replace_days(connection, "bot_metrics", first, last, pa.Table.from_pandas(rows, preserve_index=False))
+            replace_days(connection, "bot_metrics", first, last, _tables(blocks, day_of, kept))
+    rows = pd.concat(kept, ignore_index=True)
     return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
+
+
+def _tables(
+    blocks: Iterator[pd.DataFrame], day_of: dict[pd.Timestamp, date], kept: list[pd.DataFrame]
+) -> Iterator[pa.Table]:
+    for rows in blocks:
+        rows.insert(0, "day", rows["as_of"].map(day_of))
+        kept.append(rows)
+        yield pa.Table.from_pandas(rows, preserve_index=False)
 
 
 def _missing(

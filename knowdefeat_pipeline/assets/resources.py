@@ -9,6 +9,7 @@ import psycopg
 import pyarrow as pa
 from pydantic import PrivateAttr
 
+from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import database
 
@@ -18,6 +19,7 @@ class Database(dg.ConfigurableResource):
 
     url: str = ""
     _resolved: str = PrivateAttr(default="")
+    _held: tuple[datetime, datetime, Trades] | None = PrivateAttr(default=None)
 
     def address(self) -> str:
         """The URL, found once per process and run."""
@@ -30,6 +32,15 @@ class Database(dg.ConfigurableResource):
         """A connection in autocommit mode, closed at the end."""
         with database.connect(self.address()) as connection:
             yield connection
+
+    def trades(self, since: datetime, until: datetime) -> Trades:
+        """Closed trades with since < exit_time <= until, at least: what one asset of a run has read, the next need not.
+
+        So the assets of a run also agree on which trades there are, whatever arrives meanwhile.
+        """
+        if self._held is None or not (self._held[0] <= since and self._held[1] >= until):
+            self._held = (since, until, Trades.from_arrow(self.read("read_trades", since, until)))
+        return self._held[2]
 
     def read(self, name: str, *parameters: object) -> pa.Table:
         """The rows of `sql/queries/<name>.sql` as an Arrow table."""

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core import metrics
 from knowdefeat_pipeline.core.figures import STREAKS, TABLES
-from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades, micros
+from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.results import computed_as_of, replace_days
 
 PREVIEW = (
@@ -41,9 +41,9 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
         lengths, summary = (pd.DataFrame(columns=[f.name for f in TABLES[name]]) for name in NAMES)
         if computed:
             instants = list(computed.values())
-            read = database.read("read_outcomes", instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
+            trades = database.trades(instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
             day_of = dict(zip(pd.DatetimeIndex(instants), computed, strict=True))
-            lengths, summary = metrics.win_streaks(Trades.from_arrow(read), micros(instants))
+            lengths, summary = metrics.win_streaks(trades, micros(instants))
             for rows in (lengths, summary):
                 rows.insert(0, "day", rows["as_of"].map(day_of))
         with connection.transaction():

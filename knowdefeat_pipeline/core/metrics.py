@@ -16,6 +16,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
 from knowdefeat_pipeline.core.series import (
     DAY,
+    ROUNDING,
     SECOND,
     WINDOW_DAYS,
     Floats,
@@ -36,9 +37,17 @@ from knowdefeat_pipeline.core.summaries import (
     month_number,
     monthly_summaries,
 )
-from knowdefeat_pipeline.core.windows import PathFigures, alike, annual_ratios, day_number, path_figures, ratio
+from knowdefeat_pipeline.core.windows import (
+    PathFigures,
+    alike,
+    annual_ratios,
+    daily_pnl,
+    day_number,
+    path_figures,
+    ratio,
+)
 
-BLOCK_TRADES = 500_000
+BLOCK_TRADES = 250_000
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
 LONG_AGO = -(2**62)
@@ -121,11 +130,24 @@ def bot_metrics(
     of the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier.
     `capital` by bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
     """
-    as_of = np.unique(as_of)
-    blocks = [_bot_metrics(*block, as_of, capital, window_days) for block in _blocks(trades, past)]
+    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past)]
     if len(blocks) == 1:
         return blocks[0]
     return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
+
+
+def bot_metrics_blocks(
+    trades: Trades,
+    as_of: Ints,
+    *,
+    capital: Mapping[int, float] | None = None,
+    window_days: float | None = WINDOW_DAYS,
+    past: Past | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
+    as_of = np.unique(as_of)
+    for block in _blocks(trades, past):
+        yield _bot_metrics(*block, as_of, capital, window_days)
 
 
 def _blocks(trades: Trades, past: Past | None) -> Iterator[tuple[Trades, Past | None]]:
@@ -296,7 +318,7 @@ def _window_figures(
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
     held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
     days = _calendar_days(windows, life)
-    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital, days.max(initial=1))
+    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
     days_alive = np.clip((as_of - first_exit) / DAY, 1.0, window_days or np.inf)
     sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
@@ -304,7 +326,7 @@ def _window_figures(
     sd[(count < 2) | same] = np.nan
     frequency = np.where(some, count / days_alive, np.nan)
     mean = path.total / np.maximum(count, 1)
-    sharpe, sortino, calmar = annual_ratios(path.daily, days, capital)
+    sharpe, sortino, calmar = annual_ratios(_daily(windows, path, days.max(initial=1)), days, capital)
     return {
         "avg_win_rate": _percent(wins, count),
         "avg_drawdown": path.avg_drawdown,
@@ -359,6 +381,14 @@ def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
     first = np.maximum(life.first_exit, windows.since + 1)
     days = day_number(windows.as_of) - day_number(first) + 1
     return np.where(life.trades > 0, days, 1).ravel()
+
+
+def _daily(windows: Windows, path: PathFigures, days: int) -> Floats:
+    series = windows.series
+    bounds, window = (series.start, series.stop), (windows.low, windows.high)
+    daily = daily_pnl(windows.pnl, windows.exit, bounds, window, (windows.since, windows.as_of), days)
+    rounding = ROUNDING * (path.gross_profit + path.gross_loss)[:, None]
+    return np.where(np.abs(daily) > rounding, daily, 0.0)
 
 
 def _time_in_drawdown(windows: Windows, path: PathFigures) -> Floats:

@@ -23,7 +23,7 @@ WINDOW_DAYS = 30
 Ints = np.ndarray
 Floats = np.ndarray
 
-CHUNK_ELEMENTS = 500_000
+CHUNK_ELEMENTS = 125_000
 SORT_BLOCK = 500_000
 
 ROUNDING = 1e-12
@@ -241,8 +241,9 @@ def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Int
 class Dense:
     """A chunk of windows of similar length laid out as a matrix, one window a row, padded at the end.
 
-    `pick` are the windows' numbers, `index` the positions in the series' rows, `inside` False on padding. The width is
-    a power of two that follows from the window's own length, so that a sum over a row never depends on its neighbours.
+    `pick` are the windows' numbers; `index` the positions in the series' rows, -1 on padding, where `inside` is False.
+    The width is a power of two that follows from the window's own length, so that a sum over a row never depends on its
+    neighbours.
     """
 
     pick: Ints
@@ -261,4 +262,4 @@ def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Itera
         for begin in range(0, len(members), rows):
             pick = members[begin : begin + rows]
             inside = offsets < length[pick, None]
-            yield Dense(pick, np.where(inside, low[pick, None] + offsets, low[pick, None]), inside)
+            yield Dense(pick, np.where(inside, low[pick, None] + offsets, -1), inside)

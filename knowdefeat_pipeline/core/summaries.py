@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.series import ROUNDING, Floats, Ints, dense_chunks, positions, reduce_windows
-from knowdefeat_pipeline.core.windows import day_number, drawdown, episode_starts, profit_and_loss
+from knowdefeat_pipeline.core.windows import Episodes, day_number, drawdown, profit_and_loss
 
 NEVER = np.iinfo(np.int64)
 
@@ -90,10 +90,10 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         depth, _, under = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
         total[chunk.pick] = equity[:, -1]
         top[chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
-        starts = episode_starts(under)
-        leg_row.append(chunk.pick[starts // x.shape[1]])
-        leg_peak.append((equity + depth).ravel()[starts])
-        leg_depth.append(np.maximum.reduceat(depth.ravel(), starts))
+        episodes = Episodes.of(under)
+        leg_row.append(chunk.pick[episodes.window])
+        leg_peak.append((equity + depth).ravel()[episodes.starts])
+        leg_depth.append(episodes.deepest(depth))
     won = np.concatenate([[0], np.cumsum(pnl > 0)])
     row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
     order = np.argsort(row, kind="stable")

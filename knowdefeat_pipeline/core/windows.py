@@ -9,17 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.series import DAY, EQUAL, ROUNDING, Dense, Floats, Ints, dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.series import DAY, EQUAL, ROUNDING, Floats, Ints, dense_chunks, positions, reduce_windows
 
 ANNUAL_DAYS = 365
 
 
 @dataclass(frozen=True)
 class PathFigures:
-    """One value per window. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent of the peak.
-
-    `daily` has the shape (windows, days): pnl per UTC calendar day, as_of's own day last.
-    """
+    """One value per window. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent of the peak."""
 
     total: Floats
     gross_profit: Floats
@@ -30,13 +27,10 @@ class PathFigures:
     avg_drawdown: Floats
     avg_drawdown_amount: Floats
     time_under: Floats
-    daily: Floats
 
 
-def path_figures(
-    pnl: Floats, exit_: Ints, low: Ints, high: Ints, as_of: Ints, capital: Floats, days: int
-) -> PathFigures:
-    """Walk every window once; no window may touch more than `days` calendar days.
+def path_figures(pnl: Floats, exit_: Ints, low: Ints, high: Ints, as_of: Ints, capital: Floats) -> PathFigures:
+    """Walk every window once.
 
     `pnl` and `exit_` (µs) are the series' columns; `low`, `high`, `as_of` (µs) and `capital` (> 0) have one entry per
     window. `deviation` is the sum of squared deviations from the window's mean; `time_under` the microseconds from
@@ -45,24 +39,19 @@ def path_figures(
     total, profit, loss = (reduce_windows(np.add, part, low, high, np.nan) for part in (pnl, *profit_and_loss(pnl)))
     names = ("deviation", "max_drawdown", "max_drawdown_amount", "avg_drawdown", "avg_drawdown_amount", "time_under")
     out = {name: np.full(len(low), np.nan) for name in names}
-    daily = np.zeros((len(low), days))
-    day, gap = day_number(exit_), np.diff(exit_, append=0)
+    padded = np.append(pnl, 0.0)  # what lies outside a window moves nothing
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
-        x = np.where(chunk.inside, pnl[chunk.index], 0.0)
-        mean = total[pick] / (high - low)[pick]
-        spread = np.where(chunk.inside, x - mean[:, None], 0.0)
-        out["deviation"][pick] = np.square(spread, out=spread).sum(axis=1)
-        rounding = ROUNDING * (profit + loss)[pick, None]
-        depth, share, under = drawdown(x, capital[pick], rounding)
-        out["max_drawdown_amount"][pick] = depth.max(axis=1)
-        out["max_drawdown"][pick] = 100 * share.max(axis=1)
-        amount, percent = episode_means(depth, share, under)
-        out["avg_drawdown_amount"][pick], out["avg_drawdown"][pick] = amount, 100 * percent
-        out["time_under"][pick] = _time_under(under, gap, as_of[pick] - exit_[high[pick] - 1], chunk)
-        by_day = _daily(x, day_number(as_of[pick])[:, None] - day[chunk.index], days)
-        daily[pick] = np.where(np.abs(by_day) > rounding, by_day, 0.0)
-    return PathFigures(total=total, gross_profit=profit, gross_loss=loss, daily=daily, **out)
+        x = padded[chunk.index]
+        spread = x - (total[pick] / (high - low)[pick])[:, None]
+        spread *= chunk.inside
+        out["deviation"][pick] = np.einsum("ij,ij->i", spread, spread)
+        depth, share, under = drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None])
+        episodes = Episodes.of(under)
+        out["avg_drawdown_amount"][pick], out["max_drawdown_amount"][pick] = episodes.mean_and_max(depth)
+        out["avg_drawdown"][pick], out["max_drawdown"][pick] = (100 * part for part in episodes.mean_and_max(share))
+        out["time_under"][pick] = episodes.time(exit_, low[pick], high[pick], as_of[pick])
+    return PathFigures(total=total, gross_profit=profit, gross_loss=loss, **out)
 
 
 def profit_and_loss(pnl: Floats) -> tuple[Floats, Floats]:
@@ -82,44 +71,98 @@ def drawdown(x: Floats, capital: Floats, rounding: Floats) -> tuple[Floats, Floa
     within `rounding` (shape (windows, 1)) of its peak has reached it.
     """
     equity = np.cumsum(x, axis=1)
-    peak = np.maximum.accumulate(np.maximum(equity, 0.0), axis=1)
-    depth = peak - equity
+    peak = np.maximum.accumulate(equity, axis=1)
+    np.maximum(peak, 0.0, out=peak)
+    depth = np.subtract(peak, equity, out=equity)
     under = depth > rounding
     depth *= under
     peak += capital[:, None]
-    return depth, depth / peak, under
+    return depth, np.divide(depth, peak, out=peak), under
 
 
-def episode_starts(under: np.ndarray) -> Ints:
-    """Where drawdown episodes begin, as indices into the flattened matrix."""
-    begins = under.copy()
-    begins[:, 1:] &= ~under[:, :-1]
-    return np.flatnonzero(begins)
+@dataclass(frozen=True)
+class Episodes:
+    """The drawdown episodes of a chunk of windows: runs of trades below the peak, in order.
+
+    `starts` and `ends` are the first and last trade of each as indices into the flattened matrix of `shape`.
+    """
+
+    starts: Ints
+    ends: Ints
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, under: np.ndarray) -> Episodes:
+        """From a matrix (windows, trades) that says whether equity is below its peak."""
+        begins, stops = under.copy(), under.copy()
+        begins[:, 1:] &= ~under[:, :-1]
+        stops[:, :-1] &= ~under[:, 1:]
+        return cls(np.flatnonzero(begins), np.flatnonzero(stops), under.shape)
+
+    @property
+    def window(self) -> Ints:
+        """The window that each episode is of."""
+        return self.starts // self.shape[1]
+
+    def deepest(self, depth: Floats) -> Floats:
+        """Per episode, the most of a depth that is 0 outside of episodes."""
+        # From one start to the next, what lies between two episodes cannot raise the maximum.
+        return np.maximum.reduceat(depth.ravel(), self.starts) if len(self.starts) else np.empty(0)
+
+    def mean_and_max(self, depth: Floats) -> tuple[Floats, Floats]:
+        """Over a window's episodes, of the deepest of each; 0 without episodes."""
+        window, deepest = self.window, self.deepest(depth)
+        count = np.maximum(np.bincount(window, minlength=len(depth)), 1)
+        most = np.zeros(len(depth))
+        np.maximum.at(most, window, deepest)
+        return np.bincount(window, deepest, minlength=len(depth)) / count, most
+
+    def time(self, exit_: Ints, low: Ints, high: Ints, as_of: Ints) -> Ints:
+        """Microseconds from each episode's first exit to the exit that ends it (or as_of), summed over a window's.
+
+        `low`, `high` and `as_of` have one entry per window of the chunk.
+        """
+        width, window = self.shape[1], self.window
+        after = low[window] + self.ends % width + 1
+        lasting = after >= high[window]  # an episode that is not over reaches into the padding
+        end = np.where(lasting, as_of[window], exit_[np.minimum(after, len(exit_) - 1)])
+        time = end - exit_[low[window] + self.starts % width]
+        total = np.zeros(self.shape[0], np.int64)
+        np.add.at(total, window, time)
+        return total
 
 
-def episode_means(depth: Floats, share: Floats, under: np.ndarray) -> tuple[Floats, Floats]:
-    """Mean over a row's drawdown episodes of the episode's depth: as an amount and as a share; 0 without episodes."""
-    starts = episode_starts(under)
-    row = starts // depth.shape[1]
-    count = np.maximum(np.bincount(row, minlength=len(depth)), 1)
+def daily_pnl(
+    pnl: Floats, exit_: Ints, bounds: tuple[Ints, Ints], window: tuple[Ints, Ints], span: tuple[Ints, Ints], days: int
+) -> Floats:
+    """Pnl per UTC calendar day of every window, shape (windows, days), as_of's own day last.
 
-    def mean(values: Floats) -> Floats:
-        # From one start to the next, what lies between two episodes has depth 0 and cannot raise the maximum.
-        return np.bincount(row, np.maximum.reduceat(values.ravel(), starts), minlength=len(depth)) / count
-
-    return mean(depth), mean(share)
-
-
-def _time_under(under: np.ndarray, gap: Ints, last_gap: Ints, chunk: Dense) -> Ints:
-    """Microseconds from trades `under` to the next trade (`gap` per trade) or, for the last one, to as_of."""
-    lasting = gap[chunk.index]
-    lasting[np.arange(len(lasting)), chunk.inside.sum(axis=1) - 1] = last_gap
-    return (lasting * (under & chunk.inside)).sum(axis=1)
-
-
-def _daily(x: Floats, age: Ints, days: int) -> Floats:
-    slot = np.arange(len(x))[:, None] * days + (days - 1) - age
-    return np.bincount(slot.ravel(), x.ravel(), minlength=len(x) * days).reshape(len(x), days)
+    `bounds` (start, stop) of the series, `window` (low, high) of the windows with as_of running fastest, `span` (since,
+    as_of) in µs per as_of. A window's day is summed once for all windows that hold the whole of it.
+    """
+    (start, stop), (low, high), (since, as_of) = bounds, window, span
+    series, per = len(start), len(as_of)
+    shown = day_number(as_of)[:, None] - np.arange(days)[::-1]
+    known = np.unique(shown)
+    day = day_number(exit_)
+    slot = np.searchsorted(known, day)
+    slot[known[np.minimum(slot, len(known) - 1)] != day] = len(known)
+    width = len(known) + 1
+    slot += np.repeat(np.arange(series) * width, stop - start)
+    sums = np.bincount(slot, pnl, minlength=series * width).reshape(series, width)
+    out = sums[:, np.searchsorted(known, shown)]
+    first = day_number(since + 1)
+    out[:, shown < first[:, None]] = 0.0
+    # Days that a window holds a part of: at its beginning, and as_of's own while it runs.
+    for at in np.flatnonzero((since % DAY != 0) | (as_of % DAY != 0)):
+        ends = np.unique([first[at] * DAY, (shown[at, -1] - 1) * DAY])
+        cuts = positions(exit_, start, stop, ends)
+        begin, end = low[at::per], high[at::per]
+        early = np.minimum(cuts[:, np.searchsorted(ends, first[at] * DAY)], end)
+        late = np.maximum(cuts[:, np.searchsorted(ends, (shown[at, -1] - 1) * DAY)], begin)
+        out[:, at, shown[at] == first[at]] = reduce_windows(np.add, pnl, begin, early, 0.0)[:, None]
+        out[:, at, -1] = reduce_windows(np.add, pnl, late, end, 0.0)
+    return out.reshape(series * per, days)
 
 
 def annual_ratios(daily: Floats, days: Ints, capital: Floats) -> tuple[Floats, Floats, Floats]:

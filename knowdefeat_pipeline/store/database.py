@@ -1,8 +1,9 @@
 """Connections to PostgreSQL, and bulk reads and writes as Arrow tables."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -123,21 +124,29 @@ def _quoted(value: Any) -> str:
 
 
 def copy_arrow(
-    connection: psycopg.Connection, table_name: str, table: pa.Table, columns: Sequence[str] | None = None
+    connection: psycopg.Connection,
+    table_name: str,
+    rows: pa.Table | Iterable[pa.Table],
+    columns: Sequence[str] | None = None,
 ) -> int:
-    """Append `table`'s `columns` (default: all of them) to the database's table by binary COPY; the number of rows.
+    """Append `columns` (default: all) of `rows` to the database's table by one binary COPY; the number of rows.
+
+    Rows may come as tables one after another (one at least), of the same columns: the server takes in what is there
+    while the next is computed.
 
     Each column is cast to what its database column holds: a value that would change on the way (a fraction into an
     integer, nanoseconds, a naive time into timestamptz) is refused with a ValueError naming the column. Arrow nulls are
     NULL; a NaN stays NaN. Columns not named take their defaults. psycopg.Error of the server is raised unchanged.
     """
+    tables = iter([rows] if isinstance(rows, pa.Table) else rows)
+    table = next(tables)
     names = list(columns if columns is not None else table.column_names)
     identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
     target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
         described = cursor.description or []
-        fitted = pa.table({column.name: _fit(table[column.name], column, table_name) for column in described})
+        fitted = _fitted(table, described, table_name)
         encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
             fitted.schema,
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
@@ -146,8 +155,9 @@ def copy_arrow(
         # A thread sends while the next rows are encoded: the server and this process work at the same time.
         with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
             copy.write(encoder.write_header())
-            for batch in fitted.to_batches(ROWS_PER_MESSAGE):
-                copy.write(encoder.write_batch(batch))
+            for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
+                for batch in part.to_batches(ROWS_PER_MESSAGE):
+                    copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
         return cursor.rowcount
 
@@ -186,6 +196,10 @@ def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
         "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
         "database, or unset it to use the embedded server."
     )
+
+
+def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:
+    return pa.table({column.name: _fit(table[column.name], column, table_name) for column in described})
 
 
 def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa.ChunkedArray:

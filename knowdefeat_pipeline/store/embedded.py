@@ -36,6 +36,7 @@ SETTINGS = {
     "max_connections": "200",  # Dagster's storages, the API and the pipeline each hold pools
     "max_wal_size": "4GB",  # bulk loads should not force checkpoints
     "wal_compression": "on",
+    "wal_init_zero": "off",  # zeroing a log file that is then filled is work done twice
     "jit": "off",  # compiling costs more than it saves on our short queries
     "timezone": "UTC",
     "log_timezone": "UTC",

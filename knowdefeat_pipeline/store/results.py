@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 import psycopg
@@ -13,8 +14,10 @@ from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
 from knowdefeat_pipeline.store.database import copy_arrow, query
 
 
-def replace_days(connection: psycopg.Connection, table: str, first: date, last: date, rows: pa.Table) -> int:
-    """Delete the table's rows of the days first..last and copy `rows` in their place; the number of new rows.
+def replace_days(
+    connection: psycopg.Connection, table: str, first: date, last: date, rows: pa.Table | Iterable[pa.Table]
+) -> int:
+    """Delete the table's rows of the days first..last and copy `rows` in their place (see `copy_arrow`); how many.
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
