@@ -66,7 +66,7 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
         first_exits = connection.execute(query("first_exits")).fetchall()
         sync_months(connection, database.address(), month)
-        past = read_past(database.address(), month)
+        past = read_past(connection, database.address(), month)
         trades, capital = database.trades(since, instants[-1]), bot_capital(connection)
         blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past)
         day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))

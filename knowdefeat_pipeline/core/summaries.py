@@ -209,6 +209,12 @@ class Stretches:
         )
         return both.take(np.lexsort((both.day, both.series)))
 
+    def folded(self) -> Stretches:
+        """Each series' stretches as one, whose day is its last."""
+        first = np.flatnonzero(np.diff(self.series, prepend=-1) != 0)
+        last = np.append(first[1:], len(self.series)) - 1 if len(first) else first
+        return Stretches(self.series[first], self.day[last], merge(self.summaries, first))
+
 
 def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints) -> Stretches:
     """One summary per series and UTC calendar day with trades in [start, stop)."""

@@ -1,7 +1,11 @@
 """Connections to PostgreSQL, and bulk reads and writes as Arrow tables."""
 
+import atexit
+import os
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -52,6 +56,9 @@ _JSONB = postgres_types["jsonb"].oid
 _HOST = r"(\[[^\]@/]*\]|[^@/?#:,\[]*)(:\d*)?"
 _URL = re.compile(rf"postgresql://([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@/?#]*)?(\?[^@#]*)?")
 
+
+# Connections of read_arrow that nobody uses, for the last process (a fork must not share one) and URL.
+_IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -107,16 +114,48 @@ def connect_arrow(url: str) -> "ArrowConnection":
 def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
     """The rows of a query (`$1`, `$2`, … stand for the parameters; one may be a list: `= ANY($1)`).
 
-    `source` is a URL or a connection of `connect_arrow`. timestamptz arrives as timestamp[us, UTC]. Cast `numeric` to
-    `float8` in the statement: Arrow gets its text otherwise. Parameters are quoted into the text by psycopg, as ADBC
-    reads by COPY, up to twice as fast, only without bound ones. Raises DatabaseUnreachable and adbc.Error.
+    `source` is a URL, whose connection is kept for the next read, or a connection of `connect_arrow`. timestamptz
+    arrives as timestamp[us, UTC]. Cast `numeric` to `float8` in the statement: Arrow gets its text otherwise.
+    Parameters are quoted into the text by psycopg, as ADBC reads by COPY, up to twice as fast, only without bound ones.
+    Raises DatabaseUnreachable and adbc.Error.
     """
     if isinstance(source, str):
-        with connect_arrow(source) as connection:
-            return read_arrow(connection, statement, parameters)
+        return _read_pooled(source, statement, parameters)
     with source.cursor() as cursor:
         cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
         return cursor.fetch_arrow_table()
+
+
+def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Table:
+    """Read over a connection that an earlier read of this process left open, if there is one."""
+    if (os.getpid(), url) not in _IDLE:
+        _close_idle()
+    idle = _IDLE.setdefault((os.getpid(), url), deque())
+    with suppress(IndexError):
+        connection = idle.pop()
+        try:
+            table = read_arrow(connection, statement, parameters)
+        except connection.OperationalError:
+            connection.close()  # the server may have been restarted since: a new connection will tell
+        else:
+            idle.append(connection)
+            return table
+    connection = connect_arrow(url)
+    try:
+        table = read_arrow(connection, statement, parameters)
+    except BaseException:
+        connection.close()
+        raise
+    idle.append(connection)
+    return table
+
+
+@atexit.register
+def _close_idle() -> None:
+    for process, url in [*_IDLE]:
+        idle = _IDLE.pop((process, url))
+        while idle and process == os.getpid():
+            idle.pop().close()
 
 
 def _quoted(value: Any) -> str:

@@ -34,6 +34,7 @@ ADDRESS = "127.0.0.1"
 SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",  # Dagster's storages, the API and the pipeline each hold pools
+    "work_mem": "32MB",  # a range of days sorts and groups in memory
     "max_wal_size": "4GB",  # bulk loads should not force checkpoints
     "wal_compression": "on",
     "wal_init_zero": "off",  # zeroing a log file that is then filled is work done twice

@@ -6,6 +6,8 @@ Only whole months that a refresh needs are summarised, once; after that a late t
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -27,25 +29,38 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        changed = False
         complete, below = _state(connection)
         now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
-        if complete is not None:
+        if complete is not None and _any_stale(connection, below, complete):
             stale = read_arrow(url, query("read_stale_trades"), [below, _start(complete)])
-            _replace(connection, stale, None)
+            changed = _replace(connection, stale, None)
         if complete is None or complete < before:
             since = _FIRST if complete is None else _start(complete)
             fresh = read_arrow(url, query("read_trades"), [since, _start(before)])
-            _replace(connection, fresh, complete)
+            changed |= _replace(connection, fresh, complete)
         connection.execute(
             "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
             "ON CONFLICT (only_row) DO UPDATE SET (complete_before, recorded_below) = "
             "(greatest(bot_months_state.complete_before, excluded.complete_before), excluded.recorded_below)",
             (before, now_below[0] if now_below else None),
         )
+        if changed:
+            connection.execute("UPDATE bot_months_state SET content = gen_random_uuid()")
 
 
-def read_past(url: str, before: date) -> Past:
-    """The summaries of all months before `before`, as the metrics engine takes them."""
+def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
+    """All months before `before` folded into one summary per bot and ticker, as the metrics engine takes them.
+
+    A process keeps the last one it read for as long as the months stay what they are.
+    """
+    row = connection.execute("SELECT content FROM bot_months_state").fetchone()
+    return _read_past(url, before, row[0] if row else None)
+
+
+@lru_cache(maxsize=1)
+def _read_past(url: str, before: date, content: UUID | None) -> Past:
+    """`content` names what the months hold: with another name it is another past."""
     rows = read_arrow(url, query("read_months"), [before])
     bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
     names, code = np.unique(ticker.astype(str), return_inverse=True)
@@ -60,7 +75,8 @@ def read_past(url: str, before: date) -> Past:
     )
     # A day's number is that of the midnight at which it ends.
     day = rows["last_day"].cast(pa.int32()).to_numpy().astype(np.int64) + 1
-    return Past(keys // max(len(names), 1), names[keys % max(len(names), 1)], Stretches(series, day, summaries))
+    months = Stretches(series, day, summaries).take(np.lexsort((day, series)))
+    return Past(keys // max(len(names), 1), names[keys % max(len(names), 1)], months.folded())
 
 
 def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
@@ -68,14 +84,25 @@ def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
     return (row[0], row[1]) if row else (None, None)
 
 
+def _any_stale(connection: psycopg.Connection, below: str | None, complete: date) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM trades WHERE status = 'closed' AND recorded_xid >= %s::xid8 AND exit_time <= %s)",
+        (below, _start(complete)),
+    ).fetchone()
+    return row is not None and row[0]
+
+
 def _start(month: date) -> datetime:
     return datetime(month.year, month.month, month.day, tzinfo=UTC)
 
 
-def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | None) -> None:
-    """Write the months of these trades over what stands there; with `since`, nothing stands from there on."""
+def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | None) -> bool:
+    """Write the months of these trades over what stands there; with `since`, nothing stands from there on.
+
+    Whether there was something to write.
+    """
     if trades.num_rows == 0:
-        return
+        return False
     rows = _rows(past_months(Trades.from_arrow(trades)))
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS renewed (LIKE bot_months) ON COMMIT DELETE ROWS")
     copy_arrow(connection, "renewed", rows)
@@ -86,6 +113,7 @@ def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | Non
         )
     connection.execute("INSERT INTO bot_months SELECT * FROM renewed")
     connection.execute("TRUNCATE renewed")
+    return True
 
 
 def _rows(past: Past) -> pa.Table:
