@@ -19,10 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from knowdefeat_pipeline.store import migrations
-from knowdefeat_pipeline.store.database import connect, copy_arrow
-from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
-
 END = datetime(2025, 7, 1, tzinfo=UTC)
 DAY = 86_400_000_000
 TICKERS = ("BTC", "ETH", "SOL", "TSLA", "COIN", "NVDA")
@@ -73,6 +69,9 @@ def as_read(trades: pa.Table) -> pa.Table:
 @contextmanager
 def database() -> Iterator[str]:
     """The URL of a fresh embedded server's database, migrated, gone at the end."""
+    from knowdefeat_pipeline.store import migrations
+    from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
+
     with tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         server = EmbeddedPostgres(Path(home))
         url = server.ensure_running()
@@ -83,16 +82,20 @@ def database() -> Iterator[str]:
 
 def store(url: str, trades: pa.Table) -> None:
     """Load a fleet, and let the planner know."""
+    from knowdefeat_pipeline.store.database import connect, copy_arrow
+
     with connect(url) as connection:
         copy_arrow(connection, "trades", trades)
         connection.execute("VACUUM ANALYZE trades")
 
 
-def timed(work: Callable[[], Any], repeat: int) -> dict[str, float]:
-    """Medians of wall and CPU seconds over `repeat` calls, after one that is not counted."""
+def timed(work: Callable[[], Any], repeat: int, before: Callable[[], Any] = lambda: None) -> dict[str, float]:
+    """Medians of wall and CPU seconds over `repeat` calls, after one that is not counted; nor is `before` each."""
+    before()
     work()
     walls, cpus = [], []
     for _ in range(repeat):
+        before()
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         walls.append(time.perf_counter() - wall)
