@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -90,10 +91,9 @@ def _missing(
     rows: pd.DataFrame, instants: dict[date, datetime], first_exits: list[tuple[int, datetime]]
 ) -> list[tuple[date, int]]:
     """The days and active bots with a trade closed by then that have no row."""
-    present = set(zip(rows["day"], rows["bot_id"], strict=True))
-    return [
-        (day, bot)
-        for day, instant in instants.items()
-        for bot, first_exit in first_exits
-        if first_exit <= instant and (day, bot) not in present
-    ]
+    days, bots = list(instants), [bot for bot, _ in first_exits]
+    present = np.zeros((len(days), len(bots) + 1), bool)  # bots that are not asked for share the last column
+    day, bot = (pd.Index(of).get_indexer(pd.Index(rows[name])) for of, name in ((days, "day"), (bots, "bot_id")))
+    present[day, bot] = True
+    due = micros([first_exit for _, first_exit in first_exits]) <= micros(list(instants.values()))[:, None]
+    return [(days[d], bots[b]) for d, b in np.argwhere(due & ~present[:, :-1])]

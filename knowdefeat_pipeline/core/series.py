@@ -205,7 +205,7 @@ class Series:
 
 def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
     """UTC instants as int64 microseconds."""
-    return pd.DatetimeIndex(np.asarray(instants, dtype=object)).tz_convert("UTC").as_unit("us").asi8
+    return pd.to_datetime(np.asarray(instants, dtype=object), utc=True).as_unit("us").asi8
 
 
 def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
