@@ -24,7 +24,6 @@ Ints = np.ndarray
 Floats = np.ndarray
 
 CHUNK_ELEMENTS = 125_000
-SORT_BLOCK = 500_000
 
 ROUNDING = 1e-12
 """What a sum of trades may be off by through rounding, as a share of the sum of their sizes."""
@@ -76,85 +75,84 @@ class Trades:
         Raises ValueError where pnl is NULL or not finite.
         """
         given = set(table.column_names)
+        bot, entry, exit_ = _ints(table["bot_id"]), _micros(table["entry_time"]), _micros(table["exit_time"])
+        order, bot, exit_ = _sorted(bot, exit_, entry, table["trade_id"])
         code, names = _codes(table["ticker"]) if "ticker" in given else (np.zeros(len(table), np.int32), ("",))
-        pnl = table["pnl"].to_numpy().astype(np.float64, copy=False) + 0.0  # no -0.0: what a short's breakeven yields
+        long = pc.equal(table["direction"], "LONG").to_numpy() if "direction" in given else np.ones(len(bot), bool)
+        pnl = _floats(table["pnl"])[order]
+        pnl += 0.0  # no -0.0: what a short's breakeven yields
         if not np.isfinite(pnl).all():
             raise ValueError("every closed trade needs a finite pnl; the checks on trades list the rows that have none")
-        bot, entry, exit_ = _ints(table["bot_id"]), _micros(table["entry_time"]), _micros(table["exit_time"])
-        order = _order(bot, exit_, entry, _ints(table["trade_id"]))
-        slippage = (
-            table["slippage"].to_numpy().astype(np.float64, copy=False)
-            if "slippage" in given
-            else np.full(len(bot), np.nan)
-        )
-        long = pc.equal(table["direction"], "LONG").to_numpy() if "direction" in given else np.ones(len(bot), bool)
-        trades = cls(bot, code, long, entry, exit_, pnl, slippage, names)
-        if order is None:
-            return trades
-        columns = [field.name for field in fields(cls) if field.name != "tickers"]
-        return replace(trades, **{name: getattr(trades, name)[order] for name in columns})
+        known = "slippage" in given and table["slippage"].null_count < len(bot)
+        slippage = _floats(table["slippage"])[order] if known else np.full(len(bot), np.nan)
+        return cls(bot, code[order], long[order], entry[order], exit_, pnl, slippage, names)
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Ints, tuple[str, ...]]:
     """Dictionary codes of a text column, the dictionary sorted by name."""
-    encoded = column.combine_chunks()
-    if not pa.types.is_dictionary(encoded.type):
-        encoded = encoded.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    names = encoded.dictionary.to_pylist()
-    rank = np.argsort(np.argsort(np.array(names, dtype=object))).astype(np.int32) if names else np.empty(0, np.int32)
-    return rank[encoded.indices.to_numpy(zero_copy_only=False)], tuple(sorted(names))
+    if len(column) == 0:
+        return np.empty(0, np.int32), ()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    encoded = encoded.unify_dictionaries()
+    names = encoded.chunk(0).dictionary.to_pylist()
+    rank = np.argsort(np.argsort(np.array(names, dtype=object))).astype(np.int32)
+    codes = [rank[chunk.indices.to_numpy()] for chunk in encoded.chunks]
+    return np.concatenate(codes), tuple(sorted(names))
 
 
 def _ints(column: pa.ChunkedArray) -> Ints:
     return column.to_numpy().astype(np.int64, copy=False)
 
 
+def _floats(column: pa.ChunkedArray) -> Floats:
+    return column.to_numpy().astype(np.float64, copy=False)
+
+
 def _micros(column: pa.ChunkedArray) -> Ints:
     return pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()
 
 
-def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
-    """The permutation into the order of the house; None where the rows already stand in it.
+def _sorted(bot: Ints, exit_: Ints, entry: Ints, trade_id: pa.ChunkedArray) -> tuple[Ints, Ints, Ints]:
+    """The permutation into the order of the house, and bot and exit in that order.
 
-    Many rows are dealt out to blocks of whole bots first, by a radix sort on the block's number: what is then sorted
-    stays near the processor, so that the cost grows with the rows and not faster.
+    Rows are grouped by bot in linear time; most come in the order of their exits and then stand right already. What is
+    left to sort lies near together: the cost grows with the rows and hardly faster.
     """
-    if len(bot) <= 2 * SORT_BLOCK:
-        return _order_block(bot, exit_, entry, trade_id)
-    code = pd.factorize(bot, sort=True)[0]
-    block = (np.cumsum(np.bincount(code)) // SORT_BLOCK).astype(np.uint16)[code]
-    order = np.argsort(block, kind="stable")
-    for part in np.split(order, np.cumsum(np.bincount(block))[:-1]):
-        within = _order_block(bot[part], exit_[part], entry[part], trade_id[part])
-        if within is not None:
-            part[:] = part[within]
-    return order
-
-
-def _order_block(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
-    """The same for the rows of some bots.
-
-    One sort on a packed (bot, exit) key, then a sort of the few ties alone, is five times as fast as a lexsort of all.
-    """
-    if len(bot) == 0:
-        return None
-    low, span = exit_.min(), int(np.ptp(exit_)) + 1
+    order = _grouped(bot)
+    bot, exit_ = bot[order], exit_[order]
+    if len(order) == 0 or _ascending(bot, exit_):
+        return order, bot, exit_
+    span = int(np.ptp(exit_)) + 1
     if int(np.ptp(bot) + 1) * span >= 2**63:
-        return np.lexsort((trade_id, entry, exit_, bot))
-    key = (bot - bot.min()) * span + (exit_ - low)
-    ascending = np.diff(key)
-    if (ascending > 0).all():
-        return None
-    order = np.argsort(key, kind="stable")
-    key = key[order]
+        within = np.lexsort((_ints(trade_id)[order], entry[order], exit_, bot))
+        return order[within], bot[within], exit_[within]
+    key = (bot - bot[0]) * span + (exit_ - exit_.min())
+    within = np.argsort(key, kind="stable")
+    key, order = key[within], order[within]
     tied = np.flatnonzero(np.diff(key) == 0)
     if len(tied):
         rows = np.union1d(tied, tied + 1)
-        within = order[rows]
-        order[rows] = within[np.lexsort((trade_id[within], entry[within], key[rows]))]
-    return order
+        those = order[rows]
+        order[rows] = those[np.lexsort((_ints(trade_id)[those], entry[those], key[rows]))]
+    return order, bot, exit_[within]  # a bot's rows stand together already, and ties have the same exit
+
+
+def _ascending(bot: Ints, exit_: Ints) -> bool:
+    """Whether rows stand in the order of (bot, exit) without ties, which would need a closer look."""
+    same = bot[1:] == bot[:-1]
+    return bool(((bot[1:] > bot[:-1]) | (same & (exit_[1:] > exit_[:-1]))).all())
+
+
+def _grouped(bot: Ints) -> Ints:
+    """The rows by bot, otherwise in their order: a radix sort, 16 bits at a time."""
+    low = bot.min(initial=0)
+    if len(bot) and bot.max() - low >= 2**32:
+        bot, low = pd.factorize(bot, sort=True)[0], 0
+    digit = np.empty(len(bot), np.uint16)
+    order = np.argsort(np.subtract(bot, low, out=digit, casting="unsafe"), kind="stable")
+    if len(bot) == 0 or bot.max() - low < 2**16:
+        return order
+    return order[np.argsort(((bot - low) >> 16).astype(np.uint16)[order], kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,9 @@ class Series:
 
 def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
     """UTC instants as int64 microseconds."""
-    return pd.to_datetime(np.asarray(instants, dtype=object), utc=True).as_unit("us").asi8
+    if len(instants) == 0:
+        return np.empty(0, np.int64)
+    return pd.DatetimeIndex(np.asarray(instants, dtype=object)).tz_convert("UTC").as_unit("us").asi8
 
 
 def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
