@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
@@ -103,8 +104,14 @@ def timed(work: Callable[[], Any], repeat: int, before: Callable[[], Any] = lamb
     return {"wall": statistics.median(walls), "cpu": statistics.median(cpus)}
 
 
+# Large arrays that a process frees go back to the kernel, which has to zero them before the process gets them again: on
+# a virtual machine up to 2 s per GB, more than the work itself. A process told to keep them shows what the work costs.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+
+
 def alone(work: Callable[..., dict], *arguments: Any) -> dict:
     """The answer of `work` from a process of its own, with `peak_mb`: the most memory that the process held."""
+    os.environ.update(KEEP_MEMORY)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_with_peak, work, arguments).result()
 

@@ -89,7 +89,7 @@ def main() -> None:
             (f"{name} (4 figures a bot)", f"{peer['cpu']:.2f} CPU-s, {figures[name]['ratio']:.1f} × the engine")
         )
     if chosen.large:
-        large = measure(chosen.bots * 10, chosen.per_bot, 1)
+        large = measure(chosen.bots * 10, chosen.per_bot, chosen.repeat)
         figures["large"] = large | {"ratio": large["cpu"] / ours["cpu"]}
         rows.append(
             (

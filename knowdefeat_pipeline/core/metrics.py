@@ -15,6 +15,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
 from knowdefeat_pipeline.core.series import (
+    BLOCK_TRADES,
     DAY,
     ROUNDING,
     SECOND,
@@ -47,7 +48,6 @@ from knowdefeat_pipeline.core.windows import (
     ratio,
 )
 
-BLOCK_TRADES = 250_000
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
 LONG_AGO = -(2**62)

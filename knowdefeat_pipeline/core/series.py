@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ WINDOW_DAYS = 30
 Ints = np.ndarray
 Floats = np.ndarray
 
+BLOCK_TRADES = 250_000
 CHUNK_ELEMENTS = 125_000
 
 ROUNDING = 1e-12
@@ -74,58 +77,116 @@ class Trades:
 
         Raises ValueError where pnl is NULL or not finite.
         """
-        given = set(table.column_names)
-        bot, entry, exit_ = _ints(table["bot_id"]), _micros(table["entry_time"]), _micros(table["exit_time"])
-        order, bot, exit_ = _sorted(bot, exit_, entry, table["trade_id"])
-        code, names = _codes(table["ticker"]) if "ticker" in given else (np.zeros(len(table), np.int32), ("",))
-        long = pc.equal(table["direction"], "LONG").to_numpy() if "direction" in given else np.ones(len(bot), bool)
-        pnl = _floats(table["pnl"])[order]
+        columns, names, bounds = _dealt(table)
+        pnl = columns["pnl"]
         pnl += 0.0  # no -0.0: what a short's breakeven yields
         if not np.isfinite(pnl).all():
             raise ValueError("every closed trade needs a finite pnl; the checks on trades list the rows that have none")
-        known = "slippage" in given and table["slippage"].null_count < len(bot)
-        slippage = _floats(table["slippage"])[order] if known else np.full(len(bot), np.nan)
-        return cls(bot, code[order], long[order], entry[order], exit_, pnl, slippage, names)
+        by_name = np.argsort(np.argsort(np.array(names, dtype=object))).astype(np.int32)
+        for first, stop in pairwise(bounds):
+            part = {name: values[first:stop] for name, values in columns.items()}
+            part["ticker"][:] = by_name[part["ticker"]]
+            order = _order(part["bot"], part["exit"], part["entry"], part["trade_id"])
+            if order is not None:
+                for values in part.values():
+                    values[:] = values[order]
+        del columns["trade_id"]
+        return cls(**columns, tickers=tuple(sorted(names)))
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Ints, tuple[str, ...]]:
-    """Dictionary codes of a text column, the dictionary sorted by name."""
-    if len(column) == 0:
-        return np.empty(0, np.int32), ()
+_TYPES = {
+    "bot": np.int64,
+    "ticker": np.int32,
+    "long": np.bool_,
+    "entry": np.int64,
+    "exit": np.int64,
+    "pnl": np.float64,
+    "slippage": np.float64,
+    "trade_id": np.int64,
+}
+
+
+def _dealt(table: pa.Table) -> tuple[dict[str, np.ndarray], list[str], Ints]:
+    """The columns of the trades, dealt out to blocks of whole bots in their order, and the bounds of the blocks.
+
+    Batch by batch, as they were read: what is sorted afterwards stays near the processor, so that many trades cost no
+    more each than few.
+    """
+    columns: dict[str, np.ndarray] = {name: np.empty(len(table), dtype) for name, dtype in _TYPES.items()}
+    names: dict[str, int] = {}
+    low, block_of, bounds = _blocks(table["bot_id"])
+    fill = bounds[:-1].copy()
+    for batch in table.to_batches():
+        read = _read(batch, names)
+        target: slice | Ints = slice(fill[0], fill[0] + len(batch))
+        if len(fill) > 1:
+            block = block_of[read["bot"] - low]
+            size = np.bincount(block, minlength=len(fill))
+            target = np.empty(len(batch), np.int64)
+            place = np.repeat(fill - np.cumsum(size) + size, size) + np.arange(len(batch))
+            target[np.argsort(block, kind="stable")] = place
+            fill += size
+        else:
+            fill += len(batch)
+        for name, values in read.items():
+            columns[name][target] = values
+    return columns, list(names), bounds
+
+
+def _blocks(bot: pa.ChunkedArray) -> tuple[int, Ints, Ints]:
+    """The least bot, the block of every bot from there on, and the bounds of the blocks: one for few trades."""
+    whole = 0, np.zeros(1, np.uint16), np.array([0, len(bot)])
+    if len(bot) <= 2 * BLOCK_TRADES:
+        return whole
+    low, high = pc.min_max(bot).as_py().values()
+    if high - low > len(bot):  # too far apart to be counted in an array
+        return whole
+    count = np.zeros(high - low + 1, np.int64)
+    for chunk in bot.chunks:
+        count += np.bincount(chunk.to_numpy() - low, minlength=len(count))
+    block_of = ((np.cumsum(count) - count) // BLOCK_TRADES).astype(np.uint16)
+    return low, block_of, np.concatenate([[0], np.cumsum(np.bincount(block_of, count).astype(np.int64))])
+
+
+def _read(batch: pa.RecordBatch, names: dict[str, int]) -> dict[str, Any]:
+    """A batch's columns; `names` gathers the tickers, each with its code."""
+    given = set(batch.schema.names)
+    return {
+        "bot": batch["bot_id"].to_numpy(),
+        "ticker": _codes(batch["ticker"], names) if "ticker" in given else names.setdefault("", 0),
+        "long": pc.equal(batch["direction"], "LONG").to_numpy(zero_copy_only=False) if "direction" in given else True,
+        "entry": _micros(batch["entry_time"]),
+        "exit": _micros(batch["exit_time"]),
+        "pnl": batch["pnl"].to_numpy(zero_copy_only=False),
+        "slippage": batch["slippage"].to_numpy(zero_copy_only=False) if "slippage" in given else np.nan,
+        "trade_id": batch["trade_id"].to_numpy(),
+    }
+
+
+def _codes(column: pa.Array, names: dict[str, int]) -> Ints:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    encoded = encoded.unify_dictionaries()
-    names = encoded.chunk(0).dictionary.to_pylist()
-    rank = np.argsort(np.argsort(np.array(names, dtype=object))).astype(np.int32)
-    codes = [rank[chunk.indices.to_numpy()] for chunk in encoded.chunks]
-    return np.concatenate(codes), tuple(sorted(names))
+    code = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
+    return np.array(code, dtype=np.int32)[encoded.indices.to_numpy()]
 
 
-def _ints(column: pa.ChunkedArray) -> Ints:
-    return column.to_numpy().astype(np.int64, copy=False)
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    return column.to_numpy().astype(np.float64, copy=False)
-
-
-def _micros(column: pa.ChunkedArray) -> Ints:
+def _micros(column: pa.Array) -> Ints:
     return pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()
 
 
-def _sorted(bot: Ints, exit_: Ints, entry: Ints, trade_id: pa.ChunkedArray) -> tuple[Ints, Ints, Ints]:
-    """The permutation into the order of the house, and bot and exit in that order.
+def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:
+    """The permutation into the order of the house; None where the rows already stand in it.
 
-    Rows are grouped by bot in linear time; most come in the order of their exits and then stand right already. What is
-    left to sort lies near together: the cost grows with the rows and hardly faster.
+    Rows are grouped by bot in linear time; most come in the order of their exits and then stand right already.
     """
+    if _ascending(bot, exit_):
+        return None
     order = _grouped(bot)
     bot, exit_ = bot[order], exit_[order]
-    if len(order) == 0 or _ascending(bot, exit_):
-        return order, bot, exit_
+    if _ascending(bot, exit_):
+        return order
     span = int(np.ptp(exit_)) + 1
     if int(np.ptp(bot) + 1) * span >= 2**63:
-        within = np.lexsort((_ints(trade_id)[order], entry[order], exit_, bot))
-        return order[within], bot[within], exit_[within]
+        return order[np.lexsort((trade_id[order], entry[order], exit_, bot))]
     key = (bot - bot[0]) * span + (exit_ - exit_.min())
     within = np.argsort(key, kind="stable")
     key, order = key[within], order[within]
@@ -133,8 +194,8 @@ def _sorted(bot: Ints, exit_: Ints, entry: Ints, trade_id: pa.ChunkedArray) -> t
     if len(tied):
         rows = np.union1d(tied, tied + 1)
         those = order[rows]
-        order[rows] = those[np.lexsort((_ints(trade_id)[those], entry[those], key[rows]))]
-    return order, bot, exit_[within]  # a bot's rows stand together already, and ties have the same exit
+        order[rows] = those[np.lexsort((trade_id[those], entry[those], key[rows]))]
+    return order
 
 
 def _ascending(bot: Ints, exit_: Ints) -> bool:

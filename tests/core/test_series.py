@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.core import series
 from knowdefeat_pipeline.core.series import Series, Trades, dense_chunks, micros, positions, reduce_windows
 from tests.core.bookkeeping import DAY, HOUR, START, at, book, outcomes, union
 
@@ -48,6 +49,24 @@ def test_order_holds_over_any_span_of_bots_and_times() -> None:
     trades = Trades.from_frame(frame)
     assert trades.bot.tolist() == [-(2**31), -(2**31), 0, 2**31 - 1]
     assert (np.diff(trades.exit[:2]) > 0).all()
+
+
+def test_many_trades_are_dealt_out_and_stand_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    frame = union(
+        *(
+            outcomes(rng.normal(size=n), bot_id=bot, ticker=["AAA", "ZZZ"][bot % 2], start=START + bot * HOUR)
+            for bot, n in [(7, 30), (-3, 11), (40, 1), (12, 25), (9, 3)]
+        )
+    ).sample(frac=1, random_state=0)
+    usual = Trades.from_arrow(arrow(frame))
+    monkeypatch.setattr(series, "BLOCK_TRADES", 10)
+    in_batches = pa.concat_tables([arrow(frame.iloc[at : at + 9]) for at in range(0, len(frame), 9)])
+    dealt = Trades.from_arrow(in_batches)
+    for name in ("bot", "ticker", "long", "entry", "exit", "pnl", "slippage"):
+        np.testing.assert_array_equal(getattr(dealt, name), getattr(usual, name))
+    assert dealt.tickers == usual.tickers == ("AAA", "ZZZ")
+    assert np.unique(dealt.bot[np.flatnonzero(np.diff(dealt.bot)) + 1]).tolist() == [7, 9, 12, 40]
 
 
 def test_columns_in_any_arrow_shape_mean_the_same() -> None:
