@@ -14,6 +14,7 @@ from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
 from knowdefeat_pipeline.automation.jobs import refresh
+from knowdefeat_pipeline.automation.new_trades import new_trades
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -21,6 +22,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights],
         jobs=[refresh],
+        sensors=[new_trades],
         # Five short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,
         resources={"database": Database(), "clock": Clock(), **(resource_overrides or {})},

@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.figures import METRICS, TABLES
 from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
+from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.results import bot_capital, replace_days
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
@@ -66,14 +67,17 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
     with database.connect() as connection:
         # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
         first_exits = connection.execute(query("first_exits")).fetchall()
+        # Before anything is read: what commits from here on may be missed somewhere, and is found pending again.
+        seen = current_snapshot(connection)
         sync_months(connection, database.address(), month)
         past = read_past(connection, database.address(), month)
-        trades, capital = database.trades(since, instants[-1]), bot_capital(connection)
+        trades, capital = database.trades(since, instants[-1], seen), bot_capital(connection)
         blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past)
         day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))
         kept: list[pd.DataFrame] = []
         with connection.transaction():
             replace_days(connection, "bot_metrics", first, last, _tables(blocks, day_of, kept))
+            mark(connection, "bot_metrics", [(day, at, seen) for day, at in zip(days, instants, strict=True)])
     rows = pd.concat(kept, ignore_index=True)
     return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
 

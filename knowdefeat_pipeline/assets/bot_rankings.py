@@ -13,6 +13,7 @@ from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.figures import TABLES, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.core.ranking import rank_bots
+from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import active_bots, replace_days, version_in_force, weight_versions
 
 PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
@@ -42,12 +43,14 @@ CHECKS = [
 )
 def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
-    metrics = database.read("ranking_metrics", first, last).to_pandas()
     with database.connect() as connection:
+        upstream = marks(connection, "bot_metrics", first, last)
+        metrics = database.read("ranking_metrics", first, last).to_pandas()
         rows = _rank(metrics, connection)
         with connection.transaction():
             table = pa.Table.from_pandas(rows, preserve_index=False)
             replace_days(connection, "bot_rankings", first, last, table)
+            mark(connection, "bot_rankings", upstream)
     off = (rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1) - (rows["rank_score"] - 50)).abs()
     wrong = int((off[rows["eligible"].astype(bool)] > 1e-9).sum())
     catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)

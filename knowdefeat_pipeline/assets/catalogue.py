@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
-from knowdefeat_pipeline.assets.partitions import DAILY
+from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, DAILY
 from knowdefeat_pipeline.core.figures import Figure
 
 PREVIEW_ROWS = 5
@@ -20,7 +20,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_p
 chain_asset = partial(
     dg.asset,
     partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_DAYS),
     group_name="ranking",
     owners=["team:knowdefeat"],
 )

@@ -12,6 +12,11 @@ FIRST_DAY = date.fromisoformat(os.environ.get("KNOWDEFEAT_FIRST_DAY", DEFAULT_FI
 DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1, timezone="UTC")
 
 
+# A longer range is cut into runs of so many days, so that the running day never waits long for one of them.
+DEFAULT_CHUNK_DAYS = 90
+CHUNK_DAYS = int(os.environ.get("KNOWDEFEAT_CHUNK_DAYS", DEFAULT_CHUNK_DAYS))
+
+
 def covered_days(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """The first and the last day of the run."""
     keys = context.partition_key_range

@@ -1,25 +1,46 @@
 """What assets are given: the database and the clock."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import psycopg
 import pyarrow as pa
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import database
+from knowdefeat_pipeline.store.pending import current_snapshot, days_locked
+from knowdefeat_pipeline.store.warm import warm_trades
+
+
+@dataclass(frozen=True)
+class Held:
+    """Trades with since < exit_time <= until, at least."""
+
+    since: datetime
+    until: datetime
+    trades: Trades
 
 
 class Database(dg.ConfigurableResource):
-    """The database of KNOWDEFEAT_DATABASE_URL, or the embedded one."""
+    """The database of KNOWDEFEAT_DATABASE_URL, or the embedded one.
+
+    `warm` holds the window's trades in the process from one run to the next: for one that refreshes often.
+    """
 
     url: str = ""
+    warm: bool = False
     _resolved: str = PrivateAttr(default="")
-    _held: tuple[datetime, datetime, Trades] | None = PrivateAttr(default=None)
+    _held: Held | None = PrivateAttr(default=None)
 
     def address(self) -> str:
         """The URL, found once per process and run."""
@@ -33,18 +54,38 @@ class Database(dg.ConfigurableResource):
         with database.connect(self.address()) as connection:
             yield connection
 
-    def trades(self, since: datetime, until: datetime) -> Trades:
+    def trades(self, since: datetime, until: datetime, seen: str | None = None) -> Trades:
         """Closed trades with since < exit_time <= until, at least: what one asset of a run has read, the next need not.
 
         So the assets of a run also agree on which trades there are, whatever arrives meanwhile.
         """
-        if self._held is None or not (self._held[0] <= since and self._held[1] >= until):
-            self._held = (since, until, Trades.from_arrow(self.read("read_trades", since, until)))
-        return self._held[2]
+        if self._held is None or not (self._held.since <= since and self._held.until >= until):
+            with self.connect() as connection:
+                if self.warm:
+                    trades = warm_trades(self.address()).read(connection, since, seen or current_snapshot(connection))
+                else:
+                    trades = Trades.from_arrow(self.read("read_trades", since, until))
+            self._held = Held(since, until, trades)
+        return self._held.trades
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Database"]:
+        """A run has its days to itself: another refresh of one of them waits until it is over."""
+        days = _days_of(context.run)
+        with days_locked(self.address(), *days) if days else nullcontext():
+            yield self
 
     def read(self, name: str, *parameters: object) -> pa.Table:
         """The rows of `sql/queries/<name>.sql` as an Arrow table."""
         return database.read_arrow(self.address(), database.query(name), parameters)
+
+
+def _days_of(run: dg.DagsterRun | None) -> tuple[date, date] | None:
+    """The partitions that a run materialises."""
+    tags = run.tags if run else {}
+    one = tags.get(PARTITION_NAME_TAG)
+    keys = tags.get(ASSET_PARTITION_RANGE_START_TAG, one), tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+    return (date.fromisoformat(keys[0]), date.fromisoformat(keys[1])) if keys[0] and keys[1] else None
 
 
 class Clock(dg.ConfigurableResource):

@@ -10,6 +10,7 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core.figures import TABLES
+from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import replace_days, version_in_force, weight_versions
 
 PREVIEW = ("variable", "weight", "version")
@@ -28,6 +29,7 @@ def variable_weights(
     first, last = covered_days(context)
     days, now = each_day(first, last), clock.now()
     with database.connect() as connection:
+        upstream = marks(connection, "bot_rankings", first, last)
         versions = weight_versions(connection)
         in_force = [(day, as_of(day, now)) for day in days]
         rows = pd.DataFrame(
@@ -42,5 +44,6 @@ def variable_weights(
         with connection.transaction():
             table = pa.Table.from_pandas(rows, preserve_index=False)
             replace_days(connection, "variable_weights", first, last, table)
+            mark(connection, "variable_weights", upstream)
     catalogue.describe(context, rows, days, PREVIEW, LINEAGE)
     yield dg.MaterializeResult()

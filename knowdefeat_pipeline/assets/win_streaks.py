@@ -13,7 +13,8 @@ from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core import metrics
 from knowdefeat_pipeline.core.figures import STREAKS, TABLES
 from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
-from knowdefeat_pipeline.store.results import computed_as_of, replace_days
+from knowdefeat_pipeline.store.pending import mark, marks
+from knowdefeat_pipeline.store.results import replace_days
 
 PREVIEW = (
     "bot_id",
@@ -37,7 +38,8 @@ LINEAGE = catalogue.column_lineage({f.name: [("trades", "pnl"), ("bot_metrics", 
 def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
     with database.connect() as connection:
-        computed = computed_as_of(connection, first, last)
+        upstream = marks(connection, "bot_metrics", first, last)
+        computed = {day: as_of for day, as_of, _ in upstream}
         lengths, summary = (pd.DataFrame(columns=[f.name for f in TABLES[name]]) for name in NAMES)
         if computed:
             instants = list(computed.values())
@@ -49,5 +51,6 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
         with connection.transaction():
             for table, rows in zip(NAMES, (lengths, summary), strict=True):
                 replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False))
+            mark(connection, "win_streaks", upstream)
     catalogue.describe(context, lengths, each_day(first, last), PREVIEW, LINEAGE, shown=summary)
     yield dg.MaterializeResult()

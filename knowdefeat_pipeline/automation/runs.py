@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -35,7 +35,12 @@ class Outcome:
 
 
 def refresh_days(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date, progress: Progress | None = None
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Materialise the chain for first..last in one run. `progress` hears of every asset when it is done.
 
@@ -54,6 +59,7 @@ def refresh_days(
             ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
             ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
             REPOSITORY_LABEL_TAG: CODE_LOCATION,
+            **(tags or {}),
         },
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]

@@ -53,8 +53,8 @@ def run(
     if report and not json:
         load.show_report(report)
     with connect(url) as connection:
-        first, last = _range(traded_days(connection), from_, to, all_)
-    outcome = _materialise(first, last, quiet=json)
+        first, last = day_range(traded_days(connection), from_, to, all_)
+    outcome = materialise(first, last, quiet=json)
     with connect(url) as connection:
         as_of = computed_as_of(connection, last, last).get(last)
         rows = ranking(connection, last)
@@ -85,7 +85,8 @@ def _demo(url: str) -> Any:
     )
 
 
-def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:
+def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:
+    """The days that a command is to compute. Raises CommandError where there are none."""
     from knowdefeat_pipeline.assets.partitions import FIRST_DAY
 
     if traded is None:
@@ -105,7 +106,8 @@ def _range(traded: tuple[date, date] | None, from_: date | None, to: date | None
     return first, last
 
 
-def _materialise(first: date, last: date, quiet: bool) -> Any:
+def materialise(first: date, last: date, quiet: bool) -> Any:
+    """The chain for first..last in one run, its progress shown unless `quiet`; its Outcome."""
     # Dagster takes a second to import: commands that only read go without.
     from knowdefeat_pipeline.automation.instance import open_instance
     from knowdefeat_pipeline.automation.jobs import CHAIN

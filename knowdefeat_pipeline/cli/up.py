@@ -1,4 +1,4 @@
-"""`up`: Dagster's own UI and daemon as two programs, started together, watched, and stopped together."""
+"""`up`: Dagster's own UI and daemon and the live listener, started together, watched, and stopped together."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def up(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Start the Dagster UI and daemon over the same database; Ctrl-C stops them."""
+    """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
@@ -75,6 +75,7 @@ def _commands(host: str, port: int) -> dict[str, list[str]]:
     return {
         "webserver": [str(programs / "dagster-webserver"), "-h", host, "-p", str(port), *workspace],
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
+        "listener": [str(programs / "knowdefeat"), "live"],
     }
 
 

@@ -1,0 +1,101 @@
+"""The live listener: hears of new trades at once and runs the refresh job in its own, warm process.
+
+A notification only says when to look; what to do is read from the database, so that a missed one costs time and never a
+trade. Runs are those of the same job in the same instance, and appear in the UI like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+import psycopg
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.tags import PRIORITY_TAG
+
+from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.automation.instance import open_instance
+from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
+from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
+from knowdefeat_pipeline.store.pending import Pending, listener_lock, pending_days
+
+CHANNEL = "knowdefeat_trades"
+LIVE_TAG = "knowdefeat/live"
+SPACING = 1.0  # seconds between the beginnings of two runs
+CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
+RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away
+
+Say = Callable[[str], None]
+
+
+class AlreadyListening(RuntimeError):
+    """Another live listener serves this database."""
+
+
+@dataclass
+class Listener:
+    """One process's listener. `definitions` are loaded once; `say` hears of every run and trouble."""
+
+    url: str
+    definitions: dg.Definitions
+    say: Say
+    clock: Clock
+    stop: Callable[[], bool] = lambda: False
+
+    def run(self) -> None:
+        """Listen until stopped. Raises AlreadyListening; a database that goes away is waited for."""
+        wait = RECONNECT[0]
+        while not self.stop():
+            try:
+                with open_instance() as instance, connect(self.url) as connection, listener_lock(connection) as alone:
+                    if not alone:
+                        raise AlreadyListening("A live listener runs already over this database.")
+                    # What runs of a second print goes nowhere: capturing it would cost a third of their time.
+                    instance._compute_log_manager = NoOpComputeLogManager()
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self.say("Listening for new trades.")
+                    wait = RECONNECT[0]
+                    self._serve(instance, connection)
+            except (psycopg.OperationalError, DatabaseUnreachable, RunFailed) as error:
+                self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
+                time.sleep(wait)
+                wait = min(2 * wait, RECONNECT[1])
+
+    def _serve(self, instance: dg.DagsterInstance, connection: psycopg.Connection) -> None:
+        began, failures = -SPACING, 0
+        while not self.stop():
+            found = pending_days(connection, self.clock.now())
+            if not isinstance(found, Pending):
+                for _ in connection.notifies(timeout=CATCH_UP, stop_after=1):
+                    pass
+                continue
+            time.sleep(max(0.0, began + SPACING - time.monotonic()))
+            began = time.monotonic()
+            try:
+                self._refresh(instance, pending_days(connection, self.clock.now()))
+                failures = 0
+            except RunFailed as error:
+                failures += 1
+                delay = retry_delay(failures).total_seconds()
+                self.say(f"{error}\nTrying again in {delay:g} s.")
+                time.sleep(delay)
+
+    def _refresh(self, instance: dg.DagsterInstance, found: object) -> None:
+        if not isinstance(found, Pending):  # a run of the sensor was faster
+            return
+        begun, last = time.perf_counter(), chunk_end(found)
+        refresh_days(self.definitions, instance, found.first, last, tags={LIVE_TAG: "true", PRIORITY_TAG: "10"})
+        days = f"{found.first}" if found.first == last else f"{found.first} to {last}"
+        now = datetime.now(UTC)
+        self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {time.perf_counter() - begun:.2f} s")
+
+
+def live_definitions(url: str, build: Callable[..., dg.Definitions]) -> dg.Definitions:
+    """Definitions whose runs hold the window's trades in this process, loaded and resolved."""
+    definitions = build({"database": Database(url=url, warm=True)})
+    definitions.resolve_job_def("refresh")
+    return definitions

@@ -1,0 +1,52 @@
+"""`backfill`: recompute historical days, some at a time."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated
+
+import typer
+
+from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url
+from knowdefeat_pipeline.cli.output import err, number, out, print_json
+from knowdefeat_pipeline.cli.run import From, To, day_range, materialise
+from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.results import traded_days
+
+
+def backfill(
+    from_: From = None,
+    to: To = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every day since the first trade.")] = False,
+    chunk: Annotated[
+        int | None, typer.Option(min=1, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Recompute a range of days, one run per chunk of it; a chunk that is done stays done, so it can be resumed."""
+    url = migrated_url()
+    if from_ is None and not all_:
+        raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
+    from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS
+
+    with connect(url) as connection:
+        first, last = day_range(traded_days(connection), from_, to, all_)
+    runs = []
+    for begin, end in chunks(first, last, chunk or CHUNK_DAYS):
+        try:
+            outcome = materialise(begin, end, quiet=json)
+        except KeyboardInterrupt:
+            err.print(f"Stopped. Go on with: knowdefeat backfill --from {begin} --to {last}")
+            raise
+        runs.append({"run_id": outcome.run_id, "from": begin, "to": end})
+    if json:
+        print_json(runs)
+        return
+    days = (last - first).days + 1
+    out.print(f"{number(days)} days from {first} to {last} recomputed in {number(len(runs))} runs.")
+
+
+def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:
+    """The range in pieces of at most `size` days, in order."""
+    starts = [first + timedelta(days=at) for at in range(0, (last - first).days + 1, size)]
+    return [(start, min(last, start + timedelta(days=size - 1))) for start in starts]

@@ -1,0 +1,137 @@
+"""Which days lack trades that arrived since they were computed, and what a day's results rest on.
+
+What is pending is read from the database and never remembered by a process: whoever asks next finds it again until the
+results that contain it are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import psycopg
+from psycopg.rows import dict_row
+
+from knowdefeat_pipeline.store.database import connect, query
+
+LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
+HORIZON_DAYS = 90  # days that were never computed are pending by themselves if they are no older than this
+Mark = tuple[date, datetime, str]  # a day, its as_of, and the snapshot of the trades that were read
+_DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
+_LISTENER_LOCK = int.from_bytes(b"kliv", "big")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The days first..last have to be refreshed for `trades` new trades (0: a day ended), and that since `since`.
+
+    `newest` is the last transaction among them: the same days with the same `newest` are the same batch.
+    """
+
+    first: date
+    last: date
+    trades: int
+    since: datetime
+    newest: int | None
+
+    @property
+    def batch(self) -> str:
+        """A name that is the same while the work is the same."""
+        return f"{self.first}/{self.last}/{self.newest or 'end of day'}"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Nothing is pending: every computed day (`days` of them) has seen every trade."""
+
+    days: int
+
+
+def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Settled:
+    """What has to be refreshed at `now`; one indexed query.
+
+    Where all trades have reached their days this is noted down, so that the next query need not look at them.
+    """
+    horizon = now.date() - timedelta(days=HORIZON_DAYS)
+    parameters = {"asset": LAST_ASSET, "now": now, "today": now.date(), "horizon": horizon}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        (row,) = cursor.execute(query("pending_days"), parameters).fetchall()
+    if row["first_day"] is not None:
+        last = max(row["first_day"], row["last_day"])
+        return Pending(row["first_day"], last, row["trades"], row["since"], row["newest"])
+    if row["any_fresh"] and not row["any_future"]:
+        connection.execute(
+            "INSERT INTO settled_trades (seen) VALUES (%s::pg_snapshot) "
+            "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
+            (row["snapshot"],),
+        )
+    return Settled(row["computed_days"])
+
+
+def current_snapshot(connection: psycopg.Connection) -> str:
+    """The transactions whose trades a read that begins now will see, at least."""
+    ((snapshot,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
+    return snapshot
+
+
+def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -> list[Mark]:
+    """Day, as_of and `seen` of the asset's days first..last: read them before what they describe."""
+    return connection.execute(
+        "SELECT day, as_of, seen::text FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s ORDER BY day",
+        (asset, first, last),
+    ).fetchall()
+
+
+def mark(connection: psycopg.Connection, asset: str, days: Sequence[Mark]) -> None:
+    """Note what the asset's days rest on, in the transaction that writes their rows: snapshots, or upstream marks."""
+    day, as_of, seen = ([row[at] for row in days] for at in range(3))
+    connection.execute(
+        "INSERT INTO refreshed_days (asset, day, as_of, seen) "
+        "SELECT %s, day, as_of, seen::pg_snapshot "
+        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[]) AS d (day, as_of, seen) "
+        "ON CONFLICT (asset, day) DO UPDATE SET (as_of, seen, refreshed_at) = "
+        "(excluded.as_of, excluded.seen, clock_timestamp())",
+        (asset, day, as_of, seen),
+    )
+
+
+@contextmanager
+def days_locked(url: str, first: date, last: date) -> Iterator[None]:
+    """Nobody else refreshes one of the days meanwhile; waits for whoever does. Ends with the process in any case."""
+    with connect(url) as connection:
+        connection.execute(
+            "SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day",
+            (_DAY_LOCK, first.toordinal(), last.toordinal()),
+        )
+        yield
+
+
+def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
+    """Whether somebody refreshes the day at this moment."""
+    return _is_locked(connection, _DAY_LOCK, day.toordinal())
+
+
+@contextmanager
+def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
+    """Whether this session is now the only live listener: as long as it lasts, others leave fresh trades to it."""
+    ((alone,),) = connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (_LISTENER_LOCK,)).fetchall()
+    yield alone
+    if alone and not connection.closed:
+        connection.execute("SELECT pg_advisory_unlock(%s, 0)", (_LISTENER_LOCK,))
+
+
+def listener_is_there(connection: psycopg.Connection) -> bool:
+    """Whether a live listener runs."""
+    return _is_locked(connection, _LISTENER_LOCK, 0)
+
+
+def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
+    ((found,),) = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND (classid, objid) = (%s::oid, %s::oid) "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        (lock, number),
+    ).fetchall()
+    return found
