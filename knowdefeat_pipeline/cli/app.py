@@ -32,9 +32,9 @@ app.command()(reads.streaks)
 app.command()(reads.rankings)
 app.command()(reads.weights)
 app.command()(database.doctor)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
-app.add_typer(evaluate.app, name="evaluate")
 
 EXPECTED = (
     CommandError,

@@ -14,15 +14,12 @@ from knowdefeat_pipeline.core.adjuster import replay
 from knowdefeat_pipeline.core.evidence import evidence
 from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
 from knowdefeat_pipeline.core.panel import DRAWDOWN_AMOUNT, Panel
-from knowdefeat_pipeline.sources.canonical import Kind
-from knowdefeat_pipeline.sources.replay import read_table
+from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
 
-PANEL: dict[str, Kind] = {
-    "as_of": "time", "bot_id": "text", "group": "text", "volatility": "amount",
-    **dict.fromkeys(VARIABLE_NAMES, "amount"), "label": "amount",
-}  # fmt: skip
+FIGURES = ("volatility", *VARIABLE_NAMES, "label")
+PANEL: dict[str, Column] = {"as_of": "clock", "bot_id": "text", "group": "text", **dict.fromkeys(FIGURES, "amount")}
 
 
 @app.callback()
@@ -37,18 +34,21 @@ def weights(
     scores: Annotated[Path | None, typer.Option(help="Also the score per as_of and bot, as .csv or .parquet.")] = None,
     json: Json = False,
 ) -> None:
-    """The daily weight learner: the weights in force at each as_of, learned from labels that had ended by then."""
+    """The daily weight learner: the weights in force at each as_of, learned from labels that had ended by then.
+
+    as_of are ISO timestamps or plain numbers of days; a label is the bot's pnl over the day after its as_of.
+    """
     for path in filter(None, (output, scores)):
         check_writable(path)
     history = _read(panel)
     learned = replay(history)
-    as_of = pd.to_datetime(learned.as_of, unit="us", utc=True)
+    as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
     in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
-    in_force.insert(0, "as_of", as_of)
+    in_force.insert(0, "as_of", as_of.array)
     write_table(in_force, output)
     if scores:
-        scored = history.frame[["as_of", "bot_id"]].assign(score=history.scores(learned.weights))
-        write_table(scored, scores)
+        rows = history.frame[["given_as_of", "bot_id"]].rename(columns={"given_as_of": "as_of"})
+        write_table(rows.assign(score=history.scores(learned.weights)), scores)
     found = evidence(learned)
     if json:
         ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in found.ic.items()}
@@ -61,9 +61,12 @@ def weights(
 
 
 def _read(path: Path) -> Panel:
-    frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"})
+    """The panel; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
+    frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"}, gaps=("group", *FIGURES))
+    given = frame["as_of"]
+    instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)
     try:
-        return Panel.of(frame.assign(bot_id=_numbers(frame["bot_id"])))
+        return Panel.of(frame.assign(as_of=instants, given_as_of=given, bot_id=_numbers(frame["bot_id"])))
     except ValueError as error:
         raise CommandError(f"{path}: {error}") from error
 

@@ -41,7 +41,8 @@ class Replay:
     weights: days x 17, in force; valid sets. target: days x 17, whither they were moving: the mixture, or the default
     weights while the trial is lost; Σ|w| = 100. trust: days x experts, the mixture's shares. open: whether the trial
     was won. reason: why the weights stayed as they were, None on a day on which they were adjusted.
-    settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels a day.
+    settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels of a day, 0
+    before they are known. lead: the mixture's IC less the default's on net labels, NaN on days that have not settled.
     ic: rank ICs of the settled days by contestant (LEARNED and BASELINES), NaN on other days.
     """
 
@@ -53,6 +54,7 @@ class Replay:
     reason: tuple[str | None, ...]
     settled: np.ndarray
     bots: Ints
+    lead: Floats
     ic: dict[str, Floats]
 
 
@@ -118,7 +120,7 @@ class _Learner:
         self.bots = np.zeros(days, np.int64)
         self.ic = {name: np.full(days, np.nan) for name in (LEARNED, *BASELINES)}
         self.settled: list[int] = []
-        self.leads: list[float] = []  # the mixture's net IC less the default's, by settled day
+        self.lead = np.full(days, np.nan)
 
     def settle(self, day: int) -> None:
         """Take in the labels of a day of the past, and with them what each contestant achieved."""
@@ -135,7 +137,7 @@ class _Learner:
         for name, value in zip(self.ic, plain_ic, strict=True):
             self.ic[name][day] = value
         self.hedge.learn(-net_ic[: len(EXPERTS)])
-        self.leads.append(float(net_ic[-2] - net_ic[-1]))
+        self.lead[day] = net_ic[-2] - net_ic[-1]
         elapsed = panel.as_of[day] - panel.as_of[self.settled[-1]] if self.settled else 0
         self.ridges.learn(ranks, net, elapsed / DAY)
         self.settled.append(day)
@@ -146,7 +148,8 @@ class _Learner:
         self.trust[day] = self.hedge.shares()
         mixed = (self.trust[day][:, None] * self.experts[day]).sum(axis=0)
         self.mixture[day] = 100 * mixed / np.abs(mixed).sum()
-        self.open[day] = bool(self.leads) and np.mean(self.leads[-TRIAL_DAYS:]) > 0
+        trial = self.lead[self.settled[-TRIAL_DAYS:]]
+        self.open[day] = len(trial) > 0 and trial.mean() > 0
         self.target[day] = self.mixture[day] if self.open[day] else DEFAULT
         reason = self._refusal(day)
         in_force = self.weights[day - 1] if day else DEFAULT
@@ -170,5 +173,5 @@ class _Learner:
         settled[self.settled] = True
         return Replay(
             as_of=self.panel.as_of, weights=self.weights, target=self.target, trust=self.trust, open=self.open,
-            reason=tuple(self.reason), settled=settled, bots=self.bots, ic=self.ic,
+            reason=tuple(self.reason), settled=settled, bots=self.bots, lead=self.lead, ic=self.ic,
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """The experts among whom the weight learner divides its trust: ridge regressions of differing memory and caution.
 
 Each predicts a bot's next result (its rank, net of its group) as a weighted sum of the 17 ranked variables. The prior
-of all is that past performance persists: the default weights, with the money windows weighed by √days as their noise
-falls. Deviations from it are cheap for a whole family of variables and dear for one variable within its family, since
-the members of a family say much the same.
+of all is that past performance persists: the default weights, with the money windows weighed by the days they cover,
+since a day or less says little of a bot. Deviations from it are cheap for a whole family of variables and dear for one
+variable within its family, since the members of a family say much the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HALF_LIVES = (30.0, 90.0, np.inf)  # days
 STRENGTHS = (1000.0, 3000.0)  # bot-days that the prior counts for
 EXPERTS = tuple(product(HALF_LIVES, STRENGTHS))
 PRIOR_IC = 0.05  # rank IC at which the prior expects past performance to persist
-WITHIN_FAMILY = 0.5  # prior variance of one variable by itself, in that of its family
+WITHIN_FAMILY = 0.25  # prior variance of one variable by itself, in that of its family
 RANK_VARIANCE = 1 / 12  # of ranks spread evenly over [-0.5, 0.5]
 
 FAMILIES = (
@@ -35,10 +35,10 @@ FAMILIES = (
 
 
 def persistence() -> Floats:
-    """The prior's direction: default weights, the money windows' share of them spread by default · √days; Σ|w| = 1."""
+    """The prior's direction: default weights, the money windows' share of them spread by default · days; Σ|w| = 1."""
     default = np.array(list(DEFAULT_WEIGHTS.values()))
     money = np.array([variable.scaling == "performance" for variable in VARIABLES])
-    spread = default * np.sqrt([variable.window_days for variable in VARIABLES])
+    spread = default * [variable.window_days for variable in VARIABLES]
     weights = np.where(money, spread * default[money].sum() / spread[money].sum(), default)
     return weights / np.abs(weights).sum()
 
