@@ -1,7 +1,8 @@
 """The daily adjustment of the 17 weights: learn from settled labels only, mix the experts, publish with restraint.
 
 `replay` goes through a panel day by day and says which weights were in force at each as_of. The nightly run takes its
-last day, backtests and `evaluate` take all days: there is no second way to compute them.
+last day, backtests and `evaluate` take all days: there is no second way to compute them. Where a person has set other
+weights, the night's proposal is `step` from those in force to the last day's target.
 
 At as_of t a label is known once it has ended, at as_of + 1 day <= t. The learner works on labels net of the group's
 share; the rank ICs that it reports as evidence are those of the plain labels.

@@ -34,7 +34,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def persistence() -> Floats:
+def prior_direction() -> Floats:
     """The prior's direction: default weights, the money windows' share of them spread by default · days; Σ|w| = 1."""
     default = np.array(list(DEFAULT_WEIGHTS.values()))
     money = np.array([variable.scaling == "performance" for variable in VARIABLES])
@@ -64,7 +64,7 @@ class Ridges:
 
     def __init__(self) -> None:
         size = len(VARIABLE_NAMES)
-        self.direction = persistence()
+        self.direction = prior_direction()
         self.penalty = RANK_VARIANCE * np.multiply.outer(STRENGTHS, precision(self.direction))
         self.gram = np.zeros((len(HALF_LIVES), size, size))
         self.moment = np.zeros((len(HALF_LIVES), size))

@@ -10,8 +10,8 @@ from knowdefeat_pipeline.core.experts import (
     RANK_VARIANCE,
     STRENGTHS,
     Ridges,
-    persistence,
     precision,
+    prior_direction,
     ridge,
 )
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
@@ -40,14 +40,14 @@ def test_ridge_in_closed_form() -> None:
 
 def test_ridge_has_the_least_squares_and_the_prior_as_its_ends() -> None:
     x, y = draw(100, 3)
-    prior = persistence()
+    prior = prior_direction()
     free = ridge(x.T @ x, x.T @ y, 1e-9 * np.eye(17), prior)
     np.testing.assert_allclose(free, np.linalg.lstsq(x, y, rcond=None)[0], rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(ridge(x.T @ x, x.T @ y, 1e12 * np.eye(17), prior), prior, atol=1e-9)
 
 
 def test_the_prior_weighs_windows_by_their_days_and_keeps_their_total() -> None:
-    prior = dict(zip(VARIABLE_NAMES, 100 * persistence(), strict=True))
+    prior = dict(zip(VARIABLE_NAMES, 100 * prior_direction(), strict=True))
     money = [name for name in VARIABLE_NAMES if name.endswith("_performance")]
     assert sum(prior[name] for name in money) == pytest.approx(50)
     # default · days: 15/24, 12.5/12, 10, 52.5 and 150 points.
@@ -61,18 +61,18 @@ def test_families_hold_each_variable_once() -> None:
 
 
 def test_a_family_moves_more_easily_than_one_of_its_members() -> None:
-    inverse = precision(persistence())
+    inverse = precision(prior_direction())
     week, month = (VARIABLE_NAMES.index(f"one_{name}_performance") for name in ("week", "month"))
     against = np.zeros(17)
-    against[[week, month]] = persistence()[[month, week]] * [1, -1]
-    together = np.where(np.isin(VARIABLE_NAMES, FAMILIES[1]), persistence(), 0.0)
+    against[[week, month]] = prior_direction()[[month, week]] * [1, -1]
+    together = np.where(np.isin(VARIABLE_NAMES, FAMILIES[1]), prior_direction(), 0.0)
     cost = [v @ inverse @ v / (v @ v) for v in (together, against)]
     assert cost[0] == pytest.approx(1 / 1.25)
     assert cost[1] == pytest.approx(1 / 0.25)
 
 
 def test_before_any_day_all_hold_the_prior() -> None:
-    assert np.array_equal(Ridges().weights(), np.tile(persistence(), (len(EXPERTS), 1)))
+    assert np.array_equal(Ridges().weights(), np.tile(prior_direction(), (len(EXPERTS), 1)))
 
 
 def test_incremental_experts_equal_the_regression_over_all_rows() -> None:
@@ -85,7 +85,7 @@ def test_incremental_experts_equal_the_regression_over_all_rows() -> None:
         weight = 0.5 ** (age / half_life)
         x, y = np.vstack([x for x, _ in days]), np.concatenate([y for _, y in days])
         gram, moment = (x * weight[:, None]).T @ x, (x * weight[:, None]).T @ y
-        direction = persistence()
+        direction = prior_direction()
         slope = 0.05 * np.sqrt(weight.sum() / 12 / (direction @ gram @ direction))
         penalty = strength / 12 * precision(direction)
         exact = np.linalg.solve(gram + penalty, moment + slope * penalty @ direction)
