@@ -89,12 +89,16 @@ class Simulation:
     trades: canonical trade columns, closed ones ordered by (exit_time, entry_time), then the open ones, which have no
         exit_time, exit_price, reported_pnl or exit_reason.
     skill: true Sharpe per trade net of fees; index `day` (UTC midnight at the day's start), one column per bot_id.
+    skill_pnl: what the skill should bring on the day: trades a day * pnl scale * skill; index and columns as `skill`.
+    expected_pnl: the same to one who also knows the luck of the day before, which `adverse` takes back in part.
     scores: columns day, bot_id and the three model scores (0..100, NaN where missing), known at the end of `day`; the
         informative one speaks of the skill on the day after.
     """
 
     trades: pd.DataFrame
     skill: pd.DataFrame
+    skill_pnl: pd.DataFrame
+    expected_pnl: pd.DataFrame
     scores: pd.DataFrame
     world: str
     seed: int
@@ -127,12 +131,19 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     if not law.skilled:
         skill = np.zeros_like(skill)
     index = pd.date_range(start, periods=days, freq="D", name="day")
-    trades = _draw_trades(trade_rng, population, skill[:days], _draw_prices(price_rng, days), law, start)
+    trades, luck = _draw_trades(trade_rng, population, skill[:days], _draw_prices(price_rng, days), law, start)
+    daily = population.rate * population.notional * RETURN_SD
     trades = trades.sort_values(["exit_time", "entry_time"], na_position="last", kind="stable", ignore_index=True)
     trades.insert(0, "source_trade_id", f"{world}-{seed}-" + (trades.index + 1).astype("str"))
+
+    def by_day(values: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(values, index=index, columns=pd.RangeIndex(1, bots + 1, name="bot_id"))
+
     return Simulation(
         trades=trades,
-        skill=pd.DataFrame(skill[:days], index=index, columns=pd.RangeIndex(1, bots + 1, name="bot_id")),
+        skill=by_day(skill[:days]),
+        skill_pnl=by_day(daily * skill[:days]),
+        expected_pnl=by_day(daily * (skill[:days] - law.reversal * luck)),
         scores=_draw_scores(score_rng, skill, law, index),
         world=world,
         seed=seed,
@@ -183,8 +194,8 @@ def _draw_prices(rng: np.random.Generator, days: int) -> np.ndarray:
 
 def _draw_trades(
     rng: np.random.Generator, bots: _Bots, skill: np.ndarray, log_prices: np.ndarray, law: World, start: pd.Timestamp
-) -> pd.DataFrame:
-    """Canonical trade rows without their ids, in no particular order."""
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Canonical trade rows without their ids, in no particular order, and each bot's luck of the day before."""
     days, n_bots = skill.shape
     cell = np.repeat(np.arange(days * n_bots), rng.poisson(bots.rate, size=skill.shape).ravel())
     still_open = (days - 1) * n_bots + rng.permutation(n_bots)[:OPEN_TRADES]
@@ -195,7 +206,7 @@ def _draw_trades(
     strays = (bots.second[bot] >= 0) & (rng.random(cell.size) < SECOND_TICKER_TRADES)
     ticker = np.where(strays, bots.second[bot], bots.ticker[bot])
     side, notional = bots.side[bot], bots.notional[bot]
-    noise = _draw_noise(rng, cell, 2 * ticker + (side < 0), skill.shape, law.reversal)
+    noise, luck = _draw_noise(rng, cell, 2 * ticker + (side < 0), skill.shape, law.reversal)
     result = skill[day, bot] + noise
 
     median = np.array(list(STRATEGIES.values()))[bots.strategy[bot]]
@@ -211,7 +222,7 @@ def _draw_trades(
     exit_price = entry_price * (1 + side * (pnl + fees) / notional)
     confidence = rng.normal(CONFIDENCE_MEAN + CONFIDENCE_PER_SKILL * skill[day, bot], CONFIDENCE_SD)
     reason = np.select([is_open, result > EXIT_AT, result < -EXIT_AT], [-1, 0, 1], 2)
-    return pd.DataFrame(
+    trades = pd.DataFrame(
         {
             "bot_id": bot + 1,
             "strategy_id": _text(list(STRATEGIES), bots.strategy[bot]),
@@ -230,12 +241,16 @@ def _draw_trades(
             "exit_reason": _text(["tp", "sl", "exit_signal"], reason),
         }
     )
+    return trades, luck
 
 
 def _draw_noise(
     rng: np.random.Generator, cell: np.ndarray, group: np.ndarray, shape: tuple[int, int], reversal: float
-) -> np.ndarray:
-    """Unit-variance noise per trade, where `cell` is the trade's place in days x bots and `shape` counts both."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unit-variance noise per trade, and the luck of the day before, days x bots.
+
+    `cell` is the trade's place in days x bots and `shape` counts both.
+    """
     days, n_bots = shape
     # Dividing by an independent chi weakens the correlation by E[1/s]^2 / E[1/s^2]; the shared part makes up for it.
     weakening = (T_DF / 2 - 1) * (gamma((T_DF - 1) / 2) / gamma(T_DF / 2)) ** 2
@@ -249,7 +264,8 @@ def _draw_noise(
     variance = count * (1 + (count - 1) * FACTOR_CORRELATION)
     luck = surprise / np.sqrt(np.maximum(variance, 1))
     yesterday = np.concatenate([np.zeros(n_bots), luck[:-n_bots]])
-    return np.clip(sqrt(1 - reversal**2) * fresh - reversal * yesterday[cell], -MAX_NOISE, MAX_NOISE)
+    noise = np.clip(sqrt(1 - reversal**2) * fresh - reversal * yesterday[cell], -MAX_NOISE, MAX_NOISE)
+    return noise, yesterday.reshape(shape)
 
 
 def _draw_scores(rng: np.random.Generator, skill: np.ndarray, law: World, days: pd.DatetimeIndex) -> pd.DataFrame:

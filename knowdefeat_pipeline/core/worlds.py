@@ -1,0 +1,63 @@
+"""Panels of the simulated worlds: what a learner may know at each day's end, what came next, and what was to be known.
+
+The law of the worlds stands in `core.simulate`; here its trades go through the metrics engine, day by day, as real
+trades do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.figures import ALL_TICKERS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.metrics import bot_metrics
+from knowdefeat_pipeline.core.panel import DRAWDOWN_AMOUNT
+from knowdefeat_pipeline.core.ranking import MIN_TRADES
+from knowdefeat_pipeline.core.series import Trades, micros
+from knowdefeat_pipeline.core.simulate import SCORES, Simulation, simulate
+
+ONE_DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class WorldPanel:
+    """One simulated history as a learner meets it.
+
+    frame: a row per as_of (each day's end but the last) and bot with enough trades to be ranked: as_of, bot_id, group,
+        volatility, avg_drawdown_amount, the 17 variables and label, as `core.panel` reads them.
+    skill: per row, the true skill: what it should bring on the next day in units of the bot's volatility.
+    expected: the same to one who also knows the part of yesterday's luck that will be taken back (`adverse` alone).
+    """
+
+    frame: pd.DataFrame
+    skill: np.ndarray
+    expected: np.ndarray
+
+
+def simulate_panel(world: str, *, bots: int, days: int, seed: int, end: datetime) -> WorldPanel:
+    """The panel of a simulated history of so many days; arguments and errors as in `simulate`."""
+    return panel_of(simulate(world, bots=bots, days=days, seed=seed, end=end))
+
+
+def panel_of(simulation: Simulation) -> WorldPanel:
+    """The panel of a simulation's closed trades and scores."""
+    closed = simulation.trades[simulation.trades["status"] == "closed"].rename(columns={"reported_pnl": "pnl"})
+    as_of = pd.DatetimeIndex(simulation.skill.index[:-1] + ONE_DAY)
+    metrics = bot_metrics(Trades.from_frame(closed.assign(trade_id=np.arange(len(closed)))), micros(as_of))
+    rows = metrics[(metrics["ticker"] == ALL_TICKERS) & (metrics["trades"] >= MIN_TRADES)]
+    scores = simulation.scores.assign(as_of=simulation.scores["day"] + ONE_DAY).drop(columns="day")
+    rows = rows.drop(columns=list(SCORES)).merge(scores, how="left", on=["as_of", "bot_id"], validate="one_to_one")
+    next_day = pd.MultiIndex.from_frame(rows[["as_of", "bot_id"]])
+    earned = closed.groupby([closed["exit_time"].dt.floor("D"), "bot_id"])["pnl"].sum()
+    rows = rows.assign(
+        group=rows["main_ticker"] + " " + rows["main_direction"], label=earned.reindex(next_day).to_numpy()
+    )
+    skill, expected = (
+        truth.stack().reindex(next_day).to_numpy() / rows["volatility"].to_numpy()
+        for truth in (simulation.skill_pnl, simulation.expected_pnl)
+    )
+    columns = ["as_of", "bot_id", "group", "volatility", DRAWDOWN_AMOUNT, *VARIABLE_NAMES, "label"]
+    return WorldPanel(rows[columns], skill, expected)
