@@ -45,7 +45,7 @@ def read_trades(
             raise SourceError(f"there is no time zone '{timezone}'; give an IANA name such as Europe/Zurich")
         if confidence_scale not in (1, 100):
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
-        raw = _read_file(path)
+        raw = read_raw(path)
         format_, columns, size_open = recognise(raw.table.column_names, mapping or {}, size)
         layout = Layout(format_, columns, timezone, currency, confidence_scale)
         return read_table(raw, layout, now, source=source, account=account, size_open=size_open)
@@ -53,7 +53,8 @@ def read_trades(
         raise SourceError(f"{path}: {error}") from error
 
 
-def _read_file(path: Path) -> RawTable:
+def read_raw(path: Path) -> RawTable:
+    """The cells of a CSV or Parquet file, by its suffix. Raises SourceError, which does not name the file."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
