@@ -11,20 +11,20 @@ import typer
 from knowdefeat_pipeline.cli.context import CommandError, Json
 from knowdefeat_pipeline.cli.output import out, print_json
 from knowdefeat_pipeline.core.adjuster import replay
+from knowdefeat_pipeline.core.bars import PRICES, BarError
+from knowdefeat_pipeline.core.belief_state import Method, Rules
 from knowdefeat_pipeline.core.evidence import evidence
 from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
 from knowdefeat_pipeline.core.panel import DRAWDOWN_AMOUNT, Panel
+from knowdefeat_pipeline.core.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
 
 FIGURES = ("volatility", *VARIABLE_NAMES, "label")
 PANEL: dict[str, Column] = {"as_of": "clock", "bot_id": "text", "group": "text", **dict.fromkeys(FIGURES, "amount")}
-
-
-@app.callback()
-def evaluate() -> None:
-    """Keeps `evaluate` a group of commands however few it has."""
+SERIES: dict[str, Column] = {"ticker": "text", "timeframe": "text"}
+BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volume"), "amount")}
 
 
 @app.command()
@@ -75,6 +75,75 @@ def _numbers(names: pd.Series) -> pd.Series:
     """Names that are all whole numbers as such, so that what is written can be joined to what was read."""
     plain = names.str.fullmatch(r"0|-?[1-9]\d{0,17}")
     return names.astype("int64") if plain.fillna(False).all() else names
+
+
+@app.command()
+def beliefs(
+    outcomes: Annotated[
+        Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
+    ],
+    output: Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")],
+    method: Annotated[Method, typer.Option(help="Weigh by the edge, or by the probability of being best.")] = "edge",
+    unit: Annotated[
+        str | None,
+        typer.Option(help="A unit of time: a number, or 1h, 1d, … for timestamps. By default each time is one more."),
+    ] = None,
+) -> None:
+    """Weights and beliefs of strategies before each time of a history of outcomes, learned from earlier rows alone.
+
+    Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
+    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
+    """
+    from knowdefeat_pipeline.core.belief_replay import replay  # scipy, which other commands can do without
+
+    check_writable(output)
+    history = read_table(outcomes, {"time": "clock", "strategy_id": "text", "result": "amount"}, {"regime": "text"})
+    table = replay(history, Rules(), method, _unit(unit, history["time"]))
+    write_table(table, output)
+    count = history["time"].nunique()
+    out.print(f"{output}: what was held before each of {count:,} times, {len(table):,} rows")
+
+
+def _unit(text: str | None, time: pd.Series) -> float | None:
+    """The unit as a number of the clock's own, or of seconds."""
+    if text is None:
+        return None
+    try:
+        timestamps = isinstance(time.dtype, pd.DatetimeTZDtype)
+        unit = pd.Timedelta(text).total_seconds() if timestamps else float(text)
+    except ValueError:
+        unit = float("nan")
+    if not 0 < unit < float("inf"):
+        raise typer.BadParameter(f"--unit {text}: write a number above 0, or for timestamps a length such as 1h or 1d")
+    return unit
+
+
+@app.command()
+def regimes(
+    bars: Annotated[Path, typer.Option(help="CSV or Parquet: open_time, open, high, low, close, volume.")],
+    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar, as .csv or .parquet.")],
+    json: Json = False,
+) -> None:
+    """The market regimes: each bar's label, told from the bars up to it.
+
+    open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
+    labelled by itself. Rows may be in any order and keep it.
+    """
+    check_writable(output)
+    frame = read_table(bars, BARS, SERIES, gaps=("volume",))
+    frame.index += 1  # errors name the rows of the file
+    keys = [name for name in SERIES if name in frame]
+    parts = [part for _, part in frame.groupby(keys, sort=False, dropna=False)] if keys else [frame]
+    try:
+        labels = pd.concat([label_regimes(part.sort_values("open_time", kind="stable")) for part in parts])
+    except BarError as error:
+        raise CommandError(f"{bars}: {error}") from error
+    write_table(frame[keys].join(labels), output)
+    shares = labels["label"].value_counts(normalize=True).reindex([*REGIMES, NEUTRAL], fill_value=0.0)
+    if json:
+        print_json({"bars": len(labels), "shares": shares.to_dict()})
+        return
+    out.print(f"{output}: {len(labels):,} bars, " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
 
 
 def check_writable(path: Path) -> None:

@@ -1,0 +1,150 @@
+"""The belief learner in worlds whose truth is known, and what learning costs.
+
+    python -m benchmarks.beliefs [--seeds 32] [--first-seed 1000] [--method edge] [--json]
+
+Each figure is a mean over seeds with its standard error, beside what is required and what Scanstream's Bayesian Belief
+Updater reaches. Regret is that of the weights over that of equal weights, Sharpe that of the weighted book over that of
+a book with the true edges: both ratios of means over the seeds, by world and over the four worlds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from benchmarks.common import report
+from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
+from knowdefeat_pipeline.core.belief_replay import held_before
+from knowdefeat_pipeline.core.belief_state import Method, Outcomes, Rules, State
+from knowdefeat_pipeline.core.belief_worlds import (
+    STRATEGIES,
+    WORLDS,
+    World,
+    book_sharpe,
+    recovery,
+    regret,
+    simulate_beliefs,
+    simulate_swap,
+    true_weights,
+)
+from knowdefeat_pipeline.core.beliefs import fold
+from knowdefeat_pipeline.core.calibration import calibration
+from knowdefeat_pipeline.core.posteriors import beliefs_at
+
+FIGURES = ("regret", "Sharpe", "ECE", "RMSE")
+SEED = {"regret": "0.98", "Sharpe": "0.34", "ECE": ".108", "RMSE": ".14", "swap": "582"}
+MUST = {"regret": "≤ 0.58", "Sharpe": "≥ 0.65", "ECE": "≤ .015", "RMSE": "≤ .042", "swap": "≤ 100"}
+OUTSTANDING = {"regret": "≤ 0.48", "Sharpe": "≥ 0.75", "ECE": "≤ .008", "RMSE": "≤ .033", "swap": "≤ 45"}
+
+
+def held(world: World, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and win rates held before each round, (T, K), learned from the raw results of earlier rounds."""
+    weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
+    for instants, beliefs, held in held_before(world.outcomes, Rules(), method):
+        weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
+    return weights, p_win
+
+
+def judge(name: str, seed: int, method: Method) -> list[float]:
+    """Regret, equal weights' regret, Sharpe, Sharpe with the true edges, ECE, mean squared error to the true p."""
+    world = simulate_beliefs(name, seed)
+    weights, p_win = held(world, method)
+    stated = p_win[world.active]
+    return [
+        regret(world, weights),
+        regret(world, np.ones_like(weights)),
+        book_sharpe(world, weights),
+        book_sharpe(world, true_weights(world)),
+        calibration(stated, world.result[world.active] > 0).error,
+        float(((stated - world.p_win[world.active]) ** 2).mean()),
+    ]
+
+
+def estimates(sample: np.ndarray) -> np.ndarray:
+    """The four figures from means over seeds: sample (seeds, 6)."""
+    mean = sample.mean(axis=0)
+    return np.array([mean[0] / mean[1], mean[2] / mean[3], mean[4], np.sqrt(mean[5])])
+
+
+def with_error(samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Figures averaged over worlds, and their standard errors by the jackknife over seeds."""
+    seeds = len(samples[0])
+    figures = np.mean([estimates(sample) for sample in samples], axis=0)
+    without = np.array(
+        [np.mean([estimates(np.delete(sample, left, axis=0)) for sample in samples], axis=0) for left in range(seeds)]
+    )
+    return figures, np.sqrt((seeds - 1) / seeds * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def swaps(seeds: range, method: Method) -> np.ndarray:
+    """Rounds until the new best leads, per seed."""
+    return np.array([recovery(held(simulate_swap(seed), method)[0]) for seed in seeds])
+
+
+def costs() -> dict[str, float]:
+    """Seconds to fold 100,000 outcomes of 1,000 strategies, and then one day more of 5,000 and read every belief."""
+    rng = np.random.default_rng(1)
+    count, strategies, day = 105_000, 1000, 24.0
+    when = np.sort(rng.random(count)) * 21 * day
+    outcomes = Outcomes(
+        strategies=tuple(f"s{number:04}" for number in range(strategies)),
+        regimes=("NEUTRAL", "RANGING", "TRENDING", "VOLATILE"),
+        time=when,
+        strategy=rng.integers(strategies, size=count),
+        regime=rng.integers(4, size=count),
+        result=rng.standard_t(5, count),
+        weight=np.ones(count),
+    )
+    rules = Rules()
+    begin = time.perf_counter()
+    state = fold(State.prior(rules), outcomes.rows(0, 100_000), rules)
+    folded = time.perf_counter()
+    state = fold(state, outcomes.rows(100_000, count), rules)
+    for regime in outcomes.regimes:
+        beliefs = beliefs_at(state, 21 * day, rules, {regime: 1.0})
+        adaptive_weights(beliefs.edge, beliefs.edge_sd)
+    return {"fold_100000": folded - begin, "day_of_1000": time.perf_counter() - folded}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=32)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--method", choices=["edge", "best"], default="edge")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
+    samples = {name: np.array([judge(name, seed, chosen.method) for seed in seeds]) for name in WORLDS}
+    rows, found = [], {}
+    for name, chosen_samples in [*((name, [samples[name]]) for name in WORLDS), ("mean", list(samples.values()))]:
+        figures, errors = with_error(chosen_samples)
+        found[name] = {
+            figure: {"value": value, "se": se} for figure, value, se in zip(FIGURES, figures, errors, strict=True)
+        }
+        cells = [f"{figure} {value:.4f} ± {se:.4f}" for figure, value, se in zip(FIGURES, figures, errors, strict=True)]
+        rows.append((name, "   ".join(cells)))
+    for title, limits in (("Scanstream's updater", SEED), ("required", MUST), ("outstanding", OUTSTANDING)):
+        rows.append((title, "   ".join(f"{figure} {limits[figure]}".ljust(22) for figure in FIGURES).rstrip()))
+    rounds, cost = swaps(seeds, chosen.method), costs()
+    rows.append(
+        (
+            "swap of best and worst",
+            f"new best leads after {np.median(rounds):.0f} trades (median; quartiles {np.percentile(rounds, 25):.0f}, "
+            f"{np.percentile(rounds, 75):.0f}); Scanstream's {SEED['swap']}, required {MUST['swap']}, "
+            f"outstanding {OUTSTANDING['swap']}",
+        )
+    )
+    rows.append(("100,000 outcomes", f"folded in {cost['fold_100000']:.2f} s"))
+    rows.append(("1,000 strategies", f"a day's 5,000 outcomes and all beliefs in {cost['day_of_1000']:.2f} s"))
+    report(
+        f"{STRATEGIES} strategies × 2,000 rounds, half active, {chosen.seeds} seeds, method {chosen.method}",
+        rows,
+        {"worlds": found, "swap": {"median": float(np.median(rounds)), "rounds": rounds.tolist()}, "cost": cost},
+        chosen.json,
+    )
+
+
+if __name__ == "__main__":
+    main()

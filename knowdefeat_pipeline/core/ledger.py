@@ -1,0 +1,51 @@
+"""The ledger of outcomes: append-only rows of which some count in full, some in part, and some no more.
+
+A row is one outcome: trade_id, time, strategy_id, regime (or missing), result, source. Nothing is ever deleted: a
+source is withdrawn and a belief reset by leaving rows out of what is folded, so that what is left gives exactly the
+state that it would have given alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.series import Floats
+
+
+@dataclass(frozen=True)
+class Reset:
+    """From `time` on, a strategy (or every one) is believed as if it had never traded before."""
+
+    time: float
+    strategy_id: str | None = None
+
+
+def counted(
+    ledger: pd.DataFrame,
+    source_weights: Mapping[str, float] | None = None,
+    withdrawn: Collection[str] = (),
+    resets: Sequence[Reset] = (),
+) -> pd.DataFrame:
+    """The rows that count, with their `weight`: 1, or what `source_weights` declares for the source.
+
+    Rows of withdrawn sources, and rows not after a reset of their strategy, are left out.
+    Raises ValueError for a declared weight outside (0, 1].
+    """
+    for source, weight in (source_weights or {}).items():
+        if not 0 < weight <= 1:
+            raise ValueError(f"source {source!r} is weighed {weight}; weigh it above 0 and at most 1, or withdraw it")
+    keep = ~ledger["source"].isin(list(withdrawn))
+    for reset in resets:
+        hit = ledger["time"] <= reset.time
+        keep &= ~(hit if reset.strategy_id is None else hit & (ledger["strategy_id"] == reset.strategy_id))
+    rows = ledger[keep]
+    return rows.assign(weight=rows["source"].map(dict(source_weights or {})).astype(float).fillna(1.0))
+
+
+def learning_velocity(exit_day: Floats, as_of_day: float, days: float = 7.0) -> float:
+    """Trades learned per day over the `days` before `as_of_day`, from exits counted in days."""
+    return float(np.count_nonzero((exit_day > as_of_day - days) & (exit_day <= as_of_day)) / days)

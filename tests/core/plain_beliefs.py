@@ -1,0 +1,106 @@
+"""The formulas of learning written down a second time, one outcome and one expert after another: slow and plain."""
+
+from collections import defaultdict
+from math import exp, log
+
+from knowdefeat_pipeline.core.belief_state import Rules
+
+
+class PlainBeliefs:
+    """Learns batches [(strategy, regime or None, result, weight), …] of ascending times; answers `mean`."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.time: float | None = None
+        self.learned: float | None = None
+        self.experts = [Expert(rate, k0, rules) for rate in rules.forgetting for k0 in rules.strategy_prior]
+        self.shares: dict[str, float] = defaultdict(float)
+
+    def wait(self, time: float) -> None:
+        elapsed = 0.0 if self.time is None else time - self.time
+        self.time = time
+        for expert in self.experts:
+            expert.wait(elapsed)
+        for regime in self.shares:
+            self.shares[regime] *= self.rules.regime_memory**elapsed
+
+    def learn(self, time: float, batch: list[tuple]) -> None:
+        self.wait(time)
+        elapsed = 0.0 if self.learned is None else time - self.learned
+        self.learned = time
+        labelled = sum(weight for _, regime, _, weight in batch if regime)
+        held: dict[str, float] = defaultdict(float)
+        for _, regime, _, weight in batch:
+            if regime:
+                held[regime] += weight / labelled
+        for expert in self.experts:
+            expert.learn(batch, {regime: elapsed * share for regime, share in held.items()})
+        for regime, share in held.items():
+            self.shares[regime] += share
+
+    def mean(self, strategy: str, regimes: dict[str, float] | None = None) -> tuple[float, float]:
+        """Edge and win rate, under the regimes' probabilities or those of the latest outcomes."""
+        total = sum(self.shares.values())
+        if regimes is None:
+            regimes = {regime: share / total for regime, share in self.shares.items()} if total else {}
+        out = []
+        for kind in (0, 1):
+            weights = [exp(expert.evidence[kind]) for expert in self.experts]
+            means = []
+            for expert in self.experts:
+                overall = expert.mean(strategy)[kind]
+                mixed = (1 - sum(regimes.values())) * overall
+                means.append(mixed + sum(p * expert.mean(strategy, r)[kind] for r, p in regimes.items()))
+            out.append(sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights))
+        return out[0], out[1]
+
+
+class Expert:
+    def __init__(self, rate: float, k0: float, rules: Rules) -> None:
+        self.rate, self.k0, self.rules = rate, k0, rules
+        self.sums: dict = defaultdict(lambda: [0.0, 0.0, 0.0])
+        self.cells: dict = defaultdict(lambda: [0.0, 0.0, 0.0])
+        self.trades: dict = defaultdict(float)
+        self.evidence = [0.0, 0.0]
+
+    def wait(self, elapsed: float) -> None:
+        for sums in self.sums.values():
+            sums[:] = [value * self.rate**elapsed for value in sums]
+        self.evidence = [
+            value * memory**elapsed for value, memory in zip(self.evidence, self.rules.evidence_memory, strict=True)
+        ]
+
+    def population(self) -> tuple[float, float]:
+        trust = edge = wins = 0.0
+        for strategy, (n, results, won) in self.sums.items():
+            count = self.trades[strategy]
+            faded = count if self.rate == 1 else (1 - self.rate**count) / (1 - self.rate)
+            vote = faded / (faded + self.k0)
+            trust, edge, wins = trust + vote, edge + vote * results / n, wins + vote * won / n
+        kappa = self.rules.population_prior
+        return edge / (trust + kappa), (wins + 0.5 * kappa) / (trust + kappa)
+
+    def mean(self, strategy: str, regime: str | None = None) -> tuple[float, float]:
+        n, *sums = self.sums.get(strategy, [0.0, 0.0, 0.0])
+        means = [(s + self.k0 * m) / (n + self.k0) for s, m in zip(sums, self.population(), strict=True)]
+        if regime:
+            k1 = self.rules.regime_prior
+            n, *sums = self.cells.get((strategy, regime), [0.0, 0.0, 0.0])
+            means = [(s + k1 * m) / (n + k1) for s, m in zip(sums, means, strict=True)]
+        return means[0], means[1]
+
+    def learn(self, batch: list[tuple], regime_time: dict[str, float]) -> None:
+        for (_, regime), sums in self.cells.items():
+            sums[:] = [value * self.rate ** regime_time.get(regime, 0.0) for value in sums]
+        gained = [0.0, 0.0]
+        for strategy, regime, result, weight in batch:
+            edge, chance = self.mean(strategy, regime)
+            result = max(-self.rules.clip, min(self.rules.clip, result))
+            gained[0] += weight * (edge * result - edge**2 / 2)
+            gained[1] += weight * log(chance if result > 0 else 1 - chance)
+        self.evidence = [value + more for value, more in zip(self.evidence, gained, strict=True)]
+        for strategy, regime, result, weight in batch:
+            result = max(-self.rules.clip, min(self.rules.clip, result))
+            for sums in [self.sums[strategy]] + ([self.cells[strategy, regime]] if regime else []):
+                sums[:] = [sums[0] + weight, sums[1] + weight * result, sums[2] + weight * (result > 0)]
+            self.trades[strategy] += weight
