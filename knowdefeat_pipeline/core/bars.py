@@ -17,7 +17,7 @@ def check_bars(bars: pd.DataFrame) -> None:
     """Raise BarError unless these are bars of one series.
 
     Open times ascend and occur once, prices are finite and above 0 with low <= high, and a volume is not negative (it
-    may be NaN). Bars may be missing: they are counted as they come. Rows are numbered from 1.
+    may be NaN). Bars may be missing: they are counted as they come. A row is named by its label in the frame's index.
     """
     missing = [name for name in COLUMNS if name not in bars]
     if missing:
@@ -28,7 +28,7 @@ def check_bars(bars: pd.DataFrame) -> None:
     _refuse(bars, "high", (bars["high"] < bars["low"]).to_numpy(), "high is not below low; swap or correct them")
     _refuse(bars, "volume", (bars["volume"] < 0).to_numpy(), "a volume is not negative; leave it empty where unknown")
     unordered = ~(bars["open_time"].diff() > pd.Timedelta(0)).to_numpy()
-    unordered[:1] = False
+    unordered[:1] = bars["open_time"].isna()[:1]
     _refuse(bars, "open_time", unordered, "each bar opens after the one before; sort the bars and drop repeated ones")
 
 
@@ -40,5 +40,5 @@ def true_range(bars: pd.DataFrame) -> pd.Series:
 
 def _refuse(bars: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
     if wrong.any():
-        row = int(np.argmax(wrong))
-        raise BarError(f"bar {row + 1}, column '{column}': {bars[column].iloc[row]}; {rule}")
+        at = int(np.argmax(wrong))
+        raise BarError(f"row {bars.index[at]}, column '{column}': {bars[column].iloc[at]}; {rule}")

@@ -29,6 +29,7 @@ PRICE_SHRINKAGE = 0.01  # C of the logistic regression: bars say little of the n
 VOLUME_SHRINKAGE = 10.0  # alpha of the ridge regression
 FORECAST_AGE = pd.Timedelta(days=4)  # a stock exchange's long weekend
 WALL_DISTANCE = 0.01
+ROUNDING = 1e-9  # an order at exactly 1 % is within
 BOOK_AGE = pd.Timedelta(minutes=5)
 LEAST_VOLUME = 1e-3  # of the trailing mean: what a bar without trades counts
 
@@ -88,7 +89,7 @@ def _volume_features(bars: pd.DataFrame, mean_volume: pd.Series) -> np.ndarray:
     relative = _relative_volume(bars["volume"], mean_volume)
     size = true_range(bars)
     hour = 2 * np.pi * (bars["open_time"] - bars["open_time"].dt.normalize()) / pd.Timedelta(days=1)
-    week = 2 * np.pi * (bars["open_time"].dt.dayofweek + hour / (2 * np.pi)) / 7
+    week = 2 * np.pi * (bars["open_time"].dt.day_of_week + hour / (2 * np.pi)) / 7
     with np.errstate(divide="ignore", invalid="ignore"):
         features = {f"volume_{lag}": relative.shift(lag) for lag in range(3)}
         features |= {f"volumes_{length}": relative.rolling(length).mean() for length in (6, 24)}
@@ -206,7 +207,7 @@ def book_walls(levels: pd.DataFrame) -> pd.DataFrame:
     is_bid = levels["side"] == "bid"
     best_bid = levels["price"].where(is_bid).groupby(levels["time"]).transform("max")
     best_ask = levels["price"].where(~is_bid).groupby(levels["time"]).transform("min")
-    near = (levels["price"] / ((best_bid + best_ask) / 2) - 1).abs() <= WALL_DISTANCE
+    near = (levels["price"] / ((best_bid + best_ask) / 2) - 1).abs() <= WALL_DISTANCE + ROUNDING
     sizes = {"bid": levels["size"].where(near & is_bid, 0.0), "ask": levels["size"].where(near & ~is_bid, 0.0)}
     walls = pd.DataFrame(sizes).where((best_bid + best_ask).notna())
     return walls.groupby(levels["time"]).max().reset_index()

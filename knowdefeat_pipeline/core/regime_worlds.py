@@ -86,6 +86,34 @@ def simulate_regimes(world: str, *, bars: int, seed: int) -> tuple[pd.DataFrame,
     return frame.assign(volume=_draw_volume(rng, deviation / law.deviation)), np.array(REGIMES)[of_bar]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """How labels compare with the truth; a NEUTRAL bar counts as wrong.
+
+    `balanced_accuracy`: mean over the regimes of the share of their bars that is labelled right. `median_delay`: bars
+    from a change of regime to the first right label, the whole episode where there is none; NaN without a change.
+    `flips`: changes of label per 1,000 bars.
+    """
+
+    balanced_accuracy: float
+    median_delay: float
+    flips: float
+
+
+def judge(labels: np.ndarray, truth: np.ndarray) -> Verdict:
+    """Compare the labels of consecutive bars with their regimes (text, of one length)."""
+    right = labels == truth
+    accuracy = [right[truth == name].mean() for name in np.unique(truth)]
+    begins = np.flatnonzero(truth[1:] != truth[:-1]) + 1
+    episodes = np.split(right, begins)[1:]
+    delays = [int(np.argmax(episode)) if episode.any() else len(episode) for episode in episodes]
+    return Verdict(
+        balanced_accuracy=float(np.mean(accuracy)),
+        median_delay=float(np.median(delays)) if delays else np.nan,
+        flips=1000 * float((labels[1:] != labels[:-1]).sum()) / len(labels),
+    )
+
+
 def _draw_episodes(rng: np.random.Generator, bars: int, mean: float) -> np.ndarray:
     """The first bar of each episode; the lengths are geometric."""
     ends = np.cumsum(rng.geometric(1 / mean, size=bars))

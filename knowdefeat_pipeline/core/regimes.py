@@ -40,12 +40,14 @@ EVIDENCE = 0.5
 """What a bar's features count against independent ones: their averages overlap from bar to bar."""
 
 # By regime: TRENDING, RANGING, VOLATILE. The moments of stretch over the worlds of `regime_worlds`.
-STRETCH_MEAN = np.array([0.85, 0.34, 0.56])
-STRETCH_SD = np.array([0.37, 0.26, 0.31])
+STRETCH_MEAN = np.array([0.84, 0.36, 0.57])
+STRETCH_SD = np.array([0.36, 0.27, 0.31])
 # What is believed of the range before any bar, against the median of the past, and the bars that this belief is worth.
 RANGE_MEAN = np.array([-0.2, -0.2, 0.45])
 RANGE_SD = 0.35
 PRIOR_BARS = 20.0
+CALM_SPREAD = 0.4
+"""The most by which the ranges of TRENDING and RANGING differ; neither may settle on that of volatile bars."""
 PASSES = 5
 
 
@@ -118,6 +120,7 @@ def learn_range(features: np.ndarray) -> RangeLaw:
         bars = PRIOR_BARS + weight.sum(axis=0)
         mean = (PRIOR_BARS * prior.mean + size @ weight) / bars
         mean[VOLATILE] = mean.max()
+        mean[:VOLATILE] = np.minimum(mean[:VOLATILE], mean.min() + CALM_SPREAD)
         spread = (weight * (size[:, None] - mean) ** 2).sum(axis=0)
         law = RangeLaw(mean, np.sqrt((PRIOR_BARS * prior.sd**2 + spread) / bars))
     return law
