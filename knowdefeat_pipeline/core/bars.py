@@ -16,8 +16,9 @@ class BarError(ValueError):
 def check_bars(bars: pd.DataFrame) -> None:
     """Raise BarError unless these are bars of one series.
 
-    Open times ascend and occur once, prices are finite and above 0 with low <= high, and a volume is not negative (it
-    may be NaN). Bars may be missing: they are counted as they come. A row is named by its label in the frame's index.
+    Open times (timestamps or numbers) ascend and occur once, prices are finite and above 0 with low <= high, and a
+    volume is not negative (it may be NaN). Bars may be missing: they are counted as they come. A row is named by its
+    label in the frame's index.
     """
     missing = [name for name in COLUMNS if name not in bars]
     if missing:
@@ -27,7 +28,7 @@ def check_bars(bars: pd.DataFrame) -> None:
         _refuse(bars, name, ~np.isfinite(price) | (price <= 0), "a price is a finite number above 0")
     _refuse(bars, "high", (bars["high"] < bars["low"]).to_numpy(), "high is not below low; swap or correct them")
     _refuse(bars, "volume", (bars["volume"] < 0).to_numpy(), "a volume is not negative; leave it empty where unknown")
-    unordered = ~(bars["open_time"].diff() > pd.Timedelta(0)).to_numpy()
+    unordered = ~(bars["open_time"] > bars["open_time"].shift()).to_numpy()
     unordered[:1] = bars["open_time"].isna()[:1]
     _refuse(bars, "open_time", unordered, "each bar opens after the one before; sort the bars and drop repeated ones")
 

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.special import expit
 
 from knowdefeat_pipeline.core.bars import check_bars, true_range
-from knowdefeat_pipeline.core.walk_forward import blocks, check_history
+from knowdefeat_pipeline.core.walk_forward import blocks, check_history, features_from
 
 FORECASTS = ("p_up", "volume_percentile")
 FIRST_FIT = 256
@@ -37,7 +37,8 @@ LEAST_VOLUME = 1e-3  # of the trailing mean: what a bar without trades counts
 def model_forecasts(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> pd.DataFrame:
     """What the models say of the next bar, at the close of each bar of one ticker and timeframe.
 
-    bars, `position`, `since`: as for `label_regimes`, with bars from `needed_from(since, FIRST_FIT)` on.
+    bars, `position`, `since`: as for `label_regimes`, with bars from `needed_from(since, FIRST_FIT)` on; open_time is a
+    timestamp (the hour and the weekday are features).
 
     Returns a row per bar from `since` on, under its index in `bars`: open_time, p_up (probability that the next bar
     closes higher, in (0, 1)) and volume_percentile (0..100). NaN before the first fit, 256 bars in, and where the past
@@ -47,20 +48,26 @@ def model_forecasts(bars: pd.DataFrame, *, position: int = 0, since: int = 0) ->
     """
     check_bars(bars)
     check_history(position, since, FIRST_FIT)
-    mean_volume = bars["volume"].astype(float).rolling(WINDOW).mean()
-    price, volume = _price_features(bars), _volume_features(bars, mean_volume)
-    rises, busier = _rises(bars), _relative_volume(bars["volume"].shift(-1), mean_volume).to_numpy()
     forecasts = np.full((len(bars), len(FORECASTS)), np.nan)
     for oldest, start, stop in blocks(since, position + len(bars), FIRST_FIT):
         if start:
-            past = slice(oldest - position, start - position - 1)  # the outcome of the last bar is not known yet
-            block = slice(start - position, stop - position)
-            forecasts[block, 0] = _probability(price[past], rises[past], price[block])
-            forecasts[block, 1] = _percentile(volume[past], busier[past], volume[block])
+            reach = features_from(oldest)
+            seen = bars.iloc[reach - position : stop - position]
+            forecasts[start - position : stop - position] = _forecasts(seen, oldest - reach, start - reach)
     shown = slice(max(0, since - position), None)
     frame = pd.DataFrame(forecasts[shown], columns=list(FORECASTS), index=bars.index[shown])
     frame.insert(0, "open_time", bars["open_time"].iloc[shown])
     return frame
+
+
+def _forecasts(bars: pd.DataFrame, oldest: int, start: int) -> np.ndarray:
+    """FORECASTS at the bars from `start` on, by models fitted on the bars from `oldest` up to `start`."""
+    mean_volume = bars["volume"].astype(float).rolling(WINDOW).mean()
+    price, volume = _price_features(bars), _volume_features(bars, mean_volume)
+    rises, busier = _rises(bars), _relative_volume(bars["volume"].shift(-1), mean_volume).to_numpy()
+    past = slice(oldest, start - 1)  # the outcome of the last bar is not known yet
+    p_up = _probability(price[past], rises[past], price[start:])
+    return np.column_stack([p_up, _percentile(volume[past], busier[past], volume[start:])])
 
 
 def _rises(bars: pd.DataFrame) -> np.ndarray:

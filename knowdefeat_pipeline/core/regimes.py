@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.bars import check_bars, true_range
-from knowdefeat_pipeline.core.walk_forward import blocks, check_history
+from knowdefeat_pipeline.core.walk_forward import blocks, check_history, features_from
 
 REGIMES = ("TRENDING", "RANGING", "VOLATILE")
 TRENDING, RANGING, VOLATILE = range(3)
@@ -56,7 +56,7 @@ def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> p
 
     bars: open_time, open, high, low, close, volume, ascending in time. `position`: the place of the first given bar in
     its series, counted from 0; `since`: the place of the first bar to label. The bars before
-    `needed_from(since, FIRST_FIT)` may be left out: the labels are those of the whole series.
+    `needed_from(since, FIRST_FIT)` may be left out: the rows are those of the whole series, bit for bit.
 
     Returns a row per bar from `since` on, under its index in `bars`: open_time, label (TRENDING, RANGING, VOLATILE, or
     NEUTRAL where the top probability is under 0.5) and p_trending, p_ranging, p_volatile, which sum to 1. The first 64
@@ -66,13 +66,12 @@ def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> p
     """
     check_bars(bars)
     check_history(position, since, FIRST_FIT)
-    features = regime_features(bars)
-    end = position + len(bars)
     probability = np.full((len(bars), len(REGIMES)), 1 / len(REGIMES))
-    for oldest, start, stop in blocks(since, end, FIRST_FIT):
+    for oldest, start, stop in blocks(since, position + len(bars), FIRST_FIT):
         if start:
-            past = features[oldest - position : start - position]
-            path, _ = _filter(features[oldest - position : stop - position], learn_range(past))
+            reach = features_from(oldest)
+            features = regime_features(bars.iloc[reach - position : stop - position])[oldest - reach :]
+            path, _ = _filter(features, learn_range(features[: start - oldest]))
             probability[start - position : stop - position] = path[start - oldest :]
     shown = slice(max(0, since - position), None)
     labels = pd.DataFrame(probability[shown], columns=list(PROBABILITIES), index=bars.index[shown])

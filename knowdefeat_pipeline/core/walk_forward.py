@@ -13,7 +13,8 @@ from collections.abc import Iterator
 EVERY = 2048
 TRAIL = 8192
 LOOKBACK = 256
-"""Bars before a fit's first one that its features may look at; what an average forgets over them is below rounding."""
+"""Bars before a fit's first one that its features may look at. Features are computed block by block from there on: even
+the rounding of a running average is then the same whichever bars were loaded."""
 
 
 class SeriesError(ValueError):
@@ -36,9 +37,14 @@ def blocks(since: int, end: int, first: int) -> Iterator[tuple[int, int, int]]:
         since = stop
 
 
+def features_from(oldest: int) -> int:
+    """The first bar that the features of bars from `oldest` on look at."""
+    return max(0, oldest - LOOKBACK)
+
+
 def needed_from(since: int, first: int) -> int:
     """The first bar that the answers for bars `since` and later rest on."""
-    return max(0, block_start(since, first) - TRAIL - LOOKBACK)
+    return features_from(block_start(since, first) - TRAIL)
 
 
 def check_history(position: int, since: int, first: int) -> None:

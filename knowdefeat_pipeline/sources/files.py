@@ -1,9 +1,7 @@
 """CSV and Parquet files as readings."""
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -56,28 +54,18 @@ def read_trades(
 
 
 def _read_file(path: Path) -> RawTable:
-    readers = {".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
+    readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
-    suffix = "".join(path.suffixes[-2:]) if path.suffix.lower() == ".gz" else path.suffix
-    if suffix.lower() not in readers:
-        raise SourceError(f"the suffix '{suffix}' is not known; give a {', '.join(readers)} file")
+    if path.suffix.lower() not in readers:
+        raise SourceError(f"the suffix '{path.suffix}' is not known; give a {' or '.join(readers)} file")
     data = path.read_bytes()
-    if suffix.lower().endswith(".gz"):
-        data = _unzipped(data)
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
-    raw = readers[suffix.lower()](data)
+    raw = readers[path.suffix.lower()](data)
     if not raw.rows:
         raise SourceError("the table is empty: it has a header and no rows; check the export")
     return raw
-
-
-def _unzipped(data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
 
 
 def _read_parquet(data: bytes) -> RawTable:

@@ -89,9 +89,7 @@ def test_a_tail_of_the_series_is_forecast_as_the_whole() -> None:
     first = needed_from(since, FIRST_FIT)
     assert first == 6 * EVERY - 8192 - 256
     tail = model_forecasts(bars[first:], position=first, since=since)
-    assert tail.index.equals(whole.index[since:])
-    for name in FORECASTS:
-        assert tail[name].to_numpy() == pytest.approx(whole[name][since:].to_numpy(), abs=1e-6)
+    pd.testing.assert_frame_equal(tail, whole[since:], check_exact=True)
     with pytest.raises(SeriesError, match="need its bars from"):
         model_forecasts(bars[first + 1 :], position=first + 1, since=since)
 
@@ -237,6 +235,34 @@ def test_trades_of_a_bot_by_hand() -> None:
         {"price_model_score": 50.0, "volume_model_score": 220 / 3, "price_wall_score": 50.0}
     )
     assert trade_scores(trades, forecasts, HOUR)["price_wall_score"].isna().all()
+
+
+def random_levels(rng: np.random.Generator, end: pd.Timestamp) -> pd.DataFrame:
+    """A book of one bid and one ask every five minutes of the 200 hours before `end`."""
+    times = pd.date_range(end=end, periods=2400, freq="5min")
+    sides = [pd.DataFrame({"time": times, "side": side, "price": at}) for side, at in (("bid", 99.9), ("ask", 100.1))]
+    return pd.concat(sides).assign(size=rng.uniform(1, 9, 4800))
+
+
+@settings(max_examples=10)
+@given(minutes=st.integers(0, 199 * 60), seed=st.integers(0, 100))
+def test_nothing_after_an_instant_changes_a_score_before_it(minutes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    end = SERIES["open_time"].iloc[-1]
+    instant = end - pd.Timedelta(minutes=minutes)
+    levels = random_levels(rng, end)
+    trades = pd.DataFrame(
+        {
+            "entry_time": end - pd.to_timedelta(rng.uniform(0, 199 * 3600, 300), unit="s"),
+            "direction": rng.choice(["LONG", "SHORT"], 300),
+        }
+    )
+    whole = trade_scores(trades, FOUND, HOUR, book_walls(levels))
+    assert whole.notna().all(axis=None)
+    known = trades[trades["entry_time"] <= instant]
+    forecasts = model_forecasts(SERIES[SERIES["open_time"] + HOUR <= instant])
+    found = trade_scores(known, forecasts, HOUR, book_walls(levels[levels["time"] <= instant]))
+    pd.testing.assert_frame_equal(found, whole.loc[known.index], check_exact=True)
 
 
 def test_scikit_learn_is_loaded_by_a_fit_alone() -> None:

@@ -211,11 +211,7 @@ def test_a_tail_of_the_series_is_labelled_as_the_whole() -> None:
     first = needed_from(since, FIRST_FIT)
     assert first == 6 * EVERY - 8192 - 256
     tail = label_regimes(bars[first:], position=first, since=since)
-    assert list(tail["label"]) == list(whole["label"][since:])
-    assert tail.index.equals(whole.index[since:])
-    assert tail[list(PROBABILITIES)].to_numpy() == pytest.approx(
-        whole.loc[since:, list(PROBABILITIES)].to_numpy(), abs=1e-9
-    )
+    pd.testing.assert_frame_equal(tail, whole[since:], check_exact=True)
     with pytest.raises(SeriesError, match="need its bars from"):
         label_regimes(bars[first + 1 :], position=first + 1, since=since)
 

@@ -395,7 +395,7 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
         read(tmp_path / "no.csv")
     (tmp_path / "trades.xlsx").write_text("x")
     with pytest.raises(
-        SourceError, match=r"trades.xlsx: the suffix '.xlsx' is not known; give a .csv, .csv.gz, .parquet file"
+        SourceError, match=r"trades.xlsx: the suffix '.xlsx' is not known; give a .csv or .parquet file"
     ):
         read(tmp_path / "trades.xlsx")
 
