@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import database, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import database, evaluate, load, quarantine, reads, run, up
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -32,6 +32,7 @@ app.command()(reads.streaks)
 app.command()(reads.rankings)
 app.command()(reads.weights)
 app.command()(database.doctor)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 

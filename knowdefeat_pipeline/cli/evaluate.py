@@ -10,15 +10,14 @@ import typer
 
 from knowdefeat_pipeline.cli.context import CommandError, Json
 from knowdefeat_pipeline.cli.output import out, print_json
-from knowdefeat_pipeline.core.bars import BarError
+from knowdefeat_pipeline.core.bars import PRICES, BarError
 from knowdefeat_pipeline.core.regimes import NEUTRAL, REGIMES, label_regimes
-from knowdefeat_pipeline.sources.canonical import Kind
-from knowdefeat_pipeline.sources.replay import read_table
+from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
 
-SERIES: dict[str, Kind] = {"ticker": "text", "timeframe": "text"}
-BARS: dict[str, Kind] = {"open_time": "time", **dict.fromkeys(("open", "high", "low", "close", "volume"), "amount")}
+SERIES: dict[str, Column] = {"ticker": "text", "timeframe": "text"}
+BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volume"), "amount")}
 
 
 @app.callback()
@@ -28,13 +27,17 @@ def evaluate() -> None:
 
 @app.command()
 def regimes(
-    bars: Annotated[Path, typer.Option(help="CSV, CSV.gz or Parquet: open_time, open, high, low, close, volume.")],
-    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar: .csv, .csv.gz or .parquet.")],
+    bars: Annotated[Path, typer.Option(help="CSV or Parquet: open_time, open, high, low, close, volume.")],
+    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar, as .csv or .parquet.")],
     json: Json = False,
 ) -> None:
-    """The market regimes: each bar's label, told from the bars up to it. Columns ticker, timeframe make series."""
+    """The market regimes: each bar's label, told from the bars up to it.
+
+    open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
+    labelled by itself. Rows may be in any order and keep it.
+    """
     check_writable(output)
-    frame = read_table(bars, BARS, SERIES)
+    frame = read_table(bars, BARS, SERIES, gaps=("volume",))
     frame.index += 1  # errors name the rows of the file
     keys = [name for name in SERIES if name in frame]
     parts = [part for _, part in frame.groupby(keys, sort=False, dropna=False)] if keys else [frame]
@@ -52,17 +55,15 @@ def regimes(
 
 def check_writable(path: Path) -> None:
     """Raises CommandError for a file that `write_table` cannot write, before any work is done."""
-    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise CommandError(f"{path}: write .csv, .csv.gz or .parquet")
+    if path.suffix not in (".csv", ".parquet"):
+        raise CommandError(f"{path}: write .csv or .parquet")
     if not path.parent.is_dir():
         raise CommandError(f"{path}: there is no folder {path.parent}; make it first")
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """A frame as CSV or Parquet, by the suffix; the same frame gives the same bytes."""
+    """A frame as CSV or Parquet, by the suffix."""
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
-    elif path.suffix == ".gz":
-        frame.to_csv(path, index=False, compression={"method": "gzip", "mtime": 0})
     else:
         frame.to_csv(path, index=False)

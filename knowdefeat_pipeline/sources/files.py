@@ -1,7 +1,9 @@
 """CSV and Parquet files as readings."""
 
 import csv
+import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -45,7 +47,7 @@ def read_trades(
             raise SourceError(f"there is no time zone '{timezone}'; give an IANA name such as Europe/Zurich")
         if confidence_scale not in (1, 100):
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
-        raw = _read_file(path)
+        raw = read_raw(path)
         format_, columns, size_open = recognise(raw.table.column_names, mapping or {}, size)
         layout = Layout(format_, columns, timezone, currency, confidence_scale)
         return read_table(raw, layout, now, source=source, account=account, size_open=size_open)
@@ -53,19 +55,29 @@ def read_trades(
         raise SourceError(f"{path}: {error}") from error
 
 
-def _read_file(path: Path) -> RawTable:
+def read_raw(path: Path) -> RawTable:
+    """The cells of a CSV or Parquet file, by its suffix. Raises SourceError, which does not name the file."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
-    if path.suffix.lower() not in readers:
-        raise SourceError(f"the suffix '{path.suffix}' is not known; give a {' or '.join(readers)} file")
-    data = path.read_bytes()
+    zipped = path.suffix.lower() == ".gz"
+    suffix = (path.with_suffix("") if zipped else path).suffix
+    if suffix.lower() not in readers:
+        raise SourceError(f"the suffix '{suffix}' is not known; give a {' or '.join(readers)} file")
+    data = _unzip(path.read_bytes()) if zipped else path.read_bytes()
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
-    raw = readers[path.suffix.lower()](data)
+    raw = readers[suffix.lower()](data)
     if not raw.rows:
         raise SourceError("the table is empty: it has a header and no rows; check the export")
     return raw
+
+
+def _unzip(data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
 
 
 def _read_parquet(data: bytes) -> RawTable:

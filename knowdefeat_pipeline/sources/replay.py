@@ -1,53 +1,79 @@
-"""Histories handed in for a replay: CSV or Parquet tables of given columns, read whole or refused."""
+"""Histories to judge a learner by: tables with named columns, refused as a whole where a cell cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import KINDS, Kind
-from knowdefeat_pipeline.sources.cells import accepts, read
-from knowdefeat_pipeline.sources.files import _read_file
+from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import RawTable
 
+Column = Kind | Literal["clock"]
+"""A kind of cell, or `clock`: all ISO timestamps, or all plain numbers."""
 
-def read_table(path: Path, required: Mapping[str, Kind], optional: Mapping[str, Kind] | None = None) -> pd.DataFrame:
-    """The named columns of a file, each read as its kind; other columns are left out, absent optional ones too.
 
-    Times without a zone are UTC. A missing cell is NaN, NaT or missing text. Raises SourceError, naming file, column,
-    row (the first after the header is 1) and remedy, for a missing column or an unreadable cell.
+def read_table(
+    path: Path, required: Mapping[str, Column], optional: Mapping[str, Column], gaps: Collection[str] = ()
+) -> pd.DataFrame:
+    """The named columns of a CSV or Parquet file, rows in the file's order.
+
+    Cells of `required` columns hold a value, but for those in `gaps`; an `optional` column may be absent, and its cells
+    empty. Numbers are finite. Times without a zone are UTC.
+    Raises SourceError, naming file, column, row and remedy, for whatever is not so; other columns are not read.
     """
     try:
-        raw = _read_file(path)
-        _check_shape(raw, required)
-        wanted = dict(required) | {n: k for n, k in (optional or {}).items() if n in raw.table.column_names}
-        return pd.DataFrame({name: _column(raw, name, kind) for name, kind in wanted.items()})
+        raw = read_raw(path)
+        if raw.misshapen:
+            raise SourceError(f"row {raw.misshapen[0][0]} has another number of fields than the header; mend the row")
+        seen = raw.table.column_names
+        missing = [name for name in required if name not in seen]
+        if missing:
+            raise SourceError(
+                f"no column {', '.join(missing)}; the columns are {', '.join(seen)}: rename or add what is missing"
+            )
+        wanted = {**required, **{name: kind for name, kind in optional.items() if name in seen}}
+        empty = {*optional, *gaps}
+        return pd.DataFrame({name: _read(raw, name, kind, name in empty) for name, kind in wanted.items()})
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
 
 
-def _check_shape(raw: RawTable, required: Mapping[str, Kind]) -> None:
-    missing = [name for name in required if name not in raw.table.column_names]
-    if missing:
-        have = ", ".join(raw.table.column_names)
-        raise SourceError(f"the table lacks the column {', '.join(missing)}; it has {have}. Add what is missing")
-    if raw.misshapen:
-        number, fields = raw.misshapen[0]
-        count = len(raw.table.column_names)
-        raise SourceError(f"row {number} has {len(fields)} fields instead of {count}; correct the row")
+def _read(raw: RawTable, name: str, kind: Column, may_be_empty: bool) -> pd.Series:
+    column = raw.table.column(name)
+    as_kind: Kind = _clock(column) if kind == "clock" else kind
+    if not cells.accepts(as_kind, column.type):
+        raise SourceError(f"column '{name}': type {column.type} cannot hold {KINDS[as_kind]}; correct the column")
+    read = cells.read(as_kind, column, "UTC")
+    values = read.values
+    if as_kind not in ("text", "time"):
+        infinite = np.isinf(values.to_numpy(np.float64))
+        _refuse(raw, name, infinite, "is not finite; give a number, or leave the cell empty where it may be")
+    _refuse(raw, name, read.unreadable, f"cannot be read as {KINDS[as_kind]}; correct the cell")
+    if not may_be_empty:
+        _refuse(raw, name, values.isna().to_numpy(), "is no value, and one is needed in every row; fill the cell")
+    return values
 
 
-def _column(raw: RawTable, name: str, kind: Kind) -> pd.Series:
-    column = raw.table[name]
-    if not accepts(kind, column.type):
-        raise SourceError(f"column '{name}' holds {column.type}; give {KINDS[kind]} in each row")
-    cells = read(kind, column, "UTC")
-    if cells.unreadable.any():
-        at = int(np.argmax(cells.unreadable))
-        value = column[at].as_py()
-        raise SourceError(f"row {raw.row_number[at]}, column '{name}': {value!r} is not {KINDS[kind]}; correct it")
-    return cells.values
+def _clock(column: pa.ChunkedArray) -> Kind:
+    """Numbers where the type says so, or the first text that is there."""
+    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+        return "time" if cells.accepts("time", column.type) else "amount"
+    texts = pc.drop_null(column.slice(0, 1000))
+    is_number = len(texts) and pc.match_substring_regex(texts[:1], cells.NUMBER, ignore_case=True)[0].as_py()
+    return "amount" if is_number else "time"
+
+
+def _refuse(raw: RawTable, name: str, bad: np.ndarray, problem: str) -> None:
+    if bad.any():
+        first = int(bad.argmax())
+        value = raw.table.column(name)[first].as_py()
+        raise SourceError(f"row {raw.row_number[first]}, column '{name}': '{'' if value is None else value}' {problem}")
