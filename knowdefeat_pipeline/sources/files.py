@@ -1,7 +1,9 @@
 """CSV and Parquet files as readings."""
 
 import csv
+import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -58,15 +60,24 @@ def read_raw(path: Path) -> RawTable:
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
-    if path.suffix.lower() not in readers:
-        raise SourceError(f"the suffix '{path.suffix}' is not known; give a {' or '.join(readers)} file")
-    data = path.read_bytes()
+    zipped = path.suffix.lower() == ".gz"
+    suffix = (path.with_suffix("") if zipped else path).suffix
+    if suffix.lower() not in readers:
+        raise SourceError(f"the suffix '{suffix}' is not known; give a {' or '.join(readers)} file")
+    data = _unzip(path.read_bytes()) if zipped else path.read_bytes()
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
-    raw = readers[path.suffix.lower()](data)
+    raw = readers[suffix.lower()](data)
     if not raw.rows:
         raise SourceError("the table is empty: it has a header and no rows; check the export")
     return raw
+
+
+def _unzip(data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
 
 
 def _read_parquet(data: bytes) -> RawTable:

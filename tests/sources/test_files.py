@@ -1,6 +1,7 @@
 """Files read from end to end: formats, refusals with their exact words, and files that fail as a whole."""
 
 import csv
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -398,6 +399,21 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
         SourceError, match=r"trades.xlsx: the suffix '.xlsx' is not known; give a .csv or .parquet file"
     ):
         read(tmp_path / "trades.xlsx")
+
+
+def test_gzipped_files(tmp_path: Path):
+    plain = write(tmp_path / "trades.csv", ROW)
+    zipped = tmp_path / "trades.csv.gz"
+    whole = gzip.compress(plain.read_bytes())
+    zipped.write_bytes(whole)
+    pd.testing.assert_frame_equal(read(zipped).valid, read(plain).valid)
+    for damaged in (whole[:-9], plain.read_bytes(), whole[:20] + b"xx" + whole[22:]):
+        zipped.write_bytes(damaged)
+        with pytest.raises(SourceError, match=r"trades.csv.gz: the gzip file is cut short or damaged .*fetch it again"):
+            read(zipped)
+    (tmp_path / "trades.xlsx.gz").write_bytes(whole)
+    with pytest.raises(SourceError, match=r"the suffix '.xlsx' is not known"):
+        read(tmp_path / "trades.xlsx.gz")
 
 
 def test_parquet_files_that_cannot_be_read(tmp_path: Path):

@@ -1,0 +1,45 @@
+"""Bars of one ticker and timeframe: what makes them usable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = ("open_time", *PRICES, "volume")
+
+
+class BarError(ValueError):
+    """Bars that cannot be used; the message names the row, the column and the remedy."""
+
+
+def check_bars(bars: pd.DataFrame) -> None:
+    """Raise BarError unless these are bars of one series.
+
+    Open times (timestamps or numbers) ascend and occur once, prices are finite and above 0 with low <= high, and a
+    volume is not negative (it may be NaN). Bars may be missing: they are counted as they come. A row is named by its
+    label in the frame's index.
+    """
+    missing = [name for name in COLUMNS if name not in bars]
+    if missing:
+        raise BarError(f"bars need the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+    for name in PRICES:
+        price = bars[name].to_numpy(float)
+        _refuse(bars, name, ~np.isfinite(price) | (price <= 0), "a price is a finite number above 0")
+    _refuse(bars, "high", (bars["high"] < bars["low"]).to_numpy(), "high is not below low; swap or correct them")
+    _refuse(bars, "volume", (bars["volume"] < 0).to_numpy(), "a volume is not negative; leave it empty where unknown")
+    unordered = ~(bars["open_time"] > bars["open_time"].shift()).to_numpy()
+    unordered[:1] = bars["open_time"].isna()[:1]
+    _refuse(bars, "open_time", unordered, "each bar opens after the one before; sort the bars and drop repeated ones")
+
+
+def true_range(bars: pd.DataFrame) -> pd.Series:
+    """The log of each bar's highest over its lowest price, the close before it among them (Wilder 1978)."""
+    before = bars["close"].shift(1).fillna(bars["open"])
+    return pd.Series(np.log(bars["high"].clip(lower=before) / bars["low"].clip(upper=before)))
+
+
+def _refuse(bars: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise BarError(f"row {bars.index[at]}, column '{column}': {bars[column].iloc[at]}; {rule}")
