@@ -7,11 +7,7 @@ import sys
 import psycopg
 import typer
 
-<<<<<<< HEAD
 from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up
-=======
-from knowdefeat_pipeline.cli import database, evaluate, load, quarantine, reads, run, up
->>>>>>> regimes
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError

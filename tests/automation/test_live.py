@@ -1,5 +1,6 @@
 """The live listener in a thread: it hears, waits, survives, and runs the very job that the sensor runs."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -124,7 +125,7 @@ def test_what_came_before_it_and_between_runs_is_taken_along_at_most_one_run_a_s
     assert world.ranked() == [(1, 3), (2, 100)]
     starts = sorted(record.start_time for record in live_runs())
     assert 2 <= len(starts) < 20
-    assert min(later - earlier for earlier, later in zip(starts, starts[1:], strict=False)) > 0.9
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) > 0.9
 
 
 def test_only_one_listens(world: World) -> None:
