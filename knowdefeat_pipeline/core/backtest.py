@@ -10,7 +10,6 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kurtosis, skew
 
 from knowdefeat_pipeline.core.adjuster import DEFAULT, EQUAL, rank_ic, replay
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
@@ -129,7 +128,6 @@ def _sharpe(results: Floats) -> float:
 def _deflated(sharpe: float, results: Floats, trials: int, variance: float) -> float:
     if np.isnan(sharpe):
         return np.nan
-    return deflated_sharpe(
-        sharpe, len(results), trials=trials, variance=variance,
-        skew=float(skew(results)), kurtosis=float(kurtosis(results, fisher=False)),
-    )  # fmt: skip
+    standard = (results - results.mean()) / results.std()
+    skew, kurtosis = (float((standard**power).mean()) for power in (3, 4))
+    return deflated_sharpe(sharpe, len(results), trials=trials, variance=variance, skew=skew, kurtosis=kurtosis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from knowdefeat_pipeline.core.series import Floats
 
@@ -55,7 +55,7 @@ def expected_best_sharpe(trials: int, variance: float) -> float:
     """What the best of so many Sharpe ratios of that variance should be when none has skill; 0 for one trial."""
     if trials <= 1:
         return 0.0
-    upper, deeper = norm.ppf([1 - 1 / trials, 1 - 1 / (trials * np.e)])
+    upper, deeper = ndtri([1 - 1 / trials, 1 - 1 / (trials * np.e)])
     return float(np.sqrt(variance) * ((1 - _EULER) * upper + _EULER * deeper))
 
 
@@ -72,4 +72,4 @@ def deflated_sharpe(
     if observations < 2 or not spread > 0:
         return np.nan
     lead = sharpe - expected_best_sharpe(trials, variance)
-    return float(norm.cdf(lead * np.sqrt(observations - 1) / np.sqrt(spread)))
+    return float(ndtr(lead * np.sqrt(observations - 1) / np.sqrt(spread)))
