@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import psycopg
+import sqlalchemy.exc
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import PRIORITY_TAG
 
@@ -21,6 +22,7 @@ from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
+from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.pending import Pending, listener_lock, pending_days
 
 CHANNEL = "knowdefeat_trades"
@@ -28,6 +30,9 @@ LIVE_TAG = "knowdefeat/live"
 SPACING = 1.0  # seconds between the beginnings of two runs
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away
+
+# How the pipeline's connections and Dagster's say that the database went away.
+AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
 
 Say = Callable[[str], None]
 
@@ -60,8 +65,8 @@ class Listener:
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
                     self._serve(instance, connection)
-            except (psycopg.OperationalError, DatabaseUnreachable, RunFailed) as error:
-                self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
+            except AWAY as error:
+                self.say(f"{str(error).strip().splitlines()[0]}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
