@@ -65,14 +65,28 @@ class Writer(threading.Thread):
             connection.close()
 
 
-@contextmanager
-def listener(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+class Listener:
     """`knowdefeat live` in a process of its own."""
-    with (home / "live.log").open("ab") as log:
-        process = subprocess.Popen([KNOWDEFEAT, "live"], stdout=log, stderr=log, start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
+
+    def __init__(self, home: Path) -> None:
+        self.log = home / "live.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([KNOWDEFEAT, "live"], stdout=log, stderr=log, start_new_session=True)
+
+    def watch(self, seconds: float) -> None:
+        """Let it run so long. Once it listens it lives on, whatever happens to the database."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+            assert "Listening" not in self.log.read_text(), self.log.read_text()
+
+
+@contextmanager
+def listener(home: Path) -> Iterator[Listener]:
+    """A listener that is killed at the end."""
+    started = Listener(home)
+    yield started
+    started.process.kill()
+    started.process.wait()
 
 
 @pytest.fixture
@@ -146,14 +160,10 @@ def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: E
         for number in range(KILLS):
             victim = ("live", "server", "run")[number % 3]
             with listener(home) as live:
-                with suppress(subprocess.TimeoutExpired):
-                    live.wait(draw.uniform(1.5, 4.5))
-                assert live.poll() is None, (home / "live.log").read_text()
+                live.watch(draw.uniform(1.5, 4.5))
                 if victim == "server":
                     kill_server(server)
-                    with suppress(subprocess.TimeoutExpired):
-                        live.wait(draw.uniform(0.0, 3.0))
-                    assert live.poll() is None, (home / "live.log").read_text()
+                    live.watch(draw.uniform(0.0, 3.0))
                 if victim == "run":
                     kill_run(draw.uniform(0.5, 4.0))
     finally:
@@ -163,10 +173,9 @@ def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: E
         url = server.ensure_running()
         waited = datetime.now(UTC) + timedelta(seconds=PATIENCE)
         while not settled(url):
-            with suppress(subprocess.TimeoutExpired):
-                live.wait(0.2)
-            assert live.poll() is None, (home / "live.log").read_text()
-            assert datetime.now(UTC) < waited, (home / "live.log").read_text()
+            live.watch(0.2)
+            assert live.process.poll() is None, live.log.read_text()
+            assert datetime.now(UTC) < waited, live.log.read_text()
     found = tables(url)
     today: date = max(row[0] for row in found["bot_rankings"])
     with connect(url) as connection:
