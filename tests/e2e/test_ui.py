@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -112,3 +113,76 @@ def test_the_code_location_loads_and_every_daemon_runs(page: Page) -> None:
     page.goto("/deployment/daemons")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     expect(page.get_by_text("Not running", exact=True)).to_have_count(0)
+
+
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
+BACKFILL_DAYS = 90
+
+
+def results(rows: Rows, first: date, last: date) -> dict[str, list[tuple]]:
+    return {
+        table: sorted(rows(f"SELECT * FROM {table} WHERE day BETWEEN %s AND %s", first, last), key=repr)
+        for table in RESULTS
+    }
+
+
+def launch_backfill(page: Page, first: date, last: date) -> str:
+    """Click through `Materialize all` for a range of days. Returns the backfill's id; the page is the backfill's then."""
+    page.goto("/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    dialog = page.get_by_role("dialog")
+    partitions = dialog.get_by_role("textbox").first
+    partitions.fill(f"[{first}...{last}]")
+    partitions.press("Enter")
+    dialog.get_by_role("button", name=re.compile(r"Launch .*backfill")).click()
+    page.get_by_text("View", exact=True).click()
+    page.wait_for_url("**/runs/b/*")
+    return page.url.split("/runs/b/")[1].split("?")[0].split("/")[0]
+
+
+def runs_of(rows: Rows, backfill: str) -> list[tuple[str, str]]:
+    return rows(
+        "SELECT run_id, status FROM dagster.runs JOIN dagster.run_tags USING (run_id)"
+        " WHERE key = 'dagster/backfill' AND value = %s ORDER BY run_id",
+        backfill,
+    )
+
+
+def await_runs(page: Page, rows: Rows, backfill: str, wanted: Callable[[list[str]], bool]) -> list[tuple[str, str]]:
+    for _ in range(1200):
+        found = runs_of(rows, backfill)
+        if wanted([status for _, status in found]):
+            return found
+        page.wait_for_timeout(100)
+    raise AssertionError(f"backfill {backfill}: {runs_of(rows, backfill)}")
+
+
+def kill(run_id: str) -> None:
+    """kill -9 of the process that executes the run."""
+    (process,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "execute_run" in (process.info["cmdline"] or []) and any(run_id in part for part in process.info["cmdline"])
+    ]
+    process.kill()
+
+
+def test_a_backfill_of_90_days_killed_half_way_and_started_again_gives_the_same_tables(
+    page: Page, rows: Rows, snapshot: Snapshot
+) -> None:
+    last = last_day(rows) - timedelta(days=1)
+    first = last - timedelta(days=BACKFILL_DAYS - 1)
+    before = results(rows, first, last)
+    assert len({row[0] for row in before["bot_rankings"]}) == BACKFILL_DAYS
+
+    backfill = launch_backfill(page, first, last)
+    found = await_runs(page, rows, backfill, lambda statuses: "STARTED" in statuses)
+    kill(next(run for run, status in found if status == "STARTED"))
+    found = await_runs(page, rows, backfill, lambda statuses: "FAILURE" in statuses and "STARTED" not in statuses)
+    rows("DELETE FROM bot_rankings WHERE day = %s RETURNING day", first)
+
+    backfill = launch_backfill(page, first, last)
+    await_runs(page, rows, backfill, lambda statuses: statuses == ["SUCCESS"] * len(statuses) and len(statuses) == 2)
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    snapshot("backfill")
+    assert results(rows, first, last) == before
