@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -108,7 +109,12 @@ class HomeLogs(LocalComputeLogManager):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeLogs:
-        return cls(str(Settings.from_environment().home / "dagster" / "logs"), inst_data=inst_data)
+        return cls(str(logs_folder(Settings.from_environment())), inst_data=inst_data)
+
+
+def logs_folder(settings: Settings) -> Path:
+    """Where what steps print is kept, in a folder per run."""
+    return settings.home / "dagster" / "logs"
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -11,6 +11,7 @@ from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, qu
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
+from knowdefeat_pipeline.settings import SettingError
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
@@ -40,6 +41,7 @@ app.add_typer(database.app, name="db")
 
 EXPECTED = (
     CommandError,
+    SettingError,
     SourceError,
     QuarantineError,
     DatabaseUnreachable,
