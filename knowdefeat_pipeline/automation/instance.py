@@ -15,6 +15,8 @@ from urllib.parse import quote
 import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
 from dagster._config.config_schema import UserConfigSchema
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
@@ -23,6 +25,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
+from knowdefeat_pipeline.store.liveness import is_alive
 
 SCHEMA = "dagster"
 STATEMENT_TIMEOUT_MS = 10 * 60 * 1000
@@ -115,6 +118,23 @@ class HomeLogs(LocalComputeLogManager):
 def logs_folder(settings: Settings) -> Path:
     """Where what steps print is kept, in a folder per run."""
     return settings.home / "dagster" / "logs"
+
+
+class Launcher(DefaultRunLauncher):
+    """The stock launcher, which also tells Dagster's run monitoring whether a run's process lives, whoever started it.
+
+    Without that a run whose process was killed would count as started for ever, and hold its place in the queue.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        with connect(database_url(Settings.from_environment())) as connection:
+            if is_alive(connection, run.run_id):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, "The run's process ended without a word: killed, or a crash.")
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -1,10 +1,7 @@
 """The nightly maintenance on Dagster's real storage: what goes, what stays, and that it can be stopped and repeated."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -14,41 +11,17 @@ from dagster import DagsterEventType as Event
 from knowdefeat_pipeline.assets.partitions import DAILY
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation import maintenance
-from knowdefeat_pipeline.automation.instance import logs_folder, open_instance
+from knowdefeat_pipeline.automation.instance import logs_folder
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.simulate import simulate
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.maintenance import purge_events
-from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 FIRST, LAST = date(2025, 2, 24), date(2025, 2, 28)
 STAYING = {"ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION", "STEP_FAILURE", "PIPELINE_FAILURE"}
-
-
-@pytest.fixture
-def url(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of trades, which is also Dagster's."""
-    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
-    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path))
-    load_trades(database, read_frame(simulate("base", bots=3, days=8, seed=3, end=END).trades, "simulator", END), "f")
-    return database
-
-
-@pytest.fixture
-def instance(url: str) -> Iterator[dg.DagsterInstance]:
-    with open_instance() as opened:
-        yield opened
-
-
-@pytest.fixture
-def connection(url: str, instance: dg.DagsterInstance) -> Iterator[psycopg.Connection]:
-    with closing(connect(url)) as opened:
-        yield opened
 
 
 def definitions(url: str) -> dg.Definitions:
@@ -232,7 +205,7 @@ def test_every_table_is_vacuumed_and_no_data_lost(
     before = connection.execute(counted).fetchone()
     done = maintain(url, instance)["vacuum_tables"]
     assert connection.execute(counted).fetchone() == before
-    tables = {record.data["table"]: record.data for record in done["tables"]}
+    tables = {row["table"]: row for row in [record.data for record in done["tables"].records]}
     assert {"public.trades", "public.bot_metrics", "public.bot_rankings", "dagster.event_logs"} <= set(tables)
     assert done["bytes before"] == sum(row["bytes before"] for row in tables.values()) > 0
     assert done["bytes after"] == sum(row["bytes after"] for row in tables.values()) > 0
