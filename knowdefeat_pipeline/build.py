@@ -17,7 +17,7 @@ from knowdefeat_pipeline.automation.failures import report_failures
 from knowdefeat_pipeline.automation.jobs import refresh
 from knowdefeat_pipeline.automation.maintenance import build_maintenance
 from knowdefeat_pipeline.automation.new_trades import new_trades
-from knowdefeat_pipeline.automation.schedules import daily_refresh, nightly_maintenance
+from knowdefeat_pipeline.automation.schedules import daily_weights, nightly_maintenance
 from knowdefeat_pipeline.settings import Upkeep
 
 
@@ -31,7 +31,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights],
         jobs=[refresh, maintenance],
-        schedules=[daily_refresh(upkeep), nightly_maintenance(upkeep, maintenance)],
+        schedules=[daily_weights(upkeep), nightly_maintenance(upkeep, maintenance)],
         sensors=[new_trades, report_failures],
         # Five short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,
