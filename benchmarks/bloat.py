@@ -21,9 +21,9 @@ from knowdefeat_pipeline.store.database import connect
 CHOSEN = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0"
 VARIANTS = {
     "PostgreSQL's defaults": "",
-    "sql/migrations/0006": CHOSEN,
-    "the same, threshold 20,000": CHOSEN.replace("2000", "20000"),
-    "the same, fillfactor 50": CHOSEN + ", fillfactor = 50",
+    "our settings": CHOSEN,
+    "our settings, threshold 20,000": CHOSEN.replace("2000", "20000"),
+    "our settings, fillfactor 50": CHOSEN + ", fillfactor = 50",
 }
 VALUES = {"double precision": "random()", "bigint": "1", "text": "'BTC'", "timestamp with time zone": "now()"}
 

@@ -38,6 +38,7 @@ SETTINGS = {
     "max_wal_size": "4GB",  # bulk loads should not force checkpoints
     "wal_compression": "on",
     "wal_init_zero": "off",  # zeroing a log file that is then filled is work done twice
+    "autovacuum_naptime": "15s",  # days are rewritten up to once a second: see benchmarks/bloat.py
     "jit": "off",  # compiling costs more than it saves on our short queries
     "timezone": "UTC",
     "log_timezone": "UTC",
