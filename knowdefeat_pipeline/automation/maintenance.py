@@ -1,4 +1,4 @@
-"""The nightly upkeep: old logs of runs go, the catalogue stays, and every table is vacuumed."""
+"""The nightly upkeep: old logs of runs go, the catalogue's latest state stays, and every table is vacuumed."""
 
 import shutil
 import time
@@ -14,21 +14,30 @@ from pydantic import Field
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.instance import logs_folder
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.store.maintenance import ended_runs, purge_events, table_sizes, vacuum
+from knowdefeat_pipeline.store.maintenance import (
+    ended_runs,
+    purge_checks,
+    purge_events,
+    purge_runs,
+    table_sizes,
+    vacuum,
+)
 
 PURGE_SECONDS = 30 * 60  # what is left then waits for the next night
 VACUUM_SECONDS = 60 * 60  # a table; longer than this is worth a look, so the run fails
 
-# What a run did, of interest while it is recent. Everything else stays: materialisations, observations and check
-# results make the catalogue and the status of partitions; failures say what went wrong; what is not named here may be
-# something that a later Dagster needs.
+# What a run did, of interest while it is recent. Everything else stays: observations and each partition's latest
+# materialisation make the catalogue, failures say what went wrong, and what is not named here may be something that a
+# later Dagster needs.
 PASSING: dict[str, Event | None] = {
     "log messages": None,
     **{
         event.name: event
         for event in (
+            Event.ASSET_CHECK_EVALUATION,  # the result itself stands in a table of its own
             Event.ASSET_CHECK_EVALUATION_PLANNED,
-            Event.ASSET_MATERIALIZATION_PLANNED,  # once carried out: see sql/queries/purge_events.sql
+            Event.ASSET_MATERIALIZATION,  # once there is a later one: see sql/queries/purge_events.sql
+            Event.ASSET_MATERIALIZATION_PLANNED,  # once carried out: see there
             Event.ENGINE_EVENT,
             Event.HANDLED_OUTPUT,
             Event.LOADED_INPUT,
@@ -61,13 +70,17 @@ class Keep(dg.Config):
     run_days: int = Field(ge=1, description="For how many days after its end a run's log is kept whole.")
 
 
-@dg.op(description="Delete the log of runs that ended long ago; what the catalogue shows and all failures stay.")
+@dg.op(
+    description="Delete the log of runs that ended long ago; the latest state of all partitions and all failures stay."
+)
 def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Database, clock: Clock) -> None:
     before = clock.now() - timedelta(days=config.run_days)
     deadline = time.monotonic() + PURGE_SECONDS
     with database.connect() as connection:
         rows, size, finished = _purge(connection, before, deadline)
+        checks = purge_checks(connection, before)
         folders = _remove_printed(connection, logs_folder(Settings.from_environment()), before)
+        runs = purge_runs(connection, before)
     kinds = ", ".join(f"{count:,} {name}" for name, count in rows.most_common())
     context.log.info(f"Events of runs that ended before {before:%Y-%m-%d %H:%M} UTC: deleted {kinds or 'none'}.")
     if not finished:
@@ -78,7 +91,9 @@ def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Datab
             "events deleted": rows.total(),
             "bytes of events deleted": size,
             "events deleted by type": dict(rows),
+            "replaced results of checks deleted": checks,
             "folders of printed output deleted": folders,
+            "runs of which nothing is left deleted": runs,
             "complete": finished,
         }
     )

@@ -50,6 +50,16 @@ def ended_runs(connection: psycopg.Connection, run_ids: Sequence[str], before: d
     return {run_id for (run_id,) in rows}
 
 
+def purge_checks(connection: psycopg.Connection, before: datetime) -> int:
+    """Delete results of checks that later ones replaced, by runs that ended before that instant; how many."""
+    return connection.execute(query("purge_checks"), {"before": before}).rowcount
+
+
+def purge_runs(connection: psycopg.Connection, before: datetime) -> int:
+    """Delete successful runs that ended before that instant and of which nothing else is left; how many."""
+    return connection.execute(query("purge_runs"), {"before": before}).rowcount
+
+
 def table_sizes(connection: psycopg.Connection) -> list[TableSize]:
     """Every table of ours and of Dagster's that we own, the largest first."""
     return [TableSize(*row) for row in connection.execute(query("table_sizes")).fetchall()]
