@@ -128,4 +128,5 @@ def test_a_run_lives_while_its_session_does_and_shortly_after_it_was_heard_of(
         show_alive(session, run.run_id)
         assert is_alive(connection, run.run_id)
         assert not is_alive(connection, "another")
+        session.execute("SELECT pg_advisory_unlock_all()")  # as its end does, which the server notices a little later
     assert not is_alive(connection, run.run_id)
