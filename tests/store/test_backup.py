@@ -1,5 +1,6 @@
 """Backup and restore with real programs: from one server to a new one, whose transactions count from the beginning."""
 
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -50,11 +51,13 @@ def compute(url: str, monkeypatch: pytest.MonkeyPatch, first: date = FIRST, last
 
 
 @pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[str]:
+def new_server() -> Iterator[str]:
     """The empty database of a server that was never used."""
-    server = EmbeddedPostgres(tmp_path / "new")
-    yield server.ensure_running()
-    server.stop()
+    # Not in tmp_path: whoever starts pytest meanwhile closes its folder to the account that runs the server.
+    with tempfile.TemporaryDirectory(prefix="knowdefeat-") as home:
+        server = EmbeddedPostgres(Path(home))
+        yield server.ensure_running()
+        server.stop()
 
 
 def tables(connection: psycopg.Connection) -> dict[str, list]:
