@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 import dagster as dg
@@ -17,14 +17,18 @@ PREVIEW_ROWS = 5
 # Stable enough to build on; a notice at every start would only teach people to overlook notices.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
 
+# The chain is refreshed once a day at least: late by more than an hour or two deserves a look, half a day an alarm.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
 chain_asset = partial(
     dg.asset,
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_DAYS),
     group_name="ranking",
     owners=["team:knowdefeat"],
+    freshness_policy=FRESH,
 )
-"""`dagster.asset` as every member of the chain uses it: by day, a range of days in one run."""
+"""`dagster.asset` as every member of the chain uses it: by day, a range of days in one run, refreshed daily."""
 
 
 def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import psycopg
 import sqlalchemy.exc
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import PRIORITY_TAG
 
@@ -61,6 +62,7 @@ class Listener:
                         raise AlreadyListening("A live listener runs already over this database.")
                     # What runs of a second print goes nowhere: capturing it would cost a third of their time.
                     instance._compute_log_manager = NoOpComputeLogManager()
+                    _end_orphans(instance)
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
@@ -97,6 +99,15 @@ class Listener:
         days = f"{found.first}" if found.first == last else f"{found.first} to {last}"
         now = datetime.now(UTC)
         self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {time.perf_counter() - begun:.2f} s")
+
+
+def _end_orphans(instance: dg.DagsterInstance) -> None:
+    """Mark as failed the runs of a listener that was killed: who listens alone knows that nobody works on them."""
+    unfinished = dg.RunsFilter(tags={LIVE_TAG: "true"}, statuses=NOT_FINISHED_STATUSES)
+    for run in instance.get_runs(unfinished):
+        instance.report_run_failed(
+            run, "The live listener that executed this run was killed; the next run does its work."
+        )
 
 
 def live_definitions(url: str, build: Callable[..., dg.Definitions]) -> dg.Definitions:

@@ -11,7 +11,9 @@ from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, qu
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
+from knowdefeat_pipeline.settings import SettingError
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.store.backup import BackupError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.migrations import MigrationError
@@ -40,11 +42,13 @@ app.add_typer(database.app, name="db")
 
 EXPECTED = (
     CommandError,
+    SettingError,
     SourceError,
     QuarantineError,
     DatabaseUnreachable,
     EmbeddedPostgresError,
     MigrationError,
+    BackupError,
     WeightError,
 )
 

@@ -187,3 +187,25 @@ def test_a_database_that_is_down_is_a_message(shell: Shell, monkeypatch: pytest.
     findings = shell("doctor", status=1) or shell.output
     assert "Database" in shell.output
     assert "Traceback" not in findings
+
+
+def test_a_backup_is_restored_into_an_empty_database_only(
+    shell: Shell, empty_database: str, trades_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("ingest", trades_file)
+    held = shell.json("db", "status")
+    file = tmp_path / "knowdefeat.dump"
+    written = shell.json("db", "backup", file)
+    assert written == {"file": str(file), "bytes": file.stat().st_size}
+    assert "tables already" in shell("db", "restore", file, status=1)
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", empty_database)
+    assert shell("db", "restore", file).startswith(f"Restored 5 bots, {held['trades']} trades, ")
+    assert shell.json("db", "status")["trades"] == held["trades"] > 0
+
+
+@pytest.mark.parametrize("name", ["KNOWDEFEAT_WEBHOOK_URL", "KNOWDEFEAT_TIMEZONE"])
+def test_a_setting_that_cannot_be_used_is_refused_before_anything_starts(
+    shell: Shell, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "?")
+    assert f"{name}" in shell("up", status=1)
