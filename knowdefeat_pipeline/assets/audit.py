@@ -51,7 +51,7 @@ RULES = (
     Rule("bot_rankings", "ranks_follow_the_scores", ERROR, "Ranks are 1 to n from the highest score to the lowest."),
     Rule(
         "bot_rankings",
-        "every_bot_is_ranked_or_says_why",
+        "ranked_or_with_a_reason",
         ERROR,
         "Each bot with metrics is in its day's ranking, with either a rank or the reason for having none.",
     ),

@@ -33,7 +33,7 @@ TAMPERED = {
     "longer_streaks_are_rarer": ["DELETE FROM win_streaks WHERE day = %s AND bot_id = 2 AND streak_length = 7"],
     "streaks_agree_with_metrics": ["UPDATE win_streak_summary SET trades = trades + 1 WHERE day = %s AND bot_id = 2"],
     "ranks_follow_the_scores": ["UPDATE bot_rankings SET rank_score = -1 WHERE day = %s AND rank = 3"],
-    "every_bot_is_ranked_or_says_why": ["DELETE FROM bot_rankings WHERE day = %s AND bot_id = 2"],
+    "ranked_or_with_a_reason": ["DELETE FROM bot_rankings WHERE day = %s AND bot_id = 2"],
     "weights_make_100": [
         "UPDATE variable_weights SET weight = weight + 0.1 WHERE day = %s AND variable = 'avg_drawdown'"
     ],
