@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from knowdefeat_pipeline.assets.audit import audit_checks
 from knowdefeat_pipeline.assets.bot_metrics import bot_metrics
 from knowdefeat_pipeline.assets.bot_rankings import bot_rankings
 from knowdefeat_pipeline.assets.resources import Clock, Database
@@ -14,10 +15,10 @@ from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
 from knowdefeat_pipeline.automation.failures import report_failures
-from knowdefeat_pipeline.automation.jobs import refresh
+from knowdefeat_pipeline.automation.jobs import audit, refresh
 from knowdefeat_pipeline.automation.maintenance import build_maintenance
 from knowdefeat_pipeline.automation.new_trades import new_trades
-from knowdefeat_pipeline.automation.schedules import daily_weights, nightly_maintenance
+from knowdefeat_pipeline.automation.schedules import daily_weights, nightly_audit, nightly_maintenance
 from knowdefeat_pipeline.settings import Upkeep
 
 
@@ -30,8 +31,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     maintenance = build_maintenance(upkeep.keep_run_days)
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights],
-        jobs=[refresh, maintenance],
-        schedules=[daily_weights(upkeep), nightly_maintenance(upkeep, maintenance)],
+        asset_checks=[audit_checks],
+        jobs=[refresh, audit, maintenance],
+        schedules=[daily_weights(upkeep), nightly_audit(upkeep), nightly_maintenance(upkeep, maintenance)],
         sensors=[new_trades, report_failures],
         # Five short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,

@@ -18,6 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import PRIORITY_TAG
 
+from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
@@ -27,7 +28,6 @@ from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.pending import Pending, listener_lock, pending_days
 
 CHANNEL = "knowdefeat_trades"
-LIVE_TAG = "knowdefeat/live"
 SPACING = 1.0  # seconds between the beginnings of two runs
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away

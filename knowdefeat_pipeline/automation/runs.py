@@ -1,4 +1,4 @@
-"""One run of the refresh job over a range of days, in this process and recorded in the instance like any other."""
+"""One run of a job over a range of days, in this process and recorded in the instance like any other."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    REPOSITORY_LABEL_TAG,
-)
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from knowdefeat_pipeline.automation.jobs import CHAIN
+from knowdefeat_pipeline.automation.jobs import CHAIN, audit, range_tags, refresh
 
 Progress = Callable[[str], None]
 
@@ -46,21 +42,33 @@ def refresh_days(
 
     Raises RunFailed; what finished before the failure stays.
     """
-    run_id = dg.DagsterRun(job_name="refresh").run_id
+    return _execute(definitions, refresh.name, instance, first, last, progress, tags)
+
+
+def audit_days(definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date) -> Outcome:
+    """Audit what is stored of first..last in one run. A check that fails is in the Outcome and raises nothing."""
+    return _execute(definitions, audit.name, instance, first, last)
+
+
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
+    run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = definitions.resolve_job_def("refresh").execute_in_process(
+    result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
-            ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
-            REPOSITORY_LABEL_TAG: CODE_LOCATION,
-            **(tags or {}),
-        },
+        tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:

@@ -1,4 +1,4 @@
-"""What happens by the clock: the daily refresh and the nightly maintenance."""
+"""What happens by the clock: the daily refresh, the audit of the day that ended, and the nightly maintenance."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY
-from knowdefeat_pipeline.automation.jobs import refresh
-from knowdefeat_pipeline.automation.new_trades import range_tags
+from knowdefeat_pipeline.automation.jobs import audit, range_tags, refresh
 from knowdefeat_pipeline.settings import Upkeep
 
+AUDIT_AFTER = timedelta(hours=1)  # since the daily refresh
 ADJUSTMENT_TAG = "knowdefeat/weight-adjustment"  # dagster.yaml lets one such run at a time leave the queue
 
 
@@ -37,6 +37,24 @@ def _days(at: datetime) -> list[date]:
     """Yesterday and today, one after the other in the queue: the second ranks with what the first adjusted."""
     today = at.astimezone(UTC).date()
     return [day for day in (today - timedelta(days=1), today) if day >= FIRST_DAY]
+
+
+def nightly_audit(upkeep: Upkeep) -> dg.ScheduleDefinition:
+    """The audit of the day that ended, an hour after its refresh."""
+
+    @dg.schedule(
+        name="nightly_audit",
+        job=audit,
+        cron_schedule=_cron((datetime.combine(date.min, upkeep.daily_at) + AUDIT_AFTER).time()),
+        execution_timezone=upkeep.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Audit the day (UTC) that ended.",
+    )
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        return dg.RunRequest(run_key=yesterday.isoformat(), tags=range_tags(yesterday, yesterday))
+
+    return evaluate
 
 
 def nightly_maintenance(upkeep: Upkeep, maintenance: dg.JobDefinition) -> dg.ScheduleDefinition:

@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import backfill, database, days, evaluate, live, load, quarantine, reads, run, up
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -29,6 +29,7 @@ app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
 app.command()(backfill.backfill)
+app.command()(days.days)
 app.command()(load.ingest)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)

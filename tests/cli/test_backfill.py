@@ -60,12 +60,16 @@ def test_chunks_are_runs_of_their_own_and_make_the_same_tables(
     fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(monkeypatch, *RANGE, "--chunk", 4, "--json") == 0
-    runs = json.loads(capsys.readouterr().out)
+    done = json.loads(capsys.readouterr().out)
+    runs = done["runs"]
+    assert all(check["passed"] for check in done["checks"])
     assert [(run["from"], run["to"]) for run in runs] == [
         ("2025-02-19", "2025-02-22"), ("2025-02-23", "2025-02-26"), ("2025-02-27", "2025-02-28"),
     ]  # fmt: skip
     with open_instance() as instance:
-        assert {run.run_id for run in instance.get_runs()} == {run["run_id"] for run in runs}
+        refreshes = instance.get_runs(dg.RunsFilter(job_name="refresh"))
+        assert {run.run_id for run in refreshes} == {run["run_id"] for run in runs}
+        assert len(instance.get_runs(dg.RunsFilter(job_name="audit"))) == 1
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
     pieces = tables(fleet)
     assert command(monkeypatch, *RANGE) == 0

@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from knowdefeat_pipeline.assets.catalogue import CHAIN
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
@@ -119,6 +120,24 @@ def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     assert "KNOWDEFEAT_FIRST_DAY=1999-01-01" in shell("run", "--from", "1999-01-01", status=1)
     assert "lies in the future" in shell("run", "--to", "2999-01-01", status=1)
     assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)
+
+
+def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Shell, trades_file: Path) -> None:
+    shell("run", "--trades", trades_file, "--from", "2025-02-22", "--to", "2025-02-23")
+    shell("run", "--from", "2025-02-26", "--to", "2025-02-28")
+    days = {asset["asset"]: asset for asset in shell.json("days")}
+    assert list(days) == list(CHAIN)
+    for asset in days.values():
+        assert asset["computed"] == [f"2025-02-{day}" for day in (22, 23, 26, 27, 28)]
+        assert (asset["failed"], asset["missing"]) == ([], ["2025-02-24", "2025-02-25"])
+    shown = shell("days")
+    assert "2025-02-24 to 2025-02-25" in shown
+    assert "knowdefeat backfill --from 2025-02-24 --to 2025-02-25" in shown
+    done = shell.json("backfill", "--from", "2025-02-24", "--to", "2025-02-25", "--chunk", 1)
+    assert [(run["from"], run["to"]) for run in done["runs"]] == [("2025-02-24",) * 2, ("2025-02-25",) * 2]
+    assert all(check["passed"] for check in done["checks"])
+    assert all(asset["missing"] == [] for asset in shell.json("days"))
+    assert "backfill" not in shell("days")
 
 
 def test_reads_in_json_carry_every_column(shell: Shell, trades_file: Path) -> None:

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from knowdefeat_pipeline.assets.audit import RULES, STATES
+from knowdefeat_pipeline.assets.chart import WIDTH
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.core.figures import TABLES
 
@@ -114,6 +116,23 @@ def test_the_code_location_loads_and_every_daemon_runs(page: Page) -> None:
     page.goto("/deployment/daemons")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     expect(page.get_by_text("Not running", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_and_checks_of_an_asset_are_shown(page: Page, snapshot: Snapshot, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    for asset, name in (("bot_metrics", "equity"), ("bot_rankings", "scores")):
+        page.goto(f"/assets/{asset}")
+        entry = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+        entry.get_by_text("[Show Markdown]").click()
+        picture = page.get_by_role("dialog").get_by_role("img", name=name, exact=True)
+        expect(picture).to_be_visible()
+        assert picture.evaluate("image => [image.complete, image.naturalWidth]") == [True, WIDTH]
+        snapshot(f"picture_{name}_{theme}")
+        page.goto(f"/assets/{asset}?view=checks")
+        for rule in (*(rule.name for rule in RULES if rule.asset == asset), STATES):
+            expect(page.get_by_text(rule, exact=True).first).to_be_visible()
+        snapshot(f"checks_{asset}_{theme}")
 
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
