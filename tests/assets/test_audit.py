@@ -11,10 +11,11 @@ from knowdefeat_pipeline.assets.audit import RULES, STATES, audit_checks, offend
 from knowdefeat_pipeline.assets.catalogue import CHAIN, LIVE_TAG
 from knowdefeat_pipeline.assets.partition_states import partition_states
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.jobs import nightly_audit
 from knowdefeat_pipeline.automation.runs import RunFailed, audit_days, refresh_days
+from knowdefeat_pipeline.automation.schedules import nightly_audit
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.settings import Upkeep
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.trades import load_trades
@@ -186,7 +187,7 @@ def test_without_days_the_last_computed_day_is_audited(world: World) -> None:
 
 def test_every_night_the_day_that_ended_is_audited() -> None:
     context = dg.build_schedule_context(scheduled_execution_time=datetime(2025, 3, 1, 1, 40, tzinfo=UTC))
-    assert nightly_audit(context).tags == {
+    assert nightly_audit(Upkeep())(context).tags == {
         "dagster/asset_partition_range_start": "2025-02-28",
         "dagster/asset_partition_range_end": "2025-02-28",
     }

@@ -86,7 +86,11 @@ def test_a_webhook_is_a_web_address_and_is_never_shown() -> None:
 def test_everything_runs_by_itself_once_the_daemon_does() -> None:
     repository = build_defs().get_repository_def()
     running = {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs}
-    assert running == {"daily_weights": "15 0 * * *", "nightly_maintenance": "30 3 * * *"}
+    assert running == {
+        "daily_weights": "15 0 * * *",
+        "nightly_audit": "15 1 * * *",
+        "nightly_maintenance": "30 3 * * *",
+    }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
 
