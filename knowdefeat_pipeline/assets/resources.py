@@ -42,6 +42,7 @@ class Database(dg.ConfigurableResource):
     warm: bool = False
     _resolved: str = PrivateAttr(default="")
     _held: Held | None = PrivateAttr(default=None)
+    _session: psycopg.Connection | None = PrivateAttr(default=None)
 
     def address(self) -> str:
         """The URL, found once per process and run."""
@@ -51,7 +52,10 @@ class Database(dg.ConfigurableResource):
 
     @contextmanager
     def connect(self) -> Iterator[psycopg.Connection]:
-        """A connection in autocommit mode, closed at the end."""
+        """A connection in autocommit mode: the run's, else one that is closed at the end."""
+        if self._session:
+            yield self._session
+            return
         with database.connect(self.address()) as connection:
             yield connection
 
@@ -79,6 +83,7 @@ class Database(dg.ConfigurableResource):
             show_alive(session, context.run.run_id)
             if days := _days_of(context.run):
                 lock_days(session, *days)
+            self._session = session
             yield self
 
     def read(self, name: str, *parameters: object) -> pa.Table:

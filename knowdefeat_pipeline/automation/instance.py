@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
+from sqlalchemy import Connection
 
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
@@ -43,11 +45,36 @@ def dagster_url(settings: Settings) -> str:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     url = url.replace("postgresql://", "postgresql+psycopg2://", 1)  # NOTIFY with parameters fails on psycopg 3
     separator = "&" if "?" in url else "?"
-    return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA}')}"
+    # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
+    # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
+    return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA} -csynchronous_commit=off')}"
 
 
 class EventLog(PostgresEventLogStorage):
-    """The stock event log, which also writes the plan of a ranged run (an event per day and asset) in one statement."""
+    """The stock event log, which also writes the plan of a ranged run (an event per day and asset) in one statement.
+
+    And it asks once, not before every event, which tables and columns there are.
+    """
+
+    def has_table(self, table_name: str) -> bool:
+        return self._once(("table", table_name), lambda: super(EventLog, self).has_table(table_name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        inspect = super()._has_asset_key_col_on_connection
+        return self._once(("column", column_name), lambda: inspect(conn, column_name))
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        inspect = super().has_asset_key_col
+        return self._once(("column", column_name), lambda: inspect(column_name))
+
+    def _once(self, key: tuple[str, str], look: Callable[[], bool]) -> bool:
+        if key not in self._there and look():
+            self._there.add(key)
+        return key in self._there
+
+    @cached_property
+    def _there(self) -> set[tuple[str, str]]:
+        return set()
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         planned = [event for event in events if _is_planned(event)]

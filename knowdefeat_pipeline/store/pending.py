@@ -58,16 +58,16 @@ def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Set
     parameters = {"asset": LAST_ASSET, "now": now, "today": now.date(), "horizon": horizon}
     with connection.cursor(row_factory=dict_row) as cursor:
         (row,) = cursor.execute(query("pending_days"), parameters).fetchall()
-    if row["first_day"] is not None:
-        last = max(row["first_day"], row["last_day"])
-        return Pending(row["first_day"], last, row["trades"], row["since"], row["newest"])
-    if row["any_fresh"] and not row["any_future"]:
+    if row["settled"]:
         connection.execute(
             "INSERT INTO settled_trades (seen) VALUES (%s::pg_snapshot) "
             "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
-            (row["snapshot"],),
+            (row["settled"],),
         )
-    return Settled(row["computed_days"])
+    if row["first_day"] is None:
+        return Settled(row["computed_days"])
+    last = max(row["first_day"], row["last_day"])
+    return Pending(row["first_day"], last, row["trades"], row["since"], row["newest"])
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:

@@ -43,6 +43,12 @@ SELECT (SELECT min(day) FROM (SELECT day FROM lacking UNION ALL SELECT day FROM 
              (SELECT (min(day) + 1)::timestamp AT TIME ZONE 'UTC' FROM unfinished)) AS since,
        (SELECT max(recorded_xid::text::bigint) FROM lacking) AS newest,
        (SELECT count(*) FROM computed) AS computed_days,
-       EXISTS (SELECT FROM fresh) AS any_fresh,
-       EXISTS (SELECT FROM fresh WHERE last_exit > %(now)s) AS any_future,
-       pg_current_snapshot()::text AS snapshot
+       -- Up to which snapshot every trade has reached its days: this one where nothing lacks; where trades keep coming, the
+       -- one that the last day rests on, if what lacks is all younger.
+       (SELECT s.seen::text
+        FROM (SELECT pg_current_snapshot() AS seen, 2 AS age
+              UNION ALL (SELECT seen, 1 FROM computed ORDER BY day DESC LIMIT 1)) AS s
+        WHERE EXISTS (SELECT FROM fresh WHERE pg_visible_in_snapshot(recorded_xid, s.seen))
+          AND NOT EXISTS (SELECT FROM fresh WHERE last_exit > %(now)s AND pg_visible_in_snapshot(recorded_xid, s.seen))
+          AND NOT EXISTS (SELECT FROM lacking WHERE pg_visible_in_snapshot(recorded_xid, s.seen))
+        ORDER BY s.age DESC LIMIT 1) AS settled

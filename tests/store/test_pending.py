@@ -190,3 +190,17 @@ def test_one_listener_at_a_time(database: str, connection: psycopg.Connection) -
         with listener_lock(connection) as second:
             assert not second
     assert not listener_is_there(connection)
+
+
+def test_where_trades_keep_coming_those_that_reached_their_days_are_not_looked_at_again(
+    connection: psycopg.Connection,
+) -> None:
+    for minute in range(5):
+        close(connection, NOW - timedelta(minutes=10 - minute))
+        refresh(connection, TODAY, TODAY)
+        close(connection, NOW - timedelta(minutes=9 - minute, seconds=30))
+        assert found(connection) == (TODAY, TODAY, 1)
+        unsettled = connection.execute(
+            "SELECT count(*) FROM trades WHERE NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled_trades))"
+        ).fetchall()
+        assert unsettled == [(1,)]
