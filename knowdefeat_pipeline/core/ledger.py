@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,40 @@ class Reset:
 
     time: float
     strategy_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was decided about learning: a backtest whose outcomes count `discount` each, its withdrawal, or a reset.
+
+    It holds for figures true at `in_force_from` or later, a number on the clock of the outcomes. `source`: of a backtest
+    and its withdrawal. `strategy_id`: of a reset of one strategy.
+    """
+
+    kind: Literal["backtest", "withdrawal", "reset"]
+    in_force_from: float
+    source: str | None = None
+    discount: float | None = None
+    strategy_id: str | None = None
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What entries in force say: the weights of backtests, the sources that do not count, the resets."""
+
+    source_weights: Mapping[str, float]
+    withdrawn: frozenset[str]
+    resets: tuple[Reset, ...]
+
+    @classmethod
+    def at(cls, entries: Sequence[Entry], instant: float) -> InForce:
+        """The entries in force at an instant; a backtest that is not yet in force does not count."""
+        present = [entry for entry in entries if entry.in_force_from <= instant]
+        learned = {e.source: e.discount for e in present if e.kind == "backtest" and e.source and e.discount}
+        withdrawn = {e.source for e in present if e.kind == "withdrawal" and e.source}
+        coming = {e.source for e in entries if e.kind == "backtest" and e.source} - set(learned)
+        resets = tuple(Reset(e.in_force_from, e.strategy_id) for e in present if e.kind == "reset")
+        return cls(learned, frozenset(withdrawn | coming), resets)
 
 
 def counted(

@@ -61,6 +61,7 @@ class Beliefs:
                 "edge": last["edge"],
                 "edge_low": last["edge"] - Z * last["edge_sd"],
                 "edge_high": last["edge"] + Z * last["edge_sd"],
+                "edge_sd": last["edge_sd"],
                 "confidence": last["confidence"],
                 "effective_samples": last["effective_samples"],
             }

@@ -22,7 +22,7 @@ def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> d
 
 def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
     """The day's bots in order of rank, unranked ones last, with metrics and streaks beside them."""
-    return _records(connection, query("ranking_table"), {"day": day})
+    return records(connection, query("ranking_table"), {"day": day})
 
 
 def day_rows(
@@ -38,7 +38,7 @@ def day_rows(
     statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id, 4").format(
         sql.Identifier(table), sql.SQL(" AND ").join(conditions)
     )
-    return _records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
+    return records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
 
 
 def counts(connection: psycopg.Connection) -> Record:
@@ -51,9 +51,10 @@ def counts(connection: psycopg.Connection) -> Record:
                (SELECT count(*) FROM trade_quarantine WHERE status = 'held') AS held
         FROM trades
     """
-    return _records(connection, statement, {})[0]
+    return records(connection, statement, {})[0]
 
 
-def _records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
+def records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
+    """The rows of a statement by column name."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()
