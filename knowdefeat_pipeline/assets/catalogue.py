@@ -26,6 +26,9 @@ chain_asset = partial(
 )
 """`dagster.asset` as every member of the chain uses it: by day, a range of days in one run."""
 
+belief_asset = partial(chain_asset, group_name="beliefs")
+"""The same for what is learned of strategies."""
+
 
 def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:
     """Definition metadata that names the SQL table and its columns."""

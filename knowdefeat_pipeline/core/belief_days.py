@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
 from knowdefeat_pipeline.core.beliefs import fold
-from knowdefeat_pipeline.core.ledger import Entry, InForce, counted
+from knowdefeat_pipeline.core.ledger import Entry, InForce, clock, counted
 from knowdefeat_pipeline.core.results import Volatility, standardise
-from knowdefeat_pipeline.core.series import DAY, Floats, Ints
+from knowdefeat_pipeline.core.series import Ints
 
 REAL = ""
 """The `source` of outcomes of real trades."""
 
 
-def clock(microseconds: Ints | int) -> Floats:
-    """Microseconds since 1970 UTC in units of time: days. Beliefs of a month ago weigh less, those of an hour do not."""
-    return np.asarray(microseconds) / DAY
+def with_microseconds(rows: pa.Table) -> pd.DataFrame:
+    """Rows with an `exit_time` as a frame in which it counts microseconds since 1970 UTC."""
+    place = rows.column_names.index("exit_time")
+    return rows.set_column(place, "exit_time", rows["exit_time"].cast(pa.int64())).to_pandas()
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,14 @@ def remembered(
         memory = memory.learn(outcomes.iloc[first:stop], InForce.at(entries, float(clock(instant))), rules)
         first = stop
         yield memory
+
+
+def stretches(instants: Ints, entries: Sequence[Entry]) -> list[slice]:
+    """The ascending instants (µs) in pieces within which no entry comes into force."""
+    cuts = [at for at in range(1, len(instants)) if decided_between(entries, instants[at - 1], instants[at])]
+    return [slice(first, stop) for first, stop in pairwise([0, *cuts, len(instants)])] if len(instants) else []
+
+
+def decided_between(entries: Sequence[Entry], before: int, until: int) -> bool:
+    """Whether an entry comes into force after one instant and by another (µs): what was remembered is then no start."""
+    return any(clock(before) < entry.in_force_from <= clock(until) for entry in entries)

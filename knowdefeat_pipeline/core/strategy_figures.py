@@ -1,4 +1,4 @@
-"""What is kept of every strategy at an instant: its beliefs and its weight, as things stand and under each regime."""
+"""What is kept of every strategy at an instant: its beliefs, its weight, and its calibration."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
 from knowdefeat_pipeline.core.belief_state import Method, Rules, State
+from knowdefeat_pipeline.core.calibration import calibrations
+from knowdefeat_pipeline.core.ledger import clock, learning_velocity
 from knowdefeat_pipeline.core.posteriors import beliefs_at
 from knowdefeat_pipeline.core.regimes import PROBABILITIES, REGIMES
 
+ALL_STRATEGIES = "*"
 AS_THINGS_STAND = "*"
 WEIGHTS = {AS_THINGS_STAND: "weight", **{name: f"weight_{name.lower()}" for name in REGIMES}}
 
@@ -43,3 +46,20 @@ def strategy_weights(figures: pd.DataFrame, now: Mapping[str, float], method: Me
         edge, sd = (views[name][part].to_numpy(np.float64) for part in ("edge", "edge_sd"))
         weights[column] = adaptive_weights(edge, sd, method) if len(edge) else edge
     return weights.assign(**{p: now.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)})
+
+
+def strategy_calibration(trades: pd.DataFrame, as_of: int) -> pd.DataFrame:
+    """A row for all strategies together (`*`), then one for each that closed a trade.
+
+    `trades`: columns exit_time (µs, by `as_of`), strategy_id, signal_confidence (0..1, NaN where none was stated), won.
+    Columns of the answer: strategy_id, trades, those of `calibrations`, learning_velocity.
+    """
+    code, names = pd.factorize(trades["strategy_id"], sort=True)
+    group, groups = np.concatenate([np.zeros(len(code), dtype=int), code + 1]), len(names) + 1
+    twice = pd.concat([trades, trades])
+    stated = twice["signal_confidence"].to_numpy(np.float64)
+    table = calibrations(stated, twice["won"].to_numpy(np.float64), group, groups)
+    table.insert(0, "strategy_id", pd.Series([ALL_STRATEGIES, *names], dtype="str"))
+    table.insert(1, "trades", np.bincount(group, minlength=groups))
+    times = clock(twice["exit_time"].to_numpy())
+    return table.assign(learning_velocity=learning_velocity(times, float(clock(as_of)), group, groups))

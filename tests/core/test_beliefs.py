@@ -213,7 +213,9 @@ def test_a_regime_change_shows_in_the_weights() -> None:
     assert found["weight_trending", "trend"] > 0.9
     assert found["weight_ranging", "fade"] > 0.9
     assert found["weight", "fade"] > 0.8  # the ranging regime held last
-    assert found["weight_volatile", "trend"] == pytest.approx(weights(state, state.time, {})["trend"])  # never traded in
+    assert found["weight_volatile", "trend"] == pytest.approx(
+        weights(state, state.time, {})["trend"]
+    )  # never traded in
     trending = held_weights(state, {"TRENDING": 1.0})
     assert trending["weight", "trend"] == trending["weight_trending", "trend"]
     assert trending["p_trending", "trend"] == 1
