@@ -16,6 +16,7 @@ from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
 from knowdefeat_pipeline.automation.jobs import learn, recompute, refresh
+from knowdefeat_pipeline.automation.new_beliefs import new_beliefs
 from knowdefeat_pipeline.automation.new_trades import new_trades
 
 
@@ -24,7 +25,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights, strategy_beliefs, strategy_weights],
         jobs=[refresh, learn, recompute],
-        sensors=[new_trades],
+        sensors=[new_trades, new_beliefs],
         # Short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,
         resources={"database": Database(), "clock": Clock(), **(resource_overrides or {})},

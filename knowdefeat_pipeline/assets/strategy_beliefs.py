@@ -1,4 +1,4 @@
-"""`strategy_beliefs`: what is believed of every strategy, as things stand and under each regime; and its calibration."""
+"""`strategy_beliefs`: what is believed of every strategy, as things stand and under each regime; its calibration."""
 
 import json
 from collections.abc import Iterator
@@ -87,8 +87,8 @@ class Learned:
         last = last[last["day"] == last["day"].max()]
         best = last.loc[last["edge"].idxmax()]
         return (
-            f"Of {len(last):,} strategies, {best['strategy_id']} is believed to have the largest edge: {best['edge']:+.3f} R "
-            f"a trade, {best['edge_low']:+.3f} to {best['edge_high']:+.3f} with 90 % credibility."
+            f"Of {len(last):,} strategies, {best['strategy_id']} is believed to have the largest edge: "
+            f"{best['edge']:+.3f} R a trade, {best['edge_low']:+.3f} to {best['edge_high']:+.3f} with 90 % credibility."
         )
 
 

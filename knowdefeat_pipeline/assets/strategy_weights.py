@@ -55,8 +55,8 @@ def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> I
 
 def _weigh(edges: pd.DataFrame, now: dict) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=[figure.name for figure in TABLES["strategy_weights"]])]
-    for (day, as_of), figures in edges.groupby(["day", "as_of"]):
-        weights = weigh(figures, now.get(day, {})).assign(day=day, as_of=as_of)
+    for day, figures in edges.groupby("day"):
+        weights = weigh(figures, now.get(day, {})).assign(day=day, as_of=figures["as_of"].iloc[0])
         tables.append(weights[tables[0].columns])
     return pd.concat(tables, ignore_index=True)
 
@@ -75,7 +75,7 @@ def _statement(rows: pd.DataFrame) -> str:
 
 
 def _check(rows: pd.DataFrame) -> dg.AssetCheckResult:
-    weights = rows[["day", *WEIGHTS.values()]].astype({column: "float64" for column in WEIGHTS.values()})
+    weights = rows[["day", *WEIGHTS.values()]].astype(dict.fromkeys(WEIGHTS.values(), "float64"))
     sums = weights.groupby("day").sum()
     off = float((sums - 1).abs().max().max()) if len(sums) else 0.0
     negative = int((~(weights[[*WEIGHTS.values()]] >= 0)).sum().sum())

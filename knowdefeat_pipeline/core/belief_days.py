@@ -56,7 +56,7 @@ class Memory:
         result = rows["result"].to_numpy(np.float64, copy=True)
         result[real] = measured
         state = fold(self.state, Outcomes.from_frame(rows.assign(result=result)), rules)
-        return Memory(state.knowing(recorded["strategy_id"].unique()), volatility)
+        return Memory(state.knowing(recorded["strategy_id"].unique().tolist()), volatility)
 
 
 def remembered(
@@ -64,7 +64,7 @@ def remembered(
 ) -> Iterator[Memory]:
     """What is remembered at each of ascending `instants` (µs) between which no entry comes into force.
 
-    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; those after an instant play no part in it.
+    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; none after an instant plays a part in it.
     """
     outcomes = outcomes.sort_values("exit_time", kind="stable", ignore_index=True)
     stops = np.searchsorted(outcomes["exit_time"].to_numpy(), instants, side="right")

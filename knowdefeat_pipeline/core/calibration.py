@@ -36,7 +36,7 @@ def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibra
     return Calibration(
         trades=count,
         brier=float(np.mean((probability - won) ** 2)) if count else np.nan,
-        error=float(table["trades"] @ off / count) if count else np.nan,
+        error=float((table["trades"] * off).sum() / count) if count else np.nan,
         bins=table.drop(columns="group"),
     )
 
@@ -44,8 +44,8 @@ def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibra
 def calibrations(probability: Floats, won: np.ndarray, group: Ints, groups: int, bins: int = 10) -> pd.DataFrame:
     """One row per group 0..groups: stated_trades, brier_score, calibration_error (NaN without trades) and reliability.
 
-    `group` (N,) of probabilities and outcomes (N,), of which those whose probability is NaN were not stated and are left
-    out; `reliability` is the list of the group's bins as records, see `Calibration.bins`. Raises like `calibration`.
+    `group` (N,) of probabilities and outcomes (N,); where the probability is NaN none was stated, and the outcome is
+    left out. `reliability` is the list of the group's bins as records, see `Calibration.bins`. Raises like `calibration`.
     """
     stated = ~np.isnan(probability)
     probability, won, group = probability[stated], np.asarray(won, dtype=float)[stated], group[stated]

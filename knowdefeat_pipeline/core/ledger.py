@@ -23,7 +23,7 @@ def clock(microseconds: Ints | int) -> Floats:
     """Microseconds since 1970 UTC in units of time, which are days.
 
     Over simulated fleets whose skill has a half-life of 15 days, weights learned by the day captured 0.38 ± 0.02 of
-    what the next day's best bot earned over the average one; by the hour they took the luck of the day for skill (0.15).
+    what the next day's best bot earned over the average one. By the hour they took a day's luck for skill: 0.15.
     """
     return np.asarray(microseconds) / DAY
 
@@ -40,8 +40,8 @@ class Reset:
 class Entry:
     """What was decided about learning: a backtest whose outcomes count `discount` each, its withdrawal, or a reset.
 
-    It holds for figures true at `in_force_from` or later, a number on the clock of the outcomes. `source`: of a backtest
-    and its withdrawal. `strategy_id`: of a reset of one strategy.
+    It holds for figures true at `in_force_from` or later, on the clock of the outcomes. `source`: of a backtest and its
+    withdrawal. `strategy_id`: of a reset of one strategy.
     """
 
     kind: Literal["backtest", "withdrawal", "reset"]

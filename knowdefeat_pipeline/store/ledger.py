@@ -1,4 +1,4 @@
-"""The ledger of learning: backtests that count in part, their withdrawal, resets. Entries are added and never changed."""
+"""The ledger of learning: backtests that count in part, their withdrawal, resets. Entries are only ever added."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.ledger import Entry, clock
 from knowdefeat_pipeline.core.series import micros
 from knowdefeat_pipeline.store.database import copy_arrow
+from knowdefeat_pipeline.store.pending import LAST_LEARNED
 from knowdefeat_pipeline.store.reads import Record, records
-
-LAST_LEARNED = "strategy_weights"  # a day is learned once this asset is
 
 
 class LedgerError(RuntimeError):
@@ -39,8 +38,8 @@ def ledger(connection: psycopg.Connection) -> list[Record]:
     """The ledger as people read it, the latest entry first, with the number of outcomes of each backtest."""
     return records(
         connection,
-        "SELECT entry_id, kind, source, discount, strategy_id, reason, nullif(in_force_from, '-infinity') AS in_force_from, "
-        "recorded_at, (SELECT count(*) FROM backtest_outcomes o WHERE o.entry_id = l.entry_id) AS outcomes "
+        "SELECT entry_id, kind, source, discount, strategy_id, reason, recorded_at, "
+        "nullif(in_force_from, '-infinity') AS in_force_from, (SELECT count(*) FROM backtest_outcomes o WHERE o.entry_id = l.entry_id) AS outcomes "
         "FROM belief_ledger l ORDER BY entry_id DESC",
         {},
     )
