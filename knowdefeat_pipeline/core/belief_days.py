@@ -64,7 +64,7 @@ def remembered(
 ) -> Iterator[Memory]:
     """What is remembered at each of ascending `instants` (µs) between which no entry comes into force.
 
-    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; none after an instant plays a part in it.
+    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; none plays a part before it ended.
     """
     outcomes = outcomes.sort_values("exit_time", kind="stable", ignore_index=True)
     stops = np.searchsorted(outcomes["exit_time"].to_numpy(), instants, side="right")

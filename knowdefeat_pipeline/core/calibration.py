@@ -44,8 +44,8 @@ def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibra
 def calibrations(probability: Floats, won: np.ndarray, group: Ints, groups: int, bins: int = 10) -> pd.DataFrame:
     """One row per group 0..groups: stated_trades, brier_score, calibration_error (NaN without trades) and reliability.
 
-    `group` (N,) of probabilities and outcomes (N,); where the probability is NaN none was stated, and the outcome is
-    left out. `reliability` is the list of the group's bins as records, see `Calibration.bins`. Raises like `calibration`.
+    `group` (N,) of probabilities and outcomes (N,). Where a probability is NaN none was stated, and the row is left
+    out. `reliability` is the list of the group's bins as records, see `Calibration.bins`. Raises like `calibration`.
     """
     stated = ~np.isnan(probability)
     probability, won, group = probability[stated], np.asarray(won, dtype=float)[stated], group[stated]

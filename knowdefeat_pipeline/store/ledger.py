@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.ledger import Entry, clock
 from knowdefeat_pipeline.core.series import micros
-from knowdefeat_pipeline.store.database import copy_arrow
+from knowdefeat_pipeline.store.database import copy_arrow, query
 from knowdefeat_pipeline.store.pending import LAST_LEARNED
 from knowdefeat_pipeline.store.reads import Record, records
 
@@ -34,15 +34,9 @@ def _units(at: datetime | None) -> float:
     return -np.inf if at is None else float(clock(micros([at]))[0])
 
 
-def ledger(connection: psycopg.Connection) -> list[Record]:
+def ledger_rows(connection: psycopg.Connection) -> list[Record]:
     """The ledger as people read it, the latest entry first, with the number of outcomes of each backtest."""
-    return records(
-        connection,
-        "SELECT entry_id, kind, source, discount, strategy_id, reason, recorded_at, "
-        "nullif(in_force_from, '-infinity') AS in_force_from, (SELECT count(*) FROM backtest_outcomes o WHERE o.entry_id = l.entry_id) AS outcomes "
-        "FROM belief_ledger l ORDER BY entry_id DESC",
-        {},
-    )
+    return records(connection, query("belief_ledger"), {})
 
 
 def last_learned(connection: psycopg.Connection) -> tuple[date, datetime] | None:
@@ -55,12 +49,8 @@ def last_learned(connection: psycopg.Connection) -> tuple[date, datetime] | None
 
 def record_reset(connection: psycopg.Connection, strategy_id: str | None, reason: str) -> None:
     """Forget, from the last learned as_of on, what was learned of a strategy (None: of all) by then."""
-    if (
-        strategy_id is not None
-        and not connection.execute(
-            "SELECT FROM strategy_beliefs WHERE strategy_id = %s LIMIT 1", (strategy_id,)
-        ).fetchone()
-    ):
+    known = connection.execute("SELECT 1 FROM strategy_beliefs WHERE strategy_id = %s LIMIT 1", (strategy_id,))
+    if strategy_id is not None and known.fetchone() is None:
         raise LedgerError(f"Nothing was ever learned of a strategy {strategy_id!r}. See: knowdefeat beliefs")
     _record(connection, kind="reset", strategy_id=strategy_id, reason=reason)
 
@@ -103,6 +93,8 @@ def record_backtest(connection: psycopg.Connection, rows: pd.DataFrame, source: 
 
 def _record(connection: psycopg.Connection, **values: object) -> int:
     """A new entry, in force from the last learned as_of on: what is shown changes, what was shown before stays."""
+    if not str(values["reason"]).strip():
+        raise LedgerError("An entry of the ledger needs a reason. Give one: --reason TEXT")
     learned = last_learned(connection)
     values["in_force_from"] = learned[1].astimezone(UTC) if learned else "-infinity"
     ((entry,),) = connection.execute(

@@ -73,7 +73,7 @@ def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Set
 
 
 def pending_beliefs(connection: psycopg.Connection) -> Pending | Settled:
-    """The days to learn anew: refreshed, or touched by the ledger or by regimes of the market, since they were learned."""
+    """The days to learn anew: refreshed, or touched by the ledger or the market's regimes, since they were."""
     parameters = {"refreshed": FIRST_ASSET, "learned": LAST_LEARNED}
     with connection.cursor(row_factory=dict_row) as cursor:
         (row,) = cursor.execute(query("pending_beliefs"), parameters).fetchall()

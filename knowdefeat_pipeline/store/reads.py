@@ -41,6 +41,32 @@ def day_rows(
     return records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
 
 
+def strategies(
+    connection: psycopg.Connection, day: date, *, strategy: str | None = None, regime: str | None = None
+) -> list[Record]:
+    """What is believed of the strategies, and their weights, the largest edge first; by default of all regimes."""
+    return records(connection, query("strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
+
+
+def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
+    """What was believed day after day, as things stood, of one strategy or of all."""
+    return records(connection, query("strategy_history"), {"strategy": strategy, "days": days})
+
+
+def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy: str | None = None) -> list[Record]:
+    """The rows of `strategy_weights` or `strategy_calibration` on a day, by name; optionally of one strategy."""
+    statement = sql.SQL(
+        "SELECT * FROM {} WHERE day = %(day)s AND (%(strategy)s::text IS NULL OR strategy_id = %(strategy)s) "
+        "ORDER BY strategy_id"
+    ).format(sql.Identifier(table))
+    return records(connection, statement, {"day": day, "strategy": strategy})
+
+
+def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
+    """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
+    return records(connection, query("strategy_means"), {"strategy": strategy})[0]
+
+
 def counts(connection: psycopg.Connection) -> Record:
     """How much is there: bots, trades by status, held rows of the quarantine."""
     statement = """
