@@ -21,7 +21,7 @@ from knowdefeat_pipeline.store.ledger import (
     record_reset,
     record_withdrawal,
 )
-from knowdefeat_pipeline.store.reads import Record, strategies, strategy_day, strategy_history
+from knowdefeat_pipeline.store.reads import Record, regime_was_seen, strategies, strategy_day, strategy_history
 
 app = typer.Typer(help="What is believed of strategies: their win rate, edge and weight; reset, backtests, history.")
 
@@ -124,9 +124,12 @@ def _show_calibration(rows: list[Record]) -> None:
         if not row["stated_trades"]:
             out.print("No signal stated its confidence (trades.signal_confidence), so there is nothing to calibrate.")
             continue
+        out.print(
+            f"[bold]Calibration of stated confidence[/]: Brier score {row['brier_score']:.4f}, "
+            f"expected calibration error {row['calibration_error']:.4f}"
+        )
         table(
-            f"Calibration of stated confidence: Brier score {row['brier_score']:.4f}, expected calibration error "
-            f"{row['calibration_error']:.4f}",
+            "",
             (
                 ("stated", "left"),
                 ("trades", "right"),
@@ -159,6 +162,7 @@ def recommend(
     with database() as connection:
         day = day_or_latest(connection, day, "strategy_beliefs")
         rows = strategies(connection, day, regime=regime)
+        seen = regime == NOW or regime_was_seen(connection, regime)
     _require(rows, day, None)
     if json:
         print_json(rows)
@@ -167,6 +171,8 @@ def recommend(
         f"Strategies for {regime if regime != NOW else 'the regimes that hold'}, as of {instant(rows[0]['as_of'])}",
         rows,
     )
+    if not seen:
+        out.print(f"No bar of the market data was {regime}, so this is the order over all regimes.", style="yellow")
     sure = [row["strategy_id"] for row in rows if row["edge_low"] > 0]
     out.print(
         f"Their edge is above 0 with 95 % probability: {', '.join(sure)}."

@@ -76,10 +76,11 @@ def consensus(
         return
     out.print(
         f"[bold]{found.direction}[/]: agreement {found.agreement:.1%}, threshold {threshold:.0%} "
-        f"(long {found.long_score:.4f}, short {found.short_score:.4f})"
+        f"(long {found.long_score:.4f}, short {found.short_score:.4f}), "
+        f"by the weights as of {instant(rows[0]['as_of'])}"
     )
     table(
-        f"Signals, by the weights as of {instant(rows[0]['as_of'])}",
+        "",
         (
             ("strategy", "left"),
             ("direction", "left"),

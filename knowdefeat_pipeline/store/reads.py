@@ -62,6 +62,12 @@ def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy
     return records(connection, statement, {"day": day, "strategy": strategy})
 
 
+def regime_was_seen(connection: psycopg.Connection, regime: str) -> bool:
+    """Whether any bar has that label."""
+    row = connection.execute("SELECT EXISTS (SELECT FROM market_regimes WHERE label = %s)", (regime,)).fetchone()
+    return row is not None and row[0]
+
+
 def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
     """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
     return records(connection, query("strategy_means"), {"strategy": strategy})[0]

@@ -72,6 +72,7 @@ def test_recommended_are_those_with_the_largest_edge_in_the_regime(learned: Shel
     other = learned.json("beliefs", "recommend", "--regime", "RANGING")
     assert by_strategy(other)["pairs"]["edge"] != by_strategy(rows)["pairs"]["edge"]
     assert "Strategies for TRENDING" in learned("beliefs", "recommend", "--regime", "TRENDING")
+    assert "No bar of the market data was VOLATILE" in learned("beliefs", "recommend", "--regime", "VOLATILE")
 
 
 def test_reset_backtest_and_withdrawal_show_at_once_and_stay_on_record(learned: Shell, tmp_path: Path) -> None:
