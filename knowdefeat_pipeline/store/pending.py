@@ -73,11 +73,17 @@ def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Set
 
 
 def pending_beliefs(connection: psycopg.Connection) -> Pending | Settled:
-    """The days to learn anew: refreshed, or touched by the ledger or the market's regimes, since they were."""
+    """The days to learn anew: refreshed, or touched by the ledger or the market's regimes, since they were.
+
+    Once every change has reached its days it is struck off, so that the next query need not look at it.
+    """
     parameters = {"refreshed": FIRST_ASSET, "learned": LAST_LEARNED}
     with connection.cursor(row_factory=dict_row) as cursor:
         (row,) = cursor.execute(query("pending_beliefs"), parameters).fetchall()
     if row["first_day"] is None:
+        connection.execute(
+            "DELETE FROM belief_changes WHERE pg_visible_in_snapshot(recorded_xid, %s::pg_snapshot)", (row["snapshot"],)
+        )
         return Settled(row["refreshed_days"])
     return Pending(row["first_day"], row["last_day"], 0, row["since"], row["newest"])
 

@@ -15,5 +15,5 @@ SELECT min(day) FILTER (WHERE lags OR changed IS NOT NULL) AS first_day,
        min(refreshed_at) FILTER (WHERE lags OR changed IS NOT NULL) AS since,
        max(greatest(changed, pg_snapshot_xmax(seen)::text::bigint))
            FILTER (WHERE lags OR changed IS NOT NULL) AS newest,
-       count(*) AS refreshed_days
+       count(*) AS refreshed_days, pg_current_snapshot()::text AS snapshot
 FROM state

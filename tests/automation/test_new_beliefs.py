@@ -96,7 +96,10 @@ def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
             (yesterday, NOW - timedelta(days=1, hours=4)),
         )
     assert world.tick() == (yesterday, TODAY)
-    assert str(world.tick()).startswith("Nothing to learn")
+    with connect(world.url) as connection:
+        assert connection.execute("SELECT count(*) FROM belief_changes").fetchone() == (2,)
+        assert str(world.tick()).startswith("Nothing to learn")
+        assert connection.execute("SELECT count(*) FROM belief_changes").fetchone() == (0,)
 
 
 def test_a_failed_run_leaves_its_work_and_waits(world: World) -> None:

@@ -32,7 +32,8 @@ def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
     shell: Shell, database: str, trades_file: Path
 ) -> None:
     first = shell.json("run", "--trades", trades_file)
-    tables = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    chain = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    tables = (*chain, "strategy_beliefs", "strategy_weights", "strategy_calibration")
     before = {table: rows(database, table) for table in tables}
     second = shell.json("run", "--trades", trades_file)
     assert {table: rows(database, table) for table in tables} == before
@@ -56,7 +57,7 @@ def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades
             line.split()[:2] == [str(row["rank"]), str(row["bot_id"])] and f"{row['rank_score']:.1f}" in line
             for line in shown.splitlines()
         )
-    assert "6 of 6 checks passed" in shown
+    assert "8 of 8 checks passed" in shown
     assert "knowdefeat up" in shown
 
 
