@@ -1,15 +1,21 @@
 """Beliefs, consensus and sizes from the command line."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
+from knowdefeat_pipeline.assets.resources import Database
+from knowdefeat_pipeline.automation.runs import refresh_days
+from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.trades import load_trades
 from tests.cli.conftest import Shell
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -17,11 +23,10 @@ STRATEGIES = {"breakout", "mean_reversion", "momentum", "pairs", "scalper"}
 
 
 @pytest.fixture
-def learned(shell: Shell, tmp_path: Path) -> Shell:
-    """Six bots of five strategies over eight days, the last two of them computed; the market has labels."""
-    path = tmp_path / "trades.csv"
-    simulate("base", bots=6, days=8, seed=3, end=END).trades.to_csv(path, index=False)
-    shell("ingest", path)
+def traded(shell: Shell) -> Shell:
+    """Six bots of five strategies over eight days; the market has labels."""
+    trades = simulate("base", bots=6, days=8, seed=3, end=END).trades
+    load_trades(shell.database, read_frame(trades, "table", END), "trades.csv")
     with connect(shell.database) as connection:
         connection.execute(
             "INSERT INTO market_regimes (day, ticker, timeframe, open_time, label) "
@@ -29,24 +34,33 @@ def learned(shell: Shell, tmp_path: Path) -> Shell:
             "FROM generate_series('2025-02-19'::timestamptz, '2025-02-28 23:00Z', '1 hour') AS at, "
             "(SELECT DISTINCT ticker FROM trades) AS t"
         )
-    shell.json("run", "--from", "2025-02-27", "--to", "2025-02-28")
     return shell
+
+
+@pytest.fixture
+def learned(traded: Shell) -> Shell:
+    """The last two days computed."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        defs = build_defs({"database": Database(url=traded.database)})
+        refresh_days(defs, instance, date(2025, 2, 27), date(2025, 2, 28), job="recompute")
+    return traded
 
 
 def by_strategy(rows: list[dict]) -> dict[str, dict]:
     return {row["strategy_id"]: row for row in rows}
 
 
-def test_run_and_backfill_learn(learned: Shell) -> None:
-    beliefs = learned.json("beliefs")
+def test_run_and_backfill_learn(traded: Shell) -> None:
+    assert all(check["passed"] for check in traded.json("run", "--from", "2025-02-27")["checks"])
+    beliefs = traded.json("beliefs")
     assert (beliefs["day"], beliefs["regimes"]) == ("2025-02-28", {"TRENDING": 0, "RANGING": 1, "VOLATILE": 0})
     assert {row["strategy_id"] for row in beliefs["beliefs"]} == STRATEGIES
     assert {row["regime"] for row in beliefs["beliefs"]} == {"*"}
     assert sum(row["weight"] for row in beliefs["beliefs"]) == 1
     (all_,) = beliefs["calibration"]
     assert (all_["strategy_id"], all_["trades"]) == ("*", all_["stated_trades"])
-    learned.json("backfill", "--from", "2025-02-26", "--to", "2025-02-26")
-    assert [row["day"] for row in learned.json("beliefs", "history", "--strategy", "pairs")] == [
+    traded.json("backfill", "--from", "2025-02-26", "--to", "2025-02-26")
+    assert [row["day"] for row in traded.json("beliefs", "history", "--strategy", "pairs")] == [
         "2025-02-26", "2025-02-27", "2025-02-28"
     ]  # fmt: skip
 

@@ -39,7 +39,7 @@ def same(one: Memory, other: Memory) -> bool:
     return same_bits(one.state, other.state) and one.volatility.sums.tobytes() == other.volatility.sums.tobytes()
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_a_range_a_day_and_another_order_of_arrival_leave_the_same_memory(seed: int, count: int) -> None:
     frame = history(seed, count)
