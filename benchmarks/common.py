@@ -25,15 +25,14 @@ DAY = 86_400_000_000
 TICKERS = ("BTC", "ETH", "SOL", "TSLA", "COIN", "NVDA")
 
 
-def fleet(bots: int, per_bot: int, days: float, seed: int = 1) -> pa.Table:
-    """`bots` × `per_bot` closed trades with exits spread evenly at random over the `days` before END, by exit time.
+def fleet(bots: int, per_bot: int, days: float, seed: int = 1, end: datetime = END) -> pa.Table:
+    """`bots` × `per_bot` closed trades with exits spread evenly at random over the `days` before `end`, by exit time.
 
     One ticker a bot, as most bots trade; t(5) results of a standard deviation of 20 on 1,000 a trade.
     """
     rng = np.random.default_rng(seed)
     count = bots * per_bot
-    end = int(END.timestamp() * 1e6)
-    exit_ = np.sort(end - (rng.random(count) * days * DAY).astype(np.int64) - 1)
+    exit_ = np.sort(int(end.timestamp() * 1e6) - (rng.random(count) * days * DAY).astype(np.int64) - 1)
     bot = rng.permutation(np.repeat(np.arange(1, bots + 1, dtype=np.int32), per_bot))
     entry = exit_ - rng.integers(10_000_000, 3_600_000_000, count)
     long = (bot // len(TICKERS)) % 2 == 0

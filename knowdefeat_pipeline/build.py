@@ -1,4 +1,4 @@
-"""Where assets, jobs and resources meet; the only place that knows them all."""
+"""Where assets, jobs, schedules, sensors and resources meet; the only place that knows them all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from knowdefeat_pipeline.assets.audit import audit_checks
 from knowdefeat_pipeline.assets.bot_metrics import bot_metrics
 from knowdefeat_pipeline.assets.bot_rankings import bot_rankings
 from knowdefeat_pipeline.assets.resources import Clock, Database
@@ -15,17 +16,28 @@ from knowdefeat_pipeline.assets.strategy_weights import strategy_weights
 from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
-from knowdefeat_pipeline.automation.jobs import learn, recompute, refresh
+from knowdefeat_pipeline.automation.failures import report_failures
+from knowdefeat_pipeline.automation.jobs import audit, learn, recompute, refresh
+from knowdefeat_pipeline.automation.maintenance import build_maintenance
 from knowdefeat_pipeline.automation.new_beliefs import new_beliefs
 from knowdefeat_pipeline.automation.new_trades import new_trades
+from knowdefeat_pipeline.automation.schedules import daily_weights, nightly_audit, nightly_maintenance
+from knowdefeat_pipeline.settings import Upkeep
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The definitions; tests hand in a database of their own and a stopped clock by `resource_overrides`."""
+    """The definitions; tests hand in a database of their own and a stopped clock by `resource_overrides`.
+
+    Raises SettingError for an environment variable that cannot be used.
+    """
+    upkeep = Upkeep.from_environment()
+    maintenance = build_maintenance(upkeep.keep_run_days)
     return dg.Definitions(
         assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights, strategy_beliefs, strategy_weights],
-        jobs=[refresh, learn, recompute],
-        sensors=[new_trades, new_beliefs],
+        asset_checks=[audit_checks],
+        jobs=[refresh, learn, recompute, audit, maintenance],
+        schedules=[daily_weights(upkeep), nightly_audit(upkeep), nightly_maintenance(upkeep, maintenance)],
+        sensors=[new_trades, new_beliefs, report_failures],
         # Short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,
         resources={"database": Database(), "clock": Clock(), **(resource_overrides or {})},

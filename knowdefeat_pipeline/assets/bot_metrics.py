@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from knowdefeat_pipeline.assets import catalogue
+from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core import metrics
@@ -49,10 +49,12 @@ def bot_metrics(context: dg.AssetExecutionContext, database: Database, clock: Cl
     first, last = covered_days(context)
     rows, missing = compute(database, first, last, clock.now())
     catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.show(context, last, "equity", lambda: pictures.draw_equity(top_equity(database, last)))
     yield dg.MaterializeResult(
         check_results=[
             dg.AssetCheckResult(
-                passed=not missing, metadata={"missing": len(missing), "first missing": str(missing[:5])}
+                passed=not missing,
+                metadata={"checked": len(rows), "missing": len(missing), "first missing": str(missing[:5])},
             )
         ]
     )
@@ -80,6 +82,11 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
             mark(connection, "bot_metrics", [(day, at, seen) for day, at in zip(days, instants, strict=True)])
     rows = pd.concat(kept, ignore_index=True)
     return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
+
+
+def top_equity(database: Database, day: date) -> pd.DataFrame:
+    """What `draw_equity` draws: the bots that gained most in the 30 days to `day`, on each of these days."""
+    return database.read("top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
 
 
 def _tables(

@@ -8,7 +8,7 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.assets import catalogue
+from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.figures import TABLES, VARIABLE_NAMES, VARIABLES
@@ -24,6 +24,7 @@ LINEAGE = catalogue.column_lineage(
         "rank": [("bot_metrics", v.measure) for v in VARIABLES],
     }
 )
+ROUNDING = 1e-9
 CHECKS = [
     dg.AssetCheckSpec(
         "contributions_sum_to_the_score",
@@ -51,10 +52,14 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
             table = pa.Table.from_pandas(rows, preserve_index=False)
             replace_days(connection, "bot_rankings", first, last, table)
             mark(connection, "bot_rankings", upstream)
-    off = (rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1) - (rows["rank_score"] - 50)).abs()
-    wrong = int((off[rows["eligible"].astype(bool)] > 1e-9).sum())
+    points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1, skipna=False)
+    off = (points - (rows["rank_score"] - 50)).abs()[rows["eligible"].astype(bool)]
+    wrong = int((~(off <= ROUNDING)).sum())
     catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
-    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=wrong == 0, metadata={"wrong": wrong})])
+    catalogue.show(context, last, "scores", lambda: pictures.draw_scores(rows[rows["day"] == last]))
+    yield dg.MaterializeResult(
+        check_results=[dg.AssetCheckResult(passed=wrong == 0, metadata={"checked": len(off), "wrong": wrong})]
+    )
 
 
 def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:

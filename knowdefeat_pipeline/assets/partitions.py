@@ -17,7 +17,7 @@ DEFAULT_CHUNK_DAYS = 90
 CHUNK_DAYS = int(os.environ.get("KNOWDEFEAT_CHUNK_DAYS", DEFAULT_CHUNK_DAYS))
 
 
-def covered_days(context: dg.AssetExecutionContext) -> tuple[date, date]:
+def covered_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[date, date]:
     """The first and the last day of the run."""
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)

@@ -1,7 +1,7 @@
 """What assets are given: the database and the clock."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -18,7 +18,8 @@ from pydantic import PrivateAttr
 from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import database
-from knowdefeat_pipeline.store.pending import current_snapshot, days_locked
+from knowdefeat_pipeline.store.liveness import show_alive
+from knowdefeat_pipeline.store.pending import current_snapshot, lock_days
 from knowdefeat_pipeline.store.warm import warm_trades
 
 
@@ -70,9 +71,14 @@ class Database(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Database"]:
-        """A run has its days to itself: another refresh of one of them waits until it is over."""
-        days = _days_of(context.run)
-        with days_locked(self.address(), *days) if days else nullcontext():
+        """A run shows that it lives, and has its days to itself: another refresh of them waits until it is over."""
+        if context.run is None:
+            yield self
+            return
+        with self.connect() as session:
+            show_alive(session, context.run.run_id)
+            if days := _days_of(context.run):
+                lock_days(session, *days)
             yield self
 
     def read(self, name: str, *parameters: object) -> pa.Table:
@@ -80,10 +86,9 @@ class Database(dg.ConfigurableResource):
         return database.read_arrow(self.address(), database.query(name), parameters)
 
 
-def _days_of(run: dg.DagsterRun | None) -> tuple[date, date] | None:
+def _days_of(run: dg.DagsterRun) -> tuple[date, date] | None:
     """The partitions that a run materialises."""
-    tags = run.tags if run else {}
-    one = tags.get(PARTITION_NAME_TAG)
+    tags, one = run.tags, run.tags.get(PARTITION_NAME_TAG)
     keys = tags.get(ASSET_PARTITION_RANGE_START_TAG, one), tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
     return (date.fromisoformat(keys[0]), date.fromisoformat(keys[1])) if keys[0] and keys[1] else None
 

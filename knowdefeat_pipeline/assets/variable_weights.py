@@ -31,7 +31,8 @@ def variable_weights(
     with database.connect() as connection:
         upstream = marks(connection, "bot_rankings", first, last)
         versions = weight_versions(connection)
-        in_force = [(day, as_of(day, now)) for day in days]
+        ranked = {day: instant for day, instant, _ in upstream}
+        in_force = [(day, ranked.get(day, as_of(day, now))) for day in days]
         rows = pd.DataFrame(
             [
                 (day, instant, variable, weight, version["version"])

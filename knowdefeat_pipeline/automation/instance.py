@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
 from dagster._config.config_schema import UserConfigSchema
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
@@ -22,6 +25,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
+from knowdefeat_pipeline.store.liveness import is_alive
 
 SCHEMA = "dagster"
 STATEMENT_TIMEOUT_MS = 10 * 60 * 1000
@@ -108,7 +112,29 @@ class HomeLogs(LocalComputeLogManager):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeLogs:
-        return cls(str(Settings.from_environment().home / "dagster" / "logs"), inst_data=inst_data)
+        return cls(str(logs_folder(Settings.from_environment())), inst_data=inst_data)
+
+
+def logs_folder(settings: Settings) -> Path:
+    """Where what steps print is kept, in a folder per run."""
+    return settings.home / "dagster" / "logs"
+
+
+class Launcher(DefaultRunLauncher):
+    """The stock launcher, which also tells Dagster's run monitoring whether a run's process lives, whoever started it.
+
+    Without that a run whose process was killed would count as started for ever, and hold its place in the queue.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        with connect(database_url(Settings.from_environment())) as connection:
+            if is_alive(connection, run.run_id):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, "The run's process ended without a word: killed, or a crash.")
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -1,13 +1,18 @@
-"""The jobs over a day or a range of days: the ranking's chain, the beliefs that follow it, and both."""
+"""The jobs: the ranking's chain for a day or a range of days, the beliefs that follow it, both, and their audit."""
+
+from datetime import date
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
-BELIEFS = ("strategy_beliefs", "strategy_weights")
+from knowdefeat_pipeline.assets.audit import audit_checks
+from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN
+
+AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.assets(*CHAIN),
+    selection=dg.AssetSelection.assets(*CHAIN) - AUDITED,
     description="Recompute the chain from trades to weights for a day or a range of days.",
 )
 learn = dg.define_asset_job(
@@ -17,6 +22,16 @@ learn = dg.define_asset_job(
 )
 recompute = dg.define_asset_job(
     "recompute",
-    selection=dg.AssetSelection.assets(*CHAIN, *BELIEFS),
+    selection=dg.AssetSelection.assets(*CHAIN, *BELIEFS) - AUDITED,
     description="Recompute the chain and then the beliefs for a day or a range of days.",
 )
+audit = dg.define_asset_job(
+    "audit",
+    selection=AUDITED,
+    description="Hold the results of a day or a range of days against each other, and list failed and missing days.",
+)
+
+
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """What makes a run cover the days first..last."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}

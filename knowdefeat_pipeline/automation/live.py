@@ -13,21 +13,27 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import psycopg
+import sqlalchemy.exc
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import PRIORITY_TAG
 
+from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
+from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.pending import Pending, listener_lock, pending_days
 
 CHANNEL = "knowdefeat_trades"
-LIVE_TAG = "knowdefeat/live"
 SPACING = 1.0  # seconds between the beginnings of two runs
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away
+
+# How the pipeline's connections and Dagster's say that the database went away.
+AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
 
 Say = Callable[[str], None]
 
@@ -56,12 +62,13 @@ class Listener:
                         raise AlreadyListening("A live listener runs already over this database.")
                     # What runs of a second print goes nowhere: capturing it would cost a third of their time.
                     instance._compute_log_manager = NoOpComputeLogManager()
+                    _end_orphans(instance)
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
                     self._serve(instance, connection)
-            except (psycopg.OperationalError, DatabaseUnreachable, RunFailed) as error:
-                self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
+            except AWAY as error:
+                self.say(f"{str(error).strip().splitlines()[0]}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
@@ -92,6 +99,15 @@ class Listener:
         days = f"{found.first}" if found.first == last else f"{found.first} to {last}"
         now = datetime.now(UTC)
         self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {time.perf_counter() - begun:.2f} s")
+
+
+def _end_orphans(instance: dg.DagsterInstance) -> None:
+    """Mark as failed the runs of a listener that was killed: who listens alone knows that nobody works on them."""
+    unfinished = dg.RunsFilter(tags={LIVE_TAG: "true"}, statuses=NOT_FINISHED_STATUSES)
+    for run in instance.get_runs(unfinished):
+        instance.report_run_failed(
+            run, "The live listener that executed this run was killed; the next run does its work."
+        )
 
 
 def live_definitions(url: str, build: Callable[..., dg.Definitions]) -> dg.Definitions:

@@ -11,14 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PRIORITY_TAG
+from dagster._core.storage.tags import PRIORITY_TAG
 
+from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.jobs import refresh
+from knowdefeat_pipeline.automation.jobs import range_tags, refresh
 from knowdefeat_pipeline.store.pending import Pending, Settled, day_is_locked, listener_is_there, pending_days
 
-BATCH_TAG = "knowdefeat/batch"
 ATTEMPT_TAG = "knowdefeat/attempt"
 ATTEMPTS = 5
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=5), timedelta(minutes=5)
@@ -50,11 +50,6 @@ def describe(found: Pending) -> str:
 def chunk_end(found: Pending) -> date:
     """The last day of the next run: what is left stays pending."""
     return min(found.last, found.first + timedelta(days=CHUNK_DAYS - 1))
-
-
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """What makes a run cover the days first..last."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
 
 
 def retry_delay(failures: int) -> timedelta:

@@ -8,11 +8,9 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    REPOSITORY_LABEL_TAG,
-)
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+from knowdefeat_pipeline.automation.jobs import audit, range_tags
 
 Progress = Callable[[str], None]
 
@@ -45,6 +43,23 @@ def refresh_days(
 
     Raises RunFailed; what finished before the failure stays.
     """
+    return _execute(definitions, job, instance, first, last, progress, tags)
+
+
+def audit_days(definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date) -> Outcome:
+    """Audit what is stored of first..last in one run. A check that fails is in the Outcome and raises nothing."""
+    return _execute(definitions, audit.name, instance, first, last)
+
+
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
     run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
@@ -54,12 +69,7 @@ def refresh_days(
         raise_on_error=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
-            ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
-            REPOSITORY_LABEL_TAG: CODE_LOCATION,
-            **(tags or {}),
-        },
+        tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:

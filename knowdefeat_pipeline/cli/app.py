@@ -11,6 +11,7 @@ from knowdefeat_pipeline.cli import (
     backfill,
     beliefs,
     database,
+    days,
     decide,
     evaluate,
     live,
@@ -23,7 +24,9 @@ from knowdefeat_pipeline.cli import (
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
+from knowdefeat_pipeline.settings import SettingError
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.store.backup import BackupError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.ledger import LedgerError
@@ -40,6 +43,7 @@ app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
 app.command()(backfill.backfill)
+app.command()(days.days)
 app.command()(load.ingest)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)
@@ -56,12 +60,14 @@ app.add_typer(database.app, name="db")
 
 EXPECTED = (
     CommandError,
+    SettingError,
     SourceError,
     QuarantineError,
     DatabaseUnreachable,
     EmbeddedPostgresError,
     MigrationError,
     LedgerError,
+    BackupError,
     WeightError,
 )
 

@@ -9,7 +9,7 @@ import typer
 
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url
 from knowdefeat_pipeline.cli.output import err, number, out, print_json
-from knowdefeat_pipeline.cli.run import From, To, day_range, materialise
+from knowdefeat_pipeline.cli.run import From, To, audit, day_range, materialise, show_checks
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.results import traded_days
 
@@ -39,11 +39,13 @@ def backfill(
             err.print(f"Stopped. Go on with: knowdefeat backfill --from {begin} --to {last}")
             raise
         runs.append({"run_id": outcome.run_id, "from": begin, "to": end})
+    checks = audit(first, last)
     if json:
-        print_json(runs)
+        print_json({"runs": runs, "checks": checks})
         return
     days = (last - first).days + 1
     out.print(f"{number(days)} days from {first} to {last} recomputed in {number(len(runs))} runs.")
+    show_checks(checks)
 
 
 def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:

@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
 
 import psycopg
 import typer
@@ -14,6 +16,7 @@ import typer
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, server
 from knowdefeat_pipeline.cli.output import number, out, print_json, table
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store import backup as backups
 from knowdefeat_pipeline.store import migrations
 from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect, database_url
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
@@ -100,6 +103,31 @@ def stop() -> None:
     if settings.database_url is not None:
         raise CommandError("KNOWDEFEAT_DATABASE_URL names a server that is not ours to stop.")
     out.print("Stopped." if server(settings).stop() else "It was not running.")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file, for instance knowdefeat.dump.")], json: Json = False
+) -> None:
+    """Write everything, Dagster's runs included, to a file; whatever runs may go on meanwhile."""
+    size = backups.backup(migrated_url(), file)
+    if json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        out.print(f"Wrote {number(size)} bytes to {file}.", soft_wrap=True)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="A file of db backup.")], json: Json = False) -> None:
+    """Fill an empty database from a backup, and bring its schema up to date."""
+    address = database_url(Settings.from_environment())
+    backups.restore(address, file)
+    with connect(address) as connection:
+        held = counts(connection)
+    if json:
+        print_json(held)
+    else:
+        out.print(f"Restored {', '.join(f'{number(count)} {name}' for name, count in held.items())} from {file}.")
 
 
 @dataclass(frozen=True)

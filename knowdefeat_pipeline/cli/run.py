@@ -121,6 +121,25 @@ def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False
         return refresh_days(defs, instance, first, last, advance, job=job.name)
 
 
+def audit(first: date, last: date) -> list[dict[str, Any]]:
+    """The checks of the audit of first..last."""
+    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.runs import audit_days
+    from knowdefeat_pipeline.definitions import defs
+
+    with err.status("Auditing the results"), open_instance() as instance:
+        return audit_days(defs, instance, first, last).checks
+
+
+def show_checks(checks: list[dict[str, Any]]) -> None:
+    """How many passed, and those that did not."""
+    passed = sum(check["passed"] for check in checks)
+    out.print(f"{number(passed)} of {number(len(checks))} checks passed.")
+    for check in checks:
+        if not check["passed"]:
+            out.print(f"  {check['asset']}: {check['description'] or check['check']}", style="yellow")
+
+
 @contextmanager
 def _progress(label: str, steps: int, quiet: bool) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -138,11 +157,8 @@ def _show(rows: list[dict], as_of: datetime | None, checks: list[dict]) -> None:
         out.print("No bot has a closed trade by the end of these days: nothing to rank.")
     else:
         show_ranking(rows, as_of)
-    passed = sum(check["passed"] for check in checks)
-    out.print(f"\n{number(passed)} of {number(len(checks))} checks passed.")
-    for check in checks:
-        if not check["passed"]:
-            out.print(f"  {check['asset']}: {check['description'] or check['check']}", style="yellow")
+    out.print()
+    show_checks(checks)
     out.print(
         "\nNext: [bold]knowdefeat up[/] (or make up) opens the Dagster UI; [bold]knowdefeat metrics --bot N[/] shows "
         "one bot;\n[bold]make run TRADES=file.csv[/] ranks your own trades."

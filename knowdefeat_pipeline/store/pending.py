@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 import psycopg
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.store.database import connect, query
+from knowdefeat_pipeline.store.database import query
 
 LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
 FIRST_ASSET = "bot_metrics"  # its mark says at which instant the figures of a day are true
@@ -115,15 +115,12 @@ def mark(connection: psycopg.Connection, asset: str, days: Sequence[Mark]) -> No
     )
 
 
-@contextmanager
-def days_locked(url: str, first: date, last: date) -> Iterator[None]:
-    """Nobody else refreshes one of the days meanwhile; waits for whoever does. Ends with the process in any case."""
-    with connect(url) as connection:
-        connection.execute(
-            "SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day",
-            (_DAY_LOCK, first.toordinal(), last.toordinal()),
-        )
-        yield
+def lock_days(connection: psycopg.Connection, first: date, last: date) -> None:
+    """Let nobody else refresh one of the days for as long as this session lasts; waits for whoever does."""
+    connection.execute(
+        "SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day",
+        (_DAY_LOCK, first.toordinal(), last.toordinal()),
+    )
 
 
 def day_is_locked(connection: psycopg.Connection, day: date) -> bool:

@@ -45,6 +45,12 @@ def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
     return None if row is None or row[0] is None else (row[0], row[1])
 
 
+def last_computed_day(connection: psycopg.Connection) -> date | None:
+    """The last day that has metrics; None without any."""
+    row = connection.execute("SELECT max(day) FROM bot_metrics").fetchone()
+    return None if row is None else row[0]
+
+
 def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict]:
     """One record per day with closed trades: see `sql/queries/trade_days.sql` for the counts."""
     with connection.cursor(row_factory=dict_row) as cursor:

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.automation.new_trades import ATTEMPTS, new_trades, retr
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.pending import days_locked, listener_lock
+from knowdefeat_pipeline.store.pending import listener_lock, lock_days
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 TODAY = NOW.date()
@@ -140,8 +140,10 @@ def test_a_run_in_flight_is_waited_for(world: World) -> None:
 
 def test_a_refresh_under_way_elsewhere_is_waited_for(world: World) -> None:
     world.close(NOW - timedelta(minutes=5))
-    with days_locked(world.url, TODAY, TODAY):
+    with connect(world.url) as holder:
+        lock_days(holder, TODAY, TODAY)
         assert f"A refresh of {TODAY} is under way" in world.tick()
+        holder.execute("SELECT pg_advisory_unlock_all()")
     assert isinstance(world.tick(), dg.RunRequest)
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from knowdefeat_pipeline.assets.catalogue import CHAIN
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulate import simulate
@@ -91,6 +92,24 @@ def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)
 
 
+def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Shell, trades_file: Path) -> None:
+    shell("run", "--trades", trades_file, "--from", "2025-02-22", "--to", "2025-02-23")
+    shell("run", "--from", "2025-02-26", "--to", "2025-02-28")
+    days = {asset["asset"]: asset for asset in shell.json("days")}
+    assert list(days) == list(CHAIN)
+    for asset in days.values():
+        assert asset["computed"] == [f"2025-02-{day}" for day in (22, 23, 26, 27, 28)]
+        assert (asset["failed"], asset["missing"]) == ([], ["2025-02-24", "2025-02-25"])
+    shown = shell("days")
+    assert "2025-02-24 to 2025-02-25" in shown
+    assert "knowdefeat backfill --from 2025-02-24 --to 2025-02-25" in shown
+    done = shell.json("backfill", "--from", "2025-02-24", "--to", "2025-02-25", "--chunk", 1)
+    assert [(run["from"], run["to"]) for run in done["runs"]] == [("2025-02-24",) * 2, ("2025-02-25",) * 2]
+    assert all(check["passed"] for check in done["checks"])
+    assert all(asset["missing"] == [] for asset in shell.json("days"))
+    assert "backfill" not in shell("days")
+
+
 def test_reads_in_json_carry_every_column(shell: Shell, trades_file: Path) -> None:
     shell("run", "--trades", trades_file)
     metrics = shell.json("metrics", "--bot", 1)
@@ -157,3 +176,25 @@ def test_a_database_that_is_down_is_a_message(shell: Shell, monkeypatch: pytest.
     findings = shell("doctor", status=1) or shell.output
     assert "Database" in shell.output
     assert "Traceback" not in findings
+
+
+def test_a_backup_is_restored_into_an_empty_database_only(
+    shell: Shell, empty_database: str, trades_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("ingest", trades_file)
+    held = shell.json("db", "status")
+    file = tmp_path / "knowdefeat.dump"
+    written = shell.json("db", "backup", file)
+    assert written == {"file": str(file), "bytes": file.stat().st_size}
+    assert "tables already" in shell("db", "restore", file, status=1)
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", empty_database)
+    assert shell("db", "restore", file).startswith(f"Restored 5 bots, {held['trades']} trades, ")
+    assert shell.json("db", "status")["trades"] == held["trades"] > 0
+
+
+@pytest.mark.parametrize("name", ["KNOWDEFEAT_WEBHOOK_URL", "KNOWDEFEAT_TIMEZONE"])
+def test_a_setting_that_cannot_be_used_is_refused_before_anything_starts(
+    shell: Shell, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "?")
+    assert f"{name}" in shell("up", status=1)

@@ -50,6 +50,7 @@ def system() -> Iterator[System]:
         ours = ("KNOWDEFEAT_", "DAGSTER_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["KNOWDEFEAT_HOME"] = home
+        environment["KNOWDEFEAT_CHUNK_DAYS"] = "45"  # so that a backfill of 90 days is two runs
         _command(environment, "run")
         try:
             url = _command(environment, "db", "url").strip()

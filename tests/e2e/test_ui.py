@@ -1,12 +1,16 @@
 """What a person sees and does in the Dagster UI of the running system."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from knowdefeat_pipeline.assets.audit import RULES, STATES
+from knowdefeat_pipeline.assets.chart import WIDTH
 from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN
 from knowdefeat_pipeline.core.figures import TABLES
 
@@ -114,3 +118,98 @@ def test_the_code_location_loads_and_every_daemon_runs(page: Page) -> None:
     page.goto("/deployment/daemons")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     expect(page.get_by_text("Not running", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_and_checks_of_an_asset_are_shown(page: Page, snapshot: Snapshot, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    for asset, name in (("bot_metrics", "equity"), ("bot_rankings", "scores")):
+        page.goto(f"/assets/{asset}")
+        entry = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+        entry.get_by_text("[Show Markdown]").click()
+        picture = page.get_by_role("dialog").get_by_role("img", name=name, exact=True)
+        expect(picture).to_be_visible()
+        assert picture.evaluate("image => [image.complete, image.naturalWidth]") == [True, WIDTH]
+        snapshot(f"picture_{name}_{theme}")
+        page.goto(f"/assets/{asset}?view=checks")
+        for rule in (*(rule.name for rule in RULES if rule.asset == asset), STATES):
+            expect(page.get_by_text(rule, exact=True).first).to_be_visible()
+        snapshot(f"checks_{asset}_{theme}")
+
+
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
+BACKFILL_DAYS = 90
+
+
+def results(rows: Rows, first: date, last: date) -> dict[str, list[tuple]]:
+    return {
+        table: sorted(rows(f"SELECT * FROM {table} WHERE day BETWEEN %s AND %s", first, last), key=repr)
+        for table in RESULTS
+    }
+
+
+def launch_backfill(page: Page, rows: Rows, first: date, last: date) -> str:
+    """Click through `Materialize all` for a range of days. Returns the backfill's id; the page is the backfill's then."""
+    page.goto("/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Show all partitions").click()
+    partitions = dialog.get_by_role("textbox").first
+    partitions.fill(f"[{first}...{last}]")
+    partitions.press("Enter")
+    launched = rows("SELECT count(*) FROM dagster.bulk_actions")
+    dialog.get_by_role("button", name=re.compile(r"Launch .*backfill")).click()
+    expect(dialog).to_be_hidden()
+    assert rows("SELECT count(*) FROM dagster.bulk_actions") != launched
+    ((backfill,),) = rows("SELECT key FROM dagster.bulk_actions ORDER BY id DESC LIMIT 1")
+    page.goto(f"/runs/b/{backfill}")
+    return backfill
+
+
+def runs_of(rows: Rows, backfill: str) -> list[tuple[str, str]]:
+    return rows(
+        "SELECT run_id, status FROM dagster.runs JOIN dagster.run_tags USING (run_id)"
+        " WHERE key = 'dagster/backfill' AND value = %s ORDER BY run_id",
+        backfill,
+    )
+
+
+def await_runs(page: Page, rows: Rows, backfill: str, wanted: Callable[[list[str]], bool]) -> list[tuple[str, str]]:
+    for _ in range(1200):
+        found = runs_of(rows, backfill)
+        if wanted([status for _, status in found]):
+            return found
+        page.wait_for_timeout(100)
+    raise AssertionError(f"backfill {backfill}: {runs_of(rows, backfill)}")
+
+
+def kill(rows: Rows, run_id: str) -> None:
+    """kill -9 of the process that executes the run, which the run's log names."""
+    ((pid,),) = rows(
+        "SELECT (regexp_match(event, 'Started process for run .pid: (\\d+)'))[1]::integer AS pid FROM dagster.event_logs"
+        " WHERE run_id = %s AND event ~ 'Started process for run .pid'",
+        run_id,
+    )
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_backfill_of_90_days_killed_half_way_and_started_again_gives_the_same_tables(
+    page: Page, rows: Rows, snapshot: Snapshot
+) -> None:
+    last = last_day(rows) - timedelta(days=1)
+    first = last - timedelta(days=BACKFILL_DAYS - 1)
+    traded = first + timedelta(days=1)  # on the first nobody traded yet
+    before = results(rows, traded, last)
+    assert len({row[0] for row in before["bot_rankings"]}) == BACKFILL_DAYS - 1
+
+    backfill = launch_backfill(page, rows, first, last)
+    found = await_runs(page, rows, backfill, lambda statuses: "STARTED" in statuses)
+    kill(rows, next(run for run, status in found if status == "STARTED"))
+    found = await_runs(page, rows, backfill, lambda statuses: "FAILURE" in statuses and "STARTED" not in statuses)
+    rows("DELETE FROM bot_rankings WHERE day = %s RETURNING day", last)
+
+    backfill = launch_backfill(page, rows, first, last)
+    await_runs(page, rows, backfill, lambda statuses: statuses == ["SUCCESS"] * len(statuses) and len(statuses) == 2)
+    expect(page.get_by_text("100% completed").first).to_be_visible()
+    snapshot("backfill")
+    assert results(rows, traded, last) == before

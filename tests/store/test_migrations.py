@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from knowdefeat_pipeline.core.figures import TABLES
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store import migrations
 from knowdefeat_pipeline.store.database import connect
@@ -159,3 +160,15 @@ def test_an_upgrade_releases_its_lock(folder: Path, empty_database: str) -> None
     with connect(empty_database) as connection:
         free = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [migrations._LOCK]).fetchone()
     assert free == (True,)
+
+
+def test_tables_of_results_have_dead_rows_removed_whatever_their_size(database: str) -> None:
+    with connect(database) as connection:
+        settings = dict(
+            connection.execute(
+                "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND relname = ANY(%s)", (list(TABLES),)
+            ).fetchall()
+        )
+    assert set(settings) == set(TABLES)
+    for options in settings.values():
+        assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"} <= set(options or [])

@@ -12,9 +12,9 @@ from knowdefeat_pipeline.store.pending import (
     Settled,
     current_snapshot,
     day_is_locked,
-    days_locked,
     listener_is_there,
     listener_lock,
+    lock_days,
     mark,
     marks,
     pending_days,
@@ -176,9 +176,10 @@ def test_marks_pass_from_asset_to_asset(connection: psycopg.Connection) -> None:
 
 def test_days_are_locked_until_the_holder_is_gone(database: str, connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
-    with days_locked(database, yesterday, TODAY):
+    with connect(database) as holder:
+        lock_days(holder, yesterday, TODAY)
         assert [day_is_locked(connection, day) for day in (yesterday, TODAY, end(TODAY).date())] == [True, True, False]
-    assert not day_is_locked(connection, TODAY)
+    lock_days(connection, yesterday, TODAY)  # waits until the server has noticed
 
 
 def test_one_listener_at_a_time(database: str, connection: psycopg.Connection) -> None:

@@ -179,3 +179,8 @@ CREATE TABLE strategy_calibration (
     learning_velocity double precision NOT NULL,
     PRIMARY KEY (day, strategy_id)
 );
+
+-- Replaced up to once a minute: as for the tables of the ranking (see 0007).
+ALTER TABLE strategy_beliefs SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE strategy_weights SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE strategy_calibration SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);

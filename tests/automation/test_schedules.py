@@ -1,0 +1,161 @@
+"""What happens by the clock, and what leaves the queue first."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import BACKFILL_ID_TAG, PRIORITY_TAG
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+
+from knowdefeat_pipeline.automation import schedules
+from knowdefeat_pipeline.automation.jobs import CHAIN
+from knowdefeat_pipeline.automation.schedules import ADJUSTMENT_TAG, daily_weights
+from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.settings import SettingError, Upkeep, webhook_url
+
+Queue = Callable[..., str]
+
+
+def requests(at: datetime, upkeep: Upkeep | None = None) -> list[dg.RunRequest]:
+    result = daily_weights(upkeep or Upkeep()).evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at))
+    return list(result.run_requests or [])
+
+
+def days(request: dg.RunRequest) -> tuple[str, str]:
+    tags = request.tags
+    return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
+
+
+def test_the_day_that_ended_and_then_the_running_one() -> None:
+    first, second = requests(datetime(2025, 3, 1, 0, 15, tzinfo=UTC))
+    assert days(first) == ("2025-02-28", "2025-02-28")
+    assert days(second) == ("2025-03-01", "2025-03-01")
+    assert first.run_key != second.run_key
+    assert first.tags[ADJUSTMENT_TAG] == second.tags[ADJUSTMENT_TAG] == "true"
+
+
+def test_days_are_utc_whatever_the_clock_on_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    evening = datetime(2025, 3, 1, 20, 15, tzinfo=ZoneInfo("America/New_York"))  # 01:15 of the 2nd
+    assert [days(request)[0] for request in requests(evening)] == ["2025-03-01", "2025-03-02"]
+    monkeypatch.setattr(schedules, "FIRST_DAY", date(2025, 3, 2))
+    assert [days(request)[0] for request in requests(evening)] == ["2025-03-02"]
+
+
+def test_when_is_settled_by_the_environment() -> None:
+    assert Upkeep.from_environment({}) == Upkeep(time(0, 15), time(3, 30), "UTC", 14)
+    given = {
+        "KNOWDEFEAT_DAILY_AT": "06:40",
+        "KNOWDEFEAT_MAINTENANCE_AT": "23:05",
+        "KNOWDEFEAT_TIMEZONE": "Europe/Zurich",
+        "KNOWDEFEAT_KEEP_RUN_DAYS": "3",
+    }
+    upkeep = Upkeep.from_environment(given)
+    assert upkeep == Upkeep(time(6, 40), time(23, 5), "Europe/Zurich", 3)
+    schedule = daily_weights(upkeep)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("40 6 * * *", "Europe/Zurich")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KNOWDEFEAT_DAILY_AT", "25:00"),
+        ("KNOWDEFEAT_MAINTENANCE_AT", "noon"),
+        ("KNOWDEFEAT_TIMEZONE", "Mars/Olympus"),
+        ("KNOWDEFEAT_TIMEZONE", "Europe"),
+        ("KNOWDEFEAT_TIMEZONE", "../etc"),
+        ("KNOWDEFEAT_KEEP_RUN_DAYS", "0"),
+        ("KNOWDEFEAT_KEEP_RUN_DAYS", "-1"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{name}='{value}' is not a .*\. Write "):
+        Upkeep.from_environment({name: value})
+
+
+def test_a_webhook_is_a_web_address_and_is_never_shown() -> None:
+    assert webhook_url({}) is webhook_url({"KNOWDEFEAT_WEBHOOK_URL": ""}) is None
+    assert webhook_url({"KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/x"}) == "https://chat.example/x"
+    with pytest.raises(SettingError) as refusal:
+        webhook_url({"KNOWDEFEAT_WEBHOOK_URL": "file:///secret"})
+    assert "secret" not in str(refusal.value)
+
+
+def test_everything_runs_by_itself_once_the_daemon_does() -> None:
+    repository = build_defs().get_repository_def()
+    running = {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs}
+    assert running == {
+        "daily_weights": "15 0 * * *",
+        "nightly_audit": "15 1 * * *",
+        "nightly_maintenance": "30 3 * * *",
+    }
+    assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_every_asset_of_the_chain_is_late_after_a_day_and_a_half() -> None:
+    graph = build_defs().resolve_asset_graph()
+    for name in CHAIN:
+        policy = graph.get(dg.AssetKey(name)).freshness_policy
+        windows = policy.warn_window.to_timedelta(), policy.fail_window.to_timedelta()
+        assert windows == (timedelta(hours=26), timedelta(hours=36))
+
+
+@pytest.fixture
+def queue(instance: dg.DagsterInstance) -> Queue:
+    """Puts a run into the queue; its id."""
+    job = build_defs().resolve_job_def("refresh")
+    location = RegisteredCodeLocationOrigin("knowdefeat_pipeline")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job.name)
+
+    def put(tags: Mapping[str, str] | None = None) -> str:
+        return instance.create_run_for_job(
+            job,
+            tags=tags,
+            status=dg.DagsterRunStatus.QUEUED,
+            remote_job_origin=origin,
+        ).run_id
+
+    return put
+
+
+def dequeue(instance: dg.DagsterInstance) -> list[str]:
+    """The runs that the daemon would launch now; they count as started from then on."""
+    with QueuedRunCoordinatorDaemon(interval_seconds=1) as daemon:
+        runs = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), fixed_iteration_time=None)
+    for run in runs:
+        event = dg.DagsterEvent(event_type_value="PIPELINE_STARTING", job_name=run.job_name)
+        instance.report_dagster_event(event, run_id=run.run_id)
+    return [run.run_id for run in runs]
+
+
+def test_a_refresh_leaves_the_queue_at_once_however_long_the_backfill(
+    instance: dg.DagsterInstance, queue: Queue
+) -> None:
+    backfill = [queue({BACKFILL_ID_TAG: "abcdefgh"}) for _ in range(120)]  # more than a page of the queue
+    assert dequeue(instance) == backfill[:2]
+    assert dequeue(instance) == []
+    refresh = queue({PRIORITY_TAG: "10"})
+    assert dequeue(instance) == [refresh]
+    another = queue({PRIORITY_TAG: "10"})
+    assert dequeue(instance) == [another]
+
+
+def test_two_backfills_share_the_places_of_one(instance: dg.DagsterInstance, queue: Queue) -> None:
+    first, second, third = (queue({BACKFILL_ID_TAG: name}) for name in ("one", "two", "three"))
+    assert dequeue(instance) == [first, second]
+    for run_id in (first, second):
+        instance.report_run_failed(instance.get_run_by_id(run_id))
+    assert dequeue(instance) == [third]
+
+
+def test_the_running_day_is_ranked_after_the_weights_of_the_day_that_ended(
+    instance: dg.DagsterInstance, queue: Queue
+) -> None:
+    ended, running = (queue(request.tags) for request in requests(datetime(2025, 3, 1, 0, 15, tzinfo=UTC)))
+    assert dequeue(instance) == [ended]
+    assert dequeue(instance) == []
+    instance.report_run_failed(instance.get_run_by_id(ended))  # whatever came of it
+    assert dequeue(instance) == [running]

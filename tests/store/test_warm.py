@@ -1,0 +1,86 @@
+"""Trades held by a process: after whatever happened they are exactly those that a cold read finds."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from knowdefeat_pipeline.core.series import Trades
+from knowdefeat_pipeline.store import warm
+from knowdefeat_pipeline.store.database import connect, query, read_arrow
+from knowdefeat_pipeline.store.pending import current_snapshot
+from knowdefeat_pipeline.store.simulated import remove_source
+from knowdefeat_pipeline.store.warm import WarmTrades
+
+NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
+SINCE = NOW - timedelta(days=30)
+
+
+def write(connection: psycopg.Connection, back: timedelta, bot: int = 1, source: str = "bot") -> None:
+    exit_time = NOW - back
+    connection.execute(
+        "INSERT INTO trades"
+        " (source, bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
+        " VALUES (%s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, 101, 100)",
+        (source, bot, exit_time - timedelta(hours=1), exit_time),
+    )
+
+
+def identities(trades: Trades) -> list[tuple[int, int, float]]:
+    return sorted(zip(trades.bot.tolist(), trades.exit.tolist(), trades.pnl.tolist(), strict=True))
+
+
+def cold(url: str, since: datetime = SINCE) -> list[tuple[int, int, float]]:
+    return identities(Trades.from_arrow(read_arrow(url, query("read_trades"), [since, NOW + timedelta(days=1)])))
+
+
+def held(url: str, trades: WarmTrades, since: datetime = SINCE) -> list[tuple[int, int, float]]:
+    with connect(url) as connection:
+        return identities(trades.read(connection, since, current_snapshot(connection)))
+
+
+def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
+    trades, draw = WarmTrades(database), random.Random(4)
+    with connect(database) as connection:
+        for step in range(3 * warm.MOST_CHUNKS):
+            for _ in range(draw.randrange(3)):
+                write(connection, timedelta(seconds=draw.uniform(0, 32 * 86_400)), bot=draw.randint(1, 4))
+            since = SINCE + timedelta(hours=step // 10)  # the window moves on
+            assert held(database, trades, since) == cold(database, since)
+    assert len(cold(database)) > 100
+
+
+def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -> None:
+    trades = WarmTrades(database)
+    with psycopg.connect(database) as slow, connect(database) as connection:
+        write(slow, timedelta(hours=2), bot=2)
+        write(connection, timedelta(hours=1))
+        assert len(held(database, trades)) == 1
+        before = current_snapshot(connection)
+        slow.commit()
+        assert len(trades.read(connection, SINCE, before)) == 1
+        assert held(database, trades) == cold(database)
+        assert len(cold(database)) == 2
+
+
+def test_an_earlier_window_is_read_anew(database: str) -> None:
+    trades = WarmTrades(database)
+    with connect(database) as connection:
+        write(connection, timedelta(days=20))
+        write(connection, timedelta(days=2))
+    late = NOW - timedelta(days=5)
+    assert held(database, trades, late) == cold(database, late)
+    assert held(database, trades) == cold(database)
+    assert len(cold(database)) == 2
+
+
+def test_trades_that_were_removed_with_their_source_are_forgotten(database: str) -> None:
+    trades = WarmTrades(database)
+    with connect(database) as connection:
+        write(connection, timedelta(days=1), source="simulator")
+        write(connection, timedelta(days=2), bot=2)
+        connection.execute("INSERT INTO bot_months_state (complete_before, recorded_below) VALUES ('2025-01-01', '1')")
+        assert len(held(database, trades)) == 2
+        remove_source(connection, "simulator")
+    assert held(database, trades) == cold(database)
+    assert len(cold(database)) == 1
