@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from datetime import timedelta
 
 import numpy as np
 
-from benchmarks.common import report
+from benchmarks.common import END, alone, database, fleet, report, store
 from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
 from knowdefeat_pipeline.core.belief_replay import held_before
 from knowdefeat_pipeline.core.belief_state import Method, Outcomes, Rules, State
@@ -108,6 +109,26 @@ def costs() -> dict[str, float]:
     return {"fold_100000": folded - begin, "day_of_1000": time.perf_counter() - folded}
 
 
+def costs_through_the_database(strategies: int = 1000, a_day: int = 5) -> dict[str, float]:
+    """Seconds to learn 20 days of trades from the first, and then the day after: read, fold, believe, write."""
+    from knowdefeat_pipeline.assets import bot_metrics, strategy_beliefs
+    from knowdefeat_pipeline.assets.resources import Database
+
+    with database() as url:
+        store(url, fleet(strategies, 21 * a_day, 21))
+        last = (END - timedelta(days=1)).date()
+        before = last - timedelta(days=1)
+        bot_metrics.compute(Database(url=url), before, last, END)
+        begin = time.perf_counter()
+        first = strategy_beliefs.compute(Database(url=url), before, before)
+        learned = time.perf_counter()
+        strategy_beliefs.compute(Database(url=url), last, last)
+        warm = time.perf_counter()
+        day = strategy_beliefs.compute(Database(url=url), last, last)
+        end = time.perf_counter()
+    return {"first": learned - begin, "first_outcomes": first.outcomes, "day": end - warm, "day_outcomes": day.outcomes}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=32)
@@ -127,7 +148,7 @@ def main() -> None:
         rows.append((name, "   ".join(cells)))
     for title, limits in (("Scanstream's updater", SEED), ("required", MUST), ("outstanding", OUTSTANDING)):
         rows.append((title, "   ".join(f"{figure} {limits[figure]}".ljust(22) for figure in FIGURES).rstrip()))
-    rounds, cost = swaps(seeds, chosen.method), costs()
+    rounds, cost, stored = swaps(seeds, chosen.method), costs(), alone(costs_through_the_database)
     rows.append(
         (
             "swap of best and worst",
@@ -138,10 +159,21 @@ def main() -> None:
     )
     rows.append(("100,000 outcomes", f"folded in {cost['fold_100000']:.2f} s"))
     rows.append(("1,000 strategies", f"a day's 5,000 outcomes and all beliefs in {cost['day_of_1000']:.2f} s"))
+    rows.append(
+        (
+            "through the database",
+            f"{stored['first_outcomes']:,} outcomes learned in {stored['first']:.2f} s, the next day's "
+            f"{stored['day_outcomes']:,} of 1,000 strategies in {stored['day']:.2f} s",
+        )
+    )
     report(
         f"{STRATEGIES} strategies × 2,000 rounds, half active, {chosen.seeds} seeds, method {chosen.method}",
         rows,
-        {"worlds": found, "swap": {"median": float(np.median(rounds)), "rounds": rounds.tolist()}, "cost": cost},
+        {
+            "worlds": found,
+            "swap": {"median": float(np.median(rounds)), "rounds": rounds.tolist()},
+            "cost": cost | {"database": stored},
+        },
         chosen.json,
     )
 

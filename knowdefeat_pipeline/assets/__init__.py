@@ -1,4 +1,5 @@
-"""The chain trades → bot_metrics → win_streaks → bot_rankings → variable_weights, one thin file per asset.
+"""The chain trades → bot_metrics → win_streaks → bot_rankings → variable_weights, and the beliefs beside it.
 
-An asset reads, calls `core`, writes one transaction and describes what it wrote. No formula belongs here.
+One thin file per asset: it reads, calls `core`, writes one transaction and describes what it wrote. No formula belongs
+here.
 """

@@ -14,6 +14,7 @@ from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, DAILY
 from knowdefeat_pipeline.core.figures import Figure
 
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+BELIEFS = ("strategy_beliefs", "strategy_weights")
 PREVIEW_ROWS = 5
 
 # On runs that new trades begin, by the live listener and by the sensor: there may be one every second.
@@ -34,6 +35,9 @@ chain_asset = partial(
     freshness_policy=FRESH,
 )
 """`dagster.asset` as every member of the chain uses it: by day, a range of days in one run, refreshed daily."""
+
+belief_asset = partial(chain_asset, group_name="beliefs")
+"""The same for what is learned of strategies."""
 
 
 def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The jobs: the chain for a day or a range of days, and the audit of what it wrote."""
+"""The jobs: the ranking's chain for a day or a range of days, the beliefs that follow it, both, and their audit."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from knowdefeat_pipeline.assets.audit import audit_checks
-from knowdefeat_pipeline.assets.catalogue import CHAIN
+from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN
 
 AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
 
@@ -14,6 +14,16 @@ refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.assets(*CHAIN) - AUDITED,
     description="Recompute the chain from trades to weights for a day or a range of days.",
+)
+learn = dg.define_asset_job(
+    "learn",
+    selection=dg.AssetSelection.assets(*BELIEFS),
+    description="Learn the beliefs and weights of strategies anew for days that were refreshed.",
+)
+recompute = dg.define_asset_job(
+    "recompute",
+    selection=dg.AssetSelection.assets(*CHAIN, *BELIEFS) - AUDITED,
+    description="Recompute the chain and then the beliefs for a day or a range of days.",
 )
 audit = dg.define_asset_job(
     "audit",

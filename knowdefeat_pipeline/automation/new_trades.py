@@ -38,7 +38,7 @@ def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: C
             return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
         if listener_is_there(connection) and now - found.since < LISTENER_GRACE:
             return dg.SkipReason(f"{describe(found)} Left to the live listener.")
-    return _request(context.instance, found)
+    return request(context.instance, found, describe(found), new_trades.name, priority=10)
 
 
 def describe(found: Pending) -> str:
@@ -57,23 +57,26 @@ def retry_delay(failures: int) -> timedelta:
     return min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
 
 
-def _request(instance: dg.DagsterInstance, found: Pending) -> dg.SkipReason | dg.RunRequest:
+def request(
+    instance: dg.DagsterInstance, found: Pending, told: str, sensor: str, priority: int
+) -> dg.SkipReason | dg.RunRequest:
+    """The sensor's run for what is pending (`told` in a sentence), unless one is under way or has just failed."""
     records = instance.get_run_records(
-        dg.RunsFilter(tags={"dagster/sensor_name": new_trades.name}), limit=ATTEMPTS + 1
+        dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=ATTEMPTS + 1
     )  # the latest first
     if records and not records[0].dagster_run.is_finished:
-        return dg.SkipReason(f"{describe(found)} Waiting for run {records[0].dagster_run.run_id}.")
+        return dg.SkipReason(f"{told} Waiting for run {records[0].dagster_run.run_id}.")
     failed = [*takewhile(lambda record: record.dagster_run.status in FAILED, records)]
     refusal = _too_soon(found, failed)
     if refusal:
-        return dg.SkipReason(f"{describe(found)} {refusal}")
+        return dg.SkipReason(f"{told} {refusal}")
     # The same batch may come again after a success, if only by a restored database: a key is never used twice.
-    earlier = instance.get_runs_count(dg.RunsFilter(tags={BATCH_TAG: found.batch}))
-    last = chunk_end(found)
-    tags = range_tags(found.first, last) | {
+    batch = {BATCH_TAG: found.batch, "dagster/sensor_name": sensor}
+    earlier = instance.get_runs_count(dg.RunsFilter(tags=batch))
+    tags = range_tags(found.first, chunk_end(found)) | {
         BATCH_TAG: found.batch,
         ATTEMPT_TAG: str(len(failed) + 1),
-        PRIORITY_TAG: "10",
+        PRIORITY_TAG: str(priority),
     }
     return dg.RunRequest(run_key=f"{found.batch}#{earlier + 1}", tags=tags)
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from knowdefeat_pipeline.automation.jobs import CHAIN, audit, range_tags, refresh
+from knowdefeat_pipeline.automation.jobs import audit, range_tags
 
 Progress = Callable[[str], None]
 
@@ -37,12 +37,13 @@ def refresh_days(
     last: date,
     progress: Progress | None = None,
     tags: Mapping[str, str] | None = None,
+    job: str = "refresh",
 ) -> Outcome:
-    """Materialise the chain for first..last in one run. `progress` hears of every asset when it is done.
+    """Materialise a job's assets for first..last in one run. `progress` hears of every asset when it is done.
 
     Raises RunFailed; what finished before the failure stays.
     """
-    return _execute(definitions, refresh.name, instance, first, last, progress, tags)
+    return _execute(definitions, job, instance, first, last, progress, tags)
 
 
 def audit_days(definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date) -> Outcome:
@@ -78,7 +79,7 @@ def _execute(
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:
     event = entry.dagster_event
-    if event is not None and event.is_step_success and event.step_key in CHAIN:
+    if event is not None and event.is_step_success and event.step_key:
         progress(event.step_key)
 
 

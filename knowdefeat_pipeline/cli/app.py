@@ -7,7 +7,20 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, days, evaluate, live, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import (
+    backfill,
+    beliefs,
+    database,
+    days,
+    decide,
+    evaluate,
+    live,
+    load,
+    quarantine,
+    reads,
+    run,
+    up,
+)
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -16,6 +29,7 @@ from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.store.backup import BackupError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
+from knowdefeat_pipeline.store.ledger import LedgerError
 from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
 
@@ -36,7 +50,10 @@ app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)
 app.command()(reads.weights)
+app.command()(decide.consensus)
+app.command()(decide.size)
 app.command()(database.doctor)
+app.add_typer(beliefs.app, name="beliefs")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
@@ -49,6 +66,7 @@ EXPECTED = (
     DatabaseUnreachable,
     EmbeddedPostgresError,
     MigrationError,
+    LedgerError,
     BackupError,
     WeightError,
 )

@@ -106,18 +106,19 @@ def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | N
     return first, last
 
 
-def materialise(first: date, last: date, quiet: bool) -> Any:
-    """The chain for first..last in one run, its progress shown unless `quiet`; its Outcome."""
+def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False) -> Any:
+    """The chain and the beliefs for first..last in one run, its progress shown unless `quiet`; its Outcome."""
     # Dagster takes a second to import: commands that only read go without.
     from knowdefeat_pipeline.automation.instance import open_instance
-    from knowdefeat_pipeline.automation.jobs import CHAIN
+    from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, learn, recompute
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
+    job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS)
     days = (last - first).days + 1
     label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
-    with open_instance() as instance, _progress(label, len(CHAIN), quiet) as advance:
-        return refresh_days(defs, instance, first, last, advance)
+    with open_instance() as instance, _progress(label, len(assets), quiet) as advance:
+        return refresh_days(defs, instance, first, last, advance, job=job.name)
 
 
 def audit(first: date, last: date) -> list[dict[str, Any]]:

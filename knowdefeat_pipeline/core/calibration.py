@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.series import Floats
+from knowdefeat_pipeline.core.series import Floats, Ints
 
 Z95 = 1.959963984540054
 
@@ -29,36 +29,74 @@ def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibra
 
     Raises ValueError, naming the first, for a probability outside 0..1: a confidence of 80 is on another scale.
     """
+    _check(probability)
+    won = np.asarray(won, dtype=float)
+    count, table = len(probability), reliability(probability, won, np.zeros(len(probability), dtype=int), bins)
+    off = np.abs(table["stated"] - table["realised"])
+    return Calibration(
+        trades=count,
+        brier=float(np.mean((probability - won) ** 2)) if count else np.nan,
+        error=float((table["trades"] * off).sum() / count) if count else np.nan,
+        bins=table.drop(columns="group"),
+    )
+
+
+def calibrations(probability: Floats, won: np.ndarray, group: Ints, groups: int, bins: int = 10) -> pd.DataFrame:
+    """One row per group 0..groups: stated_trades, brier_score, calibration_error (NaN without trades) and reliability.
+
+    `group` (N,) of probabilities and outcomes (N,). Where a probability is NaN none was stated, and the row is left
+    out. `reliability` is the list of the group's bins as records, see `Calibration.bins`. Raises like `calibration`.
+    """
+    stated = ~np.isnan(probability)
+    probability, won, group = probability[stated], np.asarray(won, dtype=float)[stated], group[stated]
+    _check(probability)
+    trades = np.bincount(group, minlength=groups)
+    table = reliability(probability, won, group, bins)
+    off = table["trades"] * np.abs(table["stated"] - table["realised"])
+    sums = [(group, (probability - won) ** 2), (table["group"].to_numpy(), off.to_numpy())]
+    brier, error = (
+        np.divide(np.bincount(of, what, minlength=groups), trades, out=np.full(groups, np.nan), where=trades > 0)
+        for of, what in sums
+    )
+    records: list[list[dict]] = [[] for _ in range(groups)]
+    for of, record in zip(table["group"], table.drop(columns="group").to_dict("records"), strict=True):
+        records[of].append(record)
+    return pd.DataFrame(
+        {
+            "stated_trades": trades,
+            "brier_score": brier,
+            "calibration_error": error,
+            "reliability": pd.Series(records, dtype=object),
+        }
+    )
+
+
+def reliability(probability: Floats, won: Floats, group: Ints, bins: int = 10) -> pd.DataFrame:
+    """The bins that hold anything, by group: group, and what `Calibration.bins` says."""
+    slot = group * bins + np.minimum((probability * bins).astype(int), bins - 1)
+    filled, place, size = np.unique(slot, return_inverse=True, return_counts=True)
+    realised = np.bincount(place, won, minlength=len(filled)) / size
+    low, high = wilson(realised, size)
+    return pd.DataFrame(
+        {
+            "group": filled // bins,
+            "low": filled % bins / bins,
+            "high": (filled % bins + 1) / bins,
+            "trades": size,
+            "stated": np.bincount(place, probability, minlength=len(filled)) / size,
+            "realised": realised,
+            "realised_low": low,
+            "realised_high": high,
+        }
+    )
+
+
+def _check(probability: Floats) -> None:
     bad = np.flatnonzero(~((probability >= 0) & (probability <= 1)))
     if len(bad):
         raise ValueError(
             f"row {bad[0]}: {probability[bad[0]]} is no probability from 0 to 1; declare the scale where it is read"
         )
-    won = np.asarray(won, dtype=float)
-    slot = np.minimum((probability * bins).astype(int), bins - 1)
-    trades = np.bincount(slot, minlength=bins)
-    filled = np.flatnonzero(trades)
-    size = trades[filled]
-    stated = np.bincount(slot, probability, minlength=bins)[filled] / size
-    realised = np.bincount(slot, won, minlength=bins)[filled] / size
-    low, high = wilson(realised, size)
-    count = len(probability)
-    return Calibration(
-        trades=count,
-        brier=float(np.mean((probability - won) ** 2)) if count else np.nan,
-        error=float(size @ np.abs(stated - realised) / count) if count else np.nan,
-        bins=pd.DataFrame(
-            {
-                "low": filled / bins,
-                "high": (filled + 1) / bins,
-                "trades": size,
-                "stated": stated,
-                "realised": realised,
-                "realised_low": low,
-                "realised_high": high,
-            }
-        ),
-    )
 
 
 def wilson(rate: Floats, trades: np.ndarray, z: float = Z95) -> tuple[Floats, Floats]:

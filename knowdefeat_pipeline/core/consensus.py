@@ -1,4 +1,4 @@
-"""Consensus over signals, and the strategies that suit a regime."""
+"""Consensus over signals."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-
-from knowdefeat_pipeline.core.belief_state import Rules, State
-from knowdefeat_pipeline.core.posteriors import beliefs_at
 
 THRESHOLD = 0.60
 DIRECTIONS = ("LONG", "SHORT")
@@ -71,16 +68,3 @@ def _check(signals: pd.DataFrame, column: str, good: pd.Series, problem: str) ->
     bad = np.flatnonzero(~good.to_numpy(dtype=bool))
     if len(bad):
         raise ValueError(f"signal {bad[0]}, {column}: {signals[column].iloc[bad[0]]!r} {problem}")
-
-
-def recommended(state: State, regime: str, at: float, rules: Rules) -> pd.DataFrame:
-    """Strategies for a regime, the largest posterior edge in it first, then by name.
-
-    Columns as in `Beliefs.table`, all in that regime: edge with its interval, effective_samples seen in it, and so on.
-    Raises ValueError for a regime in which nothing was traded, and like `beliefs_at`.
-    """
-    if regime not in state.regimes:
-        known = ", ".join(state.regimes) or "none"
-        raise ValueError(f"nothing was traded in a regime {regime!r}; the regimes are {known}")
-    table = beliefs_at(state, at, rules, {regime: 1.0}).table()
-    return table.sort_values(["edge", "strategy_id"], ascending=[False, True], ignore_index=True)

@@ -208,11 +208,60 @@ WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
     Figure("version", "integer", "", "The weight version it belongs to.", nullable=False),
 )
 
+STRATEGY = Figure("strategy_id", "text", "", "The strategy: the trade's own, else its bot's, else 'bot' and the bot's number.", nullable=False)
+
+
+def _belief(name: str, unit: str, description: str) -> Figure:
+    return Figure(name, "double precision", unit, description, nullable=False)
+
+
+BELIEFS: tuple[Figure, ...] = (
+    STRATEGY,
+    Figure("regime", "text", "", "TRENDING, RANGING or VOLATILE, or '*' for the regimes that hold at as_of; without market data '*' is over all.", nullable=False),
+    _belief("prior_win_rate", "probability", "Win rate of a strategy of which nothing is known but the others."),
+    _belief("prior_win_rate_low", "probability", "Lower end of the prior win rate's 90 % interval."),
+    _belief("prior_win_rate_high", "probability", "Upper end of the prior win rate's 90 % interval."),
+    _belief("win_rate", "probability", "Posterior probability that the next trade wins. A win never lowers it and a loss never raises it."),
+    _belief("win_rate_low", "probability", "Lower end of the win rate's 90 % credible interval."),
+    _belief("win_rate_high", "probability", "Upper end of the win rate's 90 % credible interval."),
+    _belief("accuracy_improvement", "probability", "win_rate - prior_win_rate: what the strategy's own trades have shown."),
+    _belief("edge", "R", "Posterior mean result of the next trade, in units of what its bot's trades usually make or lose."),
+    _belief("edge_low", "R", "Lower end of the edge's 90 % credible interval."),
+    _belief("edge_high", "R", "Upper end of the edge's 90 % credible interval."),
+    _belief("edge_sd", "R", "Posterior standard deviation of the edge."),
+    _belief("confidence", "share", "1 - posterior sd / prior sd of the edge: 0 without evidence, towards 1 with it; falls while evidence fades."),
+    _belief("effective_samples", "trades", "Trades that have not faded from memory."),
+)
+
+STRATEGY_WEIGHTS: tuple[Figure, ...] = (
+    STRATEGY,
+    _belief("weight", "share", "How much the strategy counts at as_of, under the regimes that hold. The weights of a day sum to exactly 1."),
+    _belief("weight_trending", "share", "Its weight if every market were TRENDING; these sum to exactly 1."),
+    _belief("weight_ranging", "share", "Its weight if every market were RANGING; these sum to exactly 1."),
+    _belief("weight_volatile", "share", "Its weight if every market were VOLATILE; these sum to exactly 1."),
+    _belief("p_trending", "share", "Share of the trailing 30 days' trades whose ticker is TRENDING at as_of; 0 without market data."),
+    _belief("p_ranging", "share", "Share of the trailing 30 days' trades whose ticker is RANGING at as_of; 0 without market data."),
+    _belief("p_volatile", "share", "Share of the trailing 30 days' trades whose ticker is VOLATILE at as_of; 0 without market data."),
+)
+
+CALIBRATION: tuple[Figure, ...] = (
+    Figure("strategy_id", "text", "", "The strategy, or '*' for all of them together.", nullable=False),
+    _count("trades", "Closed trades in the trailing 30 days."),
+    _count("stated_trades", "Those of them whose signal stated a confidence."),
+    _number("brier_score", "probability²", "Mean of (stated confidence - outcome)², trailing 30 days; wins count 1, losses 0. NULL without stated confidence."),
+    _number("calibration_error", "probability", "Expected calibration error: Σ share of bin · |stated - realised|, trailing 30 days. NULL without stated confidence."),
+    Figure("reliability", "jsonb", "", "One entry per bin of stated confidence that holds trades: low, high, trades, stated, realised and the 95 % Wilson interval realised_low, realised_high.", nullable=False),
+    _belief("learning_velocity", "trades/day", "Trades learned per day, trailing 7 days."),
+)
+
 TABLES: dict[str, tuple[Figure, ...]] = {
     "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS),
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
     "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
     "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),
     "variable_weights": WEIGHTS_IN_FORCE,
+    "strategy_beliefs": (PARTITION, AS_OF, *BELIEFS),
+    "strategy_weights": (PARTITION, AS_OF, *STRATEGY_WEIGHTS),
+    "strategy_calibration": (PARTITION, AS_OF, *CALIBRATION),
 }
 """The columns of every result table."""

@@ -61,6 +61,7 @@ class Beliefs:
                 "edge": last["edge"],
                 "edge_low": last["edge"] - Z * last["edge_sd"],
                 "edge_high": last["edge"] + Z * last["edge_sd"],
+                "edge_sd": last["edge_sd"],
                 "confidence": last["confidence"],
                 "effective_samples": last["effective_samples"],
             }
@@ -191,7 +192,7 @@ def _mix_regimes(held: _Held, start: Floats, rules: Rules) -> tuple[Floats, Floa
     k0, k1 = rules.k0, rules.regime_prior
     sums = held.sums[..., rules.rate_of, :]
     means, samples = shrink(sums, start, k0), sums[..., 0]
-    variance, prior_variance = 1 / (samples + k0), np.broadcast_to(1 / k0, samples.shape)
+    variance, prior_variance = 1 / (samples + k0), 1 / (np.zeros_like(samples) + k0)
     if not held.regimes.any():
         return means, variance, prior_variance, samples
     cells = held.cells[..., rules.rate_of, :]

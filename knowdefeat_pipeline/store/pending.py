@@ -17,6 +17,8 @@ from psycopg.rows import dict_row
 from knowdefeat_pipeline.store.database import query
 
 LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
+FIRST_ASSET = "bot_metrics"  # its mark says at which instant the figures of a day are true
+LAST_LEARNED = "strategy_weights"  # a day is learned once this asset is
 HORIZON_DAYS = 90  # days that were never computed are pending by themselves if they are no older than this
 Mark = tuple[date, datetime, str]  # a day, its as_of, and the snapshot of the trades that were read
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
@@ -68,6 +70,22 @@ def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Set
         return Settled(row["computed_days"])
     last = max(row["first_day"], row["last_day"])
     return Pending(row["first_day"], last, row["trades"], row["since"], row["newest"])
+
+
+def pending_beliefs(connection: psycopg.Connection) -> Pending | Settled:
+    """The days to learn anew: refreshed, or touched by the ledger or the market's regimes, since they were.
+
+    Once every change has reached its days it is struck off, so that the next query need not look at it.
+    """
+    parameters = {"refreshed": FIRST_ASSET, "learned": LAST_LEARNED}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        (row,) = cursor.execute(query("pending_beliefs"), parameters).fetchall()
+    if row["first_day"] is None:
+        connection.execute(
+            "DELETE FROM belief_changes WHERE pg_visible_in_snapshot(recorded_xid, %s::pg_snapshot)", (row["snapshot"],)
+        )
+        return Settled(row["refreshed_days"])
+    return Pending(row["first_day"], row["last_day"], 0, row["since"], row["newest"])
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:

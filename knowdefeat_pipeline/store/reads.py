@@ -22,7 +22,7 @@ def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> d
 
 def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
     """The day's bots in order of rank, unranked ones last, with metrics and streaks beside them."""
-    return _records(connection, query("ranking_table"), {"day": day})
+    return records(connection, query("ranking_table"), {"day": day})
 
 
 def day_rows(
@@ -38,7 +38,39 @@ def day_rows(
     statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id, 4").format(
         sql.Identifier(table), sql.SQL(" AND ").join(conditions)
     )
-    return _records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
+    return records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
+
+
+def strategies(
+    connection: psycopg.Connection, day: date, *, strategy: str | None = None, regime: str | None = None
+) -> list[Record]:
+    """What is believed of the strategies, and their weights, the largest edge first; by default of all regimes."""
+    return records(connection, query("strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
+
+
+def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
+    """What was believed day after day, as things stood, of one strategy or of all."""
+    return records(connection, query("strategy_history"), {"strategy": strategy, "days": days})
+
+
+def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy: str | None = None) -> list[Record]:
+    """The rows of `strategy_weights` or `strategy_calibration` on a day, by name; optionally of one strategy."""
+    statement = sql.SQL(
+        "SELECT * FROM {} WHERE day = %(day)s AND (%(strategy)s::text IS NULL OR strategy_id = %(strategy)s) "
+        "ORDER BY strategy_id"
+    ).format(sql.Identifier(table))
+    return records(connection, statement, {"day": day, "strategy": strategy})
+
+
+def regime_was_seen(connection: psycopg.Connection, regime: str) -> bool:
+    """Whether any bar has that label."""
+    row = connection.execute("SELECT EXISTS (SELECT FROM market_regimes WHERE label = %s)", (regime,)).fetchone()
+    return row is not None and row[0]
+
+
+def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
+    """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
+    return records(connection, query("strategy_means"), {"strategy": strategy})[0]
 
 
 def counts(connection: psycopg.Connection) -> Record:
@@ -51,9 +83,10 @@ def counts(connection: psycopg.Connection) -> Record:
                (SELECT count(*) FROM trade_quarantine WHERE status = 'held') AS held
         FROM trades
     """
-    return _records(connection, statement, {})[0]
+    return records(connection, statement, {})[0]
 
 
-def _records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
+def records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
+    """The rows of a statement by column name."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()

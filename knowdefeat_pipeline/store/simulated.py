@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings")
+BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 
 
 def sources(connection: psycopg.Connection) -> set[str]:
@@ -31,6 +32,11 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
             connection.execute(
                 f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
             )
+        for table in BELIEFS:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 (fixed names)
+        connection.execute(
+            "DELETE FROM refreshed_days WHERE asset = ANY(%s)", (["strategy_beliefs", "strategy_weights"],)
+        )
         # Months are folded again from what is left.
         connection.execute("DELETE FROM bot_months")
         connection.execute("DELETE FROM bot_months_state")

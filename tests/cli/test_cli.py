@@ -1,7 +1,5 @@
 """The command line as a person or a program uses it, on a real database."""
 
-import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,41 +9,12 @@ import pytest
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN
 from knowdefeat_pipeline.automation.instance import open_instance
-from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulate import simulate
 from knowdefeat_pipeline.store.database import connect
+from tests.cli.conftest import Shell
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
-
-
-class Shell:
-    """Runs `knowdefeat` in this process; what it printed, and how it ended."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: object, status: int = 0) -> str:
-        self.monkeypatch.setattr(sys, "argv", ["knowdefeat", *map(str, arguments)])
-        self.capsys.readouterr()
-        ended = 0
-        try:
-            main()
-        except SystemExit as done:
-            ended = done.code or 0
-        self.output, self.errors = self.capsys.readouterr()
-        assert ended == status, self.output + self.errors
-        return self.output if status == 0 else self.errors
-
-    def json(self, *arguments: object) -> object:
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture
-def shell(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
-    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))
-    return Shell(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -64,7 +33,8 @@ def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
     shell: Shell, database: str, trades_file: Path
 ) -> None:
     first = shell.json("run", "--trades", trades_file)
-    tables = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    chain = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    tables = (*chain, "strategy_beliefs", "strategy_weights", "strategy_calibration")
     before = {table: rows(database, table) for table in tables}
     second = shell.json("run", "--trades", trades_file)
     assert {table: rows(database, table) for table in tables} == before
@@ -88,7 +58,7 @@ def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades
             line.split()[:2] == [str(row["rank"]), str(row["bot_id"])] and f"{row['rank_score']:.1f}" in line
             for line in shown.splitlines()
         )
-    assert "6 of 6 checks passed" in shown
+    assert "8 of 8 checks passed" in shown
     assert "knowdefeat up" in shown
 
 

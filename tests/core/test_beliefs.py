@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
 from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
 from knowdefeat_pipeline.core.beliefs import fold, learn, shrink
 from knowdefeat_pipeline.core.posteriors import beliefs_at, beliefs_before, beta_interval
-from knowdefeat_pipeline.core.strategy_figures import strategy_figures
+from knowdefeat_pipeline.core.strategy_figures import strategy_figures, strategy_weights
 from tests.core.plain_beliefs import PlainBeliefs
 
 RULES = Rules()
@@ -46,9 +46,15 @@ def folded(*parts: pd.DataFrame) -> State:
     return fold(PRIOR, Outcomes.from_frame(pd.concat(parts)), RULES)
 
 
-def weights(state: State, at: float) -> dict[str, float]:
-    beliefs = beliefs_at(state, at, RULES)
+def weights(state: State, at: float, regimes: dict[str, float] | None = None) -> dict[str, float]:
+    beliefs = beliefs_at(state, at, RULES, regimes)
     return dict(zip(state.strategies, adaptive_weights(beliefs.edge, beliefs.edge_sd)[0], strict=True))
+
+
+def held_weights(state: State, now: dict[str, float] | None = None) -> pd.Series:
+    """By column and strategy."""
+    table = strategy_weights(strategy_figures(state, state.time, RULES, now), now or {})
+    return table.set_index("strategy_id").unstack()
 
 
 def p_win(state: State, strategy: str, at: float | None = None, **regimes: float) -> float:
@@ -198,17 +204,23 @@ def test_a_regime_change_shows_in_the_weights() -> None:
     rng = np.random.default_rng(2)
     parts = []
     for block in range(10):
-        regime, sign = (("calm", 1), ("wild", -1))[block % 2]
+        regime, sign = (("TRENDING", 1), ("RANGING", -1))[block % 2]
         for name, way in (("trend", sign), ("fade", -sign)):
             results = 0.4 * way + rng.standard_normal(50)
             parts.append(trades(name, list(results), 50.0 * block).assign(regime=regime))
     state = folded(*parts)
-    figures = strategy_figures(state, state.time, RULES).set_index(["regime", "strategy_id"])["weight"]
-    assert figures["calm", "trend"] > 0.9
-    assert figures["wild", "fade"] > 0.9
-    assert figures[np.nan, "fade"] > 0.8  # the wild regime held last
-    calmer = folded(*parts, trades("trend", [0.0] * 5, 500.0).assign(regime="calm"))
-    assert weights(calmer, calmer.time)["trend"] > 0.8
+    found = held_weights(state)
+    assert found["weight_trending", "trend"] > 0.9
+    assert found["weight_ranging", "fade"] > 0.9
+    assert found["weight", "fade"] > 0.8  # the ranging regime held last
+    assert found["weight_volatile", "trend"] == pytest.approx(
+        weights(state, state.time, {})["trend"]
+    )  # never traded in
+    trending = held_weights(state, {"TRENDING": 1.0})
+    assert trending["weight", "trend"] == trending["weight_trending", "trend"]
+    assert trending["p_trending", "trend"] == 1
+    later = folded(*parts, trades("trend", [0.0] * 5, 500.0).assign(regime="TRENDING"))
+    assert weights(later, later.time)["trend"] > 0.8
 
 
 @settings(max_examples=25)
@@ -266,21 +278,22 @@ def test_a_million_trades_stay_finite_and_sum_to_one() -> None:
     figures = strategy_figures(state, state.time, RULES)
     numbers = figures.drop(columns=["regime", "strategy_id"])
     assert np.isfinite(numbers.to_numpy()).all()
-    assert figures["weight"].sum() == 1
-    assert figures["weight"][16:].sum() > 0.9  # the four best, two hundredths of a standard deviation apart
-    assert figures["weight"][:10].max() == pytest.approx(0.02 / 20, abs=1e-6)
+    held = strategy_weights(figures, {})["weight"]
+    assert held.sum() == 1
+    assert held[16:].sum() > 0.9  # the four best, two hundredths of a standard deviation apart
+    assert held[:10].max() == pytest.approx(0.02 / 20, abs=1e-6)
 
 
 def test_figures_of_a_strategy() -> None:
     state = folded(trades("a", [1.0] * 30 + [-1.0] * 10), trades("b", [-1.0] * 40))
-    figures = strategy_figures(state, state.time, RULES).set_index("strategy_id")
-    a = figures.loc["a"]
+    figures = strategy_figures(state, state.time, RULES)
+    assert figures["regime"].tolist() == [name for name in ("*", "TRENDING", "RANGING", "VOLATILE") for _ in "ab"]
+    a = figures.set_index("strategy_id").iloc[0]
     assert a.win_rate_low < a.win_rate < a.win_rate_high < 1
     assert a.edge_low < a.edge < a.edge_high
     assert 0 < a.prior_win_rate_low < a.prior_win_rate < a.prior_win_rate_high
     assert a.accuracy_improvement == a.win_rate - a.prior_win_rate > 0
     assert 20 < a.effective_samples <= 40
-    assert figures.weight.sum() == 1
     low, high = beta_interval(np.array([8 / 12]), np.sqrt(np.array([8 * 4 / (12**2 * 13)])))
     assert [low[0], high[0]] == pytest.approx([0.4356258, 0.8649245], abs=1e-6)  # Beta(8, 4)
 

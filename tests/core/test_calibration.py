@@ -1,9 +1,10 @@
 """Calibration: hand-computed figures, and losses that count."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.calibration import calibration, wilson
+from knowdefeat_pipeline.core.calibration import calibration, calibrations, wilson
 
 
 def test_four_trades_by_hand() -> None:
@@ -41,3 +42,21 @@ def test_without_trades_there_is_no_figure() -> None:
     assert np.isnan(nothing.brier)
     assert np.isnan(nothing.error)
     assert len(nothing.bins) == 0
+
+
+def test_groups_are_judged_each_by_itself_and_what_was_not_stated_is_left_out() -> None:
+    rng = np.random.default_rng(3)
+    probability, won, group = rng.random(300), rng.random(300) < 0.4, rng.integers(3, size=300)
+    silent = group == 2
+    table = calibrations(np.where(silent, np.nan, probability), won, group, 4)
+    for number in (0, 1):
+        alone = calibration(probability[group == number], won[group == number])
+        row = table.loc[number]
+        assert (row["stated_trades"], len(row["reliability"])) == (alone.trades, len(alone.bins))
+        assert [row["brier_score"], row["calibration_error"]] == pytest.approx([alone.brier, alone.error])
+        np.testing.assert_allclose(pd.DataFrame(row["reliability"]), alone.bins)
+    for number in (2, 3):
+        assert table.loc[number, ["stated_trades", "reliability"]].tolist() == [0, []]
+        assert np.isnan(table.loc[number, ["brier_score", "calibration_error"]].to_numpy(float)).all()
+    with pytest.raises(ValueError, match=r"80\.0 is no probability"):
+        calibrations(np.array([80.0]), np.array([True]), np.array([0]), 1)

@@ -1,12 +1,9 @@
-"""Consensus over signals by hand; strategies recommended for a regime."""
+"""Consensus over signals by hand."""
 
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
-from knowdefeat_pipeline.core.beliefs import fold
-from knowdefeat_pipeline.core.consensus import consensus, recommended
-from tests.core.test_beliefs import trades
+from knowdefeat_pipeline.core.consensus import consensus
 
 SIGNALS = pd.DataFrame(
     {
@@ -54,20 +51,3 @@ def test_equal_scores_and_no_signals_are_neutral() -> None:
 def test_signals_without_meaning_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         consensus(SIGNALS.assign(**change), WEIGHTS, {"1h": 1.0, "1d": 1.0})
-
-
-def test_strategies_are_recommended_by_their_edge_in_the_regime() -> None:
-    parts = [
-        trades(name, [edge, 1.0, -1.0] * 20, start).assign(regime=regime)
-        for regime, start, edges in (("calm", 0.0, (0.5, -0.5, 0.1)), ("wild", 60.0, (-0.5, 0.5, 0.1)))
-        for name, edge in zip("abc", edges, strict=True)
-    ]
-    rules = Rules()
-    state = fold(State.prior(rules), Outcomes.from_frame(pd.concat(parts)), rules)
-    calm = recommended(state, "calm", state.time, rules)
-    assert calm["strategy_id"].tolist() == ["a", "c", "b"]
-    assert recommended(state, "wild", state.time, rules)["strategy_id"].tolist() == ["b", "c", "a"]
-    assert (calm["edge_low"] < calm["edge"]).all()
-    assert calm["effective_samples"].between(20, 60).all()
-    with pytest.raises(ValueError, match="nothing was traded in a regime 'RANGING'; the regimes are calm, wild"):
-        recommended(state, "RANGING", state.time, rules)

@@ -6,7 +6,7 @@ import pytest
 
 from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
 from knowdefeat_pipeline.core.beliefs import fold
-from knowdefeat_pipeline.core.ledger import Reset, counted, learning_velocity
+from knowdefeat_pipeline.core.ledger import Entry, InForce, Reset, clock, counted, learning_velocity
 from tests.core.test_beliefs import same_bits
 
 RULES = Rules()
@@ -73,5 +73,21 @@ def test_a_weight_outside_zero_to_one_is_refused(ledger: pd.DataFrame) -> None:
 
 
 def test_learning_velocity_counts_trades_a_day() -> None:
-    assert learning_velocity(np.array([0.5, 3.0, 9.9, 10.0, 10.1]), as_of_day=10.0) == 2 / 7
-    assert learning_velocity(np.array([3.0, 3.1]), as_of_day=10.0) == 1 / 7
+    time, group = np.array([0.5, 3.0, 9.9, 10.0, 10.1, 3.1]), np.array([0, 0, 0, 0, 0, 1])
+    assert learning_velocity(time, 10.0, group, 3).tolist() == [2 / 7, 1 / 7, 0]
+
+
+def test_entries_hold_from_their_instant_on() -> None:
+    entries = [
+        Entry("backtest", 5.0, "old", 0.3),
+        Entry("reset", 6.0, strategy_id="a"),
+        Entry("withdrawal", 7.0, "old"),
+        Entry("backtest", 9.0, "new", 0.5),
+    ]
+    assert InForce.at(entries, 4.9) == InForce({}, frozenset({"old", "new"}), ())
+    assert InForce.at(entries, 6.0) == InForce({"old": 0.3}, frozenset({"new"}), (Reset(6.0, "a"),))
+    assert InForce.at(entries, 9.0) == InForce({"old": 0.3, "new": 0.5}, frozenset({"old"}), (Reset(6.0, "a"),))
+
+
+def test_a_unit_of_time_is_a_day() -> None:
+    assert clock(np.array([0, 43_200_000_000])).tolist() == [0, 0.5]
