@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings")
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
 
 
 def sources(connection: psycopg.Connection) -> set[str]:
@@ -31,6 +31,10 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
             connection.execute(
                 f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
             )
+        connection.execute(
+            "DELETE FROM fund_allocation_days d WHERE NOT EXISTS "
+            "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
+        )
         # Months are folded again from what is left.
         connection.execute("DELETE FROM bot_months")
         connection.execute("DELETE FROM bot_months_state")
