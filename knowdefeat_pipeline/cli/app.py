@@ -7,13 +7,14 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import backfill, bots, database, evaluate, funds, live, load, quarantine, reads, run, up
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
+from knowdefeat_pipeline.store.funds import BotError
 from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
 
@@ -33,7 +34,10 @@ app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)
 app.command()(reads.weights)
+app.command()(funds.allocate)
 app.command()(database.doctor)
+app.add_typer(funds.app, name="funds")
+app.add_typer(bots.app, name="bots")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
@@ -46,6 +50,7 @@ EXPECTED = (
     EmbeddedPostgresError,
     MigrationError,
     WeightError,
+    BotError,
 )
 
 

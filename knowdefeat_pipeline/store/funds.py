@@ -42,10 +42,15 @@ def money(amount: int) -> Decimal:
     return Decimal(int(amount)).scaleb(-2)
 
 
-def fund_inputs(connection: psycopg.Connection, url: str, first: date, last: date) -> tuple[FundInputs, list[Mark]]:
-    """What the ranked days first..last are allocated from, and the marks of their rankings."""
+def fund_inputs(
+    connection: psycopg.Connection, url: str, first: date, last: date, settings: Sequence[FundSettings] | None = None
+) -> tuple[FundInputs, list[Mark]]:
+    """What the ranked days first..last are allocated from, and the marks of their rankings.
+
+    `settings` to try in place of those that are recorded.
+    """
     ranked = marks(connection, "bot_rankings", first, last)
-    settings = fund_settings(connection)
+    settings = fund_settings(connection) if settings is None else settings
     days = [(day, as_of) for day, as_of, _ in ranked]
     needed = bool(days and settings)
     window = (days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1]) if needed else (NEVER, NEVER)
@@ -221,6 +226,17 @@ def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
 def currencies(connection: psycopg.Connection) -> list[str]:
     """The currencies in which bots account."""
     return [row[0] for row in connection.execute("SELECT DISTINCT quote_currency FROM bots ORDER BY 1").fetchall()]
+
+
+def allocation(connection: psycopg.Connection, day: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of `fund_allocation_days` and `fund_allocations` of a day: by currency, the largest amounts first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        days = cursor.execute("SELECT * FROM fund_allocation_days WHERE day = %s ORDER BY quote_currency", (day,))
+        summaries = days.fetchall()
+        rows = cursor.execute(
+            "SELECT * FROM fund_allocations WHERE day = %s ORDER BY quote_currency, amount DESC, rank, bot_id", (day,)
+        )
+        return summaries, rows.fetchall()
 
 
 def unfunded(connection: psycopg.Connection) -> list[str]:
