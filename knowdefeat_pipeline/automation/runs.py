@@ -14,8 +14,6 @@ from dagster._core.storage.tags import (
     REPOSITORY_LABEL_TAG,
 )
 
-from knowdefeat_pipeline.automation.jobs import DAILY
-
 Progress = Callable[[str], None]
 
 # As workspace.yaml names it: by this the UI lists a run under its job and in the timeline.
@@ -43,7 +41,7 @@ def refresh_days(
     tags: Mapping[str, str] | None = None,
     job: str = "refresh",
 ) -> Outcome:
-    """Materialise the assets of the job (`refresh` or `daily`) for first..last in one run.
+    """Materialise the assets of the job (`refresh` or `recompute`) for first..last in one run.
 
     `progress` hears of every asset when it is done. Raises RunFailed; what finished before the failure stays.
     """
@@ -71,7 +69,7 @@ def refresh_days(
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:
     event = entry.dagster_event
-    if event is not None and event.is_step_success and event.step_key in DAILY:
+    if event is not None and event.is_step_success and event.step_key:
         progress(event.step_key)
 
 

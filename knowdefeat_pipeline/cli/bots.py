@@ -77,6 +77,8 @@ def why(row: Record) -> str:
         return str(row["halted"])
     if state == "unranked":
         return f"not ranked: {row['unranked']}" if row["unranked"] else "not in the last ranking"
+    if row["decision"] in ("inactive", "halted"):
+        return "the next run allocates again"
     return str(row["reason"] or "nothing was allocated yet")
 
 

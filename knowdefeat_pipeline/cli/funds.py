@@ -212,7 +212,7 @@ def _changed(
 def _records(frame: Any, money: Sequence[str]) -> list[dict[str, Any]]:
     """A frame's rows as the database would hold them: cents as amounts, what is missing as None."""
     plain = frame.astype(object).where(frame.notna(), None)
-    own = {name: store.money for name in money} | {"as_of": lambda instant: instant.to_pydatetime()}
+    own = dict.fromkeys(money, store.money) | {"as_of": lambda instant: instant.to_pydatetime()}
     return [row | {name: convert(row[name]) for name, convert in own.items()} for row in plain.to_dict("records")]
 
 

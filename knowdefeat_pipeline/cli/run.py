@@ -110,17 +110,17 @@ def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | N
 
 
 def materialise(first: date, last: date, quiet: bool) -> Any:
-    """The job `daily` for first..last in one run, its progress shown unless `quiet`; its Outcome."""
+    """The chain and its funds for first..last in one run, its progress shown unless `quiet`; its Outcome."""
     # Dagster takes a second to import: commands that only read go without.
     from knowdefeat_pipeline.automation.instance import open_instance
-    from knowdefeat_pipeline.automation.jobs import DAILY
+    from knowdefeat_pipeline.automation.jobs import CHAIN, FUNDS
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
     days = (last - first).days + 1
     label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
-    with open_instance() as instance, _progress(label, len(DAILY), quiet) as advance:
-        return refresh_days(defs, instance, first, last, advance, job="daily")
+    with open_instance() as instance, _progress(label, len(CHAIN + FUNDS), quiet) as advance:
+        return refresh_days(defs, instance, first, last, advance, job="recompute")
 
 
 @contextmanager

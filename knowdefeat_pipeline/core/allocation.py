@@ -68,8 +68,8 @@ def allocate(target: Floats, ticker: np.ndarray, refused: np.ndarray, funds: int
     cents = _most(len(ranked), share_out, rules.minimum)
     by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
     said = [
-        ("refused", str(why)) if why else _reason(amount, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
-        for why, amount, of, name in zip(refused, cents, group, ticker, strict=True)
+        ("refused", str(why)) if why else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
+        for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
     ]
     decisions, reasons = tuple(word for word, _ in said), tuple(sentence for _, sentence in said)
     return Allocation(cents, funds - int(cents.sum()), decisions, reasons)
@@ -87,6 +87,8 @@ def _check(target: Floats, funds: int, rules: AllocationRules) -> None:
 
 def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
     """The amounts of as many bots as can share without one of them getting less than the minimum."""
+    if not minimum:
+        return share_out(count)
     fits = 0
     while count > fits:
         tried = (fits + count + 1) // 2
@@ -99,14 +101,14 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
 
 
 def _reason(
-    cents: int, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules
+    cents: int, target: float, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules
 ) -> tuple[str, str]:
     if cents and cents >= bot_cap:
         return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
     if ticker_cap and in_ticker >= ticker_cap and rules.ticker_cap < 1:
         return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {ticker}"
     if cents:
-        return "funded", "its share of the targets"
+        return "funded", "its share of the targets" if target > 0 else "of what caps keep from the others"
     if rules.minimum:
         return "below_minimum", f"less than the minimum of {rules.minimum / 100:,.2f}"
     return "no_share", "no share of the targets"

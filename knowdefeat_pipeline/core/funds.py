@@ -24,6 +24,11 @@ from knowdefeat_pipeline.core.windows import day_number
 
 Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
 METHODS: tuple[str, ...] = get_args(Method)
+UNMEASURED = {
+    "inverse_variance": "no spread of its daily results to measure risk by",
+    "hrp": "no spread of its daily results to measure risk by",
+    "belief_edge": "nothing is believed of its strategy yet",
+}
 EPSILON = 1e-9
 RULES = "risk rules"
 """The author of what the rules decide."""
@@ -224,10 +229,7 @@ def _divide(
     refusal, refused = _refused(bots)
     part = np.flatnonzero(refusal == "")
     measure, unmeasured = _measure(bots.iloc[part], trades, at, settings.method)
-    refusal[part[unmeasured]], refused[part[unmeasured]] = (
-        "unmeasured",
-        "no spread of its daily results to measure risk by",
-    )
+    refusal[part[unmeasured]], refused[part[unmeasured]] = "unmeasured", UNMEASURED.get(settings.method, "")
     target = np.zeros(len(bots))
     target[part[~unmeasured]] = measure
     ticker = bots["ticker"].fillna("").to_numpy(dtype=object)
@@ -258,8 +260,9 @@ def _refused(bots: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     unranked = bots["rank"].isna().to_numpy(bool)
     conditions = [inactive, halted, unranked]
     words = np.select(conditions, ["inactive", "halted", "unranked"], "").astype(object)
-    texts = [bots["inactive"], bots["risk_reason"], "not ranked: " + bots["unranked"].fillna("no reason given")]
-    sentences = np.select(conditions, [text.to_numpy(dtype=object) for text in texts], "").astype(object)
+    unranked_because = [f"not ranked: {why}" for why in bots["unranked"].fillna("no reason given")]
+    texts = [np.array(texts, dtype=object) for texts in (bots["inactive"], bots["risk_reason"], unranked_because)]
+    sentences = np.select(conditions, texts, "").astype(object)
     return words, sentences
 
 
@@ -269,7 +272,8 @@ def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> t
     if method == "rank_score":
         return targets.by_score(bots["rank_score"].to_numpy(np.float64)), nobody
     if method == "belief_edge":
-        return targets.by_edge(bots["edge"].to_numpy(np.float64)), nobody
+        edge = bots["edge"].to_numpy(np.float64)
+        return targets.by_edge(edge[~np.isnan(edge)]), np.isnan(edge)
     if method == "equal":
         return targets.equal(len(bots)), nobody
     if method not in METHODS:

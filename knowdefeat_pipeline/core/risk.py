@@ -78,7 +78,9 @@ def risk_decisions(bots: pd.DataFrame, at: datetime, rules: RiskRules) -> pd.Dat
         if fallen > rules.drawdown:
             reason = f"halted: {fallen:.1f} % below its peak, beyond the limit of {rules.drawdown:g} %"
         elif lost > rules.daily_loss:
-            reason = f"halted: lost {lost:.1f} % of its capital today, beyond the limit of {rules.daily_loss:g} %"
+            reason = (
+                f"halted: lost {lost:.1f} % of its capital within the day, beyond the limit of {rules.daily_loss:g} %"
+            )
         elif at < end:
             reason = f"halted: cooling down until {end:%Y-%m-%d %H:%M} UTC"
         else:

@@ -55,12 +55,17 @@ def fund_inputs(
     needed = bool(days and settings)
     window = (days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1]) if needed else (NEVER, NEVER)
     trades = Trades.from_arrow(read_arrow(url, query("read_trades"), window))
-    return FundInputs(days, _ranked_bots(connection, first, last), trades, settings, bot_events(connection)), ranked
+    believing = any(version.method == "belief_edge" for version in settings)
+    bots = _ranked_bots(connection, first, last, believing)
+    return FundInputs(days, bots, trades, settings, bot_events(connection)), ranked
 
 
-def _ranked_bots(connection: psycopg.Connection, first: date, last: date) -> pd.DataFrame:
-    rows = connection.execute(query("fund_bots"), {"first": first, "last": last}).fetchall()
-    bots = pd.DataFrame([(*row, None) for row in rows], columns=list(BOT_COLUMNS))
+def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
+    days = {"first": first, "last": last}
+    rows = connection.execute(query("fund_bots"), days).fetchall()
+    beliefs = connection.execute(query("fund_edges"), days).fetchall() if believing else []
+    edges = {(day, bot): edge for day, bot, edge in beliefs}
+    bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
     numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "edge": "float64"}
     return bots.astype(numbers)
 

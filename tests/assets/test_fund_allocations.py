@@ -17,7 +17,8 @@ from knowdefeat_pipeline.core.allocation import AllocationRules
 from knowdefeat_pipeline.core.funds import FundSettings
 from knowdefeat_pipeline.core.risk import RiskRules
 from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.funds import resume, save_settings, set_active
+from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
+from knowdefeat_pipeline.store.simulated import remove_source
 
 Clone = Callable[[str], AbstractContextManager[str]]
 FIRST, LAST = date(2025, 2, 10), date(2025, 2, 14)
@@ -72,7 +73,7 @@ def materialise(url: str, first: date, last: date, now: datetime = NOW) -> tuple
     """The run's outcome, and the metadata of its last day's allocation."""
     defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = refresh_days(defs, instance, first, last, job="daily")
+        outcome = refresh_days(defs, instance, first, last, job="recompute")
         event = instance.get_latest_materialization_event(dg.AssetKey("fund_allocations"))
     return outcome, {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
@@ -269,6 +270,40 @@ def test_funds_by_risk(fleet: str, method: str) -> None:
     found = allocated(fleet)
     assert sum(amount for amount, _ in found.values()) == 1000
     assert found[1][0] < found[2][0]  # a day that is out of the ordinary is risk
+
+
+def test_funds_by_what_is_believed_of_strategies(fleet: str) -> None:
+    save(fleet, FundSettings("USD", 1000_00, "belief_edge", AllocationRules(bot_cap=1.0)))
+    with connect(fleet) as connection:
+        connection.execute("DROP TABLE IF EXISTS strategy_beliefs CASCADE")
+        connection.execute("CREATE TABLE strategy_beliefs (day date, strategy_id text, regime text, edge float8)")
+        connection.execute(
+            "INSERT INTO strategy_beliefs VALUES (%(day)s, 'a', '*', 0.3), (%(day)s, 'a', 'RANGING', 0.9), "
+            "(%(day)s, 'b', '*', 0.1), (%(day)s - 1, 'b', '*', 0.9)",
+            {"day": LAST},
+        )
+        connection.execute("UPDATE bots SET strategy_id = (ARRAY['a', 'b'])[bot_id]")
+    allocate(fleet, LAST, LAST)
+    assert allocated(fleet) == {
+        1: (Decimal("750.00"), "funded"),
+        2: (Decimal("250.00"), "funded"),
+        3: (Decimal("0.00"), "unmeasured"),
+        9: (Decimal("0.00"), "unranked"),
+    }
+
+
+def test_decisions_go_only_with_their_bot(fleet: str) -> None:
+    """A simulated fleet that makes room leaves nothing to the real bots that take its numbers."""
+    save(fleet, HALVES)
+    with connect(fleet) as connection:
+        connection.execute("UPDATE bots SET is_active = false")
+    allocate(fleet, LAST, LAST)
+    with connect(fleet) as connection:
+        remove_source(connection, "bot")
+    tables = ("bot_events", "fund_allocations", "fund_allocation_days", "bots")
+    assert [rows(fleet, table=table) for table in tables] == [[], [], [], []]
+    with connect(fleet) as connection:
+        assert len(fund_settings(connection)) == 1
 
 
 def test_decisions_are_never_changed(fleet: str) -> None:
