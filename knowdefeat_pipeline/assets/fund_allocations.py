@@ -24,7 +24,12 @@ LINEAGE = catalogue.column_lineage(
     }
 )
 CHECKS = [
-    dg.AssetCheckSpec("no_amount_is_negative", asset="fund_allocations", blocking=True),
+    dg.AssetCheckSpec(
+        "no_amount_is_negative",
+        asset="fund_allocations",
+        blocking=True,
+        description="Every bot is given 0 or more.",
+    ),
     dg.AssetCheckSpec(
         "no_cap_is_broken",
         asset="fund_allocations",
