@@ -10,6 +10,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets.audit import audit_checks
 from knowdefeat_pipeline.assets.bot_metrics import bot_metrics
 from knowdefeat_pipeline.assets.bot_rankings import bot_rankings
+from knowdefeat_pipeline.assets.fund_allocations import fund_allocations
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.assets.strategy_beliefs import strategy_beliefs
 from knowdefeat_pipeline.assets.strategy_weights import strategy_weights
@@ -33,7 +34,16 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     upkeep = Upkeep.from_environment()
     maintenance = build_maintenance(upkeep.keep_run_days)
     return dg.Definitions(
-        assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights, strategy_beliefs, strategy_weights],
+        assets=[
+            trades,
+            bot_metrics,
+            win_streaks,
+            bot_rankings,
+            variable_weights,
+            strategy_beliefs,
+            strategy_weights,
+            fund_allocations,
+        ],
         asset_checks=[audit_checks],
         jobs=[refresh, learn, recompute, audit, maintenance],
         schedules=[daily_weights(upkeep), nightly_audit(upkeep), nightly_maintenance(upkeep, maintenance)],

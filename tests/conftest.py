@@ -3,8 +3,8 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +63,21 @@ def database(server_url: str, template: str) -> Iterator[str]:
     """The URL of a fresh database with every migration."""
     with _temporary_database(server_url, str(conninfo_to_dict(template)["dbname"])) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def cloned(server_url: str) -> Callable[[str], AbstractContextManager[str]]:
+    """Makes a copy of a database, for as long as its `with` lasts; whoever is connected to the original is put out."""
+
+    @contextmanager
+    def clone(url: str) -> Iterator[str]:
+        name = str(conninfo_to_dict(url)["dbname"])
+        with connect(server_url) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        with _temporary_database(server_url, name) as copy:
+            yield copy
+
+    return clone
 
 
 @pytest.fixture

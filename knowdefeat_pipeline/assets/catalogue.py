@@ -15,6 +15,7 @@ from knowdefeat_pipeline.core.figures import Figure
 
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
 BELIEFS = ("strategy_beliefs", "strategy_weights")
+FUNDS = ("fund_allocations",)
 PREVIEW_ROWS = 5
 
 # On runs that new trades begin, by the live listener and by the sensor: there may be one every second.

@@ -1,4 +1,4 @@
-"""The jobs: the ranking's chain for a day or a range of days, the beliefs that follow it, both, and their audit."""
+"""The jobs over a day or a range of days: the ranking's chain, what follows from it, both, and their audit."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from knowdefeat_pipeline.assets.audit import audit_checks
-from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN
+from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
 
 AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
 
@@ -22,8 +22,8 @@ learn = dg.define_asset_job(
 )
 recompute = dg.define_asset_job(
     "recompute",
-    selection=dg.AssetSelection.assets(*CHAIN, *BELIEFS) - AUDITED,
-    description="Recompute the chain and then the beliefs for a day or a range of days.",
+    selection=dg.AssetSelection.assets(*CHAIN, *BELIEFS, *FUNDS) - AUDITED,
+    description="Recompute the chain, then the beliefs and the allocation of funds, for a day or a range of days.",
 )
 audit = dg.define_asset_job(
     "audit",

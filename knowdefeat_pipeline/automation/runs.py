@@ -39,9 +39,9 @@ def refresh_days(
     tags: Mapping[str, str] | None = None,
     job: str = "refresh",
 ) -> Outcome:
-    """Materialise a job's assets for first..last in one run. `progress` hears of every asset when it is done.
+    """Materialise a job's assets for first..last in one run.
 
-    Raises RunFailed; what finished before the failure stays.
+    `progress` hears of every asset when it is done. Raises RunFailed; what finished before the failure stays.
     """
     return _execute(definitions, job, instance, first, last, progress, tags)
 

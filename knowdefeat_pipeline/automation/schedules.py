@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY
-from knowdefeat_pipeline.automation.jobs import audit, range_tags, refresh
+from knowdefeat_pipeline.automation.jobs import audit, range_tags, recompute
 from knowdefeat_pipeline.settings import Upkeep
 
 AUDIT_AFTER = timedelta(hours=1)  # since the daily refresh
@@ -20,11 +20,11 @@ def daily_weights(upkeep: Upkeep) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="daily_weights",
-        job=refresh,
+        job=recompute,
         cron_schedule=_cron(upkeep.daily_at),
         execution_timezone=upkeep.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Refresh the day (UTC) that ended, up to its weights, then rank the running day with them.",
+        description="Recompute the day (UTC) that ended, up to its weights and funds, then the running day with them.",
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         for day in _days(context.scheduled_execution_time):

@@ -10,10 +10,12 @@ import typer
 from knowdefeat_pipeline.cli import (
     backfill,
     beliefs,
+    bots,
     database,
     days,
     decide,
     evaluate,
+    funds,
     live,
     load,
     quarantine,
@@ -29,6 +31,7 @@ from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.store.backup import BackupError
 from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
+from knowdefeat_pipeline.store.funds import BotError
 from knowdefeat_pipeline.store.ledger import LedgerError
 from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
@@ -52,8 +55,11 @@ app.command()(reads.rankings)
 app.command()(reads.weights)
 app.command()(decide.consensus)
 app.command()(decide.size)
+app.command()(funds.allocate)
 app.command()(database.doctor)
 app.add_typer(beliefs.app, name="beliefs")
+app.add_typer(funds.app, name="funds")
+app.add_typer(bots.app, name="bots")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
@@ -69,6 +75,7 @@ EXPECTED = (
     LedgerError,
     BackupError,
     WeightError,
+    BotError,
 )
 
 

@@ -38,6 +38,7 @@ FOLDING = (
     "value",
     "found",
     "what it is",
+    "why",
     "streaks 2..7 (% of trades)",
     "",
 )

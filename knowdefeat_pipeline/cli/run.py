@@ -16,6 +16,7 @@ from knowdefeat_pipeline.cli import load
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
 from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
 from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.funds import allocation
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 
@@ -58,6 +59,7 @@ def run(
     with connect(url) as connection:
         as_of = computed_as_of(connection, last, last).get(last)
         rows = ranking(connection, last)
+        funds, _ = allocation(connection, last)
     if json:
         print_json(
             {
@@ -68,10 +70,11 @@ def run(
                 "ingest": asdict(report) if report else None,
                 "checks": outcome.checks,
                 "ranking": rows,
+                "funds": funds,
             }
         )
         return
-    _show(rows, as_of, outcome.checks)
+    _show(rows, as_of, funds, outcome.checks)
 
 
 def _demo(url: str) -> Any:
@@ -107,14 +110,14 @@ def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | N
 
 
 def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False) -> Any:
-    """The chain and the beliefs for first..last in one run, its progress shown unless `quiet`; its Outcome."""
+    """The chain, beliefs and funds for first..last in one run, its progress shown unless `quiet`; its Outcome."""
     # Dagster takes a second to import: commands that only read go without.
     from knowdefeat_pipeline.automation.instance import open_instance
-    from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, learn, recompute
+    from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, FUNDS, learn, recompute
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
-    job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS)
+    job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS + FUNDS)
     days = (last - first).days + 1
     label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
     with open_instance() as instance, _progress(label, len(assets), quiet) as advance:
@@ -152,11 +155,16 @@ def _progress(label: str, steps: int, quiet: bool) -> Iterator[Any]:
         yield advance
 
 
-def _show(rows: list[dict], as_of: datetime | None, checks: list[dict]) -> None:
+def _show(rows: list[dict], as_of: datetime | None, funds: list[dict], checks: list[dict]) -> None:
     if as_of is None or not rows:
         out.print("No bot has a closed trade by the end of these days: nothing to rank.")
     else:
         show_ranking(rows, as_of)
+    for day in funds:
+        out.print(
+            f"\nFunds: {number(day['allocated'])} of {number(day['funds'])} {day['quote_currency']} to "
+            f"{number(day['funded'])} bots (knowdefeat funds show)."
+        )
     out.print()
     show_checks(checks)
     out.print(

@@ -28,10 +28,12 @@ class AllocationRules:
 
 @dataclass(frozen=True)
 class Allocation:
-    """cents (N,) int64 per bot and the cents that stay cash; reasons (N,): what decided each amount."""
+    """cents (N,) int64 per bot and the cents that stay cash; what decided each amount, as a word (decisions (N,):
+    funded, capped, below_minimum, no_share, refused) and in a sentence (reasons (N,))."""
 
     cents: Ints
     cash: int
+    decisions: tuple[str, ...]
     reasons: tuple[str, ...]
 
     @property
@@ -65,11 +67,12 @@ def allocate(target: Floats, ticker: np.ndarray, refused: np.ndarray, funds: int
 
     cents = _most(len(ranked), share_out, rules.minimum)
     by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
-    reasons = tuple(
-        str(why) if why else _reason(amount, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
-        for why, amount, of, name in zip(refused, cents, group, ticker, strict=True)
-    )
-    return Allocation(cents, funds - int(cents.sum()), reasons)
+    said = [
+        ("refused", str(why)) if why else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
+        for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
+    ]
+    decisions, reasons = tuple(word for word, _ in said), tuple(sentence for _, sentence in said)
+    return Allocation(cents, funds - int(cents.sum()), decisions, reasons)
 
 
 def _check(target: Floats, funds: int, rules: AllocationRules) -> None:
@@ -84,6 +87,8 @@ def _check(target: Floats, funds: int, rules: AllocationRules) -> None:
 
 def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
     """The amounts of as many bots as can share without one of them getting less than the minimum."""
+    if not minimum:
+        return share_out(count)
     fits = 0
     while count > fits:
         tried = (fits + count + 1) // 2
@@ -95,14 +100,22 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
     return share_out(fits)
 
 
-def _reason(cents: int, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules) -> str:
+def _reason(
+    cents: int, target: float, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules
+) -> tuple[str, str]:
     if cents and cents >= bot_cap:
-        return f"at the cap of {rules.bot_cap:.0%} of the funds for one bot"
-    if ticker_cap and in_ticker >= ticker_cap:
-        return f"at the cap of {rules.ticker_cap:.0%} of the funds for {ticker}"
+        return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
+    if ticker_cap and in_ticker >= ticker_cap and rules.ticker_cap < 1:
+        return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {ticker}"
     if cents:
-        return "its share of the targets"
-    return f"less than the minimum of {rules.minimum / 100:,.2f}" if rules.minimum else "no share of the targets"
+        return "funded", "its share of the targets" if target > 0 else "of what caps keep from the others"
+    if rules.minimum:
+        return "below_minimum", f"less than the minimum of {rules.minimum / 100:,.2f}"
+    return "no_share", "no share of the targets"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g}%"
 
 
 def project(target: Floats, group: Ints, funds: int, bot_cap: int, group_cap: int) -> Ints:

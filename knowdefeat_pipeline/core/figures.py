@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scaling = Literal["none", "performance", "drawdown", "per_second"]
-ColumnType = Literal["integer", "bigint", "double precision", "text", "date", "timestamptz", "boolean", "jsonb"]
+ColumnType = Literal["integer", "bigint", "double precision", "numeric", "text", "date", "timestamptz", "boolean", "jsonb"]
 
 STREAK_LENGTHS = (2, 3, 4, 5, 6, 7)
 ALL_TICKERS = "*"
@@ -254,6 +254,86 @@ CALIBRATION: tuple[Figure, ...] = (
     _belief("learning_velocity", "trades/day", "Trades learned per day, trailing 7 days."),
 )
 
+
+def _money(name: str, description: str) -> Figure:
+    return Figure(name, "numeric", "currency", description, nullable=False)
+
+
+def _text(name: str, description: str) -> Figure:
+    return Figure(name, "text", "", description, nullable=False)
+
+
+CURRENCY = _text("quote_currency", "The currency of the amounts; money of different currencies is never added.")
+METHOD = _text("method", "What funds are divided by: rank_score (points above 50), equal, inverse_variance, hrp (hierarchical risk parity) or belief_edge.")
+SETTINGS_VERSION = Figure("settings_version", "integer", "", "The version of the fund settings that was in force.", nullable=False)
+IN_FORCE_FROM = Figure("in_force_from", "timestamptz", "UTC", "The first as_of that it counts for; -infinity: every one.", nullable=False)
+RECORDED_AT = Figure("recorded_at", "timestamptz", "UTC", "When it was recorded.", nullable=False)
+AUTHOR = _text("author", "Who decided.")
+REASON = _text("reason", "Why.")
+
+
+def _limit(name: str, unit: str, description: str) -> Figure:
+    return Figure(name, "double precision", unit, description, nullable=False)
+
+
+FUND_SETTINGS: tuple[Figure, ...] = (
+    Figure("version", "integer", "", "The version: the last one recorded of those in force counts.", nullable=False),
+    CURRENCY,
+    IN_FORCE_FROM,
+    _money("funds", "What may be allocated to the bots of this currency."),
+    METHOD,
+    _limit("bot_cap", "share", "The largest share of the funds in one bot."),
+    _limit("ticker_cap", "share", "The largest share of the funds in all bots of one main ticker."),
+    _money("minimum_ticket", "The least amount that a bot is given, if any."),
+    _limit("drawdown_limit", "percent", "A bot further below its peak is halted."),
+    _limit("daily_loss_limit", "percent", "A bot that lost more of its capital on a UTC day is halted."),
+    _limit("cool_down_hours", "h", "How long a bot stays halted after the last trade that left it beyond a limit."),
+    AUTHOR,
+    REASON,
+    RECORDED_AT,
+)
+
+BOT_EVENTS: tuple[Figure, ...] = (
+    Figure("event_id", "bigint", "", "The event, in the order of recording.", nullable=False),
+    BOT,
+    _text("kind", "activated or deactivated, halted or released by the risk rules, or resumed: a person let a halted bot go on, and its risk counts from there."),
+    IN_FORCE_FROM,
+    AUTHOR,
+    REASON,
+    Figure("figures", "jsonb", "", "What a halt rests on: drawdown and daily loss in percent, and the limits.", nullable=False),
+    RECORDED_AT,
+)
+
+ALLOCATIONS: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    BOT,
+    CURRENCY,
+    SETTINGS_VERSION,
+    Figure("ticker", "text", "", "The main ticker, which the cap per ticker counts the bot for. NULL without trades in the trailing 30 days."),
+    Figure("rank", "integer", "", "The bot's place in the ranking. NULL for a bot that is not ranked."),
+    _number("target", "share", "The share of the funds aimed at, before caps. NULL for a bot that gets no funds for another reason."),
+    _money("amount", "What the bot is given, to the cent."),
+    _text("decision", "funded, capped, below_minimum, no_share, inactive, halted, unranked or unmeasured."),
+    REASON,
+    _number("drawdown", "percent", "How far realised equity is below its peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades."),
+    _number("daily_loss", "percent", "What the bot lost since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
+)
+
+ALLOCATION_DAYS: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    CURRENCY,
+    SETTINGS_VERSION,
+    METHOD,
+    _money("funds", "What was to be allocated."),
+    _money("allocated", "The sum of the bots' amounts."),
+    _money("cash", "What is left: funds - allocated."),
+    _text("cash_reason", "Why it is left."),
+    Figure("bots", "bigint", "bots", "Bots of this currency in the ranking, ranked or not.", nullable=False),
+    Figure("funded", "bigint", "bots", "Bots that are given something.", nullable=False),
+)
+
 TABLES: dict[str, tuple[Figure, ...]] = {
     "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS),
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
@@ -263,5 +343,9 @@ TABLES: dict[str, tuple[Figure, ...]] = {
     "strategy_beliefs": (PARTITION, AS_OF, *BELIEFS),
     "strategy_weights": (PARTITION, AS_OF, *STRATEGY_WEIGHTS),
     "strategy_calibration": (PARTITION, AS_OF, *CALIBRATION),
+    "fund_settings": FUND_SETTINGS,
+    "bot_events": BOT_EVENTS,
+    "fund_allocations": ALLOCATIONS,
+    "fund_allocation_days": ALLOCATION_DAYS,
 }
 """The columns of every result table."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 
 from knowdefeat_pipeline.core.series import Floats, Ints
 
@@ -38,6 +36,9 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
     """Hierarchical risk parity, summing to 1 (López de Prado, 2016): single linkage on the correlation distance, then
     halves of the ordered bots share in inverse proportion to their variances. Equals `inverse_variance` where nothing
     correlates. Raises ValueError for a variance that is not above 0 and for a matrix that is not symmetric."""
+    from scipy.cluster.hierarchy import leaves_list, linkage  # half of every command's start, for one method
+    from scipy.spatial.distance import squareform
+
     if not np.allclose(covariance, covariance.T):
         raise ValueError("a covariance matrix is symmetric")
     alone = inverse_variance(np.diag(covariance))

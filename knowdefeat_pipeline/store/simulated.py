@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings")
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 
 
@@ -36,6 +36,10 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 (fixed names)
         connection.execute(
             "DELETE FROM refreshed_days WHERE asset = ANY(%s)", (["strategy_beliefs", "strategy_weights"],)
+        )
+        connection.execute(
+            "DELETE FROM fund_allocation_days d WHERE NOT EXISTS "
+            "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
         )
         # Months are folded again from what is left.
         connection.execute("DELETE FROM bot_months")

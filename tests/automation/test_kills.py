@@ -23,7 +23,6 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.figures import TABLES
 from knowdefeat_pipeline.store import migrations
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
@@ -33,6 +32,7 @@ KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 PATIENCE = 120.0
 BOTS = 7
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
 INSERT = (
     "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
     " entry_price, exit_price, notional) VALUES ('test', %s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, %s, 100)"
@@ -128,7 +128,7 @@ def tables(url: str) -> dict[str, list[tuple]]:
     """All results."""
     found = {}
     with connect(url) as connection:
-        for name in TABLES:
+        for name in RESULTS:
             found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
     return found
 
@@ -140,7 +140,7 @@ def recomputed(url: str) -> dict[str, list[tuple]]:
             "SELECT min(day), max(day), max(as_of) FROM refreshed_days WHERE asset = 'variable_weights'"
         ).fetchall()
         ((first, last, now),) = marks
-        connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months, bot_months_state, refreshed_days")
+        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, bot_months, bot_months_state, refreshed_days")
     defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
     with open_instance() as instance:
         refresh_days(defs, instance, first, last)

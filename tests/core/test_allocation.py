@@ -29,6 +29,7 @@ def test_what_a_cap_cuts_off_goes_to_the_others_in_equal_shifts() -> None:
     rules = AllocationRules(bot_cap=0.5)
     found = allocate(np.array([1.0, 2.0, 7.0]), np.array(list("ABC")), NOBODY[:3], 1000_00, rules)
     assert found.cents.tolist() == [200_00, 300_00, 500_00]
+    assert found.decisions == ("funded", "funded", "capped")
 
 
 def test_a_ticker_cap_moves_its_bots_by_a_shift_of_their_own() -> None:
@@ -101,6 +102,28 @@ def test_bots_within_their_caps_share_one_shift(targets: list, funds: int, cap: 
         at_cap, at_zero = cents >= bot_cap - 1, cents <= 1
         assert (wish[at_cap] + shifts.mean() >= bot_cap - 3).all()
         assert (wish[at_zero] + shifts.mean() <= 3).all()
+
+
+@given(st.data(), st.integers(100, 10**9), st.floats(0.05, 1), st.floats(0.05, 1))
+def test_bots_of_a_ticker_share_one_shift_and_a_capped_ticker_a_lower_one(
+    data: st.DataObject, funds: int, cap: float, group_cap: float
+) -> None:
+    """The conditions of Karush, Kuhn and Tucker, each to the cents that rounding moves."""
+    count = data.draw(st.integers(2, 30))
+    target = np.array(data.draw(st.lists(st.floats(0.01, 100), min_size=count, max_size=count)))
+    group = np.array(data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)))
+    bot_cap, ticker_cap = max(1, int(cap * funds)), max(1, int(group_cap * funds))
+    cents = project(target, group, funds, bot_cap, ticker_cap)
+    shift = cents - funds * target / target.sum()
+    inside = (cents > 1) & (cents < bot_cap - 1)
+    held = np.bincount(group, cents, minlength=4)
+    free = inside & (held[group] < ticker_cap - 1)
+    assert np.ptp(shift[free]) <= 4 if free.any() else True
+    for code in range(4):
+        own = inside & (group == code)
+        if own.any():
+            assert np.ptp(shift[own]) <= 4
+            assert shift[own].mean() <= (shift[free].mean() if free.any() else np.inf) + 4
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_each_limit_and_its_reason() -> None:
     assert found["reason"].tolist()[:4] == [
         "within its limits",
         "halted: 31.3 % below its peak, beyond the limit of 25 %",
-        "halted: lost 6.0 % of its capital today, beyond the limit of 5 %",
+        "halted: lost 6.0 % of its capital within the day, beyond the limit of 5 %",
         "halted: cooling down until 2025-03-02 09:00 UTC",
     ]
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from knowdefeat_pipeline.assets.audit import RULES, STATES
 from knowdefeat_pipeline.assets.chart import WIDTH
-from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN
+from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, FUNDS
 from knowdefeat_pipeline.core.figures import TABLES
 
 pytestmark = pytest.mark.e2e
@@ -19,6 +19,7 @@ expect.set_options(timeout=60_000)  # milliseconds; a page waits for what it sho
 Rows = Callable[..., list[tuple]]
 Snapshot = Callable[[str], None]
 
+CHAIN_PAGE = "/locations/knowdefeat_pipeline/asset-groups/ranking/lineage"
 RANKED = "SELECT bot_id, rank, rank_score, as_of FROM bot_rankings WHERE day = %s ORDER BY bot_id"
 VERSIONS = "SELECT DISTINCT xmin::text FROM bot_rankings WHERE day = %s"
 
@@ -34,7 +35,7 @@ def node(page: Page, asset: str) -> Locator:
 
 def test_the_lineage_page_shows_the_chain_in_order(page: Page, snapshot: Snapshot) -> None:
     page.set_viewport_size({"width": 1780, "height": 500})  # wide enough to show what stands in the boxes
-    page.goto("/asset-groups")
+    page.goto(CHAIN_PAGE)
     page.get_by_role("button", name="Hide navigation").click()
     for asset in CHAIN:
         expect(node(page, asset)).to_contain_text(re.compile(r"[\d,]+ partitions"))
@@ -66,7 +67,7 @@ def test_a_day_materialised_by_clicking_is_computed_again_and_comes_out_the_same
     )
     assets = [re.sub(r'[\["\]]', "", key) for key, _ in materialised]
     assert {partition for _, partition in materialised} == {day.isoformat()}
-    assert sorted(assets) == sorted(CHAIN + BELIEFS)
+    assert sorted(assets) == sorted(CHAIN + BELIEFS + FUNDS)
     assert [asset for asset in assets if asset in CHAIN] == list(CHAIN)
 
     assert rows(RANKED, day) == before

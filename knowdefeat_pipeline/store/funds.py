@@ -1,0 +1,278 @@
+"""Fund settings, decisions about bots and allocations: what they are computed from, and what was decided.
+
+Amounts are whole cents in the program and numeric in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from knowdefeat_pipeline.core.allocation import AllocationRules
+from knowdefeat_pipeline.core.funds import BotEvent, Division, FundInputs, FundSettings
+from knowdefeat_pipeline.core.risk import RiskRules
+from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades
+from knowdefeat_pipeline.store.database import query, read_arrow
+from knowdefeat_pipeline.store.pending import Mark, mark, marks
+
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+MONEY = ("amount", "funds", "allocated", "cash")
+BOT_COLUMNS = ("day", "bot_id", "quote_currency", "capital", "ticker", "rank", "rank_score", "unranked", "edge")
+
+
+class BotError(Exception):
+    """A decision about a bot that cannot be made; the message says why and what to do."""
+
+
+def cents(amount: Decimal) -> int:
+    """A database amount in cents."""
+    return int(amount * 100)
+
+
+def money(amount: int) -> Decimal:
+    """Cents as the database's amount."""
+    return Decimal(int(amount)).scaleb(-2)
+
+
+def fund_inputs(
+    connection: psycopg.Connection, url: str, first: date, last: date, settings: Sequence[FundSettings] | None = None
+) -> tuple[FundInputs, list[Mark]]:
+    """What the ranked days first..last are allocated from, and the marks of their rankings.
+
+    `settings` to try in place of those that are recorded.
+    """
+    ranked = marks(connection, "bot_rankings", first, last)
+    settings = fund_settings(connection) if settings is None else settings
+    days = [(day, as_of) for day, as_of, _ in ranked]
+    needed = bool(days and settings)
+    window = (days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1]) if needed else (NEVER, NEVER)
+    trades = Trades.from_arrow(read_arrow(url, query("read_trades"), window))
+    believing = any(version.method == "belief_edge" for version in settings)
+    bots = _ranked_bots(connection, first, last, believing)
+    return FundInputs(days, bots, trades, settings, bot_events(connection)), ranked
+
+
+def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
+    days = {"first": first, "last": last}
+    rows = connection.execute(query("fund_bots"), days).fetchall()
+    beliefs = connection.execute(query("fund_edges"), days).fetchall() if believing else []
+    edges = {(day, bot): edge for day, bot, edge in beliefs}
+    bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
+    numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "edge": "float64"}
+    return bots.astype(numbers)
+
+
+def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
+    """All versions in the order in which they were recorded."""
+    return [
+        FundSettings(
+            version=row["version"],
+            in_force_from=row["in_force_from"],
+            quote_currency=row["quote_currency"],
+            funds=cents(row["funds"]),
+            method=row["method"],
+            allocation=AllocationRules(row["bot_cap"], row["ticker_cap"], cents(row["minimum_ticket"])),
+            risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
+        )
+        for row in reversed(settings_history(connection))
+    ]
+
+
+def save_settings(
+    connection: psycopg.Connection, settings: FundSettings, author: str, reason: str, since: datetime | None = None
+) -> int:
+    """Record a new version; its number. It counts from `since`, by default from the last ranking's as_of; the first of
+    a currency counts for every day."""
+    with connection.transaction():
+        first = not _one(
+            connection, "SELECT EXISTS (SELECT FROM fund_settings WHERE quote_currency = %s)", settings.quote_currency
+        )
+        values = {
+            "quote_currency": settings.quote_currency,
+            "funds": money(settings.funds),
+            "method": settings.method,
+            "bot_cap": settings.allocation.bot_cap,
+            "ticker_cap": settings.allocation.ticker_cap,
+            "minimum_ticket": money(settings.allocation.minimum),
+            "drawdown_limit": settings.risk.drawdown,
+            "daily_loss_limit": settings.risk.daily_loss,
+            "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
+            "author": author,
+            "reason": reason,
+        } | ({"in_force_from": since or "-infinity"} if since or first else {})
+        statement = sql.SQL("INSERT INTO fund_settings ({}) VALUES ({}) RETURNING version").format(
+            sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
+        )
+        (version,) = _row(connection, statement, values)
+    return int(version)
+
+
+def bot_events(connection: psycopg.Connection) -> list[BotEvent]:
+    """All decisions in the order in which they were recorded."""
+    rows = connection.execute(
+        "SELECT bot_id, kind, nullif(in_force_from, '-infinity'), author, reason, figures FROM bot_events "
+        "ORDER BY event_id"
+    ).fetchall()
+    return [BotEvent(*row) for row in rows]
+
+
+def write_division(
+    connection: psycopg.Connection, first: date, last: date, division: Division, days: list[Mark]
+) -> None:
+    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction."""
+    with connection.transaction():
+        for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
+            connection.execute(
+                sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
+            )
+            _copy(connection, table, rows)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO bot_events (bot_id, kind, in_force_from, author, reason, figures) "
+                "VALUES (%s, %s, %s, %s, %s, %s)",
+                [
+                    (e.bot_id, e.kind, e.in_force_from, e.author, e.reason, Jsonb(dict(e.figures)))
+                    for e in division.events
+                ],
+            )
+        mark(connection, "fund_allocations", days)
+
+
+def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:
+    """Append the rows, cents as amounts and what is missing as NULL (bulk writing knows no numeric)."""
+    plain = rows.assign(**{name: rows[name].map(money) for name in MONEY if name in rows}).astype(object)
+    plain = plain.where(plain.notna(), None)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in plain.itertuples(index=False, name=None):
+            copy.write_row(row)
+
+
+def set_active(
+    connection: psycopg.Connection,
+    bots: Collection[int],
+    active: bool,
+    author: str,
+    reason: str,
+    since: datetime | None = None,
+) -> list[int]:
+    """Activate or deactivate bots, and record who decided it and why; the bots that were not so before.
+
+    It counts from `since`, by default from the last ranking's as_of. Raises BotError for a bot that is not there.
+    """
+    with connection.transaction():
+        _known(connection, bots)
+        _say(connection, author, reason, since)
+        rows = connection.execute(
+            "UPDATE bots SET is_active = %(active)s WHERE bot_id = ANY(%(bots)s) AND is_active <> %(active)s "
+            "RETURNING bot_id",
+            {"active": active, "bots": list(bots)},
+        ).fetchall()
+    return sorted(bot for (bot,) in rows)
+
+
+def resume(
+    connection: psycopg.Connection, bots: Collection[int], author: str, reason: str, since: datetime | None = None
+) -> None:
+    """Let halted bots go on: their risk counts from `since`, by default from the last ranking's as_of.
+
+    Raises BotError for a bot that is not there or not halted.
+    """
+    with connection.transaction():
+        _known(connection, bots)
+        halted = {row["bot_id"] for row in bots_table(connection) if row["halted"]}
+        for bot in sorted(set(bots) - halted):
+            raise BotError(f"Bot {bot} is not halted. See: knowdefeat bots")
+        _say(connection, author, reason, since)
+        connection.execute(
+            "INSERT INTO bot_events (bot_id, kind, author, reason) "
+            "SELECT bot, 'resumed', %s, %s FROM unnest(%s::integer[]) AS bot",
+            (author, reason, sorted(bots)),
+        )
+
+
+def bots_table(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """Every bot with its state, last place and last allocation."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("bots_table")).fetchall()
+
+
+def history(connection: psycopg.Connection, bot: int | None, limit: int) -> list[dict[str, Any]]:
+    """The last decisions about all bots or one, the latest first; in_force_from None: always."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT event_id, bot_id, kind, nullif(in_force_from, '-infinity') AS in_force_from, author, reason, "
+            "figures, recorded_at FROM bot_events WHERE %(bot)s::int IS NULL OR bot_id = %(bot)s "
+            "ORDER BY event_id DESC LIMIT %(limit)s",
+            {"bot": bot, "limit": limit},
+        ).fetchall()
+
+
+def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """All versions as records, the latest first; in_force_from None: always."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT version, quote_currency, nullif(in_force_from, '-infinity') AS in_force_from, funds, method, "
+            "bot_cap, ticker_cap, minimum_ticket, drawdown_limit, daily_loss_limit, cool_down_hours, author, reason, "
+            "recorded_at FROM fund_settings ORDER BY version DESC"
+        ).fetchall()
+
+
+def currencies(connection: psycopg.Connection) -> list[str]:
+    """The currencies in which bots account."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT quote_currency FROM bots ORDER BY 1").fetchall()]
+
+
+def allocation(connection: psycopg.Connection, day: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of `fund_allocation_days` and `fund_allocations` of a day: by currency, the largest amounts first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        days = cursor.execute("SELECT * FROM fund_allocation_days WHERE day = %s ORDER BY quote_currency", (day,))
+        summaries = days.fetchall()
+        rows = cursor.execute(
+            "SELECT * FROM fund_allocations WHERE day = %s ORDER BY quote_currency, amount DESC, rank, bot_id", (day,)
+        )
+        return summaries, rows.fetchall()
+
+
+def unfunded(connection: psycopg.Connection) -> list[str]:
+    """The currencies in which bots account and for which no funds are set."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT quote_currency FROM bots EXCEPT SELECT quote_currency FROM fund_settings ORDER BY 1"
+        ).fetchall()
+    ]
+
+
+def _known(connection: psycopg.Connection, bots: Collection[int]) -> None:
+    found = {row[0] for row in connection.execute("SELECT bot_id FROM bots WHERE bot_id = ANY(%s)", (list(bots),))}
+    for bot in sorted(set(bots) - found):
+        raise BotError(f"There is no bot {bot}. See which are there: knowdefeat bots")
+
+
+def _say(connection: psycopg.Connection, author: str, reason: str, since: datetime | None) -> None:
+    """What the database records with the decisions of this transaction."""
+    connection.execute(
+        "SELECT set_config('knowdefeat.author', %s, true), set_config('knowdefeat.reason', %s, true), "
+        "set_config('knowdefeat.in_force_from', %s, true)",
+        (author, reason, since.isoformat() if since else ""),
+    )
+
+
+def _row(connection: psycopg.Connection, statement: Any, parameters: Any = ()) -> Sequence[Any]:
+    (row,) = connection.execute(statement, parameters).fetchall()
+    return row
+
+
+def _one(connection: psycopg.Connection, statement: str, *parameters: Any) -> Any:
+    return _row(connection, statement, parameters)[0]

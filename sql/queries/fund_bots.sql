@@ -1,0 +1,8 @@
+-- What the funds of the days %(first)s to %(last)s are divided by: each bot of their rankings.
+SELECT r.day, r.bot_id, b.quote_currency, b.capital, m.main_ticker AS ticker, r.rank, r.rank_score,
+       r.reason AS unranked
+FROM bot_rankings AS r
+JOIN bots AS b USING (bot_id)
+JOIN bot_metrics AS m ON (m.day, m.bot_id, m.ticker) = (r.day, r.bot_id, '*')
+WHERE r.day BETWEEN %(first)s AND %(last)s
+ORDER BY r.day, r.bot_id
