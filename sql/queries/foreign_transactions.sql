@@ -4,4 +4,6 @@ SELECT pg_snapshot_xmax(pg_current_snapshot()) < greatest(
     (SELECT pg_snapshot_xmax(seen) FROM settled_trades),
     (SELECT recorded_below FROM bot_months_state),
     (SELECT pg_snapshot_xmax(seen) FROM refreshed_days ORDER BY pg_snapshot_xmax(seen) DESC LIMIT 1),
+    (SELECT recorded_xid FROM belief_changes ORDER BY recorded_xid DESC LIMIT 1),
+    (SELECT pg_snapshot_xmax(seen) FROM belief_checkpoints_state),
     '1'::xid8)

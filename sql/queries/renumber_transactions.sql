@@ -8,6 +8,13 @@ END;
 ALTER TABLE trades ENABLE TRIGGER USER;
 UPDATE refreshed_days SET seen = '2:2:';
 UPDATE settled_trades SET seen = '2:2:';
--- Folded months are only kept to save time, and are folded again.
+-- What learning has not seen yet is a change of now.
+CREATE TEMP TABLE changed AS SELECT min(since) AS since FROM belief_changes;
+DELETE FROM belief_changes;
+SELECT note_belief_change(since) FROM changed;
+DROP TABLE changed;
+-- Checkpoints and folded months are only kept to save time, and are folded again.
+DELETE FROM belief_checkpoints;
+DELETE FROM belief_checkpoints_state;
 DELETE FROM bot_months;
 DELETE FROM bot_months_state;

@@ -23,16 +23,18 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.core.figures import TABLES
 from knowdefeat_pipeline.store import migrations
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
-from knowdefeat_pipeline.store.pending import Settled, pending_days
+from knowdefeat_pipeline.store.pending import Pending, Settled, pending_beliefs, pending_days
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 PATIENCE = 120.0
 BOTS = 7
-RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
+RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events")]  # those are decisions
+FOLDED = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state")
 INSERT = (
     "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
     " entry_price, exit_price, notional) VALUES ('test', %s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, %s, 100)"
@@ -140,11 +142,15 @@ def recomputed(url: str) -> dict[str, list[tuple]]:
             "SELECT min(day), max(day), max(as_of) FROM refreshed_days WHERE asset = 'variable_weights'"
         ).fetchall()
         ((first, last, now),) = marks
-        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, bot_months, bot_months_state, refreshed_days")
+        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, {', '.join(FOLDED)}, refreshed_days")
+    compute(url, "recompute", first, last, now)
+    return tables(url)
+
+
+def compute(url: str, job: str, first: date, last: date, now: datetime) -> None:
     defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
     with open_instance() as instance:
-        refresh_days(defs, instance, first, last)
-    return tables(url)
+        refresh_days(defs, instance, first, last, job=job)
 
 
 def settled(url: str) -> bool:
@@ -176,6 +182,10 @@ def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: E
             live.watch(0.2)
             assert live.process.poll() is None, live.log.read_text()
             assert datetime.now(UTC) < waited, live.log.read_text()
+    with connect(url) as connection:
+        lag = pending_beliefs(connection)
+    if isinstance(lag, Pending):  # what the sensor of beliefs does
+        compute(url, "learn", lag.first, lag.last, datetime.now(UTC))
     found = tables(url)
     today: date = max(row[0] for row in found["bot_rankings"])
     with connect(url) as connection:

@@ -67,7 +67,7 @@ def test_chunks_are_runs_of_their_own_and_make_the_same_tables(
         ("2025-02-19", "2025-02-22"), ("2025-02-23", "2025-02-26"), ("2025-02-27", "2025-02-28"),
     ]  # fmt: skip
     with open_instance() as instance:
-        refreshes = instance.get_runs(dg.RunsFilter(job_name="refresh"))
+        refreshes = instance.get_runs(dg.RunsFilter(job_name="recompute"))
         assert {run.run_id for run in refreshes} == {run["run_id"] for run in runs}
         assert len(instance.get_runs(dg.RunsFilter(job_name="audit"))) == 1
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}

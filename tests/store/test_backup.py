@@ -26,8 +26,13 @@ END = datetime(2025, 3, 1, tzinfo=UTC)
 NOW = END + timedelta(hours=12)
 FIRST, LAST = date(2025, 2, 21), date(2025, 3, 1)
 # What a server of its own numbers: these are translated, or folded anew.
-NUMBERED = {("trades", "recorded_xid"), ("refreshed_days", "seen"), ("settled_trades", "seen")}
-FOLDED = {"bot_months", "bot_months_state"}
+NUMBERED = {
+    ("trades", "recorded_xid"),
+    ("refreshed_days", "seen"),
+    ("settled_trades", "seen"),
+    ("belief_changes", "recorded_xid"),
+}
+FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
 
 
 @pytest.fixture
@@ -148,7 +153,8 @@ def test_every_column_that_a_server_numbers_is_known(database: str) -> None:
             "WHERE udt_name IN ('xid8', 'pg_snapshot') AND table_schema = 'public'"
         ).fetchall()
     # A new one belongs into sql/queries/renumber_transactions.sql, foreign_transactions.sql and here.
-    assert set(found) == NUMBERED | {("bot_months_state", "recorded_below")}
+    folded = {("bot_months_state", "recorded_below"), ("belief_checkpoints_state", "seen")}
+    assert set(found) == NUMBERED | folded
 
 
 def test_a_database_that_holds_something_is_left_alone(source: str, database: str, tmp_path: Path) -> None:
