@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, market, quarantine, reads, run, up
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -28,6 +28,8 @@ app.command()(up.up)
 app.command()(live.live)
 app.command()(backfill.backfill)
 app.command()(load.ingest)
+app.command("ingest-bars")(market.ingest_bars)
+app.command("ingest-books")(market.ingest_books)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)
 app.command()(reads.streaks)
