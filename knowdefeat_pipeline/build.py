@@ -9,19 +9,25 @@ import dagster as dg
 
 from knowdefeat_pipeline.assets.bot_metrics import bot_metrics
 from knowdefeat_pipeline.assets.bot_rankings import bot_rankings
+from knowdefeat_pipeline.assets.market_regimes import market_regimes
+from knowdefeat_pipeline.assets.price_bars import price_bars
 from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.trade_scores import trade_scores
 from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
-from knowdefeat_pipeline.automation.jobs import refresh
+from knowdefeat_pipeline.automation.jobs import market, refresh
 from knowdefeat_pipeline.automation.new_trades import new_trades
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions; tests hand in a database of their own and a stopped clock by `resource_overrides`."""
     return dg.Definitions(
-        assets=[trades, bot_metrics, win_streaks, bot_rankings, variable_weights],
-        jobs=[refresh],
+        assets=[
+            *(trades, bot_metrics, win_streaks, bot_rankings, variable_weights),
+            *(price_bars, market_regimes, trade_scores),
+        ],
+        jobs=[refresh, market],
         sensors=[new_trades],
         # Five short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,

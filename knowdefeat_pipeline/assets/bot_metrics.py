@@ -12,20 +12,22 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core import metrics
-from knowdefeat_pipeline.core.figures import METRICS, TABLES
+from knowdefeat_pipeline.core.figures import METRICS, SCORE_NAMES, TABLES
 from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.results import bot_capital, replace_days
+from knowdefeat_pipeline.store.scores import read_scores
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = catalogue.column_lineage(
     {
         f.name: [("trades", column) for column in ("bot_id", "ticker", "exit_time", "pnl")]
         for f in METRICS
-        if not f.name.endswith("_score")
+        if f.name not in SCORE_NAMES
     }
+    | {name: [("trade_scores", name)] for name in SCORE_NAMES}
 )
 CHECKS = [
     dg.AssetCheckSpec(
@@ -38,7 +40,7 @@ CHECKS = [
 
 
 @catalogue.chain_asset(
-    deps=["trades"],
+    deps=["trades", "trade_scores"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
     metadata=catalogue.table("bot_metrics", TABLES["bot_metrics"]),
@@ -72,7 +74,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         sync_months(connection, database.address(), month)
         past = read_past(connection, database.address(), month)
         trades, capital = database.trades(since, instants[-1], seen), bot_capital(connection)
-        blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past)
+        scores = read_scores(connection, database.address(), instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
+        blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past, scores=scores)
         day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))
         kept: list[pd.DataFrame] = []
         with connection.transaction():

@@ -17,14 +17,15 @@ PREVIEW_ROWS = 5
 # Stable enough to build on; a notice at every start would only teach people to overlook notices.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
 
-chain_asset = partial(
+day_asset = partial(
     dg.asset,
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_DAYS),
-    group_name="ranking",
     owners=["team:knowdefeat"],
 )
-"""`dagster.asset` as every member of the chain uses it: by day, a range of days in one run."""
+"""`dagster.asset` by day, a range of days in one run."""
+chain_asset = partial(day_asset, group_name="ranking")
+market_asset = partial(day_asset, group_name="market")
 
 
 def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:

@@ -43,7 +43,8 @@ def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: C
 
 def describe(found: Pending) -> str:
     """What is pending, in a sentence."""
-    what = f"{found.trades:,} new trades" if found.trades else "A day that ended"
+    other = "A day that ended" if found.newest is None else "New scores of trades"
+    what = f"{found.trades:,} new trades" if found.trades else other
     return f"{what} since {found.since:%Y-%m-%d %H:%M:%S} UTC: {found.first} to {found.last}."
 
 

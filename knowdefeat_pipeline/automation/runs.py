@@ -1,4 +1,4 @@
-"""One run of the refresh job over a range of days, in this process and recorded in the instance like any other."""
+"""One run of a job over a range of days, in this process and recorded in the instance like any other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
     REPOSITORY_LABEL_TAG,
 )
 
-from knowdefeat_pipeline.automation.jobs import CHAIN
+from knowdefeat_pipeline.automation.jobs import CHAIN, MARKET
 
 Progress = Callable[[str], None]
 
@@ -46,10 +46,33 @@ def refresh_days(
 
     Raises RunFailed; what finished before the failure stays.
     """
-    run_id = dg.DagsterRun(job_name="refresh").run_id
+    return _run_days("refresh", definitions, instance, first, last, progress, tags)
+
+
+def market_days(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Materialise the market's assets for first..last in one run, like `refresh_days`."""
+    return _run_days("market", definitions, instance, first, last, progress, None)
+
+
+def _run_days(
+    job: str,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None,
+    tags: Mapping[str, str] | None,
+) -> Outcome:
+    run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = definitions.resolve_job_def("refresh").execute_in_process(
+    result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
@@ -70,7 +93,7 @@ def refresh_days(
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:
     event = entry.dagster_event
-    if event is not None and event.is_step_success and event.step_key in CHAIN:
+    if event is not None and event.is_step_success and event.step_key in CHAIN + MARKET:
         progress(event.step_key)
 
 

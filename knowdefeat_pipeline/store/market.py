@@ -161,11 +161,16 @@ class Tail:
 
 def read_tail(
     connection: psycopg.Connection, url: str, series: tuple[str, str], since: datetime, until: datetime, first_fit: int
-) -> Tail:
-    """The bars of (ticker, timeframe) that open before `until`, from the first on which those from `since` on rest."""
+) -> Tail | None:
+    """The bars of (ticker, timeframe) that open before `until`, from the first on which those from `since` on rest.
+
+    None where no bar opens from `since` on.
+    """
     ticker, timeframe = series
-    about = {"ticker": ticker, "timeframe": timeframe, "since": since}
-    ((place,),) = connection.execute(query("bar_place"), about).fetchall()
+    about = {"ticker": ticker, "timeframe": timeframe, "since": since, "until": until}
+    ((place, count),) = connection.execute(query("bar_place"), about).fetchall()
+    if not count:
+        return None
     position = needed_from(place, first_fit)
     bars = read_arrow(url, query("read_bars"), [ticker, timeframe, since, until, place - position])
     return Tail(bars.to_pandas(), position, place)
