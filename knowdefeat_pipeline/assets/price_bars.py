@@ -33,7 +33,9 @@ def price_bars(context: dg.AssetExecutionContext, database: Database) -> Iterato
     rows, days = count(database, first, last), each_day(first, last)
     counts = rows.groupby("day")["bars"].sum()
     for day in days:
-        context.add_asset_metadata({"dagster/partition_row_count": int(counts.get(day, 0))}, day.isoformat())
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": int(counts.get(day, 0))}, partition_key=day.isoformat()
+        )
     preview = catalogue.markdown_table(rows.loc[rows["day"] == last, COLUMNS].head(catalogue.PREVIEW_ROWS))
     context.add_asset_metadata(
         {"dagster/row_count": int(counts.get(last, 0)), "preview": dg.MetadataValue.md(preview)},
