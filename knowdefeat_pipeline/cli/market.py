@@ -1,4 +1,4 @@
-"""`ingest-bars` and `ingest-books`: market data from files."""
+"""`ingest-bars`, `ingest-books` and `regimes`: market data from files, and what is told of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from knowdefeat_pipeline.cli.context import Json, migrated_url
+from knowdefeat_pipeline.cli.context import CommandError, Json, database, migrated_url
 from knowdefeat_pipeline.cli.load import Map, Timezone, mapping_of
 from knowdefeat_pipeline.cli.output import Justify, err, number, out, print_json, table, text
 from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, read_market
-from knowdefeat_pipeline.store.market import MarketReport, load_market
+from knowdefeat_pipeline.store import reads
+from knowdefeat_pipeline.store.market import MarketReport, has_market_data, load_market
 
 Ticker = Annotated[str | None, typer.Option(help="Ticker of files that have no column for it.")]
 Timeframe = Annotated[
@@ -100,8 +101,8 @@ def _show(form: Form, reports: Sequence[MarketReport]) -> None:
             s.ticker,
             text(s.timeframe),
             number(s.rows),
-            f"{s.first:%Y-%m-%d %H:%M}",
-            f"{s.last:%Y-%m-%d %H:%M}",
+            _minute(s.first),
+            _minute(s.last),
         )
         for r in reports
         for s in r.series
@@ -117,3 +118,83 @@ def _show(form: Form, reports: Sequence[MarketReport]) -> None:
         for note in report.notes:
             out.print(f"  {note}", style="dim")
     out.print("Next: knowdefeat run, then knowdefeat regimes", style="dim")
+
+
+REGIME_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("ticker", "left"),
+    ("timeframe", "left"),
+    ("regime", "left"),
+    ("since", "left"),
+    ("P(T) / P(R) / P(V) %", "right"),
+    ("30 days: T / R / V / N %", "right"),
+    ("as of", "left"),
+)
+RUN_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    *REGIME_COLUMNS[:4],
+    ("until", "left"),
+    ("bars", "right"),
+)
+
+
+def regimes(
+    ticker: Annotated[str | None, typer.Option(help="Only this ticker.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Only bars of this length.")] = None,
+    history: Annotated[bool, typer.Option("--history", help="Each run of a label over the last 30 days.")] = False,
+    json: Json = False,
+) -> None:
+    """The market regime of each ticker: its label, the probabilities, since when, and the shares of 30 days."""
+    with database() as connection:
+        rows = reads.regimes(connection, ticker, timeframe, runs=history)
+        any_data = has_market_data(connection)
+    if json:
+        print_json(rows)
+    elif not rows:
+        raise CommandError(_what_next(any_data, ticker or timeframe))
+    elif history:
+        table(
+            "Runs of regimes over the last 30 days (UTC)",
+            RUN_COLUMNS,
+            [(*_series(row), _minute(row["since"]), _minute(row["as_of"]), number(row["bars"])) for row in rows],
+        )
+    else:
+        _show_regimes(rows)
+
+
+def _what_next(any_data: bool, chosen: str | None) -> str:
+    if not any_data:
+        return (
+            "There are no market data yet. Load bars: knowdefeat ingest-bars FILE --ticker BTC-USD --timeframe 1h\n"
+            "Then: knowdefeat run"
+        )
+    if chosen:
+        return "There is no regime of that ticker and timeframe. See all: knowdefeat regimes; compute: knowdefeat run"
+    return "There are market data, but no regime has been computed yet. Run: knowdefeat run"
+
+
+def _show_regimes(rows: Sequence[reads.Record]) -> None:
+    shares = ("trending", "ranging", "volatile", "neutral")
+    table(
+        "Market regimes (UTC)",
+        REGIME_COLUMNS,
+        [
+            (
+                *_series(row),
+                _minute(row["since"]),
+                " / ".join(number(100 * row[f"p_{name}"], 1) for name in shares[:3]),
+                " / ".join(number(100 * row[name], 0) for name in shares),
+                _minute(row["as_of"]),
+            )
+            for row in rows
+        ],
+    )
+    out.print("T trending, R ranging, V volatile, N neutral: no regime has half of the probability", style="dim")
+    if any(row["last_bar"] >= row["as_of"] for row in rows):
+        out.print("There are later bars without a label. Next: knowdefeat run", style="dim")
+
+
+def _series(row: reads.Record) -> tuple[str, str, str]:
+    return row["ticker"], row["timeframe"], row["label"]
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
