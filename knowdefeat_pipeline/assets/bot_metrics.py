@@ -18,7 +18,6 @@ from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.results import bot_capital, replace_days
-from knowdefeat_pipeline.store.scores import read_scores
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = catalogue.column_lineage(
@@ -65,7 +64,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
     days = each_day(first, last)
     instants = [as_of(day, now) for day in days]
     month = first.replace(day=1)
-    since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), instants[0] - timedelta(days=WINDOW_DAYS))
+    window = instants[0] - timedelta(days=WINDOW_DAYS)
+    since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), window)
     with database.connect() as connection:
         # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
         first_exits = connection.execute(query("first_exits")).fetchall()
@@ -74,7 +74,7 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         sync_months(connection, database.address(), month)
         past = read_past(connection, database.address(), month)
         trades, capital = database.trades(since, instants[-1], seen), bot_capital(connection)
-        scores = read_scores(connection, database.address(), instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
+        scores = database.scores(connection, window, instants[-1], seen)
         blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past, scores=scores)
         day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))
         kept: list[pd.DataFrame] = []

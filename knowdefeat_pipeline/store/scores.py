@@ -1,16 +1,13 @@
-"""The scores of trades: written where they differ, and read for a window of exits."""
+"""The scores of trades: written where they differ."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 import pandas as pd
 import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.figures import SCORE_NAMES
-from knowdefeat_pipeline.core.scores import Scores
-from knowdefeat_pipeline.store.database import copy_arrow, query, read_arrow
+from knowdefeat_pipeline.store.database import copy_arrow, query
 
 SCORED = ("trade_id", *SCORE_NAMES, "has_bars", "has_book")
 
@@ -31,7 +28,7 @@ def write_scores(connection: psycopg.Connection, scores: pd.DataFrame) -> int:
     return changed + connection.execute(query("scores_insert")).rowcount
 
 
-def read_scores(connection: psycopg.Connection, url: str, since: datetime, until: datetime) -> Scores | None:
-    """The scores of trades with since < exit_time <= until, with their bot and ticker; None where there are none."""
-    ((some,),) = connection.execute("SELECT EXISTS (SELECT FROM trade_scores)").fetchall()
-    return Scores.from_arrow(read_arrow(url, query("read_scores"), [since, until])) if some else None
+def any_scores(connection: psycopg.Connection) -> bool:
+    """Whether any trade has scores."""
+    ((found,),) = connection.execute("SELECT EXISTS (SELECT FROM trade_scores)").fetchall()
+    return found

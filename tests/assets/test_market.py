@@ -437,3 +437,41 @@ def test_real_bars_end_to_end(database: str, shared_data: Path, ticker: str) -> 
         assert 30 < prices < 70
         assert 20 < volumes < 80
         assert walls is None
+
+
+def test_a_warm_process_reads_what_changed_and_comes_to_the_same(market: str) -> None:
+    compute(market)
+    day = date(2025, 4, 20)
+
+    def both() -> tuple[list[tuple], list[tuple]]:
+        statement = f"SELECT day, bot_id, ticker, {', '.join(SCORE_NAMES)} FROM bot_metrics ORDER BY 1, 2, 3"
+        found = []
+        for database in (Database(url=market, warm=True), Database(url=market)):
+            bot_metrics.compute(database, day, day, NOW)
+            found.append(select(market, statement))
+        return found[0], found[1]
+
+    first, cold = both()
+    assert first == cold
+    assert any(row[3] is not None for row in first)
+    ((trade,),) = select(
+        market, "SELECT trade_id FROM trades WHERE exit_time < '2025-04-20 00:00Z' ORDER BY exit_time DESC LIMIT 1"
+    )
+    with connect(market) as connection:
+        give(connection, trade, 100, 0, 50)
+    later, cold = both()
+    assert later == cold != first
+    # A score may be there before its trade closes.
+    with connect(market) as connection:
+        connection.execute(
+            "INSERT INTO trades (trade_id, bot_id, ticker, direction, entry_time, entry_price, notional) "
+            "VALUES (5000, 1, 'BTC', 'LONG', '2025-04-19 10:00Z', 100, 100)"
+        )
+        give(connection, 5000, 0, 0, 0)
+    assert both()[0] == later
+    with connect(market) as connection:
+        connection.execute(
+            "UPDATE trades SET status = 'closed', exit_time = '2025-04-19 12:00Z', exit_price = 101 WHERE trade_id = 5000"
+        )
+    closed, cold = both()
+    assert closed == cold != later
