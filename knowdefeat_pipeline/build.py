@@ -17,6 +17,7 @@ from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
 from knowdefeat_pipeline.automation.jobs import market, refresh
+from knowdefeat_pipeline.automation.market_data import market_data
 from knowdefeat_pipeline.automation.new_trades import new_trades
 
 
@@ -28,7 +29,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(price_bars, market_regimes, trade_scores),
         ],
         jobs=[refresh, market],
-        sensors=[new_trades],
+        sensors=[new_trades, market_data],
         # Five short steps: a process for each would cost more than the work.
         executor=dg.in_process_executor,
         resources={"database": Database(), "clock": Clock(), **(resource_overrides or {})},

@@ -6,7 +6,7 @@ work to the next tick. Nothing is remembered here but the runs themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
@@ -38,7 +38,8 @@ def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: C
             return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
         if listener_is_there(connection) and now - found.since < LISTENER_GRACE:
             return dg.SkipReason(f"{describe(found)} Left to the live listener.")
-    return _request(context.instance, found)
+    days = found.first, chunk_end(found)
+    return request_run(context.instance, new_trades.name, found.batch, describe(found), days, {PRIORITY_TAG: "10"})
 
 
 def describe(found: Pending) -> str:
@@ -63,32 +64,38 @@ def retry_delay(failures: int) -> timedelta:
     return min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
 
 
-def _request(instance: dg.DagsterInstance, found: Pending) -> dg.SkipReason | dg.RunRequest:
+def request_run(
+    instance: dg.DagsterInstance,
+    sensor: str,
+    batch: str,
+    described: str,
+    days: tuple[date, date],
+    tags: Mapping[str, str],
+) -> dg.SkipReason | dg.RunRequest:
+    """A run of the sensor's job over the first to the last of `days` for a batch of work, `described` in a sentence.
+
+    Not while one is under way, nor too soon after a failure.
+    """
     records = instance.get_run_records(
-        dg.RunsFilter(tags={"dagster/sensor_name": new_trades.name}), limit=ATTEMPTS + 1
+        dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=ATTEMPTS + 1
     )  # the latest first
     if records and not records[0].dagster_run.is_finished:
-        return dg.SkipReason(f"{describe(found)} Waiting for run {records[0].dagster_run.run_id}.")
+        return dg.SkipReason(f"{described} Waiting for run {records[0].dagster_run.run_id}.")
     failed = [*takewhile(lambda record: record.dagster_run.status in FAILED, records)]
-    refusal = _too_soon(found, failed)
+    refusal = _too_soon(batch, failed)
     if refusal:
-        return dg.SkipReason(f"{describe(found)} {refusal}")
+        return dg.SkipReason(f"{described} {refusal}")
     # The same batch may come again after a success, if only by a restored database: a key is never used twice.
-    earlier = instance.get_runs_count(dg.RunsFilter(tags={BATCH_TAG: found.batch}))
-    last = chunk_end(found)
-    tags = range_tags(found.first, last) | {
-        BATCH_TAG: found.batch,
-        ATTEMPT_TAG: str(len(failed) + 1),
-        PRIORITY_TAG: "10",
-    }
-    return dg.RunRequest(run_key=f"{found.batch}#{earlier + 1}", tags=tags)
+    earlier = instance.get_runs_count(dg.RunsFilter(tags={BATCH_TAG: batch}))
+    known = {BATCH_TAG: batch, ATTEMPT_TAG: str(len(failed) + 1)}
+    return dg.RunRequest(run_key=f"{batch}#{earlier + 1}", tags=range_tags(*days) | known | {**tags})
 
 
-def _too_soon(found: Pending, failed: Sequence[dg.RunRecord]) -> str | None:
+def _too_soon(batch: str, failed: Sequence[dg.RunRecord]) -> str | None:
     """Why not to try (again) now, after these failures in a row, the latest first."""
     if not failed:
         return None
-    same = [*takewhile(lambda record: record.dagster_run.tags.get(BATCH_TAG) == found.batch, failed)]
+    same = [*takewhile(lambda record: record.dagster_run.tags.get(BATCH_TAG) == batch, failed)]
     if len(same) >= ATTEMPTS:
         return (
             f"Gave up after {ATTEMPTS} failed runs, the last {same[0].dagster_run.run_id}: see its log. "

@@ -127,10 +127,11 @@ def compute_market(url: str, quiet: bool) -> tuple[date, date] | None:
 
     with connect(url) as connection:
         found = pending_market(connection, FIRST_DAY, datetime.now(UTC).date())
-    if found:
-        for first, last in chunks(*found, CHUNK_DAYS):
-            materialise_market(first, last, quiet)
-    return found
+    if found is None:
+        return None
+    for first, last in chunks(found.first, found.last, CHUNK_DAYS):
+        materialise_market(first, last, quiet)
+    return found.first, found.last
 
 
 def materialise_market(first: date, last: date, quiet: bool) -> Any:

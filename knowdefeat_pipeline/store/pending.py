@@ -74,7 +74,21 @@ def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Set
     return Settled(row["computed_days"])
 
 
-def pending_market(connection: psycopg.Connection, first: date, today: date) -> tuple[date, date] | None:
+@dataclass(frozen=True)
+class PendingMarket:
+    """The days first..last lack market data; `newest` is the last transaction among those that wrote some."""
+
+    first: date
+    last: date
+    newest: int
+
+    @property
+    def batch(self) -> str:
+        """A name that is the same while the work is the same."""
+        return f"market/{self.first}/{self.last}/{self.newest}"
+
+
+def pending_market(connection: psycopg.Connection, first: date, today: date) -> PendingMarket | None:
     """The days within first..today whose regimes or scores lack bars, order books or closed trades; None if none do.
 
     Bars and order books touch their day and all later ones; a trade in a ticker of theirs the day on which it closed.
@@ -83,16 +97,15 @@ def pending_market(connection: psycopg.Connection, first: date, today: date) -> 
     if not has_market_data(connection):
         return None
     parameters = {"assets": [*MARKET_ASSETS], "first": first, "today": today}
-    ((begin, end, any_fresh, any_future, snapshot),) = connection.execute(
-        query("pending_market"), parameters
-    ).fetchall()
-    if begin is None and any_fresh and not any_future:
+    (row,) = connection.execute(query("pending_market"), parameters).fetchall()
+    begin, end, newest, any_future, snapshot = row
+    if begin is None and newest is not None and not any_future:
         connection.execute(
             "INSERT INTO settled_market (seen) VALUES (%s::pg_snapshot) "
             "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
             (snapshot,),
         )
-    return None if begin is None else (begin, end)
+    return None if begin is None else PendingMarket(begin, end, newest)
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:

@@ -54,7 +54,8 @@ lacking AS (
 )
 SELECT min(day) FILTER (WHERE day BETWEEN %(first)s AND %(today)s),
        max(day) FILTER (WHERE day BETWEEN %(first)s AND %(today)s),
-       EXISTS (SELECT FROM arrived) OR EXISTS (SELECT FROM closed),
+       (SELECT max(recorded_xid::text::bigint)
+        FROM (SELECT recorded_xid FROM arrived UNION ALL SELECT recorded_xid FROM closed) AS fresh),
        EXISTS (SELECT FROM lacking WHERE day > %(today)s),
        pg_current_snapshot()::text
 FROM lacking

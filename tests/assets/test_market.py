@@ -106,7 +106,8 @@ def run(url: str, first: date, last: date, now: datetime = NOW) -> Outcome:
 
 def waiting(url: str) -> tuple[date, date] | None:
     with connect(url) as connection:
-        return pending_market(connection, date(2015, 1, 1), NOW.date())
+        found = pending_market(connection, date(2015, 1, 1), NOW.date())
+    return (found.first, found.last) if found else None
 
 
 def test_days_ranges_and_the_whole_come_out_the_same_to_the_bit(market: str, bars: pd.DataFrame) -> None:
