@@ -12,7 +12,7 @@ from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core import metrics
-from knowdefeat_pipeline.core.figures import METRICS, TABLES
+from knowdefeat_pipeline.core.figures import METRICS, SCORE_NAMES, TABLES
 from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
@@ -24,8 +24,9 @@ LINEAGE = catalogue.column_lineage(
     {
         f.name: [("trades", column) for column in ("bot_id", "ticker", "exit_time", "pnl")]
         for f in METRICS
-        if not f.name.endswith("_score")
+        if f.name not in SCORE_NAMES
     }
+    | {name: [("trade_scores", name)] for name in SCORE_NAMES}
 )
 CHECKS = [
     dg.AssetCheckSpec(
@@ -38,7 +39,7 @@ CHECKS = [
 
 
 @catalogue.chain_asset(
-    deps=["trades"],
+    deps=["trades", "trade_scores"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
     metadata=catalogue.table("bot_metrics", TABLES["bot_metrics"]),
@@ -65,7 +66,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
     days = each_day(first, last)
     instants = [as_of(day, now) for day in days]
     month = first.replace(day=1)
-    since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), instants[0] - timedelta(days=WINDOW_DAYS))
+    window = instants[0] - timedelta(days=WINDOW_DAYS)
+    since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), window)
     with database.connect() as connection:
         # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
         first_exits = connection.execute(query("first_exits")).fetchall()
@@ -74,7 +76,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         sync_months(connection, database.address(), month)
         past = read_past(connection, database.address(), month)
         trades, capital = database.trades(since, instants[-1], seen), bot_capital(connection)
-        blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past)
+        scores = database.scores(connection, window, instants[-1], seen)
+        blocks = metrics.bot_metrics_blocks(trades, micros(instants), capital=capital, past=past, scores=scores)
         day_of = dict(zip(pd.DatetimeIndex(instants), days, strict=True))
         kept: list[pd.DataFrame] = []
         with connection.transaction():

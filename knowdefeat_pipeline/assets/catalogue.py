@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.figures import Figure
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
 BELIEFS = ("strategy_beliefs", "strategy_weights")
 FUNDS = ("fund_allocations",)
+MARKET = ("price_bars", "market_regimes", "trade_scores")
 PREVIEW_ROWS = 5
 
 # On runs that new trades begin, by the live listener and by the sensor: there may be one every second.
@@ -27,18 +28,19 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_p
 # The chain is refreshed once a day at least: late by more than an hour or two deserves a look, half a day an alarm.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
-chain_asset = partial(
+day_asset = partial(
     dg.asset,
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_DAYS),
-    group_name="ranking",
     owners=["team:knowdefeat"],
-    freshness_policy=FRESH,
 )
-"""`dagster.asset` as every member of the chain uses it: by day, a range of days in one run, refreshed daily."""
-
+"""`dagster.asset` by day, a range of days in one run."""
+chain_asset = partial(day_asset, group_name="ranking", freshness_policy=FRESH)
+"""The same as every member of the chain uses it: refreshed daily."""
 belief_asset = partial(chain_asset, group_name="beliefs")
 """The same for what is learned of strategies."""
+market_asset = partial(day_asset, group_name="market")
+"""The same for market data, which need not be there."""
 
 
 def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:

@@ -28,6 +28,12 @@ def each_day(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+def span(first: date, last: date) -> tuple[datetime, datetime]:
+    """The instants at which the first day begins and the last one ends."""
+    midnight = datetime.min.time()
+    return datetime.combine(first, midnight, UTC), datetime.combine(last + timedelta(days=1), midnight, UTC)
+
+
 def as_of(day: date, now: datetime) -> datetime:
     """The instant at which a day's figures are true: its end, or `now` while it runs."""
     end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)

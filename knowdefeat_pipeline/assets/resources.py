@@ -15,12 +15,14 @@ from dagster._core.storage.tags import (
 )
 from pydantic import PrivateAttr
 
+from knowdefeat_pipeline.core.scores import Scores
 from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import database
 from knowdefeat_pipeline.store.liveness import show_alive
 from knowdefeat_pipeline.store.pending import current_snapshot, lock_days
-from knowdefeat_pipeline.store.warm import warm_trades
+from knowdefeat_pipeline.store.scores import any_scores
+from knowdefeat_pipeline.store.warm import warm_scores, warm_trades
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,19 @@ class Database(dg.ConfigurableResource):
         if self._held is None or not (self._held.since <= since and self._held.until >= until):
             with self.connect() as connection:
                 if self.warm:
-                    trades = warm_trades(self.address()).read(connection, since, seen or current_snapshot(connection))
+                    trades = warm_trades(self.address(), connection, since, seen or current_snapshot(connection))
                 else:
                     trades = Trades.from_arrow(self.read("read_trades", since, until))
             self._held = Held(since, until, trades)
         return self._held.trades
+
+    def scores(self, connection: psycopg.Connection, since: datetime, until: datetime, seen: str) -> Scores | None:
+        """The scores of closed trades with since < exit_time <= until, at least; None where no trade has any."""
+        if not any_scores(connection):
+            return None
+        if self.warm:
+            return warm_scores(self.address(), connection, since, seen)
+        return Scores.from_arrow(self.read("read_scores", since, until))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Database"]:

@@ -41,7 +41,7 @@ CHECKS = [
 
 
 @catalogue.belief_asset(
-    deps=["trades", "bot_metrics"],
+    deps=["trades", "bot_metrics", "market_regimes"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
     metadata=catalogue.table("strategy_beliefs", TABLES["strategy_beliefs"]),

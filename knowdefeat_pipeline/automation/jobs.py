@@ -1,4 +1,4 @@
-"""The jobs over a day or a range of days: the ranking's chain, what follows from it, both, and their audit."""
+"""The jobs over a day or a range of days: the market, the ranking's chain, what follows from it, and their audit."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from knowdefeat_pipeline.assets.audit import audit_checks
-from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
+from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS, MARKET
 
 AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
 
@@ -14,6 +14,12 @@ refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.assets(*CHAIN) - AUDITED,
     description="Recompute the chain from trades to weights for a day or a range of days.",
+)
+# Apart from the chain, which is refreshed up to once a second: models are fitted here.
+market = dg.define_asset_job(
+    "market",
+    selection=dg.AssetSelection.assets(*MARKET),
+    description="Recompute market regimes and the scores of trades for a day or a range of days.",
 )
 learn = dg.define_asset_job(
     "learn",

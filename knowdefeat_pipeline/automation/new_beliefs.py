@@ -10,7 +10,7 @@ import dagster as dg
 
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.automation.jobs import learn
-from knowdefeat_pipeline.automation.new_trades import request
+from knowdefeat_pipeline.automation.new_trades import chunk_end, request_run
 from knowdefeat_pipeline.store.pending import Settled, day_is_locked, pending_beliefs
 
 
@@ -24,4 +24,4 @@ def new_beliefs(context: dg.SensorEvaluationContext, database: Database) -> dg.S
         told = f"Beliefs of {found.first} to {found.last} lag since {found.since:%Y-%m-%d %H:%M:%S} UTC."
         if day_is_locked(connection, found.first):
             return dg.SkipReason(f"{told} A refresh of {found.first} is under way.")
-    return request(context.instance, found, told, new_beliefs.name, priority=0)
+    return request_run(context.instance, new_beliefs.name, found.batch, told, (found.first, chunk_end(found)), {})

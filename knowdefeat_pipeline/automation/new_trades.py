@@ -6,7 +6,7 @@ work to the next tick. Nothing is remembered here but the runs themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
@@ -38,12 +38,14 @@ def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: C
             return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
         if listener_is_there(connection) and now - found.since < LISTENER_GRACE:
             return dg.SkipReason(f"{describe(found)} Left to the live listener.")
-    return request(context.instance, found, describe(found), new_trades.name, priority=10)
+    days = found.first, chunk_end(found)
+    return request_run(context.instance, new_trades.name, found.batch, describe(found), days, {PRIORITY_TAG: "10"})
 
 
 def describe(found: Pending) -> str:
     """What is pending, in a sentence."""
-    what = f"{found.trades:,} new trades" if found.trades else "A day that ended"
+    other = "A day that ended" if found.newest is None else "New scores of trades"
+    what = f"{found.trades:,} new trades" if found.trades else other
     return f"{what} since {found.since:%Y-%m-%d %H:%M:%S} UTC: {found.first} to {found.last}."
 
 
@@ -57,35 +59,39 @@ def retry_delay(failures: int) -> timedelta:
     return min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
 
 
-def request(
-    instance: dg.DagsterInstance, found: Pending, told: str, sensor: str, priority: int
+def request_run(
+    instance: dg.DagsterInstance,
+    sensor: str,
+    batch: str,
+    described: str,
+    days: tuple[date, date],
+    tags: Mapping[str, str],
 ) -> dg.SkipReason | dg.RunRequest:
-    """The sensor's run for what is pending (`told` in a sentence), unless one is under way or has just failed."""
+    """A run of the sensor's job over the first to the last of `days` for a batch of work, `described` in a sentence.
+
+    Not while one is under way, nor too soon after a failure.
+    """
     records = instance.get_run_records(
         dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=ATTEMPTS + 1
     )  # the latest first
     if records and not records[0].dagster_run.is_finished:
-        return dg.SkipReason(f"{told} Waiting for run {records[0].dagster_run.run_id}.")
+        return dg.SkipReason(f"{described} Waiting for run {records[0].dagster_run.run_id}.")
     failed = [*takewhile(lambda record: record.dagster_run.status in FAILED, records)]
-    refusal = _too_soon(found, failed)
+    refusal = _too_soon(batch, failed)
     if refusal:
-        return dg.SkipReason(f"{told} {refusal}")
+        return dg.SkipReason(f"{described} {refusal}")
     # The same batch may come again after a success, if only by a restored database: a key is never used twice.
-    batch = {BATCH_TAG: found.batch, "dagster/sensor_name": sensor}
-    earlier = instance.get_runs_count(dg.RunsFilter(tags=batch))
-    tags = range_tags(found.first, chunk_end(found)) | {
-        BATCH_TAG: found.batch,
-        ATTEMPT_TAG: str(len(failed) + 1),
-        PRIORITY_TAG: str(priority),
-    }
-    return dg.RunRequest(run_key=f"{found.batch}#{earlier + 1}", tags=tags)
+    known = {BATCH_TAG: batch, "dagster/sensor_name": sensor}
+    earlier = instance.get_runs_count(dg.RunsFilter(tags=known))
+    counted = {BATCH_TAG: batch, ATTEMPT_TAG: str(len(failed) + 1)}
+    return dg.RunRequest(run_key=f"{batch}#{earlier + 1}", tags=range_tags(*days) | counted | {**tags})
 
 
-def _too_soon(found: Pending, failed: Sequence[dg.RunRecord]) -> str | None:
+def _too_soon(batch: str, failed: Sequence[dg.RunRecord]) -> str | None:
     """Why not to try (again) now, after these failures in a row, the latest first."""
     if not failed:
         return None
-    same = [*takewhile(lambda record: record.dagster_run.tags.get(BATCH_TAG) == found.batch, failed)]
+    same = [*takewhile(lambda record: record.dagster_run.tags.get(BATCH_TAG) == batch, failed)]
     if len(same) >= ATTEMPTS:
         return (
             f"Gave up after {ATTEMPTS} failed runs, the last {same[0].dagster_run.run_id}: see its log. "

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from knowdefeat_pipeline.automation.jobs import audit, range_tags
+from knowdefeat_pipeline.automation.jobs import audit, market, range_tags
 
 Progress = Callable[[str], None]
 
@@ -44,6 +44,17 @@ def refresh_days(
     `progress` hears of every asset when it is done. Raises RunFailed; what finished before the failure stays.
     """
     return _execute(definitions, job, instance, first, last, progress, tags)
+
+
+def market_days(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Materialise the market's assets for first..last in one run, like `refresh_days`."""
+    return _execute(definitions, market.name, instance, first, last, progress)
 
 
 def audit_days(definitions: dg.Definitions, instance: dg.DagsterInstance, first: date, last: date) -> Outcome:

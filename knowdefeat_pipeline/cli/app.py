@@ -18,6 +18,7 @@ from knowdefeat_pipeline.cli import (
     funds,
     live,
     load,
+    market,
     quarantine,
     reads,
     run,
@@ -48,11 +49,14 @@ app.command()(live.live)
 app.command()(backfill.backfill)
 app.command()(days.days)
 app.command()(load.ingest)
+app.command("ingest-bars")(market.ingest_bars)
+app.command("ingest-books")(market.ingest_books)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)
 app.command()(reads.weights)
+app.command()(market.regimes)
 app.command()(decide.consensus)
 app.command()(decide.size)
 app.command()(funds.allocate)

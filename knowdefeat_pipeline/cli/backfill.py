@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Annotated
 
 import typer
 
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url
 from knowdefeat_pipeline.cli.output import err, number, out, print_json
-from knowdefeat_pipeline.cli.run import From, To, audit, day_range, materialise, show_checks
+from knowdefeat_pipeline.cli.run import (
+    From,
+    To,
+    audit,
+    chunks,
+    compute_market,
+    day_range,
+    materialise,
+    materialise_market,
+    show_checks,
+)
 from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.market import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
 
 
@@ -31,9 +41,13 @@ def backfill(
 
     with connect(url) as connection:
         first, last = day_range(traded_days(connection), from_, to, all_)
+        market = has_market_data(connection)
+    compute_market(url, quiet=json)
     runs = []
     for begin, end in chunks(first, last, chunk or CHUNK_DAYS):
         try:
+            if market:
+                materialise_market(begin, end, quiet=json)
             outcome = materialise(begin, end, quiet=json)
         except KeyboardInterrupt:
             err.print(f"Stopped. Go on with: knowdefeat backfill --from {begin} --to {last}")
@@ -46,9 +60,3 @@ def backfill(
     days = (last - first).days + 1
     out.print(f"{number(days)} days from {first} to {last} recomputed in {number(len(runs))} runs.")
     show_checks(checks)
-
-
-def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:
-    """The range in pieces of at most `size` days, in order."""
-    starts = [first + timedelta(days=at) for at in range(0, (last - first).days + 1, size)]
-    return [(start, min(last, start + timedelta(days=size - 1))) for start in starts]

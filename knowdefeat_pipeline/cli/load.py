@@ -49,7 +49,7 @@ def read_file(
     """A file read with the options of the command line."""
     return read_trades(
         path,
-        mapping=_mapping(map_ or []),
+        mapping=mapping_of(map_ or []),
         timezone=timezone,
         source=source,
         account=account,
@@ -60,7 +60,8 @@ def read_file(
     )
 
 
-def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
+    """Column -> field, from what --map was given."""
     for pair in pairs:
         if "=" not in pair:
             raise typer.BadParameter(f"--map {pair}: write COLUMN=FIELD")

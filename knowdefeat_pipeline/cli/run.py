@@ -17,6 +17,7 @@ from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, pa
 from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.funds import allocation
+from knowdefeat_pipeline.store.pending import pending_market
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 
@@ -55,6 +56,7 @@ def run(
         load.show_report(report)
     with connect(url) as connection:
         first, last = day_range(traded_days(connection), from_, to, all_)
+    market = compute_market(url, quiet=json)
     outcome = materialise(first, last, quiet=json)
     with connect(url) as connection:
         as_of = computed_as_of(connection, last, last).get(last)
@@ -68,6 +70,7 @@ def run(
                 "to": last,
                 "as_of": as_of,
                 "ingest": asdict(report) if report else None,
+                "market": {"from": market[0], "to": market[1]} if market else None,
                 "checks": outcome.checks,
                 "ranking": rows,
                 "funds": funds,
@@ -118,9 +121,7 @@ def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False
     from knowdefeat_pipeline.definitions import defs
 
     job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS + FUNDS)
-    days = (last - first).days + 1
-    label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
-    with open_instance() as instance, _progress(label, len(assets), quiet) as advance:
+    with open_instance() as instance, _progress(_label(first, last), len(assets), quiet) as advance:
         return refresh_days(defs, instance, first, last, advance, job=job.name)
 
 
@@ -141,6 +142,41 @@ def show_checks(checks: list[dict[str, Any]]) -> None:
     for check in checks:
         if not check["passed"]:
             out.print(f"  {check['asset']}: {check['description'] or check['check']}", style="yellow")
+
+
+def compute_market(url: str, quiet: bool) -> tuple[date, date] | None:
+    """Regimes and scores of all days that lack them, some days a run; these days, None where there are none."""
+    from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, FIRST_DAY
+
+    with connect(url) as connection:
+        found = pending_market(connection, FIRST_DAY, datetime.now(UTC).date())
+    if found is None:
+        return None
+    for first, last in chunks(found.first, found.last, CHUNK_DAYS):
+        materialise_market(first, last, quiet)
+    return found.first, found.last
+
+
+def materialise_market(first: date, last: date, quiet: bool) -> Any:
+    """The assets of the market for first..last in one run, its progress shown unless `quiet`; its Outcome."""
+    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.jobs import MARKET
+    from knowdefeat_pipeline.automation.runs import market_days
+    from knowdefeat_pipeline.definitions import defs
+
+    with open_instance() as instance, _progress(_label(first, last), len(MARKET), quiet) as advance:
+        return market_days(defs, instance, first, last, advance)
+
+
+def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:
+    """The range in pieces of at most `size` days, in order."""
+    starts = [first + timedelta(days=at) for at in range(0, (last - first).days + 1, size)]
+    return [(start, min(last, start + timedelta(days=size - 1))) for start in starts]
+
+
+def _label(first: date, last: date) -> str:
+    days = (last - first).days + 1
+    return f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
 
 
 @contextmanager

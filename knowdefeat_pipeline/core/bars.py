@@ -1,16 +1,27 @@
-"""Bars of one ticker and timeframe: what makes them usable."""
+"""Bars of one ticker and timeframe: what makes them usable, and how long they last."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import pandas as pd
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICES, "volume")
+_MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
 
 
 class BarError(ValueError):
     """Bars that cannot be used; the message names the row, the column and the remedy."""
+
+
+def bar_length(timeframe: str) -> pd.Timedelta:
+    """How long a bar of a timeframe lasts: a number and m, h, d or w, such as 15m or 1d. Raises BarError."""
+    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
+    if not found:
+        raise BarError(f"'{timeframe}' is not a timeframe; write a number and m, h, d or w, such as 15m, 1h or 1d")
+    return pd.Timedelta(minutes=int(found[1]) * _MINUTES[found[2]])
 
 
 def check_bars(bars: pd.DataFrame) -> None:

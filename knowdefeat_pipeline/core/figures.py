@@ -200,6 +200,38 @@ TRADE_DAY: tuple[Figure, ...] = (
     _count("disagreeing", "Stated pnl values that differ from the net pnl beyond rounding; the computed figure is used."),
 )
 
+MARKET_TICKER = Figure("ticker", "text", "", "What is traded.", nullable=False)
+TIMEFRAME = Figure("timeframe", "text", "", "The length of a bar, such as 15m, 1h or 1d.", nullable=False)
+
+BAR_DAY: tuple[Figure, ...] = (
+    PARTITION,
+    MARKET_TICKER,
+    TIMEFRAME,
+    Figure("bars", "bigint", "bars", "Bars that open on the day.", nullable=False),
+    Figure("gaps", "bigint", "bars", "Bars that are missing where the week before or after has one.", nullable=False),
+)
+
+REGIMES: tuple[Figure, ...] = (
+    PARTITION,
+    MARKET_TICKER,
+    TIMEFRAME,
+    Figure("open_time", "timestamptz", "UTC", "When the bar opens; its label holds from its close on.", nullable=False),
+    Figure("label", "text", "", "TRENDING, RANGING, VOLATILE, or NEUTRAL while no regime has half of the probability.", nullable=False),
+    _number("p_trending", "probability", "Probability of TRENDING, told from the bars up to this one."),
+    _number("p_ranging", "probability", "Probability of RANGING, told from the bars up to this one."),
+    _number("p_volatile", "probability", "Probability of VOLATILE, told from the bars up to this one."),
+)
+
+SCORE_NAMES = ("price_model_score", "volume_model_score", "price_wall_score")
+"""The variables that are means of scores of trades."""
+
+TRADE_SCORES: tuple[Figure, ...] = (
+    Figure("trade_id", "bigint", "", "The closed trade.", nullable=False),
+    _number("price_model_score", "0..100", "50 + 50 · side · (2p - 1), p the forecast probability at entry that the next bar rises. NULL without bars."),
+    _number("volume_model_score", "0..100", "Percentile of the forecast volume of the bar after the entry among earlier forecasts. NULL without bars."),
+    _number("price_wall_score", "0..100", "50 + 50 · side · (bid - ask)/(bid + ask), sizes of the largest resting orders within 1 % at entry. NULL without an order book."),
+)
+
 WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
     PARTITION,
     AS_OF,
@@ -347,5 +379,6 @@ TABLES: dict[str, tuple[Figure, ...]] = {
     "bot_events": BOT_EVENTS,
     "fund_allocations": ALLOCATIONS,
     "fund_allocation_days": ALLOCATION_DAYS,
+    "market_regimes": REGIMES,
 }
 """The columns of every result table."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
+from knowdefeat_pipeline.core.scores import Scores
 from knowdefeat_pipeline.core.series import (
     BLOCK_TRADES,
     DAY,
@@ -123,14 +124,16 @@ def bot_metrics(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
+    scores: Scores | None = None,
 ) -> pd.DataFrame:
     """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
     of the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier.
-    `capital` by bot, default 10,000. A bot has rows from its first exit on; figures that cannot be computed are NaN.
+    `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows from its
+    first exit on; figures that cannot be computed are NaN.
     """
-    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past)]
+    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past, scores=scores)]
     if len(blocks) == 1:
         return blocks[0]
     return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
@@ -143,26 +146,34 @@ def bot_metrics_blocks(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
+    scores: Scores | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
     as_of = np.unique(as_of)
-    for block in _blocks(trades, past):
+    for block in _blocks(trades, past, scores):
         yield _bot_metrics(*block, as_of, capital, window_days)
 
 
-def _blocks(trades: Trades, past: Past | None) -> Iterator[tuple[Trades, Past | None]]:
-    """The trades and their past, some bots at a time: memory stays bounded and arrays near the processor."""
+def _blocks(
+    trades: Trades, past: Past | None, scores: Scores | None
+) -> Iterator[tuple[Trades, Past | None, Scores | None]]:
+    """Trades, past and scores, some bots at a time: memory stays bounded and arrays near the processor."""
     last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
     cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
     for low, high in pairwise(cuts):
         first, stop = np.searchsorted(trades.bot, [low, high], "right")
         if first < stop or high == _ALL_BOTS:
-            yield trades.rows(first, stop), past.of_bots(low, high) if past else None
+            yield (
+                trades.rows(first, stop),
+                past.of_bots(low, high) if past else None,
+                scores.of_bots(low, high) if scores else None,
+            )
 
 
 def _bot_metrics(
     trades: Trades,
     past: Past | None,
+    scores: Scores | None,
     as_of: Ints,
     capital: Mapping[int, float] | None,
     window_days: float | None,
@@ -175,6 +186,8 @@ def _bot_metrics(
     columns |= _window_figures(trades, windows, money, life, window_days)
     columns |= _streak_variables(streak_figures(windows.pnl, series.start, windows.low, windows.high), windows)
     columns |= _main(trades, windows)
+    if scores:
+        columns |= scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
     return _frame(trades, windows, columns, life.trades.ravel() > 0)
 

@@ -111,7 +111,7 @@ def read_table(
     valid, refused = validate(frame, now)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
-    explained = [_explain(findings, raw, layout), _misshapen(raw)]
+    explained = [_explain(findings, raw, layout), misshapen_rows(raw)]
     return Reading(
         source=source or _source(layout.format, account, frame["strategy_id"]),
         layout=layout,
@@ -241,10 +241,10 @@ def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.D
         column = layout.column_of(field, original)
         message = explain(reason, field, column, original.get(column), entry=original.get(entry_time), **facts)
         rows.append((number, reason, column, message, original))
-    return _refusals(rows)
+    return refusals(rows)
 
 
-def _misshapen(raw: RawTable) -> pd.DataFrame:
+def misshapen_rows(raw: RawTable) -> pd.DataFrame:
     """Rows with another number of fields than the header: their fields in order, those beyond the header numbered."""
     names = raw.table.column_names
     rows = []
@@ -253,10 +253,10 @@ def _misshapen(raw: RawTable) -> pd.DataFrame:
         original = dict(zip_longest([*names, *beyond], fields))
         message = MISSHAPEN.format(found=len(fields), expected=len(names))
         rows.append((number, Reason.UNREADABLE_VALUE, None, message, original))
-    return _refusals(rows)
+    return refusals(rows)
 
 
-def _refusals(rows: Sequence[tuple[int, Reason, str | None, str, dict[str, str | None]]]) -> pd.DataFrame:
+def refusals(rows: Sequence[tuple[int, str, str | None, str, dict[str, str | None]]]) -> pd.DataFrame:
     """Refused rows as a frame, from (row number, reason, column, message, original row)."""
     numbers, reasons, columns, messages, originals = zip(*rows, strict=True) if rows else ((),) * 5
     return pd.DataFrame(

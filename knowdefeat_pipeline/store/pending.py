@@ -1,4 +1,4 @@
-"""Which days lack trades that arrived since they were computed, and what a day's results rest on.
+"""Which days lack what arrived since they were computed (trades, scores, market data), and what their results rest on.
 
 What is pending is read from the database and never remembered by a process: whoever asks next finds it again until the
 results that contain it are committed.
@@ -15,10 +15,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.store.market import has_market_data
 
 LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
 FIRST_ASSET = "bot_metrics"  # its mark says at which instant the figures of a day are true
 LAST_LEARNED = "strategy_weights"  # a day is learned once this asset is
+MARKET_ASSETS = ("market_regimes", "trade_scores")
 HORIZON_DAYS = 90  # days that were never computed are pending by themselves if they are no older than this
 Mark = tuple[date, datetime, str]  # a day, its as_of, and the snapshot of the trades that were read
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
@@ -27,9 +29,11 @@ _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 @dataclass(frozen=True)
 class Pending:
-    """The days first..last have to be refreshed for `trades` new trades (0: a day ended), and that since `since`.
+    """The days first..last have to be refreshed for `trades` new trades (0: scores are new, or a day ended), and that
+    since `since`.
 
-    `newest` is the last transaction among them: the same days with the same `newest` are the same batch.
+    `newest` is the last transaction among them, None where a day ended: the same days with the same `newest` are the
+    same batch.
     """
 
     first: date
@@ -86,6 +90,40 @@ def pending_beliefs(connection: psycopg.Connection) -> Pending | Settled:
         )
         return Settled(row["refreshed_days"])
     return Pending(row["first_day"], row["last_day"], 0, row["since"], row["newest"])
+
+
+@dataclass(frozen=True)
+class PendingMarket:
+    """The days first..last lack market data; `newest` is the last transaction among those that wrote some."""
+
+    first: date
+    last: date
+    newest: int
+
+    @property
+    def batch(self) -> str:
+        """A name that is the same while the work is the same."""
+        return f"market/{self.first}/{self.last}/{self.newest}"
+
+
+def pending_market(connection: psycopg.Connection, first: date, today: date) -> PendingMarket | None:
+    """The days within first..today whose regimes or scores lack bars, order books or closed trades; None if none do.
+
+    Bars and order books touch their day and all later ones; a trade in a ticker of theirs the day on which it closed.
+    Rows that are deleted touch none.
+    """
+    if not has_market_data(connection):
+        return None
+    parameters = {"assets": [*MARKET_ASSETS], "first": first, "today": today}
+    (row,) = connection.execute(query("pending_market"), parameters).fetchall()
+    begin, end, newest, any_future, snapshot = row
+    if begin is None and newest is not None and not any_future:
+        connection.execute(
+            "INSERT INTO settled_market (seen) VALUES (%s::pg_snapshot) "
+            "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
+            (snapshot,),
+        )
+    return None if begin is None else PendingMarket(begin, end, newest)
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:

@@ -10,10 +10,12 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import class_row
 
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
-from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
+from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
+from knowdefeat_pipeline.sources.reading import RawTable, read_table
 from knowdefeat_pipeline.store.database import connect, query
+from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 
 
@@ -54,18 +56,18 @@ def show(url: str, quarantine_id: int) -> QuarantinedRow:
 
 
 def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: datetime) -> Recorded:
-    """Correct a held row, read it again as its file was read, and record its trade under the same source.
+    """Correct a held row, read it again as its file was read, and record it: a trade under the same source, or a row of
+    market data.
 
     `corrections`: column of the file (or field) -> new text. A row that is refused again stays held as it was and
     QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once.
     """
     with connect(url) as connection, connection.transaction():
         row = _find_held(connection, quarantine_id)
-        reading = _read_again(row, corrections, now)
-        recorded = None if len(reading.refused) else record(connection, reading)
-        refused = reading.refused if recorded is None else recorded.refused
-        if recorded is None or len(refused):
-            raise QuarantineError(f"row {quarantine_id} stays in quarantine: {refused['message'].iloc[0]}")
+        again = _record_market_again if row.layout["format"] in FORMS else _record_again
+        recorded = again(connection, row, corrections, now)
+        if len(recorded.refused):
+            raise QuarantineError(f"row {quarantine_id} stays in quarantine: {recorded.refused['message'].iloc[0]}")
         corrected = ", ".join(f"{column} = {value}" for column, value in corrections.items())
         _settle(connection, quarantine_id, "released", corrected or None, now)
     return recorded
@@ -93,13 +95,39 @@ def _find_held(connection: psycopg.Connection, quarantine_id: int) -> Quarantine
     return row
 
 
-def _read_again(row: QuarantinedRow, corrections: Mapping[str, str], now: datetime) -> Reading:
+def _record_again(
+    connection: psycopg.Connection, row: QuarantinedRow, corrections: Mapping[str, str], now: datetime
+) -> Recorded:
     layout = Layout.from_json(row.layout)
+    raw, columns = _corrected(row, corrections, layout.columns, FIELDS)
+    reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
+    return Recorded(0, 0, 0, reading.refused) if len(reading.refused) else record(connection, reading)
+
+
+def _record_market_again(
+    connection: psycopg.Connection, row: QuarantinedRow, corrections: Mapping[str, str], now: datetime
+) -> Recorded:
+    layout = MarketLayout.from_json(row.layout)
+    raw, columns = _corrected(row, corrections, layout.columns, layout.form.fields)
+    constants = {name: text for name, text in layout.constants.items() if name not in columns}
+    reading = read_rows(raw, replace(layout, columns=columns, constants=constants), now)
+    if reading.unfinished:
+        raise QuarantineError(f"row {row.quarantine_id} stays in quarantine: its bar is still open")
+    if len(reading.refused):
+        return Recorded(0, 0, 0, reading.refused)
+    inserted, _, refused = record_market(connection, reading)
+    return Recorded(inserted, 0, 1 - inserted - len(refused), refused)
+
+
+def _corrected(
+    row: QuarantinedRow, corrections: Mapping[str, str], named: Mapping[str, str], fields: Mapping[str, Field]
+) -> tuple[RawTable, dict[str, str]]:
+    """The row with corrected cells, and field -> column; a field without a column may be given by its own name."""
     cells = dict(row.original)
-    columns = dict(layout.columns)
+    columns = dict(named)
     for name, text in corrections.items():
         column = name if name in cells else columns.get(name, name)
-        if column not in cells and name not in FIELDS:
+        if column not in cells and name not in fields:
             raise QuarantineError(
                 f"row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(sorted(cells))}"
             )
@@ -107,8 +135,7 @@ def _read_again(row: QuarantinedRow, corrections: Mapping[str, str], now: dateti
             columns[name] = name
         cells[column] = text
     table = pa.table({column: pa.array([text], pa.string()) for column, text in cells.items()})
-    raw = RawTable(table, np.array([row.row_number]))
-    return read_table(raw, replace(layout, columns=columns), now, source=row.source)
+    return RawTable(table, np.array([row.row_number])), columns
 
 
 def _settle(connection: psycopg.Connection, quarantine_id: int, status: str, note: str | None, now: datetime) -> None:

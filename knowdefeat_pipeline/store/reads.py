@@ -9,7 +9,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from knowdefeat_pipeline.core.bars import bar_length
 from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.store.market import bar_series
 
 Record = dict[str, Any]
 
@@ -71,6 +73,22 @@ def regime_was_seen(connection: psycopg.Connection, regime: str) -> bool:
 def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
     """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
     return records(connection, query("strategy_means"), {"strategy": strategy})[0]
+
+
+def regimes(
+    connection: psycopg.Connection, ticker: str | None, timeframe: str | None, *, runs: bool = False
+) -> list[Record]:
+    """Per series of bars its regime now (see `sql/queries/regimes_now.sql`); with `runs` each run of a label instead.
+
+    `since` and `as_of` are when the first and the last bar of the run closed: a label holds from a bar's close on.
+    """
+    known = bar_series(connection)
+    about = {"tickers": [s[0] for s in known], "timeframes": [s[1] for s in known], "ticker": ticker}
+    rows = records(connection, query("regime_runs" if runs else "regimes_now"), {**about, "timeframe": timeframe})
+    for row in rows:
+        length = bar_length(row["timeframe"]).to_pytimedelta()
+        row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}
+    return rows
 
 
 def counts(connection: psycopg.Connection) -> Record:

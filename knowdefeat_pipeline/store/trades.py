@@ -66,7 +66,7 @@ def load_trades(url: str, reading: Reading, file_name: str, *, replaces: str | N
             remove_source(connection, replaces)
         recorded = record(connection, reading)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
-        held = _hold(connection, reading, file_name, refused)
+        held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused)
     return _report(reading, file_name, recorded, refused, held)
 
 
@@ -114,8 +114,10 @@ def _finding(row: dict) -> Finding:
     return row["row_number"], reason, "source_trade_id", {"other": other, "differing": row["differing"]}
 
 
-def _hold(connection: psycopg.Connection, reading: Reading, file_name: str, refused: pd.DataFrame) -> int:
-    """Put the refused rows into quarantine; the number of those that were not there yet."""
+def hold(
+    connection: psycopg.Connection, source: str, layout: Mapping[str, object], file_name: str, refused: pd.DataFrame
+) -> int:
+    """Put the refused rows (see `Reading`) into quarantine; the number of those that were not there yet."""
     if refused.empty:
         return 0
     connection.execute(
@@ -123,7 +125,7 @@ def _hold(connection: psycopg.Connection, reading: Reading, file_name: str, refu
         "SELECT row_number, reason, column_name, message, original FROM trade_quarantine WITH NO DATA"
     )
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
-    about = {"source": reading.source, "file_name": file_name, "layout": Jsonb(reading.layout.as_json())}
+    about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
     return connection.execute(query("quarantine_hold"), about).rowcount
 
 

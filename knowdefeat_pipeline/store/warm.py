@@ -1,4 +1,4 @@
-"""The trades of the window, held by a process that refreshes often: each is read once, however often they are used."""
+"""What a process that refreshes often holds of the window: its trades and their scores, each of them read once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.scores import Scores
 from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.store.database import query, read_arrow
 
@@ -19,22 +20,28 @@ MOST_CHUNKS = 50
 
 
 @dataclass
-class WarmTrades:
-    """Closed trades with exit_time > `since` that the transactions of `seen` wrote, and no others."""
+class Warm:
+    """Rows of closed trades with exit_time > `since` that the transactions of `seen` wrote, and no others.
+
+    `arrived` names the query that reads those of a later snapshot. Where rows are `renewed`, the latest of each trade
+    counts; trades themselves never change once they closed.
+    """
 
     url: str
+    arrived: str
+    renewed: bool
     since: datetime | None = None
     seen: str = NOTHING
     content: UUID | None = None
     table: pa.Table | None = None
 
-    def read(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> Trades:
-        """All closed trades since then that the snapshot shows. What is held is not read again."""
+    def read(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> pa.Table:
+        """All rows since then that the snapshot shows. What is held is not read again."""
         content = _content(connection)
         if self.table is None or self.since is None or since < self.since or content != self.content:
             self.since, self.seen, self.content, self.table = since, NOTHING, content, None
-        arrived = read_arrow(self.url, query("read_arrived_trades"), [since, self.seen, snapshot])
-        self.table = arrived if self.table is None else pa.concat_tables([self.table, arrived])
+        arrived = read_arrow(self.url, query(self.arrived), [since, self.seen, snapshot])
+        self.table = arrived if self.table is None else pa.concat_tables([self._kept(self.table, arrived), arrived])
         if since > self.since:
             self.table = self.table.filter(
                 pc.greater(self.table["exit_time"], pa.scalar(since, pa.timestamp("us", "UTC")))
@@ -42,13 +49,28 @@ class WarmTrades:
         if self.table["exit_time"].num_chunks > MOST_CHUNKS:
             self.table = self.table.combine_chunks()
         self.since, self.seen = since, snapshot
-        return Trades.from_arrow(self.table)
+        return self.table
+
+    def _kept(self, held: pa.Table, arrived: pa.Table) -> pa.Table:
+        if not self.renewed or not len(arrived):
+            return held
+        return held.filter(pc.invert(pc.is_in(held["trade_id"], arrived["trade_id"].combine_chunks())))
+
+
+def warm_trades(url: str, connection: psycopg.Connection, since: datetime, snapshot: str) -> Trades:
+    """The closed trades with exit_time > `since` that the snapshot shows."""
+    return Trades.from_arrow(_held(url, "read_arrived_trades", False).read(connection, since, snapshot))
+
+
+def warm_scores(url: str, connection: psycopg.Connection, since: datetime, snapshot: str) -> Scores:
+    """The scores of the closed trades with exit_time > `since` that the snapshot shows."""
+    return Scores.from_arrow(_held(url, "read_arrived_scores", True).read(connection, since, snapshot))
 
 
 @cache
-def warm_trades(url: str) -> WarmTrades:
-    """What this process holds of a database's trades."""
-    return WarmTrades(url)
+def _held(url: str, arrived: str, renewed: bool) -> Warm:
+    """What this process holds of a database."""
+    return Warm(url, arrived, renewed)
 
 
 def _content(connection: psycopg.Connection) -> UUID | None:

@@ -1,5 +1,5 @@
--- Which days lack trades: closed trades that %(asset)s of a day has not seen, one statement and thus one snapshot.
--- A trade touches its own day and every computed day after it. Days from %(horizon)s on count even if never computed.
+-- Which days lack trades: closed trades, or scores of theirs, that %(asset)s of a day has not seen, one statement and thus
+-- one snapshot. A trade touches its own day and every computed day after it. Days from %(horizon)s on count even if never computed.
 -- An exit at midnight belongs to the day that ends, as in every window.
 WITH settled AS (
     SELECT coalesce((SELECT seen FROM settled_trades), '1:1:'::pg_snapshot) AS seen
@@ -11,6 +11,15 @@ fresh AS (
     WHERE status = 'closed'
       AND recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
       AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT (t.exit_time AT TIME ZONE 'UTC' - interval '1 microsecond')::date, s.recorded_xid, 0, max(t.exit_time),
+           min(s.recorded_at)
+    FROM trade_scores AS s
+    JOIN trades AS t USING (trade_id)
+    WHERE t.status = 'closed'
+      AND s.recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
+      AND NOT pg_visible_in_snapshot(s.recorded_xid, (SELECT seen FROM settled))
     GROUP BY 1, 2
 ),
 computed AS (

@@ -209,7 +209,7 @@ def test_the_catalogue_is_filled_from_the_definitions() -> None:
     parents = {name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} for name in CHAIN}
     assert parents == {
         "trades": set(),
-        "bot_metrics": {"trades"},
+        "bot_metrics": {"trades", "trade_scores"},
         "win_streaks": {"bot_metrics"},
         "bot_rankings": {"bot_metrics", "win_streaks"},
         "variable_weights": {"bot_rankings"},

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from knowdefeat_pipeline.assets.audit import RULES, STATES
 from knowdefeat_pipeline.assets.chart import WIDTH
-from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, FUNDS
+from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, FUNDS, MARKET
 from knowdefeat_pipeline.core.figures import TABLES
 
 pytestmark = pytest.mark.e2e
@@ -67,7 +67,7 @@ def test_a_day_materialised_by_clicking_is_computed_again_and_comes_out_the_same
     )
     assets = [re.sub(r'[\["\]]', "", key) for key, _ in materialised]
     assert {partition for _, partition in materialised} == {day.isoformat()}
-    assert sorted(assets) == sorted(CHAIN + BELIEFS + FUNDS)
+    assert sorted(assets) == sorted(CHAIN + BELIEFS + FUNDS + MARKET)
     assert [asset for asset in assets if asset in CHAIN] == list(CHAIN)
 
     assert rows(RANKED, day) == before

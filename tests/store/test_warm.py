@@ -10,7 +10,7 @@ from knowdefeat_pipeline.store import warm
 from knowdefeat_pipeline.store.database import connect, query, read_arrow
 from knowdefeat_pipeline.store.pending import current_snapshot
 from knowdefeat_pipeline.store.simulated import remove_source
-from knowdefeat_pipeline.store.warm import WarmTrades
+from knowdefeat_pipeline.store.warm import Warm
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=30)
@@ -30,17 +30,21 @@ def identities(trades: Trades) -> list[tuple[int, int, float]]:
     return sorted(zip(trades.bot.tolist(), trades.exit.tolist(), trades.pnl.tolist(), strict=True))
 
 
+def warm_trades(url: str) -> Warm:
+    return Warm(url, "read_arrived_trades", renewed=False)
+
+
 def cold(url: str, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     return identities(Trades.from_arrow(read_arrow(url, query("read_trades"), [since, NOW + timedelta(days=1)])))
 
 
-def held(url: str, trades: WarmTrades, since: datetime = SINCE) -> list[tuple[int, int, float]]:
+def held(url: str, trades: Warm, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     with connect(url) as connection:
-        return identities(trades.read(connection, since, current_snapshot(connection)))
+        return identities(Trades.from_arrow(trades.read(connection, since, current_snapshot(connection))))
 
 
 def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
-    trades, draw = WarmTrades(database), random.Random(4)
+    trades, draw = warm_trades(database), random.Random(4)
     with connect(database) as connection:
         for step in range(3 * warm.MOST_CHUNKS):
             for _ in range(draw.randrange(3)):
@@ -51,7 +55,7 @@ def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
 
 
 def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -> None:
-    trades = WarmTrades(database)
+    trades = warm_trades(database)
     with psycopg.connect(database) as slow, connect(database) as connection:
         write(slow, timedelta(hours=2), bot=2)
         write(connection, timedelta(hours=1))
@@ -64,7 +68,7 @@ def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -
 
 
 def test_an_earlier_window_is_read_anew(database: str) -> None:
-    trades = WarmTrades(database)
+    trades = warm_trades(database)
     with connect(database) as connection:
         write(connection, timedelta(days=20))
         write(connection, timedelta(days=2))
@@ -75,7 +79,7 @@ def test_an_earlier_window_is_read_anew(database: str) -> None:
 
 
 def test_trades_that_were_removed_with_their_source_are_forgotten(database: str) -> None:
-    trades = WarmTrades(database)
+    trades = warm_trades(database)
     with connect(database) as connection:
         write(connection, timedelta(days=1), source="simulator")
         write(connection, timedelta(days=2), bot=2)
