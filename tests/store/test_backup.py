@@ -31,6 +31,10 @@ NUMBERED = {
     ("refreshed_days", "seen"),
     ("settled_trades", "seen"),
     ("belief_changes", "recorded_xid"),
+    ("trade_scores", "recorded_xid"),
+    ("price_bars", "recorded_xid"),
+    ("order_book_levels", "recorded_xid"),
+    ("settled_market", "seen"),
 }
 FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
 
