@@ -1,7 +1,8 @@
-"""How results appear in the catalogue: columns, row counts, previews, checks. All from the definitions in `core`."""
+"""How results appear in the catalogue: columns, row counts, previews, pictures. Names are those of `core`."""
 
+import base64
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
 
@@ -12,7 +13,11 @@ from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableCo
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, DAILY
 from knowdefeat_pipeline.core.figures import Figure
 
+CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
 PREVIEW_ROWS = 5
+
+# On runs that new trades begin, by the live listener and by the sensor: there may be one every second.
+LIVE_TAG, BATCH_TAG = "knowdefeat/live", "knowdefeat/batch"
 
 # Stable enough to build on; a notice at every start would only teach people to overlook notices.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
@@ -84,6 +89,18 @@ def describe(
         },
         partition_key=days[-1].isoformat(),
     )
+
+
+def show(context: dg.AssetExecutionContext, day: date, name: str, draw: Callable[[], str | None]) -> None:
+    """Put the SVG that `draw` returns on one partition; None is nothing to show."""
+    # Metadata stays in the event log for ever. 4 kB a second would be 350 MB a day, so that runs that new trades begin
+    # draw nothing; the daily refresh, backfills and runs by hand do.
+    if {LIVE_TAG, BATCH_TAG} & context.run.tags.keys():
+        return
+    svg = draw()
+    if svg is not None:
+        picture = f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+        context.add_asset_metadata({name: dg.MetadataValue.md(picture)}, partition_key=day.isoformat())
 
 
 def markdown_table(rows: pd.DataFrame) -> str:

@@ -28,7 +28,11 @@ def each_day(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+def day_end(day: date) -> datetime:
+    """The midnight at which the day ends."""
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
+
+
 def as_of(day: date, now: datetime) -> datetime:
     """The instant at which a day's figures are true: its end, or `now` while it runs."""
-    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
-    return min(end, now)
+    return min(day_end(day), now)

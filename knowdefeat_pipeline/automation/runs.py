@@ -1,4 +1,4 @@
-"""One run of the refresh job over a range of days, in this process and recorded in the instance like any other."""
+"""One run of a job over a range of days, in this process and recorded in the instance like any other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
     REPOSITORY_LABEL_TAG,
 )
 
-from knowdefeat_pipeline.automation.jobs import CHAIN
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, CHAIN
 
 Progress = Callable[[str], None]
 
@@ -46,15 +46,40 @@ def refresh_days(
 
     Raises RunFailed; what finished before the failure stays.
     """
-    run_id = dg.DagsterRun(job_name="refresh").run_id
+    return _run_days("refresh", {}, definitions, instance, first, last, progress, tags)
+
+
+def adjust_days(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Adjust the weights for first..last in one run, all of it or, where it raises RunFailed, nothing."""
+    return _run_days("adjust_weights", ADJUSTING, definitions, instance, first, last, progress, tags)
+
+
+def _run_days(
+    job: str,
+    config: Mapping[str, Any],
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None,
+    tags: Mapping[str, str] | None,
+) -> Outcome:
+    run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = definitions.resolve_job_def("refresh").execute_in_process(
+    result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={
             ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
             ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
