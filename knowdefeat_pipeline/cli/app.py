@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up
+from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up, weights
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -16,6 +16,7 @@ from knowdefeat_pipeline.store.database import DatabaseUnreachable
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
+from knowdefeat_pipeline.store.weights import WeightsChanged
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,8 +33,8 @@ app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)
-app.command()(reads.weights)
 app.command()(database.doctor)
+app.add_typer(weights.app, name="weights")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
@@ -46,6 +47,7 @@ EXPECTED = (
     EmbeddedPostgresError,
     MigrationError,
     WeightError,
+    WeightsChanged,
 )
 
 

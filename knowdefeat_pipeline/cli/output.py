@@ -30,7 +30,16 @@ out, err = _console(False), _console(True)
 Record = Mapping[str, Any]
 NOTHING = "–"
 Justify = Literal["left", "right"]
-FOLDING = ("moved most by (points)", "message", "value", "found", "what it is", "streaks 2..7 (% of trades)", "")
+FOLDING = (
+    "moved most by (points)",
+    "message",
+    "value",
+    "found",
+    "reason",
+    "what it is",
+    "streaks 2..7 (% of trades)",
+    "",
+)
 
 
 def print_json(value: Any) -> None:

@@ -114,20 +114,35 @@ def materialise(first: date, last: date, quiet: bool) -> Any:
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
-    days = (last - first).days + 1
-    label = f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
+    label = f"Materialising {_range(first, last)}"
     with open_instance() as instance, _progress(label, len(CHAIN), quiet) as advance:
         return refresh_days(defs, instance, first, last, advance)
+
+
+def adjust_range(first: date, last: date, quiet: bool) -> Any:
+    """The weights of first..last adjusted in one run; its Outcome."""
+    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.runs import adjust_days
+    from knowdefeat_pipeline.definitions import defs
+
+    label = f"Adjusting the weights of {_range(first, last)}"
+    with open_instance() as instance, _progress(label, 1, quiet) as advance:
+        return adjust_days(defs, instance, first, last, advance)
+
+
+def _range(first: date, last: date) -> str:
+    days = (last - first).days + 1
+    return f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
 
 
 @contextmanager
 def _progress(label: str, steps: int, quiet: bool) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet) as progress:
-        task = progress.add_task(f"Materialising {label}", total=steps)
+        task = progress.add_task(label, total=steps)
 
         def advance(asset: str) -> None:
-            progress.update(task, advance=1, description=f"Materialising {label}: {asset}")
+            progress.update(task, advance=1, description=f"{label}: {asset}")
 
         yield advance
 
