@@ -7,7 +7,19 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import backfill, database, evaluate, live, load, quarantine, reads, run, up, weights
+from knowdefeat_pipeline.cli import (
+    backfill,
+    backtest,
+    database,
+    evaluate,
+    live,
+    load,
+    quarantine,
+    reads,
+    run,
+    up,
+    weights,
+)
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
 from knowdefeat_pipeline.core.weights import WeightError
@@ -28,6 +40,7 @@ app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
 app.command()(backfill.backfill)
+app.command()(backtest.backtest)
 app.command()(load.ingest)
 app.command("simulate")(load.simulate_command)
 app.command()(reads.metrics)
