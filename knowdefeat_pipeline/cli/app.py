@@ -17,6 +17,7 @@ from knowdefeat_pipeline.cli import (
     quarantine,
     reads,
     run,
+    simulate,
     up,
     weights,
 )
@@ -42,7 +43,7 @@ app.command()(live.live)
 app.command()(backfill.backfill)
 app.command()(backtest.backtest)
 app.command()(load.ingest)
-app.command("simulate")(load.simulate_command)
+app.command("simulate")(simulate.simulate_command)
 app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)

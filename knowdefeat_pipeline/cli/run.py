@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from knowdefeat_pipeline.cli import load
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
 from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
+from knowdefeat_pipeline.cli.simulate import load_simulation, simulation
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
@@ -80,9 +81,7 @@ def _demo(url: str) -> Any:
         if counts(connection)["trades"]:
             return None
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load.load(
-        url, load.simulated("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()), load.SIMULATOR
-    )
+    return load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()))
 
 
 def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:

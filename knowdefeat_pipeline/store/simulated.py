@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import psycopg
+import pyarrow as pa
+
+from knowdefeat_pipeline.store.database import copy_arrow
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings")
 
@@ -48,3 +52,19 @@ def _forget_lessons(connection: psycopg.Connection) -> None:
     connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
     connection.execute("DELETE FROM weight_versions WHERE author = 'ai'")
     connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
+
+
+def record_scores(connection: psycopg.Connection, source: str, scores: pd.DataFrame) -> int:
+    """Record the scores of a source's trades: source_trade_id and the columns of `trade_scores`, NaN for NULL."""
+    with connection.transaction():
+        connection.execute(
+            "CREATE TEMP TABLE scored ON COMMIT DROP AS SELECT '' AS source_trade_id, "
+            "price_model_score, volume_model_score, price_wall_score FROM trade_scores WITH NO DATA"
+        )
+        copy_arrow(connection, "scored", pa.Table.from_pandas(scores, preserve_index=False))
+        return connection.execute(
+            "INSERT INTO trade_scores (trade_id, price_model_score, volume_model_score, price_wall_score) "
+            "SELECT t.trade_id, s.price_model_score, s.volume_model_score, s.price_wall_score "
+            "FROM scored s JOIN trades t ON (t.source, t.source_trade_id) = (%s, s.source_trade_id)",
+            (source,),
+        ).rowcount
