@@ -81,8 +81,20 @@ def show(
         "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
     )
     if "statement" in evidence:
-        out.print(evidence["statement"])
+        _show_evidence(evidence)
     out.print(_told(setting), style="dim")
+
+
+def _show_evidence(evidence: Mapping[str, Any]) -> None:
+    """What a version of the learner's rests on."""
+    out.print(
+        f"It rests on {number(evidence['trades'])} trades, the last of {evidence['last_exit']}. Mean rank IC over "
+        f"{number(evidence['days'])} settled days:"
+    )
+    for name, of in evidence["ic"].items():
+        shown = f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
+        out.print(f"  {name.ljust(len('persistence'))}  {shown}")
+    out.print(evidence["statement"])
 
 
 def _since(version: Mapping[str, Any]) -> str:
@@ -332,7 +344,7 @@ def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | N
     began = weight_versions(connection)[-1]["in_force_from"]
     # A version in force from a day's very end may still be built upon that day.
     since = computed[0] if began is None else (began - timedelta(microseconds=1)).date()
-    first, last = from_ or max(computed[0], since), to or computed[1]
+    first, last = max(computed[0], from_ or since), min(computed[1], to or computed[1])
     if first > last:
         raise CommandError(f"There is nothing to adjust from {first} to {last}. Compute more: knowdefeat run")
     return first, last

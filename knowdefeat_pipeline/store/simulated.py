@@ -45,6 +45,7 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
 
 def _forget_lessons(connection: psycopg.Connection) -> None:
     """What invented trades taught must not rank real bots, nor stand in the way of what these teach."""
+    connection.execute("SELECT weight_versions_lock()")  # an adjustment that is under way is forgotten too
     connection.execute("DELETE FROM weight_adjustments")
     connection.execute(
         "DELETE FROM variable_weights w USING weight_versions v WHERE v.version = w.version AND v.author = 'ai'"
