@@ -33,6 +33,6 @@ def draw_weights(days: Sequence[date], weights: Floats) -> str | None:
     chart.x_axis(labelled, [f"{date.fromordinal(day):%d %b}" for day in labelled.tolist()])
     for colour, column in zip(COLOURS, chosen, strict=False):
         chart.line(x, weights[:, column], colour)
-    labels = [f"{VARIABLES[column].label}: {weights[-1, column]:+.1f}" for column in chosen]
+    labels = [f"{VARIABLES[column].label} {weights[-1, column]:.1f}" for column in chosen]
     chart.beside(weights[-1, chosen], labels, COLOURS[: len(chosen)])
     return chart.svg()

@@ -29,11 +29,11 @@ def test_the_five_that_moved_most_the_widest_first() -> None:
 
 def test_labels_say_what_each_stands_at() -> None:
     shown = texts(draw_weights(DAYS, moving({8: -9.0})))
-    assert f"{VARIABLES[8].label}: -4.0" in shown
-    assert len([text for text in shown if ": " in text]) == 5
+    assert f"{VARIABLES[8].label} -4.0" in shown
+    assert len([text for text in shown if text.split(" ")[-1].endswith((".0", ".5"))]) == 5
     assert {"01 Jan", "09 Feb"} <= set(shown)
 
 
 def test_one_day_and_none() -> None:
-    assert f"{VARIABLES[0].label}: +15.0" in texts(draw_weights(DAYS[:1], moving({})[:1]))
+    assert f"{VARIABLES[0].label} 15.0" in texts(draw_weights(DAYS[:1], moving({})[:1]))
     assert draw_weights([], np.empty((0, 17))) is None

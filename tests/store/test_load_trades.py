@@ -294,7 +294,7 @@ PLAUSIBLE = st.builds(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):
     with connect(database) as connection:
-        connection.execute("TRUNCATE trades, bots, trade_quarantine RESTART IDENTITY")
+        connection.execute("TRUNCATE trades, bots, trade_scores, trade_quarantine RESTART IDENTITY")
     readable = [{**OTHER, "trade_id": "98", "entry_price": "5"}, OTHER]
     inserted, updated, unchanged, quarantined = outcome(load(database, file, *rows, *readable))
     assert inserted + updated + unchanged + sum(quarantined.values()) == len(rows) + 2
