@@ -22,7 +22,7 @@ from knowdefeat_pipeline.core.backtest import REFERENCE, compare, contestants, d
 from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
 from knowdefeat_pipeline.core.panel import Panel
 from knowdefeat_pipeline.core.series import DAY, Floats
-from knowdefeat_pipeline.core.statistics import luck_error
+from knowdefeat_pipeline.core.statistics import Estimate, best_is_luck, luck_error
 from knowdefeat_pipeline.core.weights import WeightError, normalise
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.results import version_in_force, weight_versions
@@ -66,17 +66,19 @@ class Comparison:
 
     @property
     def statement(self) -> str:
-        """In plain words: which set is furthest ahead of the default weights, and whether that is more than luck."""
+        """In plain words: which set is furthest ahead of the default weights, and whether that may be luck."""
         others = self.table.drop(index=REFERENCE)
         if others.empty or others["gain"].isna().all():
             return "There is nothing to compare with the default weights."
         at = int(np.nanargmax(others["gain"]))
-        gain, low, high = others[["gain", "gain_low", "gain_high"]].to_numpy()[at]
+        found = Estimate(*others[["gain", "gain_se", "gain_low", "gain_high"]].to_numpy()[at].tolist())
         best = others.index[at]
-        told = "more than luck" if low > 0 else "which cannot be told from luck"
-        if gain <= 0:
-            return f"No set is ahead of the default weights; the nearest is {best} ({gain:+.3f} rank IC)."
-        return f"{best} is ahead of the default weights by {gain:+.3f} rank IC ({low:+.3f} to {high:+.3f}): {told}."
+        if found.mean <= 0:
+            return f"No set is ahead of the default weights; the nearest is {best} ({found.mean:+.3f} rank IC)."
+        told = "which cannot be told from luck" if best_is_luck(found, len(others)) else "more than luck"
+        choice = f", as the best of {len(others)}" if len(others) > 1 else ""
+        interval = f"({found.low:+.3f} to {found.high:+.3f})"
+        return f"{best} is ahead of the default weights by {found.mean:+.3f} rank IC {interval}{choice}: {told}."
 
 
 def backtest(

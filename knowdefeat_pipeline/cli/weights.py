@@ -47,7 +47,7 @@ ATTEMPTS: tuple[tuple[str, Justify], ...] = (
     ("outcome", "left"),
     ("version", "right"),
     ("moved", "right"),
-    ("leads by", "right"),
+    ("gain so far", "right"),
     ("reason", "left"),
 )
 

@@ -60,11 +60,11 @@ def backtest(panel: Panel, scores: Mapping[str, Floats], *, since: int = 0, seed
     """Compare contestants, one of them REFERENCE, over the days from number `since` on; one row each, indexed by name.
 
     days: with at least two labels. rank_ic, with its stationary-bootstrap standard error `rank_ic_se`. gain: its mean
-    difference to the default's, with 95 % interval `gain_low`, `gain_high`. top_quartile_pnl: mean pnl of a bot of the
-    best quarter over the next day, in its currency; top_quartile_result: the same in units of the bots' volatility,
-    idle bots earning 0. turnover: part of the best quarter that is new since the day before. sharpe: mean / sd of the
-    daily top_quartile_result, per day. deflated_sharpe: the probability that it is more than the best of so many
-    contestants would reach by luck. NaN where a figure has too few days.
+    difference to the default's, with standard error `gain_se` and 95 % interval `gain_low`, `gain_high`.
+    top_quartile_pnl: mean pnl of a bot of the best quarter over the next day, in its currency; top_quartile_result: the
+    same in units of the bots' volatility, idle bots earning 0. turnover: part of the best quarter that is new since the
+    day before. sharpe: mean / sd of the daily top_quartile_result, per day. deflated_sharpe: the probability that it is
+    more than the best of so many contestants would reach by luck. NaN where a figure has too few days.
     """
     return compare(daily_figures(panel, scores, since), seed=seed)
 
@@ -92,6 +92,7 @@ def compare(daily: Mapping[str, pd.DataFrame], *, seed: int = 0) -> pd.DataFrame
             "rank_ic": ic.mean,
             "rank_ic_se": ic.standard_error,
             "gain": gain["mean"],
+            "gain_se": gain["standard_error"],
             "gain_low": gain["low"],
             "gain_high": gain["high"],
             "top_quartile_pnl": table["pnl"].mean(),

@@ -53,6 +53,11 @@ def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.
     return (np.take_along_axis(first, at, axis=1) + np.arange(length) - at) % length
 
 
+def best_is_luck(best: Estimate, tries: int) -> bool:
+    """Whether the largest of so many means may be no more than luck: not above 0 by 97.5 % after Bonferroni."""
+    return not best.mean > float(ndtri(1 - 0.025 / tries)) * best.standard_error
+
+
 def luck_error(bots: float, days: int) -> float:
     """Standard error 1/√((N - 1)·T) of the mean rank IC of scores without skill; NaN without days or with one bot."""
     return float(1 / np.sqrt((bots - 1) * days)) if bots > 1 and days > 0 else np.nan

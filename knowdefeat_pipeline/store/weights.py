@@ -57,6 +57,8 @@ def add_version(
 
 def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
     latest = weight_versions(connection)[-1]
+    if based_on > latest["version"]:
+        return f"There is no version {based_on}: version {latest['version']} is the latest. Nothing was written."
     return (
         f"Version {latest['version']} ({latest['author']}: {latest['reason']}) is the latest, and this change builds "
         f"on version {based_on}: nothing was written.\nSee what differs: knowdefeat weights diff {based_on} "

@@ -1,5 +1,6 @@
 """The daily adjustment on a real database: versions, rankings and rows of attempts, and what it may not touch."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
 
@@ -65,18 +66,20 @@ def fleet(server_url: str, computed: str) -> str:
         yield url
 
 
-def run(job: object, url: str, first: date, last: date, now: datetime) -> dg.DagsterInstance:
+def run(job: Callable[..., object], url: str, first: date, last: date, now: datetime) -> Mapping[str, dg.MetadataValue]:
+    """Run a job as of `now`; what it says of the weights on its last day."""
     defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
-    instance = dg.DagsterInstance.ephemeral()
-    job(defs, instance, first, last)
-    return instance
+    with dg.DagsterInstance.ephemeral() as instance:
+        job(defs, instance, first, last)
+        (event,) = instance.get_latest_materialization_events([dg.AssetKey("variable_weights")]).values()
+    return event.asset_materialization.metadata
 
 
 def refresh(url: str, first: date, last: date, now: datetime = END) -> None:
     run(refresh_days, url, first, last, now)
 
 
-def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END) -> dg.DagsterInstance:
+def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END) -> Mapping[str, dg.MetadataValue]:
     return run(adjust_days, url, first, last, now)
 
 
@@ -328,9 +331,7 @@ def test_later_days_are_waited_for(fleet: str) -> None:
 
 
 def test_the_run_shows_what_moved_and_why(fleet: str) -> None:
-    instance = adjust(fleet)
-    (event,) = instance.get_latest_materialization_events([dg.AssetKey("variable_weights")]).values()
-    shown = event.asset_materialization.metadata
+    shown = adjust(fleet)
     assert shown["adjusted days"].value == outcomes(fleet).count("published")
     assert "published" in shown["adjustment"].value
     assert "points" in shown["weight changes"].value
@@ -382,7 +383,7 @@ def test_versions_are_append_only_and_follow_one_another(fleet: str) -> None:
                 reason="c",
                 in_force_from=END - timedelta(hours=1),
             )
-        with pytest.raises(WeightsChanged, match="builds on version 7"):
+        with pytest.raises(WeightsChanged, match="no version 7: version 2 is the latest"):
             add_version(connection, DEFAULT_WEIGHTS, based_on=7, author="manual", reason="d", in_force_from=END)
         with pytest.raises(psycopg.errors.CheckViolation, match="weight_versions_sum"):
             add_version(

@@ -103,7 +103,7 @@ def test_a_set_from_a_file_and_scaled(shell: Shell, tmp_path: Path) -> None:
         (["avg_win_rate", "--reason", "x"], "VARIABLE=WEIGHT", 2),
         (["avg_win_rate=14"], "Say why", 1),
         (["--reason", "x"], "Say what to change", 1),
-        ([*MORE_WIN_RATE, "--reason", "x", "--based-on", "7"], "builds on version 7", 1),
+        ([*MORE_WIN_RATE, "--reason", "x", "--based-on", "7"], "There is no version 7", 1),
     ],
 )
 def test_what_cannot_be_is_a_message_and_no_version(
