@@ -1,26 +1,34 @@
-"""How much of the true skill's rank IC the learned weights reach, on simulated worlds whose truth is known.
+"""How much of the true skill's rank IC the learned weights reach, on simulated worlds whose truth is known; its cost.
 
     python -m benchmarks.weights [--seeds 24] [--first-seed 20000] [--days 300] [--since 60] [--bots 40 8] [--json]
+    python -m benchmarks.weights --cost [--days 365] [--bots 200] [--json]
 
 Each world and size of fleet is simulated from so many seeds, which no choice in the learner was made on. A ratio is the
 mean rank IC of a way to score bots over that of the true skill, each the mean over seeds, with its standard error by
 the delta method. `of all knowable` has the IC of one who also knows which luck is taken back as its denominator.
+
+The cost is that of a fleet whose days are all computed and adjusted in PostgreSQL but the last two: adjusting these,
+each in a Dagster run as every night (the first in a fresh process), and a backtest of five sets of weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import numpy as np
 
-from benchmarks.common import END, report
+from benchmarks.common import END, alone, database, report
 
 WORLDS = ("base", "informative", "adverse", "switch")
 NULL = "null"
+LIMITS = {"night_s": 5, "night_mb": 500, "backtest_s": 30}
 SCORERS = ("skill", "knowable", "learned", "default", "equal", "seed")
 
 
@@ -92,15 +100,103 @@ def line(found: dict) -> str:
     return text + (f"  learned - default {found['z']:+.1f} SE" if "z" in found else "")
 
 
+def prepare(url: str, bots: int, days: int) -> dict:
+    """A fleet's days, all computed, and all adjusted but the last two."""
+    from knowdefeat_pipeline.automation.runs import adjust_days, refresh_days
+    from knowdefeat_pipeline.cli.simulate import load_simulation
+    from knowdefeat_pipeline.core.simulate import simulate
+
+    load_simulation(url, simulate("base", bots=bots, days=days, seed=1, end=END))
+    first, last = (END - timedelta(days=days)).date(), (END - timedelta(days=1)).date()
+    return {
+        "refresh_s": run_days(url, refresh_days, first, last),
+        "all_days_s": run_days(url, adjust_days, first, last - timedelta(days=2)),
+    }
+
+
+def night(url: str) -> dict:
+    """Seconds of the adjustment of each of the last two days, and processor seconds of the second."""
+    from knowdefeat_pipeline.automation.runs import adjust_days
+
+    before_last, last = ((END - timedelta(days=ago)).date() for ago in (2, 1))
+    first = run_days(url, adjust_days, before_last, before_last)
+    begun = time.process_time()
+    return {"nights_s": [first, run_days(url, adjust_days, last, last)], "cpu_s": time.process_time() - begun}
+
+
+def run_days(url: str, run: Callable[..., Any], first: Any, last: Any) -> float:
+    import dagster as dg
+
+    from knowdefeat_pipeline.assets.resources import Clock, Database
+    from knowdefeat_pipeline.build import build_defs
+
+    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())})
+    with dg.DagsterInstance.ephemeral() as instance:
+        begun = time.perf_counter()
+        run(defs, instance, first, last)
+        return time.perf_counter() - begun
+
+
+def five_sets(url: str) -> dict:
+    """Seconds of a backtest of the five sets over the whole history, from the database."""
+    from knowdefeat_pipeline.core.backtest import backtest, contestants
+    from knowdefeat_pipeline.core.panel import Panel
+    from knowdefeat_pipeline.store.weights import read_history
+
+    begun = time.perf_counter()
+    panel = Panel.of(read_history(url, END.date()))
+    table = backtest(panel, contestants(panel))
+    return {"backtest_s": time.perf_counter() - begun, "sets": len(table), "days": len(panel)}
+
+
+def cost(bots: int, days: int) -> dict:
+    with database() as url:
+        prepared, nights, back = alone(prepare, url, bots, days), alone(night, url), alone(five_sets, url)
+    return {
+        "refresh_s": prepared["refresh_s"],
+        "all_days_s": prepared["all_days_s"],
+        "night_s": max(nights["nights_s"]),
+        "nights_s": nights["nights_s"],
+        "night_cpu_s": nights["cpu_s"],
+        "night_mb": nights["peak_mb"],
+        "backtest_s": back["backtest_s"],
+        "backtest_mb": back["peak_mb"],
+        "sets": back["sets"],
+        "limits": LIMITS,
+    }
+
+
+def report_cost(bots: int, days: int, as_json: bool) -> None:
+    found = cost(bots, days)
+    first, second = found["nights_s"]
+    rows = [
+        (
+            "a night's adjustment",
+            f"{first:.2f} s in a fresh process, then {second:.2f} s (at most {LIMITS['night_s']} s), "
+            f"{found['night_cpu_s']:.2f} s of it the processor's",
+        ),
+        ("its memory", f"{found['night_mb']:,.0f} MB (at most {LIMITS['night_mb']} MB)"),
+        ("all days at once", f"{found['all_days_s']:.1f} s"),
+        (f"backtest of {found['sets']} sets", f"{found['backtest_s']:.2f} s (at most {LIMITS['backtest_s']} s)"),
+        ("its memory", f"{found['backtest_mb']:,.0f} MB"),
+    ]
+    report(f"Adjusting and testing weights in PostgreSQL, {days} days × {bots} bots", rows, found, as_json)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=24)
     parser.add_argument("--first-seed", type=int, default=20_000)
-    parser.add_argument("--days", type=int, default=300)
+    parser.add_argument("--days", type=int)
     parser.add_argument("--since", type=int, default=60)
-    parser.add_argument("--bots", type=int, nargs="+", default=[40, 8])
+    parser.add_argument("--bots", type=int, nargs="+")
+    parser.add_argument("--cost", action="store_true", help="what it costs, instead of what it is worth")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    if chosen.cost:
+        report_cost((chosen.bots or [200])[0], chosen.days or 365, chosen.json)
+        return
+    chosen.days, chosen.bots = chosen.days or 300, chosen.bots or [40, 8]
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
     figures: dict = {
         (world, bots): measure(world, bots, seeds, chosen.days, chosen.since)

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
 from knowdefeat_pipeline.automation.failures import report_failures
-from knowdefeat_pipeline.automation.jobs import audit, learn, market, recompute, refresh
+from knowdefeat_pipeline.automation.jobs import adjust_weights, audit, learn, market, recompute, refresh
 from knowdefeat_pipeline.automation.maintenance import build_maintenance
 from knowdefeat_pipeline.automation.market_data import market_data
 from knowdefeat_pipeline.automation.new_beliefs import new_beliefs
@@ -44,7 +44,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(strategy_beliefs, strategy_weights, fund_allocations),
         ],
         asset_checks=[audit_checks],
-        jobs=[refresh, market, learn, recompute, audit, maintenance],
+        jobs=[refresh, adjust_weights, market, learn, recompute, audit, maintenance],
         schedules=[daily_weights(upkeep), nightly_audit(upkeep), nightly_maintenance(upkeep, maintenance)],
         sensors=[new_trades, market_data, new_beliefs, report_failures],
         # Short steps: a process for each would cost more than the work.

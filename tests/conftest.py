@@ -19,7 +19,9 @@ from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
 
 
 @contextmanager
-def _temporary_database(server_url: str, template: str) -> Iterator[str]:
+def temporary_database(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a fresh database, gone at the end: empty, or like that of the URL `template`, which nobody may use."""
+    template = str(conninfo_to_dict(template)["dbname"]) if "/" in template else template
     name = f"knowdefeat_test_{secrets.token_hex(6)}"
     with connect(server_url) as connection:
         connection.execute(
@@ -53,7 +55,7 @@ def server_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """The URL of a database with every migration, to be cloned. Nobody may stay connected to it."""
-    with _temporary_database(server_url, "template0") as url:
+    with temporary_database(server_url, "template0") as url:
         migrations.upgrade(url)
         yield url
 
@@ -61,7 +63,7 @@ def template(server_url: str) -> Iterator[str]:
 @pytest.fixture
 def database(server_url: str, template: str) -> Iterator[str]:
     """The URL of a fresh database with every migration."""
-    with _temporary_database(server_url, str(conninfo_to_dict(template)["dbname"])) as url:
+    with temporary_database(server_url, template) as url:
         yield url
 
 
@@ -74,7 +76,7 @@ def cloned(server_url: str) -> Callable[[str], AbstractContextManager[str]]:
         name = str(conninfo_to_dict(url)["dbname"])
         with connect(server_url) as connection:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-        with _temporary_database(server_url, name) as copy:
+        with temporary_database(server_url, name) as copy:
             yield copy
 
     return clone
@@ -83,7 +85,7 @@ def cloned(server_url: str) -> Callable[[str], AbstractContextManager[str]]:
 @pytest.fixture
 def empty_database(server_url: str) -> Iterator[str]:
     """The URL of a fresh database without any table."""
-    with _temporary_database(server_url, "template0") as url:
+    with temporary_database(server_url, "template0") as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """`bot_rankings`: the bots in order, with what moved each."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 import numpy as np
@@ -46,8 +47,7 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
     first, last = covered_days(context)
     with database.connect() as connection:
         upstream = marks(connection, "bot_metrics", first, last)
-        metrics = database.read("ranking_metrics", first, last).to_pandas()
-        rows = _rank(metrics, connection)
+        rows = rank_days(database, connection, first, last)
         with connection.transaction():
             table = pa.Table.from_pandas(rows, preserve_index=False)
             replace_days(connection, "bot_rankings", first, last, table)
@@ -62,9 +62,11 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
     )
 
 
-def _rank(metrics: pd.DataFrame, connection: psycopg.Connection) -> pd.DataFrame:
-    versions, active = weight_versions(connection), active_bots(connection)
-    number, instants = pd.factorize(metrics["as_of"])
+def rank_days(database: Database, connection: psycopg.Connection, first: date, last: date) -> pd.DataFrame:
+    """The rows of the days first..last, from their metrics and the weights that `connection` sees in force at each."""
+    metrics = database.read("ranking_metrics", first, last).to_pandas()
+    number, instants = pd.factorize(metrics["as_of"], sort=True)
+    versions, active = weight_versions(connection, instants[0] if len(instants) else None), active_bots(connection)
     in_force = [version_in_force(versions, instant) for instant in instants]
     weights = {name: np.array([v["weights"][name] for v in in_force])[number] for name in VARIABLE_NAMES}
     metrics = metrics.assign(

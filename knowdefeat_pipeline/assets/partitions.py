@@ -30,11 +30,14 @@ def each_day(first: date, last: date) -> list[date]:
 
 def span(first: date, last: date) -> tuple[datetime, datetime]:
     """The instants at which the first day begins and the last one ends."""
-    midnight = datetime.min.time()
-    return datetime.combine(first, midnight, UTC), datetime.combine(last + timedelta(days=1), midnight, UTC)
+    return day_end(first - timedelta(days=1)), day_end(last)
+
+
+def day_end(day: date) -> datetime:
+    """The midnight at which the day ends."""
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
 
 
 def as_of(day: date, now: datetime) -> datetime:
     """The instant at which a day's figures are true: its end, or `now` while it runs."""
-    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
-    return min(end, now)
+    return min(day_end(day), now)

@@ -10,10 +10,21 @@ from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS, MARKET
 
 AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
 
+ADJUSTMENT_TAG = "knowdefeat/weight-adjustment"
+ADJUSTING = {"ops": {"variable_weights": {"config": {"adjust": True}}}}
+"""The run configuration with which a run that computes `variable_weights` adjusts them."""
+
 refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.assets(*CHAIN) - AUDITED,
     description="Recompute the chain from trades to weights for a day or a range of days.",
+)
+adjust_weights = dg.define_asset_job(
+    "adjust_weights",
+    selection=dg.AssetSelection.assets("variable_weights") - AUDITED,
+    config=ADJUSTING,
+    tags={ADJUSTMENT_TAG: "true"},
+    description="Let the learner adjust the weights of days that have ended, and rank again what they touch.",
 )
 # Apart from the chain, which is refreshed up to once a second: models are fitted here.
 market = dg.define_asset_job(

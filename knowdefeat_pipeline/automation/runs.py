@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from knowdefeat_pipeline.automation.jobs import audit, market, range_tags
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market, range_tags
 
 Progress = Callable[[str], None]
 
@@ -46,6 +47,18 @@ def refresh_days(
     return _execute(definitions, job, instance, first, last, progress, tags)
 
 
+def adjust_days(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    progress: Progress | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Adjust the weights for first..last in one run, all of it or, where it raises RunFailed, nothing."""
+    return _execute(definitions, adjust_weights.name, instance, first, last, progress, tags, ADJUSTING)
+
+
 def market_days(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
@@ -70,6 +83,7 @@ def _execute(
     last: date,
     progress: Progress | None = None,
     tags: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
     run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
@@ -79,7 +93,7 @@ def _execute(
         run_id=run_id,
         raise_on_error=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]

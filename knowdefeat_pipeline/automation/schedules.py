@@ -8,11 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY
-from knowdefeat_pipeline.automation.jobs import audit, range_tags, recompute
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, ADJUSTMENT_TAG, audit, range_tags, recompute
 from knowdefeat_pipeline.settings import Upkeep
 
 AUDIT_AFTER = timedelta(hours=1)  # since the daily refresh
-ADJUSTMENT_TAG = "knowdefeat/weight-adjustment"  # dagster.yaml lets one such run at a time leave the queue
 
 
 def daily_weights(upkeep: Upkeep) -> dg.ScheduleDefinition:
@@ -28,7 +27,8 @@ def daily_weights(upkeep: Upkeep) -> dg.ScheduleDefinition:
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         for day in _days(context.scheduled_execution_time):
-            yield dg.RunRequest(run_key=day.isoformat(), tags={**range_tags(day, day), ADJUSTMENT_TAG: "true"})
+            tags = {**range_tags(day, day), ADJUSTMENT_TAG: "true"}  # dagster.yaml lets one such run at a time go
+            yield dg.RunRequest(run_key=day.isoformat(), tags=tags, run_config=ADJUSTING)
 
     return evaluate
 

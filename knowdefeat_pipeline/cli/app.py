@@ -9,6 +9,7 @@ import typer
 
 from knowdefeat_pipeline.cli import (
     backfill,
+    backtest,
     beliefs,
     bots,
     database,
@@ -22,7 +23,9 @@ from knowdefeat_pipeline.cli import (
     quarantine,
     reads,
     run,
+    simulate,
     up,
+    weights,
 )
 from knowdefeat_pipeline.cli.context import CommandError
 from knowdefeat_pipeline.cli.output import err
@@ -36,6 +39,7 @@ from knowdefeat_pipeline.store.funds import BotError
 from knowdefeat_pipeline.store.ledger import LedgerError
 from knowdefeat_pipeline.store.migrations import MigrationError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
+from knowdefeat_pipeline.store.weights import WeightsChanged
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,19 +52,20 @@ app.command()(up.up)
 app.command()(live.live)
 app.command()(backfill.backfill)
 app.command()(days.days)
+app.command()(backtest.backtest)
 app.command()(load.ingest)
 app.command("ingest-bars")(market.ingest_bars)
 app.command("ingest-books")(market.ingest_books)
-app.command("simulate")(load.simulate_command)
+app.command("simulate")(simulate.simulate_command)
 app.command()(reads.metrics)
 app.command()(reads.streaks)
 app.command()(reads.rankings)
-app.command()(reads.weights)
 app.command()(market.regimes)
 app.command()(decide.consensus)
 app.command()(decide.size)
 app.command()(funds.allocate)
 app.command()(database.doctor)
+app.add_typer(weights.app, name="weights")
 app.add_typer(beliefs.app, name="beliefs")
 app.add_typer(funds.app, name="funds")
 app.add_typer(bots.app, name="bots")
@@ -80,6 +85,7 @@ EXPECTED = (
     BackupError,
     WeightError,
     BotError,
+    WeightsChanged,
 )
 
 

@@ -40,7 +40,7 @@ def weights(
     """
     for path in filter(None, (output, scores)):
         check_writable(path)
-    history = _read(panel)
+    history = read_panel(panel)
     learned = replay(history)
     as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
     in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
@@ -60,8 +60,8 @@ def weights(
     out.print(found.statement)
 
 
-def _read(path: Path) -> Panel:
-    """The panel; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
+def read_panel(path: Path) -> Panel:
+    """The panel of a file; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
     frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"}, gaps=("group", *FIGURES))
     given = frame["as_of"]
     instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)

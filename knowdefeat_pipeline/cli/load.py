@@ -1,20 +1,18 @@
-"""`ingest` and `simulate`: trades from files and from the simulator."""
+"""`ingest`: trades from files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
+from knowdefeat_pipeline.cli.context import Json, migrated_url
 from knowdefeat_pipeline.cli.output import err, number, out, print_json
-from knowdefeat_pipeline.core.simulate import WORLDS, simulate
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.simulated import sources
@@ -127,65 +125,3 @@ def ingest(
         print_json([asdict(report) for report in reports])
     else:
         out.print("Next: knowdefeat run", style="dim")
-
-
-def simulated(world: str, bots: int, days: int, seed: int, end: date) -> Reading:
-    """The simulator's trades as a reading of the source `simulator`."""
-    if world not in WORLDS:
-        raise CommandError(f"There is no world {world!r}; choose one of {', '.join(WORLDS)}.")
-    moment = datetime.combine(end, datetime.min.time(), tzinfo=UTC)
-    trades = simulate(world, bots=bots, days=days, seed=seed, end=moment).trades
-    return read_frame(trades, SIMULATOR, datetime.now(UTC))
-
-
-def simulate_command(
-    world: Annotated[str, typer.Option(help=f"One of {', '.join(WORLDS)}.")] = "base",
-    bots: Annotated[int, typer.Option(min=1)] = 24,
-    days: Annotated[int, typer.Option(min=1)] = 90,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
-    end: Annotated[
-        date | None,
-        typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="First day after the simulation; today by default."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--out", help="Write trades to this .csv or .parquet file instead of the database.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Make a fleet of paper-trading bots, some skilled and some not, and load or write its trades."""
-    reading = simulated(world, bots, days, seed, end or datetime.now(UTC).date())
-    if output:
-        write_trades(reading, output)
-        summary: dict[str, Any] = {"file": str(output), "trades": len(reading.valid)}
-        if json:
-            print_json(summary)
-        else:
-            out.print(
-                f"{output}: {len(reading.valid):,} trades of {bots:,} bots. Next: knowdefeat run --trades {output}"
-            )
-        return
-    url = migrated_url()
-    with connect(url) as connection:
-        present = sources(connection)
-        if present - {SIMULATOR}:
-            raise CommandError(
-                "The database holds real trades; a simulated fleet is not mixed into them. "
-                "Write it to a file: --out FILE"
-            )
-    report = load_trades(url, reading, SIMULATOR, replaces=SIMULATOR)
-    if json:
-        print_json(asdict(report))
-    else:
-        show_report(report)
-        out.print("Next: knowdefeat run", style="dim")
-
-
-def write_trades(reading: Reading, path: Path) -> None:
-    """The reading's trades as CSV or Parquet, by the suffix."""
-    frame = reading.valid.drop(columns=["row_number", "pnl"]).dropna(axis=1, how="all")
-    if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    elif path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    else:
-        raise CommandError(f"{path}: write .csv or .parquet")

@@ -37,6 +37,7 @@ FOLDING = (
     "message",
     "value",
     "found",
+    "reason",
     "what it is",
     "why",
     "streaks 2..7 (% of trades)",

@@ -1,17 +1,16 @@
-"""`metrics`, `streaks`, `rankings`, `weights`: what was computed, for a day."""
+"""`metrics`, `streaks`, `rankings`: what was computed, for a day."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from knowdefeat_pipeline.cli.context import Bot, CommandError, Day, Json, database, day_or_latest
-from knowdefeat_pipeline.cli.output import Justify, instant, number, out, pnl, print_json, show_ranking, table, text
-from knowdefeat_pipeline.core.figures import ALL_TICKERS, METRICS, VARIABLES
+from knowdefeat_pipeline.cli.output import Justify, instant, number, pnl, print_json, show_ranking, table, text
+from knowdefeat_pipeline.core.figures import ALL_TICKERS, METRICS
 from knowdefeat_pipeline.store.reads import Record, day_rows, ranking
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "right"),
@@ -134,25 +133,6 @@ def rankings(day: Day = None, json: Json = False) -> None:
         return
     _require(rows, f"No ranking on {day}.")
     show_ranking(rows, rows[0]["as_of"])
-
-
-def weights(json: Json = False) -> None:
-    """The 17 weights in force now."""
-    with database() as connection:
-        version = version_in_force(weight_versions(connection), datetime.now(UTC))
-    if json:
-        print_json(version)
-        return
-    since = version["in_force_from"]
-    table(
-        f"Weights, version {version['version']} ({version['author']}: {version['reason']})"
-        + (f", in force from {instant(since)}" if since else ""),
-        (("variable", "left"), ("weight", "right"), ("what it is", "left")),
-        [(v.name, number(version["weights"][v.name], 1, sign=True), v.description) for v in VARIABLES],
-    )
-    out.print(
-        "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
-    )
 
 
 def _require(rows: list[Record], message: str) -> None:

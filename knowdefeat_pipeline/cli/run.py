@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from knowdefeat_pipeline.cli import load
 from knowdefeat_pipeline.cli.context import CommandError, Json, migrated_url, parse_day
 from knowdefeat_pipeline.cli.output import err, number, out, print_json, show_ranking
+from knowdefeat_pipeline.cli.simulate import load_simulation, simulation
 from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.funds import allocation
 from knowdefeat_pipeline.store.pending import pending_market
@@ -86,9 +87,7 @@ def _demo(url: str) -> Any:
         if counts(connection)["trades"]:
             return None
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load.load(
-        url, load.simulated("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()), load.SIMULATOR
-    )
+    return load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()))
 
 
 def day_range(traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool) -> tuple[date, date]:
@@ -121,7 +120,7 @@ def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False
     from knowdefeat_pipeline.definitions import defs
 
     job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS + FUNDS)
-    with open_instance() as instance, _progress(_label(first, last), len(assets), quiet) as advance:
+    with open_instance() as instance, _progress(f"Materialising {_range(first, last)}", len(assets), quiet) as advance:
         return refresh_days(defs, instance, first, last, advance, job=job.name)
 
 
@@ -164,7 +163,7 @@ def materialise_market(first: date, last: date, quiet: bool) -> Any:
     from knowdefeat_pipeline.automation.runs import market_days
     from knowdefeat_pipeline.definitions import defs
 
-    with open_instance() as instance, _progress(_label(first, last), len(MARKET), quiet) as advance:
+    with open_instance() as instance, _progress(f"Market of {_range(first, last)}", len(MARKET), quiet) as advance:
         return market_days(defs, instance, first, last, advance)
 
 
@@ -174,7 +173,18 @@ def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:
     return [(start, min(last, start + timedelta(days=size - 1))) for start in starts]
 
 
-def _label(first: date, last: date) -> str:
+def adjust_range(first: date, last: date, quiet: bool) -> Any:
+    """The weights of first..last adjusted in one run; its Outcome."""
+    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.runs import adjust_days
+    from knowdefeat_pipeline.definitions import defs
+
+    label = f"Adjusting the weights of {_range(first, last)}"
+    with open_instance() as instance, _progress(label, 1, quiet) as advance:
+        return adjust_days(defs, instance, first, last, advance)
+
+
+def _range(first: date, last: date) -> str:
     days = (last - first).days + 1
     return f"{first} … {last} ({days:,} {'day' if days == 1 else 'days'})"
 
@@ -183,10 +193,10 @@ def _label(first: date, last: date) -> str:
 def _progress(label: str, steps: int, quiet: bool) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet) as progress:
-        task = progress.add_task(f"Materialising {label}", total=steps)
+        task = progress.add_task(label, total=steps)
 
         def advance(asset: str) -> None:
-            progress.update(task, advance=1, description=f"Materialising {label}: {asset}")
+            progress.update(task, advance=1, description=f"{label}: {asset}")
 
         yield advance
 

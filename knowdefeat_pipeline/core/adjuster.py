@@ -58,6 +58,21 @@ class Replay:
     lead: Floats
     ic: dict[str, Floats]
 
+    def until(self, day: int) -> Replay:
+        """The replay as it stood at day number `day`, its last: bit for bit that of the panel cut off there."""
+        upto = slice(day + 1)
+        known = self.as_of[upto] + HORIZON <= self.as_of[day]
+
+        def if_known(values: Floats) -> Floats:
+            return np.where(known, values[upto], np.nan)
+
+        return Replay(
+            as_of=self.as_of[upto], weights=self.weights[upto], target=self.target[upto], trust=self.trust[upto],
+            open=self.open[upto], reason=self.reason[upto], settled=self.settled[upto] & known,
+            bots=np.where(known, self.bots[upto], 0), lead=if_known(self.lead),
+            ic={name: if_known(values) for name, values in self.ic.items()},
+        )  # fmt: skip
+
 
 def replay(panel: Panel, *, seed: int = 0) -> Replay:
     """Go through the panel from its first as_of, the default weights in force.

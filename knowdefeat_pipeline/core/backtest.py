@@ -60,13 +60,25 @@ def backtest(panel: Panel, scores: Mapping[str, Floats], *, since: int = 0, seed
     """Compare contestants, one of them REFERENCE, over the days from number `since` on; one row each, indexed by name.
 
     days: with at least two labels. rank_ic, with its stationary-bootstrap standard error `rank_ic_se`. gain: its mean
-    difference to the default's, with 95 % interval `gain_low`, `gain_high`. top_quartile_pnl: mean pnl of a bot of the
-    best quarter over the next day, in its currency; top_quartile_result: the same in units of the bots' volatility,
-    idle bots earning 0. turnover: part of the best quarter that is new since the day before. sharpe: mean / sd of the
-    daily top_quartile_result, per day. deflated_sharpe: the probability that it is more than the best of so many
-    contestants would reach by luck. NaN where a figure has too few days.
+    difference to the default's, with standard error `gain_se` and 95 % interval `gain_low`, `gain_high`.
+    top_quartile_pnl: mean pnl of a bot of the best quarter over the next day, in its currency; top_quartile_result: the
+    same in units of the bots' volatility, idle bots earning 0. turnover: part of the best quarter that is new since the
+    day before. sharpe: mean / sd of the daily top_quartile_result, per day. deflated_sharpe: the probability that it is
+    more than the best of so many contestants would reach by luck. NaN where a figure has too few days.
     """
-    daily = {name: _daily(panel, values, since) for name, values in scores.items()}
+    return compare(daily_figures(panel, scores, since), seed=seed)
+
+
+def daily_figures(panel: Panel, scores: Mapping[str, Floats], since: int = 0) -> dict[str, pd.DataFrame]:
+    """What each contestant achieved on each day: ic, pnl, result, turnover, one row a day of the panel.
+
+    NaN on days before number `since` and on days with fewer than two labels; see `backtest` for what they mean.
+    """
+    return {name: _daily(panel, values, since) for name, values in scores.items()}
+
+
+def compare(daily: Mapping[str, pd.DataFrame], *, seed: int = 0) -> pd.DataFrame:
+    """The table of `backtest` from the contestants' daily figures."""
     sharpes = {name: _sharpe(table["result"].to_numpy()) for name, table in daily.items()}
     tried = np.array([sharpe for sharpe in sharpes.values() if not np.isnan(sharpe)])
     variance = float(tried.var(ddof=1)) if len(tried) > 1 else 0.0
@@ -80,19 +92,19 @@ def backtest(panel: Panel, scores: Mapping[str, Floats], *, since: int = 0, seed
             "rank_ic": ic.mean,
             "rank_ic_se": ic.standard_error,
             "gain": gain["mean"],
+            "gain_se": gain["standard_error"],
             "gain_low": gain["low"],
             "gain_high": gain["high"],
             "top_quartile_pnl": table["pnl"].mean(),
             "top_quartile_result": table["result"].mean(),
             "turnover": table["turnover"].mean(),
             "sharpe": sharpes[name],
-            "deflated_sharpe": _deflated(sharpes[name], result, len(scores), variance),
+            "deflated_sharpe": _deflated(sharpes[name], result, len(daily), variance),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
-    """What the contestant achieved each day; NaN on days with fewer than two labels."""
     bots = panel.frame["bot_id"].to_numpy()
     pnl = panel.frame["label"].to_numpy(np.float64)
     out = np.full((len(panel), 4), np.nan)

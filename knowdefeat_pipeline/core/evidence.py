@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class Evidence:
     open_share: float
     change: dict[str, float]
     statement: str
+
+    def record(self) -> dict[str, Any]:
+        """The same as plain values for JSON; None for NaN."""
+        return _plain(asdict(self))
 
 
 def evidence(replay: Replay, *, seed: int = 0) -> Evidence:
@@ -61,3 +66,9 @@ def _statement(gain: Estimate, luck: float, days: int, bots: float) -> str:
         f"Mean rank IC {gain.mean:+.3f} against the default weights over {days} days of {bots:.0f} bots: "
         f"{told} (standard error {error:.3f})."
     )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value

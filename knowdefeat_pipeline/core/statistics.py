@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -32,9 +33,15 @@ def bootstrap_mean(values: Floats, *, seed: int, draws: int = DRAWS) -> Estimate
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return Estimate(np.nan, np.nan, np.nan, np.nan)
-    means = values[stationary_indices(len(values), draws, np.random.default_rng(seed))].mean(axis=1)
+    means = values[_indices(len(values), draws, seed)].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values.mean()), float(means.std(ddof=1)), float(low), float(high))
+
+
+@lru_cache(maxsize=1)
+def _indices(length: int, draws: int, seed: int) -> np.ndarray:
+    """Kept for the next series of the same length: several are compared on the same draws."""
+    return stationary_indices(length, draws, np.random.default_rng(seed))
 
 
 def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -44,6 +51,11 @@ def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.
     at = np.maximum.accumulate(np.where(begins, np.arange(length), 0), axis=1)
     first = rng.integers(length, size=(draws, length))
     return (np.take_along_axis(first, at, axis=1) + np.arange(length) - at) % length
+
+
+def best_is_luck(best: Estimate, tries: int) -> bool:
+    """Whether the largest of so many means may be no more than luck: not above 0 by 97.5 % after Bonferroni."""
+    return not best.mean > float(ndtri(1 - 0.025 / tries)) * best.standard_error
 
 
 def luck_error(bots: float, days: int) -> float:

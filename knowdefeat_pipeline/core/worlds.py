@@ -17,7 +17,7 @@ from knowdefeat_pipeline.core.metrics import bot_metrics
 from knowdefeat_pipeline.core.panel import DRAWDOWN_AMOUNT
 from knowdefeat_pipeline.core.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.series import Trades, micros
-from knowdefeat_pipeline.core.simulate import SCORES, Simulation, simulate
+from knowdefeat_pipeline.core.simulate import SCORES, WORLDS, Simulation, simulate
 
 ONE_DAY = pd.Timedelta(days=1)
 
@@ -61,3 +61,18 @@ def panel_of(simulation: Simulation) -> WorldPanel:
     )
     columns = ["as_of", "bot_id", "group", "volatility", DRAWDOWN_AMOUNT, *VARIABLE_NAMES, "label"]
     return WorldPanel(rows[columns], skill, expected)
+
+
+def scores_of_trades(simulation: Simulation) -> pd.DataFrame:
+    """The model scores of each closed trade: source_trade_id and the three scores, NaN where missing.
+
+    A trade has its bot's scores of the day on which it closed, so that a bot's mean over its trades of the trailing 30
+    days tells of the skill to come what these days' scores tell. No rows for a world in which no score tells anything.
+    """
+    law = WORLDS[simulation.world]
+    closed = simulation.trades[simulation.trades["status"] == "closed"]
+    if not (law.early or law.late):
+        closed = closed.iloc[:0]
+    closed = closed.assign(day=closed["exit_time"].dt.floor("D"))[["source_trade_id", "day", "bot_id"]]
+    rows = closed.merge(simulation.scores, how="left", on=["day", "bot_id"], validate="many_to_one")
+    return rows[["source_trade_id", *SCORES]]

@@ -129,7 +129,7 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
 def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Table:
     """Read over a connection that an earlier read of this process left open, if there is one."""
     if (os.getpid(), url) not in _IDLE:
-        _close_idle()
+        close_idle()
     idle = _IDLE.setdefault((os.getpid(), url), deque())
     with suppress(IndexError):
         connection = idle.pop()
@@ -151,7 +151,8 @@ def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Tabl
 
 
 @atexit.register
-def _close_idle() -> None:
+def close_idle() -> None:
+    """Close the connections that `read_arrow` keeps for the next read."""
     for process, url in [*_IDLE]:
         idle = _IDLE.pop((process, url))
         while idle and process == os.getpid():

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 import psycopg
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.store.database import connect, query
 from knowdefeat_pipeline.store.market import has_market_data
 
 LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
@@ -159,6 +159,14 @@ def lock_days(connection: psycopg.Connection, first: date, last: date) -> None:
         "SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day",
         (_DAY_LOCK, first.toordinal(), last.toordinal()),
     )
+
+
+@contextmanager
+def days_locked(url: str, first: date, last: date) -> Iterator[None]:
+    """Nobody else refreshes one of the days meanwhile; waits for whoever does. Ends with the process in any case."""
+    with connect(url) as connection:
+        lock_days(connection, first, last)
+        yield
 
 
 def day_is_locked(connection: psycopg.Connection, day: date) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import psycopg
 import pyarrow as pa
@@ -65,12 +66,17 @@ def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> d
     return dict(rows)
 
 
-def weight_versions(connection: psycopg.Connection) -> list[dict]:
-    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights."""
+def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[dict]:
+    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights.
+
+    With `since` without those that were no longer in force then.
+    """
     names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
     statement = sql.SQL(
         # -infinity, from which the defaults are in force, has no Python datetime.
         "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
+        "WHERE in_force_from >= (SELECT max(in_force_from) FROM weight_versions "
+        "WHERE in_force_from <= coalesce(%s::timestamptz, '-infinity')) "
         "ORDER BY in_force_from, version"
     ).format(names)
     return [
@@ -81,10 +87,14 @@ def weight_versions(connection: psycopg.Connection) -> list[dict]:
             "in_force_from": row[3],
             "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
         }
-        for row in connection.execute(statement).fetchall()
+        for row in connection.execute(statement, (since,)).fetchall()
     ]
 
 
 def version_in_force(versions: list[dict], at: datetime) -> dict:
     """The last of `versions` (as `weight_versions` returns them) in force at that instant."""
-    return [v for v in versions if v["in_force_from"] is None or v["in_force_from"] <= at][-1]
+    return versions[bisect_right(versions, at, key=_in_force_from) - 1]
+
+
+def _in_force_from(version: dict) -> datetime:
+    return version["in_force_from"] or datetime.min.replace(tzinfo=UTC)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from knowdefeat_pipeline.core.statistics import (
+    Estimate,
+    best_is_luck,
     bootstrap_mean,
     deflated_sharpe,
     expected_best_sharpe,
@@ -71,3 +73,13 @@ def test_missing_values_are_left_out_and_seeds_repeat() -> None:
     assert bootstrap_mean(np.array([1.0, 2.0, 3.0]), seed=4) == bootstrap_mean(np.array([1.0, 2.0, 3.0]), seed=4)
     empty = bootstrap_mean(np.array([np.nan]), seed=4)
     assert np.isnan([empty.mean, empty.standard_error, empty.low, empty.high]).all()
+
+
+def test_the_best_of_many_needs_a_larger_lead() -> None:
+    lead = Estimate(2.2, 1.0, 0.24, 4.16)
+    # Two-sided 5 %: 1.960 for one, 2.241 for the best of two (Bonferroni).
+    assert not best_is_luck(lead, 1)
+    assert best_is_luck(lead, 2)
+    assert not best_is_luck(Estimate(2.25, 1.0, 0.0, 0.0), 2)
+    assert best_is_luck(Estimate(0.0, 0.0, 0.0, 0.0), 1)
+    assert best_is_luck(Estimate(np.nan, np.nan, np.nan, np.nan), 3)
