@@ -51,7 +51,7 @@ def test_it_names_every_required_field_and_what_else_its_column_may_be_called() 
 
 def test_its_commands_and_targets_exist() -> None:
     commands = get_command(app).commands
-    for name, sub in re.findall(r"(?:^|`|\| )knowdefeat ([\w-]+) ?([\w-]+)?", README, flags=re.MULTILINE):
+    for name, sub in re.findall(r"(?:^|`|\| )knowdefeat (\w[\w-]*) ?(\w[\w-]*)?", README, flags=re.MULTILINE):
         assert name in commands
         if hasattr(commands[name], "commands"):
             assert sub in commands[name].commands or (not sub and commands[name].invoke_without_command)

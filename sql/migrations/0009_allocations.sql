@@ -106,3 +106,7 @@ CREATE TABLE fund_allocation_days (
     CHECK (allocated + cash = funds),
     PRIMARY KEY (day, quote_currency)
 );
+
+-- As for the other tables whose days are replaced (see 0007).
+ALTER TABLE fund_allocations SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE fund_allocation_days SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);

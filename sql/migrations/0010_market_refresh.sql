@@ -26,3 +26,6 @@ CREATE TABLE settled_market (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seen     pg_snapshot NOT NULL
 );
+
+-- As for the other tables whose days are replaced (see 0007).
+ALTER TABLE market_regimes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);

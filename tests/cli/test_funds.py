@@ -45,7 +45,7 @@ def fleet(cloned: Clone, ranked: str) -> Iterator[str]:
 def at(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> Shell:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", url)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(home / "home"))
-    return Shell(monkeypatch, capsys)
+    return Shell(monkeypatch, capsys, url)
 
 
 @pytest.fixture

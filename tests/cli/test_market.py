@@ -131,7 +131,7 @@ def test_late_bars_are_taken_in_by_the_next_run(
     assert "There are later bars without a label. Next: knowdefeat run" in shell("regimes")
     assert shell.json("run")["market"] == {"from": "2025-04-05", "to": "2025-04-11"}
     assert shell.json("metrics", "--ticker", "*") != before
-    assert len(shell.json("backfill", "--from", "2025-04-06")) == 1
+    assert len(shell.json("backfill", "--from", "2025-04-06")["runs"]) == 1
 
 
 def test_without_market_data_the_next_step_is_named(shell: Shell, trades_file: Path) -> None:

@@ -170,5 +170,6 @@ def test_tables_of_results_have_dead_rows_removed_whatever_their_size(database: 
             ).fetchall()
         )
     assert set(settings) == set(TABLES)
-    for options in settings.values():
+    replaced = set(TABLES) - {"fund_settings", "bot_events"}  # to which rows are only added
+    for options in (settings[table] for table in replaced):
         assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"} <= set(options or [])
