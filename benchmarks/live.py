@@ -32,7 +32,7 @@ from benchmarks.common import database, fleet, report, store
 POLL = 0.005  # seconds between two looks at the ranking
 PATIENCE = 120.0
 PEER_INTERVAL = 5.0  # seconds, Know-Defeat's
-DAYS = 90
+DAYS = 365
 INSERT = (
     "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
     " SELECT b, 'ETH', 'LONG', 'closed', at - interval '1 hour', at, 100, 100 + random(), 1000"

@@ -22,7 +22,7 @@ from knowdefeat_pipeline.store.results import bot_capital, replace_days
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = catalogue.column_lineage(
     {
-        f.name: [("trades", column) for column in ("bot_id", "ticker", "exit_time", "pnl")]
+        f.name: [("trades", column) for column in ("exit_time", "pnl")]
         for f in METRICS
         if f.name not in SCORE_NAMES
     }

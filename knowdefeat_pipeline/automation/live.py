@@ -15,12 +15,11 @@ import dagster as dg
 import psycopg
 import sqlalchemy.exc
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.instance import open_instance
+from knowdefeat_pipeline.automation.instance import open_instance, tune_for_short_runs
 from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
@@ -60,8 +59,7 @@ class Listener:
                 with open_instance() as instance, connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
                         raise AlreadyListening("A live listener runs already over this database.")
-                    # What runs of a second print goes nowhere: capturing it would cost a third of their time.
-                    instance._compute_log_manager = NoOpComputeLogManager()
+                    tune_for_short_runs(instance)
                     _end_orphans(instance)
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.say("Listening for new trades.")
