@@ -396,7 +396,10 @@ def test_the_simulated_fleet_leaves_no_belief_behind(fleet: str) -> None:
 
 def test_the_catalogue_describes_beliefs() -> None:
     graph = build_defs().resolve_asset_graph()
-    parents = {"strategy_beliefs": {"trades", "bot_metrics", "market_regimes"}, "strategy_weights": {"strategy_beliefs"}}
+    parents = {
+        "strategy_beliefs": {"trades", "bot_metrics", "market_regimes"},
+        "strategy_weights": {"strategy_beliefs"},
+    }
     for name, expected in parents.items():
         node = graph.get(dg.AssetKey(name))
         assert {key.to_user_string() for key in node.parent_keys} == expected
