@@ -21,11 +21,7 @@ from knowdefeat_pipeline.store.results import bot_capital, replace_days
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = catalogue.column_lineage(
-    {
-        f.name: [("trades", column) for column in ("exit_time", "pnl")]
-        for f in METRICS
-        if f.name not in SCORE_NAMES
-    }
+    {f.name: [("trades", column) for column in ("exit_time", "pnl")] for f in METRICS if f.name not in SCORE_NAMES}
     | {name: [("trade_scores", name)] for name in SCORE_NAMES}
 )
 CHECKS = [
