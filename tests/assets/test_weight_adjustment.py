@@ -13,6 +13,7 @@ import pytest
 from knowdefeat_pipeline.assets.partitions import each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
+from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.adjuster import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, replay
 from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
@@ -20,6 +21,7 @@ from knowdefeat_pipeline.core.panel import Panel
 from knowdefeat_pipeline.core.simulate import simulate
 from knowdefeat_pipeline.core.weights import validate
 from knowdefeat_pipeline.core.worlds import panel_of
+from knowdefeat_pipeline.settings import Upkeep
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.database import close_idle, connect
 from knowdefeat_pipeline.store.pending import days_locked
@@ -222,6 +224,19 @@ def test_a_run_without_adjust_adjusts_nothing(fleet: str) -> None:
     refresh(fleet, LAST, LAST)
     assert len(versions(fleet)) == 1
     assert attempts(fleet) == []
+
+
+def test_the_nightly_runs_adjust_the_day_that_ended(fleet: str) -> None:
+    adjust(fleet, FIRST, LAST - timedelta(days=1))
+    night = END + timedelta(minutes=15)
+    defs = build_defs({"database": Database(url=fleet), "clock": Clock(frozen_at=night.isoformat())})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for request in daily_weights(Upkeep())(dg.build_schedule_context(scheduled_execution_time=night)):
+            job = defs.resolve_job_def("recompute")
+            assert job.execute_in_process(request.run_config, instance=instance, tags=request.tags).success
+    last = attempts(fleet)[-1]
+    assert (last["day"], last["outcome"]) == (LAST, "published")
+    assert in_force(fleet, END.date()) == in_force(fleet, LAST) != in_force(fleet, LAST - timedelta(days=1))
 
 
 def test_the_running_day_is_ranked_anew_and_not_adjusted(fleet: str) -> None:
