@@ -1,7 +1,5 @@
 """Market data on the command line: files in, a run, and the regimes and scores that came of them."""
 
-import json
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,41 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.core.regime_worlds import simulate_regimes
 from knowdefeat_pipeline.core.regimes import label_regimes
 from knowdefeat_pipeline.store.database import connect
+from tests.cli.conftest import Shell
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
-
-
-class Shell:
-    """Runs `knowdefeat` in this process; what it printed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: object, status: int = 0) -> str:
-        self.monkeypatch.setattr(sys, "argv", ["knowdefeat", *map(str, arguments)])
-        self.capsys.readouterr()
-        ended = 0
-        try:
-            main()
-        except SystemExit as done:
-            ended = done.code or 0
-        self.output, self.errors = self.capsys.readouterr()
-        assert ended == status, self.output + self.errors
-        return self.output if status == 0 else self.errors
-
-    def json(self, *arguments: object) -> object:
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture
-def shell(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
-    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))
-    return Shell(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
