@@ -127,11 +127,13 @@ def kill_run(after: float) -> None:
 
 
 def tables(url: str) -> dict[str, list[tuple]]:
-    """All results."""
+    """All results of the days that were refreshed: a run that is killed may leave some of a day that nothing touched."""
     found = {}
     with connect(url) as connection:
+        refreshed = "SELECT min(day) FROM refreshed_days WHERE asset = 'variable_weights'"
         for name in RESULTS:
-            found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
+            rows = connection.execute(f"SELECT * FROM {name} WHERE day >= ({refreshed})").fetchall()
+            found[name] = sorted(rows, key=repr)
     return found
 
 
