@@ -278,8 +278,7 @@ class EmbeddedPostgres:
 
     def _initialise(self, account: Account | None) -> None:
         """Make the cluster beside its place and move it there when complete, so that a kill leaves no half of one."""
-        for leftover in self.folder.glob("data-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._clear_away_unfinished()
         staging = Path(tempfile.mkdtemp(prefix="data-", dir=self.folder))
         self.password_file.unlink(missing_ok=True)
         self.password_file.touch(mode=0o600)
@@ -306,6 +305,14 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 f"{self.data} exists but holds no PostgreSQL database ({error.strerror}). Move it away, then try again."
             ) from error
+
+    def _clear_away_unfinished(self) -> None:
+        """Remove what killed clients left half made. Their `initdb` lives on and would write into what we remove."""
+        for leftover in self.folder.glob("data-*"):
+            for process in psutil.process_iter(["cmdline"]):
+                if str(leftover) in (process.info["cmdline"] or ()):
+                    _kill_session(process)
+            shutil.rmtree(leftover)
 
     def _check_version(self) -> None:
         """Raise if another major version of PostgreSQL wrote the data."""
@@ -452,6 +459,14 @@ def server_version() -> str:
     """The version of the server's programs, as in `18.6`."""
     answer = subprocess.run([str(binaries() / "postgres"), "--version"], check=True, capture_output=True, text=True)
     return answer.stdout.split()[-1]
+
+
+def _kill_session(leader: psutil.Process) -> None:
+    """Kill every process of a session that `_launch` began, and wait for their end."""
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        members = [leader, *leader.children(recursive=True)]
+        os.killpg(leader.pid, signal.SIGKILL)
+        psutil.wait_procs(members, timeout=10)
 
 
 def _answers(port: int) -> bool:
