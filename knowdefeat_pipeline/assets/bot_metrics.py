@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import numpy as np
 import pandas as pd
+import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.assets import catalogue, pictures
@@ -17,13 +18,12 @@ from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.pending import current_snapshot, mark
-from knowdefeat_pipeline.store.results import bot_capital, replace_days
+from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
-LINEAGE = catalogue.column_lineage(
-    {f.name: [("trades", column) for column in ("exit_time", "pnl")] for f in METRICS if f.name not in SCORE_NAMES}
-    | {name: [("trade_scores", name)] for name in SCORE_NAMES}
-)
+LINEAGE = {
+    f.name: [("trades", column) for column in ("exit_time", "pnl")] for f in METRICS if f.name not in SCORE_NAMES
+} | {name: [("trade_scores", name)] for name in SCORE_NAMES}
 CHECKS = [
     dg.AssetCheckSpec(
         "every_active_bot_has_metrics",
@@ -38,14 +38,14 @@ CHECKS = [
     deps=["trades", "trade_scores"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("bot_metrics", TABLES["bot_metrics"]),
+    metadata=catalogue.table("bot_metrics", TABLES["bot_metrics"], LINEAGE),
     description="Performance, risk and streak figures of each bot, per ticker and over all ('*'), "
     "trailing 30 days and lifetime.",
 )
 def bot_metrics(context: dg.AssetExecutionContext, database: Database, clock: Clock) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
     rows, missing = compute(database, first, last, clock.now())
-    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW)
     catalogue.show(context, last, "equity", lambda: pictures.draw_equity(top_equity(database, last)))
     yield dg.MaterializeResult(
         check_results=[
@@ -65,8 +65,6 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
     window = instants[0] - timedelta(days=WINDOW_DAYS)
     since = min(datetime.combine(month, datetime.min.time(), tzinfo=UTC), window)
     with database.connect() as connection:
-        # Asked before the trades are read: a bot whose first trade arrives in between is not missing.
-        first_exits = connection.execute(query("first_exits")).fetchall()
         # Before anything is read: what commits from here on may be missed somewhere, and is found pending again.
         seen = current_snapshot(connection)
         sync_months(connection, database.address(), month)
@@ -79,8 +77,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
         with connection.transaction():
             replace_days(connection, "bot_metrics", first, last, _tables(blocks, day_of, kept))
             mark(connection, "bot_metrics", [(day, at, seen) for day, at in zip(days, instants, strict=True)])
-    rows = pd.concat(kept, ignore_index=True)
-    return rows, _missing(rows, dict(zip(days, instants, strict=True)), first_exits)
+        rows = pd.concat(kept, ignore_index=True)
+        return rows, _missing(connection, rows, dict(zip(days, instants, strict=True)), seen)
 
 
 def top_equity(database: Database, day: date) -> pd.DataFrame:
@@ -98,12 +96,15 @@ def _tables(
 
 
 def _missing(
-    rows: pd.DataFrame, instants: dict[date, datetime], first_exits: list[tuple[int, datetime]]
+    connection: psycopg.Connection, rows: pd.DataFrame, instants: dict[date, datetime], seen: str
 ) -> list[tuple[date, int]]:
-    """The days and active bots with a trade closed by then that have no row."""
-    days, bots = list(instants), [bot for bot, _ in first_exits]
+    """The days and active bots that had closed a trade by then, as `seen` shows them, and have no row."""
+    days, bots = list(instants), [bot for bot, active in active_bots(connection).items() if active]
     present = np.zeros((len(days), len(bots) + 1), bool)  # bots that are not asked for share the last column
     day, bot = (pd.Index(of).get_indexer(pd.Index(rows[name])) for of, name in ((days, "day"), (bots, "bot_id")))
     present[day, bot] = True
-    due = micros([first_exit for _, first_exit in first_exits]) <= micros(list(instants.values()))[:, None]
-    return [(days[d], bots[b]) for d, b in np.argwhere(due & ~present[:, :-1])]
+    absent = [(days[d], bots[b]) for d, b in np.argwhere(~present[:, :-1])]
+    if not absent:  # as a rule; to ask for the first trades of all bots takes as long as their streaks
+        return []
+    first_exits = dict(connection.execute(query("first_exits"), ([*{bot for _, bot in absent}], seen)).fetchall())
+    return [(day, bot) for day, bot in absent if bot in first_exits and first_exits[bot] <= instants[day]]

@@ -18,13 +18,10 @@ from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import active_bots, replace_days, version_in_force, weight_versions
 
 PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
-LINEAGE = catalogue.column_lineage(
-    {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES}
-    | {
-        "rank_score": [("bot_metrics", v.measure) for v in VARIABLES],
-        "rank": [("bot_metrics", v.measure) for v in VARIABLES],
-    }
-)
+LINEAGE = {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES} | {
+    "rank_score": [("bot_metrics", v.measure) for v in VARIABLES],
+    "rank": [("bot_metrics", v.measure) for v in VARIABLES],
+}
 ROUNDING = 1e-9
 CHECKS = [
     dg.AssetCheckSpec(
@@ -40,7 +37,7 @@ CHECKS = [
     deps=["bot_metrics", "win_streaks"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("bot_rankings", TABLES["bot_rankings"]),
+    metadata=catalogue.table("bot_rankings", TABLES["bot_rankings"], LINEAGE),
     description="Bots ranked by the weighted, scale-free score with the weights in force at each day's as_of.",
 )
 def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
@@ -55,7 +52,7 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
     points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1, skipna=False)
     off = (points - (rows["rank_score"] - 50)).abs()[rows["eligible"].astype(bool)]
     wrong = int((~(off <= ROUNDING)).sum())
-    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW)
     catalogue.show(context, last, "scores", lambda: pictures.draw_scores(rows[rows["day"] == last]))
     yield dg.MaterializeResult(
         check_results=[dg.AssetCheckResult(passed=wrong == 0, metadata={"checked": len(off), "wrong": wrong})]

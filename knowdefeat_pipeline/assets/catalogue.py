@@ -2,11 +2,13 @@
 
 import base64
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
@@ -43,9 +45,15 @@ market_asset = partial(day_asset, group_name="market")
 """The same for market data, which need not be there."""
 
 
-def table(name: str, figures: Iterable[Figure]) -> dict[str, object]:
-    """Definition metadata that names the SQL table and its columns."""
-    return {"dagster/table_name": name, "dagster/column_schema": column_schema(figures)}
+def table(
+    name: str, figures: Iterable[Figure], lineage: Mapping[str, Iterable[tuple[str, str]]] | None = None
+) -> dict[str, object]:
+    """Definition metadata that names the SQL table, its columns and their sources: column → (upstream asset, column).
+
+    It stands in the definition as it never changes: with every materialisation it would be most of the event log.
+    """
+    columns = {"dagster/table_name": name, "dagster/column_schema": column_schema(figures)}
+    return columns | ({"dagster/column_lineage": column_lineage(lineage)} if lineage else {})
 
 
 def column_schema(figures: Iterable[Figure]) -> TableSchema:
@@ -63,7 +71,7 @@ def column_schema(figures: Iterable[Figure]) -> TableSchema:
     )
 
 
-def column_lineage(columns: dict[str, list[tuple[str, str]]]) -> TableColumnLineage:
+def column_lineage(columns: Mapping[str, Iterable[tuple[str, str]]]) -> TableColumnLineage:
     """From column → [(upstream asset, column)]."""
     return TableColumnLineage(
         {
@@ -78,25 +86,22 @@ def describe(
     rows: pd.DataFrame,
     days: Sequence[date],
     preview: Sequence[str],
-    lineage: TableColumnLineage,
     shown: pd.DataFrame | None = None,
 ) -> None:
     """Put row counts on every partition of the run, and a preview of the last day's first rows on the last
     (of `shown`, where that says more than the rows).
 
-    The preview and the lineage go to one partition only: what is said per partition stays in the event log.
+    The preview goes to one partition only: what is said per partition stays in the event log.
     """
-    counts = rows.groupby("day").size() if len(rows) else pd.Series(dtype=int)
+    counts = Counter(rows["day"])
     for day in days:
-        count = int(counts.get(day, 0))
-        context.add_asset_metadata({"dagster/partition_row_count": count}, partition_key=day.isoformat())
+        context.add_asset_metadata({"dagster/partition_row_count": counts[day]}, partition_key=day.isoformat())
     shown = rows if shown is None else shown
-    last = shown[shown["day"] == days[-1]].head(PREVIEW_ROWS)
+    last = np.flatnonzero(shown["day"] == days[-1])[:PREVIEW_ROWS]
     context.add_asset_metadata(
         {
-            "dagster/row_count": int(counts.get(days[-1], 0)),  # the UI shows it beside the run's last day
-            "preview": dg.MetadataValue.md(markdown_table(last[list(preview)])),
-            "dagster/column_lineage": lineage,
+            "dagster/row_count": counts[days[-1]],  # the UI shows it beside the run's last day
+            "preview": dg.MetadataValue.md(markdown_table(shown[list(preview)].iloc[last])),
         },
         partition_key=days[-1].isoformat(),
     )

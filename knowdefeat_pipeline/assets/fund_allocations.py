@@ -15,14 +15,12 @@ from knowdefeat_pipeline.core.funds import Breach, Division, FundSettings, breac
 from knowdefeat_pipeline.store.funds import fund_inputs, unfunded, write_division
 
 PREVIEW = ("bot_id", "quote_currency", "rank", "amount", "decision", "reason")
-LINEAGE = catalogue.column_lineage(
-    {
-        "amount": [("bot_rankings", "rank_score"), ("bot_rankings", "is_active")],
-        "rank": [("bot_rankings", "rank")],
-        "drawdown": [("trades", "pnl")],
-        "daily_loss": [("trades", "pnl")],
-    }
-)
+LINEAGE = {
+    "amount": [("bot_rankings", "rank_score"), ("bot_rankings", "is_active")],
+    "rank": [("bot_rankings", "rank")],
+    "drawdown": [("trades", "pnl")],
+    "daily_loss": [("trades", "pnl")],
+}
 CHECKS = [
     dg.AssetCheckSpec(
         "no_amount_is_negative",
@@ -57,7 +55,7 @@ CHECKS = [
     group_name="funds",
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("fund_allocations", TABLES["fund_allocations"]),
+    metadata=catalogue.table("fund_allocations", TABLES["fund_allocations"], LINEAGE),
     description="Funds over active, ranked bots that no risk rule halts: in proportion to what the settings aim at, "
     "within the caps, to the cent; the rest is cash.",
 )
@@ -67,7 +65,7 @@ def fund_allocations(context: dg.AssetExecutionContext, database: Database) -> I
     shown = division.rows.assign(amount=division.rows["amount"] / 100).sort_values(
         ["day", "quote_currency", "amount", "bot_id"], ascending=[True, True, False, True]
     )
-    catalogue.describe(context, division.rows, each_day(first, last), PREVIEW, LINEAGE, shown)
+    catalogue.describe(context, division.rows, each_day(first, last), PREVIEW, shown)
     context.add_asset_metadata(_summary(division, without), partition_key=last.isoformat())
     yield dg.MaterializeResult(check_results=[_result(found) for found in breaches(division, settings)])
 

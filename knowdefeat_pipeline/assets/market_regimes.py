@@ -17,7 +17,7 @@ from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.results import replace_days
 
 COLUMNS = [figure.name for figure in TABLES["market_regimes"]]
-LINEAGE = catalogue.column_lineage({name: [("price_bars", "bars")] for name in ("label", *PROBABILITIES)})
+LINEAGE = {name: [("price_bars", "bars")] for name in ("label", *PROBABILITIES)}
 CHECKS = [
     dg.AssetCheckSpec(
         "probabilities_sum_to_one",
@@ -32,7 +32,7 @@ CHECKS = [
     deps=["price_bars"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("market_regimes", TABLES["market_regimes"]),
+    metadata=catalogue.table("market_regimes", TABLES["market_regimes"], LINEAGE),
     description="The market regime at the close of each bar, told from the bars up to it: later bars change no label.",
 )
 def market_regimes(
@@ -40,7 +40,7 @@ def market_regimes(
 ) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
     rows = compute(database, first, last, clock.now())
-    catalogue.describe(context, rows, each_day(first, last), COLUMNS[1:], LINEAGE)
+    catalogue.describe(context, rows, each_day(first, last), COLUMNS[1:])
     wrong = int(((rows[[*PROBABILITIES]].sum(axis=1) - 1).abs() > 1e-9).sum())
     yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=wrong == 0, metadata={"wrong": wrong})])
 

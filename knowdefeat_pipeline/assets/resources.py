@@ -22,7 +22,7 @@ from knowdefeat_pipeline.store import database
 from knowdefeat_pipeline.store.liveness import show_alive
 from knowdefeat_pipeline.store.pending import current_snapshot, lock_days
 from knowdefeat_pipeline.store.scores import any_scores
-from knowdefeat_pipeline.store.warm import warm_scores, warm_trades
+from knowdefeat_pipeline.store.warm import warm_scores, warm_session, warm_trades
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Held:
 class Database(dg.ConfigurableResource):
     """The database of KNOWDEFEAT_DATABASE_URL, or the embedded one.
 
-    `warm` holds the window's trades in the process from one run to the next: for one that refreshes often.
+    `warm` keeps the session and the window's trades in the process from one run to the next: for one that refreshes
+    often.
     """
 
     url: str = ""
@@ -89,7 +90,10 @@ class Database(dg.ConfigurableResource):
         if context.run is None:
             yield self
             return
-        with self.connect() as session:
+        with warm_session(self.address()) if self.warm else database.connect(self.address()) as session:
+            # What a run writes can be computed again, and what it rests on is written with it: if the server dies, the
+            # last instants are lost as a whole. To wait for the disk at every step would only take time.
+            session.execute("SET synchronous_commit = off")
             show_alive(session, context.run.run_id)
             if days := _days_of(context.run):
                 lock_days(session, *days)

@@ -27,9 +27,9 @@ from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import replace_days
 
 PREVIEW = ("strategy_id", "regime", "win_rate", "accuracy_improvement", "edge", "edge_low", "edge_high", "confidence")
-LINEAGE = catalogue.column_lineage(
-    {f.name: [("trades", column) for column in ("bot_id", "strategy_id", "exit_time", "pnl")] for f in BELIEFS[2:]}
-)
+LINEAGE = {
+    f.name: [("trades", column) for column in ("bot_id", "strategy_id", "exit_time", "pnl")] for f in BELIEFS[2:]
+}
 CHECKS = [
     dg.AssetCheckSpec(
         "beliefs_are_finite",
@@ -44,7 +44,7 @@ CHECKS = [
     deps=["trades", "bot_metrics", "market_regimes"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("strategy_beliefs", TABLES["strategy_beliefs"]),
+    metadata=catalogue.table("strategy_beliefs", TABLES["strategy_beliefs"], LINEAGE),
     description="Win rate and edge of each strategy with 90 % intervals, learned from its outcomes, as things stand "
     "('*') and under each market regime; calibration of stated confidence.",
 )
@@ -52,7 +52,7 @@ def strategy_beliefs(context: dg.AssetExecutionContext, database: Database) -> I
     first, last = covered_days(context)
     learned = compute(database, first, last)
     rows = learned.beliefs
-    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW)
     context.add_asset_metadata(
         {
             "statement": learned.statement,

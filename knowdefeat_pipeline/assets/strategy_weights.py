@@ -18,9 +18,9 @@ from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import replace_days
 
 PREVIEW = ("strategy_id", *WEIGHTS.values())
-LINEAGE = catalogue.column_lineage(
-    {column: [("strategy_beliefs", name) for name in ("regime", "edge", "edge_sd")] for column in WEIGHTS.values()}
-)
+LINEAGE = {
+    column: [("strategy_beliefs", name) for name in ("regime", "edge", "edge_sd")] for column in WEIGHTS.values()
+}
 CHECKS = [
     dg.AssetCheckSpec(
         "weights_sum_to_one",
@@ -36,7 +36,7 @@ CHECKS = [
     deps=["strategy_beliefs"],
     kinds={"postgres", "numpy"},
     check_specs=CHECKS,
-    metadata=catalogue.table("strategy_weights", TABLES["strategy_weights"]),
+    metadata=catalogue.table("strategy_weights", TABLES["strategy_weights"], LINEAGE),
     description="How much each strategy counts, by its believed edge: as things stand and under each market regime.",
 )
 def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
@@ -48,7 +48,7 @@ def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> I
             replace_days(connection, "strategy_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
             mark(connection, "strategy_weights", upstream)
     shown = rows.sort_values(["day", "weight"], ascending=[True, False])
-    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE, shown=shown)
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW, shown=shown)
     context.add_asset_metadata({"statement": _statement(shown)}, partition_key=last.isoformat())
     yield dg.MaterializeResult(check_results=[_check(rows)])
 

@@ -26,10 +26,9 @@ from knowdefeat_pipeline.store.market import bar_series, read_tail
 from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.scores import SCORED, write_scores
 
-LINEAGE = catalogue.column_lineage(
-    {name: [("trades", "closed"), ("price_bars", "bars")] for name in SCORE_NAMES[:2]}
-    | {SCORE_NAMES[2]: [("trades", "closed")]}
-)
+LINEAGE = {name: [("trades", "closed"), ("price_bars", "bars")] for name in SCORE_NAMES[:2]} | {
+    SCORE_NAMES[2]: [("trades", "closed")]
+}
 PREVIEW = tuple(figure.name for figure in TRADE_SCORES)
 INSTANT, NO_TIME = pd.Timedelta(microseconds=1), pd.Timedelta(0)
 NO_FORECASTS = pd.DataFrame({"open_time": pd.DatetimeIndex([], tz="UTC"), **dict.fromkeys(FORECASTS, 0.0)})
@@ -38,13 +37,13 @@ NO_FORECASTS = pd.DataFrame({"open_time": pd.DatetimeIndex([], tz="UTC"), **dict
 @catalogue.market_asset(
     deps=["price_bars", "trades"],
     kinds={"postgres", "scikitlearn"},
-    metadata=catalogue.table("trade_scores", TRADE_SCORES),
+    metadata=catalogue.table("trade_scores", TRADE_SCORES, LINEAGE),
     description="How the entry of each closed trade stood to two models of its ticker's bars and to its order book.",
 )
 def trade_scores(context: dg.AssetExecutionContext, database: Database, clock: Clock) -> Iterator[dg.MaterializeResult]:
     first, last = covered_days(context)
     rows = compute(database, first, last, clock.now())
-    catalogue.describe(context, rows, each_day(first, last), PREVIEW, LINEAGE)
+    catalogue.describe(context, rows, each_day(first, last), PREVIEW)
     yield dg.MaterializeResult()
 
 

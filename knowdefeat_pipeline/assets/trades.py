@@ -14,32 +14,20 @@ from knowdefeat_pipeline.core.figures import TRADE_DAY
 from knowdefeat_pipeline.store.database import query
 from knowdefeat_pipeline.store.results import trade_days
 
-# What the database must enforce for each check to hold, row by row and at every write: to count the rows that break a
-# rule which no row can break would read the whole table for nothing.
-ENFORCED_BY = {
-    "closed_trades_have_an_exit": ("trades_closed_has_exit",),
-    "keys_are_unique": ("trades_content_key", "trades_source_key"),
-    "pnl_agrees_with_prices": ("trades_pnl_agrees",),
+# What the database must enforce, row by row and at every write. To count the rows that break a rule which no row can
+# break would read the whole table for nothing.
+CONSTRAINTS = {
+    "trades_closed_has_exit": "closed trades have an exit",
+    "trades_content_key": "no trade is recorded twice",
+    "trades_source_key": "no trade of a source is recorded twice",
+    "trades_pnl_agrees": "net pnl follows from prices, size and fees",
 }
 CHECKS = [
     dg.AssetCheckSpec(
-        "closed_trades_have_an_exit",
+        "constraints_are_enforced",
         asset="trades",
         blocking=True,
-        description="The database enforces that no closed trade is without exit time or price.",
-    ),
-    dg.AssetCheckSpec(
-        "keys_are_unique",
-        asset="trades",
-        blocking=True,
-        description="The database enforces that no two trades share source and source_trade_id, "
-        "or everything but the id.",
-    ),
-    dg.AssetCheckSpec(
-        "pnl_agrees_with_prices",
-        asset="trades",
-        blocking=True,
-        description="The database enforces that net pnl follows from prices, size and fees.",
+        description=f"The database enforces that {', '.join(CONSTRAINTS.values())}.",
     ),
     dg.AssetCheckSpec(
         "reported_pnl_agrees",
@@ -88,12 +76,9 @@ def _describe(context: dg.AssetExecutionContext, rows: pd.DataFrame, days: list[
 
 def _check(rows: pd.DataFrame, enforced: set[str]) -> list[dg.AssetCheckResult]:
     disagreeing, reported = int(rows["disagreeing"].sum()), int(rows["reported"].sum())
-    missing = {check: [name for name in names if name not in enforced] for check, names in ENFORCED_BY.items()}
+    missing = {name: rule for name, rule in CONSTRAINTS.items() if name not in enforced}
     return [
-        *(
-            _result(check, not names, {"missing constraints": ", ".join(names) or "none"})
-            for check, names in missing.items()
-        ),
+        _result("constraints_are_enforced", not missing, {"missing constraints": _listed(missing)}),
         _result(
             "reported_pnl_agrees",
             disagreeing == 0,
@@ -102,6 +87,10 @@ def _check(rows: pd.DataFrame, enforced: set[str]) -> list[dg.AssetCheckResult]:
             f"{disagreeing:,} of the {reported:,} recorded pnl values disagreed and were recomputed",
         ),
     ]
+
+
+def _listed(missing: dict[str, str]) -> str:
+    return "; ".join(f"{name} ({rule})" for name, rule in missing.items()) or "none"
 
 
 def _result(

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.store.pending import mark, marks
 from knowdefeat_pipeline.store.results import replace_days, version_in_force, weight_versions
 
 PREVIEW = ("variable", "weight", "version")
-LINEAGE = catalogue.column_lineage({"weight": [("bot_rankings", "weight_version")]})
+LINEAGE = {"weight": [("bot_rankings", "weight_version")]}
 SHOWN_DAYS = 180  # of the picture
 SHOWN_ATTEMPTS = 30  # of the table
 
@@ -39,7 +39,7 @@ class Adjustment(dg.Config):
 @catalogue.chain_asset(
     deps=["bot_rankings"],
     kinds={"postgres", "numpy"},
-    metadata=catalogue.table("variable_weights", TABLES["variable_weights"]),
+    metadata=catalogue.table("variable_weights", TABLES["variable_weights"], LINEAGE),
     description="The weights in force at each day's as_of: signed, one decimal, absolute sum 100.0. With `adjust` the "
     "learner first moves them toward what foretold the next day, and the days concerned are ranked again.",
 )
@@ -63,7 +63,7 @@ def variable_weights(
         mark(connection, "variable_weights", upstream)
         if config.adjust:
             _describe_adjustment(context, connection, attempts, first, last)
-    catalogue.describe(context, rows, days, PREVIEW, LINEAGE)
+    catalogue.describe(context, rows, days, PREVIEW)
     yield dg.MaterializeResult()
 
 

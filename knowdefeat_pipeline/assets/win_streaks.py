@@ -26,13 +26,13 @@ PREVIEW = (
     "streakiness_p_value",
 )
 NAMES = ("win_streaks", "win_streak_summary")
-LINEAGE = catalogue.column_lineage({f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS})
+LINEAGE = {f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS}
 
 
 @catalogue.chain_asset(
     deps=["bot_metrics"],
     kinds={"postgres", "numpy"},
-    metadata=catalogue.table("win_streaks", TABLES["win_streaks"]),
+    metadata=catalogue.table("win_streaks", TABLES["win_streaks"], LINEAGE),
     description="Runs of wins of length 2 to 7 per bot, and a summary with the runs test, trailing 30 days.",
 )
 def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
@@ -52,5 +52,5 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
             for table, rows in zip(NAMES, (lengths, summary), strict=True):
                 replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False))
             mark(connection, "win_streaks", upstream)
-    catalogue.describe(context, lengths, each_day(first, last), PREVIEW, LINEAGE, shown=summary)
+    catalogue.describe(context, lengths, each_day(first, last), PREVIEW, shown=summary)
     yield dg.MaterializeResult()

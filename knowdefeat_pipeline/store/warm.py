@@ -1,7 +1,13 @@
-"""What a process that refreshes often holds of the window: its trades and their scores, each of them read once."""
+"""What a process that refreshes often keeps from one run to the next: its session, and the window's trades and scores.
+
+Of the latter each row is read once.
+"""
 
 from __future__ import annotations
 
+import atexit
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,10 +19,42 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.scores import Scores
 from knowdefeat_pipeline.core.series import Trades
-from knowdefeat_pipeline.store.database import query, read_arrow
+from knowdefeat_pipeline.store.database import connect, query, read_arrow
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
 MOST_CHUNKS = 50
+
+_SESSIONS: dict[str, psycopg.Connection] = {}  # that no run uses, by URL
+
+
+@contextmanager
+def warm_session(url: str) -> Iterator[psycopg.Connection]:
+    """A session for a run, which the next run finds open. Advisory locks of the run end with it."""
+    session = _SESSIONS.pop(url, None)
+    if session is None or not _answers(session):
+        session = connect(url)
+        session.prepare_threshold = None  # a plan kept for all days knows nothing of the few rows of the last one
+    try:
+        yield session
+    finally:
+        with suppress(psycopg.OperationalError):  # else it went away meanwhile, which the run has noticed
+            session.execute("SELECT pg_advisory_unlock_all()")
+            _SESSIONS[url] = session
+
+
+def _answers(session: psycopg.Connection) -> bool:
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        session.close()
+        return False
+    return True
+
+
+@atexit.register
+def _close_sessions() -> None:
+    for session in _SESSIONS.values():
+        session.close()
 
 
 @dataclass

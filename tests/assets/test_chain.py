@@ -15,11 +15,13 @@ from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, TABLES, VARIABLE_N
 from knowdefeat_pipeline.core.simulate import simulate
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.store.pending import current_snapshot
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 12
 FIRST, LAST = (END - timedelta(days=DAYS)).date(), (END - timedelta(days=1)).date()
+FIRST_END = END - timedelta(days=DAYS - 1)
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
 
 
@@ -173,7 +175,7 @@ def test_a_trade_that_was_tampered_with_stops_the_chain(fleet: str) -> None:
         connection.execute("ALTER TABLE trades DISABLE TRIGGER ALL")
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_pnl_agrees")
         connection.execute("UPDATE trades SET pnl = pnl + 1 WHERE exit_time >= %s AND bot_id = 1", (LAST,))
-    with pytest.raises(RunFailed, match="pnl_agrees_with_prices on trades failed"):
+    with pytest.raises(RunFailed, match="constraints_are_enforced on trades failed: .*net pnl follows"):
         materialise(fleet, LAST, LAST)
     assert tables(fleet) == before
 
@@ -248,13 +250,19 @@ def test_the_first_seeds_real_trades(database: str, shared_data: object) -> None
 def test_a_missing_unique_key_stops_the_chain(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")
-    with pytest.raises(RunFailed, match="keys_are_unique on trades failed"):
+    with pytest.raises(RunFailed, match="constraints_are_enforced on trades failed: .*trades_source_key"):
         materialise(fleet, LAST, LAST)
     assert count(fleet, "bot_metrics") == 0
 
 
-def test_an_active_bot_without_metrics_is_found() -> None:
+def test_an_active_bot_without_metrics_is_found(database: str) -> None:
+    first_exits = {1: END - timedelta(days=30), 2: END - timedelta(days=1), 3: END + timedelta(days=1), 4: FIRST_END}
+    for bot, first_exit in first_exits.items():
+        close(database, bot, first_exit, 1.0)
+        close(database, bot, first_exit + timedelta(days=1), 1.0)
     rows = pd.DataFrame({"day": [FIRST, LAST], "bot_id": [1, 1]})
-    instants = {FIRST: END - timedelta(days=DAYS - 1), LAST: END}
-    first_exits = [(1, END - timedelta(days=30)), (2, END - timedelta(days=1)), (3, END + timedelta(days=1))]
-    assert _missing(rows, instants, first_exits) == [(LAST, 2)]
+    with connect(database) as connection:
+        connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 4")
+        seen = current_snapshot(connection)
+        close(database, 5, FIRST_END, 1.0)  # arrived too late to be missed
+        assert _missing(connection, rows, {FIRST: FIRST_END, LAST: END}, seen) == [(LAST, 2)]
