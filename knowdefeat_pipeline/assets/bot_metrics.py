@@ -106,5 +106,6 @@ def _missing(
     absent = [(days[d], bots[b]) for d, b in np.argwhere(~present[:, :-1])]
     if not absent:  # as a rule; to ask for the first trades of all bots takes as long as their streaks
         return []
-    first_exits = dict(connection.execute(query("first_exits"), ([*{bot for _, bot in absent}], seen)).fetchall())
+    asked = [*{bot for _, bot in absent}]
+    first_exits: dict[int, datetime] = dict(connection.execute(query("first_exits"), (asked, seen)).fetchall())
     return [(day, bot) for day, bot in absent if bot in first_exits and first_exits[bot] <= instants[day]]

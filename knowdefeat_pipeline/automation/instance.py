@@ -7,25 +7,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
-from dagster import DagsterEventType, EventLogEntry
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from dagster_postgres.event_log import PostgresEventLogStorage
-from sqlalchemy import Connection
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
+from knowdefeat_pipeline.automation.event_log import EventLog, RunStorage
 from knowdefeat_pipeline.settings import ROOT, Settings
 from knowdefeat_pipeline.store.database import connect, database_url
 from knowdefeat_pipeline.store.liveness import is_alive
@@ -51,78 +50,6 @@ def dagster_url(settings: Settings) -> str:
     return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA} -csynchronous_commit=off')}"
 
 
-# What tells how a step gets on, and is of no use to anybody before the step's results are there.
-PROGRESS = {
-    DagsterEventType.ENGINE_EVENT,
-    DagsterEventType.LOGS_CAPTURED,
-    DagsterEventType.RESOURCE_INIT_STARTED,
-    DagsterEventType.RESOURCE_INIT_SUCCESS,
-    DagsterEventType.STEP_START,
-    DagsterEventType.STEP_OUTPUT,
-    DagsterEventType.STEP_SUCCESS,
-}
-
-
-class EventLog(PostgresEventLogStorage):
-    """The stock event log, which also writes the plan of a ranged run (an event per day and asset) in one statement.
-
-    And it asks once, not before every event, which tables and columns there are. Where it `holds_progress`, events of
-    PROGRESS wait for the next event of another kind and are then written together.
-    """
-
-    holds_progress = False
-
-    def store_event(self, event: EventLogEntry) -> None:
-        if self.holds_progress and event.dagster_event_type in PROGRESS:
-            self._held.append(event)
-            return
-        if self._held:
-            with self._connect() as connection:
-                connection.execute(self.prepare_insert_event_batch(self._held))
-            self._held.clear()
-        super().store_event(event)
-
-    @cached_property
-    def _held(self) -> list[EventLogEntry]:
-        return []
-
-    def has_table(self, table_name: str) -> bool:
-        return self._once(("table", table_name), lambda: super(EventLog, self).has_table(table_name))
-
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        inspect = super()._has_asset_key_col_on_connection
-        return self._once(("column", column_name), lambda: inspect(conn, column_name))
-
-    def has_asset_key_col(self, column_name: str) -> bool:
-        inspect = super().has_asset_key_col
-        return self._once(("column", column_name), lambda: inspect(column_name))
-
-    def _once(self, key: tuple[str, str], look: Callable[[], bool]) -> bool:
-        if key not in self._there and look():
-            self._there.add(key)
-        return key in self._there
-
-    @cached_property
-    def _there(self) -> set[tuple[str, str]]:
-        return set()
-
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        planned = [event for event in events if _is_planned(event)]
-        others = [event for event in events if not _is_planned(event)]
-        if planned:
-            with self._connect() as connection:
-                connection.execute(self.prepare_insert_event_batch(planned))
-            with self.index_transaction() as connection:
-                for event in {event.get_dagster_event().asset_key: event for event in planned}.values():
-                    self._store_asset_event(connection, event, 0)  # the id of a plan is not kept
-        if others:
-            super().store_event_batch(others)
-
-
-def _is_planned(event: EventLogEntry) -> bool:
-    return event.get_dagster_event().event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-
-
 class Storage(DagsterPostgresStorage):
     """Runs, events and schedules in the `dagster` schema of our database, over connections that are kept open.
 
@@ -130,8 +57,11 @@ class Storage(DagsterPostgresStorage):
     """
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(postgres_url, inst_data=inst_data)
-        self._event_log_storage: EventLog = EventLog(postgres_url)
+        self.postgres_url, self.should_autocreate_tables, self._inst_data = postgres_url, True, inst_data
+        self._run_storage = RunStorage(postgres_url)
+        self._event_log_storage = EventLog(postgres_url)
+        self._schedule_storage = PostgresScheduleStorage(postgres_url)
+        DagsterStorage.__init__(self)  # type: ignore[arg-type]  # the stock class would open the stock storages first
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW
@@ -198,7 +128,7 @@ def tune_for_short_runs(instance: dg.DagsterInstance) -> None:
     """Let runs of this process do without what would cost a run of a fraction of a second half of its time."""
     instance._compute_log_manager = NoOpComputeLogManager()  # what they print goes nowhere
     if isinstance(instance.event_log_storage, EventLog):
-        instance.event_log_storage.holds_progress = True
+        instance.event_log_storage.short_runs = True
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -175,7 +175,7 @@ def test_a_trade_that_was_tampered_with_stops_the_chain(fleet: str) -> None:
         connection.execute("ALTER TABLE trades DISABLE TRIGGER ALL")
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_pnl_agrees")
         connection.execute("UPDATE trades SET pnl = pnl + 1 WHERE exit_time >= %s AND bot_id = 1", (LAST,))
-    with pytest.raises(RunFailed, match="constraints_are_enforced on trades failed: .*net pnl follows"):
+    with pytest.raises(RunFailed, match=r"constraints_are_enforced on trades failed: .*net pnl follows"):
         materialise(fleet, LAST, LAST)
     assert tables(fleet) == before
 
@@ -250,7 +250,7 @@ def test_the_first_seeds_real_trades(database: str, shared_data: object) -> None
 def test_a_missing_unique_key_stops_the_chain(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")
-    with pytest.raises(RunFailed, match="constraints_are_enforced on trades failed: .*trades_source_key"):
+    with pytest.raises(RunFailed, match=r"constraints_are_enforced on trades failed: .*trades_source_key"):
         materialise(fleet, LAST, LAST)
     assert count(fleet, "bot_metrics") == 0
 
