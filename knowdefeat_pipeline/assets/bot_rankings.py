@@ -46,7 +46,7 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
         upstream = marks(connection, "bot_metrics", first, last)
         rows = rank_days(database, connection, first, last)
         with connection.transaction():
-            table = pa.Table.from_pandas(rows, preserve_index=False)
+            table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
             replace_days(connection, "bot_rankings", first, last, table)
             mark(connection, "bot_rankings", upstream)
     points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1, skipna=False)

@@ -274,13 +274,15 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     """Folded to each as_of. A day that is still running is summarised up to as_of only, so it goes by itself."""
     series, as_of = windows.series, windows.as_of
     shape = (len(series), len(as_of))
-    days = daily_summaries(windows.pnl, windows.exit, series.start, series.stop)
-    if past is not None:
-        days = days.take(np.flatnonzero(month_number(days.day) >= month_number(day_number(as_of[:1]))))
-    months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
-    whole = as_of % DAY == 0
-    parts = [(np.flatnonzero(whole), days)]
-    parts += [(np.array([at]), _days_until(windows, days, at)) for at in np.flatnonzero(~whole).tolist()]
+    high = windows.high.reshape(shape)
+    first, last = month_number(day_number(as_of[[0, -1]]))
+    days = daily_summaries(windows.pnl, windows.exit, series.start, high[:, -1], None if past is None else int(first))
+    months = past
+    if months is None or last > first:
+        months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
+    running = np.flatnonzero(as_of[:-1] % DAY != 0)
+    parts = [(np.setdiff1d(np.arange(len(as_of)), running), days)]
+    parts += [(np.array([at]), _cut(windows, days, as_of[[at]], high[:, at])) for at in running.tolist()]
     out = {
         name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
         for name in Lifetimes.__dataclass_fields__
@@ -292,11 +294,9 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     return Lifetimes(**out)
 
 
-def _days_until(windows: Windows, days: Stretches, at: int) -> Stretches:
-    """The days before as_of number `at`, and its own day up to it."""
-    series, instant = windows.series, windows.as_of[at]
-    midnight = positions(windows.exit, series.start, series.stop, np.array([instant // DAY * DAY]))[:, 0]
-    high = windows.high.reshape(len(series), len(windows.as_of))[:, at]
+def _cut(windows: Windows, days: Stretches, instant: Ints, high: Ints) -> Stretches:
+    """The days before the instant's, and its own up to where `high` says that it ends."""
+    midnight = positions(windows.exit, windows.series.start, windows.series.stop, instant // DAY * DAY)[:, 0]
     running = daily_summaries(windows.pnl, windows.exit, midnight, high)
     return days.take(np.flatnonzero(days.day < day_number(instant))).union(running)
 

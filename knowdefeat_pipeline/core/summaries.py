@@ -216,13 +216,17 @@ class Stretches:
         return Stretches(self.series[first], self.day[last], merge(self.summaries, first))
 
 
-def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints) -> Stretches:
-    """One summary per series and UTC calendar day with trades in [start, stop)."""
+def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: int | None = None) -> Stretches:
+    """One summary per series and UTC calendar day with trades in [start, stop), if given from that month number on."""
     series, index = flat_ranges(start, stop)
     day = day_number(exit_[index])
     first = np.flatnonzero((np.diff(series, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
     low = index[first]
-    return Stretches(series[first], day[first], summarise(pnl, exit_, low, low + np.diff(first, append=len(index))))
+    high = low + np.diff(first, append=len(index))
+    if month is not None:
+        kept = month_number(day[first]) >= month
+        first, low, high = first[kept], low[kept], high[kept]
+    return Stretches(series[first], day[first], summarise(pnl, exit_, low, high))
 
 
 def month_number(day: Ints) -> Ints:
