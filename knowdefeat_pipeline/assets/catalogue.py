@@ -93,7 +93,7 @@ def describe(
 
     The preview goes to one partition only: what is said per partition stays in the event log.
     """
-    counts = Counter(rows["day"])
+    counts = Counter(rows["day"].tolist())
     for day in days:
         context.add_asset_metadata({"dagster/partition_row_count": counts[day]}, partition_key=day.isoformat())
     shown = rows if shown is None else shown

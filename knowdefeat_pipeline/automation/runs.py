@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market, range_tags
@@ -88,18 +91,26 @@ def _execute(
     run_id = dg.DagsterRun(job_name=job).run_id
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = definitions.resolve_job_def(job).execute_in_process(
+    result = core_execute_in_process(
+        job=_executable(definitions.resolve_job_def(job)),
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
+        output_capturing_enabled=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
         run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
+        run_tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:
         raise RunFailed(_why(result, checks))
     return Outcome(run_id, checks)
+
+
+@lru_cache(maxsize=8)
+def _executable(job: dg.JobDefinition) -> InMemoryJob:
+    """What `job.execute_in_process` makes of the job anew for every run, with its snapshots."""
+    return InMemoryJob(job.as_ephemeral_job(resource_defs={}, input_values={}))
 
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:

@@ -22,7 +22,6 @@ from knowdefeat_pipeline.core.series import Trades
 from knowdefeat_pipeline.store.database import connect, query, read_arrow
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
-MOST_CHUNKS = 50
 
 _SESSIONS: dict[str, psycopg.Connection] = {}  # that no run uses, by URL
 
@@ -84,8 +83,7 @@ class Warm:
             self.table = self.table.filter(
                 pc.greater(self.table["exit_time"], pa.scalar(since, pa.timestamp("us", "UTC")))
             )
-        if self.table["exit_time"].num_chunks > MOST_CHUNKS:
-            self.table = self.table.combine_chunks()
+        self.table = self.table.combine_chunks()
         self.since, self.seen = since, snapshot
         return self.table
 
