@@ -50,7 +50,8 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
                 rows.insert(0, "day", rows["as_of"].map(day_of))
         with connection.transaction():
             for table, rows in zip(NAMES, (lengths, summary), strict=True):
-                replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False, nthreads=1))
+                written = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
+                replace_days(connection, table, first, last, written)
             mark(connection, "win_streaks", upstream)
     catalogue.describe(context, lengths, each_day(first, last), PREVIEW, shown=summary)
     yield dg.MaterializeResult()

@@ -17,16 +17,16 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from sqlalchemy import Connection
 
-# What tells how a step gets on, and is of no use to anybody before the step's results are there.
+# What tells how a run gets on, and is of no use to anybody who could only read it a moment later.
 PROGRESS = {
     DagsterEventType.ENGINE_EVENT,
     DagsterEventType.LOGS_CAPTURED,
     DagsterEventType.RESOURCE_INIT_STARTED,
     DagsterEventType.RESOURCE_INIT_SUCCESS,
-    DagsterEventType.STEP_START,
     DagsterEventType.STEP_OUTPUT,
-    DagsterEventType.STEP_SUCCESS,
 }
+# What waits for the next event of another kind, to be written with it.
+STEPS = {DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS}
 
 PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 INSERT = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -58,8 +58,8 @@ class RunStorage(AsksOnce, PostgresRunStorage):
 class EventLog(AsksOnce, PostgresEventLogStorage):
     """The stock event log, which asks once and writes the plan of a run (an event per day and asset) in one statement.
 
-    In a process of `short_runs`, one after another, it also writes events of PROGRESS together with the next event of
-    another kind, and does not ask the database for what the run itself has just materialised.
+    In a process of `short_runs`, one after another, it leaves out PROGRESS, writes STEPS together with the next event
+    of another kind, and does not ask the database for what the run itself has just materialised.
     """
 
     short_runs = False
@@ -67,9 +67,9 @@ class EventLog(AsksOnce, PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         if not self.short_runs:
             super().store_event(event)
-        elif event.dagster_event_type in PROGRESS:
+        elif event.dagster_event_type in STEPS:
             self._held.append(event)
-        else:
+        elif event.dagster_event_type not in PROGRESS:
             events = [*self._held, event]
             self._held.clear()
             self._file(event, self._write(events)[-1])

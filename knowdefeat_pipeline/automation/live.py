@@ -78,10 +78,12 @@ class Listener:
                 for _ in connection.notifies(timeout=CATCH_UP, stop_after=1):
                     pass
                 continue
-            time.sleep(max(0.0, began + SPACING - time.monotonic()))
+            if (wait := began + SPACING - time.monotonic()) > 0:
+                time.sleep(wait)
+                found = pending_days(connection, self.clock.now())
             began = time.monotonic()
             try:
-                self._refresh(instance, pending_days(connection, self.clock.now()))
+                self._refresh(instance, found)
                 failures = 0
             except RunFailed as error:
                 failures += 1
