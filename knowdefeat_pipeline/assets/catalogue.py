@@ -123,7 +123,7 @@ def markdown_table(rows: pd.DataFrame) -> str:
     """A small table; numbers to four significant digits, an empty one says so."""
     if rows.empty:
         return "No rows on this day."
-    cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+    cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False, name=None)]
     lines = [list(map(str, rows.columns)), ["---"] * len(rows.columns), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

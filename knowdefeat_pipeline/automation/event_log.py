@@ -26,7 +26,7 @@ PROGRESS = {
     DagsterEventType.STEP_OUTPUT,
 }
 # What waits for the next event of another kind, to be written with it.
-STEPS = {DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS}
+HELD = {DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS, DagsterEventType.ASSET_CHECK_EVALUATION}
 
 PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 INSERT = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -58,7 +58,7 @@ class RunStorage(AsksOnce, PostgresRunStorage):
 class EventLog(AsksOnce, PostgresEventLogStorage):
     """The stock event log, which asks once and writes the plan of a run (an event per day and asset) in one statement.
 
-    In a process of `short_runs`, one after another, it leaves out PROGRESS, writes STEPS together with the next event
+    In a process of `short_runs`, one after another, it leaves out PROGRESS, writes HELD together with the next event
     of another kind, and does not ask the database for what the run itself has just materialised.
     """
 
@@ -67,12 +67,13 @@ class EventLog(AsksOnce, PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         if not self.short_runs:
             super().store_event(event)
-        elif event.dagster_event_type in STEPS:
+        elif event.dagster_event_type in HELD:
             self._held.append(event)
         elif event.dagster_event_type not in PROGRESS:
             events = [*self._held, event]
             self._held.clear()
-            self._file(event, self._write(events)[-1])
+            for stored, event_id in zip(events, self._write(events), strict=True):
+                self._file(stored, event_id)
 
     def _write(self, events: Sequence[EventLogEntry]) -> list[int]:
         """The ids of the events, in their order."""
