@@ -30,6 +30,7 @@ import psycopg
 from benchmarks.common import database, fleet, report, store
 
 POLL = 0.005  # seconds between two looks at the ranking
+SENSOR_POLL = 0.05  # the same where a process has to start first, which looking would only slow down
 PATIENCE = 120.0
 PEER_INTERVAL = 5.0  # seconds, Know-Defeat's
 DAYS = 365
@@ -44,7 +45,9 @@ VISIBLE = (
 )
 
 
-def latencies(connection: psycopg.Connection, trials: int, pause: tuple[float, float]) -> list[float]:
+def latencies(
+    connection: psycopg.Connection, trials: int, pause: tuple[float, float], poll: float = POLL
+) -> list[float]:
     """Seconds from a commit to the ranking that contains the trade, for one trade at a time."""
     found = []
     draw = random.Random(1)
@@ -56,7 +59,7 @@ def latencies(connection: psycopg.Connection, trials: int, pause: tuple[float, f
         ).fetchall()
         connection.execute(INSERT, (bot, bot))
         committed = time.perf_counter()
-        _await(lambda bot=bot, count=count: _visible(connection, bot) > count)
+        _await(lambda bot=bot, count=count: _visible(connection, bot) > count, poll)
         found.append(time.perf_counter() - committed)
     return found[1:]  # the first one finds everything cold
 
@@ -66,12 +69,12 @@ def _visible(connection: psycopg.Connection, bot: int) -> int:
     return row[0] if row else 0
 
 
-def _await(done: Callable[[], bool]) -> None:
+def _await(done: Callable[[], bool], poll: float = POLL) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing happened within {PATIENCE:g} s")
-        time.sleep(POLL)
+        time.sleep(poll)
 
 
 @contextmanager
@@ -224,7 +227,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
                 stream = sustained(connection, chosen.bots, chosen.rate, chosen.seconds)
             workspace = ["-w", str(ROOT / "workspace.yaml")]
             with program("dagster-daemon", "run", *workspace, ready="Instance is configured", home=home):
-                sensor = latencies(connection, max(3, chosen.trials // 4), (1, 5))
+                sensor = latencies(connection, max(3, chosen.trials // 2), (1, 5), SENSOR_POLL)
             others = peer(url, chosen.trials)
     return {"live": quantiles(live), "sensor": quantiles(sensor), "know_defeat": quantiles(others), "stream": stream}
 

@@ -24,9 +24,8 @@ from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
 from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
-from knowdefeat_pipeline.store.pending import Pending, listener_lock, pending_days
+from knowdefeat_pipeline.store.pending import CHANNEL, Pending, listener_lock, pending_days
 
-CHANNEL = "knowdefeat_trades"
 SPACING = 1.0  # seconds between the beginnings of two runs
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away

@@ -17,21 +17,38 @@ from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import range_tags, refresh
-from knowdefeat_pipeline.store.pending import Pending, Settled, day_is_locked, listener_is_there, pending_days
+from knowdefeat_pipeline.store.pending import (
+    CHANNEL,
+    Pending,
+    Settled,
+    day_is_locked,
+    listener_is_there,
+    pending_days,
+)
 
 ATTEMPT_TAG = "knowdefeat/attempt"
 ATTEMPTS = 5
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=5), timedelta(minutes=5)
 LISTENER_GRACE = timedelta(seconds=10)
+LISTENING = 4.0  # seconds; the daemon begins a tick every 5 s, and half of that would be lost on average
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 @dg.sensor(job=refresh, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: Clock) -> dg.SkipReason | dg.RunRequest:
-    """Refreshes the days that new trades touch, in one run; retries a failed one, later and later."""
+    """Refreshes the days that new trades touch, in one run; retries a failed one, later and later.
+
+    Where there are none, and no live listener, a tick listens for a while and looks again when some arrive.
+    """
     now = clock.now()
     with database.connect() as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
         found = pending_days(connection, now)
+        if isinstance(found, Settled) and not listener_is_there(connection):
+            for _ in connection.notifies(timeout=LISTENING, stop_after=1):
+                pass
+            now = clock.now()
+            found = pending_days(connection, now)
         if isinstance(found, Settled):
             return dg.SkipReason(f"No new trades: all {found.days} computed days have seen every trade.")
         if day_is_locked(connection, found.first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
-from scipy.special import betainc, log_ndtr, ndtr, roots_jacobi
+import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.belief_state import Method
 from knowdefeat_pipeline.core.series import Floats
@@ -48,7 +48,7 @@ def _third_moment(edge: Floats, edge_sd: Floats, known: np.ndarray) -> Floats:
     width = NARROWING * np.nanmedian(np.where(known, edge_sd, np.nan), axis=-1, keepdims=True)
     z = (edge - np.minimum(best, 0.0)) / width
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    return np.where(known, np.maximum((z**3 + 3 * z) * ndtr(z) + (z**2 + 2) * density, 0.0), 0.0)
+    return np.where(known, np.maximum((z**3 + 3 * z) * scipy.special.ndtr(z) + (z**2 + 2) * density, 0.0), 0.0)
 
 
 def _probability_best(edge: Floats, edge_sd: Floats, known: np.ndarray) -> Floats:
@@ -66,11 +66,11 @@ def probability_best(mean: Floats, sd: Floats) -> Floats:
     narrow distribution between two points loses nothing.
     """
     if len(mean) == 2:
-        first = ndtr((mean[0] - mean[1]) / np.hypot(sd[0], sd[1]))
+        first = scipy.special.ndtr((mean[0] - mean[1]) / np.hypot(sd[0], sd[1]))
         return np.array([first, 1 - first])
     grid = np.linspace((mean - REACH * sd).min(), (mean + REACH * sd).max(), GRID)
     z = (grid - mean[:, None]) / sd[:, None]
-    below, logs = ndtr(z), log_ndtr(z)
+    below, logs = scipy.special.ndtr(z), scipy.special.log_ndtr(z)
     others = np.exp(logs.sum(axis=0) - logs)
     raw = (np.diff(below, axis=1) * (others[:, 1:] + others[:, :-1]) / 2).sum(axis=1)
     return raw / raw.sum()
@@ -78,8 +78,8 @@ def probability_best(mean: Floats, sd: Floats) -> Floats:
 
 def probability_exceeds(a: float, b: float, other_a: float, other_b: float, nodes: int = 200) -> float:
     """P(Beta(a, b) > Beta(other_a, other_b)) for independent win rates, by Gauss-Jacobi quadrature over the first."""
-    x, weight = roots_jacobi(nodes, b - 1, a - 1)
-    return float(weight @ betainc(other_a, other_b, (1 + x) / 2) / weight.sum())
+    x, weight = scipy.special.roots_jacobi(nodes, b - 1, a - 1)
+    return float(weight @ scipy.special.betainc(other_a, other_b, (1 + x) / 2) / weight.sum())
 
 
 def exact_shares(shares: Floats) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dtbtrs
+import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.series import Floats, Ints
 
@@ -74,5 +74,5 @@ def _recur(decay: Floats, values: Floats) -> Floats:
         return values
     bands = np.zeros((2, len(decay)), order="F")
     bands[1, :-1] = -decay[1:]
-    sums, _ = dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")
+    sums, _ = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")
     return sums

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.bars import check_bars, true_range
 from knowdefeat_pipeline.core.walk_forward import blocks, check_history, features_from
@@ -145,7 +145,7 @@ def _probability(past: np.ndarray, rises: np.ndarray, block: np.ndarray) -> np.n
     if usable.sum() < MIN_EXAMPLES or np.ptp(rises[usable]) == 0:
         return np.full(len(block), np.nan)
     model = _fit(LogisticRegression(C=PRICE_SHRINKAGE), past[usable], rises[usable])
-    return expit(model(block))
+    return scipy.special.expit(model(block))
 
 
 def _percentile(past: np.ndarray, busier: np.ndarray, block: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import betaincinv
+import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
 from knowdefeat_pipeline.core.beliefs import CENTRE, Items, Path, learn, population, shrink
@@ -73,7 +73,7 @@ def beta_interval(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
     strength = mean * (1 - mean) / sd**2 - 1
     tail = (1 - CREDIBLE) / 2
     a, b = mean * strength, (1 - mean) * strength
-    return betaincinv(a, b, tail), betaincinv(a, b, 1 - tail)
+    return scipy.special.betaincinv(a, b, tail), scipy.special.betaincinv(a, b, 1 - tail)
 
 
 @dataclass(frozen=True)

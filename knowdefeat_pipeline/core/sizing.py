@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
+import scipy  # whose parts are loaded when they are first used
 
 QUANTILE = 0.25
 FRACTION = 0.5
@@ -35,7 +35,7 @@ def kelly_size(
     _require(volatility > 0 and edge_sd >= 0, f"volatility {volatility} is above 0, and sd {edge_sd} not below it")
     _require(0 < quantile <= 0.5 and 0 < fraction <= 1, f"quantile {quantile} and fraction {fraction} are too bold")
     _require(capital >= 0 and cap >= 0, f"capital {capital} and cap {cap} are 0 or more")
-    sure = max(edge + float(ndtri(quantile)) * edge_sd, 0.0)
+    sure = max(edge + float(scipy.special.ndtri(quantile)) * edge_sd, 0.0)
     return min(capital * fraction * sure / volatility, cap)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.series import Floats
 
@@ -55,7 +55,7 @@ def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.
 
 def best_is_luck(best: Estimate, tries: int) -> bool:
     """Whether the largest of so many means may be no more than luck: not above 0 by 97.5 % after Bonferroni."""
-    return not best.mean > float(ndtri(1 - 0.025 / tries)) * best.standard_error
+    return not best.mean > float(scipy.special.ndtri(1 - 0.025 / tries)) * best.standard_error
 
 
 def luck_error(bots: float, days: int) -> float:
@@ -67,7 +67,7 @@ def expected_best_sharpe(trials: int, variance: float) -> float:
     """What the best of so many Sharpe ratios of that variance should be when none has skill; 0 for one trial."""
     if trials <= 1:
         return 0.0
-    upper, deeper = ndtri([1 - 1 / trials, 1 - 1 / (trials * np.e)])
+    upper, deeper = scipy.special.ndtri([1 - 1 / trials, 1 - 1 / (trials * np.e)])
     return float(np.sqrt(variance) * ((1 - _EULER) * upper + _EULER * deeper))
 
 
@@ -84,4 +84,4 @@ def deflated_sharpe(
     if observations < 2 or not spread > 0:
         return np.nan
     lead = sharpe - expected_best_sharpe(trials, variance)
-    return float(ndtr(lead * np.sqrt(observations - 1) / np.sqrt(spread)))
+    return float(scipy.special.ndtr(lead * np.sqrt(observations - 1) / np.sqrt(spread)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erfc
 
 from knowdefeat_pipeline.core.figures import STREAK_LENGTHS
 from knowdefeat_pipeline.core.series import Floats, Ints, reduce_windows
 
 RUNS_TEST_MIN_TRADES = 20
+
+# One call per window; importing scipy's, for all of them at once, takes a run longer than its own work.
+_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _runs_test(pnl: Floats, low: Ints, high: Ints) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         ab2 = 2 * a * b
         z = (runs - (1 + ab2 / n)) / np.sqrt(ab2 * (ab2 - n) / (n * n * (n - 1)))
-        return np.where(some, erfc(np.abs(z) / np.sqrt(2)), np.nan)
+        return np.where(some, _erfc(np.abs(z) / np.sqrt(2)).astype(np.float64), np.nan)
 
 
 def expected_frequency(trades: Ints, win_rate: Floats) -> Floats:

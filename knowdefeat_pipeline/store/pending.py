@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from knowdefeat_pipeline.store.database import connect, query
 from knowdefeat_pipeline.store.market import has_market_data
 
+CHANNEL = "knowdefeat_trades"  # on which the database notifies of new trades
 LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
 FIRST_ASSET = "bot_metrics"  # its mark says at which instant the figures of a day are true
 LAST_LEARNED = "strategy_weights"  # a day is learned once this asset is

@@ -231,7 +231,7 @@ def test_the_job_counts_bars_and_finds_gaps(market: str) -> None:
 
 def test_nights_and_weekends_of_an_exchange_are_no_gaps(database: str, bars: pd.DataFrame) -> None:
     times = pd.date_range(START, periods=24 * 28, freq="h")
-    open_ = times[(times.hour >= 14) & (times.hour < 21) & (times.dayofweek < 5)]
+    open_ = times[(times.hour >= 14) & (times.hour < 21) & (times.day_of_week < 5)]
     store_bars(database, "TSLA", bars[: len(open_)].assign(open_time=open_))
     rows = price_bars.count(Database(url=database), START.date(), (START + 27 * 24 * HOUR).date())
     assert rows["gaps"].sum() == 0

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.automation.new_trades import ATTEMPTS, new_trades, retr
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.pending import listener_lock, lock_days
+from knowdefeat_pipeline.store.pending import Pending, Settled, listener_lock, lock_days, pending_days
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 TODAY = NOW.date()
@@ -66,6 +66,7 @@ class World:
 def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "LISTENING", 0.0)
     with open_instance() as instance:
         yield World(database, instance)
 
@@ -86,6 +87,31 @@ def test_skip_fire_skip(world: World) -> None:
     world.execute(request)
     assert world.trades_of() == 1
     assert world.tick() == "No new trades: all 1 computed days have seen every trade."
+
+
+def arrives_after_the_first_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trade that commits when a tick has just seen that there is none."""
+    looks = iter([True])
+
+    def look(connection: psycopg.Connection, now: datetime) -> Pending | Settled:
+        found = pending_days(connection, now)
+        if next(looks, False):
+            world.close(NOW - timedelta(minutes=5))
+        return found
+
+    monkeypatch.setattr(module, "pending_days", look)
+    monkeypatch.setattr(module, "LISTENING", 60.0)
+
+
+def test_a_tick_hears_of_trades_that_arrive_while_it_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrives_after_the_first_look(world, monkeypatch)
+    assert days(world.tick()) == (str(TODAY), str(TODAY))
+
+
+def test_a_tick_does_not_listen_beside_a_live_listener(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrives_after_the_first_look(world, monkeypatch)
+    with connect(world.url) as connection, listener_lock(connection):
+        assert world.tick() == "No new trades: all 0 computed days have seen every trade."
 
 
 def test_a_failed_run_is_tried_again_under_a_fresh_key_later_and_later(
