@@ -5,7 +5,8 @@
 Real processes (`knowdefeat live`, `dagster-daemon`) over a database of their own. Know-Defeat polls every 5 s, asks
 about ten questions of the bot that traded, then reads all bots' metrics and upserts the score of each by itself; here
 it does so on the same trades with the index (bot_id, exit_time). Then a steady stream of trades: whether any is missed,
-how old the ranking gets, how many runs there are, and what they leave in Dagster's event log.
+how old the ranking gets, how many runs there are, and what they leave in Dagster's event log. The floor of any run,
+what Dagster notes of five assets that do nothing, is measured beside them.
 """
 
 from __future__ import annotations
@@ -203,6 +204,42 @@ def peer(url: str, trials: int) -> list[float]:
     return found
 
 
+def bookkeeping(home: str, runs: int) -> list[float]:
+    """Seconds of a run of five chained assets that do nothing, in a warm process over stock Dagster's storage.
+
+    With what any such process needs: connections that are kept open, and nothing captured of what steps print.
+    """
+    import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+
+    from knowdefeat_pipeline.automation.instance import dagster_url
+    from knowdefeat_pipeline.settings import Settings
+
+    def trivial(number: int) -> dg.AssetsDefinition:
+        @dg.asset(name=f"floor_{number}", deps=[f"floor_{number - 1}"] if number else [])
+        def asset() -> None:
+            pass
+
+        return asset
+
+    job = dg.Definitions(
+        assets=[trivial(number) for number in range(5)], jobs=[dg.define_asset_job("floor")]
+    ).resolve_job_def("floor")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    storage = {"storage": {"postgres": {"postgres_url": dagster_url(Settings.from_environment())}}}
+    found = []
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=storage)) as instance:
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
+        instance._compute_log_manager = NoOpComputeLogManager()
+        for _ in range(runs):
+            begun = time.perf_counter()
+            job.execute_in_process(instance=instance, run_config=quiet)
+            found.append(time.perf_counter() - begun)
+            time.sleep(0.2)
+    return found[1:]
+
+
 def quantiles(values: list[float]) -> dict[str, float]:
     """Median and 95 % quantile."""
     return {"p50": float(np.quantile(values, 0.5)), "p95": float(np.quantile(values, 0.95))}
@@ -229,7 +266,14 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             with program("dagster-daemon", "run", *workspace, ready="Instance is configured", home=home):
                 sensor = latencies(connection, max(3, chosen.trials // 2), (1, 5), SENSOR_POLL)
             others = peer(url, chosen.trials)
-    return {"live": quantiles(live), "sensor": quantiles(sensor), "know_defeat": quantiles(others), "stream": stream}
+            floor = bookkeeping(home, chosen.trials)
+    return {
+        "live": quantiles(live),
+        "sensor": quantiles(sensor),
+        "know_defeat": quantiles(others),
+        "bookkeeping": quantiles(floor),
+        "stream": stream,
+    }
 
 
 def main() -> None:
@@ -242,7 +286,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     figures = measure(chosen)
-    stream, theirs = figures["stream"], figures["know_defeat"]["p50"]
+    stream, theirs, floor = figures["stream"], figures["know_defeat"]["p50"], figures["bookkeeping"]["p50"]
     rows = [
         (
             name,
@@ -252,6 +296,10 @@ def main() -> None:
     ]
     rows += [
         ("Know-Defeat's way", f"p50 {theirs:.2f} s, p95 {figures['know_defeat']['p95']:.2f} s"),
+        (
+            "Dagster's bookkeeping alone",
+            f"p50 {floor:.2f} s (five assets that do nothing); live {figures['live']['p50'] / floor:.1f} ×",
+        ),
         (
             f"{chosen.rate} trades/s for {chosen.seconds} s",
             f"{stream['trades']:,} sent at {stream['per_second']:.0f}/s, none missed; {stream['runs']} runs,"
