@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -36,14 +37,13 @@ def warm_session(url: str) -> Iterator[psycopg.Connection]:
     try:
         yield session
     finally:
-        with suppress(psycopg.OperationalError):  # else it went away meanwhile, which the run has noticed
-            session.execute("SELECT pg_advisory_unlock_all()")
+        if _answers(session, "SELECT pg_advisory_unlock_all()"):  # else it went away, which the run has noticed
             _SESSIONS[url] = session
 
 
-def _answers(session: psycopg.Connection) -> bool:
+def _answers(session: psycopg.Connection, statement: LiteralString = "SELECT 1") -> bool:
     try:
-        session.execute("SELECT 1")
+        session.execute(statement)
     except psycopg.OperationalError:
         session.close()
         return False
