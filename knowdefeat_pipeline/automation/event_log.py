@@ -72,7 +72,13 @@ class EventLog(AsksOnce, PostgresEventLogStorage):
         elif event.dagster_event_type not in PROGRESS:
             events = [*self._held, event]
             self._held.clear()
-            for stored, event_id in zip(events, self._write(events), strict=True):
+            self._unfiled.extend(zip(events, self._write(events), strict=True))
+            if event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION:
+                self._file(*self._unfiled.pop())  # the run asks for it; for its checks nobody asks before its end
+                return
+            unfiled = [*self._unfiled]
+            self._unfiled.clear()
+            for stored, event_id in unfiled:
                 self._file(stored, event_id)
 
     def _write(self, events: Sequence[EventLogEntry]) -> list[int]:
@@ -96,6 +102,11 @@ class EventLog(AsksOnce, PostgresEventLogStorage):
 
     @cached_property
     def _held(self) -> list[EventLogEntry]:
+        return []
+
+    @cached_property
+    def _unfiled(self) -> list[tuple[EventLogEntry, int]]:
+        """Events that are written, with their ids."""
         return []
 
     @cached_property
