@@ -1,7 +1,8 @@
 """Dagster's records of runs and events, with fewer statements: a refresh takes a fraction of a second, and the stock
 storages would spend most of it on their own.
 
-What is written is the same, and any other process may read and write it by the stock storages meanwhile.
+What is told of runs, steps, assets and checks is the same, and any other process may read and write it by the stock
+storages meanwhile.
 """
 
 from __future__ import annotations
