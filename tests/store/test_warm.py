@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from knowdefeat_pipeline.core.series import Trades
-from knowdefeat_pipeline.store import warm
 from knowdefeat_pipeline.store.database import connect, query, read_arrow
 from knowdefeat_pipeline.store.pending import current_snapshot
 from knowdefeat_pipeline.store.simulated import remove_source
