@@ -227,9 +227,13 @@ def bookkeeping(home: str, runs: int) -> list[float]:
         assets=[trivial(number) for number in range(5)], jobs=[dg.define_asset_job("floor")]
     ).resolve_job_def("floor")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    storage = {"storage": {"postgres": {"postgres_url": dagster_url(Settings.from_environment())}}}
+    stock = {
+        "storage": {"postgres": {"postgres_url": dagster_url(Settings.from_environment())}},
+        "telemetry": {"enabled": False},
+    }
+    (Path(home) / "dagster.yaml").touch()
     found = []
-    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=storage)) as instance:
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=stock)) as instance:
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
         instance._compute_log_manager = NoOpComputeLogManager()
         for _ in range(runs):
