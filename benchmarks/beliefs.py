@@ -16,10 +16,13 @@ from datetime import timedelta
 import numpy as np
 
 from benchmarks.common import END, alone, database, fleet, report, store
-from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
-from knowdefeat_pipeline.core.belief_replay import held_before
-from knowdefeat_pipeline.core.belief_state import Method, Outcomes, Rules, State
-from knowdefeat_pipeline.core.belief_worlds import (
+from knowdefeat_pipeline.core.beliefs.calibration import calibration
+from knowdefeat_pipeline.core.beliefs.learning import fold
+from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
+from knowdefeat_pipeline.core.beliefs.replay import held_before
+from knowdefeat_pipeline.core.beliefs.state import Method, Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
+from knowdefeat_pipeline.core.simulation.strategies import (
     STRATEGIES,
     WORLDS,
     World,
@@ -30,9 +33,6 @@ from knowdefeat_pipeline.core.belief_worlds import (
     simulate_swap,
     true_weights,
 )
-from knowdefeat_pipeline.core.beliefs import fold
-from knowdefeat_pipeline.core.calibration import calibration
-from knowdefeat_pipeline.core.posteriors import beliefs_at
 
 FIGURES = ("regret", "Sharpe", "ECE", "RMSE")
 SEED = {"regret": "0.98", "Sharpe": "0.34", "ECE": ".108", "RMSE": ".14", "swap": "582"}

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.common import database, report
-from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.postgres.connection import connect
 
 CHOSEN = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0"
 VARIANTS = {

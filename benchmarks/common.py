@@ -69,8 +69,8 @@ def as_read(trades: pa.Table) -> pa.Table:
 @contextmanager
 def database() -> Iterator[str]:
     """The URL of a fresh embedded server's database, migrated, gone at the end."""
-    from knowdefeat_pipeline.store import migrations
-    from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
+    from knowdefeat_pipeline.postgres import migrations
+    from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         server = EmbeddedPostgres(Path(home))
@@ -82,7 +82,7 @@ def database() -> Iterator[str]:
 
 def store(url: str, trades: pa.Table) -> None:
     """Load a fleet, and let the planner know."""
-    from knowdefeat_pipeline.store.database import connect, copy_arrow
+    from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 
     with connect(url) as connection:
         copy_arrow(connection, "trades", trades)

@@ -213,7 +213,7 @@ def bookkeeping(home: str, runs: int) -> list[float]:
     from dagster._core.instance.ref import InstanceRef
     from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
-    from knowdefeat_pipeline.automation.instance import dagster_url
+    from knowdefeat_pipeline.automation.dagster_internals.instance import dagster_url
     from knowdefeat_pipeline.settings import Settings
 
     def trivial(number: int) -> dg.AssetsDefinition:
@@ -253,7 +253,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """All figures, over a database with the whole fleet, up to now."""
     with database() as url, tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         os.environ.update(KNOWDEFEAT_DATABASE_URL=url, KNOWDEFEAT_HOME=home)
-        from knowdefeat_pipeline.automation.instance import open_instance
+        from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
         from knowdefeat_pipeline.automation.runs import refresh_days
         from knowdefeat_pipeline.definitions import defs
         from knowdefeat_pipeline.settings import ROOT

@@ -22,24 +22,24 @@ HISTORY_DAYS = 90
 
 def one_day_and_ninety(bots: int, per_bot: int, repeat: int) -> dict:
     """Bare read, one day, and 90 days over the same trades."""
-    from knowdefeat_pipeline.store.database import query, read_arrow
+    from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
     with database() as url:
         store(url, fleet(bots, per_bot, 30))
         since = END - timedelta(days=400)
         day = (END - timedelta(days=1)).date()
-        bare = timed(lambda: read_arrow(url, query("read_trades"), [since, END]), repeat)
+        bare = timed(lambda: read_arrow(url, query("trades/read_trades"), [since, END]), repeat)
         once = timed(lambda: _compute(url, day, day), repeat)
     with database() as url:
         store(url, fleet(bots, per_bot, HISTORY_DAYS))
-        bare_90 = timed(lambda: read_arrow(url, query("read_trades"), [since, END]), repeat)
+        bare_90 = timed(lambda: read_arrow(url, query("trades/read_trades"), [since, END]), repeat)
         ninety, again = _chain(url, END - timedelta(days=HISTORY_DAYS), day, repeat)
     return {"bare": bare, "day": once, "bare_90": bare_90, "ninety": ninety, "again": again}
 
 
 def one_trade(bots: int, per_bot: int, days: float, repeat: int) -> dict:
     """A refresh of the last day after one new trade of one bot."""
-    from knowdefeat_pipeline.store.database import connect
+    from knowdefeat_pipeline.postgres.connection import connect
 
     with database() as url:
         store(url, fleet(bots, per_bot, days))
@@ -69,7 +69,7 @@ def _compute(url: str, first: Any, last: Any) -> None:
 def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
     """The days for the first time, and again."""
     os.environ["KNOWDEFEAT_DATABASE_URL"] = url
-    from knowdefeat_pipeline.automation.instance import open_instance
+    from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
@@ -79,8 +79,8 @@ def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
 
 
 def _forget(url: str) -> None:
-    from knowdefeat_pipeline.core.figures import TABLES
-    from knowdefeat_pipeline.store.database import connect
+    from knowdefeat_pipeline.core.schema.figures import TABLES
+    from knowdefeat_pipeline.postgres.connection import connect
 
     with connect(url) as connection:
         connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months, bot_months_state")

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import report
-from knowdefeat_pipeline.core.regime_worlds import WORLDS, Verdict, judge, simulate_regimes
-from knowdefeat_pipeline.core.regimes import NEUTRAL, REGIMES, label_regimes
+from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
+from knowdefeat_pipeline.core.simulation.bars import WORLDS, Verdict, judge, simulate_regimes
 from knowdefeat_pipeline.settings import ROOT
 
 FIRST_SEED = 70_000

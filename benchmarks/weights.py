@@ -34,10 +34,10 @@ SCORERS = ("skill", "knowable", "learned", "default", "equal", "seed")
 
 def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[float]:
     """Mean rank IC of each of SCORERS from as_of number `since` on."""
-    from knowdefeat_pipeline.core.adjuster import DEFAULT, EQUAL, MIN_BOTS, rank_ic, replay
-    from knowdefeat_pipeline.core.backtest import seed_scores
-    from knowdefeat_pipeline.core.panel import Panel
-    from knowdefeat_pipeline.core.worlds import simulate_panel
+    from knowdefeat_pipeline.core.learning.backtest import seed_scores
+    from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MIN_BOTS, rank_ic, replay
+    from knowdefeat_pipeline.core.ranking.panel import Panel
+    from knowdefeat_pipeline.core.simulation.panels import simulate_panel
 
     simulated = simulate_panel(world, bots=bots, days=days + 1, seed=seed, end=END)
     panel = Panel.of(simulated.frame)
@@ -103,8 +103,8 @@ def line(found: dict) -> str:
 def prepare(url: str, bots: int, days: int) -> dict:
     """A fleet's days, all computed, and all adjusted but the last two."""
     from knowdefeat_pipeline.automation.runs import adjust_days, refresh_days
-    from knowdefeat_pipeline.cli.simulate import load_simulation
-    from knowdefeat_pipeline.core.simulate import simulate
+    from knowdefeat_pipeline.cli.commands.simulate import load_simulation
+    from knowdefeat_pipeline.core.simulation.bots import simulate
 
     load_simulation(url, simulate("base", bots=bots, days=days, seed=1, end=END))
     first, last = (END - timedelta(days=days)).date(), (END - timedelta(days=1)).date()
@@ -139,9 +139,9 @@ def run_days(url: str, run: Callable[..., Any], first: Any, last: Any) -> float:
 
 def five_sets(url: str) -> dict:
     """Seconds of a backtest of the five sets over the whole history, from the database."""
-    from knowdefeat_pipeline.core.backtest import backtest, contestants
-    from knowdefeat_pipeline.core.panel import Panel
-    from knowdefeat_pipeline.store.weights import read_history
+    from knowdefeat_pipeline.core.learning.backtest import backtest, contestants
+    from knowdefeat_pipeline.core.ranking.panel import Panel
+    from knowdefeat_pipeline.store.learning import read_history
 
     begun = time.perf_counter()
     panel = Panel.of(read_history(url, END.date()))

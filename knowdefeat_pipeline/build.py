@@ -20,13 +20,13 @@ from knowdefeat_pipeline.assets.trade_scores import trade_scores
 from knowdefeat_pipeline.assets.trades import trades
 from knowdefeat_pipeline.assets.variable_weights import variable_weights
 from knowdefeat_pipeline.assets.win_streaks import win_streaks
-from knowdefeat_pipeline.automation.failures import report_failures
 from knowdefeat_pipeline.automation.jobs import adjust_weights, audit, learn, market, recompute, refresh
 from knowdefeat_pipeline.automation.maintenance import build_maintenance
-from knowdefeat_pipeline.automation.market_data import market_data
-from knowdefeat_pipeline.automation.new_beliefs import new_beliefs
-from knowdefeat_pipeline.automation.new_trades import new_trades
 from knowdefeat_pipeline.automation.schedules import daily_weights, nightly_audit, nightly_maintenance
+from knowdefeat_pipeline.automation.sensors.failures import report_failures
+from knowdefeat_pipeline.automation.sensors.market_data import market_data
+from knowdefeat_pipeline.automation.sensors.new_beliefs import new_beliefs
+from knowdefeat_pipeline.automation.sensors.new_trades import new_trades
 from knowdefeat_pipeline.settings import Upkeep
 
 

@@ -12,10 +12,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store import migrations
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from knowdefeat_pipeline.automation.failures import report_failures
+from knowdefeat_pipeline.automation.sensors.failures import report_failures
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.cli.app import app
 from knowdefeat_pipeline.settings import ROOT, Upkeep

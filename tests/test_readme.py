@@ -8,10 +8,10 @@ import pytest
 from typer.main import get_command
 
 from knowdefeat_pipeline.cli.app import app
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources.canonical import FIELDS
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.store.database import connect
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PICTURE_BYTES = 300_000

@@ -18,8 +18,8 @@ from knowdefeat_pipeline.assets.catalogue import CHAIN, markdown_table
 from knowdefeat_pipeline.assets.partition_states import PartitionStates, partition_states, told
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY, covered_days
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.figures import METRICS
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.core.schema.figures import METRICS
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.results import last_computed_day, traded_days
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -29,7 +29,7 @@ STATES = "days_are_complete"
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for an asset's days first..last: `sql/queries/audit_<name>.sql` returns the rows that break it."""
+    """What holds for an asset's days first..last: `sql/queries/audits/<name>.sql` returns the rows that break it."""
 
     asset: str
     name: str
@@ -95,7 +95,7 @@ def offenders(connection: psycopg.Connection, rule: str, first: date, last: date
         for figure in METRICS
         if figure.type == "double precision"
     ]
-    broken = sql.SQL(query(f"audit_{rule}")).format(amounts=sql.SQL(", ").join(amounts))
+    broken = sql.SQL(query(f"audits/{rule}")).format(amounts=sql.SQL(", ").join(amounts))
     statement = sql.SQL("SELECT count(*) OVER () AS wrong, o.* FROM ({}) AS o LIMIT {}").format(broken, SHOWN)
     cursor = connection.execute(statement, {"first": first, "last": last})
     rows = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])

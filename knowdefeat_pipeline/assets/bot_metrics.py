@@ -12,13 +12,13 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.core import metrics
-from knowdefeat_pipeline.core.figures import METRICS, SCORE_NAMES, TABLES
-from knowdefeat_pipeline.core.series import WINDOW_DAYS, micros
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.core.metrics import engine as metrics
+from knowdefeat_pipeline.core.schema.figures import METRICS, SCORE_NAMES, TABLES
+from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, micros
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
-from knowdefeat_pipeline.store.pending import current_snapshot, mark
 from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
+from knowdefeat_pipeline.store.staleness import current_snapshot, mark
 
 PREVIEW = ("bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe")
 LINEAGE = {
@@ -83,7 +83,7 @@ def compute(database: Database, first: date, last: date, now: datetime) -> tuple
 
 def top_equity(database: Database, day: date) -> pd.DataFrame:
     """What `draw_equity` draws: the bots that gained most in the 30 days to `day`, on each of these days."""
-    return database.read("top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
+    return database.read("metrics/top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
 
 
 def _tables(
@@ -107,5 +107,5 @@ def _missing(
     if not absent:  # as a rule; to ask for the first trades of all bots takes as long as their streaks
         return []
     asked = [*{bot for _, bot in absent}]
-    first_exits: dict[int, datetime] = dict(connection.execute(query("first_exits"), (asked, seen)).fetchall())
+    first_exits: dict[int, datetime] = dict(connection.execute(query("trades/first_exits"), (asked, seen)).fetchall())
     return [(day, bot) for day, bot in absent if bot in first_exits and first_exits[bot] <= instants[day]]

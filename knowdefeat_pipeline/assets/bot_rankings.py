@@ -12,10 +12,10 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.figures import TABLES, VARIABLE_NAMES, VARIABLES
-from knowdefeat_pipeline.core.ranking import rank_bots
-from knowdefeat_pipeline.store.pending import mark, marks
+from knowdefeat_pipeline.core.ranking.ranking import rank_bots
+from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.store.results import active_bots, replace_days, version_in_force, weight_versions
+from knowdefeat_pipeline.store.staleness import mark, marks
 
 PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
 LINEAGE = {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES} | {
@@ -61,7 +61,7 @@ def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Itera
 
 def rank_days(database: Database, connection: psycopg.Connection, first: date, last: date) -> pd.DataFrame:
     """The rows of the days first..last, from their metrics and the weights that `connection` sees in force at each."""
-    metrics = database.read("ranking_metrics", first, last).to_pandas()
+    metrics = database.read("ranking/ranking_metrics", first, last).to_pandas()
     number, instants = pd.factorize(metrics["as_of"], sort=True)
     versions, active = weight_versions(connection, instants[0] if len(instants) else None), active_bots(connection)
     in_force = [version_in_force(versions, instant) for instant in instants]

@@ -9,7 +9,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day, span
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.figures import BAR_DAY
+from knowdefeat_pipeline.core.schema.figures import BAR_DAY
 from knowdefeat_pipeline.store.market import bar_series
 
 COLUMNS = [figure.name for figure in BAR_DAY]
@@ -49,7 +49,7 @@ def count(database: Database, first: date, last: date) -> pd.DataFrame:
     with database.connect() as connection:
         series = bar_series(connection)
     tickers, timeframes = [ticker for ticker, _ in series], [timeframe for _, timeframe in series]
-    return database.read("bar_days", *span(first, last), tickers, timeframes).to_pandas()
+    return database.read("market/bar_days", *span(first, last), tickers, timeframes).to_pandas()
 
 
 def _check(rows: pd.DataFrame) -> dg.AssetCheckResult:

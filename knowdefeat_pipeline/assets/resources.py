@@ -15,13 +15,13 @@ from dagster._core.storage.tags import (
 )
 from pydantic import PrivateAttr
 
-from knowdefeat_pipeline.core.scores import Scores
-from knowdefeat_pipeline.core.series import Trades
+from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.postgres import connection as database
+from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.store import database
-from knowdefeat_pipeline.store.liveness import show_alive
-from knowdefeat_pipeline.store.pending import current_snapshot, lock_days
-from knowdefeat_pipeline.store.scores import any_scores
+from knowdefeat_pipeline.store.staleness import current_snapshot, lock_days
+from knowdefeat_pipeline.store.trade_scores import any_scores
 from knowdefeat_pipeline.store.warm import warm_scores, warm_session, warm_trades
 
 
@@ -72,7 +72,7 @@ class Database(dg.ConfigurableResource):
                 if self.warm:
                     trades = warm_trades(self.address(), connection, since, seen or current_snapshot(connection))
                 else:
-                    trades = Trades.from_arrow(self.read("read_trades", since, until))
+                    trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
             self._held = Held(since, until, trades)
         return self._held.trades
 
@@ -82,7 +82,7 @@ class Database(dg.ConfigurableResource):
             return None
         if self.warm:
             return warm_scores(self.address(), connection, since, seen)
-        return Scores.from_arrow(self.read("read_scores", since, until))
+        return Scores.from_arrow(self.read("market/read_scores", since, until))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Database"]:

@@ -14,17 +14,22 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.belief_days import Memory, decided_between, remembered, stretches, with_microseconds
-from knowdefeat_pipeline.core.belief_state import Rules
-from knowdefeat_pipeline.core.figures import BELIEFS, TABLES
-from knowdefeat_pipeline.core.ledger import clock
-from knowdefeat_pipeline.core.regimes import REGIMES
-from knowdefeat_pipeline.core.series import DAY, WINDOW_DAYS, micros
-from knowdefeat_pipeline.core.strategy_figures import AS_THINGS_STAND, strategy_calibration, strategy_figures
-from knowdefeat_pipeline.store.checkpoints import begin_learning, checkpoint_before, worth_keeping, write_checkpoints
-from knowdefeat_pipeline.store.ledger import entries as ledger_entries
-from knowdefeat_pipeline.store.pending import mark, marks
+from knowdefeat_pipeline.core.beliefs.daily import Memory, decided_between, remembered, stretches, with_microseconds
+from knowdefeat_pipeline.core.beliefs.ledger import clock
+from knowdefeat_pipeline.core.beliefs.state import Rules
+from knowdefeat_pipeline.core.beliefs.strategy_figures import AS_THINGS_STAND, strategy_calibration, strategy_figures
+from knowdefeat_pipeline.core.market.regimes import REGIMES
+from knowdefeat_pipeline.core.schema.figures import BELIEFS, TABLES
+from knowdefeat_pipeline.core.trades.series import DAY, WINDOW_DAYS, micros
+from knowdefeat_pipeline.store.belief_checkpoints import (
+    begin_learning,
+    checkpoint_before,
+    worth_keeping,
+    write_checkpoints,
+)
+from knowdefeat_pipeline.store.learning_ledger import entries as ledger_entries
 from knowdefeat_pipeline.store.results import replace_days
+from knowdefeat_pipeline.store.staleness import mark, marks
 
 PREVIEW = ("strategy_id", "regime", "win_rate", "accuracy_improvement", "edge", "edge_low", "edge_high", "confidence")
 LINEAGE = {
@@ -133,14 +138,14 @@ def _parts(
         found = checkpoint_before(connection, days[piece][0][0])
         if found and not decided_between(entries, micros([found[0]])[0], instants[piece][0]):
             since, memory = found
-        rows = with_microseconds(database.read("belief_outcomes", since or "-infinity", days[piece][-1][1]))
+        rows = with_microseconds(database.read("beliefs/belief_outcomes", since or "-infinity", days[piece][-1][1]))
         memories = remembered(memory, rows, instants[piece], entries, rules)
         yield _Part(since, len(rows), ((day, at, held) for (day, at), held in zip(days[piece], memories, strict=True)))
 
 
 def regimes_held(database: Database, first: date, last: date) -> dict[date, dict[str, float]]:
     """The shares of the regimes that hold at each day's as_of."""
-    rows = database.read("belief_regimes", first, last).to_pandas()
+    rows = database.read("beliefs/belief_regimes", first, last).to_pandas()
     found: dict[date, dict[str, float]] = {}
     for row in rows[rows["label"].isin(REGIMES)].itertuples():
         found.setdefault(row.day, {})[row.label] = row.share
@@ -157,7 +162,7 @@ def _calibration(database: Database, days: list[tuple[date, datetime]]) -> pd.Da
     tables = [_empty("strategy_calibration")]
     if days:
         window = timedelta(days=WINDOW_DAYS)
-        trades = with_microseconds(database.read("stated_confidence", days[0][1] - window, days[-1][1]))
+        trades = with_microseconds(database.read("beliefs/stated_confidence", days[0][1] - window, days[-1][1]))
         ends = micros([at for _, at in days])
         stops = np.searchsorted(trades["exit_time"], ends, side="right")
         starts = np.searchsorted(trades["exit_time"], ends - WINDOW_DAYS * DAY, side="right")

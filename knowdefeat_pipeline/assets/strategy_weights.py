@@ -10,12 +10,12 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.assets.strategy_beliefs import regimes_held
-from knowdefeat_pipeline.core.figures import TABLES
-from knowdefeat_pipeline.core.regimes import PROBABILITIES, REGIMES
-from knowdefeat_pipeline.core.strategy_figures import WEIGHTS
-from knowdefeat_pipeline.core.strategy_figures import strategy_weights as weigh
-from knowdefeat_pipeline.store.pending import mark, marks
+from knowdefeat_pipeline.core.beliefs.strategy_figures import WEIGHTS
+from knowdefeat_pipeline.core.beliefs.strategy_figures import strategy_weights as weigh
+from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
+from knowdefeat_pipeline.core.schema.figures import TABLES
 from knowdefeat_pipeline.store.results import replace_days
+from knowdefeat_pipeline.store.staleness import mark, marks
 
 PREVIEW = ("strategy_id", *WEIGHTS.values())
 LINEAGE = {
@@ -43,7 +43,9 @@ def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> I
     first, last = covered_days(context)
     with database.connect() as connection:
         upstream = marks(connection, "strategy_beliefs", first, last)
-        rows = _weigh(database.read("belief_edges", first, last).to_pandas(), regimes_held(database, first, last))
+        rows = _weigh(
+            database.read("beliefs/belief_edges", first, last).to_pandas(), regimes_held(database, first, last)
+        )
         with connection.transaction():
             replace_days(connection, "strategy_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
             mark(connection, "strategy_weights", upstream)

@@ -10,9 +10,8 @@ import psycopg
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day, span
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.core.bars import bar_length
-from knowdefeat_pipeline.core.figures import SCORE_NAMES, TRADE_SCORES
-from knowdefeat_pipeline.core.model_scores import (
+from knowdefeat_pipeline.core.market.bars import bar_length
+from knowdefeat_pipeline.core.market.trade_scores import (
     BOOK_AGE,
     FIRST_FIT,
     FORECAST_AGE,
@@ -20,11 +19,12 @@ from knowdefeat_pipeline.core.model_scores import (
     book_walls,
     model_forecasts,
 )
-from knowdefeat_pipeline.core.model_scores import trade_scores as scores_of
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
+from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES, TRADE_SCORES
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.market import bar_series, read_tail
-from knowdefeat_pipeline.store.pending import current_snapshot, mark
-from knowdefeat_pipeline.store.scores import SCORED, write_scores
+from knowdefeat_pipeline.store.staleness import current_snapshot, mark
+from knowdefeat_pipeline.store.trade_scores import SCORED, write_scores
 
 LINEAGE = {name: [("trades", "closed"), ("price_bars", "bars")] for name in SCORE_NAMES[:2]} | {
     SCORE_NAMES[2]: [("trades", "closed")]
@@ -56,8 +56,8 @@ def compute(database: Database, first: date, last: date, now: datetime) -> pd.Da
     with database.connect() as connection:
         seen = current_snapshot(connection)
         timeframes = _timeframes(connection)
-        books = {ticker for (ticker,) in connection.execute(query("book_tickers")).fetchall()}
-        trades = database.read("read_entries", since, until, sorted({*timeframes, *books})).to_pandas()
+        books = {ticker for (ticker,) in connection.execute(query("market/book_tickers")).fetchall()}
+        trades = database.read("market/read_entries", since, until, sorted({*timeframes, *books})).to_pandas()
         parts = []
         for ticker, entries in trades.groupby("ticker"):
             walls = _walls(database, ticker, since, until) if ticker in books else None
@@ -80,7 +80,7 @@ def _timeframes(connection: psycopg.Connection) -> dict[str, list[str]]:
 
 
 def _walls(database: Database, ticker: object, since: datetime, until: datetime) -> pd.DataFrame:
-    return book_walls(database.read("read_books", ticker, since, until, BOOK_AGE.to_pytimedelta()).to_pandas())
+    return book_walls(database.read("market/read_books", ticker, since, until, BOOK_AGE.to_pytimedelta()).to_pandas())
 
 
 def _score(

@@ -10,8 +10,8 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.figures import TRADE_DAY
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.core.schema.figures import TRADE_DAY
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.results import trade_days
 
 # What the database must enforce, row by row and at every write. To count the rows that break a rule which no row can
@@ -47,7 +47,7 @@ def trades(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg
     first, last = covered_days(context)
     with database.connect() as connection:
         days = trade_days(connection, first, last)
-        enforced = {row[0] for row in connection.execute(query("enforced")).fetchall()}
+        enforced = {row[0] for row in connection.execute(query("trades/enforced")).fetchall()}
         held = _one(connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchone())
     rows = pd.DataFrame(days, columns=[f.name for f in TRADE_DAY])
     _describe(context, rows, each_day(first, last), held)

@@ -16,15 +16,12 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets.bot_rankings import rank_days
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, day_end
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.adjuster import replay
-from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.panel import Panel
-from knowdefeat_pipeline.core.proposals import Proposal, propose
-from knowdefeat_pipeline.core.series import Floats, micros
-from knowdefeat_pipeline.store.pending import days_locked
-from knowdefeat_pipeline.store.reads import latest_day
-from knowdefeat_pipeline.store.results import replace_days, weight_versions
-from knowdefeat_pipeline.store.weights import (
+from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
+from knowdefeat_pipeline.core.ranking.panel import Panel
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.trades.series import Floats, micros
+from knowdefeat_pipeline.store.learning import (
     add_version,
     ai_setting,
     lock_versions,
@@ -33,6 +30,9 @@ from knowdefeat_pipeline.store.weights import (
     record_adjustment,
     trades_known,
 )
+from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.store.results import replace_days, weight_versions
+from knowdefeat_pipeline.store.staleness import days_locked
 
 AUTHOR = "ai"
 ONE_DAY = timedelta(days=1)

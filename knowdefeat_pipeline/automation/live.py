@@ -19,12 +19,12 @@ from dagster._core.storage.tags import PRIORITY_TAG
 
 from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.instance import open_instance, tune_for_short_runs
-from knowdefeat_pipeline.automation.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance, tune_for_short_runs
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
-from knowdefeat_pipeline.store.database import DatabaseUnreachable, connect
-from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
-from knowdefeat_pipeline.store.pending import CHANNEL, Pending, listener_lock, pending_days
+from knowdefeat_pipeline.automation.sensors.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
+from knowdefeat_pipeline.store.staleness import CHANNEL, Pending, listener_lock, pending_days
 
 SPACING = 1.0  # seconds between the beginnings of two runs
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost

@@ -12,9 +12,8 @@ from dagster import DagsterEventType as Event
 from pydantic import Field
 
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.instance import logs_folder
-from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.store.maintenance import (
+from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder
+from knowdefeat_pipeline.postgres.maintenance import (
     ended_runs,
     purge_checks,
     purge_events,
@@ -22,6 +21,7 @@ from knowdefeat_pipeline.store.maintenance import (
     table_sizes,
     vacuum,
 )
+from knowdefeat_pipeline.settings import Settings
 
 PURGE_SECONDS = 30 * 60  # what is left then waits for the next night
 VACUUM_SECONDS = 60 * 60  # a table; longer than this is worth a look, so the run fails
@@ -36,7 +36,7 @@ PASSING: dict[str, Event | None] = {
         for event in (
             Event.ASSET_CHECK_EVALUATION,  # the result itself stands in a table of its own
             Event.ASSET_CHECK_EVALUATION_PLANNED,
-            Event.ASSET_MATERIALIZATION,  # once there is a later one: see sql/queries/purge_events.sql
+            Event.ASSET_MATERIALIZATION,  # once there is a later one: see sql/queries/postgres/purge_events.sql
             Event.ASSET_MATERIALIZATION_PLANNED,  # once carried out: see there
             Event.ENGINE_EVENT,
             Event.HANDLED_OUTPUT,

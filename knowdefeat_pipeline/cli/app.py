@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli import (
+from knowdefeat_pipeline.cli.commands import (
     backfill,
     backtest,
     beliefs,
@@ -27,19 +27,19 @@ from knowdefeat_pipeline.cli import (
     up,
     weights,
 )
-from knowdefeat_pipeline.cli.context import CommandError
-from knowdefeat_pipeline.cli.output import err
-from knowdefeat_pipeline.core.weights import WeightError
+from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.cli.views.output import err
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError
+from knowdefeat_pipeline.postgres.backup import BackupError
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
+from knowdefeat_pipeline.postgres.migrations import MigrationError
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.settings import SettingError
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.store.backup import BackupError
-from knowdefeat_pipeline.store.database import DatabaseUnreachable
-from knowdefeat_pipeline.store.embedded import EmbeddedPostgresError
 from knowdefeat_pipeline.store.funds import BotError
-from knowdefeat_pipeline.store.ledger import LedgerError
-from knowdefeat_pipeline.store.migrations import MigrationError
+from knowdefeat_pipeline.store.learning import WeightsChanged
+from knowdefeat_pipeline.store.learning_ledger import LedgerError
 from knowdefeat_pipeline.store.quarantine import QuarantineError
-from knowdefeat_pipeline.store.weights import WeightsChanged
 
 app = typer.Typer(
     no_args_is_help=True,

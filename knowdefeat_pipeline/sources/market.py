@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowdefeat_pipeline.core.bars import BarError, bar_length
+from knowdefeat_pipeline.core.market.bars import BarError, bar_length
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field
 from knowdefeat_pipeline.sources.files import read_raw

@@ -16,12 +16,12 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.core.allocation import AllocationRules
-from knowdefeat_pipeline.core.funds import BotEvent, Division, FundInputs, FundSettings
-from knowdefeat_pipeline.core.risk import RiskRules
-from knowdefeat_pipeline.core.series import WINDOW_DAYS, Trades
-from knowdefeat_pipeline.store.database import query, read_arrow
-from knowdefeat_pipeline.store.pending import Mark, mark, marks
+from knowdefeat_pipeline.core.funds.daily import BotEvent, Division, FundInputs, FundSettings
+from knowdefeat_pipeline.core.funds.projection import AllocationRules
+from knowdefeat_pipeline.core.funds.risk import RiskRules
+from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Trades
+from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 MONEY = ("amount", "funds", "allocated", "cash")
@@ -54,7 +54,7 @@ def fund_inputs(
     days = [(day, as_of) for day, as_of, _ in ranked]
     needed = bool(days and settings)
     window = (days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1]) if needed else (NEVER, NEVER)
-    trades = Trades.from_arrow(read_arrow(url, query("read_trades"), window))
+    trades = Trades.from_arrow(read_arrow(url, query("trades/read_trades"), window))
     believing = any(version.method == "belief_edge" for version in settings)
     bots = _ranked_bots(connection, first, last, believing)
     return FundInputs(days, bots, trades, settings, bot_events(connection)), ranked
@@ -62,8 +62,8 @@ def fund_inputs(
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
     days = {"first": first, "last": last}
-    rows = connection.execute(query("fund_bots"), days).fetchall()
-    beliefs = connection.execute(query("fund_edges"), days).fetchall() if believing else []
+    rows = connection.execute(query("funds/fund_bots"), days).fetchall()
+    beliefs = connection.execute(query("funds/fund_edges"), days).fetchall() if believing else []
     edges = {(day, bot): edge for day, bot, edge in beliefs}
     bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
     numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "edge": "float64"}
@@ -204,7 +204,7 @@ def resume(
 def bots_table(connection: psycopg.Connection) -> list[dict[str, Any]]:
     """Every bot with its state, last place and last allocation."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("bots_table")).fetchall()
+        return cursor.execute(query("funds/bots_table")).fetchall()
 
 
 def history(connection: psycopg.Connection, bot: int | None, limit: int) -> list[dict[str, Any]]:

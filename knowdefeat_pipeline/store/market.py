@@ -12,9 +12,9 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from knowdefeat_pipeline.core.walk_forward import needed_from
+from knowdefeat_pipeline.core.market.walk_forward import needed_from
+from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query, read_arrow
 from knowdefeat_pipeline.sources.market import Form, MarketReading, Reason
-from knowdefeat_pipeline.store.database import connect, copy_arrow, query, read_arrow
 from knowdefeat_pipeline.store.trades import hold
 
 STAGE = """
@@ -147,7 +147,7 @@ def has_market_data(connection: psycopg.Connection) -> bool:
 
 def bar_series(connection: psycopg.Connection) -> list[tuple[str, str]]:
     """Every ticker and timeframe of which there are bars."""
-    return connection.execute(query("bar_series")).fetchall()
+    return connection.execute(query("market/bar_series")).fetchall()
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ def read_tail(
     """
     ticker, timeframe = series
     about = {"ticker": ticker, "timeframe": timeframe, "since": since, "until": until}
-    ((place, count),) = connection.execute(query("bar_place"), about).fetchall()
+    ((place, count),) = connection.execute(query("market/bar_place"), about).fetchall()
     if not count:
         return None
     position = needed_from(place, first_fit)
-    bars = read_arrow(url, query("read_bars"), [ticker, timeframe, since, until, place - position])
+    bars = read_arrow(url, query("market/read_bars"), [ticker, timeframe, since, until, place - position])
     return Tail(bars.to_pandas(), position, place)

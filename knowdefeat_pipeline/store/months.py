@@ -13,10 +13,10 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.metrics import Past, past_months
-from knowdefeat_pipeline.core.series import Trades
-from knowdefeat_pipeline.core.summaries import Stretches, Summaries
-from knowdefeat_pipeline.store.database import copy_arrow, query, read_arrow
+from knowdefeat_pipeline.core.metrics.engine import Past, past_months
+from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
+from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -33,11 +33,11 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
         complete, below = _state(connection)
         now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
         if complete is not None and _any_stale(connection, below, complete):
-            stale = read_arrow(url, query("read_stale_trades"), [below, _start(complete)])
+            stale = read_arrow(url, query("metrics/read_stale_trades"), [below, _start(complete)])
             changed = _replace(connection, stale, None)
         if complete is None or complete < before:
             since = _FIRST if complete is None else _start(complete)
-            fresh = read_arrow(url, query("read_trades"), [since, _start(before)])
+            fresh = read_arrow(url, query("trades/read_trades"), [since, _start(before)])
             changed |= _replace(connection, fresh, complete)
         connection.execute(
             "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
@@ -61,7 +61,7 @@ def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
 @lru_cache(maxsize=1)
 def _read_past(url: str, before: date, content: UUID | None) -> Past:
     """`content` names what the months hold: with another name it is another past."""
-    rows = read_arrow(url, query("read_months"), [before])
+    rows = read_arrow(url, query("metrics/read_months"), [before])
     bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
     names, code = np.unique(ticker.astype(str), return_inverse=True)
     keys, series = np.unique(bot * len(names) + code, return_inverse=True)

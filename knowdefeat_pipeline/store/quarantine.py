@@ -10,11 +10,11 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import class_row
 
+from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.reading import RawTable, read_table
-from knowdefeat_pipeline.store.database import connect, query
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 
@@ -46,7 +46,7 @@ class QuarantinedRow:
 def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
     """The first `limit` rows with that status (None: any), in the order in which they were refused."""
     with connect(url) as connection, connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        return cursor.execute(query("quarantine_list"), {"status": status, "limit": limit}).fetchall()
+        return cursor.execute(query("trades/quarantine_list"), {"status": status, "limit": limit}).fetchall()
 
 
 def show(url: str, quarantine_id: int) -> QuarantinedRow:
@@ -82,7 +82,7 @@ def discard(url: str, quarantine_id: int, note: str | None, now: datetime) -> No
 
 def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        row = cursor.execute(query("quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
+        row = cursor.execute(query("trades/quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
     if row is None:
         raise QuarantineError(f"there is no row {quarantine_id} in quarantine; list the rows to see their numbers")
     return row
@@ -140,4 +140,4 @@ def _corrected(
 
 def _settle(connection: psycopg.Connection, quarantine_id: int, status: str, note: str | None, now: datetime) -> None:
     settled = {"quarantine_id": quarantine_id, "status": status, "note": note, "now": now}
-    connection.execute(query("quarantine_settle"), settled)
+    connection.execute(query("trades/quarantine_settle"), settled)

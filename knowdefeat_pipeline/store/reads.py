@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.core.bars import bar_length
-from knowdefeat_pipeline.store.database import query
+from knowdefeat_pipeline.core.market.bars import bar_length
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.market import bar_series
 
 Record = dict[str, Any]
@@ -24,7 +24,7 @@ def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> d
 
 def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
     """The day's bots in order of rank, unranked ones last, with metrics and streaks beside them."""
-    return records(connection, query("ranking_table"), {"day": day})
+    return records(connection, query("ranking/ranking_table"), {"day": day})
 
 
 def day_rows(
@@ -47,12 +47,12 @@ def strategies(
     connection: psycopg.Connection, day: date, *, strategy: str | None = None, regime: str | None = None
 ) -> list[Record]:
     """What is believed of the strategies, and their weights, the largest edge first; by default of all regimes."""
-    return records(connection, query("strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
+    return records(connection, query("beliefs/strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
 
 
 def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
     """What was believed day after day, as things stood, of one strategy or of all."""
-    return records(connection, query("strategy_history"), {"strategy": strategy, "days": days})
+    return records(connection, query("beliefs/strategy_history"), {"strategy": strategy, "days": days})
 
 
 def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy: str | None = None) -> list[Record]:
@@ -72,19 +72,21 @@ def regime_was_seen(connection: psycopg.Connection, regime: str) -> bool:
 
 def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
     """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
-    return records(connection, query("strategy_means"), {"strategy": strategy})[0]
+    return records(connection, query("beliefs/strategy_means"), {"strategy": strategy})[0]
 
 
 def regimes(
     connection: psycopg.Connection, ticker: str | None, timeframe: str | None, *, runs: bool = False
 ) -> list[Record]:
-    """Per series of bars its regime now (see `sql/queries/regimes_now.sql`); with `runs` each run of a label instead.
+    """Per series of bars its regime now (see `sql/queries/market/regimes_now.sql`); with `runs` each run of a label.
 
     `since` and `as_of` are when the first and the last bar of the run closed: a label holds from a bar's close on.
     """
     known = bar_series(connection)
     about = {"tickers": [s[0] for s in known], "timeframes": [s[1] for s in known], "ticker": ticker}
-    rows = records(connection, query("regime_runs" if runs else "regimes_now"), {**about, "timeframe": timeframe})
+    rows = records(
+        connection, query("market/regime_runs" if runs else "market/regimes_now"), {**about, "timeframe": timeframe}
+    )
     for row in rows:
         length = bar_length(row["timeframe"]).to_pytimedelta()
         row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}

@@ -11,8 +11,8 @@ import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.store.database import copy_arrow, query
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 
 def replace_days(
@@ -53,9 +53,9 @@ def last_computed_day(connection: psycopg.Connection) -> date | None:
 
 
 def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict]:
-    """One record per day with closed trades: see `sql/queries/trade_days.sql` for the counts."""
+    """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("trade_days"), {"first": first, "last": last}).fetchall()
+        return cursor.execute(query("trades/trade_days"), {"first": first, "last": last}).fetchall()
 
 
 def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> dict[date, datetime]:

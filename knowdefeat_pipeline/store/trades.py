@@ -11,10 +11,10 @@ import pyarrow as pa
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
-from knowdefeat_pipeline.store.database import connect, copy_arrow, query
-from knowdefeat_pipeline.store.simulated import remove_source
+from knowdefeat_pipeline.store.simulation import remove_source
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
 _MANY_ROWS = 10_000
@@ -79,18 +79,18 @@ def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
     if len(reading.valid) > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
         connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    connection.execute(query("load_stage"))
+    connection.execute(query("trades/load_stage"))
     copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
-    connection.execute(query("load_currencies"))
-    connection.execute(query("load_unchanged"), source)
-    connection.execute(query("load_keys"), source)
-    connection.execute(query("load_twins_in_file"))
+    connection.execute(query("trades/load_currencies"))
+    connection.execute(query("trades/load_unchanged"), source)
+    connection.execute(query("trades/load_keys"), source)
+    connection.execute(query("trades/load_twins_in_file"))
     for verdict in ("update", "insert"):
-        connection.execute(query("load_twins_recorded"), {**source, "verdict": verdict})
-    connection.execute(query("load_followers"))
-    updated = connection.execute(query("load_update")).rowcount
-    inserted = connection.execute(query("load_insert"), source).rowcount
+        connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
+    connection.execute(query("trades/load_followers"))
+    updated = connection.execute(query("trades/load_update")).rowcount
+    inserted = connection.execute(query("trades/load_insert"), source).rowcount
     if inserted:
         connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
     refused = reading.refuse(_findings(connection))
@@ -99,7 +99,7 @@ def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
 
 def _findings(connection: psycopg.Connection) -> list[Finding]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query("load_refused"), {"columns": [*COLUMNS]}).fetchall()
+        rows = cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
     return [_finding(row) for row in rows]
 
 
@@ -126,7 +126,7 @@ def hold(
     )
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
     about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
-    return connection.execute(query("quarantine_hold"), about).rowcount
+    return connection.execute(query("trades/quarantine_hold"), about).rowcount
 
 
 def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int) -> LoadReport:

@@ -18,9 +18,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowdefeat_pipeline.core.scores import Scores
-from knowdefeat_pipeline.core.series import Trades
-from knowdefeat_pipeline.store.database import connect, query, read_arrow
+from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
 
@@ -95,12 +95,12 @@ class Warm:
 
 def warm_trades(url: str, connection: psycopg.Connection, since: datetime, snapshot: str) -> Trades:
     """The closed trades with exit_time > `since` that the snapshot shows."""
-    return Trades.from_arrow(_held(url, "read_arrived_trades", False).read(connection, since, snapshot))
+    return Trades.from_arrow(_held(url, "trades/read_arrived_trades", False).read(connection, since, snapshot))
 
 
 def warm_scores(url: str, connection: psycopg.Connection, since: datetime, snapshot: str) -> Scores:
     """The scores of the closed trades with exit_time > `since` that the snapshot shows."""
-    return Scores.from_arrow(_held(url, "read_arrived_scores", True).read(connection, since, snapshot))
+    return Scores.from_arrow(_held(url, "market/read_arrived_scores", True).read(connection, since, snapshot))
 
 
 @cache

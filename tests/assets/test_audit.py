@@ -14,10 +14,10 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, audit_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import nightly_audit
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Upkeep
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

@@ -13,19 +13,19 @@ from knowdefeat_pipeline.assets import strategy_beliefs
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import Outcome, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.adaptive_weights import adaptive_weights
-from knowdefeat_pipeline.core.belief_days import Memory
-from knowdefeat_pipeline.core.belief_state import Outcomes, Rules, State
-from knowdefeat_pipeline.core.beliefs import fold
-from knowdefeat_pipeline.core.calibration import calibration
-from knowdefeat_pipeline.core.posteriors import beliefs_at
-from knowdefeat_pipeline.core.results import Volatility, standardise
-from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.core.beliefs.calibration import calibration
+from knowdefeat_pipeline.core.beliefs.daily import Memory
+from knowdefeat_pipeline.core.beliefs.learning import fold
+from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
+from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
+from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.checkpoints import checkpoint_before, pack, unpack, worth_keeping
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.ledger import LedgerError, record_backtest, record_reset, record_withdrawal
-from knowdefeat_pipeline.store.simulated import remove_source
+from knowdefeat_pipeline.store.belief_checkpoints import checkpoint_before, pack, unpack, worth_keeping
+from knowdefeat_pipeline.store.learning_ledger import LedgerError, record_backtest, record_reset, record_withdrawal
+from knowdefeat_pipeline.store.simulation import remove_source
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -239,7 +239,7 @@ def test_an_outcome_belongs_to_the_last_bar_that_had_closed_before_its_entry(dat
         for ticker, minute in exits.items():
             close(connection, 1, entry + timedelta(hours=1, minutes=minute), 1.0, ticker=ticker,
                   entry_time=entry)  # fmt: skip
-    rows = Database(url=database).read("belief_outcomes", "-infinity", entry + timedelta(days=1))
+    rows = Database(url=database).read("beliefs/belief_outcomes", "-infinity", entry + timedelta(days=1))
     assert rows.sort_by("exit_time")["regime"].to_pylist() == ["VOLATILE", None, None, None]
 
 

@@ -11,11 +11,11 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, TABLES, VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.pending import current_snapshot
+from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

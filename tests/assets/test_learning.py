@@ -11,14 +11,14 @@ from scipy.stats import spearmanr
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import adjust_days, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.cli.simulate import load_simulation
-from knowdefeat_pipeline.core.adjuster import DEFAULT
-from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS
-from knowdefeat_pipeline.core.panel import Panel
-from knowdefeat_pipeline.core.simulate import INFORMATIVE_SCORE, SCORES, Simulation, simulate
-from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.cli.commands.simulate import load_simulation
+from knowdefeat_pipeline.core.learning.learner import DEFAULT
+from knowdefeat_pipeline.core.ranking.panel import Panel
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS
+from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.results import weight_versions
-from knowdefeat_pipeline.store.weights import read_history
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
 DAYS, BOTS, SEED = 120, 30, 8

@@ -7,11 +7,11 @@ import pytest
 
 from knowdefeat_pipeline.assets.bot_metrics import compute
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.metrics import bot_metrics
-from knowdefeat_pipeline.core.series import Trades, micros
-from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.core.metrics.engine import bot_metrics
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.core.trades.series import Trades, micros
+from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.database import connect, query, read_arrow
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 6, 15, tzinfo=UTC)
@@ -43,7 +43,7 @@ def lifetimes(url: str, day: object) -> pd.DataFrame:
 
 def in_one_pass(url: str) -> pd.DataFrame:
     """The engine over the whole history at once, without any stored month."""
-    trades = Trades.from_arrow(read_arrow(url, query("read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), END]))
+    trades = Trades.from_arrow(read_arrow(url, query("trades/read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), END]))
     return bot_metrics(trades, micros([END])).set_index(["bot_id", "ticker"])[LIFETIME]
 
 
@@ -94,7 +94,9 @@ def repr_row(row: tuple) -> tuple:
 def test_an_older_day_after_a_newer_one(history: str) -> None:
     lifetimes(history, LAST)
     day = datetime(2025, 4, 20, tzinfo=UTC)
-    trades = Trades.from_arrow(read_arrow(history, query("read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), day]))
+    trades = Trades.from_arrow(
+        read_arrow(history, query("trades/read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), day])
+    )
     expected = bot_metrics(trades, micros([day])).set_index(["bot_id", "ticker"])[LIFETIME]
     found = lifetimes(history, (day - timedelta(days=1)).date())
     pd.testing.assert_frame_equal(found, expected, check_exact=True)

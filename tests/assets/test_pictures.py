@@ -16,7 +16,7 @@ from knowdefeat_pipeline.assets.bot_metrics import top_equity
 from knowdefeat_pipeline.assets.chart import HEIGHT, LINE_HEIGHT, WIDTH, Chart, ticks
 from knowdefeat_pipeline.assets.pictures import draw_equity, draw_scores, equity_by_day, marked_bots, score_bins
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.postgres.connection import connect
 
 DAY = date(2025, 2, 27)
 SVG = "{http://www.w3.org/2000/svg}"

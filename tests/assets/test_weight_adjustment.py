@@ -15,19 +15,16 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.adjuster import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, replay
-from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.panel import Panel
-from knowdefeat_pipeline.core.simulate import simulate
-from knowdefeat_pipeline.core.weights import validate
-from knowdefeat_pipeline.core.worlds import panel_of
+from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, replay
+from knowdefeat_pipeline.core.ranking.panel import Panel
+from knowdefeat_pipeline.core.ranking.weight_set import validate
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.core.simulation.panels import panel_of
+from knowdefeat_pipeline.postgres.connection import close_idle, connect
 from knowdefeat_pipeline.settings import Upkeep
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.database import close_idle, connect
-from knowdefeat_pipeline.store.pending import days_locked
-from knowdefeat_pipeline.store.results import weight_versions
-from knowdefeat_pipeline.store.trades import load_trades
-from knowdefeat_pipeline.store.weights import (
+from knowdefeat_pipeline.store.learning import (
     WeightsChanged,
     add_version,
     adjustments,
@@ -36,6 +33,9 @@ from knowdefeat_pipeline.store.weights import (
     read_history,
     set_ai,
 )
+from knowdefeat_pipeline.store.results import weight_versions
+from knowdefeat_pipeline.store.staleness import days_locked
+from knowdefeat_pipeline.store.trades import load_trades
 from tests.conftest import temporary_database
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

@@ -9,10 +9,10 @@ import dagster as dg
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.automation.instance import open_instance
-from knowdefeat_pipeline.core.simulate import simulate
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

@@ -20,14 +20,14 @@ import psycopg
 import pytest
 
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.instance import open_instance
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.figures import TABLES
-from knowdefeat_pipeline.store import migrations
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.embedded import EmbeddedPostgres
-from knowdefeat_pipeline.store.pending import Pending, Settled, pending_beliefs, pending_days
+from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
+from knowdefeat_pipeline.store.staleness import Pending, Settled, pending_beliefs, pending_days
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")

@@ -14,11 +14,11 @@ import pytest
 
 from knowdefeat_pipeline.assets.resources import Clock
 from knowdefeat_pipeline.automation import live
-from knowdefeat_pipeline.automation.instance import open_instance
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.live import LIVE_TAG, AlreadyListening, Listener, live_definitions
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.pending import Settled, listener_lock, pending_days
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.staleness import Settled, listener_lock, pending_days
 
 PATIENCE = 60.0  # seconds that nothing here needs
 

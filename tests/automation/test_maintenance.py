@@ -11,13 +11,13 @@ from dagster import DagsterEventType as Event
 from knowdefeat_pipeline.assets.partitions import DAILY
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation import maintenance
-from knowdefeat_pipeline.automation.instance import logs_folder
+from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.maintenance import purge_events
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.maintenance import purge_events
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 FIRST, LAST = date(2025, 2, 24), date(2025, 2, 28)

@@ -22,11 +22,11 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.live import LIVE_TAG, Listener
 from knowdefeat_pipeline.automation.runs import CODE_LOCATION
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.postgres import liveness
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.liveness import is_alive, show_alive
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store import liveness
-from knowdefeat_pipeline.store.database import connect
-from knowdefeat_pipeline.store.liveness import is_alive, show_alive
-from knowdefeat_pipeline.store.pending import lock_days
+from knowdefeat_pipeline.store.staleness import lock_days
 
 STATUS = dg.DagsterRunStatus
 PATIENCE = 60.0  # seconds

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN
-from knowdefeat_pipeline.automation.instance import open_instance
-from knowdefeat_pipeline.core.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulate import simulate
-from knowdefeat_pipeline.store.database import connect
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
 from tests.cli.conftest import Shell
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

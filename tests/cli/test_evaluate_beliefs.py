@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.belief_worlds import among_active, regret, simulate_beliefs
+from knowdefeat_pipeline.core.simulation.strategies import among_active, regret, simulate_beliefs
 
 
 def evaluate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

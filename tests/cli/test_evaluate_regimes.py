@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.regime_worlds import simulate_regimes
-from knowdefeat_pipeline.core.regimes import PROBABILITIES, label_regimes
+from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
+from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 
 BARS, _ = simulate_regimes("plain", bars=600, seed=1)
 OTHER, _ = simulate_regimes("strong", bars=400, seed=2)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.adjuster import replay
-from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.panel import Panel
+from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.ranking.panel import Panel
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
 from tests.core.panels import plain
 
 

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.worlds import WorldPanel, simulate_panel
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.simulation.panels import WorldPanel, simulate_panel
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from math import exp, log
 
-from knowdefeat_pipeline.core.belief_state import Rules
+from knowdefeat_pipeline.core.beliefs.state import Rules
 
 
 class PlainBeliefs:

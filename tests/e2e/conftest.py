@@ -17,8 +17,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store.database import connect
 
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.regime_worlds import simulate_regimes
-from knowdefeat_pipeline.core.walk_forward import needed_from
+from knowdefeat_pipeline.core.market.walk_forward import needed_from
+from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, read_market
-from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.market import MarketReport, bar_series, has_market_data, load_market, read_tail
 from knowdefeat_pipeline.store.quarantine import QuarantineError, discard, list_rows, release
 
@@ -151,7 +151,7 @@ def store(url: str, ticker: str, timeframe: str, bars: pd.DataFrame) -> None:
     """Record bars of one series."""
     import pyarrow as pa
 
-    from knowdefeat_pipeline.store.database import copy_arrow
+    from knowdefeat_pipeline.postgres.connection import copy_arrow
 
     names = ["open_time", "open", "high", "low", "close", "volume"]
     with connect(url) as connection:

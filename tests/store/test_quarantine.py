@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.store.database import connect
 from knowdefeat_pipeline.store.quarantine import QuarantineError, discard, list_rows, release, show
 from knowdefeat_pipeline.store.trades import load_trades
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.canonical import net_pnl
-from knowdefeat_pipeline.store.database import connect
 
 ENTRY = datetime(2025, 2, 11, 20, tzinfo=UTC)
 OPEN = {"bot_id": 1, "ticker": "TSLA", "direction": "LONG", "entry_time": ENTRY, "entry_price": 200.0, "notional": 1e4}

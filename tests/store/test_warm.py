@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from knowdefeat_pipeline.core.series import Trades
-from knowdefeat_pipeline.store.database import connect, query, read_arrow
-from knowdefeat_pipeline.store.pending import current_snapshot
-from knowdefeat_pipeline.store.simulated import remove_source
+from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
+from knowdefeat_pipeline.store.simulation import remove_source
+from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.warm import Warm
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
@@ -30,11 +30,11 @@ def identities(trades: Trades) -> list[tuple[int, int, float]]:
 
 
 def warm_trades(url: str) -> Warm:
-    return Warm(url, "read_arrived_trades", renewed=False)
+    return Warm(url, "trades/read_arrived_trades", renewed=False)
 
 
 def cold(url: str, since: datetime = SINCE) -> list[tuple[int, int, float]]:
-    return identities(Trades.from_arrow(read_arrow(url, query("read_trades"), [since, NOW + timedelta(days=1)])))
+    return identities(Trades.from_arrow(read_arrow(url, query("trades/read_trades"), [since, NOW + timedelta(days=1)])))
 
 
 def held(url: str, trades: Warm, since: datetime = SINCE) -> list[tuple[int, int, float]]:

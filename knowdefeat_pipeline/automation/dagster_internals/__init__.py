@@ -1,0 +1,1 @@
+"""The only modules that may import Dagster's private modules (`dagster._*`)."""

@@ -1,0 +1,343 @@
+"""`beliefs`: what is believed of strategies, how it came about, and what is decided about learning."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from knowdefeat_pipeline.cli.commands.run import materialise
+from knowdefeat_pipeline.cli.options import CommandError, Day, Json, database, day_or_latest
+from knowdefeat_pipeline.cli.views.output import Justify, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
+from knowdefeat_pipeline.sources.replay import read_table
+from knowdefeat_pipeline.store.learning_ledger import (
+    last_learned,
+    ledger_rows,
+    record_backtest,
+    record_reset,
+    record_withdrawal,
+)
+from knowdefeat_pipeline.store.reads import Record, regime_was_seen, strategies, strategy_day, strategy_history
+
+app = typer.Typer(help="What is believed of strategies: their win rate, edge and weight; reset, backtests, history.")
+
+NOW = "*"
+COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("strategy", "left"),
+    ("regime", "left"),
+    ("weight %", "right"),
+    ("edge (R)", "right"),
+    ("90 % interval", "left"),
+    ("win %", "right"),
+    ("90 % interval", "left"),
+    ("prior %", "right"),
+    ("confidence", "right"),
+    ("samples", "right"),
+)
+
+
+def parse_regime(value: str) -> str:
+    """A regime by name, in any case; NEUTRAL and * mean as things stand."""
+    name = value.upper()
+    if name not in (*REGIMES, NEUTRAL, NOW):
+        raise typer.BadParameter(f"{value!r} is no regime; choose one of {', '.join(REGIMES)}")
+    return NOW if name == NEUTRAL else name
+
+
+Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]
+Regime = Annotated[
+    str | None,
+    typer.Option("--regime", parser=parse_regime, metavar="NAME", help=f"As under this regime: {', '.join(REGIMES)}."),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stays on record.")]
+
+
+@app.callback(invoke_without_command=True)
+def beliefs(
+    context: typer.Context, strategy: Strategy = None, regime: Regime = None, day: Day = None, json: Json = False
+) -> None:
+    """What is believed of every strategy as things stand; with --strategy also under each regime, and calibration."""
+    if context.invoked_subcommand:
+        return
+    with database() as connection:
+        day = day_or_latest(connection, day, "strategy_beliefs")
+        view = regime or (None if strategy else NOW)
+        rows = strategies(connection, day, strategy=strategy, regime=view)
+        weights = strategy_day(connection, "strategy_weights", day)
+        calibration = strategy_day(connection, "strategy_calibration", day, strategy or "*")
+    _require(rows, day, strategy)
+    if json:
+        print_json({"day": day, "regimes": _held(weights), "beliefs": rows, "calibration": calibration})
+        return
+    _show(f"Beliefs as of {instant(rows[0]['as_of'])}", rows)
+    held = ", ".join(f"{name} {share:.0%}" for name, share in _held(weights).items() if share)
+    out.print(f"Regimes that hold, by trades: {held or 'not known (no market data)'}.", style="dim")
+    if strategy:
+        _show_calibration(calibration)
+
+
+def _require(rows: list[Record], day: date, strategy: str | None) -> None:
+    if not rows:
+        of = f" of a strategy {strategy!r}" if strategy else ""
+        raise CommandError(
+            f"Nothing is believed{of} on {day}. See who is known: knowdefeat beliefs; which days are there: "
+            "knowdefeat db status; compute more: knowdefeat run --from DAY --to DAY"
+        )
+
+
+def _held(weights: list[Record]) -> dict[str, float]:
+    """The shares of the regimes that hold, by the trades of the trailing 30 days."""
+    return {name: weights[0][f"p_{name.lower()}"] for name in REGIMES} if weights else {}
+
+
+def _show(title: str, rows: list[Record]) -> None:
+    table(
+        title,
+        COLUMNS,
+        [
+            (
+                row["strategy_id"],
+                "as things stand" if row["regime"] == NOW else row["regime"],
+                number(100 * row["weight"], 1),
+                number(row["edge"], 3, sign=True),
+                f"{row['edge_low']:+.3f} to {row['edge_high']:+.3f}",
+                number(100 * row["win_rate"], 1),
+                f"{100 * row['win_rate_low']:.1f} to {100 * row['win_rate_high']:.1f}",
+                number(100 * row["prior_win_rate"], 1),
+                number(row["confidence"]),
+                number(row["effective_samples"], 1),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _show_calibration(rows: list[Record]) -> None:
+    for row in rows:
+        out.print(
+            f"\nTrailing 30 days: {number(row['trades'])} trades; {row['learning_velocity']:.1f} a day in the last week"
+        )
+        if not row["stated_trades"]:
+            out.print("No signal stated its confidence (trades.signal_confidence), so there is nothing to calibrate.")
+            continue
+        out.print(
+            f"[bold]Calibration of stated confidence[/]: Brier score {row['brier_score']:.4f}, "
+            f"expected calibration error {row['calibration_error']:.4f}"
+        )
+        table(
+            "",
+            (
+                ("stated", "left"),
+                ("trades", "right"),
+                ("mean %", "right"),
+                ("won %", "right"),
+                ("95 % interval", "left"),
+            ),
+            [
+                (
+                    f"{bin_['low']:.1f} to {bin_['high']:.1f}",
+                    number(bin_["trades"]),
+                    number(100 * bin_["stated"], 1),
+                    number(100 * bin_["realised"], 1),
+                    f"{100 * bin_['realised_low']:.1f} to {100 * bin_['realised_high']:.1f}",
+                )
+                for bin_ in row["reliability"]
+            ],
+        )
+
+
+@app.command()
+def recommend(
+    regime: Annotated[
+        str, typer.Option("--regime", parser=parse_regime, metavar="NAME", help=f"{', '.join(REGIMES)}.")
+    ],
+    day: Day = None,
+    json: Json = False,
+) -> None:
+    """The strategies that suit a regime, the largest believed edge in it first."""
+    with database() as connection:
+        day = day_or_latest(connection, day, "strategy_beliefs")
+        rows = strategies(connection, day, regime=regime)
+        seen = regime == NOW or regime_was_seen(connection, regime)
+    _require(rows, day, None)
+    if json:
+        print_json(rows)
+        return
+    _show(
+        f"Strategies for {regime if regime != NOW else 'the regimes that hold'}, as of {instant(rows[0]['as_of'])}",
+        rows,
+    )
+    if not seen:
+        out.print(f"No bar of the market data was {regime}, so this is the order over all regimes.", style="yellow")
+    sure = [row["strategy_id"] for row in rows if row["edge_low"] > 0]
+    out.print(
+        f"Their edge is above 0 with 95 % probability: {', '.join(sure)}."
+        if sure
+        else "No edge is above 0 with 95 % probability yet: the order may be luck.",
+        style="dim",
+    )
+
+
+@app.command()
+def history(
+    strategy: Strategy = None,
+    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 30,
+    json: Json = False,
+) -> None:
+    """What was believed day after day, as things stood."""
+    with database() as connection:
+        last = day_or_latest(connection, None, "strategy_beliefs")
+        rows = strategy_history(connection, strategy, days)
+    _require(rows, last, strategy)
+    if json:
+        print_json(rows)
+        return
+    table(
+        "Beliefs day by day",
+        (
+            ("day", "left"),
+            ("strategy", "left"),
+            ("weight %", "right"),
+            ("edge (R)", "right"),
+            ("90 % interval", "left"),
+            ("win %", "right"),
+            ("confidence", "right"),
+            ("samples", "right"),
+        ),
+        [
+            (
+                str(row["day"]),
+                row["strategy_id"],
+                number(100 * row["weight"], 1),
+                number(row["edge"], 3, sign=True),
+                f"{row['edge_low']:+.3f} to {row['edge_high']:+.3f}",
+                number(100 * row["win_rate"], 1),
+                number(row["confidence"]),
+                number(row["effective_samples"], 1),
+            )
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def ledger(json: Json = False) -> None:
+    """The backtests learned, their withdrawals, and the resets: what was decided about learning."""
+    with database() as connection:
+        rows = ledger_rows(connection)
+    if json:
+        print_json(rows)
+    elif not rows:
+        out.print("Nothing was decided yet: beliefs rest on the trades alone.")
+    else:
+        table(
+            "Ledger of learning",
+            (
+                ("no.", "right"),
+                ("what", "left"),
+                ("of", "left"),
+                ("outcomes", "right"),
+                ("each counts", "right"),
+                ("in force from", "left"),
+                ("reason", "left"),
+            ),
+            [
+                (
+                    str(row["entry_id"]),
+                    row["kind"],
+                    row["source"] or row["strategy_id"] or "all strategies",
+                    number(row["outcomes"] or None),
+                    number(row["discount"]),
+                    instant(row["in_force_from"]) if row["in_force_from"] else "the beginning",
+                    text(row["reason"]),
+                )
+                for row in rows
+            ],
+        )
+
+
+@app.command()
+def reset(reason: Reason, strategy: Strategy = None, json: Json = False) -> None:
+    """Believe of a strategy, or of all, exactly what is believed of one that never traded; its history stays."""
+    with database() as connection:
+        record_reset(connection, strategy, reason)
+    _learn_again(f"Reset {strategy or 'all strategies'}.", json)
+
+
+@app.command("learn-backtest")
+def learn_backtest(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: time, strategy_id, result and, if known, regime.")],
+    source: Annotated[str, typer.Option(help="The name under which its outcomes stand.")],
+    discount: Annotated[float, typer.Option(help="What each outcome counts beside a real one, above 0 and at most 1.")],
+    json: Json = False,
+) -> None:
+    """Learn the outcomes of a backtest, discounted, under a name of their own; the same file twice changes nothing.
+
+    Results are in any unit, for each strategy its own: they are measured by what it usually makes or loses.
+    """
+    if not 0 < discount <= 1:
+        raise typer.BadParameter(f"--discount {discount:g}: above 0 and at most 1, for instance 0.3")
+    if not source.strip():
+        raise typer.BadParameter("--source is empty; give the backtest a name")
+    rows = _backtest(file)
+    with database() as connection:
+        is_new = record_backtest(connection, rows, source, discount)
+    told = (
+        f"{source}: {len(rows):,} outcomes of {rows['strategy_id'].nunique():,} strategies, each counting {discount:g}."
+    )
+    if is_new:
+        _learn_again(told, json)
+    else:
+        _tell(f"{told} They were learned before; nothing changed.", None, json)
+
+
+def _backtest(file: Path) -> pd.DataFrame:
+    """Its outcomes in the order of time, measured."""
+    from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
+
+    frame = read_table(file, {"time": "time", "strategy_id": "text", "result": "amount"}, {"regime": "text"})
+    frame = frame.rename(columns={"time": "exit_time"})
+    regime = frame["regime"].str.upper() if "regime" in frame else pd.Series(None, index=frame.index, dtype="str")
+    bad = regime.notna() & ~regime.isin([*REGIMES, NEUTRAL])
+    if bad.any():
+        raise CommandError(
+            f"{file}: row {int(bad.to_numpy().argmax()) + 1}: {frame['regime'][bad].iloc[0]!r} is no regime; write "
+            f"{', '.join(REGIMES)}, or leave the cell empty"
+        )
+    frame = frame.assign(regime=regime.where(regime != NEUTRAL)).sort_values(
+        "exit_time", kind="stable", ignore_index=True
+    )
+    result, _ = standardise(frame["result"].to_numpy(float), frame["strategy_id"].to_numpy(str), Volatility.unknown())
+    return frame.assign(result=result)[["exit_time", "strategy_id", "regime", "result"]]
+
+
+@app.command()
+def withdraw(
+    name: Annotated[str, typer.Argument(help="The backtest's name.")], reason: Reason, json: Json = False
+) -> None:
+    """Let a backtest count no more, as if it had never been learned; it stays on record."""
+    with database() as connection:
+        record_withdrawal(connection, name, reason)
+    _learn_again(f"Withdrew {name}.", json)
+
+
+def _learn_again(done: str, json: bool) -> None:
+    """Learn the last day anew, so that what was decided shows at once."""
+    with database() as connection:
+        learned = last_learned(connection)
+    if learned is None:
+        _tell(f"{done} It will count once trades were learned. Next: knowdefeat run", None, json)
+        return
+    outcome = materialise(learned[0], learned[0], quiet=json, beliefs_only=True)
+    _tell(f"{done} The beliefs of {learned[0]} were learned anew. Next: knowdefeat beliefs", outcome.run_id, json)
+
+
+def _tell(message: str, run_id: str | None, json: bool) -> None:
+    if json:
+        print_json({"message": message, "run_id": run_id})
+    else:
+        out.print(message)

@@ -1,0 +1,193 @@
+"""`consensus` and `size`: what follows from beliefs for the signals of the moment."""
+
+from __future__ import annotations
+
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from knowdefeat_pipeline.cli.commands.beliefs import NOW, Regime
+from knowdefeat_pipeline.cli.options import CommandError, Json, database, day_or_latest
+from knowdefeat_pipeline.cli.views.output import instant, number, out, print_json, table
+from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
+from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
+from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
+from knowdefeat_pipeline.store.reads import strategies, strategy_means
+
+CAP_SHARE = 0.10
+Scale = Annotated[int, typer.Option("--confidence-scale", help="Full confidence of a signal: 100 or 1.")]
+
+
+def percent(confidence: float, scale: int, where: str) -> float:
+    """A confidence on 0..100. Raises CommandError for one outside the declared scale."""
+    if scale not in (1, 100):
+        raise typer.BadParameter(f"--confidence-scale {scale}: 1 or 100")
+    if not 0 <= confidence <= scale:
+        raise CommandError(
+            f"{where}: the confidence {confidence:g} does not lie in 0..{scale}. Correct it, or declare the scale: "
+            f"--confidence-scale {101 - scale}"
+        )
+    return confidence * 100 / scale
+
+
+def consensus(
+    signals: Annotated[str, typer.Option(help="CSV or JSON file of signals, or - for standard input.")],
+    threshold: Annotated[float, typer.Option(min=0.5, max=1, help="Share of both scores that decides.")] = THRESHOLD,
+    regime: Regime = None,
+    timeframe_weight: Annotated[
+        list[str] | None, typer.Option(metavar="TIMEFRAME=WEIGHT", help="Weigh timeframes (repeat as needed).")
+    ] = None,
+    confidence_scale: Scale = 100,
+    json: Json = False,
+) -> None:
+    """What signals say together, each counting its confidence times the weight of its strategy.
+
+    Signals have the columns strategy_id, direction (LONG or SHORT), confidence and, with --timeframe-weight, timeframe.
+    """
+    frame = _signals(signals, timeframe_weight is not None)
+    frame["confidence"] = [
+        percent(value, confidence_scale, f"signal {row}") for row, value in enumerate(frame["confidence"], start=1)
+    ]
+    with database() as connection:
+        day = day_or_latest(connection, None, "strategy_weights")
+        rows = strategies(connection, day, regime=regime or NOW)
+    weights = {row["strategy_id"]: row["weight"] for row in rows}
+    try:
+        found = agree(frame, weights, _timeframes(timeframe_weight), threshold)
+    except ValueError as error:
+        raise CommandError(f"{error}. Strategies with a weight: {', '.join(sorted(weights))}") from error
+    contributions = found.contributions.to_dict("records")
+    if json:
+        print_json(
+            {
+                "direction": found.direction,
+                "agreement": found.agreement,
+                "threshold": threshold,
+                "long_score": found.long_score,
+                "short_score": found.short_score,
+                "as_of": rows[0]["as_of"],
+                "contributions": contributions,
+            }
+        )
+        return
+    out.print(
+        f"[bold]{found.direction}[/]: agreement {found.agreement:.1%}, threshold {threshold:.0%} "
+        f"(long {found.long_score:.4f}, short {found.short_score:.4f}), "
+        f"by the weights as of {instant(rows[0]['as_of'])}"
+    )
+    table(
+        "",
+        (
+            ("strategy", "left"),
+            ("direction", "left"),
+            ("confidence", "right"),
+            ("weight %", "right"),
+            ("counts", "right"),
+        ),
+        [
+            (
+                row["strategy_id"],
+                row["direction"],
+                number(row["confidence"], 0),
+                number(100 * weights[row["strategy_id"]], 1),
+                number(row["contribution"], 4),
+            )
+            for row in contributions
+        ],
+    )
+
+
+def _signals(place: str, with_timeframe: bool) -> pd.DataFrame:
+    try:
+        content = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
+        is_json = content.lstrip()[:1] in ("[", "{")
+        frame = pd.read_json(StringIO(content)) if is_json else pd.read_csv(StringIO(content))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{place}: no signals can be read: {error}") from error
+    needed = ["strategy_id", "direction", "confidence", *(["timeframe"] if with_timeframe else [])]
+    missing = [name for name in needed if name not in frame]
+    if missing:
+        raise CommandError(
+            f"{place}: no column {', '.join(missing)}; signals have the columns strategy_id, direction, confidence and "
+            "timeframe"
+        )
+    frame["confidence"] = pd.to_numeric(frame["confidence"], errors="coerce")
+    return frame.assign(strategy_id=frame["strategy_id"].astype(str), direction=frame["direction"].str.upper())
+
+
+def _timeframes(pairs: list[str] | None) -> dict[str, float] | None:
+    if pairs is None:
+        return None
+    try:
+        return {name: float(weight) for name, weight in (pair.rsplit("=", 1) for pair in pairs)}
+    except ValueError:
+        raise typer.BadParameter(f"--timeframe-weight {' '.join(pairs)}: write TIMEFRAME=WEIGHT") from None
+
+
+def size(
+    strategy: Annotated[str, typer.Option(help="The strategy that trades.")],
+    base: Annotated[float, typer.Option(min=0, help="Usual size, in quote currency.")],
+    confidence: Annotated[float, typer.Option(help="The signal's confidence.")],
+    cap: Annotated[float | None, typer.Option(min=0, help="Largest size; by default a tenth of the capital.")] = None,
+    capital: Annotated[
+        float | None, typer.Option(min=0, help="Capital to stake from; by default that of the strategy's largest bot.")
+    ] = None,
+    regime: Regime = None,
+    confidence_scale: Scale = 100,
+    json: Json = False,
+) -> None:
+    """How large a position to take: by the guide's rule, and by half Kelly on the lower quartile of the edge."""
+    stated = percent(confidence, confidence_scale, "--confidence")
+    with database() as connection:
+        day = day_or_latest(connection, None, "strategy_beliefs")
+        rows = strategies(connection, day, strategy=strategy, regime=regime or NOW)
+        means = strategy_means(connection, strategy)
+    if not rows:
+        raise CommandError(f"Nothing is believed of a strategy {strategy!r}. See who is known: knowdefeat beliefs")
+    (belief,) = rows
+    capital = means["capital"] if capital is None else capital
+    if cap is None and capital is None:
+        raise CommandError(f"No bot runs {strategy}, so its capital is not known: give --capital or --cap")
+    cap = CAP_SHARE * capital if cap is None else cap
+    by_guide = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
+    volatility = means["volatility"]
+    kelly = kelly_size(capital, belief["edge"], belief["edge_sd"], volatility, cap) if volatility and capital else None
+    answer = {
+        "strategy_id": strategy,
+        "size": by_guide,
+        "kelly_size": kelly,
+        "cap": cap,
+        "capital": capital,
+        "win_rate": belief["win_rate"],
+        "prior_win_rate": belief["prior_win_rate"],
+        "edge": belief["edge"],
+        "edge_sd": belief["edge_sd"],
+        "volatility": volatility,
+        "as_of": belief["as_of"],
+    }
+    if json:
+        print_json(answer)
+        return
+    table(
+        f"Size for {strategy}, by the beliefs as of {instant(belief['as_of'])}",
+        (("", "left"), ("size", "right"), ("", "left")),
+        [
+            (
+                "guide",
+                number(by_guide),
+                f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {stated / 100:.2f}",
+            ),
+            (
+                "half Kelly",
+                number(kelly),
+                f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
+                if kelly is not None
+                else "needs trades with a notional, to know how far they move",
+            ),
+            ("at most", number(cap), "the cap"),
+        ],
+    )

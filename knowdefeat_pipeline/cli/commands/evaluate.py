@@ -1,0 +1,162 @@
+"""`evaluate`: the learners replayed on any history, so that they can be judged from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from knowdefeat_pipeline.cli.options import CommandError, Json
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.core.beliefs.state import Method, Rules
+from knowdefeat_pipeline.core.learning.evidence import evidence
+from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.market.bars import PRICES, BarError
+from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
+from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.sources.replay import Column, read_table
+
+app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
+
+FIGURES = ("volatility", *VARIABLE_NAMES, "label")
+PANEL: dict[str, Column] = {"as_of": "clock", "bot_id": "text", "group": "text", **dict.fromkeys(FIGURES, "amount")}
+SERIES: dict[str, Column] = {"ticker": "text", "timeframe": "text"}
+BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volume"), "amount")}
+
+
+@app.command()
+def weights(
+    panel: Annotated[Path, typer.Option(help="CSV or Parquet: as_of, bot_id, group, volatility, 17 variables, label.")],
+    output: Annotated[Path, typer.Option("--out", help="Weights in force per as_of, as .csv or .parquet.")],
+    scores: Annotated[Path | None, typer.Option(help="Also the score per as_of and bot, as .csv or .parquet.")] = None,
+    json: Json = False,
+) -> None:
+    """The daily weight learner: the weights in force at each as_of, learned from labels that had ended by then.
+
+    as_of are ISO timestamps or plain numbers of days; a label is the bot's pnl over the day after its as_of.
+    """
+    for path in filter(None, (output, scores)):
+        check_writable(path)
+    history = read_panel(panel)
+    learned = replay(history)
+    as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
+    in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
+    in_force.insert(0, "as_of", as_of.array)
+    write_table(in_force, output)
+    if scores:
+        rows = history.frame[["given_as_of", "bot_id"]].rename(columns={"given_as_of": "as_of"})
+        write_table(rows.assign(score=history.scores(learned.weights)), scores)
+    found = evidence(learned)
+    if json:
+        ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in found.ic.items()}
+        print_json({"as_ofs": len(as_of), "days": found.days, "rank_ic": ic, "statement": found.statement})
+        return
+    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {found.days:,} settled days:")
+    for name, of in found.ic.items():
+        out.print(f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}")
+    out.print(found.statement)
+
+
+def read_panel(path: Path) -> Panel:
+    """The panel of a file; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
+    frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"}, gaps=("group", *FIGURES))
+    given = frame["as_of"]
+    instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)
+    try:
+        return Panel.of(frame.assign(as_of=instants, given_as_of=given, bot_id=_numbers(frame["bot_id"])))
+    except ValueError as error:
+        raise CommandError(f"{path}: {error}") from error
+
+
+def _numbers(names: pd.Series) -> pd.Series:
+    """Names that are all whole numbers as such, so that what is written can be joined to what was read."""
+    plain = names.str.fullmatch(r"0|-?[1-9]\d{0,17}")
+    return names.astype("int64") if plain.fillna(False).all() else names
+
+
+@app.command()
+def beliefs(
+    outcomes: Annotated[
+        Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
+    ],
+    output: Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")],
+    method: Annotated[Method, typer.Option(help="Weigh by the edge, or by the probability of being best.")] = "edge",
+    unit: Annotated[
+        str | None,
+        typer.Option(help="A unit of time: a number, or 1h, 1d, … for timestamps. By default each time is one more."),
+    ] = None,
+) -> None:
+    """Weights and beliefs of strategies before each time of a history of outcomes, learned from earlier rows alone.
+
+    Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
+    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
+    """
+    from knowdefeat_pipeline.core.beliefs.replay import replay  # scipy, which other commands can do without
+
+    check_writable(output)
+    history = read_table(outcomes, {"time": "clock", "strategy_id": "text", "result": "amount"}, {"regime": "text"})
+    table = replay(history, Rules(), method, _unit(unit, history["time"]))
+    write_table(table, output)
+    count = history["time"].nunique()
+    out.print(f"{output}: what was held before each of {count:,} times, {len(table):,} rows")
+
+
+def _unit(text: str | None, time: pd.Series) -> float | None:
+    """The unit as a number of the clock's own, or of seconds."""
+    if text is None:
+        return None
+    try:
+        timestamps = isinstance(time.dtype, pd.DatetimeTZDtype)
+        unit = pd.Timedelta(text).total_seconds() if timestamps else float(text)
+    except ValueError:
+        unit = float("nan")
+    if not 0 < unit < float("inf"):
+        raise typer.BadParameter(f"--unit {text}: write a number above 0, or for timestamps a length such as 1h or 1d")
+    return unit
+
+
+@app.command()
+def regimes(
+    bars: Annotated[Path, typer.Option(help="CSV or Parquet: open_time, open, high, low, close, volume.")],
+    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar, as .csv or .parquet.")],
+    json: Json = False,
+) -> None:
+    """The market regimes: each bar's label, told from the bars up to it.
+
+    open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
+    labelled by itself. Rows may be in any order and keep it.
+    """
+    check_writable(output)
+    frame = read_table(bars, BARS, SERIES, gaps=("volume",))
+    frame.index += 1  # errors name the rows of the file
+    keys = [name for name in SERIES if name in frame]
+    parts = [part for _, part in frame.groupby(keys, sort=False, dropna=False)] if keys else [frame]
+    try:
+        labels = pd.concat([label_regimes(part.sort_values("open_time", kind="stable")) for part in parts])
+    except BarError as error:
+        raise CommandError(f"{bars}: {error}") from error
+    write_table(frame[keys].join(labels), output)
+    shares = labels["label"].value_counts(normalize=True).reindex([*REGIMES, NEUTRAL], fill_value=0.0)
+    if json:
+        print_json({"bars": len(labels), "shares": shares.to_dict()})
+        return
+    out.print(f"{output}: {len(labels):,} bars, " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+
+
+def check_writable(path: Path) -> None:
+    """Raises CommandError for a file that `write_table` cannot write, before any work is done."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise CommandError(f"{path}: write .csv or .parquet")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """A frame as CSV or Parquet, by the suffix."""
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False)

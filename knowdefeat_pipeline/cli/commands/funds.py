@@ -1,0 +1,341 @@
+"""`allocate` and `funds`: what each bot would be given, and the settings by which it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from knowdefeat_pipeline.cli.options import CommandError, Day, Json, database, day_or_latest, migrated_url, parse_day
+from knowdefeat_pipeline.cli.views.output import Justify, Record, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.core.funds.daily import METHODS, FundSettings, divide_days, settings_in_force
+from knowdefeat_pipeline.core.funds.projection import AllocationRules
+from knowdefeat_pipeline.core.funds.risk import RiskRules
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store import funds as store
+from knowdefeat_pipeline.store.reads import latest_day
+
+app = typer.Typer(no_args_is_help=True, help="The funds that bots are given: set them, show them.")
+
+MOST = Decimal(10) ** 12
+EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def parse_amount(value: str) -> Decimal:
+    """An amount of money: 0 or more, with at most two decimals; thousands may be set apart by commas."""
+    try:
+        amount = Decimal(value.replace(",", ""))
+    except InvalidOperation:
+        raise typer.BadParameter(f"{value!r} is not an amount; write it as 100000 or 99.95") from None
+    if not (amount.is_finite() and 0 <= amount <= MOST):
+        raise typer.BadParameter(f"{value}: an amount is from 0 to {MOST:,}")
+    if amount != round(amount, 2):
+        raise typer.BadParameter(f"{value} has more than two decimals")
+    return amount
+
+
+def parse_share(value: str) -> float:
+    """A share above 0 and at most 1, written 0.1 or 10%."""
+    try:
+        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not a share; write it as 10% or 0.1") from None
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{value} is not a share above 0 and at most 1; write it as 10% or 0.1")
+    return share
+
+
+def parse_method(value: str) -> str:
+    """One of the methods."""
+    method = value.replace("-", "_")
+    if method not in METHODS:
+        raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
+    return method
+
+
+Funds = Annotated[Decimal | None, typer.Option("--funds", parser=parse_amount, metavar="AMOUNT", help="What there is.")]
+Currency = Annotated[
+    str | None, typer.Option("--currency", help="The bots' quote currency; needed where bots account in several.")
+]
+Method = Annotated[
+    str | None, typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}.")
+]
+Cap = Annotated[
+    float | None, typer.Option("--cap", parser=parse_share, metavar="SHARE", help="The most in one bot, as 10% or 0.1.")
+]
+TickerCap = Annotated[
+    float | None,
+    typer.Option("--ticker-cap", parser=parse_share, metavar="SHARE", help="The most in all bots of one main ticker."),
+]
+Minimum = Annotated[
+    Decimal | None,
+    typer.Option("--min-ticket", parser=parse_amount, metavar="AMOUNT", help="The least that a bot is given, if any."),
+]
+Drawdown = Annotated[
+    float | None,
+    typer.Option("--drawdown-limit", parser=parse_share, metavar="SHARE", help="Halt a bot further below its peak."),
+]
+DailyLoss = Annotated[
+    float | None,
+    typer.Option(
+        "--daily-loss-limit", parser=parse_share, metavar="SHARE", help="Halt a bot that lost more of its capital."
+    ),
+]
+CoolDown = Annotated[
+    float | None, typer.Option("--cool-down", min=0, max=720, metavar="HOURS", help="How long it then stays halted.")
+]
+Author = Annotated[str, typer.Option("--author", help="Who decides.")]
+Since = Annotated[
+    date | None,
+    typer.Option(
+        "--from",
+        parser=parse_day,
+        metavar="YYYY-MM-DD",
+        help="The first UTC day that it counts for; that of the last ranking by default.",
+    ),
+]
+
+
+def beginning(day: date | None) -> datetime | None:
+    """The first instant that belongs to a day, as windows count: midnight itself belongs to the day before."""
+    return None if day is None else datetime.combine(day, time(microsecond=1), UTC)
+
+
+def allocate(
+    funds: Funds = None,
+    currency: Currency = None,
+    method: Method = None,
+    cap: Cap = None,
+    ticker_cap: TickerCap = None,
+    min_ticket: Minimum = None,
+    drawdown_limit: Drawdown = None,
+    daily_loss_limit: DailyLoss = None,
+    cool_down: CoolDown = None,
+    day: Day = None,
+    json: Json = False,
+) -> None:
+    """Try an allocation over the last ranking, or a day's: a dry run that writes nothing.
+
+    What is not said is as `funds set` recorded it, or by default.
+    """
+    url = migrated_url()
+    with connect(url) as connection:
+        day = day_or_latest(connection, day, "bot_rankings")
+        tried = [
+            _changed(known, funds, method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
+            for known in _known(connection, funds, currency)
+        ]
+        inputs, _ = store.fund_inputs(connection, url, day, day, tried)
+        strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
+    if not inputs.days:
+        raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")
+    division = divide_days(inputs)
+    days = _records(division.days, ("funds", "allocated", "cash"))
+    rows = _records(division.rows, ("amount",))
+    rows.sort(key=lambda row: (row["quote_currency"], -row["amount"], row["rank"] or len(rows) + 1, row["bot_id"]))
+    rows = [row | {"strategy_id": strategies[row["bot_id"]]} for row in rows]
+    if json:
+        print_json({"dry_run": True, "day": day, "currencies": _nested(days, rows)})
+        return
+    show_allocation(days, rows)
+    out.print(
+        "A dry run: nothing was written. Next: knowdefeat funds set with the same options keeps the settings, and "
+        "knowdefeat run allocates.",
+        style="dim",
+    )
+
+
+def _known(connection: psycopg.Connection, funds: Decimal | None, currency: str | None) -> list[FundSettings]:
+    """The last settings of the currency, or of every one; new ones where there are none yet and funds are given."""
+    saved = settings_in_force(store.fund_settings(connection), EVER)
+    if currency is None and funds is None:
+        if not saved:
+            raise CommandError("No funds are set. Say how much there is: knowdefeat allocate --funds AMOUNT")
+        return [replace(settings, in_force_from=None) for settings in saved]
+    currency = _currency(connection, currency)
+    known = [replace(settings, in_force_from=None) for settings in saved if settings.quote_currency == currency]
+    if not known and funds is None:
+        raise CommandError(f"No funds are set in {currency}. Say how much there is: --funds AMOUNT")
+    return known or [FundSettings(currency, 0)]
+
+
+def _currency(connection: psycopg.Connection, currency: str | None) -> str:
+    """The one that is named, or the only one. Raises CommandError where no bot accounts in it, or bots in several."""
+    there = store.currencies(connection)
+    if not there:
+        raise CommandError("There are no bots yet. Next: knowdefeat run")
+    if currency is None:
+        if len(there) > 1:
+            raise CommandError(f"Bots account in {', '.join(there)}, which are never mixed: say which by --currency.")
+        return there[0]
+    named = {name.upper(): name for name in there}.get(currency.upper())
+    if named is None:
+        raise CommandError(f"No bot accounts in {currency}; there are bots in {', '.join(there)}.")
+    return named
+
+
+def _changed(
+    known: FundSettings,
+    funds: Decimal | None,
+    method: str | None,
+    cap: float | None,
+    ticker_cap: float | None,
+    minimum: Decimal | None,
+    drawdown: float | None,
+    daily_loss: float | None,
+    cool_down: float | None,
+) -> FundSettings:
+    """The settings with what was given in place of what was known."""
+    rules, risk = known.allocation, known.risk
+    return replace(
+        known,
+        funds=known.funds if funds is None else store.cents(funds),
+        method=method or known.method,
+        allocation=AllocationRules(
+            bot_cap=cap or rules.bot_cap,
+            ticker_cap=ticker_cap or rules.ticker_cap,
+            minimum=rules.minimum if minimum is None else store.cents(minimum),
+        ),
+        risk=RiskRules(
+            drawdown=100 * drawdown if drawdown else risk.drawdown,
+            daily_loss=100 * daily_loss if daily_loss else risk.daily_loss,
+            cool_down=risk.cool_down if cool_down is None else timedelta(hours=cool_down),
+        ),
+    )
+
+
+def _records(frame: Any, money: Sequence[str]) -> list[dict[str, Any]]:
+    """A frame's rows as the database would hold them: cents as amounts, what is missing as None."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    own = dict.fromkeys(money, store.money) | {"as_of": lambda instant: instant.to_pydatetime()}
+    return [row | {name: convert(row[name]) for name, convert in own.items()} for row in plain.to_dict("records")]
+
+
+def _nested(days: Sequence[Record], rows: Sequence[Record]) -> list[dict[str, Any]]:
+    return [
+        {**day, "allocations": [row for row in rows if row["quote_currency"] == day["quote_currency"]]} for day in days
+    ]
+
+
+ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("bot", "right"),
+    ("strategy", "left"),
+    ("ticker", "left"),
+    ("rank", "right"),
+    ("amount", "right"),
+    ("share %", "right"),
+    ("why", "left"),
+)
+
+
+def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
+    """Each currency's bots with their amounts, and below them what stays cash and why."""
+    for day in days:
+        own = [row for row in rows if row["quote_currency"] == day["quote_currency"]]
+        table(
+            f"Funds as of {instant(day['as_of'])}: {number(day['funds'])} {day['quote_currency']} by {day['method']}",
+            ALLOCATION_COLUMNS,
+            [
+                (
+                    str(row["bot_id"]),
+                    text(row.get("strategy_id")),
+                    text(row["ticker"]),
+                    number(row["rank"]),
+                    number(row["amount"]),
+                    number(100 * row["amount"] / day["funds"] if day["funds"] else None, 1),
+                    row["reason"],
+                )
+                for row in own
+            ],
+        )
+        out.print(
+            f"{number(day['allocated'])} {day['quote_currency']} to {number(day['funded'])} of {number(day['bots'])} "
+            f"bots; cash {number(day['cash'])}: {day['cash_reason']}.\n"
+        )
+
+
+@app.command("set")
+def set_(
+    funds: Funds = None,
+    currency: Currency = None,
+    method: Method = None,
+    cap: Cap = None,
+    ticker_cap: TickerCap = None,
+    min_ticket: Minimum = None,
+    drawdown_limit: Drawdown = None,
+    daily_loss_limit: DailyLoss = None,
+    cool_down: CoolDown = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "set by command",
+    author: Author = "manual",
+    from_: Since = None,
+    json: Json = False,
+) -> None:
+    """Record settings for the next runs; what is not said stays as it was, or is by default."""
+    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
+    with database() as connection:
+        if funds is None and all(option is None for option in options):
+            raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
+        known = _known(connection, funds, _currency(connection, currency))
+        settings = _changed(known[0], funds, *options)
+        version = store.save_settings(connection, settings, author, reason, beginning(from_))
+        (record,) = [row for row in store.settings_history(connection) if row["version"] == version]
+    if json:
+        print_json(record)
+        return
+    _show_settings([record])
+    out.print("Next: knowdefeat run (or knowdefeat allocate, which only tries)", style="dim")
+
+
+@app.command()
+def show(day: Day = None, json: Json = False) -> None:
+    """The settings in force, and what was allocated on the last day or another."""
+    with database() as connection:
+        latest = {row["quote_currency"]: row for row in reversed(store.settings_history(connection))}
+        settings = [latest[currency] for currency in sorted(latest)]
+        day = day or latest_day(connection, "fund_allocation_days")
+        days, rows = store.allocation(connection, day) if day else ([], [])
+        strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
+    rows = [row | {"strategy_id": strategies.get(row["bot_id"])} for row in rows]
+    if json:
+        print_json({"settings": settings, "day": day, "currencies": _nested(days, rows)})
+        return
+    if not settings:
+        out.print("No funds are set. Next: knowdefeat funds set --funds AMOUNT")
+        return
+    _show_settings(settings)
+    if days:
+        show_allocation(days, rows)
+    else:
+        out.print(f"Nothing is allocated{f' on {day}' if day else ''} yet. Next: knowdefeat run")
+
+
+def _show_settings(settings: Sequence[Record]) -> None:
+    figures: tuple[tuple[str, str, int], ...] = (
+        ("funds", "currency", 2),
+        ("method", "", 0),
+        ("bot_cap", "%", 1),
+        ("ticker_cap", "%", 1),
+        ("minimum_ticket", "currency", 2),
+        ("drawdown_limit", "%", 1),
+        ("daily_loss_limit", "%", 1),
+        ("cool_down_hours", "h", 1),
+    )
+    columns: list[tuple[str, Justify]] = [("setting", "left"), ("unit", "left")]
+    columns += [(row["quote_currency"], "right") for row in settings]
+    lines = [
+        (name.replace("_", " "), unit, *(_setting(row[name], unit, digits, name) for row in settings))
+        for name, unit, digits in figures
+    ]
+    since = [instant(row["in_force_from"]) if row["in_force_from"] else "always" for row in settings]
+    lines += [("in force from", "", *since)]
+    lines += [("set by", "", *(f"{row['author']}: {row['reason']}" for row in settings))]
+    table("Fund settings", columns, lines)
+
+
+def _setting(value: Any, unit: str, digits: int, name: str) -> str:
+    return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, digits)

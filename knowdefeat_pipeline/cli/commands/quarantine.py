@@ -1,0 +1,89 @@
+"""`quarantine`: the rows that were refused, and what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from knowdefeat_pipeline.cli.options import Json, migrated_url
+from knowdefeat_pipeline.cli.views.output import number, out, print_json, table, text
+from knowdefeat_pipeline.store import quarantine
+
+app = typer.Typer(no_args_is_help=True, help="Refused rows: list, show, release corrected, discard.")
+Number = Annotated[int, typer.Argument(help="The row's number in `quarantine list`.")]
+
+
+@app.command("list")
+def list_(
+    status: Annotated[str, typer.Option(help="held, released, discarded or any.")] = "held",
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    json: Json = False,
+) -> None:
+    """The refused rows, with reasons."""
+    if status not in ("held", "released", "discarded", "any"):
+        raise typer.BadParameter(f"--status {status}: held, released, discarded or any")
+    rows = quarantine.list_rows(migrated_url(), None if status == "any" else status, limit)
+    if json:
+        print_json([asdict(row) for row in rows])
+    elif not rows:
+        out.print("No rows in quarantine." if status == "held" else f"No rows: {status}.")
+    else:
+        table(
+            f"Quarantine ({status})",
+            (("no.", "right"), ("file", "left"), ("row", "right"), ("reason", "left"), ("message", "left")),
+            [(str(r.quarantine_id), r.file_name, number(r.row_number), r.reason, r.message) for r in rows],
+        )
+        out.print(
+            "Next: knowdefeat quarantine show NO., release NO. --set COLUMN=VALUE, or discard NO. --note TEXT",
+            style="dim",
+        )
+
+
+@app.command()
+def show(quarantine_id: Number, json: Json = False) -> None:
+    """One row whole, as the file had it."""
+    row = quarantine.show(migrated_url(), quarantine_id)
+    if json:
+        print_json(asdict(row))
+        return
+    out.print(f"[bold]Row {row.row_number} of {row.file_name}[/] ({row.source}): {row.status}")
+    out.print(row.message, style="yellow", markup=False)
+    table("", (("column", "left"), ("value", "left")), [(name, text(value)) for name, value in row.original.items()])
+
+
+@app.command()
+def release(
+    quarantine_id: Number,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="COLUMN=VALUE", help="Correct a column first (repeat as needed)."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Correct a row and record its trade."""
+    pairs = set_ or []
+    for pair in pairs:
+        if "=" not in pair:
+            raise typer.BadParameter(f"--set {pair}: write COLUMN=VALUE")
+    recorded = quarantine.release(
+        migrated_url(), quarantine_id, dict(pair.split("=", 1) for pair in pairs), datetime.now(UTC)
+    )
+    if json:
+        print_json({"inserted": recorded.inserted, "updated": recorded.updated, "unchanged": recorded.unchanged})
+    else:
+        out.print(f"Row {quarantine_id} was released. Next: knowdefeat run")
+
+
+@app.command()
+def discard(
+    quarantine_id: Number, note: Annotated[str | None, typer.Option(help="Why.")] = None, json: Json = False
+) -> None:
+    """Settle a row as not wanted; it stays on record."""
+    quarantine.discard(migrated_url(), quarantine_id, note, datetime.now(UTC))
+    if json:
+        print_json({"quarantine_id": quarantine_id, "status": "discarded"})
+    else:
+        out.print(f"Row {quarantine_id} was discarded; it stays on record.")

@@ -1,0 +1,213 @@
+"""`up`: Dagster's own UI and daemon and the live listener, started together, watched, and stopped together."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+from rich.text import Text
+
+from knowdefeat_pipeline.cli.options import CommandError, migrated_url
+from knowdefeat_pipeline.cli.views.output import err, out
+from knowdefeat_pipeline.settings import ROOT, Settings, Upkeep, webhook_url
+
+FIRST_PORT, LAST_PORT = 3000, 3099
+LAST_WORDS = 15  # lines of a log
+LOOK = 0.2  # seconds between two looks at the programs
+START_TIMEOUT = 120.0
+STOP_TIMEOUT = 30.0  # a run that is under way may finish
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of ours: its name, its process (the leader of a group of its own) and the file that it writes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def up(
+    port: Annotated[
+        int | None, typer.Option(help="Port of the Dagster UI; the first free one from 3000 by default.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
+    settings = Settings.from_environment()
+    Upkeep.from_environment()  # what cannot be used is refused here rather than in the daemon's log
+    webhook_url()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
+        signal.signal(number, signal.default_int_handler)
+    with _only_one(settings.home / "up.lock") as lock, _stopping() as running:
+        port = _free_port(host, port)
+        migrated_url()
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        for name, command in _commands(host, port).items():
+            running.append(_start(name, command, settings.home / "logs", lock))
+        _note(lock, address, running)
+        with err.status(f"Starting the Dagster UI on {address}"):
+            _await_answer(running, host, port)
+        out.print(f"Dagster UI: [bold]{address}[/]  (Ctrl-C stops)")
+        out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
+        while True:
+            _require_running(running)
+            time.sleep(LOOK)
+    if settings.database_url is None:
+        out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
+
+
+def _commands(host: str, port: int) -> dict[str, list[str]]:
+    programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
+    return {
+        "webserver": [str(programs / "dagster-webserver"), "-h", host, "-p", str(port), *workspace],
+        "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
+        "listener": [str(programs / "knowdefeat"), "live"],
+    }
+
+
+def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
+        "PYTHONUNBUFFERED": "1",
+    }
+    log = logs / f"{name}.log"
+    with log.open("wb") as file:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+    return Program(name, process, log)
+
+
+def _await_answer(running: list[Program], host: str, port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _answers(host, port):
+        _require_running(running)
+        if time.monotonic() > deadline:
+            raise CommandError(f"The Dagster UI did not answer within {START_TIMEOUT:g} s.\n{_last_words(running[0])}")
+        time.sleep(LOOK)
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/server_info")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _require_running(running: Iterable[Program]) -> None:
+    for program in running:
+        status = program.process.poll()
+        if status is not None:
+            raise CommandError(
+                f"The Dagster {program.name} ended by itself (exit status {status}).\n{_last_words(program)}"
+            )
+
+
+def _last_words(program: Program) -> str:
+    with program.log.open(encoding="utf-8", errors="replace") as file:
+        lines = deque(file, LAST_WORDS)
+    return f"The end of its log, {program.log}:\n{Text.from_ansi(''.join(lines)).plain.rstrip()}"
+
+
+@contextmanager
+def _stopping() -> Iterator[list[Program]]:
+    """A list of programs that are stopped at the end, whatever ended us; being interrupted is the usual way."""
+    running: list[Program] = []
+    try:
+        yield running
+    except KeyboardInterrupt:
+        out.print("\nStopping; a run that is under way may finish. Ctrl-C again ends it.")
+    finally:
+        _stop(running)
+
+
+def _stop(running: list[Program]) -> None:
+    members = _members({program.process.pid for program in running})
+    for program in running:
+        if program.process.poll() is None:
+            program.process.send_signal(signal.SIGINT)
+    left = members
+    with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
+        _, left = psutil.wait_procs(members, timeout=STOP_TIMEOUT)
+    for member in left:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    for program in running:
+        program.process.wait()
+
+
+def _members(groups: set[int]) -> list[psutil.Process]:
+    # Code servers and runs belong to the group of the program that started them, and may outlive it.
+    members = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) in groups:
+                members.append(process)
+    return members
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[int]:
+    """The descriptor of a lock that the programs inherit: it is free once the last of them has ended.
+
+    Two daemons over one database would do everything twice. Raises CommandError while another `up` runs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise CommandError(f"It is up already: {file.read()}") from None
+        yield file.fileno()
+
+
+def _note(lock: int, address: str, running: Iterable[Program]) -> None:
+    processes = " ".join(str(pid) for pid in (os.getpid(), *(program.process.pid for program in running)))
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{address}\nStop it with Ctrl-C where it was started, or: kill {processes}".encode())
+
+
+def _free_port(host: str, wanted: int | None) -> int:
+    for port in [wanted] if wanted else range(FIRST_PORT, LAST_PORT + 1):
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            socket.create_server(address[:2], family=family).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise CommandError(f"Cannot listen on {host}, port {port}: {error.strerror}") from error
+        else:
+            return port
+    if wanted:
+        raise CommandError(f"Port {wanted} is in use. Choose another, or leave --port out for the first free one.")
+    raise CommandError(f"No free port from {FIRST_PORT} to {LAST_PORT}; choose one with --port.")

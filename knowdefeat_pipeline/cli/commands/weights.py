@@ -1,0 +1,384 @@
+"""`weights`: the 17 weights of the ranking: what is in force, how it came about, and how a person changes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from knowdefeat_pipeline.cli.commands.run import From, To, adjust_range, materialise
+from knowdefeat_pipeline.cli.options import CommandError, Json, database, migrated_url
+from knowdefeat_pipeline.cli.views.output import NOTHING, Justify, err, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.learning import (
+    add_version,
+    adjustments,
+    ai_setting,
+    complete_days,
+    evidence_of,
+    set_ai,
+)
+from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.store.results import version_in_force, weight_versions
+
+app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
+
+Reason = Annotated[str, typer.Option(help="Why; it stays with the version.")]
+BasedOn = Annotated[
+    int | None,
+    typer.Option("--based-on", help="The version that you looked at: refused if another one is the latest by then."),
+]
+VERSIONS: tuple[tuple[str, Justify], ...] = (
+    ("version", "right"),
+    ("author", "left"),
+    ("in force from", "left"),
+    ("moved", "right"),
+    ("reason", "left"),
+)
+ATTEMPTS: tuple[tuple[str, Justify], ...] = (
+    ("day", "left"),
+    ("outcome", "left"),
+    ("version", "right"),
+    ("moved", "right"),
+    ("gain so far", "right"),
+    ("reason", "left"),
+)
+
+
+@app.callback()
+def weights(context: typer.Context, json: Json = False) -> None:
+    """The 17 weights in force now; --help lists what else there is."""
+    if context.invoked_subcommand is None:
+        show(None, json)
+
+
+@app.command()
+def show(
+    version: Annotated[int | None, typer.Argument(help="A version; by default the one in force now.")] = None,
+    json: Json = False,
+) -> None:
+    """The 17 weights of a version, and what it rests on."""
+    with database() as connection:
+        versions = weight_versions(connection)
+        found = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
+        setting, evidence = ai_setting(connection), evidence_of(connection, found["version"])
+    if json:
+        print_json(found | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
+        return
+    table(
+        f"Weights, version {found['version']} ({found['author']}: {found['reason']})" + _since(found),
+        (("variable", "left"), ("weight", "right"), ("what it is", "left")),
+        [(v.name, number(found["weights"][v.name], 1, sign=True), v.description) for v in VARIABLES],
+    )
+    out.print(
+        "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
+    )
+    if "statement" in evidence:
+        _show_evidence(evidence)
+    out.print(_told(setting), style="dim")
+
+
+def _show_evidence(evidence: Mapping[str, Any]) -> None:
+    """What a version of the learner's rests on."""
+    out.print(
+        f"It rests on {number(evidence['trades'])} trades, the last of {evidence['last_exit']}. Mean rank IC over "
+        f"{number(evidence['days'])} settled days:"
+    )
+    for name, of in evidence["ic"].items():
+        shown = f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
+        out.print(f"  {name.ljust(len('persistence'))}  {shown}")
+    out.print(evidence["statement"])
+
+
+def _since(version: Mapping[str, Any]) -> str:
+    return f", in force from {instant(version['in_force_from'])}" if version["in_force_from"] else ""
+
+
+def _told(setting: Mapping[str, Any]) -> str:
+    state = "on" if setting["ai_enabled"] else "off"
+    return f"The daily adjustment is {state} ({setting['reason']}, {instant(setting['changed_at'])})."
+
+
+def _version(versions: Sequence[dict], wanted: int) -> dict:
+    for version in versions:
+        if version["version"] == wanted:
+            return version
+    raise CommandError(f"There is no version {wanted}. See which there are: knowdefeat weights history")
+
+
+def _moved(version: Mapping[str, Any], before: Mapping[str, Any] | None) -> float | None:
+    """Points by which a version differs from the one before it; None for the first."""
+    if before is None:
+        return None
+    return sum(abs(version["weights"][name] - before["weights"][name]) for name in VARIABLE_NAMES)
+
+
+@app.command()
+def history(
+    last: Annotated[int, typer.Option(min=1, help="So many of the latest versions.")] = 20,
+    json: Json = False,
+) -> None:
+    """The versions, the latest first: who, why, since when, and how far each moved."""
+    with database() as connection:
+        versions = weight_versions(connection)
+    befores: list[dict | None] = [None, *versions[:-1]]
+    rows = [version | {"moved": _moved(version, before)} for version, before in zip(versions, befores, strict=True)]
+    rows = rows[::-1][:last]
+    if json:
+        print_json(rows)
+        return
+    table(
+        f"Versions of the weights ({len(rows):,} of {len(versions):,})",
+        VERSIONS,
+        [
+            (
+                str(row["version"]),
+                row["author"],
+                f"{row['in_force_from']:%Y-%m-%d %H:%M}" if row["in_force_from"] else NOTHING,
+                number(row["moved"], 1),
+                row["reason"],
+            )
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def diff(
+    one: Annotated[int, typer.Argument(help="A version.")],
+    other: Annotated[int | None, typer.Argument(help="Another; by default the one in force now.")] = None,
+    json: Json = False,
+) -> None:
+    """How two versions differ, the largest difference first."""
+    with database() as connection:
+        versions = weight_versions(connection)
+    before = _version(versions, one)
+    after = version_in_force(versions, datetime.now(UTC)) if other is None else _version(versions, other)
+    rows = [(name, before["weights"][name], after["weights"][name]) for name in VARIABLE_NAMES]
+    rows = sorted((row for row in rows if row[1] != row[2]), key=lambda row: -abs(row[2] - row[1]))
+    if json:
+        print_json(
+            {
+                "from": before["version"],
+                "to": after["version"],
+                "change": {name: round(b - a, 1) for name, a, b in rows},
+            }
+        )
+        return
+    if not rows:
+        out.print(f"Versions {before['version']} and {after['version']} have the same weights.")
+        return
+    table(
+        f"From version {before['version']} to {after['version']}: {_moved(after, before):.1f} points",
+        (
+            ("variable", "left"),
+            (f"version {before['version']}", "right"),
+            (f"version {after['version']}", "right"),
+            ("change", "right"),
+        ),
+        [(name, number(a, 1, sign=True), number(b, 1, sign=True), number(b - a, 1, sign=True)) for name, a, b in rows],
+    )
+
+
+@app.command("set")
+def set_(
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="VARIABLE=WEIGHT…", help="The weights to change.")
+    ] = None,
+    reason: Reason = "",
+    file: Annotated[
+        Path | None, typer.Option(help='JSON file {"variable": weight, …} of the weights to change.')
+    ] = None,
+    scale: Annotated[bool, typer.Option("--normalise", help="Scale to an absolute sum of 100 and round.")] = False,
+    based_on: BasedOn = None,
+    json: Json = False,
+) -> None:
+    """Change weights; those not named stay, or are scaled with the others by --normalise. In force from now."""
+    chosen = (_from_file(file) if file else {}) | _pairs(changes or [])
+    if not chosen:
+        raise CommandError(
+            "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …"
+        )
+    _change(lambda latest, _: latest["weights"] | chosen, reason, based_on, scale, json)
+
+
+@app.command()
+def reset(reason: Reason = "Back to the default weights", based_on: BasedOn = None, json: Json = False) -> None:
+    """Back to the default weights, as a new version in force from now."""
+    _change(lambda *_: DEFAULT_WEIGHTS, reason, based_on, False, json)
+
+
+@app.command()
+def rollback(
+    version: Annotated[int, typer.Argument(help="The version whose weights come back.")],
+    reason: Reason = "",
+    based_on: BasedOn = None,
+    json: Json = False,
+) -> None:
+    """Back to the weights of an earlier version, as a new version in force from now."""
+    _change(
+        lambda _, versions: _version(versions, version)["weights"],
+        reason or f"Rollback to version {version}",
+        based_on,
+        False,
+        json,
+    )
+
+
+def _pairs(pairs: Sequence[str]) -> dict[str, float]:
+    found = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise typer.BadParameter(f"{pair}: write VARIABLE=WEIGHT, for instance avg_win_rate=12.5") from None
+    return found
+
+
+def _from_file(path: Path) -> dict[str, float]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CommandError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict) or not all(type(value) in (int, float) for value in found.values()):
+        raise CommandError(f'{path}: write one JSON object of numbers, {{"avg_win_rate": 12.5, …}}')
+    return found
+
+
+def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
+    """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
+    if not reason.strip():
+        raise CommandError("Say why, so that others can tell: --reason TEXT")
+    url, now = migrated_url(), datetime.now(UTC)
+    with connect(url) as connection:
+        versions = weight_versions(connection)
+        latest = versions[-1]
+        wanted = make(latest, versions)
+        try:
+            valid = normalise(wanted) if scale else validate(wanted)
+        except WeightError as error:
+            raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
+        base = latest["version"] if based_on is None else based_on
+        now = max(now, latest["in_force_from"] or now)  # another machine's clock may be ahead
+        if base == latest["version"] and valid == latest["weights"]:
+            raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
+        version = add_version(
+            connection, valid, based_on=base, author="manual", reason=reason.strip(), in_force_from=now
+        )
+        ranked = latest_day(connection, "bot_metrics") == now.date()
+        setting = ai_setting(connection)
+    if ranked:
+        materialise(now.date(), now.date(), quiet=as_json)
+    if as_json:
+        print_json(
+            {
+                "version": version,
+                "based_on": base,
+                "reason": reason.strip(),
+                "in_force_from": now,
+                "weights": valid,
+                "ranked_again": [now.date()] if ranked else [],
+            }
+        )
+        return
+    moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
+    out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
+    out.print(
+        "The running day is ranked with it." if ranked else "It ranks the days that end after this moment.", style="dim"
+    )
+    if setting["ai_enabled"]:
+        out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
+
+
+@app.command("enable-ai")
+def enable_ai(reason: Reason = "Switched on by hand", json: Json = False) -> None:
+    """Let the learner adjust the weights once a day."""
+    _switch(True, reason, json)
+
+
+@app.command("disable-ai")
+def disable_ai(reason: Reason = "Switched off by hand", json: Json = False) -> None:
+    """Keep the weights as they are: runs of the daily adjustment only record that it is off."""
+    _switch(False, reason, json)
+
+
+def _switch(enabled: bool, reason: str, as_json: bool) -> None:
+    if not reason.strip():
+        raise CommandError("Say why, so that others can tell: --reason TEXT")
+    with database() as connection:
+        set_ai(connection, enabled, reason.strip())
+        setting = ai_setting(connection)
+    print_json(setting) if as_json else out.print(_told(setting))
+
+
+@app.command()
+def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
+    """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
+    url = migrated_url()
+    with connect(url) as connection:
+        first, last = _adjustable(connection, from_, to)
+    outcome = adjust_range(first, last, quiet=json)
+    with connect(url) as connection:
+        rows = adjustments(connection, first, last)
+    if json:
+        print_json({"run_id": outcome.run_id, "from": first, "to": last, "days": rows})
+        return
+    _show_attempts(rows, first, last)
+
+
+def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | None) -> tuple[date, date]:
+    """The days asked for; by default those that were computed to their end since the latest version."""
+    computed = complete_days(connection)
+    if computed is None:
+        raise CommandError("No day has been computed to its end yet. Run: knowdefeat run")
+    began = weight_versions(connection)[-1]["in_force_from"]
+    # A version in force from a day's very end may still be built upon that day.
+    since = computed[0] if began is None else (began - timedelta(microseconds=1)).date()
+    first, last = max(computed[0], from_ or since), min(computed[1], to or computed[1])
+    if first > last:
+        raise CommandError(f"There is nothing to adjust from {first} to {last}. Compute more: knowdefeat run")
+    return first, last
+
+
+def _show_attempts(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> None:
+    table(
+        f"Adjustment of the weights, {first} to {last}",
+        ATTEMPTS,
+        [
+            (
+                str(row["day"]),
+                row["outcome"].replace("_", " "),
+                text(row["version"]),
+                number(_points(row), 1),
+                number(_gain(row), 3, sign=True),
+                row["reason"],
+            )
+            for row in rows
+        ],
+    )
+    published = sum(row["version"] is not None for row in rows)
+    out.print(f"{number(published)} of {number(len(rows))} days published a version.")
+    statements = [row["evidence"]["statement"] for row in rows if "statement" in row["evidence"]]
+    if statements:
+        out.print(statements[-1])
+    if not published:
+        err.print("The weights in force are as they were.", style="dim")
+
+
+def _points(row: Mapping[str, Any]) -> float | None:
+    change = row["evidence"].get("change")
+    return sum(map(abs, change.values())) if change else None
+
+
+def _gain(row: Mapping[str, Any]) -> float | None:
+    return row["evidence"]["gain"]["mean"] if "gain" in row["evidence"] else None

@@ -1,0 +1,1 @@
+"""What is believed of strategies, learned from their outcomes one instant after another."""

@@ -1,0 +1,86 @@
+"""From recorded outcomes to beliefs, day after day: what is remembered between two days, and what an outcome adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.beliefs.learning import fold
+from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, clock, counted
+from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
+from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.trades.series import Ints
+
+REAL = ""
+"""The `source` of outcomes of real trades."""
+
+
+def with_microseconds(rows: pa.Table) -> pd.DataFrame:
+    """Rows with an `exit_time` as a frame in which it counts microseconds since 1970 UTC."""
+    place = rows.column_names.index("exit_time")
+    return rows.set_column(place, "exit_time", rows["exit_time"].cast(pa.int64())).to_pandas()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that outcomes left behind: what is believed, and what each bot's trades usually make or lose."""
+
+    state: State
+    volatility: Volatility
+
+    @classmethod
+    def empty(cls, rules: Rules) -> Self:
+        """Nothing learned."""
+        return cls(State.prior(rules), Volatility.unknown())
+
+    def learn(self, outcomes: pd.DataFrame, decided: InForce, rules: Rules) -> Memory:
+        """What outcomes later than those learned leave behind, counted as was decided.
+
+        Columns: outcome_id, exit_time (µs), source (REAL or the backtest's), bot_id, strategy_id, regime (or missing),
+        pnl (real trades, measured by what their bot's trades usually make or lose) and result (backtests, measured
+        already). A strategy that was reset is known, and believed as if it had never traded.
+        """
+        recorded = outcomes[~outcomes["source"].isin(decided.withdrawn)]
+        rows = recorded.assign(time=clock(recorded["exit_time"].to_numpy()), trade_id=recorded["outcome_id"])
+        rows = counted(rows, decided.source_weights, resets=decided.resets)
+        rows = rows.sort_values(["time", "trade_id"], kind="stable", ignore_index=True)
+        real = (rows["source"] == REAL).to_numpy(bool)
+        pnl, bot = rows["pnl"].to_numpy(np.float64)[real], rows["bot_id"].to_numpy(np.int64)[real]
+        measured, volatility = standardise(pnl, bot, self.volatility)
+        result = rows["result"].to_numpy(np.float64, copy=True)
+        result[real] = measured
+        state = fold(self.state, Outcomes.from_frame(rows.assign(result=result)), rules)
+        return Memory(state.knowing(recorded["strategy_id"].unique().tolist()), volatility)
+
+
+def remembered(
+    before: Memory, outcomes: pd.DataFrame, instants: Ints, entries: Sequence[Entry], rules: Rules
+) -> Iterator[Memory]:
+    """What is remembered at each of ascending `instants` (µs) between which no entry comes into force.
+
+    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; none plays a part before it ended.
+    """
+    outcomes = outcomes.sort_values("exit_time", kind="stable", ignore_index=True)
+    stops = np.searchsorted(outcomes["exit_time"].to_numpy(), instants, side="right")
+    memory, first = before, 0
+    for instant, stop in zip(instants, stops, strict=True):
+        memory = memory.learn(outcomes.iloc[first:stop], InForce.at(entries, float(clock(instant))), rules)
+        first = stop
+        yield memory
+
+
+def stretches(instants: Ints, entries: Sequence[Entry]) -> list[slice]:
+    """The ascending instants (µs) in pieces within which no entry comes into force."""
+    cuts = [at for at in range(1, len(instants)) if decided_between(entries, instants[at - 1], instants[at])]
+    return [slice(first, stop) for first, stop in pairwise([0, *cuts, len(instants)])] if len(instants) else []
+
+
+def decided_between(entries: Sequence[Entry], before: int, until: int) -> bool:
+    """Whether an entry comes into force after one instant and by another (µs): what was remembered is then no start."""
+    return any(clock(before) < entry.in_force_from <= clock(until) for entry in entries)

@@ -1,0 +1,182 @@
+"""What belief learning works on: its rules, the outcomes that it learns from, and the state that they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.trades.series import Floats, Ints
+
+Method = Literal["edge", "best"]
+"""How strategies are weighed: by their edge, or by the probability that it is the largest."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How beliefs are learned. Rates are per unit of time, strengths in trades.
+
+    forgetting, strategy_prior: one expert for each rate with each k0. regime_prior: k1. population_prior: κ, the weight
+    of no edge and a win rate of one half, in strategies. evidence_memory: fading of the experts' record on the edge,
+    which must turn fast when a strategy breaks, and on the win rate, which is to be calibrated. regime_memory: fading
+    of the regimes' shares, from which the present one is told. clip: bound of a result.
+    """
+
+    forgetting: tuple[float, ...] = (0.95, 0.985, 0.995, 0.9985, 1.0)
+    strategy_prior: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0)
+    regime_prior: float = 60.0
+    population_prior: float = 2.0
+    evidence_memory: tuple[float, float] = (0.985, 0.998)
+    regime_memory: float = 0.65
+    clip: float = 4.0
+
+    @property
+    def rates(self) -> Floats:
+        """(L,)"""
+        return np.array(self.forgetting)
+
+    @property
+    def rate_of(self) -> Ints:
+        """(M,): the rate that each expert forgets by."""
+        return np.repeat(np.arange(len(self.forgetting)), len(self.strategy_prior))
+
+    @property
+    def k0(self) -> Floats:
+        """(M,): the strength that each expert shrinks with."""
+        return np.tile(np.array(self.strategy_prior), len(self.forgetting))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Closed trades in the order of the house: by time, then trade id.
+
+    time: float64 in units (ascending). strategy: codes into `strategies`. regime: codes into `regimes`, -1 for none.
+    result: R-multiples. weight: what each counts, above 0 and at most 1 (one of a backtest counts less than a real).
+    """
+
+    strategies: tuple[str, ...]
+    regimes: tuple[str, ...]
+    time: Floats
+    strategy: Ints
+    regime: Ints
+    result: Floats
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Self:
+        """From columns time, strategy_id, result and, if there, trade_id, regime (missing: none) and weight (else 1).
+
+        Rows come in any order; without a trade_id those of equal time keep theirs. A trade recorded twice counts once.
+        """
+        frame = frame.sort_values(["time", "trade_id"] if "trade_id" in frame else ["time"], kind="stable")
+        if "trade_id" in frame:
+            frame = frame.drop_duplicates("trade_id")
+        strategy, strategies = pd.factorize(frame["strategy_id"].astype(str), sort=True)
+        regime, regimes = np.full(len(frame), -1), pd.Index([])
+        if "regime" in frame:
+            regime, regimes = pd.factorize(frame["regime"], sort=True)
+        return cls(
+            strategies=tuple(strategies),
+            regimes=tuple(map(str, regimes)),
+            time=frame["time"].to_numpy(np.float64),
+            strategy=strategy,
+            regime=regime,
+            result=frame["result"].to_numpy(np.float64),
+            weight=frame["weight"].to_numpy(np.float64) if "weight" in frame else np.ones(len(frame)),
+        )
+
+    def rows(self, first: int, stop: int) -> Self:
+        """The outcomes first..stop."""
+        part = {name: getattr(self, name)[first:stop] for name in ("time", "strategy", "regime", "result", "weight")}
+        return replace(self, **part)
+
+    def recoded(self, strategies: Sequence[str], regimes: Sequence[str]) -> Self:
+        """The same outcomes over longer lists of names."""
+        strategy, regime = _codes(self.strategies, strategies), _codes(self.regimes, regimes)
+        return replace(
+            self,
+            strategies=tuple(strategies),
+            regimes=tuple(regimes),
+            strategy=strategy[self.strategy],
+            regime=np.append(regime, -1)[self.regime],
+        )
+
+
+def _codes(names: Sequence[str], among: Sequence[str]) -> Ints:
+    place = {name: number for number, name in enumerate(among)}
+    return np.array([place[name] for name in names], dtype=int)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the outcomes until `time` left behind. L rates, M experts, K strategies, R regimes; names are sorted.
+
+    Sums (columns: trades, results, wins) stand at clocks of their own and fade when they are read.
+    """
+
+    strategies: tuple[str, ...]
+    regimes: tuple[str, ...]
+    time: float
+    """NaN before the first outcome."""
+    sums: Floats
+    """(K, L, 3) per strategy"""
+    seen: Floats
+    """(K,) time of its last trade"""
+    trades: Floats
+    """(K,) outcomes ever, by their weight"""
+    cells: Floats
+    """(R, K, L, 3) per regime and strategy"""
+    cell_clock: Floats
+    """(R, K) of the last trade, on the regime's clock"""
+    regime_clock: Floats
+    """(R,) time during which each regime held"""
+    shares: Floats
+    """(R,) of the regimes lately, faded to `time`"""
+    votes: Floats
+    """(M, 3) of the population: trust, votes on the edge, votes on the win rate"""
+    evidence: Floats
+    """(M, 2) log evidence for each expert on the edge and on the win rate, faded to `time`"""
+
+    @classmethod
+    def prior(cls, rules: Rules) -> Self:
+        """Nothing learned."""
+        rates, experts = len(rules.forgetting), len(rules.k0)
+        return cls(
+            strategies=(), regimes=(), time=np.nan,
+            sums=np.zeros((0, rates, 3)), seen=np.zeros(0), trades=np.zeros(0),
+            cells=np.zeros((0, 0, rates, 3)), cell_clock=np.zeros((0, 0)), regime_clock=np.zeros(0), shares=np.zeros(0),
+            votes=np.zeros((experts, 3)), evidence=np.zeros((experts, 2)),
+        )  # fmt: skip
+
+    def knowing(self, strategies: Sequence[str], regimes: Sequence[str] = ()) -> Self:
+        """The same state with room for further names."""
+        names, kinds = tuple(sorted({*self.strategies, *strategies})), tuple(sorted({*self.regimes, *regimes}))
+        if names == self.strategies and kinds == self.regimes:
+            return self
+        row, kind = _codes(self.strategies, names), _codes(self.regimes, kinds)
+        return replace(
+            self,
+            strategies=names,
+            regimes=kinds,
+            sums=_spread(self.sums, len(names), row),
+            seen=_spread(self.seen, len(names), row),
+            trades=_spread(self.trades, len(names), row),
+            cells=_spread(_spread(self.cells, len(names), row, axis=1), len(kinds), kind),
+            cell_clock=_spread(_spread(self.cell_clock, len(names), row, axis=1), len(kinds), kind),
+            regime_clock=_spread(self.regime_clock, len(kinds), kind),
+            shares=_spread(self.shares, len(kinds), kind),
+        )
+
+
+def _spread(values: Floats, size: int, place: Ints, axis: int = 0) -> Floats:
+    """`values` at `place` of an axis of the given size, zeros elsewhere."""
+    shape = (*values.shape[:axis], size, *values.shape[axis + 1 :])
+    wider = np.zeros(shape)
+    wider[(slice(None),) * axis + (place,)] = values
+    return wider

@@ -1,0 +1,65 @@
+"""What is kept of every strategy at an instant: its beliefs, its weight, and its calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.beliefs.calibration import calibrations
+from knowdefeat_pipeline.core.beliefs.ledger import clock, learning_velocity
+from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
+from knowdefeat_pipeline.core.beliefs.state import Method, Rules, State
+from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
+from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
+
+ALL_STRATEGIES = "*"
+AS_THINGS_STAND = "*"
+WEIGHTS = {AS_THINGS_STAND: "weight", **{name: f"weight_{name.lower()}" for name in REGIMES}}
+
+
+def strategy_figures(state: State, at: float, rules: Rules, now: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """A row for each strategy as things stand (regime `*`), then one for each strategy in each of REGIMES.
+
+    Columns: regime, then those of `Beliefs.table`. `now`: the probabilities of the regimes that hold, by default those
+    of the latest outcomes. A regime never traded in is answered without one. Raises like `beliefs_at`.
+    """
+    views = {AS_THINGS_STAND: now, **{name: {name: 1.0} for name in REGIMES}}
+    tables = []
+    for name, probabilities in views.items():
+        table = beliefs_at(state, at, rules, probabilities).table()
+        table.insert(0, "regime", pd.Series([name] * len(table), dtype="str"))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def strategy_weights(figures: pd.DataFrame, now: Mapping[str, float], method: Method = "edge") -> pd.DataFrame:
+    """A row for each strategy of `figures` (regime, strategy_id, edge, edge_sd, of one instant), in their order.
+
+    Columns: strategy_id, `weight` as things stand, `weight_…` under each of REGIMES, each of which sums to exactly 1,
+    and `p_…`, the probabilities `now` of the regimes that hold.
+    """
+    views = {name: figures[figures["regime"] == name] for name in WEIGHTS}
+    weights = pd.DataFrame({"strategy_id": views[AS_THINGS_STAND]["strategy_id"].array})
+    for name, column in WEIGHTS.items():
+        edge, sd = (views[name][part].to_numpy(np.float64) for part in ("edge", "edge_sd"))
+        weights[column] = adaptive_weights(edge, sd, method) if len(edge) else edge
+    return weights.assign(**{p: now.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)})
+
+
+def strategy_calibration(trades: pd.DataFrame, as_of: int) -> pd.DataFrame:
+    """A row for all strategies together (`*`), then one for each that closed a trade.
+
+    `trades`: columns exit_time (µs, by `as_of`), strategy_id, signal_confidence (0..1, NaN where none was stated), won.
+    Columns of the answer: strategy_id, trades, those of `calibrations`, learning_velocity.
+    """
+    code, names = pd.factorize(trades["strategy_id"], sort=True)
+    group, groups = np.concatenate([np.zeros(len(code), dtype=int), code + 1]), len(names) + 1
+    twice = pd.concat([trades, trades])
+    stated = twice["signal_confidence"].to_numpy(np.float64)
+    table = calibrations(stated, twice["won"].to_numpy(np.float64), group, groups)
+    table.insert(0, "strategy_id", pd.Series([ALL_STRATEGIES, *names], dtype="str"))
+    table.insert(1, "trades", np.bincount(group, minlength=groups))
+    times = clock(twice["exit_time"].to_numpy())
+    return table.assign(learning_velocity=learning_velocity(times, float(clock(as_of)), group, groups))

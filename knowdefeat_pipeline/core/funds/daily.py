@@ -1,0 +1,316 @@
+"""Funds day by day: who takes part, what each bot is given, what stays cash, and why.
+
+A day rests on its ranking, the trades closed by its as_of, and the settings and decisions in force at its as_of alone,
+so that it comes out the same whenever it is computed and whichever days are computed with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.funds import targets
+from knowdefeat_pipeline.core.funds.projection import Allocation, AllocationRules, allocate
+from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions, risk_figures
+from knowdefeat_pipeline.core.metrics.windows import day_number
+from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Floats, Trades, micros
+
+Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
+METHODS: tuple[str, ...] = get_args(Method)
+UNMEASURED = {
+    "inverse_variance": "no spread of its daily results to measure risk by",
+    "hrp": "no spread of its daily results to measure risk by",
+    "belief_edge": "nothing is believed of its strategy yet",
+}
+EPSILON = 1e-9
+RULES = "risk rules"
+"""The author of what the rules decide."""
+
+
+@dataclass(frozen=True)
+class FundSettings:
+    """What may be allocated to the bots of one currency (`funds` in cents), and how. `in_force_from`: None = always."""
+
+    quote_currency: str
+    funds: int
+    method: str = "rank_score"
+    allocation: AllocationRules = field(default_factory=AllocationRules)
+    risk: RiskRules = field(default_factory=RiskRules)
+    version: int = 0
+    in_force_from: datetime | None = None
+
+
+@dataclass(frozen=True)
+class BotEvent:
+    """A decision about a bot: kind is activated, deactivated, halted, released or resumed. `in_force_from`: None =
+    always."""
+
+    bot_id: int
+    kind: str
+    in_force_from: datetime | None
+    author: str
+    reason: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FundInputs:
+    """What days are allocated from.
+
+    `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
+    quote_currency, capital, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
+    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days up to each as_of.
+    `settings` and `events`: in the order in which they were recorded.
+    """
+
+    days: Sequence[tuple[date, datetime]]
+    bots: pd.DataFrame
+    trades: Trades
+    settings: Sequence[FundSettings]
+    events: Sequence[BotEvent]
+
+
+@dataclass(frozen=True)
+class Division:
+    """Rows of `fund_allocations` and `fund_allocation_days` (amounts in cents), and the rules' new decisions."""
+
+    rows: pd.DataFrame
+    days: pd.DataFrame
+    events: tuple[BotEvent, ...]
+
+
+def divide_days(inputs: FundInputs) -> Division:
+    """The funds of every day and currency for which settings are in force."""
+    events = list(inputs.events)
+    rows, days = [], []
+    of_day = dict(list(inputs.bots.groupby("day")))
+    for day, as_of in inputs.days:
+        bots = of_day.get(day, inputs.bots.iloc[:0])
+        for settings in settings_in_force(inputs.settings, as_of):
+            own = bots[bots["quote_currency"] == settings.quote_currency].sort_values("bot_id", ignore_index=True)
+            judged = _judge(own, inputs.trades, events, as_of, settings.risk)
+            events += _transitions(judged, events, as_of, settings.risk)
+            divided, summary = _divide(judged, inputs.trades, as_of, settings)
+            stamp: dict[str, Any] = {"day": day, "as_of": as_of, "settings_version": settings.version}
+            rows.append(divided.assign(**stamp, quote_currency=settings.quote_currency))
+            days.append(summary | stamp | {"quote_currency": settings.quote_currency})
+    columns = [figure.name for figure in TABLES["fund_allocations"]]
+    summary_columns = [figure.name for figure in TABLES["fund_allocation_days"]]
+    table = pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+    new = tuple(events[len(inputs.events) :])
+    return Division(table, pd.DataFrame(days, columns=summary_columns), new)
+
+
+def settings_in_force(settings: Sequence[FundSettings], at: datetime) -> list[FundSettings]:
+    """Of each currency the last recorded of those in force at that instant, by currency."""
+    latest = {s.quote_currency: s for s in settings if s.in_force_from is None or s.in_force_from <= at}
+    return [latest[currency] for currency in sorted(latest)]
+
+
+def inactive_bots(events: Sequence[BotEvent], at: datetime) -> dict[int, BotEvent]:
+    """The deactivation of every bot that is inactive at that instant: the last decision recorded counts."""
+    last = {e.bot_id: e for e in _until(events, at) if e.kind in ("activated", "deactivated")}
+    return {bot: event for bot, event in last.items() if event.kind == "deactivated"}
+
+
+def halted_bots(events: Sequence[BotEvent], at: datetime) -> dict[int, BotEvent]:
+    """The halt of every bot that is on record as halted at that instant."""
+    known = [e for e in _until(events, at) if e.kind in ("halted", "released", "resumed")]
+    known.sort(key=lambda e: (e.in_force_from is not None, e.in_force_from))
+    last = {e.bot_id: e for e in known}
+    return {bot: event for bot, event in last.items() if event.kind == "halted"}
+
+
+def _until(events: Sequence[BotEvent], at: datetime) -> list[BotEvent]:
+    return [e for e in events if e.in_force_from is None or e.in_force_from <= at]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """How often a rule that every division keeps is broken (never), and the figures that show it."""
+
+    rule: str
+    broken: int
+    figures: Mapping[str, float | int | str]
+
+
+def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breach]:
+    """The four rules that every division keeps, counted from its rows alone."""
+    rows, days = division.rows, division.days
+    amount = rows["amount"].astype("int64")
+    rules = {s.version: s.allocation for s in settings}
+    key = ["day", "quote_currency"]
+    funds = rows[key].merge(days, on=key, how="left")["funds"].astype("float64")
+    share = (amount / funds.to_numpy()).fillna(0.0)
+    bot_cap, ticker_cap = (
+        rows["settings_version"].map({version: getattr(r, cap) for version, r in rules.items()}).astype("float64")
+        for cap in ("bot_cap", "ticker_cap")
+    )
+    minimum = rows["settings_version"].map({version: r.minimum for version, r in rules.items()})
+    of_ticker = share.groupby([rows["day"], rows["quote_currency"], rows["ticker"].fillna("")]).transform("sum")
+    beyond = (share > bot_cap + EPSILON) | (of_ticker > ticker_cap + EPSILON) | ((amount > 0) & (amount < minimum))
+    held = amount.groupby([rows[name] for name in key]).sum()
+    summed = days.set_index(key)
+    off = (summed["funds"] - summed["cash"] - held.reindex(summed.index, fill_value=0)).astype("int64")
+    wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
+    return [
+        Breach("no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / 100) * -1.0}),
+        Breach(
+            "no_cap_is_broken",
+            int(beyond.sum()),
+            {"largest share of a bot": _most(share), "largest share of a ticker": _most(of_ticker)},
+        ),
+        Breach(
+            "amounts_and_cash_sum_to_the_funds",
+            int((off != 0).sum()),
+            {"days": len(days), "off by": int(off.abs().sum()) / 100},
+        ),
+        Breach(
+            "only_ranked_active_bots_are_funded",
+            int(wrongly.sum()),
+            {"funded": int((amount > 0).sum()), "refused": int((amount == 0).sum())},
+        ),
+    ]
+
+
+def _most(values: pd.Series) -> float:
+    return float(values.max()) if len(values) else 0.0
+
+
+def _judge(
+    bots: pd.DataFrame, trades: Trades, events: Sequence[BotEvent], at: datetime, rules: RiskRules
+) -> pd.DataFrame:
+    """The bots, what the risk rules say of each (halted, risk_reason, drawdown, daily_loss), and why it is inactive."""
+    resumed: dict[int, datetime] = {}
+    for event in _until(events, at):
+        if event.kind == "resumed" and event.in_force_from is not None:
+            resumed[event.bot_id] = max(event.in_force_from, resumed.get(event.bot_id, event.in_force_from))
+    capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].tolist(), strict=True))
+    figures = risk_figures(trades, capital, resumed, at, rules)
+    decisions = risk_decisions(figures, at, rules)
+    known = figures["drawdown"].notna()
+    inactive = inactive_bots(events, at)
+    why = {bot: f"deactivated by {event.author}: {event.reason}" for bot, event in inactive.items()}
+    return bots.assign(
+        halted=decisions["halted"],
+        risk_reason=decisions["reason"],
+        drawdown=figures["drawdown"],
+        daily_loss=(0.0 - 100 * figures["day_pnl"].fillna(0.0) / figures["capital"]).where(known),
+        inactive=[why.get(bot, "") for bot in bots["bot_id"]],
+    )
+
+
+def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], at: datetime, rules: RiskRules) -> list[BotEvent]:
+    """What the rules decided that is not on record yet: halts and releases."""
+    before = halted_bots(events, at)
+    limits = {"drawdown_limit": rules.drawdown, "daily_loss_limit": rules.daily_loss}
+    changed = []
+    for bot, halted, reason, drawdown, loss in bots[
+        ["bot_id", "halted", "risk_reason", "drawdown", "daily_loss"]
+    ].itertuples(index=False):
+        if halted != (bot in before):
+            figures = {"drawdown": drawdown, "daily_loss": loss} if drawdown == drawdown else {}
+            why = reason if halted else "within its limits, and the cool-down is over"
+            kind = "halted" if halted else "released"
+            changed.append(BotEvent(bot, kind, at, RULES, why, figures | limits))
+    return changed
+
+
+def _divide(
+    bots: pd.DataFrame, trades: Trades, at: datetime, settings: FundSettings
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    refusal, refused = _refused(bots)
+    part = np.flatnonzero(refusal == "")
+    measure, unmeasured = _measure(bots.iloc[part], trades, at, settings.method)
+    refusal[part[unmeasured]], refused[part[unmeasured]] = "unmeasured", UNMEASURED.get(settings.method, "")
+    target = np.zeros(len(bots))
+    target[part[~unmeasured]] = measure
+    ticker = bots["ticker"].fillna("").to_numpy(dtype=object)
+    found = allocate(target, ticker, refused, settings.funds, settings.allocation)
+    total = target.sum()
+    decision = [refusal[at] or word for at, word in enumerate(found.decisions)]
+    rows = bots[["bot_id", "ticker", "rank", "drawdown", "daily_loss"]].assign(
+        target=np.where(refusal == "", target / total if total > 0 else 0.0, np.nan),
+        amount=found.cents,
+        decision=decision,
+        reason=list(found.reasons),
+    )
+    summary = {
+        "method": settings.method,
+        "funds": settings.funds,
+        "allocated": settings.funds - found.cash,
+        "cash": found.cash,
+        "cash_reason": _cash_reason(found, decision, settings),
+        "bots": len(bots),
+        "funded": int((found.cents > 0).sum()),
+    }
+    return rows, summary
+
+
+def _refused(bots: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Why bots get nothing, as a word and a sentence; both "" for those that take part. A person's word comes first."""
+    inactive, halted = (bots["inactive"] != "").to_numpy(bool), bots["halted"].to_numpy(bool)
+    unranked = bots["rank"].isna().to_numpy(bool)
+    conditions = [inactive, halted, unranked]
+    words = np.select(conditions, ["inactive", "halted", "unranked"], "").astype(object)
+    unranked_because = [f"not ranked: {why}" for why in bots["unranked"].fillna("no reason given")]
+    texts = [np.array(texts, dtype=object) for texts in (bots["inactive"], bots["risk_reason"], unranked_because)]
+    sentences = np.select(conditions, texts, "").astype(object)
+    return words, sentences
+
+
+def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> tuple[Floats, np.ndarray]:
+    """Targets of the bots that can be measured, and which cannot. Raises ValueError for an unknown method."""
+    nobody = np.zeros(len(bots), bool)
+    if method == "rank_score":
+        return targets.by_score(bots["rank_score"].to_numpy(np.float64)), nobody
+    if method == "belief_edge":
+        edge = bots["edge"].to_numpy(np.float64)
+        return targets.by_edge(edge[~np.isnan(edge)]), np.isnan(edge)
+    if method == "equal":
+        return targets.equal(len(bots)), nobody
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
+    returns = daily_returns(trades, bots["bot_id"].to_numpy(np.int64), bots["capital"].to_numpy(np.float64), at)
+    flat = np.ptp(returns, axis=0) == 0
+    covariance = np.cov(returns[:, ~flat], rowvar=False, ddof=1).reshape((~flat).sum(), (~flat).sum())
+    if method == "inverse_variance":
+        return targets.inverse_variance(np.diag(covariance)) if len(covariance) else np.zeros(0), flat
+    return targets.hierarchical_risk_parity(covariance) if len(covariance) else np.zeros(0), flat
+
+
+def daily_returns(trades: Trades, bots: np.ndarray, capital: Floats, at: datetime) -> Floats:
+    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to that of `at`, days without a
+    trade 0."""
+    (now,) = micros([at])
+    place = pd.Index(bots).get_indexer(pd.Index(trades.bot)) if len(bots) else np.full(len(trades), -1)
+    back = day_number(now) - day_number(trades.exit)
+    kept = (place >= 0) & (trades.exit <= now) & (back < WINDOW_DAYS)
+    cell = (WINDOW_DAYS - 1 - back[kept]) * len(bots) + place[kept]
+    pnl = np.bincount(cell, trades.pnl[kept], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
+    return pnl / capital
+
+
+def _cash_reason(found: Allocation, decisions: Sequence[str], settings: FundSettings) -> str:
+    if not found.cash:
+        return "all funds are allocated"
+    counts = Counter(decisions)
+    left_out = ", ".join(
+        f"{counts[word]} {word}" for word in ("inactive", "halted", "unranked", "unmeasured") if counts[word]
+    )
+    taking_part = sum(counts[word] for word in ("funded", "capped", "below_minimum", "no_share"))
+    if not taking_part:
+        return f"no bot takes part: {left_out or 'the ranking is empty'}"
+    beside = f" ({left_out})" if left_out else ""
+    who = "the bot that takes part" if taking_part == 1 else f"the {taking_part} bots that take part"
+    if counts["below_minimum"]:
+        minimum = f"{settings.allocation.minimum / 100:,.2f}"
+        return f"caps and the minimum of {minimum} let {who} hold no more{beside}"
+    return f"the caps let {who} hold no more{beside}"

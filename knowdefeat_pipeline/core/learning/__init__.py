@@ -1,0 +1,1 @@
+"""The learner of the ranking's weights: experts, their mixture, proposals, and the evidence for them."""

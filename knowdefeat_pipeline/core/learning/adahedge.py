@@ -1,0 +1,41 @@
+"""AdaHedge: weighing experts by what they have lost so far, without a learning rate to choose."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from knowdefeat_pipeline.core.trades.series import Floats
+
+
+class AdaHedge:
+    """Hedge whose learning rate ln K / Δ follows from the mixability gaps Δ met so far.
+
+    For T losses in a range of width S, the mixture loses at most S·(√(T ln K) + 4/3 ln K + 2) more than the best of the
+    K experts. de Rooij, van Erven, Grünwald & Koolen, "Follow the leader if you can, hedge if you must", JMLR 2014.
+    """
+
+    def __init__(self, experts: int) -> None:
+        self.lost = np.zeros(experts)
+        self.gap = 0.0
+
+    def shares(self) -> Floats:
+        """What each expert counts for now; non-negative, sum 1."""
+        behind = self.lost - self.lost.min()
+        raw = np.exp(-behind * np.log(len(behind)) / self.gap) if self.gap > 0 else (behind == 0).astype(np.float64)
+        return raw / raw.sum()
+
+    def learn(self, losses: Floats) -> None:
+        """Take in one finite loss per expert."""
+        shares = self.shares()
+        expected = float(shares @ losses)
+        self.gap += max(0.0, expected - self._mix_loss(shares, losses))
+        self.lost = self.lost + losses
+
+    def _mix_loss(self, shares: Floats, losses: Floats) -> float:
+        if len(losses) == 1:
+            return float(losses[0])
+        if self.gap == 0:
+            return float(losses[shares > 0].min())
+        rate = np.log(len(losses)) / self.gap
+        least = losses.min()
+        return float(least - np.log(shares @ np.exp(-rate * (losses - least))) / rate)

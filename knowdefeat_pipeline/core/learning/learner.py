@@ -1,0 +1,193 @@
+"""The daily adjustment of the 17 weights: learn from settled labels only, mix the experts, publish with restraint.
+
+`replay` goes through a panel day by day and says which weights were in force at each as_of. The nightly run takes its
+last day, backtests and `evaluate` take all days: there is no second way to compute them. Where a person has set other
+weights, the night's proposal is `step` from those in force to the last day's target.
+
+At as_of t a label is known once it has ended, at as_of + 1 day <= t. The learner works on labels net of the group's
+share; the rank ICs that it reports as evidence are those of the plain labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from knowdefeat_pipeline.core.learning.adahedge import AdaHedge
+from knowdefeat_pipeline.core.learning.ridge_experts import EXPERTS, Ridges
+from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel, on_grid
+from knowdefeat_pipeline.core.ranking.ranking import centred_ranks
+from knowdefeat_pipeline.core.ranking.weight_set import normalise
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.trades.series import DAY, Floats, Ints
+
+MAX_MOVE = 10.0  # points of 100 a day, Σ|change|
+TRIAL_DAYS = 60  # over which the mixture must have done better than the default weights
+MIN_SETTLED_DAYS = 20
+MIN_BOTS = 5
+MAX_MISSING = 0.5  # of the bots, of a variable that most of them have had over the trial's days
+
+DEFAULT = np.array(list(DEFAULT_WEIGHTS.values()))
+EQUAL = np.full(len(VARIABLE_NAMES), 100 / len(VARIABLE_NAMES))
+PERSISTENCE = np.where(np.array(VARIABLE_NAMES) == "one_day_performance", 100.0, 0.0)
+LEARNED, BASELINES = "learned", ("default", "equal", "persistence", "random")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the learner held at each as_of of a panel, one row a day.
+
+    weights: days x 17, in force; valid sets. target: days x 17, whither they were moving: the mixture, or the default
+    weights while the trial is lost; Σ|w| = 100. trust: days x experts, the mixture's shares. open: whether the trial
+    was won. reason: why the weights stayed as they were, None on a day on which they were adjusted.
+    settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels of a day, 0
+    before they are known. lead: the mixture's IC less the default's on net labels, NaN on days that have not settled.
+    ic: rank ICs of the settled days by contestant (LEARNED and BASELINES), NaN on other days.
+    """
+
+    as_of: Ints
+    weights: Floats
+    target: Floats
+    trust: Floats
+    open: np.ndarray
+    reason: tuple[str | None, ...]
+    settled: np.ndarray
+    bots: Ints
+    lead: Floats
+    ic: dict[str, Floats]
+
+    def until(self, day: int) -> Replay:
+        """The replay as it stood at day number `day`, its last: bit for bit that of the panel cut off there."""
+        upto = slice(day + 1)
+        known = self.as_of[upto] + HORIZON <= self.as_of[day]
+
+        def if_known(values: Floats) -> Floats:
+            return np.where(known, values[upto], np.nan)
+
+        return Replay(
+            as_of=self.as_of[upto], weights=self.weights[upto], target=self.target[upto], trust=self.trust[upto],
+            open=self.open[upto], reason=self.reason[upto], settled=self.settled[upto] & known,
+            bots=np.where(known, self.bots[upto], 0), lead=if_known(self.lead),
+            ic={name: if_known(values) for name, values in self.ic.items()},
+        )  # fmt: skip
+
+
+def replay(panel: Panel, *, seed: int = 0) -> Replay:
+    """Go through the panel from its first as_of, the default weights in force.
+
+    The weights up to t do not depend on a row after t by one bit. `seed` draws the random baseline alone.
+    """
+    learner = _Learner(panel, seed)
+    due = np.searchsorted(panel.as_of + HORIZON, panel.as_of, "right")
+    known = 0
+    for day in range(len(panel)):
+        for settling in range(known, due[day]):
+            learner.settle(settling)
+        known = due[day]
+        learner.publish(day)
+    return learner.history()
+
+
+def rank_ic(scores: Floats, label: Floats) -> Floats:
+    """Spearman's correlation of each column of scores (n x m) with the label (n); 0 where either has no spread."""
+    one_day = np.zeros(len(label), np.int64)
+    ranks = on_grid(centred_ranks(scores, one_day))
+    truth = on_grid(centred_ranks(label[:, None], one_day)[:, 0])
+    size = np.sqrt((ranks**2).sum(axis=0) * (truth**2).sum())
+    return (ranks * truth[:, None]).sum(axis=0) / np.where(size > 0, size, 1.0)
+
+
+def step(in_force: Floats, target: Floats) -> Floats:
+    """The valid set that lies at most MAX_MOVE points from the one in force on the way to the target (Σ|w| = 100)."""
+    distance = np.abs(target - in_force).sum()
+    share = 1.0 if distance <= MAX_MOVE else MAX_MOVE / distance
+    while True:
+        moved = rounded(in_force + share * (target - in_force))
+        if np.abs(moved - in_force).sum() <= MAX_MOVE + 1e-9:
+            return moved
+        share *= 0.95  # rounding, or a change of sign, went beyond
+
+
+def rounded(weights: Floats) -> Floats:
+    """The nearest valid set in the same proportions."""
+    return np.array(list(normalise(dict(zip(VARIABLE_NAMES, weights.tolist(), strict=True))).values()))
+
+
+def as_sets(weights: Floats) -> list[Mapping[str, float]]:
+    """Each row of days x 17 as a set of weights by name."""
+    return [dict(zip(VARIABLE_NAMES, row, strict=True)) for row in weights.tolist()]
+
+
+class _Learner:
+    """The state between two days. Settling a day and publishing one touch that day's rows alone."""
+
+    def __init__(self, panel: Panel, seed: int) -> None:
+        days, variables = len(panel), len(VARIABLE_NAMES)
+        self.panel = panel
+        self.ridges, self.hedge = Ridges(), AdaHedge(len(EXPERTS))
+        self.random = np.random.default_rng(seed).standard_normal((days, variables))
+        self.experts = np.zeros((days, len(EXPERTS), variables))
+        self.trust = np.zeros((days, len(EXPERTS)))
+        self.mixture, self.target, self.weights = (np.zeros((days, variables)) for _ in range(3))
+        self.reason: list[str | None] = []
+        self.open = np.zeros(days, bool)
+        self.bots = np.zeros(days, np.int64)
+        self.ic = {name: np.full(days, np.nan) for name in (LEARNED, *BASELINES)}
+        self.settled: list[int] = []
+        self.lead = np.full(days, np.nan)
+
+    def settle(self, day: int) -> None:
+        """Take in the labels of a day of the past, and with them what each contestant achieved."""
+        panel, rows = self.panel, self.panel.rows(day)
+        known = ~np.isnan(panel.label[rows])
+        self.bots[day] = known.sum()
+        if self.bots[day] < MIN_BOTS:
+            return
+        ranks, label, net = panel.ranks[rows][known], panel.label[rows][known], panel.net_label[rows][known]
+        inner = np.vstack([self.experts[day], self.mixture[day], DEFAULT])
+        outer = np.stack([self.weights[day], DEFAULT, EQUAL, PERSISTENCE, self.random[day]])
+        scores = (ranks[:, None, :] * np.vstack([inner, outer])).sum(axis=2)
+        net_ic, plain_ic = rank_ic(scores[:, : len(inner)], net), rank_ic(scores[:, len(inner) :], label)
+        for name, value in zip(self.ic, plain_ic, strict=True):
+            self.ic[name][day] = value
+        self.hedge.learn(-net_ic[: len(EXPERTS)])
+        self.lead[day] = net_ic[-2] - net_ic[-1]
+        elapsed = panel.as_of[day] - panel.as_of[self.settled[-1]] if self.settled else 0
+        self.ridges.learn(ranks, net, elapsed / DAY)
+        self.settled.append(day)
+
+    def publish(self, day: int) -> None:
+        """Decide the day's weights from what has settled by its as_of."""
+        self.experts[day] = self.ridges.weights()
+        self.trust[day] = self.hedge.shares()
+        mixed = (self.trust[day][:, None] * self.experts[day]).sum(axis=0)
+        self.mixture[day] = 100 * mixed / np.abs(mixed).sum()
+        trial = self.lead[self.settled[-TRIAL_DAYS:]]
+        self.open[day] = len(trial) > 0 and trial.mean() > 0
+        self.target[day] = self.mixture[day] if self.open[day] else DEFAULT
+        reason = self._refusal(day)
+        in_force = self.weights[day - 1] if day else DEFAULT
+        self.weights[day] = step(in_force, self.target[day]) if reason is None else in_force
+        self.reason.append(reason)
+
+    def _refusal(self, day: int) -> str | None:
+        settled, bots = len(self.settled), int(np.diff(self.panel.start)[day])
+        if settled < MIN_SETTLED_DAYS:
+            return f"{settled} settled days, {MIN_SETTLED_DAYS} needed"
+        if bots < MIN_BOTS:
+            return f"{bots} bots, {MIN_BOTS} needed"
+        recent = self.settled[-TRIAL_DAYS:]
+        usual = self.panel.present[recent].sum(axis=0) / np.diff(self.panel.start)[recent].sum()
+        lost = (usual > MAX_MISSING) & (self.panel.present[day] < (1 - MAX_MISSING) * bots)
+        names = [name for name, gone in zip(VARIABLE_NAMES, lost, strict=True) if gone]
+        return f"missing for more than half of the bots: {', '.join(names)}" if names else None
+
+    def history(self) -> Replay:
+        settled = np.zeros(len(self.panel), bool)
+        settled[self.settled] = True
+        return Replay(
+            as_of=self.panel.as_of, weights=self.weights, target=self.target, trust=self.trust, open=self.open,
+            reason=tuple(self.reason), settled=settled, bots=self.bots, lead=self.lead, ic=self.ic,
+        )  # fmt: skip

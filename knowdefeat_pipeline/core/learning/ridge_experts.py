@@ -1,0 +1,90 @@
+"""The experts among whom the weight learner divides its trust: ridge regressions of differing memory and caution.
+
+Each predicts a bot's next result (its rank, net of its group) as a weighted sum of the 17 ranked variables. The prior
+of all is that past performance persists: the default weights, with the money windows weighed by the days they cover,
+since a day or less says little of a bot. Deviations from it are cheap for a whole family of variables and dear for one
+variable within its family, since the members of a family say much the same.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, STREAK_LENGTHS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.trades.series import Floats
+
+HALF_LIVES = (30.0, 90.0, np.inf)  # days
+STRENGTHS = (1000.0, 3000.0)  # bot-days that the prior counts for
+EXPERTS = tuple(product(HALF_LIVES, STRENGTHS))
+PRIOR_IC = 0.05  # rank IC at which the prior expects past performance to persist
+WITHIN_FAMILY = 0.25  # prior variance of one variable by itself, in that of its family
+RANK_VARIANCE = 1 / 12  # of ranks spread evenly over [-0.5, 0.5]
+
+FAMILIES = (
+    ("one_hour_performance", "two_hour_performance", "one_day_performance"),
+    (
+        "one_week_performance", "one_month_performance", "avg_win_rate", "avg_drawdown", "profit_per_second",
+        *(f"win_streak_{length}" for length in STREAK_LENGTHS),
+    ),
+    ("price_model_score",),
+    ("volume_model_score",),
+    ("price_wall_score",),
+)  # fmt: skip
+
+
+def prior_direction() -> Floats:
+    """The prior's direction: default weights, the money windows' share of them spread by default · days; Σ|w| = 1."""
+    default = np.array(list(DEFAULT_WEIGHTS.values()))
+    money = np.array([variable.scaling == "performance" for variable in VARIABLES])
+    spread = default * [variable.window_days for variable in VARIABLES]
+    weights = np.where(money, spread * default[money].sum() / spread[money].sum(), default)
+    return weights / np.abs(weights).sum()
+
+
+def precision(direction: Floats) -> Floats:
+    """The inverse of the prior's covariance up to its scale; 17 x 17."""
+    covariance = WITHIN_FAMILY * np.eye(len(VARIABLE_NAMES))
+    for family in FAMILIES:
+        members = np.where(np.isin(VARIABLE_NAMES, family), direction, 0.0)
+        members /= np.sqrt(members @ members)
+        covariance += np.outer(members, members)
+    return np.linalg.inv(covariance)
+
+
+def ridge(gram: Floats, moment: Floats, penalty: Floats, prior: Floats) -> Floats:
+    """argmin_w Σ (y - w·x)² + (w - prior)' penalty (w - prior), from gram = Σ x x' and moment = Σ x y; any stack."""
+    pull = moment - (gram @ prior[..., None])[..., 0]
+    return prior + np.linalg.solve(gram + penalty, pull[..., None])[..., 0]
+
+
+class Ridges:
+    """The experts' memory: decayed sums over settled days, of a size that no history makes larger."""
+
+    def __init__(self) -> None:
+        size = len(VARIABLE_NAMES)
+        self.direction = prior_direction()
+        self.penalty = RANK_VARIANCE * np.multiply.outer(STRENGTHS, precision(self.direction))
+        self.gram = np.zeros((len(HALF_LIVES), size, size))
+        self.moment = np.zeros((len(HALF_LIVES), size))
+        self.rows = np.zeros(len(HALF_LIVES))
+
+    def learn(self, ranks: Floats, label: Floats, elapsed: float) -> None:
+        """Take in a day's bots (n x 17, n) `elapsed` days after the day before it."""
+        keep = 0.5 ** (elapsed / np.array(HALF_LIVES))
+        self.gram = keep[:, None, None] * self.gram + ranks.T @ ranks
+        self.moment = keep[:, None] * self.moment + ranks.T @ label
+        self.rows = keep * self.rows + len(label)
+
+    def weights(self) -> Floats:
+        """Each expert's 17 weights now, Σ|w| = 1; experts x 17. Before the first day, all hold the prior."""
+        if not self.rows.any():
+            return np.tile(self.direction, (len(EXPERTS), 1))
+        # The regression slope at which the prior's scores have the rank IC that it expects of them.
+        spread = np.einsum("i,mij,j->m", self.direction, self.gram, self.direction)
+        slope = PRIOR_IC * np.sqrt(RANK_VARIANCE * self.rows / np.maximum(spread, 1e-3 * self.rows * RANK_VARIANCE))
+        found = ridge(
+            self.gram[:, None], self.moment[:, None], self.penalty, (slope[:, None] * self.direction)[:, None]
+        ).reshape(len(EXPERTS), -1)
+        return found / np.abs(found).sum(axis=1, keepdims=True)

@@ -1,0 +1,161 @@
+"""Market regimes: is a market trending, ranging or volatile, and since when, told from bars up to now alone.
+
+A hidden Markov model (Hamilton 1989) of two features of the last bars:
+
+    range     log of the exponential average of the true range: how far a bar moves
+    stretch   log of the channel that the closes span over 48 bars, against what their moves would span as a random
+              walk: high in a trend, low in a range (the rescaled range of Hurst 1951 and Feller 1951)
+
+Stretch has no unit, so its law in each regime is the same in any market and fixed here. The range has a scale of its
+own in each market: it is learned by expectation maximisation, walk-forward (see `walk_forward`), from where the forward
+filter, which also yields the labels, placed the past bars. A regime keeps its meaning through every fit: it owns its
+law of stretch, and VOLATILE the highest range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.market.bars import check_bars, true_range
+from knowdefeat_pipeline.core.market.walk_forward import blocks, check_history, features_from
+
+REGIMES = ("TRENDING", "RANGING", "VOLATILE")
+TRENDING, RANGING, VOLATILE = range(3)
+NEUTRAL = "NEUTRAL"
+PROBABILITIES = tuple(f"p_{name.lower()}" for name in REGIMES)
+DECIDED = 0.5
+"""A top probability below this leaves a bar NEUTRAL."""
+
+RANGE_SPAN = 12
+WINDOW = 48
+MIN_BARS = WINDOW // 2
+FIRST_FIT = 64
+
+DWELL = 200.0
+"""Mean length of a regime, in bars."""
+EVIDENCE = 0.5
+"""What a bar's features count against independent ones: their averages overlap from bar to bar."""
+
+# By regime: TRENDING, RANGING, VOLATILE. The moments of stretch over the worlds of `regime_worlds`.
+STRETCH_MEAN = np.array([0.84, 0.36, 0.57])
+STRETCH_SD = np.array([0.36, 0.27, 0.31])
+# What is believed of the range before any bar, against the median of the past, and the bars that this belief is worth.
+RANGE_MEAN = np.array([-0.2, -0.2, 0.45])
+RANGE_SD = 0.35
+PRIOR_BARS = 20.0
+CALM_SPREAD = 0.4
+"""The most by which the ranges of TRENDING and RANGING differ; neither may settle on that of volatile bars."""
+PASSES = 5
+
+
+def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> pd.DataFrame:
+    """The regime at the close of each bar of one ticker and timeframe.
+
+    bars: open_time, open, high, low, close, volume, ascending in time. `position`: the place of the first given bar in
+    its series, counted from 0; `since`: the place of the first bar to label. The bars before
+    `needed_from(since, FIRST_FIT)` may be left out: the rows are those of the whole series, bit for bit.
+
+    Returns a row per bar from `since` on, under its index in `bars`: open_time, label (TRENDING, RANGING, VOLATILE, or
+    NEUTRAL where the top probability is under 0.5) and p_trending, p_ranging, p_volatile, which sum to 1. The first 64
+    bars are NEUTRAL at a third each. A bar without features (a flat price) adds no evidence. Later bars change no row.
+
+    Raises BarError for bars that cannot be used, SeriesError where needed ones are left out.
+    """
+    check_bars(bars)
+    check_history(position, since, FIRST_FIT)
+    probability = np.full((len(bars), len(REGIMES)), 1 / len(REGIMES))
+    for oldest, start, stop in blocks(since, position + len(bars), FIRST_FIT):
+        if start:
+            reach = features_from(oldest)
+            features = regime_features(bars.iloc[reach - position : stop - position])[oldest - reach :]
+            path, _ = _filter(features, learn_range(features[: start - oldest]))
+            probability[start - position : stop - position] = path[start - oldest :]
+    shown = slice(max(0, since - position), None)
+    labels = pd.DataFrame(probability[shown], columns=list(PROBABILITIES), index=bars.index[shown])
+    labels.insert(0, "open_time", bars["open_time"].iloc[shown])
+    labels.insert(1, "label", _labels(probability[shown]))
+    return labels
+
+
+def _labels(probability: np.ndarray) -> np.ndarray:
+    named = np.array(REGIMES, dtype=object)[probability.argmax(axis=1)]
+    return np.where(probability.max(axis=1) < DECIDED, NEUTRAL, named)
+
+
+def regime_features(bars: pd.DataFrame) -> np.ndarray:
+    """Range and stretch at the close of each bar, shape (bars, 2); NaN in both before 24 moves or at a flat price."""
+    close = np.log(bars["close"])
+    move = close.diff().abs()
+    moves = move.rolling(WINDOW, min_periods=MIN_BARS)
+    closes = close.rolling(WINDOW + 1, min_periods=MIN_BARS + 1)
+    channel = closes.max() - closes.min()
+    size = true_range(bars).ewm(span=RANGE_SPAN).mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        features = np.column_stack([np.log(size), np.log(channel / (moves.mean() * np.sqrt(moves.count())))])
+    features[~np.isfinite(features).all(axis=1)] = np.nan
+    return features
+
+
+@dataclass(frozen=True)
+class RangeLaw:
+    """Mean and standard deviation of the range in each regime, in the order of REGIMES."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+def learn_range(features: np.ndarray) -> RangeLaw:
+    """The law of the range over past bars: from the prior on, a few rounds of filtering and taking moments."""
+    size = features[:, 0]
+    known = np.isfinite(size)
+    size = size[known]
+    centre = np.median(size) if size.size else 0.0
+    prior = law = RangeLaw(centre + RANGE_MEAN, np.full(len(REGIMES), RANGE_SD))
+    for _ in range(PASSES):
+        weight = _filter(features, law)[0][known]
+        bars = PRIOR_BARS + weight.sum(axis=0)
+        mean = (PRIOR_BARS * prior.mean + size @ weight) / bars
+        mean[VOLATILE] = mean.max()
+        mean[:VOLATILE] = np.minimum(mean[:VOLATILE], mean.min() + CALM_SPREAD)
+        spread = (weight * (size[:, None] - mean) ** 2).sum(axis=0)
+        law = RangeLaw(mean, np.sqrt((PRIOR_BARS * prior.sd**2 + spread) / bars))
+    return law
+
+
+def _filter(features: np.ndarray, law: RangeLaw) -> tuple[np.ndarray, float]:
+    count = len(REGIMES)
+    evidence = _log_normal(features[:, [0]], law.mean, law.sd) + _log_normal(features[:, [1]], STRETCH_MEAN, STRETCH_SD)
+    transition = np.full((count, count), 1 / DWELL / (count - 1))
+    np.fill_diagonal(transition, 1 - 1 / DWELL)
+    return forward_filter(EVIDENCE * evidence, transition, np.full(count, 1 / count))
+
+
+def _log_normal(value: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    return -0.5 * ((value - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+
+
+def forward_filter(log_likelihood: np.ndarray, transition: np.ndarray, initial: np.ndarray) -> tuple[np.ndarray, float]:
+    """Hamilton's filter: the probability of each state given the observations so far, and their log-likelihood.
+
+    log_likelihood: shape (steps, states), of each observation given its state; a row with a NaN is an observation that
+    was not made. transition[i, j]: probability of state j after i. initial: of the states at the first step, before its
+    observation. Returns probabilities of shape (steps, states).
+
+    Source: Hamilton (1989), A New Approach to the Economic Analysis of Nonstationary Time Series, Econometrica 57(2).
+    """
+    seen = np.isfinite(log_likelihood).all(axis=1, keepdims=True)
+    observed = np.where(seen, log_likelihood, 0.0)
+    peak = observed.max(axis=1, keepdims=True)
+    likelihood = np.exp(observed - peak)
+    probability = np.empty_like(likelihood)
+    scale = np.empty(len(likelihood))
+    predicted = initial
+    for step in range(len(likelihood)):
+        joint = predicted * likelihood[step]
+        scale[step] = joint.sum()
+        probability[step] = joint / scale[step]
+        predicted = probability[step] @ transition
+    return probability, float(np.log(scale).sum() + peak.sum())

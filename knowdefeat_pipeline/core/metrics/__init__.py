@@ -1,0 +1,1 @@
+"""The figures of bots: performance, risk, streaks, lifetimes, over windows of trades."""

@@ -1,0 +1,491 @@
+"""Every figure of `bot_metrics` and `win_streaks`, for any number of as_of instants in one pass over the trades.
+
+The same functions serve the running day, a backfill and the learners' panels. A figure depends only on the trades of
+its own window: neither the other windows of the call nor later trades change a bit of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.streaks import StreakFigures, expected_frequency, streak_figures
+from knowdefeat_pipeline.core.metrics.summaries import (
+    Lifetimes,
+    Stretches,
+    daily_summaries,
+    flat_ranges,
+    lifetimes,
+    month_number,
+    monthly_summaries,
+)
+from knowdefeat_pipeline.core.metrics.windows import (
+    PathFigures,
+    alike,
+    annual_ratios,
+    daily_pnl,
+    day_number,
+    path_figures,
+    ratio,
+)
+from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
+from knowdefeat_pipeline.core.trades.series import (
+    BLOCK_TRADES,
+    DAY,
+    ROUNDING,
+    SECOND,
+    WINDOW_DAYS,
+    Floats,
+    Ints,
+    Series,
+    Trades,
+    counts_until,
+    positions,
+    reduce_windows,
+)
+
+_NO_BOT, _ALL_BOTS = -(2**62), 2**62
+PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
+LONG_AGO = -(2**62)
+INSTANTS = ("as_of", "first_exit", "last_exit")
+TEXTS = ("ticker", "main_ticker", "main_direction")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """All (series, as_of) windows of a call, flattened with as_of running fastest.
+
+    `since` is, per as_of, the instant after which the main window begins; `low`/`high` bound it in the series' rows.
+    """
+
+    series: Series
+    exit: Ints
+    pnl: Floats
+    as_of: Ints
+    since: Ints
+    cuts: Ints
+    cut_positions: Ints
+    low: Ints
+    high: Ints
+
+    @classmethod
+    def of(cls, trades: Trades, series: Series, as_of: Ints, window_days: float | None) -> Windows:
+        since = np.full(len(as_of), LONG_AGO) if window_days is None else as_of - round(window_days * DAY)
+        offsets = np.array([0, *(round(v.window_days * DAY) for v in PERFORMANCE)])
+        cuts = np.unique(np.append(as_of[:, None] - offsets, since))
+        exit_ = trades.exit[series.rows]
+        cut_positions = positions(exit_, series.start, series.stop, cuts)
+        low, high = (cut_positions[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
+        return cls(series, exit_, trades.pnl[series.rows], as_of, since, cuts, cut_positions, low, high)
+
+    def at(self, days: float) -> Ints:
+        """Per window, the index of the first trade with exit > as_of - days."""
+        return self.cut_positions[:, np.searchsorted(self.cuts, self.as_of - round(days * DAY))].ravel()
+
+    @property
+    def as_of_each(self) -> Ints:
+        return np.tile(self.as_of, len(self.series))
+
+    def per_window(self, values: np.ndarray) -> np.ndarray:
+        """A value per series repeated for each as_of."""
+        return np.repeat(values, len(self.as_of))
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of the time before the trades given: summaries of whole months, so that lifetimes stay exact.
+
+    `bot` and `ticker` (name, `*` for all) name the series that `months.series` counts: one for each bot and one for
+    each of its tickers, even where it has only one.
+    """
+
+    bot: Ints
+    ticker: np.ndarray
+    months: Stretches
+
+    def of_bots(self, above: int, until: int) -> Past:
+        """The part of the bots above < bot <= until."""
+        chosen = (above < self.bot) & (self.bot <= until)
+        rows = np.flatnonzero(chosen[self.months.series])
+        part = self.months.take(rows)
+        renumbered = replace(part, series=(np.cumsum(chosen) - 1)[part.series])
+        return Past(self.bot[chosen], self.ticker[chosen], renumbered)
+
+
+def bot_metrics(
+    trades: Trades,
+    as_of: Ints,
+    *,
+    capital: Mapping[int, float] | None = None,
+    window_days: float | None = WINDOW_DAYS,
+    past: Past | None = None,
+    scores: Scores | None = None,
+) -> pd.DataFrame:
+    """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
+
+    `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
+    of the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier.
+    `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows from its
+    first exit on; figures that cannot be computed are NaN.
+    """
+    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past, scores=scores)]
+    if len(blocks) == 1:
+        return blocks[0]
+    return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
+
+
+def bot_metrics_blocks(
+    trades: Trades,
+    as_of: Ints,
+    *,
+    capital: Mapping[int, float] | None = None,
+    window_days: float | None = WINDOW_DAYS,
+    past: Past | None = None,
+    scores: Scores | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
+    as_of = np.unique(as_of)
+    for block in _blocks(trades, past, scores):
+        yield _bot_metrics(*block, as_of, capital, window_days)
+
+
+def _blocks(
+    trades: Trades, past: Past | None, scores: Scores | None
+) -> Iterator[tuple[Trades, Past | None, Scores | None]]:
+    """Trades, past and scores, some bots at a time: memory stays bounded and arrays near the processor."""
+    last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
+    cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
+    for low, high in pairwise(cuts):
+        first, stop = np.searchsorted(trades.bot, [low, high], "right")
+        if first < stop or high == _ALL_BOTS:
+            yield (
+                trades.rows(first, stop),
+                past.of_bots(low, high) if past else None,
+                scores.of_bots(low, high) if scores else None,
+            )
+
+
+def _bot_metrics(
+    trades: Trades,
+    past: Past | None,
+    scores: Scores | None,
+    as_of: Ints,
+    capital: Mapping[int, float] | None,
+    window_days: float | None,
+) -> pd.DataFrame:
+    trades, series, months = _universe(trades, past)
+    windows = Windows.of(trades, series, as_of, window_days)
+    money = windows.per_window(_capital(series.bot, capital))
+    life = _lifetimes(windows, months, _capital(series.bot, capital))
+    columns = _performances(windows)
+    columns |= _window_figures(trades, windows, money, life, window_days)
+    columns |= _streak_variables(streak_figures(windows.pnl, series.start, windows.low, windows.high), windows)
+    columns |= _main(trades, windows)
+    if scores:
+        columns |= scores.means(series, trades.tickers, windows.since, windows.as_of)
+    columns |= _lifetime_figures(life)
+    return _frame(trades, windows, columns, life.trades.ravel() > 0)
+
+
+def win_streaks(
+    trades: Trades, as_of: Ints, *, window_days: float | None = WINDOW_DAYS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Streak figures of each bot at each as_of: a row per length 2..7, and a summary row (see STREAKS, STREAK_SUMMARY).
+
+    `trades` must reach back `window_days` before the first as_of; None looks at the whole history. A bot has rows while
+    it has a trade in the window, so that they do not depend on how far back the trades reach.
+    """
+    as_of = np.unique(as_of)
+    series = Series.of(trades)
+    bots = int((series.ticker < 0).sum())
+    series = Series(
+        series.rows[: len(trades)],
+        series.start[:bots],
+        series.stop[:bots],
+        series.bot[:bots],
+        series.ticker[:bots],
+        (np.arange(bots), series.ticker[:bots]),
+    )
+    windows = Windows.of(trades, series, as_of, window_days)
+    figures = streak_figures(windows.pnl, series.start, windows.low, windows.high)
+    count = windows.high - windows.low
+    won = np.concatenate([[0], np.cumsum(windows.pnl > 0)])
+    rate = _percent(won[windows.high] - won[windows.low], count)
+    summary = {
+        "as_of": windows.as_of_each,
+        "bot_id": windows.per_window(series.bot),
+        "trades": count,
+        "win_rate": rate,
+        "longest_win_streak": figures.longest_win,
+        "longest_loss_streak": figures.longest_loss,
+        "current_streak": figures.current,
+        "streakiness_p_value": figures.p_value,
+    }
+    lengths = {
+        "hits": figures.hits,
+        "frequency": _percent(figures.hits, count[:, None]),
+        "runs": figures.runs,
+        "expected_frequency": expected_frequency(count, rate),
+    }
+    by_as_of = np.arange(len(count)).reshape(bots, len(as_of)).T.ravel()
+    seen = by_as_of[count[by_as_of] > 0]
+    key = {name: np.repeat(summary[name][seen], len(STREAK_LENGTHS)) for name in ("as_of", "bot_id")}
+    key["streak_length"] = np.tile(STREAK_LENGTHS, len(seen))
+    return (
+        _table(key | {name: values[seen].ravel() for name, values in lengths.items()}),
+        _table({name: values[seen] for name, values in summary.items()}),
+    )
+
+
+def _universe(trades: Trades, past: Past | None) -> tuple[Trades, Series, Stretches | None]:
+    """The series of trades and past together, and the past's months renumbered to them."""
+    if past is None:
+        return trades, Series.of(trades), None
+    single = past.ticker != ALL_TICKERS
+    trades = trades.with_tickers(past.ticker[single])
+    code = {name: number for number, name in enumerate(trades.tickers)} | {ALL_TICKERS: -1}
+    past_code = np.array([code[name] for name in past.ticker], dtype=np.int64)
+    seen = Series.of(trades)
+    pairs = (
+        np.concatenate([seen.bot[seen.answers[0]][seen.answers[1] >= 0], past.bot[single]]),
+        np.concatenate([seen.answers[1][seen.answers[1] >= 0], past_code[single]]),
+    )
+    series = Series.of(trades, pairs)
+    number = {key: at for at, key in enumerate(zip(series.bot.tolist(), series.ticker.tolist(), strict=True))}
+    names = zip(past.bot.tolist(), past_code.tolist(), strict=True)
+    mapped = np.array([number.get(name, -1) for name in names], np.int64)
+    months = past.months
+    moved = Stretches(mapped[months.series], months.day, months.summaries)
+    rows = np.flatnonzero(moved.series >= 0)
+    return trades, series, moved.take(rows[np.lexsort((moved.day[rows], moved.series[rows]))])
+
+
+def _capital(bots: Ints, capital: Mapping[int, float] | None) -> Floats:
+    known = capital or {}
+    return np.array([known.get(bot, DEFAULT_CAPITAL) for bot in bots.tolist()], dtype=np.float64)
+
+
+def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lifetimes:
+    """Folded to each as_of. A day that is still running is summarised up to as_of only, so it goes by itself."""
+    series, as_of = windows.series, windows.as_of
+    shape = (len(series), len(as_of))
+    high = windows.high.reshape(shape)
+    first, last = month_number(day_number(as_of[[0, -1]]))
+    days = daily_summaries(windows.pnl, windows.exit, series.start, high[:, -1], None if past is None else int(first))
+    months = past
+    if months is None or last > first:
+        months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
+    running = np.flatnonzero(as_of[:-1] % DAY != 0)
+    parts = [(np.setdiff1d(np.arange(len(as_of)), running), days)]
+    parts += [(np.array([at]), _cut(windows, days, as_of[[at]], high[:, at])) for at in running.tolist()]
+    out = {
+        name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
+        for name in Lifetimes.__dataclass_fields__
+    }
+    for columns, known in parts:
+        life = lifetimes(known, months, day_number(as_of[columns]), capital)
+        for name, values in out.items():
+            values[:, columns] = getattr(life, name)
+    return Lifetimes(**out)
+
+
+def _cut(windows: Windows, days: Stretches, instant: Ints, high: Ints) -> Stretches:
+    """The days before the instant's, and its own up to where `high` says that it ends."""
+    midnight = positions(windows.exit, windows.series.start, windows.series.stop, instant // DAY * DAY)[:, 0]
+    running = daily_summaries(windows.pnl, windows.exit, midnight, high)
+    return days.take(np.flatnonzero(days.day < day_number(instant))).union(running)
+
+
+def past_months(trades: Trades) -> Past:
+    """All months of these trades folded, for every bot, each of its tickers and all of them together."""
+    series = Series.of(trades)
+    days = daily_summaries(trades.pnl[series.rows], trades.exit[series.rows], series.start, series.stop)
+    months = monthly_summaries(days)
+    answering, ticker = series.answers
+    begin, end = (np.searchsorted(months.series, answering, side) for side in ("left", "right"))
+    number, rows = flat_ranges(begin, end)
+    names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
+    return Past(series.bot[answering], names[ticker], Stretches(number, months.day[rows], months.summaries.take(rows)))
+
+
+def _performances(windows: Windows) -> dict[str, np.ndarray]:
+    return {
+        variable.name: reduce_windows(np.add, windows.pnl, windows.at(variable.window_days), windows.high, np.nan)
+        for variable in PERFORMANCE
+    }
+
+
+def _window_figures(
+    trades: Trades, windows: Windows, capital: Floats, life: Lifetimes, window_days: float | None
+) -> dict[str, np.ndarray]:
+    low, high, series = windows.low, windows.high, windows.series
+    count = high - low
+    some = count > 0
+    first_exit = life.first_exit.ravel()
+    as_of = windows.as_of_each
+    wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
+    held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
+    days = _calendar_days(windows, life)
+    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
+    days_alive = np.clip((as_of - first_exit) / DAY, 1.0, window_days or np.inf)
+    sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
+    best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
+    same = alike(best, worst)
+    sd[(count < 2) | same] = np.nan
+    frequency = np.where(some, count / days_alive, np.nan)
+    mean = path.total / np.maximum(count, 1)
+    sharpe, sortino, calmar = annual_ratios(_daily(windows, path, days.max(initial=1)), days, capital)
+    return {
+        "avg_win_rate": _percent(wins, count),
+        "avg_drawdown": path.avg_drawdown,
+        "profit_per_second": ratio(path.total, held),
+        "trades": count,
+        "wins": wins,
+        "losses": losses,
+        "total_pnl": path.total,
+        "avg_pnl": mean,
+        "gross_profit": path.gross_profit,
+        "gross_loss": path.gross_loss,
+        "profit_factor": ratio(path.gross_profit, path.gross_loss),
+        "expectancy": mean,
+        "payoff_ratio": _payoff(path, wins, losses),
+        "sqn": np.sqrt(count) * mean / sd,
+        "sharpe": _only(some, sharpe),
+        "sortino": _only(some, sortino),
+        "calmar": _only(some, calmar),
+        "max_drawdown": path.max_drawdown,
+        "max_drawdown_amount": path.max_drawdown_amount,
+        "avg_drawdown_amount": path.avg_drawdown_amount,
+        "volatility": np.where(same & (count >= 2), 0.0, sd * np.sqrt(frequency)),
+        "time_in_drawdown": _time_in_drawdown(windows, path),
+        "trade_frequency": frequency,
+        "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
+        "best_trade": best,
+        "worst_trade": worst,
+        "price_slippage": _slippage(trades, windows),
+    }
+
+
+def _count(values: np.ndarray, low: Ints, high: Ints) -> Ints:
+    """Integer sums over windows, exact however long the series (differences wrap right)."""
+    total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+    return total[high] - total[low]
+
+
+def _percent(part: Ints, whole: Ints) -> Floats:
+    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1), np.nan)
+
+
+def _only(some: np.ndarray, values: Floats) -> Floats:
+    return np.where(some, values, np.nan)
+
+
+def _payoff(path: PathFigures, wins: Ints, losses: Ints) -> Floats:
+    return _only(wins > 0, ratio(path.gross_profit * losses, path.gross_loss * np.maximum(wins, 1)))
+
+
+def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
+    """Calendar days of each window since the first trade, 1 before it; a running day's 30 days touch 31."""
+    first = np.maximum(life.first_exit, windows.since + 1)
+    days = day_number(windows.as_of) - day_number(first) + 1
+    return np.where(life.trades > 0, days, 1).ravel()
+
+
+def _daily(windows: Windows, path: PathFigures, days: int) -> Floats:
+    series = windows.series
+    bounds, window = (series.start, series.stop), (windows.low, windows.high)
+    daily = daily_pnl(windows.pnl, windows.exit, bounds, window, (windows.since, windows.as_of), days)
+    rounding = ROUNDING * (path.gross_profit + path.gross_loss)[:, None]
+    return np.where(np.abs(daily) > rounding, daily, 0.0)
+
+
+def _time_in_drawdown(windows: Windows, path: PathFigures) -> Floats:
+    first = np.append(windows.exit, 0)[windows.low]
+    return 100 * ratio(path.time_under, windows.as_of_each - first)
+
+
+def _slippage(trades: Trades, windows: Windows) -> Floats:
+    value = trades.slippage[windows.series.rows]
+    known = ~np.isnan(value)
+    total = reduce_windows(np.add, np.where(known, value, 0.0), windows.low, windows.high, 0.0)
+    return ratio(total, _count(known, windows.low, windows.high))
+
+
+def _streak_variables(figures: StreakFigures, windows: Windows) -> dict[str, np.ndarray]:
+    frequency = _percent(figures.hits, (windows.high - windows.low)[:, None])
+    return {f"win_streak_{length}": frequency[:, at] for at, length in enumerate(STREAK_LENGTHS)}
+
+
+def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
+    """The most traded ticker × direction of each window; ties go to the first by name."""
+    series = windows.series
+    number = np.repeat(np.arange(len(series)), series.stop - series.start)
+    kind = trades.ticker[series.rows].astype(np.int64) * 2 + ~trades.long[series.rows]
+    width = 2 * len(trades.tickers)
+    combo, combos = pd.factorize(number * width + kind, sort=True)
+    best = np.full(len(windows.low), -1)
+    if len(combos):
+        counts = _combo_counts(windows, combo, len(combos))
+        owner = combos // width
+        first = np.flatnonzero(np.diff(owner, prepend=-1) != 0)
+        most = np.maximum.reduceat(counts, first, axis=0)
+        leads = counts == np.repeat(most, np.diff(np.append(first, len(combos))), axis=0)
+        leader = np.minimum.reduceat(np.where(leads, np.arange(len(combos))[:, None], len(combos)), first, axis=0)
+        shaped = best.reshape(len(series), -1)
+        shaped[owner[first]] = np.where(most > 0, combos[leader] % width, -1)
+    tickers = np.array([*trades.tickers, None], dtype=object)
+    directions = np.array(["LONG", "SHORT", None], dtype=object)
+    return {
+        "main_ticker": tickers[np.where(best < 0, len(trades.tickers), best // 2)],
+        "main_direction": directions[np.where(best < 0, 2, best % 2)],
+    }
+
+
+def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
+    """Trades of each (series, ticker, direction) in each main window; shape (combos, as_ofs)."""
+    known = counts_until(combo, combos, windows.exit, windows.cuts)
+    until, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
+    return until - before
+
+
+def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
+    return {
+        "first_exit": life.first_exit.ravel(),
+        "last_exit": life.last_exit.ravel(),
+        "lifetime_trades": life.trades.ravel(),
+        "lifetime_pnl": life.pnl.ravel(),
+        "lifetime_max_drawdown": life.max_drawdown.ravel(),
+        "lifetime_win_rate": _percent(life.wins.ravel(), life.trades.ravel()),
+        "lifetime_profit_factor": ratio(life.gross_profit.ravel(), life.gross_loss.ravel()),
+    }
+
+
+def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], seen: np.ndarray) -> pd.DataFrame:
+    series, per = windows.series, len(windows.as_of)
+    answering, ticker = series.answers
+    names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
+    rank = np.argsort(np.argsort(names))
+    in_order = np.lexsort((rank[ticker], series.bot[answering]))
+    window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
+    kept = seen[window]
+    window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
+    absent = np.full(len(windows.low), np.nan)
+    return _table(
+        {name: values[window] for name, values in keys.items()}
+        | {"ticker": names[ticker]}
+        | {figure.name: columns.get(figure.name, absent)[window] for figure in METRICS}
+    )
+
+
+def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A frame whose column types do not depend on what is in it."""
+    typed: dict = dict(columns)
+    typed |= {name: pd.to_datetime(columns[name], unit="us", utc=True) for name in INSTANTS if name in columns}
+    typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
+    return pd.DataFrame(typed, copy=False)

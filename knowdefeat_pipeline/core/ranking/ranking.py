@@ -1,0 +1,137 @@
+"""The ranking: normalise across bots, weigh, order, and say what moved each bot.
+
+Scores depend on ranks of scale-free figures alone, so neither a bot's stake nor its name can change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.trades.series import Floats, Ints
+
+MIN_TRADES = 5
+TIE_TOLERANCE = 1e-9
+
+
+def scale_free(metrics: pd.DataFrame) -> Floats:
+    """Oriented variables in units of the bot's own volatility; shape (bots, 17), NaN where absent.
+
+    `metrics` are rows of `bot_metrics` with ticker `*`. Performance over w days is divided by volatility·√w, the mean
+    drawdown amount by volatility·√30 and turned, profit per second by volatility; percents and scores stay.
+    """
+    volatility = metrics["volatility"].to_numpy(np.float64)
+    volatility = np.where(volatility > 0, volatility, np.nan)
+    columns = []
+    for variable in VARIABLES:
+        values = metrics[variable.measure].to_numpy(np.float64) * variable.orientation
+        if variable.scaling in ("performance", "drawdown"):
+            values = values / (volatility * np.sqrt(variable.window_days))
+        elif variable.scaling == "per_second":
+            values = values / volatility
+        columns.append(values)
+    return np.stack(columns, axis=1) if len(metrics) else np.empty((0, len(VARIABLES)))
+
+
+def subtract_group(values: Floats, group: Ints) -> Floats:
+    """Less λ = (k-1)/(k+3) of the mean of the bot's group of k, per variable; `group` are codes 0..g-1."""
+    size = np.bincount(group)
+    shrink = (size - 1) / (size + 3)
+    known = ~np.isnan(values)
+    out = values.copy()
+    for column in range(values.shape[1]):
+        count = np.bincount(group, known[:, column])
+        total = np.bincount(group, np.where(known[:, column], values[:, column], 0.0))
+        out[:, column] -= (shrink * total / np.maximum(count, 1))[group]
+    return out
+
+
+def centred_ranks(values: Floats, as_of: Ints) -> Floats:
+    """Ranks of each column from -0.5 (least) to +0.5 within each as_of (codes 0..n-1, one per row), ties averaged.
+
+    0 for NaN and for a column of one. Values that differ by no more than rounding (1e-9 of their size) are ties: a
+    bot's stake, which changes the last bits of its figures, must not break a tie.
+    """
+    out = np.zeros(values.shape)
+    compact = as_of.astype(np.min_scalar_type(as_of.max(initial=0)))  # small integers sort in linear time
+    for column in range(values.shape[1]):
+        present = np.flatnonzero(~np.isnan(values[:, column]))
+        if len(present) == 0:
+            continue
+        order = present[np.argsort(values[present, column])]
+        order = order[np.argsort(compact[order], kind="stable")]
+        ordered, instant = values[order, column], as_of[order]
+        begins = np.diff(instant, prepend=-1) != 0
+        size = np.maximum(np.abs(ordered), np.abs(np.append(0.0, ordered[:-1])))
+        first = np.flatnonzero(begins | (np.diff(ordered, prepend=0.0) > TIE_TOLERANCE * np.maximum(size, 1e-3)))
+        stop = np.append(first[1:], len(ordered))
+        begin = np.flatnonzero(begins)
+        count = np.diff(begin, append=len(ordered))
+        number = np.cumsum(begins)[first] - 1
+        average = ((first + stop - 1) / 2 - begin[number]) / np.maximum(count[number] - 1, 1)
+        out[order, column] = np.repeat(np.where(count[number] > 1, average - 0.5, 0.0), stop - first)
+    return out
+
+
+def ranked_variables(metrics: pd.DataFrame) -> Floats:
+    """Steps 1 and 2 of the ranking: the 17 variables as ranks in [-0.5, 0.5] within each as_of, 0 where absent.
+
+    `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 17).
+    """
+    as_of = pd.factorize(metrics["as_of"])[0]
+    group = as_of
+    for name in ("main_ticker", "main_direction"):
+        code, names = pd.factorize(metrics[name])
+        group = group * (len(names) + 1) + code
+    return centred_ranks(subtract_group(scale_free(metrics), pd.factorize(group)[0]), as_of)
+
+
+def rank_bots(
+    metrics: pd.DataFrame, weights: Mapping[str, float | Floats], *, min_trades: int = MIN_TRADES
+) -> pd.DataFrame:
+    """The ranking of each as_of, a row per bot: as_of, bot_id, rank, rank_score, eligible, reason, `<variable>_points`.
+
+    `metrics` are all rows with ticker `*` of the as_ofs; a weight may be one number or one per row. Bots under
+    `min_trades` closed trades in the trailing 30 days are listed last with NULL rank, score and points. Points sum to
+    rank_score - 50. The index is that of the metrics' rows.
+    """
+    eligible = (metrics["trades"] >= min_trades).to_numpy()
+    weight = np.stack([np.broadcast_to(weights[name], len(metrics)) for name in VARIABLE_NAMES], axis=1)
+    points = np.full(weight.shape, np.nan)
+    points[eligible] = 100 * ranked_variables(metrics[eligible]) * weight[eligible]
+    points /= np.abs(weight).sum(axis=1, keepdims=True)
+    score = 50 + points.sum(axis=1)
+    bot, as_of = metrics["bot_id"].to_numpy(), pd.factorize(metrics["as_of"], sort=True)[0]
+    # Scores that differ by rounding alone are equal: the bot_id decides.
+    order = np.lexsort((bot, -np.round(score, 9), ~eligible, as_of))
+    eligible, as_of = eligible[order], as_of[order]
+    place = np.arange(1, len(order) + 1) - np.searchsorted(as_of, as_of)
+    columns = {
+        "as_of": metrics["as_of"].array[order],
+        "bot_id": bot[order],
+        "rank": pd.array(np.where(eligible, place, 0), dtype="Int32"),
+        "rank_score": score[order],
+        **{f"{name}_points": points[order, at] for at, name in enumerate(VARIABLE_NAMES)},
+        "eligible": eligible,
+        "reason": _reasons(metrics["trades"].to_numpy()[order], eligible, min_trades),
+    }
+    columns["rank"][~eligible] = pd.NA
+    return pd.DataFrame(columns, index=metrics.index[order], copy=False)
+
+
+def _reasons(trades: Ints, eligible: np.ndarray, min_trades: int) -> np.ndarray:
+    out = np.full(len(trades), None, dtype=object)
+    for count in np.unique(trades[~eligible]):
+        text = f"{count} closed {'trade' if count == 1 else 'trades'} in 30 days, {min_trades} needed"
+        out[~eligible & (trades == count)] = text
+    return out
+
+
+def top_movers(row: Mapping[str, float], count: int = 3) -> list[tuple[str, float]]:
+    """The variables that moved a bot most, as (name, points), largest first; those of 0 points are left out."""
+    points = [(name, float(row[f"{name}_points"])) for name in VARIABLE_NAMES]
+    moved = [item for item in points if item[1] != 0 and not np.isnan(item[1])]
+    return sorted(moved, key=lambda item: -abs(item[1]))[:count]

@@ -1,0 +1,66 @@
+"""A set of weights: 17 signed numbers, one decimal, whose absolute values sum to exactly 100.0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+
+TOTAL_TENTHS = 1000
+
+
+class WeightError(ValueError):
+    """A set of weights that cannot be used; the message says what is wrong and how to mend it."""
+
+
+def validate(weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights in the house's order, rounded to the tenth that they already are.
+
+    Raises WeightError for missing or unknown names, non-finite values, more than one decimal, or Σ|w| other than 100.0.
+    """
+    missing = [name for name in VARIABLE_NAMES if name not in weights]
+    unknown = [name for name in weights if name not in VARIABLE_NAMES]
+    if missing or unknown:
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
+        raise WeightError(f"a set of weights names the 17 variables; {'; '.join(parts)}")
+    for name in VARIABLE_NAMES:
+        value = weights[name]
+        if not np.isfinite(value):
+            raise WeightError(f"{name} is {value}; a weight is a finite number")
+        if abs(value) > TOTAL_TENTHS / 10:
+            raise WeightError(f"{name} is {value}; the absolute weights together make 100.0 (normalise to scale them)")
+        if abs(value * 10 - round(value * 10)) > 1e-6:
+            raise WeightError(f"{name} is {value}; weights have one decimal (normalise to round them)")
+    tenths = {name: round(weights[name] * 10) for name in VARIABLE_NAMES}
+    total = sum(abs(value) for value in tenths.values())
+    if total != TOTAL_TENTHS:
+        raise WeightError(f"absolute weights sum to {total / 10:.1f}, not 100.0 (normalise to scale them)")
+    return {name: value / 10 for name, value in tenths.items()}
+
+
+def normalise(weights: Mapping[str, float]) -> dict[str, float]:
+    """The nearest valid set in the same proportions: scaled to Σ|w| = 100 and rounded by largest remainder.
+
+    Names left out count 0. Raises WeightError for unknown names, non-finite values, or when all are 0.
+    """
+    unknown = [name for name in weights if name not in VARIABLE_NAMES]
+    if unknown:
+        raise WeightError(f"unknown: {', '.join(unknown)}; the variables are {', '.join(VARIABLE_NAMES)}")
+    values = np.array([float(weights.get(name, 0.0)) for name in VARIABLE_NAMES])
+    if not np.isfinite(values).all():
+        raise WeightError("every weight is a finite number")
+    largest = np.abs(values).max()
+    if largest == 0:
+        raise WeightError("at least one weight differs from 0")
+    size = np.abs(values) / largest
+    share = size / size.sum() * TOTAL_TENTHS
+    tenths = np.floor(share).astype(int)
+    remainder = share - tenths
+    # Ties go to the earlier variable, so that the result is the same everywhere.
+    for at in np.argsort(-remainder, kind="stable")[: TOTAL_TENTHS - tenths.sum()]:
+        tenths[at] += 1
+    signed = np.where(values < 0, -tenths, tenths)
+    return {name: int(value) / 10 for name, value in zip(VARIABLE_NAMES, signed, strict=True)}

@@ -1,0 +1,1 @@
+"""Simulated worlds whose truth is known, by which everything else is judged."""

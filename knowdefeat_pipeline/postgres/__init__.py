@@ -1,0 +1,1 @@
+"""The PostgreSQL server, connections, migrations, backups and upkeep. What the tables mean belongs in `store`."""

@@ -1,0 +1,270 @@
+"""Connections to PostgreSQL, and bulk reads and writes as Arrow tables."""
+
+import atexit
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.copy import QueuedLibpqWriter
+from psycopg.postgres import types as postgres_types
+
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
+from knowdefeat_pipeline.settings import ROOT, Settings
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as ArrowConnection
+
+QUERIES = ROOT / "sql" / "queries"
+OLDEST_SERVER = 14  # PostgreSQL's major version
+CONNECT_TIMEOUT = 10  # seconds
+ROWS_PER_MESSAGE = 8_192
+
+# What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    "_float8": pa.list_(pa.float64()),
+    "text": pa.string(),
+    "varchar": pa.string(),
+    "jsonb": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+
+_ARROW_TYPE_OF_OID = {
+    postgres_types[name.removeprefix("_")].array_oid if name.startswith("_") else postgres_types[name].oid: arrow_type
+    for name, arrow_type in ARROW_TYPES.items()
+}
+_JSONB = postgres_types["jsonb"].oid
+
+# An unescaped @ : or / in a password shifts the parts of a URL, and libpq's messages would then show a piece of it.
+_HOST = r"(\[[^\]@/]*\]|[^@/?#:,\[]*)(:\d*)?"
+_URL = re.compile(rf"postgresql://([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@/?#]*)?(\?[^@#]*)?")
+
+
+# Connections of read_arrow that nobody uses, for the last process (a fork must not share one) and URL.
+_IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
+
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+
+
+class DatabaseUnreachable(RuntimeError):
+    """No usable connection: the message names the address (never the password) and the remedy."""
+
+
+def database_url(settings: Settings) -> str:
+    """The `postgresql://` URL of the database: the one given, else the embedded server's, which is started if need be.
+
+    Raises EmbeddedPostgresError.
+    """
+    if settings.database_url is None:
+        return EmbeddedPostgres(settings.home).ensure_running()
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", settings.database_url.strip())
+
+
+def connect(url: str) -> psycopg.Connection:
+    """A connection in autocommit mode, its session in UTC: group statements by `with connection.transaction():`.
+
+    Raises DatabaseUnreachable, also for a server older than PostgreSQL 14.
+    """
+    conninfo = _conninfo(url)
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise _unreachable(conninfo, error) from None
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_SERVER:
+        connection.close()
+        raise DatabaseUnreachable(
+            f"{_address(conninfo)} runs PostgreSQL {version}; {OLDEST_SERVER} or newer is needed. Upgrade that server, "
+            "or unset KNOWDEFEAT_DATABASE_URL to use the embedded one."
+        )
+    return connection
+
+
+def connect_arrow(url: str) -> "ArrowConnection":
+    """A connection for `read_arrow`, in autocommit mode and UTC. Opening one takes some 40 ms: keep it for many reads.
+
+    Raises DatabaseUnreachable.
+    """
+    from adbc_driver_postgresql import dbapi as adbc  # imports pandas: 0.3 s that only readers should pay
+
+    conninfo = _conninfo(url)
+    try:
+        return adbc.connect(conninfo, autocommit=True)
+    except adbc.Error as error:
+        raise _unreachable(conninfo, error) from None
+
+
+def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
+    """The rows of a query (`$1`, `$2`, … stand for the parameters; one may be a list: `= ANY($1)`).
+
+    `source` is a URL, whose connection is kept for the next read, or a connection of `connect_arrow`. timestamptz
+    arrives as timestamp[us, UTC]. Cast `numeric` to `float8` in the statement: Arrow gets its text otherwise.
+    Parameters are quoted into the text by psycopg, as ADBC reads by COPY, up to twice as fast, only without bound ones.
+    Raises DatabaseUnreachable and adbc.Error.
+    """
+    if isinstance(source, str):
+        return _read_pooled(source, statement, parameters)
+    with source.cursor() as cursor:
+        cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
+        return cursor.fetch_arrow_table()
+
+
+def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Table:
+    """Read over a connection that an earlier read of this process left open, if there is one."""
+    if (os.getpid(), url) not in _IDLE:
+        close_idle()
+    idle = _IDLE.setdefault((os.getpid(), url), deque())
+    with suppress(IndexError):
+        connection = idle.pop()
+        try:
+            table = read_arrow(connection, statement, parameters)
+        except connection.OperationalError:
+            connection.close()  # the server may have been restarted since: a new connection will tell
+        else:
+            idle.append(connection)
+            return table
+    connection = connect_arrow(url)
+    try:
+        table = read_arrow(connection, statement, parameters)
+    except BaseException:
+        connection.close()
+        raise
+    idle.append(connection)
+    return table
+
+
+@atexit.register
+def close_idle() -> None:
+    """Close the connections that `read_arrow` keeps for the next read."""
+    for process, url in [*_IDLE]:
+        idle = _IDLE.pop((process, url))
+        while idle and process == os.getpid():
+            idle.pop().close()
+
+
+def _quoted(value: Any) -> str:
+    return sql.Literal(value).as_string(None)
+
+
+def copy_arrow(
+    connection: psycopg.Connection,
+    table_name: str,
+    rows: pa.Table | Iterable[pa.Table],
+    columns: Sequence[str] | None = None,
+) -> int:
+    """Append `columns` (default: all) of `rows` to the database's table by one binary COPY; the number of rows.
+
+    Rows may come as tables one after another (one at least), of the same columns: the server takes in what is there
+    while the next is computed.
+
+    Each column is cast to what its database column holds: a value that would change on the way (a fraction into an
+    integer, nanoseconds, a naive time into timestamptz) is refused with a ValueError naming the column. Arrow nulls are
+    NULL; a NaN stays NaN. Columns not named take their defaults. psycopg.Error of the server is raised unchanged.
+    """
+    tables = iter([rows] if isinstance(rows, pa.Table) else rows)
+    table = next(tables)
+    names = list(columns if columns is not None else table.column_names)
+    identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
+    target = sql.Identifier(table_name)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
+        described = cursor.description or []
+        fitted = _fitted(table, described, table_name)
+        encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
+            fitted.schema,
+            {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
+        )
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
+        # A thread sends while the next rows are encoded: the server and this process work at the same time.
+        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+            copy.write(encoder.write_header())
+            for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
+                for batch in part.to_batches(ROWS_PER_MESSAGE):
+                    copy.write(encoder.write_batch(batch))
+            copy.write(encoder.finish())
+        return cursor.rowcount
+
+
+@cache
+def query(name: str) -> str:
+    """The text of `sql/queries/<name>.sql`."""
+    return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _conninfo(url: str) -> str:
+    """The URL as libpq's `key=value` text, with our session's settings; the URL's own come first."""
+    malformed = DatabaseUnreachable(
+        "The database's URL is malformed. It reads postgresql://user:password@host:port/database, and the characters "
+        "@ : / ? # % in a user or password are written percent-encoded (@ as %40). Check KNOWDEFEAT_DATABASE_URL."
+    )
+    if not _URL.fullmatch(url):
+        raise malformed
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise malformed from None
+    options = f"{given.get('options', '')} -c TimeZone=UTC".strip()
+    defaults: dict[str, Any] = {"application_name": "knowdefeat", "connect_timeout": CONNECT_TIMEOUT}
+    return make_conninfo(**(defaults | given | {"options": options}))
+
+
+def _address(conninfo: str) -> str:
+    parts = conninfo_to_dict(conninfo)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
+    return DatabaseUnreachable(
+        f"The database at {_address(conninfo)} cannot be opened: {str(error).strip()}\n"
+        "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
+        "database, or unset it to use the embedded server."
+    )
+
+
+def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:
+    return pa.table({column.name: _fit(table[column.name], column, table_name) for column in described})
+
+
+def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa.ChunkedArray:
+    """The values as the Arrow type of that database column, unchanged in meaning; ValueError if that cannot be."""
+    wanted = _ARROW_TYPE_OF_OID.get(column.type_code)
+    if wanted is None:
+        raise ValueError(f"{table_name}.{column.name}: bulk writing to type {column.type_display} is not supported")
+    if pa.types.is_null(values.type) or len(values) == values.null_count:
+        return pa.chunked_array([pa.nulls(len(values), wanted)])
+    both_times = pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted)
+    if both_times and (values.type.tz is None) != (wanted.tz is None):
+        raise ValueError(
+            f"{table_name}.{column.name} is {column.type_display} and cannot take {values.type}: "
+            "give the times a time zone (UTC), or take it off"
+        )
+    try:
+        fitted = values.cast(wanted)
+        if pa.types.is_date(wanted) and not fitted.cast(values.type).equals(values):
+            raise pa.ArrowInvalid(f"{values.type} with a time of day")  # Arrow itself would drop it without a word
+        return fitted
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
+
+
+def _encoder(field: pa.Field, type_oid: int) -> Any:
+    if type_oid == _JSONB:
+        return encoders.StringEncoderBuilder.new_with_output(field, schema.Jsonb())
+    return ArrowToPostgresBinaryEncoder.infer_encoder(field)

@@ -1,0 +1,179 @@
+"""The schema's history: the files `sql/migrations/NNNN_name.sql`, run by Alembic in the order of their numbers.
+
+A revision is a file's number, and its parent the number before it, so the map of revisions is made in memory from the
+folder: a new migration is one more SQL file.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+import psycopg
+from psycopg import sql
+
+from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import ROOT
+
+if TYPE_CHECKING:
+    from alembic.script import Script
+
+MIGRATIONS = ROOT / "sql" / "migrations"
+VERSION_TABLE = "knowdefeat_version"
+LOCK_TIMEOUT = "60s"  # how long an upgrade waits for another one, and for the users of a table that it changes
+_LOCK = int.from_bytes(b"knowdfts", "big")  # the advisory lock that upgrades hold
+
+
+class MigrationError(RuntimeError):
+    """The schema is not what the code needs, or cannot be brought there; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class MigrationStatus:
+    """`current`: the database's revision, None before the first. `pending`: what is missing to `latest`, in order."""
+
+    current: str | None
+    latest: str
+    pending: list[str]
+
+
+def status(url: str) -> MigrationStatus:
+    """Where the database's schema stands. Raises DatabaseUnreachable; MigrationError if it is newer than the code."""
+    with connect(url) as connection:
+        return _status(connection)
+
+
+def require_current(url: str) -> None:
+    """Raise MigrationError unless every migration has been run, and DatabaseUnreachable without a database."""
+    found = status(url)
+    if found.pending:
+        raise MigrationError(
+            f"The database's schema is {f'at {found.current}' if found.current else 'not made yet'}, and this version "
+            f"of the code needs {found.latest}. Run: knowdefeat db migrate"
+        )
+
+
+def upgrade(url: str) -> list[str]:
+    """Run the pending migrations, all in one transaction; the revisions run. Concurrent upgrades wait for each other.
+
+    Raises MigrationError (the database is then as it was) and DatabaseUnreachable.
+    """
+    # With SQLAlchemy 0.4 s, which only an upgrade should pay.
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from alembic.script.revision import RevisionMap
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import DBAPIError
+
+    engine = create_engine("postgresql+psycopg://", creator=partial(_connect_for_upgrade, url), poolclass=NullPool)
+    with engine.begin() as connection:
+        driver = cast(psycopg.Connection, connection.connection.driver_connection)
+        _lock(driver)
+        scripts = list(_scripts(driver))
+        revisions = RevisionMap(lambda: scripts)
+        pending = _status(driver).pending
+        steps = [RevisionStep(revisions, cast("Script", revisions.get_revision(r)), is_upgrade=True) for r in pending]
+        options = {"version_table": VERSION_TABLE, "fn": lambda heads, context: steps}
+        try:
+            MigrationContext.configure(connection, opts=options).run_migrations()
+        except DBAPIError as error:
+            raise MigrationError(
+                f"The database refused the upgrade, and is as it was: {error.orig}\n"
+                "Its user must be allowed to create tables: make it the owner of the database."
+            ) from error
+        if pending:
+            _comment(driver)
+        return pending
+
+
+def _comment(driver: psycopg.Connection) -> None:
+    """Say in the database itself what every column of the results means."""
+    columns = driver.execute(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    ).fetchall()
+    for table, figures in TABLES.items():
+        for figure in figures:
+            if (table, figure.name) in columns:
+                comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                    sql.Identifier(table), sql.Identifier(figure.name), sql.Literal(figure.description)
+                )
+                driver.execute(comment)
+
+
+def _files() -> dict[str, Path]:
+    """The migrations by revision, in order."""
+    paths = sorted(MIGRATIONS.glob("*.sql"))
+    for number, path in enumerate(paths, start=1):
+        if not re.fullmatch(rf"{number:04}_[a-z0-9_]+\.sql", path.name):
+            raise MigrationError(
+                f"{path} is out of order: migrations are numbered without gaps or repeats, so this one's name should "
+                f"start with {number:04}_ and be in small letters, digits and underscores."
+            )
+    if not paths:
+        raise MigrationError(f"There are no migrations in {MIGRATIONS}. Get the project again, with its sql folder.")
+    return {path.name[:4]: path for path in paths}
+
+
+def _status(connection: psycopg.Connection) -> MigrationStatus:
+    revisions = list(_files())
+    current = _current(connection)
+    if current is not None and current not in revisions:
+        raise MigrationError(
+            f"The database's schema is at {current}, and this version of the code knows it up to {revisions[-1]}: a "
+            "newer version has been here. Update knowdefeat-pipeline, or point KNOWDEFEAT_DATABASE_URL (or "
+            "KNOWDEFEAT_HOME) to another database."
+        )
+    return MigrationStatus(current, revisions[-1], [r for r in revisions if current is None or r > current])
+
+
+def _current(connection: psycopg.Connection) -> str | None:
+    if connection.execute("SELECT to_regclass(%s)", [VERSION_TABLE]).fetchone() == (None,):
+        return None
+    row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(VERSION_TABLE))).fetchone()
+    return row[0] if row else None
+
+
+def _connect_for_upgrade(url: str) -> psycopg.Connection:
+    connection = connect(url)
+    connection.autocommit = False  # SQLAlchemy's transactions rely on the driver's implicit BEGIN
+    return connection
+
+
+def _lock(driver: psycopg.Connection) -> None:
+    driver.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+    try:
+        driver.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    except psycopg.errors.LockNotAvailable:
+        raise MigrationError(
+            f"Another upgrade of this database has been running for {LOCK_TIMEOUT}. Let it end, then try again."
+        ) from None
+
+
+def _scripts(driver: psycopg.Connection) -> Iterator["Script"]:
+    """The migrations as Alembic wants them: modules with a parent and a function."""
+    from alembic.script import Script
+
+    parent = None
+    for revision, path in _files().items():
+        module = ModuleType(path.stem)
+        module.down_revision = parent  # type: ignore[attr-defined]
+        module.upgrade = partial(_run, driver, path)  # type: ignore[attr-defined]
+        yield Script(module, revision, path)
+        parent = revision
+
+
+def _run(driver: psycopg.Connection, path: Path) -> None:
+    """Execute the file as it stands: `%` and `:` mean nothing, for no parameters are passed."""
+    text = path.read_bytes()
+    try:
+        driver.execute(text)
+    except psycopg.Error as error:
+        position = int(error.diag.statement_position or 0)  # in characters, from 1; 0: PostgreSQL names none
+        line = f", line {text.decode()[:position].count(chr(10)) + 1}" if position else ""
+        raise MigrationError(
+            f"Migration {path.name}{line} failed, and the database is as it was: {error}\n"
+            "If a lock timed out, end the sessions that use the table and try again."
+        ) from error

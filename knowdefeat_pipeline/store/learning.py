@@ -1,0 +1,143 @@
+"""Versions of the weights and what the daily adjustment came to: how they are added, and what the learner reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+import psycopg
+from psycopg import sql
+from psycopg.errors import SerializationFailure
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
+from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.store.results import weight_versions
+
+
+class WeightsChanged(RuntimeError):
+    """Somebody added a version meanwhile; nothing was written."""
+
+
+def lock_versions(connection: psycopg.Connection) -> None:
+    """Nobody else adds a version until the transaction ends; waits for whoever does."""
+    connection.execute("SELECT weight_versions_lock()")
+
+
+def add_version(
+    connection: psycopg.Connection,
+    weights: Mapping[str, float],
+    *,
+    based_on: int,
+    author: str,
+    reason: str,
+    in_force_from: datetime,
+    evidence: Mapping[str, Any] | None = None,
+) -> int:
+    """Add a valid set of weights as the version that follows `based_on`; its number.
+
+    Raises WeightsChanged where another version is the latest by now, and psycopg's CheckViolation for a set that is not
+    valid or would be in force before the latest version is.
+    """
+    names = ("version", "author", "reason", "evidence", "in_force_from", *VARIABLE_NAMES)
+    statement = sql.SQL("INSERT INTO weight_versions ({}) VALUES ({})").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join([sql.Placeholder()] * len(names))
+    )
+    values = (based_on + 1, author, reason, Jsonb({"based_on": based_on, **(evidence or {})}), in_force_from)
+    try:
+        connection.execute(statement, [*values, *(weights[name] for name in VARIABLE_NAMES)])
+    except SerializationFailure as error:
+        raise WeightsChanged(_meanwhile(connection, based_on)) from error
+    return based_on + 1
+
+
+def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
+    latest = weight_versions(connection)[-1]
+    if based_on > latest["version"]:
+        return f"There is no version {based_on}: version {latest['version']} is the latest. Nothing was written."
+    return (
+        f"Version {latest['version']} ({latest['author']}: {latest['reason']}) is the latest, and this change builds "
+        f"on version {based_on}: nothing was written.\nSee what differs: knowdefeat weights diff {based_on} "
+        f"{latest['version']}; then repeat the change with --based-on {latest['version']}."
+    )
+
+
+def evidence_of(connection: psycopg.Connection, version: int) -> dict[str, Any]:
+    """What a version rests on; raises KeyError for one that does not exist."""
+    row = connection.execute("SELECT evidence FROM weight_versions WHERE version = %s", (version,)).fetchone()
+    if row is None:
+        raise KeyError(version)
+    return row[0]
+
+
+def ai_setting(connection: psycopg.Connection) -> dict[str, Any]:
+    """Whether the daily adjustment is on: ai_enabled, and by whom, why and when it was set."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        (row,) = cursor.execute(
+            "SELECT ai_enabled, author, reason, changed_at FROM weight_settings ORDER BY setting DESC LIMIT 1"
+        ).fetchall()
+    return row
+
+
+def set_ai(connection: psycopg.Connection, enabled: bool, reason: str) -> None:
+    """Switch the daily adjustment on or off."""
+    connection.execute(
+        "INSERT INTO weight_settings (ai_enabled, author, reason) VALUES (%s, 'manual', %s)", (enabled, reason)
+    )
+
+
+def record_adjustment(
+    connection: psycopg.Connection,
+    *,
+    day: date,
+    as_of: datetime,
+    outcome: str,
+    reason: str,
+    evidence: Mapping[str, Any],
+    version: int | None,
+) -> None:
+    """Note what the adjustment of a day came to, over an earlier attempt that published nothing."""
+    row = {"day": day, "as_of": as_of, "outcome": outcome, "reason": reason, "version": version}
+    connection.execute(query("learning/record_adjustment"), row | {"evidence": Jsonb(evidence)})
+
+
+def adjustments(connection: psycopg.Connection, first: date, last: date) -> list[dict[str, Any]]:
+    """What the adjustment came to on the days first..last, one record a day; days never attempted are absent."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("learning/weight_adjustments"), {"first": first, "last": last}).fetchall()
+
+
+def published_days(connection: psycopg.Connection, first: date, last: date) -> set[date]:
+    """The days of first..last on which the adjustment published a version."""
+    rows = connection.execute(
+        "SELECT day FROM weight_adjustments WHERE version IS NOT NULL AND day BETWEEN %s AND %s", (first, last)
+    ).fetchall()
+    return {day for (day,) in rows}
+
+
+def complete_days(connection: psycopg.Connection) -> tuple[date, date] | None:
+    """The first and the last computed day whose figures are those of its end; None without one."""
+    row = connection.execute(
+        "SELECT min(day), max(day) FROM refreshed_days "
+        "WHERE asset = 'bot_metrics' AND as_of = (day + 1)::timestamp AT TIME ZONE 'UTC'"
+    ).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def trades_known(connection: psycopg.Connection, first: date, last: date) -> dict[date, tuple[int, datetime]]:
+    """How many trades had closed by the as_of of each computed day of first..last, and when the last of them did."""
+    rows = connection.execute(
+        "SELECT day, sum(lifetime_trades)::bigint, max(last_exit) FROM bot_metrics "
+        "WHERE ticker = '*' AND day BETWEEN %s AND %s GROUP BY day",
+        (first, last),
+    ).fetchall()
+    return {day: (trades, last_exit) for day, trades, last_exit in rows}
+
+
+def read_history(url: str, last: date) -> pd.DataFrame:
+    """The history of all bots at the end of each complete day up to `last`, as `core.panel` reads it."""
+    return read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()

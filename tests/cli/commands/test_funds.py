@@ -1,0 +1,182 @@
+"""Funds and bots on the command line: tried, set, allocated, switched, and what is said where there is nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.automation.runs import refresh_days
+from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store.trades import load_trades
+from tests.cli.test_cli import Shell
+
+Clone = Callable[[str], AbstractContextManager[str]]
+END = datetime(2025, 3, 1, tzinfo=UTC)
+LAST = (END - timedelta(days=1)).date()
+
+
+@pytest.fixture(scope="module")
+def ranked(cloned: Clone, template: str) -> Iterator[str]:
+    """Five bots in USD over eight days, the last two ranked."""
+    with cloned(template) as url:
+        trades = simulate("base", bots=5, days=8, seed=2, end=END).trades
+        load_trades(url, read_frame(trades, "paper", END), "fleet")
+        defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())})
+        with dg.DagsterInstance.ephemeral() as instance:
+            refresh_days(defs, instance, LAST - timedelta(days=1), LAST)
+        yield url
+
+
+@pytest.fixture
+def fleet(cloned: Clone, ranked: str) -> Iterator[str]:
+    """A clone of the ranked fleet."""
+    with cloned(ranked) as url:
+        yield url
+
+
+def at(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> Shell:
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", url)
+    monkeypatch.setenv("KNOWDEFEAT_HOME", str(home / "home"))
+    return Shell(monkeypatch, capsys, url)
+
+
+@pytest.fixture
+def shell(fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return at(fleet, monkeypatch, capsys, tmp_path)
+
+
+@pytest.fixture
+def empty(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return at(database, monkeypatch, capsys, tmp_path)
+
+
+def everything(url: str) -> dict[str, list[tuple]]:
+    tables = ("bots", "bot_events", "fund_settings", "fund_allocations", "fund_allocation_days", "bot_rankings")
+    with connect(url) as connection:
+        return {
+            table: connection.execute(f"SELECT {table}::text FROM {table} ORDER BY 1").fetchall() for table in tables
+        }
+
+
+def amounts(currencies: list[dict]) -> dict[int, float]:
+    return {row["bot_id"]: row["amount"] for row in currencies[0]["allocations"]}
+
+
+def test_without_anything_each_command_says_what_to_do_next(empty: Shell) -> None:
+    assert "Next: knowdefeat run" in empty("bots")
+    assert "Next: knowdefeat bots deactivate" in empty("bots", "history")
+    assert empty("funds", "show").strip() == "No funds are set. Next: knowdefeat funds set --funds AMOUNT"
+    assert "Run: knowdefeat run" in empty("allocate", "--funds", 100, status=1)
+    assert "There are no bots yet" in empty("funds", "set", "--funds", 100, status=1)
+    assert empty.json("bots") == empty.json("bots", "history") == []
+
+
+def test_a_dry_run_shows_the_amounts_and_writes_nothing(shell: Shell, fleet: str) -> None:
+    before = everything(fleet)
+    assert "knowdefeat allocate --funds AMOUNT" in shell("allocate", status=1)
+    tried = shell.json("allocate", "--funds", "100,000.01", "--cap", "30%", "--method", "equal")
+    assert sorted(amounts(tried["currencies"]).values()) == [20000.0, 20000.0, 20000.0, 20000.0, 20000.01]
+    capped = shell.json("allocate", "--funds", 100000)["currencies"][0]
+    assert (capped["allocated"], capped["cash"]) == (50000.0, 50000.0)
+    assert capped["cash_reason"] == "the caps let the 5 bots that take part hold no more"
+    shown = shell("allocate", "--funds", 100000, "--day", LAST - timedelta(days=1))
+    assert "Funds as of 2025-02-28 00:00 UTC" in shown
+    assert "50,000.00 USD to 5 of 5 bots; cash 50,000.00" in shown
+    assert "A dry run: nothing was written." in shown
+    assert "No ranking on 2024-01-01" in shell("allocate", "--funds", 1, "--day", "2024-01-01", status=1)
+    assert everything(fleet) == before
+
+
+def test_what_was_tried_is_what_is_allocated(shell: Shell) -> None:
+    options = ("--funds", 1000, "--cap", "40%", "--min-ticket", 150)
+    tried = shell.json("allocate", *options)
+    saved = shell.json("funds", "set", *options, "--reason", "a start", "--author", "ann")
+    assert (saved["funds"], saved["bot_cap"], saved["minimum_ticket"], saved["author"]) == (1000.0, 0.4, 150.0, "ann")
+    assert "Nothing is allocated yet. Next: knowdefeat run" in shell("funds", "show")
+    done = shell.json("run", "--from", LAST, "--to", LAST)
+    assert (done["funds"][0]["allocated"], done["funds"][0]["cash"]) == (1000.0, 0.0)
+    shown = shell.json("funds", "show")
+    assert amounts(shown["currencies"]) == amounts(tried["currencies"])
+    assert all(amount == 0 or amount >= 150 for amount in amounts(tried["currencies"]).values())
+    assert "1,000.00 of 1,000.00 USD" in shell("run", "--from", LAST, "--to", LAST)
+    assert "ann: a start" in shell("funds", "show")
+    changed = shell.json("funds", "set", "--cap", "0.5", "--drawdown-limit", "20%", "--cool-down", 6)
+    assert (changed["funds"], changed["bot_cap"], changed["drawdown_limit"], changed["cool_down_hours"]) == (
+        1000,
+        0.5,
+        20,
+        6,
+    )
+    assert changed["in_force_from"] == "2025-03-01T00:00:00+00:00"
+
+
+def test_a_bot_is_switched_off_and_on_with_its_reasons(shell: Shell) -> None:
+    shell("funds", "set", "--funds", 1000, "--cap", "50%")
+    assert "Bot 2 was deactivated" in shell("bots", "deactivate", 2, 4, "--reason", "on holiday", "--author", "ann")
+    assert shell.json("bots", "deactivate", 2, "--reason", "again") == {
+        "kind": "deactivated",
+        "changed": [],
+        "unchanged": [2],
+    }
+    shell("run", "--from", LAST, "--to", LAST)
+    states = {row["bot_id"]: row for row in shell.json("bots")}
+    assert [states[bot]["status"] for bot in (1, 2, 3, 4, 5)] == ["active", "inactive", "active", "inactive", "active"]
+    assert [states[bot]["amount"] for bot in (2, 4)] == [0.0, 0.0]
+    assert sum(row["amount"] for row in states.values()) == 1000
+    assert states[2]["why"] == "deactivated by ann: on holiday"
+    line = next(line for line in shell("bots").splitlines() if line.split()[0] == "2")
+    assert "inactive" in line
+    assert "deactivated by ann: on holiday" in line
+    shell("bots", "activate", 2, "--reason", "back")
+    assert {row["bot_id"]: row["why"] for row in shell.json("bots")}[2] == "the next run allocates again"
+    assert [(row["bot_id"], row["kind"], row["author"]) for row in shell.json("bots", "history")] == [
+        (2, "activated", "manual"), (4, "deactivated", "ann"), (2, "deactivated", "ann"),
+    ]  # fmt: skip
+    assert "on holiday" in shell("bots", "history", "--bot", 4)
+
+
+def test_what_cannot_be_done_is_a_message(shell: Shell, fleet: str) -> None:
+    before = everything(fleet)
+    assert "There is no bot 99" in shell("bots", "deactivate", 1, 99, "--reason", "x", status=1)
+    assert "Bot 1 is not halted" in shell("bots", "resume", 1, "--reason", "x", status=1)
+    assert "No bot accounts in EUR" in shell("allocate", "--funds", 1, "--currency", "EUR", status=1)
+    assert "Say what to set" in shell("funds", "set", status=1)
+    for option, value in (
+        ("--cap", "10"), ("--cap", "0"), ("--cap", "x"), ("--funds", "-1"), ("--funds", "1.005"),
+        ("--funds", "nan"), ("--method", "best"), ("--cool-down", "1000"),
+    ):  # fmt: skip
+        assert option in shell("allocate", option, value, status=2)
+    assert everything(fleet) == before
+
+
+def test_a_halted_bot_is_shown_and_resumed(shell: Shell, fleet: str) -> None:
+    shell("funds", "set", "--funds", 1000, "--daily-loss-limit", "0.01%", "--drawdown-limit", "0.01%")
+    shell("run", "--from", LAST, "--to", LAST)
+    halted = [row for row in shell.json("bots") if row["status"] == "halted"]
+    assert halted
+    assert all(row["amount"] == 0 and row["why"].startswith("halted: ") for row in halted)
+    bot = halted[0]["bot_id"]
+    assert f"Bot {bot} was resumed." in shell("bots", "resume", bot, "--reason", "looked at it")
+    shell("run", "--from", LAST, "--to", LAST)
+    after = {row["bot_id"]: row for row in shell.json("bots")}
+    assert (after[bot]["status"], after[bot]["decision"]) == ("active", "capped")
+
+
+def test_currencies_are_named_where_there_are_several(shell: Shell, fleet: str) -> None:
+    with connect(fleet) as connection:
+        connection.execute("UPDATE bots SET quote_currency = 'EUR' WHERE bot_id > 3")
+    assert "say which by --currency" in shell("funds", "set", "--funds", 100, status=1)
+    shell("funds", "set", "--funds", 100, "--currency", "eur", "--cap", "100%")
+    shell("funds", "set", "--funds", 200, "--currency", "USD", "--cap", "100%")
+    tried = shell.json("allocate")["currencies"]
+    assert [(part["quote_currency"], part["allocated"]) for part in tried] == [("EUR", 100.0), ("USD", 200.0)]
+    assert [sorted(row["bot_id"] for row in part["allocations"]) for part in tried] == [[4, 5], [1, 2, 3]]
+    assert sum(Decimal(str(row["amount"])) for row in tried[0]["allocations"]) == 100

@@ -1,0 +1,303 @@
+"""Funds of a day: who takes part, by what they are divided, what the risk rules see, and what is kept always."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.core.funds.daily import (
+    METHODS,
+    BotEvent,
+    Division,
+    FundInputs,
+    FundSettings,
+    breaches,
+    daily_returns,
+    divide_days,
+    halted_bots,
+    inactive_bots,
+    settings_in_force,
+)
+from knowdefeat_pipeline.core.funds.projection import AllocationRules
+from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_figures
+from knowdefeat_pipeline.core.trades.series import Trades
+
+DAY = date(2025, 3, 1)
+AT = datetime(2025, 3, 2, tzinfo=UTC)
+HALVES = FundSettings("USD", 1000_00, allocation=AllocationRules(bot_cap=0.5), version=1)
+
+
+def trades(*rows: tuple[int, datetime, float]) -> Trades:
+    """Closed trades of an hour each: (bot, exit, pnl)."""
+    frame = pd.DataFrame(rows, columns=["bot_id", "exit_time", "pnl"])
+    exits = pd.to_datetime(frame["exit_time"], utc=True)
+    return Trades.from_frame(
+        frame.assign(
+            exit_time=exits,
+            entry_time=exits - timedelta(hours=1),
+            bot_id=frame["bot_id"].astype("int64"),
+            pnl=frame["pnl"].astype("float64"),
+            trade_id=range(len(frame)),
+            ticker=pd.Series(["COIN"] * len(frame), dtype="str"),
+            direction=pd.Series(["LONG"] * len(frame), dtype="str"),
+        )
+    )
+
+
+def bots(*scores: float | None, **columns: list) -> pd.DataFrame:
+    """Bots 1, 2, … of the ranking of DAY; without a score, unranked."""
+    order = np.argsort([-(score or 0) for score in scores], kind="stable").argsort() + 1
+    usual = {
+        "day": DAY,
+        "bot_id": range(1, len(scores) + 1),
+        "quote_currency": "USD",
+        "capital": 1000.0,
+        "ticker": "COIN",
+        "rank": pd.array([None if s is None else n for s, n in zip(scores, order, strict=True)], dtype="Int32"),
+        "rank_score": pd.array(scores, dtype="float64") if scores else [],
+        "unranked": [None if score is not None else "2 closed trades in 30 days, 5 needed" for score in scores],
+        "edge": np.nan,
+    }
+    return pd.DataFrame(usual | columns)
+
+
+def divide(
+    fleet: pd.DataFrame, rules: FundSettings = HALVES, history: Trades | None = None, *events: BotEvent
+) -> Division:
+    return divide_days(FundInputs([(DAY, AT)], fleet, history or trades(), [rules], events))
+
+
+def shares(division: Division) -> list[tuple[int, str]]:
+    return list(zip(division.rows["amount"].tolist(), division.rows["decision"].tolist(), strict=True))
+
+
+def test_every_bot_has_its_reason() -> None:
+    """Points above 50: 20, 0, 5. The first bot is capped at half; what that cuts off goes to the others alike."""
+    history = trades((4, AT - timedelta(hours=2), -60.0))
+    off = BotEvent(5, "deactivated", None, "ann", "on holiday")
+    division = divide(bots(70.0, 50.0, 55.0, 90.0, 80.0, None), HALVES, history, off)
+    assert shares(division) == [
+        (500_00, "capped"),
+        (150_00, "funded"),
+        (350_00, "funded"),
+        (0, "halted"),
+        (0, "inactive"),
+        (0, "unranked"),
+    ]
+    assert division.rows["reason"].tolist() == [
+        "at the cap of 50% of the funds for one bot",
+        "of what caps keep from the others",
+        "its share of the targets",
+        "halted: lost 6.0 % of its capital within the day, beyond the limit of 5 %",
+        "deactivated by ann: on holiday",
+        "not ranked: 2 closed trades in 30 days, 5 needed",
+    ]
+    assert division.rows["target"].tolist()[:3] == [0.8, 0.0, 0.2]
+    assert division.rows["target"].isna().tolist() == [False, False, False, True, True, True]
+    assert division.days.loc[0, ["allocated", "cash", "cash_reason", "bots", "funded"]].tolist() == [
+        1000_00, 0, "all funds are allocated", 6, 3,
+    ]  # fmt: skip
+
+
+def test_why_cash_is_left() -> None:
+    def why(fleet: pd.DataFrame, rules: AllocationRules) -> list:
+        return divide(fleet, replace(HALVES, allocation=rules)).days.loc[0, ["cash", "cash_reason"]].tolist()
+
+    assert why(bots(60.0, 55.0, None), AllocationRules()) == [
+        800_00, "the caps let the 2 bots that take part hold no more (1 unranked)",
+    ]  # fmt: skip
+    assert why(bots(60.0), AllocationRules(0.5, 1.0, 600_00)) == [
+        1000_00, "caps and the minimum of 600.00 let the bot that takes part hold no more",
+    ]  # fmt: skip
+    assert why(bots(None, None), AllocationRules()) == [1000_00, "no bot takes part: 2 unranked"]
+    assert why(bots(), AllocationRules()) == [1000_00, "no bot takes part: the ranking is empty"]
+
+
+def test_currencies_have_funds_of_their_own() -> None:
+    fleet = bots(70.0, 60.0, 70.0, quote_currency=["USD", "EUR", "CHF"])
+    euro = FundSettings("EUR", 77_77, allocation=AllocationRules(1.0), version=2)
+    division = divide_days(FundInputs([(DAY, AT)], fleet, trades(), [HALVES, euro], []))
+    assert division.rows[["quote_currency", "bot_id", "amount", "settings_version"]].values.tolist() == [
+        ["EUR", 2, 77_77, 2],
+        ["USD", 1, 500_00, 1],
+    ]
+    assert division.days[["quote_currency", "funds", "cash"]].values.tolist() == [
+        ["EUR", 77_77, 0],
+        ["USD", 1000_00, 500_00],
+    ]
+
+
+def by_method(method: str, fleet: pd.DataFrame, history: Trades) -> list[tuple[int, str]]:
+    return shares(divide(fleet, FundSettings("USD", 700_00, method, AllocationRules(1.0)), history))
+
+
+def test_each_method_by_hand() -> None:
+    """Daily results of 2, 1 and none; bots 1 and 2 on days of their own: variances 4 to 1 but for the mean."""
+    days = [AT - timedelta(days=n, hours=1) for n in range(4)]
+    history = trades((1, days[0], 2.0), (1, days[1], -2.0), (2, days[2], 1.0), (2, days[3], -1.0))
+    fleet = bots(60.0, 55.0, 50.0, edge=[0.1, np.nan, 0.3])
+    assert sorted(amount for amount, _ in by_method("equal", fleet, history)) == [233_33, 233_33, 233_34]
+    for method in ("inverse_variance", "hrp"):
+        assert by_method(method, fleet, history) == [(140_00, "funded"), (560_00, "funded"), (0, "unmeasured")]
+    assert by_method("belief_edge", fleet, history) == [(175_00, "funded"), (0, "unmeasured"), (525_00, "funded")]
+    with pytest.raises(ValueError, match="no method 'best'"):
+        by_method("best", fleet, history)
+
+
+def test_daily_returns_are_of_the_thirty_days() -> None:
+    """Midnight belongs to the day that ends."""
+    history = trades(
+        (7, AT, 1.0), (7, AT - timedelta(days=1), 2.0), (7, AT - timedelta(hours=25), 4.0),
+        (7, AT - timedelta(days=30), 8.0), (7, AT + timedelta(hours=1), 16.0), (8, AT, 32.0),
+    )  # fmt: skip
+    found = daily_returns(history, np.array([7]), np.array([100.0]), AT)
+    assert found.shape == (30, 1)
+    assert found[-2:, 0].tolist() == [0.06, 0.01]
+    assert found[:-2].sum() == 0
+    assert daily_returns(history, np.array([], int), np.array([]), AT).shape == (30, 0)
+
+
+def figures(history: Trades, resumed: dict | None = None, rules: RiskRules | None = None) -> pd.DataFrame:
+    found = risk_figures(history, {1: 1000.0, 2: 1000.0}, resumed or {}, AT, rules or RiskRules(25.0, 5.0))
+    return found.set_index("bot_id")
+
+
+def test_drawdown_and_daily_loss_by_hand() -> None:
+    """1000, 1100, 990 (10 % below), 935 (15 %) on the last day; bot 2 never traded."""
+    history = trades(
+        (1, AT - timedelta(days=3), 100.0), (1, AT - timedelta(days=2), -110.0), (1, AT - timedelta(hours=3), -55.0)
+    )
+    one = figures(history).loc[1]
+    assert one["drawdown"] == pytest.approx(15.0)
+    assert one["day_pnl"] == -55.0
+    assert one["broken_at"] == AT - timedelta(hours=3)
+    two = figures(history).loc[2]
+    assert two[["drawdown", "day_pnl", "broken_at"]].isna().all()
+
+
+def test_a_limit_that_was_broken_and_made_good_within_the_day() -> None:
+    history = trades((1, AT - timedelta(hours=9), -60.0), (1, AT - timedelta(hours=5), 50.0))
+    one = figures(history).loc[1]
+    assert one["day_pnl"] == -10.0
+    assert one["broken_at"] == AT - timedelta(hours=9)
+
+
+def test_who_was_resumed_starts_anew() -> None:
+    history = trades(
+        (1, AT - timedelta(hours=9), -400.0), (1, AT - timedelta(hours=5), 50.0), (1, AT - timedelta(hours=4), -21.0)
+    )
+    one = figures(history, {1: AT - timedelta(hours=9)}).loc[1]
+    assert one["drawdown"] == pytest.approx(2.0)
+    assert (one["day_pnl"], pd.isna(one["broken_at"])) == (29.0, True)
+
+
+def test_only_the_trailing_thirty_days_count() -> None:
+    history = trades((1, AT - timedelta(days=30), -400.0), (2, AT - timedelta(days=30) + timedelta(seconds=1), -400.0))
+    found = figures(history)
+    assert pd.isna(found.loc[1, "drawdown"])
+    assert found.loc[2, "drawdown"] == pytest.approx(40.0)
+
+
+def test_decisions_of_people_and_rules_at_an_instant() -> None:
+    def event(kind: str, days: int | None, bot: int = 1) -> BotEvent:
+        return BotEvent(bot, kind, None if days is None else AT + timedelta(days=days), "ann", "why")
+
+    recorded = [event("deactivated", None), event("activated", 5), event("deactivated", 3), event("activated", 9)]
+    states = [bool(inactive_bots(recorded, AT + timedelta(days=n))) for n in (0, 4, 5, 9)]
+    assert states == [True, True, True, False]  # the last recorded of those in force
+    rules = [
+        event("halted", 2),
+        event("resumed", 6),
+        event("halted", 4),
+        event("released", 8),
+        event("halted", None, 2),
+    ]
+    states = [1 in halted_bots(rules, AT + timedelta(days=n)) for n in (1, 2, 5, 6, 9)]
+    assert states == [False, True, True, False, False]
+    assert 2 in halted_bots(rules, AT)
+
+
+def test_the_rules_record_what_changes_and_nothing_else() -> None:
+    """Lost 6 % on DAY, cooling down for a day and an hour after its last loss."""
+    history = trades((1, AT - timedelta(hours=5), -60.0))
+    days = [(DAY + timedelta(days=n), AT + timedelta(days=n)) for n in range(3)]
+    fleet = pd.concat([bots(60.0).assign(day=day) for day, _ in days], ignore_index=True)
+    rules = replace(HALVES, risk=RiskRules(cool_down=timedelta(hours=30)))
+    inputs = FundInputs(days, fleet, history, [rules], [])
+    division = divide_days(inputs)
+    assert division.rows["decision"].tolist() == ["halted", "halted", "capped"]
+    assert [(e.kind, e.in_force_from, e.author) for e in division.events] == [
+        ("halted", AT, "risk rules"),
+        ("released", AT + timedelta(days=2), "risk rules"),
+    ]
+    assert division.events[0].figures == {
+        "drawdown": 6.0, "daily_loss": 6.0, "drawdown_limit": 25.0, "daily_loss_limit": 5.0,
+    }  # fmt: skip
+    again = divide_days(replace(inputs, events=division.events))
+    assert again.events == ()
+    pd.testing.assert_frame_equal(again.rows, division.rows)
+
+
+def test_the_last_settings_recorded_of_those_in_force_count() -> None:
+    first = FundSettings("USD", 1, version=1)
+    second = FundSettings("USD", 2, version=2, in_force_from=AT)
+    euro = FundSettings("EUR", 3, version=3)
+    assert settings_in_force([first, second, euro], AT) == [euro, second]
+    assert settings_in_force([first, second], AT - timedelta(seconds=1)) == [first]
+    assert settings_in_force([second], AT - timedelta(seconds=1)) == []
+
+
+amounts = st.integers(0, 10**11)
+scores = st.lists(st.one_of(st.none(), st.floats(0, 100)), max_size=15)
+
+
+@settings(max_examples=40)
+@given(st.data(), scores, amounts, st.sampled_from(METHODS))
+def test_whatever_the_scores_the_sum_is_exact_and_no_cap_is_broken(
+    data: st.DataObject, points: list, funds: int, method: str
+) -> None:
+    count = len(points)
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    fleet = bots(
+        *points,
+        ticker=rng.choice(["A", "B"], count).astype(object),
+        quote_currency=rng.choice(["USD", "EUR"], count).astype(object),
+        edge=rng.normal(size=count),
+    )
+    rules = AllocationRules(
+        data.draw(st.floats(0.01, 1)), data.draw(st.floats(0.01, 1)), data.draw(st.sampled_from([0, 100_00]))
+    )
+    history = trades(*((int(bot) + 1, AT - timedelta(hours=float(h)), float(p)) for bot, h, p in zip(
+        rng.integers(0, max(count, 1), 40), rng.uniform(0, 800, 40), 40 * rng.standard_t(3, 40), strict=True)))  # fmt: skip
+    events = [BotEvent(bot, "deactivated", None, "ann", "why") for bot in (1, 3)]
+    versions = [FundSettings(currency, funds, method, rules, version=n) for n, currency in enumerate(("USD", "EUR"))]
+    division = divide_days(FundInputs([(DAY, AT)], fleet, history, versions, events))
+    assert [(breach.rule, breach.broken) for breach in breaches(division, versions) if breach.broken] == []
+    assert (division.days["allocated"] + division.days["cash"] == funds).all()
+    assert sorted(division.rows["bot_id"]) == list(range(1, count + 1))
+    taking_part = division.rows[~division.rows["decision"].isin(["inactive", "halted", "unranked", "unmeasured"])]
+    if not rules.minimum:
+        bot_cap, ticker_cap = int(rules.bot_cap * funds + 1e-6), int(rules.ticker_cap * funds + 1e-6)
+        for day in division.days.itertuples():
+            own = taking_part[taking_part["quote_currency"] == day.quote_currency]
+            room = sum(min(ticker_cap, bot_cap * n) for n in own.groupby("ticker").size())
+            assert day.allocated == min(funds, room)
+
+
+def test_breaches_are_found() -> None:
+    division = divide(bots(70.0, 60.0, None))
+    rows = division.rows
+    rows.loc[0, "amount"] = 600_00
+    rows.loc[1, "amount"] = -1
+    rows.loc[2, "amount"] = 5
+    found = {breach.rule: breach.broken for breach in breaches(division, [HALVES])}
+    assert found == {
+        "no_amount_is_negative": 1,
+        "no_cap_is_broken": 1,
+        "amounts_and_cash_sum_to_the_funds": 1,
+        "only_ranked_active_bots_are_funded": 1,
+    }

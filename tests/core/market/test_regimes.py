@@ -1,0 +1,269 @@
+"""The forward filter against published and enumerated values; the labels against worlds whose regimes are known."""
+
+from itertools import pairwise, product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.tsa.regime_switching.markov_autoregression import MarkovAutoregression
+
+from knowdefeat_pipeline.core.market.bars import BarError
+from knowdefeat_pipeline.core.market.regimes import (
+    CALM_SPREAD,
+    DECIDED,
+    FIRST_FIT,
+    NEUTRAL,
+    PROBABILITIES,
+    REGIMES,
+    STRETCH_MEAN,
+    STRETCH_SD,
+    VOLATILE,
+    forward_filter,
+    label_regimes,
+    learn_range,
+    regime_features,
+)
+from knowdefeat_pipeline.core.market.walk_forward import EVERY, SeriesError, needed_from
+from knowdefeat_pipeline.core.simulation.bars import WORLDS, judge, simulate_regimes
+
+GNP = pd.read_csv(Path(__file__).parents[1] / "golden" / "gnp_growth.csv")["growth"].to_numpy()
+HAMILTON = {
+    "stay": (0.754673, 1 - 0.095915),
+    "mean": (-0.358811, 1.163516),
+    "sd": np.exp(-0.262658),
+    "ar": (0.013486, -0.057521, -0.246983, -0.212923),
+}
+
+
+def hamilton(growth: np.ndarray, stay: tuple, mean: tuple, sd: float, ar: tuple) -> tuple[np.ndarray, float]:
+    """Hamilton's model of GNP: an autoregression around a mean that switches between recession (0) and expansion (1).
+
+    A state of the filter is the regime of a quarter and of the `len(ar)` before it. Answers P(recession) and the
+    log-likelihood.
+    """
+    step = np.array([[stay[0], 1 - stay[0]], [1 - stay[1], stay[1]]])
+    steady = np.array([1 - stay[1], 1 - stay[0]]) / (2 - sum(stay))
+    histories = list(product((0, 1), repeat=len(ar) + 1))  # newest first
+    transition = np.array([[step[old[0], new[0]] * (new[1:] == old[:-1]) for new in histories] for old in histories])
+    initial = [steady[h[-1]] * np.prod([step[before, after] for after, before in pairwise(h)]) for h in histories]
+    deviation = growth[:, None] - np.array(mean)
+    likelihood = np.empty((len(growth) - len(ar), len(histories)))
+    for t, (k, history) in product(range(len(likelihood)), enumerate(histories)):
+        recent = [deviation[t + len(ar) - lag, regime] for lag, regime in enumerate(history)]
+        residual = recent[0] - np.dot(ar, recent[1:])
+        likelihood[t, k] = -0.5 * (residual / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi))
+    probability, total = forward_filter(likelihood, transition, np.array(initial))
+    return probability[:, [h[0] == 0 for h in histories]].sum(axis=1), total
+
+
+def test_hamilton_s_model_of_gnp_has_its_published_likelihood() -> None:
+    recession, total = hamilton(GNP, **HAMILTON)
+    assert total == pytest.approx(-181.26339, abs=1e-5)
+    # The recessions that he dates, 1957Q3 and 1981Q4 among them, and the expansion of the sixties.
+    quarter = pd.period_range("1952Q2", periods=len(recession), freq="Q").astype(str)
+    dated = dict(zip(quarter, recession, strict=True))
+    assert min(dated["1957Q4"], dated["1974Q4"], dated["1981Q4"]) > 0.9
+    assert max(dated["1964Q1"], dated["1965Q4"]) < 0.05
+
+
+@settings(max_examples=20)
+@given(
+    stay=st.tuples(st.floats(0.2, 0.99), st.floats(0.2, 0.99)),
+    mean=st.tuples(st.floats(-2, 0.5), st.floats(0.5, 3)),
+    sd=st.floats(0.3, 2),
+    ar=st.tuples(st.floats(-0.4, 0.4), st.floats(-0.4, 0.4)),
+)
+def test_the_filter_agrees_with_statsmodels(stay: tuple, mean: tuple, sd: float, ar: tuple) -> None:
+    model = MarkovAutoregression(GNP, k_regimes=2, order=2, switching_ar=False)
+    peer = model.filter(np.array([stay[0], 1 - stay[1], *mean, sd**2, *ar]))
+    recession, total = hamilton(GNP, stay, mean, sd, ar)
+    assert total == pytest.approx(peer.llf, rel=1e-9)
+    assert recession == pytest.approx(peer.filtered_marginal_probabilities[:, 0], abs=1e-9)
+
+
+def test_two_steps_of_the_filter_by_hand() -> None:
+    transition = np.array([[0.9, 0.1], [0.2, 0.8]])
+    likelihood = np.array([[0.5, 0.1], [0.2, 0.4]])
+    # First .5·.6 = .30 and .1·.4 = .04; then (.30·.9 + .04·.2)·.2 = .0556 and (.30·.1 + .04·.8)·.4 = .0248.
+    probability, total = forward_filter(np.log(likelihood), transition, np.array([0.6, 0.4]))
+    assert probability == pytest.approx(np.array([[0.30 / 0.34, 0.04 / 0.34], [0.0556 / 0.0804, 0.0248 / 0.0804]]))
+    assert total == pytest.approx(np.log(0.0804))
+
+
+@given(
+    scores=st.lists(st.tuples(*[st.floats(-30, 5)] * 3), min_size=1, max_size=5),
+    unseen=st.integers(0, 4),
+    seed=st.integers(0, 1000),
+)
+def test_the_filter_sums_over_all_paths(scores: list, unseen: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    transition, initial = rng.dirichlet(np.ones(3), 3), rng.dirichlet(np.ones(3))
+    evidence = np.array(scores)
+    likelihood = np.exp(evidence)
+    if unseen < len(evidence):
+        evidence[unseen, 1] = np.nan
+        likelihood[unseen] = 1.0
+    ends = np.zeros(3)
+    for path in product(range(3), repeat=len(scores)):
+        moves = np.prod([transition[a, b] for a, b in pairwise(path)])
+        ends[path[-1]] += initial[path[0]] * moves * np.prod([likelihood[t, k] for t, k in enumerate(path)])
+    probability, total = forward_filter(evidence, transition, initial)
+    assert total == pytest.approx(np.log(ends.sum()))
+    assert probability[-1] == pytest.approx(ends / ends.sum())
+
+
+def bars_of(closes: np.ndarray, width: float = 0.01) -> pd.DataFrame:
+    """Bars that open at the close before and reach `width` (log) beyond both."""
+    opens = np.append(closes[0], closes[:-1])
+    return pd.DataFrame(
+        {
+            "open_time": pd.date_range("2025-01-01", periods=len(closes), freq="h", tz="UTC"),
+            "open": opens,
+            "high": np.maximum(opens, closes) * np.exp(width),
+            "low": np.minimum(opens, closes) * np.exp(-width),
+            "close": closes,
+            "volume": 1.0,
+        }
+    )
+
+
+def test_features_by_hand() -> None:
+    # A straight line: 48 moves of 1 % span 48 of them, against √48 of a random walk; each bar is 3 % wide.
+    line = regime_features(bars_of(np.exp(0.01 * np.arange(100))))
+    assert np.isnan(line[:24]).all()
+    assert line[48:] == pytest.approx(np.tile([np.log(0.03), np.log(np.sqrt(48))], (52, 1)), abs=1e-4)
+    assert line[24, 1] == pytest.approx(np.log(np.sqrt(24)))
+    # To and fro: 48 moves span one of them.
+    swing = regime_features(bars_of(np.exp(0.01 * (np.arange(100) % 2))))
+    assert swing[48:, 1] == pytest.approx(np.full(52, -np.log(np.sqrt(48))))
+
+
+def test_figures_on_simulated_worlds_are_the_required_ones() -> None:
+    found = []
+    for world in WORLDS:
+        bars, truth = simulate_regimes(world, bars=5000, seed=7)
+        verdict = judge(label_regimes(bars)["label"].to_numpy(), truth)
+        found.append((verdict.balanced_accuracy, verdict.median_delay, verdict.flips))
+    accuracy, delay, flips = np.array(found).T
+    assert accuracy.mean() >= 0.75
+    assert accuracy.min() >= 0.68
+    assert delay.max() <= 20
+    assert flips.max() <= 20
+
+
+def test_the_law_of_stretch_is_that_of_the_worlds() -> None:
+    moments = []
+    for world in WORLDS:
+        bars, truth = simulate_regimes(world, bars=6000, seed=1)
+        stretch = regime_features(bars)[:, 1]
+        moments.append([[f(stretch[truth == name]) for name in REGIMES] for f in (np.nanmean, np.nanstd)])
+    mean, sd = np.mean(moments, axis=0)
+    assert mean == pytest.approx(STRETCH_MEAN, abs=0.06)
+    assert sd == pytest.approx(STRETCH_SD, abs=0.06)
+
+
+SERIES, TRUTH = simulate_regimes("plain", bars=2500, seed=5)
+LABELS = label_regimes(SERIES)
+
+
+def test_rows_hold_a_label_and_its_probabilities() -> None:
+    assert list(LABELS) == ["open_time", "label", *PROBABILITIES]
+    assert LABELS["open_time"].equals(SERIES["open_time"])
+    probability = LABELS[list(PROBABILITIES)].to_numpy()
+    assert probability.sum(axis=1) == pytest.approx(np.ones(len(SERIES)))
+    top = np.array(REGIMES)[probability.argmax(axis=1)]
+    decided = probability.max(axis=1) >= DECIDED
+    assert list(LABELS["label"]) == list(np.where(decided, top, NEUTRAL))
+    assert set(LABELS["label"]) == {*REGIMES, NEUTRAL}
+    assert (probability[:FIRST_FIT] == 1 / 3).all()
+    assert (LABELS["label"][:FIRST_FIT] == NEUTRAL).all()
+
+
+@settings(max_examples=15)
+@given(end=st.integers(1, 2499))
+def test_later_bars_change_no_row(end: int) -> None:
+    pd.testing.assert_frame_equal(label_regimes(SERIES[:end]), LABELS[:end], check_exact=True)
+
+
+def test_later_bars_of_another_market_change_no_row() -> None:
+    wild = SERIES.copy()
+    wild.loc[1500:, ["open", "high", "low", "close"]] *= np.random.default_rng(1).uniform(0.1, 10, 1000)[:, None]
+    pd.testing.assert_frame_equal(label_regimes(wild)[:1500], LABELS[:1500], check_exact=True)
+
+
+@settings(max_examples=5)
+@given(price=st.floats(1e-6, 1e6), minutes=st.integers(1, 10_000))
+def test_price_level_and_length_of_a_bar_change_no_label(price: float, minutes: int) -> None:
+    prices = ["open", "high", "low", "close"]
+    scaled = SERIES.assign(**{name: SERIES[name] * price for name in prices})
+    scaled["open_time"] = pd.date_range("2000-01-01", periods=len(scaled), freq=f"{minutes}min", tz="UTC")
+    found = label_regimes(scaled)
+    assert found[list(PROBABILITIES)].to_numpy() == pytest.approx(LABELS[list(PROBABILITIES)].to_numpy(), abs=1e-6)
+
+
+def test_a_tail_of_the_series_is_labelled_as_the_whole() -> None:
+    bars, _ = simulate_regimes("tails", bars=12_500, seed=2)
+    whole = label_regimes(bars)
+    since = 12_400
+    first = needed_from(since, FIRST_FIT)
+    assert first == 6 * EVERY - 8192 - 256
+    tail = label_regimes(bars[first:], position=first, since=since)
+    pd.testing.assert_frame_equal(tail, whole[since:], check_exact=True)
+    with pytest.raises(SeriesError, match="need its bars from"):
+        label_regimes(bars[first + 1 :], position=first + 1, since=since)
+
+
+def test_regimes_keep_their_meaning_through_every_fit() -> None:
+    for world in WORLDS:
+        features = regime_features(simulate_regimes(world, bars=4096, seed=3)[0])
+        for end in (64, 256, 1024, 4096):
+            law = learn_range(features[:end])
+            assert law.mean.argmax() == VOLATILE
+            assert abs(law.mean[0] - law.mean[1]) <= CALM_SPREAD + 1e-12
+            assert (law.sd > 0).all()
+
+
+def test_a_fit_finds_the_ranges_of_the_world() -> None:
+    bars, truth = simulate_regimes("quiet", bars=8192, seed=4)
+    features = regime_features(bars)
+    known = np.isfinite(features[:, 0])
+    true = [features[known & (truth == name), 0].mean() for name in REGIMES]
+    assert learn_range(features).mean == pytest.approx(np.array(true), abs=0.15)
+
+
+def test_a_flat_price_is_neutral() -> None:
+    flat = label_regimes(bars_of(np.full(300, 5.0), width=0.0))
+    assert (flat["label"] == NEUTRAL).all()
+    assert flat[list(PROBABILITIES)].to_numpy() == pytest.approx(np.full((300, 3), 1 / 3))
+    # A price that stands still loses its regime again: without evidence the probabilities level out.
+    halted = label_regimes(bars_of(np.append(SERIES["close"][:1000], np.full(1000, SERIES["close"][999])), width=0.0))
+    assert halted["label"].iloc[-1] == NEUTRAL
+    assert np.isfinite(halted[list(PROBABILITIES)].to_numpy()).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 24, 25, 64, 65])
+def test_short_series_are_labelled(count: int) -> None:
+    found = label_regimes(SERIES[:count])
+    assert len(found) == count
+    assert list(found["label"][:FIRST_FIT]) == [NEUTRAL] * min(count, FIRST_FIT)
+
+
+def test_bars_that_are_none_are_refused() -> None:
+    with pytest.raises(BarError, match=r"row 7, column 'low': -1.0"):
+        label_regimes(SERIES.assign(low=SERIES["low"].where(SERIES.index != 7, -1.0)))
+
+
+@pytest.mark.parametrize("ticker", ["BTCUSDT", "ETHUSDT"])
+def test_every_regime_occurs_on_real_bars(shared_data: Path, ticker: str) -> None:
+    bars = pd.read_csv(shared_data / "ohlcv" / f"{ticker}_1h.csv.gz", parse_dates=["open_time"])
+    labels = label_regimes(bars)["label"]
+    for part in (labels[:4380], labels[4380:]):
+        shares = part.value_counts(normalize=True)
+        assert shares[list(REGIMES)].min() >= 0.1
+        assert shares.get(NEUTRAL, 0.0) <= 0.05
+    move = np.log(bars["close"]).diff()
+    deviation = move.groupby(labels).std()
+    assert deviation["VOLATILE"] > max(deviation["TRENDING"], deviation["RANGING"])

@@ -1,0 +1,112 @@
+"""Sets of weights: valid ones pass unchanged, any other is refused with a remedy or normalised to 100.0."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
+from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+
+ONE = dict.fromkeys(VARIABLE_NAMES, 0.0)
+
+
+def test_the_defaults_are_valid_and_stay() -> None:
+    assert validate(DEFAULT_WEIGHTS) == DEFAULT_WEIGHTS
+    assert normalise(DEFAULT_WEIGHTS) == DEFAULT_WEIGHTS
+
+
+def test_valid_weights_come_back_in_the_house_s_order() -> None:
+    turned = dict(reversed((DEFAULT_WEIGHTS | {"avg_win_rate": -10.0}).items()))
+    assert list(validate(turned)) == list(VARIABLE_NAMES)
+    assert validate(turned)["avg_win_rate"] == -10.0
+
+
+def test_rounding_of_a_tenth_is_mended() -> None:
+    nearly = DEFAULT_WEIGHTS | {"avg_win_rate": 0.1 + 0.2, "avg_drawdown": 17.7}
+    assert validate(nearly)["avg_win_rate"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({}, "missing: one_hour_performance, two_hour"),
+        (DEFAULT_WEIGHTS | {"luck": 1.0}, "unknown: luck"),
+        (dict(list(DEFAULT_WEIGHTS.items())[:-1]) | {"x": 1}, "missing: win_streak_7; unknown: x"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": 0.4}, r"sum to 99.9, not 100.0 \(normalise to scale them\)"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": -0.6}, "sum to 100.1, not 100.0"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": 0.45}, r"win_streak_7 is 0.45; weights have one decimal \(normalise"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": float("nan")}, "win_streak_7 is nan; a weight is a finite number"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": float("-inf")}, "win_streak_7 is -inf; a weight is a finite number"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": 1e308}, "win_streak_7 is 1e.308; the absolute weights together make 100.0"),
+        (ONE, "sum to 0.0, not 100.0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(weights: dict, message: str) -> None:
+    with pytest.raises(WeightError, match=message):
+        validate(weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"luck": 1.0}, "unknown: luck; the variables are one_hour_performance,"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": float("nan")}, "every weight is a finite number"),
+        (DEFAULT_WEIGHTS | {"win_streak_7": float("inf")}, "every weight is a finite number"),
+        (ONE, "at least one weight differs from 0"),
+        ({}, "at least one weight differs from 0"),
+    ],
+)
+def test_what_cannot_be_normalised_is_said(weights: dict, message: str) -> None:
+    with pytest.raises(WeightError, match=message):
+        normalise(weights)
+
+
+def test_largest_remainder_by_hand() -> None:
+    # Thirds: 33.3 each, and the tenth that is left goes to the first.
+    thirds = normalise({"one_hour_performance": 1, "avg_win_rate": -1, "win_streak_7": 1})
+    assert {k: v for k, v in thirds.items() if v} == {
+        "one_hour_performance": 33.4, "avg_win_rate": -33.3, "win_streak_7": 33.3
+    }  # fmt: skip
+    # 1 : 2 : 4 of 1000 tenths: 142.86, 285.71, 571.43; the two tenths that are left go to the largest remainders.
+    shares = normalise({"one_hour_performance": 1, "avg_win_rate": 2, "win_streak_7": 4})
+    assert {k: v for k, v in shares.items() if v} == {
+        "one_hour_performance": 14.3, "avg_win_rate": 28.6, "win_streak_7": 57.1
+    }  # fmt: skip
+
+
+def test_seventeen_equal_weights() -> None:
+    equal = list(normalise(dict.fromkeys(VARIABLE_NAMES, 1e-300)).values())
+    assert equal == [5.9] * 14 + [5.8] * 3
+
+
+MAGNITUDES = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.0, 1e-300, -1e-300, 1e300, -1e300, 5e-324, 1.7e308]),
+    st.floats(-100, 100),
+)
+
+
+@given(st.lists(MAGNITUDES, min_size=17, max_size=17).filter(any))
+@example([5e-324] * 17)
+@example([1.7e308] * 17)
+@example([1e300, 1e-300] + [0.0] * 15)
+@example([0.1] * 16 + [1e16])
+def test_any_weights_normalise_to_a_valid_set_in_the_same_proportions(values: list[float]) -> None:
+    weights = dict(zip(VARIABLE_NAMES, values, strict=True))
+    found = normalise(weights)
+    assert validate(found) == found
+    assert sum(round(10 * abs(weight)) for weight in found.values()) == 1000
+    total = sum(abs(Fraction(value)) for value in values)
+    for name, value in weights.items():
+        exact = 100 * Fraction(value) / total
+        assert abs(Fraction(str(found[name])) - exact) <= Fraction(1, 10) + Fraction(1, 10**9)
+    assert normalise(found) == found
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=17, max_size=17).filter(any))
+def test_sums_of_valid_sets_never_depend_on_rounding(tenths: list[int]) -> None:
+    found = normalise({name: value / 7 for name, value in zip(VARIABLE_NAMES, tenths, strict=True)})
+    assert sum(map(abs, found.values())) == pytest.approx(100.0, abs=1e-12)
+    assert all(found[name] * value >= 0 for name, value in zip(VARIABLE_NAMES, tenths, strict=True))

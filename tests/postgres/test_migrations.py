@@ -1,0 +1,175 @@
+"""Migrations on real databases: complete or not at all, in order, once."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus
+from knowdefeat_pipeline.settings import ROOT
+
+OURS = sorted(path.name[:4] for path in (ROOT / "sql" / "migrations").glob("*.sql"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A history of two migrations in place of the project's own."""
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (n integer);\n")
+    (tmp_path / "0002_second.sql").write_text("CREATE TABLE second (n integer);\n")
+    monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path)
+    return tmp_path
+
+
+def tables(url: str) -> set[str]:
+    with connect(url) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    return {name for (name,) in found}
+
+
+def test_the_projects_own_history_runs_once(empty_database: str) -> None:
+    assert migrations.status(empty_database) == MigrationStatus(None, OURS[-1], OURS)
+    assert migrations.upgrade(empty_database) == OURS
+    assert {"bots", "trades", "trade_quarantine", "knowdefeat_version"} <= tables(empty_database)
+    assert migrations.status(empty_database) == MigrationStatus(OURS[-1], OURS[-1], [])
+    migrations.require_current(empty_database)
+    assert migrations.upgrade(empty_database) == []
+
+
+def test_the_database_fixture_is_current(database: str) -> None:
+    migrations.require_current(database)
+
+
+def test_a_new_file_is_pending_and_then_run_alone(folder: Path, empty_database: str) -> None:
+    assert migrations.upgrade(empty_database) == ["0001", "0002"]
+    (folder / "0003_third.sql").write_text("ALTER TABLE first ADD COLUMN m integer;")
+    assert migrations.status(empty_database) == MigrationStatus("0002", "0003", ["0003"])
+    with pytest.raises(MigrationError, match=r"at 0002.*needs 0003.*knowdefeat db migrate"):
+        migrations.require_current(empty_database)
+    assert migrations.upgrade(empty_database) == ["0003"]
+
+
+def test_an_unmigrated_database_is_refused_with_the_remedy(folder: Path, empty_database: str) -> None:
+    with pytest.raises(MigrationError, match=r"not made yet.*needs 0002.*knowdefeat db migrate"):
+        migrations.require_current(empty_database)
+
+
+def test_a_failing_file_undoes_the_whole_upgrade_and_is_named_with_its_line(folder: Path, empty_database: str) -> None:
+    (folder / "0003_third.sql").write_text(
+        "-- größer\nCREATE TABLE third (n integer);\n\nCREATE TABLE oops (n intger);\n"
+    )
+    with pytest.raises(MigrationError, match=r"0003_third\.sql, line 4 failed(?s:.*)intger"):
+        migrations.upgrade(empty_database)
+    assert tables(empty_database) == set()
+    assert migrations.status(empty_database).current is None
+
+
+def test_a_failure_after_an_earlier_upgrade_keeps_that_upgrade(folder: Path, empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    (folder / "0003_third.sql").write_text("CREATE TABLE third (n integer); INSERT INTO third VALUES (1 / 0);")
+    with pytest.raises(MigrationError, match=r"0003_third\.sql failed(?s:.*)division by zero"):
+        migrations.upgrade(empty_database)
+    assert tables(empty_database) == {"first", "second", "knowdefeat_version"}
+    assert migrations.status(empty_database).current == "0002"
+
+
+def test_files_are_executed_as_they_stand(folder: Path, empty_database: str) -> None:
+    (folder / "0003_third.sql").write_text(
+        "CREATE VIEW third AS SELECT '50%' AS a, '%s' AS b, ':name' AS c, 5 % 3 AS d, '7'::int AS e, $$x;y$$ AS f;"
+    )
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT * FROM third").fetchone() == ("50%", "%s", ":name", 2, 7, "x;y")
+
+
+def test_concurrent_upgrades_run_each_file_once(folder: Path, empty_database: str) -> None:
+    (folder / "0003_third.sql").write_text("CREATE TABLE third AS SELECT generate_series(1, 50000) AS n;")
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(migrations.upgrade, [empty_database] * 4))
+    assert sorted(runs) == [[], [], [], ["0001", "0002", "0003"]]
+
+
+def test_an_upgrade_waits_only_so_long_for_another(
+    folder: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
+    with connect(empty_database) as other, other.transaction():
+        migrations._lock(other)
+        with pytest.raises(MigrationError, match="Another upgrade"):
+            migrations.upgrade(empty_database)
+    assert migrations.upgrade(empty_database) == ["0001", "0002"]
+
+
+def test_a_table_in_use_is_waited_for_only_so_long(
+    folder: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.upgrade(empty_database)
+    (folder / "0003_third.sql").write_text("ALTER TABLE first ADD COLUMN m integer;")
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
+    with connect(empty_database) as reader, reader.transaction():
+        reader.execute("SELECT * FROM first")
+        with pytest.raises(MigrationError, match=r"lock timeout(?s:.*)end the sessions"):
+            migrations.upgrade(empty_database)
+    assert migrations.upgrade(empty_database) == ["0003"]
+
+
+def test_a_database_newer_than_the_code_is_refused(folder: Path, empty_database: str) -> None:
+    (folder / "0003_third.sql").write_text("CREATE TABLE third (n integer);")
+    migrations.upgrade(empty_database)
+    (folder / "0003_third.sql").unlink()
+    for function in (migrations.upgrade, migrations.require_current, migrations.status):
+        with pytest.raises(MigrationError, match=r"at 0003.*up to 0002.*[Uu]pdate knowdefeat-pipeline"):
+            function(empty_database)
+    assert "third" in tables(empty_database)
+
+
+@pytest.mark.parametrize("name", ["0004_gap.sql", "0002_twice.sql", "003_short.sql", "0003-dash.sql"])
+def test_a_misnumbered_file_is_named(folder: Path, empty_database: str, name: str) -> None:
+    (folder / name).write_text("SELECT 1;")
+    with pytest.raises(MigrationError, match=r"is out of order"):
+        migrations.upgrade(empty_database)
+    assert tables(empty_database) == set()
+
+
+def test_an_installation_without_migrations_says_so(folder: Path, empty_database: str) -> None:
+    shutil.rmtree(folder)
+    with pytest.raises(MigrationError, match="no migrations"):
+        migrations.upgrade(empty_database)
+
+
+def test_a_user_who_may_not_create_tables_is_told(folder: Path, empty_database: str) -> None:
+    role = sql.Identifier("knowdefeat_test_reader")
+    with connect(empty_database) as connection:
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+        try:
+            with pytest.raises(MigrationError, match=r"permission denied for schema public(?s:.*)owner"):
+                migrations.upgrade(f"{empty_database}?options=-c%20role%3Dknowdefeat_test_reader")
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(role))
+    assert tables(empty_database) == set()
+
+
+def test_an_upgrade_releases_its_lock(folder: Path, empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        free = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [migrations._LOCK]).fetchone()
+    assert free == (True,)
+
+
+def test_tables_of_results_have_dead_rows_removed_whatever_their_size(database: str) -> None:
+    with connect(database) as connection:
+        settings = dict(
+            connection.execute(
+                "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND relname = ANY(%s)", (list(TABLES),)
+            ).fetchall()
+        )
+    assert set(settings) == set(TABLES)
+    replaced = set(TABLES) - {"fund_settings", "bot_events"}  # to which rows are only added
+    for options in (settings[table] for table in replaced):
+        assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"} <= set(options or [])
