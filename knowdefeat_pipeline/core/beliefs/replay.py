@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.beliefs.posterior import Beliefs, beliefs_before
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
 from knowdefeat_pipeline.core.beliefs.state import Method, Outcomes, Rules, State
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.units import Floats
 
 
 def held_before(outcomes: Outcomes, rules: Rules, method: Method = "edge") -> Iterator[tuple[Floats, Beliefs, Floats]]:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 Method = Literal["edge", "best"]
 """How strategies are weighed: by their edge, or by the probability that it is the largest."""

@@ -1,7 +1,7 @@
 """Funds day by day: who takes part, what each bot is given, what stays cash, and why.
 
-A day rests on its ranking, the trades closed by its as_of, and the settings and decisions in force at its as_of alone,
-so that it comes out the same whenever it is computed and whichever days are computed with it.
+A day rests on its ranking, the trades closed before its as_of, and the settings and decisions in force at its as_of
+alone, so that it comes out the same whenever it is computed and whichever days are computed with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pandas as pd
 from knowdefeat_pipeline.core.funds import targets
 from knowdefeat_pipeline.core.funds.projection import Allocation, AllocationRules, allocate
 from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions, risk_figures
-from knowdefeat_pipeline.core.metrics.windows import day_number
 from knowdefeat_pipeline.core.schema.figures import TABLES
-from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Floats, Trades, micros
+from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, Floats, day_of, last_day, micros
 
 Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -66,7 +66,7 @@ class FundInputs:
 
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
     quote_currency, capital, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
-    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days up to each as_of.
+    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days before each as_of.
     `settings` and `events`: in the order in which they were recorded.
     """
 
@@ -287,12 +287,12 @@ def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> t
 
 
 def daily_returns(trades: Trades, bots: np.ndarray, capital: Floats, at: datetime) -> Floats:
-    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to that of `at`, days without a
-    trade 0."""
+    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to the last that began before `at`;
+    days without a trade 0."""
     (now,) = micros([at])
     place = pd.Index(bots).get_indexer(pd.Index(trades.bot)) if len(bots) else np.full(len(trades), -1)
-    back = day_number(now) - day_number(trades.exit)
-    kept = (place >= 0) & (trades.exit <= now) & (back < WINDOW_DAYS)
+    back = last_day(now) - day_of(trades.exit)
+    kept = (place >= 0) & (trades.exit < now) & (back < WINDOW_DAYS)
     cell = (WINDOW_DAYS - 1 - back[kept]) * len(bots) + place[kept]
     pnl = np.bincount(cell, trades.pnl[kept], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
     return pnl / capital

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.windows import ratio
 from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
-from knowdefeat_pipeline.core.trades.series import Floats, Ints, Series, positions, reduce_windows
+from knowdefeat_pipeline.core.trades.series import Series, positions, reduce_windows
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Scores:
         return Scores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
 
     def means(self, series: Series, tickers: tuple[str, ...], since: Ints, as_of: Ints) -> dict[str, Floats]:
-        """Per score and window the mean over the trades with since < exit <= as_of, NaN where none has that score.
+        """Per score and window the mean over the trades with since <= exit < as_of, NaN where none has that score.
 
         Windows are those of each of `series` (ticker codes into `tickers`) at each as_of, as_of running fastest; each
         is summed by itself, so that a mean depends neither on other windows nor on other bots.

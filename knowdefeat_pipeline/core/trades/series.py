@@ -7,9 +7,8 @@ All times inside are int64 microseconds since 1970 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -18,20 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
-WINDOW_DAYS = 30
-
-Ints = np.ndarray
-Floats = np.ndarray
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 BLOCK_TRADES = 250_000
 CHUNK_ELEMENTS = 125_000
-
-ROUNDING = 1e-12
-"""What a sum of trades may be off by through rounding, as a share of the sum of their sizes."""
-EQUAL = 1e-9
-"""Relative difference up to which two results are equal: the same return reached from other prices."""
 
 
 @dataclass(frozen=True)
@@ -262,28 +251,21 @@ class Series:
         return len(self.start)
 
 
-def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
-    """UTC instants as int64 microseconds."""
-    if len(instants) == 0:
-        return np.empty(0, np.int64)
-    return pd.DatetimeIndex(np.asarray(instants, dtype=object)).tz_convert("UTC").as_unit("us").asi8
-
-
-def counts_until(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
-    """How many entries of each group have `instant <= cut`; shape (groups, cuts), cuts ascending."""
+def counts_before(group: Ints, groups: int, instant: Ints, cuts: Ints) -> Ints:
+    """How many entries of each group have `instant < cut`; shape (groups, cuts), cuts ascending."""
     width = len(cuts) + 1
-    slot = group * width + np.searchsorted(cuts, instant, side="left")
+    slot = group * width + np.searchsorted(cuts, instant, side="right")
     counts = np.bincount(slot, minlength=groups * width).reshape(groups, width)
     return np.cumsum(counts[:, :-1], axis=1)
 
 
 def positions(instant: Ints, start: Ints, stop: Ints, cuts: Ints) -> Ints:
-    """The index after each segment's last entry with `instant <= cut`; shape (segments, cuts), cuts ascending.
+    """The index of each segment's first entry with `instant >= cut`; shape (segments, cuts), cuts ascending.
 
     The segments [start, stop) follow one another and cover `instant`, which ascends within each.
     """
     segment = np.repeat(np.arange(len(start)), stop - start)
-    return start[:, None] + counts_until(segment, len(start), instant, cuts)
+    return start[:, None] + counts_before(segment, len(start), instant, cuts)
 
 
 def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Ints, empty: float) -> np.ndarray:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.trades import series
-from knowdefeat_pipeline.core.trades.series import Series, Trades, dense_chunks, micros, positions, reduce_windows
+from knowdefeat_pipeline.core.trades.series import Series, Trades, dense_chunks, positions, reduce_windows
+from knowdefeat_pipeline.core.units import micros
 from tests.core.bookkeeping import DAY, HOUR, START, at, book, outcomes, union
 
 
@@ -145,14 +146,14 @@ SEGMENTS = st.lists(st.lists(st.integers(0, 12), max_size=8).map(sorted), max_si
 
 
 @given(SEGMENTS, st.lists(st.integers(-1, 13), max_size=5, unique=True).map(sorted))
-def test_positions_count_entries_up_to_each_cut(segments: list[list[int]], cuts: list[int]) -> None:
+def test_positions_count_entries_before_each_cut(segments: list[list[int]], cuts: list[int]) -> None:
     lengths = [len(segment) for segment in segments]
     stop = np.cumsum(lengths, dtype=np.int64)
     start = stop - np.array(lengths, dtype=np.int64)
     instants = np.array([value for segment in segments for value in segment], dtype=np.int64)
     found = positions(instants, start, stop, np.array(cuts, dtype=np.int64))
     expected = [
-        [int(begin) + sum(value <= cut for value in segment) for cut in cuts]
+        [int(begin) + sum(value < cut for value in segment) for cut in cuts]
         for begin, segment in zip(start, segments, strict=True)
     ]
     assert found.tolist() == expected
