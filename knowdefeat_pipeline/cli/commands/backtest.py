@@ -23,7 +23,7 @@ from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, 
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
 from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import DAY, Floats
+from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.results import version_in_force, weight_versions
