@@ -122,7 +122,7 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
     if isinstance(source, str):
         return _read_pooled(source, statement, parameters)
     with source.cursor() as cursor:
-        cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
+        cursor.execute(quoted(statement, parameters))
         return cursor.fetch_arrow_table()
 
 
@@ -159,8 +159,9 @@ def close_idle() -> None:
             idle.pop().close()
 
 
-def _quoted(value: Any) -> str:
-    return sql.Literal(value).as_string(None)
+def quoted(statement: str, parameters: Sequence[Any]) -> str:
+    """The statement with its `$1`, `$2`, … replaced by the parameters, each quoted as a literal."""
+    return _PLACEHOLDER.sub(lambda found: sql.Literal(parameters[int(found[1]) - 1]).as_string(None), statement)
 
 
 def copy_arrow(
