@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.funds.daily import BotEvent, Division, FundInputs,
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Trades
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
@@ -28,7 +29,7 @@ MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = ("day", "bot_id", "quote_currency", "capital", "ticker", "rank", "rank_score", "unranked", "edge")
 
 
-class BotError(Exception):
+class BotError(KnowDefeatError):
     """A decision about a bot that cannot be made; the message says why and what to do."""
 
 
