@@ -22,6 +22,7 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance, tune_for_short_runs
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.store.staleness import CHANNEL, Pending, listener_lock, pending_days
@@ -36,7 +37,7 @@ AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError, DatabaseUnrea
 Say = Callable[[str], None]
 
 
-class AlreadyListening(RuntimeError):
+class AlreadyListening(KnowDefeatError):
     """Another live listener serves this database."""
 
 

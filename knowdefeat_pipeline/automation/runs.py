@@ -15,6 +15,7 @@ from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market, range_tags
+from knowdefeat_pipeline.errors import KnowDefeatError
 
 Progress = Callable[[str], None]
 
@@ -22,7 +23,7 @@ Progress = Callable[[str], None]
 CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 
-class RunFailed(RuntimeError):
+class RunFailed(KnowDefeatError):
     """A run that did not end well: which step, why, and where to read more."""
 
 

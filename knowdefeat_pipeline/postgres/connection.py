@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT, Settings
 
@@ -63,7 +64,7 @@ _IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
-class DatabaseUnreachable(RuntimeError):
+class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
 

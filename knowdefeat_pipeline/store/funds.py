@@ -22,6 +22,7 @@ from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.trades.series import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
@@ -30,7 +31,7 @@ MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = ("day", "bot_id", "quote_currency", "capital", "ticker", "rank", "rank_score", "unranked", "edge")
 
 
-class BotError(Exception):
+class BotError(KnowDefeatError):
     """A decision about a bot that cannot be made; the message says why and what to do."""
 
 

@@ -16,10 +16,11 @@ from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
 
-class WeightsChanged(RuntimeError):
+class WeightsChanged(KnowDefeatError):
     """Somebody added a version meanwhile; nothing was written."""
 
 

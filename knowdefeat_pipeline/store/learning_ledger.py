@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, clock
 from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.reads import Record, records
 from knowdefeat_pipeline.store.staleness import BELIEFS
 
 
-class LedgerError(RuntimeError):
+class LedgerError(KnowDefeatError):
     """An entry that the ledger cannot take; the message says why and what to do."""
 
 

@@ -21,7 +21,6 @@ from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trade_scores import any_scores
 
-
 FLOAT8 = postgres_types["float8"].oid
 
 
