@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from knowdefeat_pipeline.core.funds.daily import Division, FundSettings, breaches, divide_days
@@ -32,7 +32,7 @@ class AllocatedDays(StepResult):
     """What each bot is given; `division` holds the days' totals and the risk rules' decisions, `settings` what was in
     force, and `unfunded` the currencies of bots for which no funds are set."""
 
-    division: Division | None = None
+    division: Division = field(kw_only=True)
     settings: Sequence[FundSettings] = ()
     unfunded: Sequence[str] = ()
 

@@ -53,9 +53,7 @@ class WeightedDays(StepResult):
     attempts: Sequence[Attempt] = ()
 
 
-def compute_weights(
-    session: Session, first: date, last: date, now: datetime, *, adjust: bool = False
-) -> WeightedDays:
+def compute_weights(session: Session, first: date, last: date, now: datetime, *, adjust: bool = False) -> WeightedDays:
     """Replace the weights of the days first..last: those in force once the day was ranked, for the days that follow.
 
     With `adjust` the learner is asked first about those of the days that have ended. A day is adjusted once, and none
@@ -68,7 +66,9 @@ def compute_weights(
         seen = current_snapshot(connection)
         upstream = {of.day: of for of in marks(connection, "bot_rankings", first, last)}
         attempts = _adjust(session, each_day(first, last), now) if adjust else []
-        as_of = {day: upstream[day].as_of if day in upstream else units.as_of(day, now) for day in each_day(first, last)}
+        as_of = {
+            day: upstream[day].as_of if day in upstream else units.as_of(day, now) for day in each_day(first, last)
+        }
         rows = _rows(connection, as_of)
         replace_days(connection, "variable_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
         own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in upstream.values()]
@@ -115,13 +115,21 @@ def _attempts(session: Session, ended: Mapping[date, datetime]) -> list[Attempt]
     latest, setting = versions[-1], ai_setting(connection)
     began = latest["in_force_from"]
     closed = [day for day, end in ended.items() if began is not None and end < began]
-    why = f"version {latest['version']} is in force from {began:%Y-%m-%d %H:%M} UTC: history is not rewritten" if began else ""
+    why = (
+        f"version {latest['version']} is in force from {began:%Y-%m-%d %H:%M} UTC: history is not rewritten"
+        if began
+        else ""
+    )
     attempts = [Attempt(day, Proposal("refused", why, None, {}), None) for day in closed]
     days = {day: end for day, end in ended.items() if day not in closed}
     if days and not setting["ai_enabled"]:
-        why = f"switched off since {setting['changed_at']:%Y-%m-%d %H:%M} UTC: {setting['reason']}"
+        why = f"switched off since {_minute(setting['changed_at'])}: {setting['reason']}"
         return attempts + [Attempt(day, Proposal("disabled", why, None, {}), None) for day in days]
     return attempts + _proposed(session, versions, days) if days else attempts
+
+
+def _minute(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "the beginning"
 
 
 def _proposed(session: Session, versions: Sequence[dict[str, Any]], days: Mapping[date, datetime]) -> list[Attempt]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import pandas as pd
 
@@ -22,9 +24,7 @@ CONSTRAINTS = {
     "trades_pnl_agrees": "net pnl follows from prices, size and fees",
 }
 CHECKS = (
-    CheckSpec(
-        "trades", "constraints_are_enforced", f"The database enforces that {', '.join(CONSTRAINTS.values())}."
-    ),
+    CheckSpec("trades", "constraints_are_enforced", f"The database enforces that {', '.join(CONSTRAINTS.values())}."),
     CheckSpec(
         "trades",
         "reported_pnl_agrees",
@@ -39,6 +39,11 @@ class CountedTrades(StepResult):
     """A row per day with closed trades; `held`: refused rows that wait in quarantine."""
 
     held: int = 0
+
+    @cached_property
+    def counts(self) -> Mapping[date, int]:
+        """How many trades closed on each day."""
+        return dict(zip(self.rows["day"], self.rows["closed"].astype(int), strict=True))
 
 
 def count_trades(session: Session, first: date, last: date) -> CountedTrades:

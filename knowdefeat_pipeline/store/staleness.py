@@ -1,8 +1,8 @@
 """Which results are stale, and the marks by which that is known: one mechanism for all assets.
 
-Each computed day of an asset notes its as_of, the snapshot in which its inputs were read, and the marks of the asset days
-that it read. It is stale once one of these is no longer so. That is read from the database at every question and never
-remembered by a process: whoever asks next finds it again until the results that follow are committed.
+Each computed day of an asset notes its as_of, the snapshot in which its inputs were read, and the marks of the asset
+days that it read. It is stale once one of these is no longer so. That is read from the database at every question and
+never remembered by a process: whoever asks next finds it again until the results that follow are committed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class Staleness:
         return self.first, min(self.last, self.first + timedelta(days=days - 1))
 
 
-def stale_days(connection: psycopg.Connection, family: Family, as_of: datetime, first_day: date = date.min) -> Staleness:
+def stale_days(
+    connection: psycopg.Connection, family: Family, as_of: datetime, first_day: date = date.min
+) -> Staleness:
     """What is stale of a family at `as_of` (now); one indexed query that writes nothing.
 
     `first_day`: the first day that can be computed; market data of earlier ones count for nothing.
