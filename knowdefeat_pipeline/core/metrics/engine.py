@@ -32,15 +32,12 @@ from knowdefeat_pipeline.core.metrics.windows import (
     path_figures,
     ratio,
 )
-from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
-from knowdefeat_pipeline.core.trades.series import (
-    BLOCK_TRADES,
-    Series,
-    Trades,
-    counts_before,
-    positions,
-    reduce_windows,
-)
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, DEFAULT_CAPITAL
+from knowdefeat_pipeline.core.schema.metrics import METRICS
+from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
+from knowdefeat_pipeline.core.trades.columns import BLOCK_TRADES, Trades
+from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.trades.series import Series, counts_before, positions
 from knowdefeat_pipeline.core.units import DAY, ROUNDING, SECOND, WINDOW_DAYS, Floats, Ints, day_of, last_day
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62

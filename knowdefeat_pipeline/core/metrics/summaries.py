@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.metrics.windows import Episodes, drawdown, profit_and_loss
-from knowdefeat_pipeline.core.trades.series import dense_chunks, positions, reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.series import positions
 from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints, day_of
 
 NEVER = np.iinfo(np.int64)

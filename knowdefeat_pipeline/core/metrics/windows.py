@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.trades.series import dense_chunks, positions, reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.series import positions
 from knowdefeat_pipeline.core.units import DAY, EQUAL, ROUNDING, Floats, Ints, day_of, last_day
 
 ANNUAL_DAYS = 365

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import summaries, windows
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics, past_months
-from knowdefeat_pipeline.core.schema.figures import METRICS
-from knowdefeat_pipeline.core.trades.series import Trades, dense_chunks
+from knowdefeat_pipeline.core.schema import METRICS
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks
 from knowdefeat_pipeline.core.units import micros
 from tests.core import plain
 from tests.core.bookkeeping import (
