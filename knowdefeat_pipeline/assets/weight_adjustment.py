@@ -19,7 +19,7 @@ from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.learning.learner import replay
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, micros
 from knowdefeat_pipeline.store.learning import (
     add_version,
