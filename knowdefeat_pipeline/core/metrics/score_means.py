@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.metrics.windows import ratio
+from knowdefeat_pipeline.core.metrics.figures import ratio
 from knowdefeat_pipeline.core.schema.variables import SCORE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows

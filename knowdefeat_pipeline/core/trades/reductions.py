@@ -50,3 +50,10 @@ def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Itera
             pick = members[begin : begin + rows]
             inside = offsets < length[pick, None]
             yield Dense(pick, np.where(inside, low[pick, None] + offsets, -1), inside)
+
+
+def flat_ranges(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
+    """All indices of the ranges [start, stop), one after another, with the number of the range that each is from."""
+    count = stop - start
+    number = np.repeat(np.arange(len(start)), count)
+    return number, np.arange(len(number)) + (start - np.cumsum(count) + count)[number]
