@@ -45,7 +45,7 @@ def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterat
             instants = list(computed.values())
             trades = database.trades(instants[0] - timedelta(days=WINDOW_DAYS), instants[-1])
             day_of = dict(zip(pd.DatetimeIndex(instants), computed, strict=True))
-            lengths, summary = metrics.win_streaks(trades, micros(instants))
+            lengths, summary = metrics.win_streak_tables(trades, micros(instants))
             for rows in (lengths, summary):
                 rows.insert(0, "day", rows["as_of"].map(day_of))
         with connection.transaction():

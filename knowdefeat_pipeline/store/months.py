@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.metrics.engine import Past, past_months
+from knowdefeat_pipeline.core.metrics.lifetime import Past, past_months
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
