@@ -8,7 +8,7 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.beliefs.strategy_figures import WEIGHTS
-from knowdefeat_pipeline.core.schema.figures import BELIEFS, TABLES
+from knowdefeat_pipeline.core.schema import BELIEFS, TABLES
 from knowdefeat_pipeline.steps.beliefs import CHECKS, compute_beliefs, compute_strategy_weights
 
 BELIEFS_PREVIEW = (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
-from knowdefeat_pipeline.core.schema.figures import Figure
+from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")

@@ -9,7 +9,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.steps.funds import CHECKS, AllocatedDays, compute_allocations
 
 PREVIEW = ("bot_id", "quote_currency", "rank", "amount", "decision", "reason")

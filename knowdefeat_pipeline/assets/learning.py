@@ -11,7 +11,7 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.assets.weight_pictures import draw_weights
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.steps.learning import WeightedDays, changes, compute_weights, weights_over_time
 

@@ -9,7 +9,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.core.schema.figures import METRICS, SCORE_NAMES, STREAKS, TABLES
+from knowdefeat_pipeline.core.schema import METRICS, SCORE_NAMES, STREAKS, TABLES
 from knowdefeat_pipeline.steps.metrics import CHECKS, compute_metrics, compute_streaks
 from knowdefeat_pipeline.store.session import Session
 

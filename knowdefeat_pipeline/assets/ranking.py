@@ -7,7 +7,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLES
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
 from knowdefeat_pipeline.steps.ranking import CHECKS, compute_rankings
 
 PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")

@@ -7,7 +7,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import TRADE_DAY
+from knowdefeat_pipeline.core.schema import TRADE_DAY
 from knowdefeat_pipeline.steps.trades import CHECKS, count_trades
 
 COLUMNS = [figure.name for figure in TRADE_DAY]

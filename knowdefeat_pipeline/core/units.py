@@ -30,7 +30,7 @@ EQUAL = 1e-9
 """Relative difference up to which two results are equal: the same return reached from other prices."""
 
 
-def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
+def micros(instants: Sequence[datetime] | pd.Series | pd.DatetimeIndex) -> Ints:
     """Instants that know their time zone as int64 microseconds since 1970 UTC.
 
     >>> micros([datetime(1970, 1, 2, tzinfo=UTC)]).tolist()
@@ -38,7 +38,8 @@ def micros(instants: Sequence[datetime] | pd.DatetimeIndex) -> Ints:
     """
     if len(instants) == 0:
         return np.empty(0, np.int64)
-    return pd.DatetimeIndex(np.asarray(instants, dtype=object)).tz_convert("UTC").as_unit("us").asi8
+    known = instants if isinstance(instants, pd.Series | pd.DatetimeIndex) else np.asarray(instants, dtype=object)
+    return pd.DatetimeIndex(known).tz_convert("UTC").as_unit("us").asi8
 
 
 @overload

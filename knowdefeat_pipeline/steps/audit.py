@@ -14,7 +14,7 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
-from knowdefeat_pipeline.core.schema.figures import METRICS
+from knowdefeat_pipeline.core.schema import METRICS
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, Figures
 

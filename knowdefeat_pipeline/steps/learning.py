@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.learning.learner import replay
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, day_end, each_day, micros
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.store.learning import (

@@ -11,18 +11,11 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.market.bars import bar_length
+from knowdefeat_pipeline.core.market.forecasts import FIRST_FIT, FORECASTS, model_forecasts
 from knowdefeat_pipeline.core.market.regimes import FIRST_FIT as FIRST_REGIME_FIT
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
-from knowdefeat_pipeline.core.market.trade_scores import (
-    BOOK_AGE,
-    FIRST_FIT,
-    FORECAST_AGE,
-    FORECASTS,
-    book_walls,
-    model_forecasts,
-    trade_scores,
-)
-from knowdefeat_pipeline.core.schema.figures import BAR_DAY, TABLES
+from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls, trade_scores
+from knowdefeat_pipeline.core.schema import BAR_DAY, TABLES
 from knowdefeat_pipeline.core.units import each_day, span
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult

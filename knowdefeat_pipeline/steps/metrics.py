@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
@@ -114,7 +114,7 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
         known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1])
         own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream]
         day_of = dict(zip(pd.DatetimeIndex(ends), [of.day for of in upstream], strict=True))
-        lengths, summary = (_with_day(rows, day_of) for rows in engine.win_streaks(known.trades, micros(ends)))
+        lengths, summary = (_with_day(rows, day_of) for rows in engine.win_streak_tables(known.trades, micros(ends)))
     with connection.transaction():
         for table, rows in zip(STREAK_TABLES, (lengths, summary), strict=True):
             replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False, nthreads=1))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.funds.daily import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
-from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from knowdefeat_pipeline.core.schema.figures import TRADE_DAY
+from knowdefeat_pipeline.core.schema import TRADE_DAY
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.results import trade_days

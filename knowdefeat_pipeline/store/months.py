@@ -12,9 +12,9 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.metrics.engine import Past, past_months
+from knowdefeat_pipeline.core.metrics.lifetime import Past, past_months
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds

@@ -53,3 +53,10 @@ def test_spans_and_as_of() -> None:
     assert span(first, last) == (utc("2024-12-31"), utc("2025-01-02"))
     assert units.as_of(last, utc("2025-01-01 10:00")) == utc("2025-01-01 10:00")
     assert units.as_of(first, utc("2025-01-01 10:00")) == utc("2025-01-01")
+
+
+def test_micros_are_utc() -> None:
+    noon = utc("1970-01-02 12:00:00.000001")
+    assert micros([noon]).tolist() == [36 * 3600 * 10**6 + 1]
+    with pytest.raises(TypeError):
+        micros([datetime(2025, 1, 1)])  # noqa: DTZ001

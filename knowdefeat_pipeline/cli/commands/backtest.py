@@ -22,7 +22,7 @@ from knowdefeat_pipeline.core.learning.backtest import REFERENCE, compare, conte
 from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, luck_error
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history

@@ -13,9 +13,10 @@ import typer
 
 from knowdefeat_pipeline.cli.options import CommandError, Day, Json, database, day_or_latest, migrated_url, parse_day
 from knowdefeat_pipeline.cli.views.output import Justify, Record, instant, number, out, print_json, table, text
-from knowdefeat_pipeline.core.funds.daily import METHODS, FundSettings, divide_days, settings_in_force
+from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
+from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day

@@ -9,7 +9,7 @@ import typer
 
 from knowdefeat_pipeline.cli.options import Bot, CommandError, Day, Json, database, day_or_latest
 from knowdefeat_pipeline.cli.views.output import Justify, instant, number, pnl, print_json, show_ranking, table, text
-from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS, METRICS
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, METRICS
 from knowdefeat_pipeline.store.reads import Record, day_rows, ranking
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.cli.commands.run import From, To, adjust_range, materia
 from knowdefeat_pipeline.cli.options import CommandError, Json, database, migrated_url
 from knowdefeat_pipeline.cli.views.output import NOTHING, Justify, err, instant, number, out, print_json, table, text
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import (
     add_version,

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
-from knowdefeat_pipeline.core.schema.figures import VARIABLE
+from knowdefeat_pipeline.core.schema import VARIABLE
 
 PIPED_WIDTH = 130  # a file or pipe has no width; tables then keep their lines
 

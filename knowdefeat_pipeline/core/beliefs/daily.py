@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.learning import fold
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, clock, counted
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from knowdefeat_pipeline.core.units import Ints
 
 REAL = ""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import DAY, WINDOW_DAYS, day_of, last_day, micros
 
 

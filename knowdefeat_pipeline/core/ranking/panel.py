@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.ranking.ranking import centred_ranks, scale_free, subtract_group
-from knowdefeat_pipeline.core.schema.figures import VARIABLE, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 HORIZON = DAY

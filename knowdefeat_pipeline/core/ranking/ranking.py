@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.core.units import Floats, Ints
 
 MIN_TRADES = 5

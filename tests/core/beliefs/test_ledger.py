@@ -6,7 +6,8 @@ import pytest
 
 from knowdefeat_pipeline.core.beliefs.learning import fold
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, Reset, clock, counted, learning_velocity
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from tests.core.beliefs.test_learning import same_bits
 
 RULES = Rules()

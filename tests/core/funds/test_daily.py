@@ -9,22 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.daily import (
-    METHODS,
-    BotEvent,
-    Division,
-    FundInputs,
-    FundSettings,
-    breaches,
-    daily_returns,
-    divide_days,
-    halted_bots,
-    inactive_bots,
-    settings_in_force,
-)
+from knowdefeat_pipeline.core.funds.daily import Division, FundInputs, breaches, daily_returns, divide_days
+from knowdefeat_pipeline.core.funds.events import BotEvent, halted_bots, inactive_bots
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_figures
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.trades.columns import Trades
 
 DAY = date(2025, 3, 1)
 AT = datetime(2025, 3, 2, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.core.metrics import engine as metrics
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.schema import SCORE_NAMES
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

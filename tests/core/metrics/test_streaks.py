@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.sandbox.stats.runs import runstest_1samp
 
 from knowdefeat_pipeline.core.metrics.streaks import expected_frequency, run_lengths, streak_figures
-from knowdefeat_pipeline.core.schema.figures import STREAK_LENGTHS, STREAK_SUMMARY, STREAKS
+from knowdefeat_pipeline.core.schema import STREAK_LENGTHS, STREAK_SUMMARY, STREAKS
 from tests.core import plain
 from tests.core.bookkeeping import AS_OFS, DAY, HOUR, START, TICK, at, books, frame_of, outcomes, same, streaks, union
 
