@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 
-from knowdefeat_pipeline.cli.options import CommandError, migrated_url
+from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err, out
 
 
 def live() -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
-    url = migrated_url()
+    url = current_url()
     with err.status("Starting the live listener"):
         from knowdefeat_pipeline.assets.resources import Clock
         from knowdefeat_pipeline.automation.live import AlreadyListening, Listener, live_definitions
