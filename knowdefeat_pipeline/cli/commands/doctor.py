@@ -25,7 +25,7 @@ REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTA
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that doctor looked at; `remedy` says how to mend it where it is not as it should be."""
+    """One thing that doctor looked at; `remedy` says how to mend it where what was found does not."""
 
     subject: str
     ok: bool
@@ -43,7 +43,11 @@ def doctor(json: Json = False) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         rows = [
-            ("[green]ok[/]" if f.ok else "[red]not ok[/]", f.subject, f.found if f.ok else f"{f.found}\n{f.remedy}")
+            (
+                "[green]ok[/]" if f.ok else "[red]not ok[/]",
+                f.subject,
+                f.found if f.ok or not f.remedy else f"{f.found}\n{f.remedy}",
+            )
             for f in findings
         ]
         table("Doctor", (("", "left"), ("what", "left"), ("found", "left")), rows)
@@ -74,8 +78,7 @@ def _settings(wrong: dict[str, SettingError]) -> list[Finding]:
     if not wrong:
         ours = sorted(name for name in os.environ if name.startswith(PREFIX))
         return [Finding("Settings", True, ", ".join(ours) or "all by default")]
-    messages = [str(error).partition(". ") for error in wrong.values()]
-    return [Finding("Settings", False, f"{complaint}.", remedy) for complaint, _, remedy in messages]
+    return [Finding("Settings", False, error.fault, error.remedy) for error in wrong.values()]
 
 
 def _home(settings: Settings) -> Finding:
@@ -94,9 +97,10 @@ def _database(settings: Settings) -> list[Finding]:
         url = address(settings)
         with connect(url) as connection:
             version = connection.info.parameter_status("server_version")
-    except (KnowDefeatError, psycopg.Error) as error:
-        reason, _, remedy = str(error).partition("\n")
-        return [Finding("Database", False, reason, remedy or "Run: knowdefeat db status")]
+    except KnowDefeatError as error:
+        return [Finding("Database", False, str(error))]
+    except psycopg.Error as error:
+        return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), _schema(url)]
 
 
@@ -104,7 +108,7 @@ def _schema(url: str) -> Finding:
     try:
         schema = migrations.status(url)
     except migrations.MigrationError as error:
-        return Finding("Schema", False, str(error), "Update the code.")
+        return Finding("Schema", False, str(error))
     if schema.pending:
         found = f"{schema.current or 'none'}; pending: {', '.join(schema.pending)}"
         return Finding("Schema", False, found, "Run: knowdefeat db migrate")
