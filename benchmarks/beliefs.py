@@ -18,9 +18,10 @@ import numpy as np
 from benchmarks.common import END, alone, database, fleet, report, store
 from knowdefeat_pipeline.core.beliefs.calibration import calibration
 from knowdefeat_pipeline.core.beliefs.learning import fold
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
 from knowdefeat_pipeline.core.beliefs.replay import held_before
-from knowdefeat_pipeline.core.beliefs.state import Method, Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Method, Rules, State
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.simulation.strategies import (
     STRATEGIES,

@@ -24,7 +24,8 @@ COLUMNS = ["trade_id", "bot_id", "ticker", "direction", "entry_time", "exit_time
 def engine(file: str, repeat: int) -> dict:
     """Sort, group and compute everything, from the Arrow table that the database hands over."""
     from knowdefeat_pipeline.core.metrics.engine import bot_metrics
-    from knowdefeat_pipeline.core.trades.series import Trades, micros
+    from knowdefeat_pipeline.core.trades.columns import Trades
+    from knowdefeat_pipeline.core.units import micros
 
     table = pa.feather.read_table(file, memory_map=False)
     instant = micros([END])

@@ -79,7 +79,7 @@ def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
 
 
 def _forget(url: str) -> None:
-    from knowdefeat_pipeline.core.schema.figures import TABLES
+    from knowdefeat_pipeline.core.schema import TABLES
     from knowdefeat_pipeline.postgres.connection import connect
 
     with connect(url) as connection:

@@ -18,7 +18,7 @@ from knowdefeat_pipeline.assets.catalogue import CHAIN, markdown_table
 from knowdefeat_pipeline.assets.partition_states import PartitionStates, in_words, partition_states
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY, covered_days
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import METRICS
+from knowdefeat_pipeline.core.schema import METRICS
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.results import last_computed_day, traded_days
 

@@ -13,8 +13,8 @@ from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core.metrics import engine as metrics
-from knowdefeat_pipeline.core.schema.figures import METRICS, SCORE_NAMES, TABLES
-from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, micros
+from knowdefeat_pipeline.core.schema import METRICS, SCORE_NAMES, TABLES
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, micros
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days

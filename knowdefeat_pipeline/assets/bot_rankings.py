@@ -13,7 +13,7 @@ from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
-from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.store.results import active_bots, replace_days, version_in_force, weight_versions
 from knowdefeat_pipeline.store.staleness import mark, marks
 

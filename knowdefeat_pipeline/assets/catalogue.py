@@ -13,7 +13,7 @@ import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, DAILY
-from knowdefeat_pipeline.core.schema.figures import Figure
+from knowdefeat_pipeline.core.schema import Figure
 
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
 BELIEFS = ("strategy_beliefs", "strategy_weights")

@@ -10,8 +10,9 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.funds.daily import Breach, Division, FundSettings, breaches, divide_days
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.funds.daily import Breach, Division, breaches, divide_days
+from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.store.funds import fund_inputs, unfunded, write_division
 
 PREVIEW = ("bot_id", "quote_currency", "rank", "amount", "decision", "reason")

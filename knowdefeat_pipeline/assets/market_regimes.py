@@ -11,7 +11,7 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day, span
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core.market.regimes import FIRST_FIT, PROBABILITIES, label_regimes
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.store.market import Tail, bar_series, read_tail
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.staleness import current_snapshot, mark

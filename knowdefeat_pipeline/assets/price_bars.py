@@ -9,7 +9,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day, span
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import BAR_DAY
+from knowdefeat_pipeline.core.schema import BAR_DAY
 from knowdefeat_pipeline.store.market import bar_series
 
 COLUMNS = [figure.name for figure in BAR_DAY]

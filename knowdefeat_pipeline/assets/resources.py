@@ -16,7 +16,7 @@ from dagster._core.storage.tags import (
 from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres import connection as database
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings

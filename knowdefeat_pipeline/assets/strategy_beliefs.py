@@ -19,8 +19,8 @@ from knowdefeat_pipeline.core.beliefs.ledger import clock
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.beliefs.strategy_figures import AS_THINGS_STAND, strategy_calibration, strategy_figures
 from knowdefeat_pipeline.core.market.regimes import REGIMES
-from knowdefeat_pipeline.core.schema.figures import BELIEFS, TABLES
-from knowdefeat_pipeline.core.trades.series import DAY, WINDOW_DAYS, micros
+from knowdefeat_pipeline.core.schema import BELIEFS, TABLES
+from knowdefeat_pipeline.core.units import DAY, WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.belief_checkpoints import (
     begin_learning,
     checkpoint_before,

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.assets.strategy_beliefs import regimes_held
 from knowdefeat_pipeline.core.beliefs.strategy_figures import WEIGHTS
 from knowdefeat_pipeline.core.beliefs.strategy_figures import strategy_weights as weigh
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.staleness import mark, marks
 

@@ -11,16 +11,10 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import as_of, covered_days, each_day, span
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core.market.bars import bar_length
-from knowdefeat_pipeline.core.market.trade_scores import (
-    BOOK_AGE,
-    FIRST_FIT,
-    FORECAST_AGE,
-    FORECASTS,
-    book_walls,
-    model_forecasts,
-)
+from knowdefeat_pipeline.core.market.forecasts import FIRST_FIT, FORECASTS, model_forecasts
+from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls
 from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES, TRADE_SCORES
+from knowdefeat_pipeline.core.schema import SCORE_NAMES, TRADE_SCORES
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.market import bar_series, read_tail
 from knowdefeat_pipeline.store.staleness import current_snapshot, mark

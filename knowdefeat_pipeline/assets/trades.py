@@ -10,7 +10,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.schema.figures import TRADE_DAY
+from knowdefeat_pipeline.core.schema import TRADE_DAY
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.results import trade_days
 

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.assets.partitions import as_of, covered_days, day_end, 
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.assets.weight_adjustment import Attempt, adjust, changes, later_days_locked
 from knowdefeat_pipeline.assets.weight_pictures import draw_weights
-from knowdefeat_pipeline.core.schema.figures import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.store.results import replace_days, version_in_force, weight_versions
 from knowdefeat_pipeline.store.staleness import mark, marks
 

@@ -19,8 +19,8 @@ from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.learning.learner import replay
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import Floats, micros
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import Floats, micros
 from knowdefeat_pipeline.store.learning import (
     add_version,
     ai_setting,

@@ -8,8 +8,8 @@ from datetime import date
 import numpy as np
 
 from knowdefeat_pipeline.assets.chart import BLUE, GREEN, ORANGE, PURPLE, RED, Chart, ticks
-from knowdefeat_pipeline.core.schema.figures import VARIABLES
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.schema import VARIABLES
+from knowdefeat_pipeline.core.units import Floats
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
 

@@ -11,8 +11,8 @@ from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.metrics import engine as metrics
-from knowdefeat_pipeline.core.schema.figures import STREAKS, TABLES
-from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, micros
+from knowdefeat_pipeline.core.schema import STREAKS, TABLES
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, micros
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.staleness import mark, marks
 

@@ -104,5 +104,5 @@ Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file t
 
 
 def in_force_from(day: date | None) -> datetime | None:
-    """The first instant that belongs to a day, as windows count: midnight itself belongs to the day before."""
+    """Just after the midnight at which a day begins: what is true at that midnight is the day before's."""
     return None if day is None else datetime.combine(day, time(microsecond=1), UTC)

@@ -16,10 +16,13 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.core.funds.daily import BotEvent, Division, FundInputs, FundSettings
+from knowdefeat_pipeline.core.funds.daily import Division, FundInputs
+from knowdefeat_pipeline.core.funds.events import BotEvent
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Trades
+from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import WINDOW_DAYS
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks

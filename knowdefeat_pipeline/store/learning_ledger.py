@@ -11,7 +11,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, clock
-from knowdefeat_pipeline.core.trades.series import micros
+from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.reads import Record, records

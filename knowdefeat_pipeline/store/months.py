@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.metrics.engine import Past, past_months
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
@@ -73,8 +73,7 @@ def _read_past(url: str, before: date, content: UUID | None) -> Past:
         leg_peak=legs.flatten().to_numpy(),
         leg_trough=rows["leg_troughs"].combine_chunks().flatten().to_numpy(),
     )
-    # A day's number is that of the midnight at which it ends.
-    day = rows["last_day"].cast(pa.int32()).to_numpy().astype(np.int64) + 1
+    day = rows["last_day"].cast(pa.int32()).to_numpy().astype(np.int64)
     months = Stretches(series, day, summaries).take(np.lexsort((day, series)))
     return Past(keys // max(len(names), 1), names[keys % max(len(names), 1)], months.folded())
 
@@ -118,7 +117,7 @@ def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | Non
 
 def _rows(past: Past) -> pa.Table:
     series, summaries = past.months.series, past.months.summaries
-    last_day = (past.months.day - 1).astype("datetime64[D]")
+    last_day = past.months.day.astype("datetime64[D]")
     offsets = pa.array(np.concatenate([[0], summaries.leg_stop]), pa.int32())
     return pa.table(
         {

@@ -6,7 +6,7 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
+from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 SCORED = ("trade_id", *SCORE_NAMES, "has_bars", "has_book")

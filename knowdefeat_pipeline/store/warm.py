@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction

@@ -16,9 +16,10 @@ from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.beliefs.calibration import calibration
 from knowdefeat_pipeline.core.beliefs.daily import Memory
 from knowdefeat_pipeline.core.beliefs.learning import fold
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect

@@ -11,7 +11,7 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame

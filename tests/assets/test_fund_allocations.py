@@ -13,9 +13,9 @@ from knowdefeat_pipeline.assets.fund_allocations import compute
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import Outcome, refresh_days
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.funds.daily import FundSettings
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
 from knowdefeat_pipeline.store.simulation import remove_source

@@ -14,7 +14,7 @@ from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.cli.commands.simulate import load_simulation
 from knowdefeat_pipeline.core.learning.learner import DEFAULT
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
 from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history

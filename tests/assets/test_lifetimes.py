@@ -9,7 +9,8 @@ from knowdefeat_pipeline.assets.bot_metrics import compute
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.simulation.bots import simulate
-from knowdefeat_pipeline.core.trades.series import Trades, micros
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.trades import load_trades

@@ -15,10 +15,10 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import MARKET
 from knowdefeat_pipeline.automation.runs import Outcome, market_days
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.core.market.forecasts import model_forecasts
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
-from knowdefeat_pipeline.core.market.trade_scores import model_forecasts
 from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
+from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.sources.market import BARS, read_market

@@ -18,7 +18,7 @@ from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, replay
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import validate
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of
 from knowdefeat_pipeline.postgres.connection import close_idle, connect

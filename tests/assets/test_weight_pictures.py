@@ -7,7 +7,7 @@ import numpy as np
 
 from knowdefeat_pipeline.assets.weight_pictures import draw_weights, most_moved
 from knowdefeat_pipeline.core.learning.learner import DEFAULT
-from knowdefeat_pipeline.core.schema.figures import VARIABLES
+from knowdefeat_pipeline.core.schema import VARIABLES
 
 DAYS = [date(2025, 1, 1) + timedelta(days=n) for n in range(40)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from tests.cli.conftest import Shell

@@ -11,7 +11,7 @@ import pytest
 from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.core.learning.learner import replay
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from tests.core.panels import plain
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics, win_streaks
-from knowdefeat_pipeline.core.trades.series import Trades, micros
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import micros
 from tests.core import plain
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

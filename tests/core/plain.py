@@ -37,9 +37,14 @@ def in_order(trades: list[Trade]) -> list[Trade]:
     return sorted(trades, key=lambda t: (t.exit, t.entry, t.trade_id))
 
 
-def closing_day(instant: datetime) -> date:
-    """The day (00:00, 24:00] of an instant."""
-    return (instant - MICROSECOND).date()
+def day_of(instant: datetime) -> date:
+    """The day [00:00, 24:00) of an instant."""
+    return instant.date()
+
+
+def last_day(as_of: datetime) -> date:
+    """The last day that has begun before as_of."""
+    return (as_of - MICROSECOND).date()
 
 
 def runs(trades: list[Trade]) -> list[tuple[int, int]]:
@@ -115,11 +120,11 @@ def variance(values: list[Fraction]) -> Fraction:
 
 
 def annual_ratios(trades: list[Trade], first: datetime, as_of: datetime, capital: Fraction) -> dict:
-    """Sharpe, Sortino, Calmar of the daily returns from the day of `first` to that of as_of."""
+    """Sharpe, Sortino, Calmar of the daily returns from the day of `first` to the last one before as_of."""
     returns = []
-    day = closing_day(first)
-    while day <= closing_day(as_of):
-        returns.append(sum((t.pnl for t in trades if closing_day(t.exit) == day), Fraction(0)) / capital)
+    day = day_of(first)
+    while day <= last_day(as_of):
+        returns.append(sum((t.pnl for t in trades if day_of(t.exit) == day), Fraction(0)) / capital)
         day += timedelta(days=1)
     out: dict = {"sharpe": None, "sortino": None, "calmar": None}
     if len(returns) < 2:
@@ -151,13 +156,13 @@ def quotient(numerator: Fraction, denominator: Fraction) -> Fraction | None:
 def figures(book: list[Trade], bot: int, ticker: str, as_of: datetime, capital: float = 10_000) -> dict | None:
     """All of METRICS; None before the first exit."""
     money = Fraction(capital)
-    life = in_order([t for t in book if t.bot == bot and ticker in ("*", t.ticker) and t.exit <= as_of])
+    life = in_order([t for t in book if t.bot == bot and ticker in ("*", t.ticker) and t.exit < as_of])
     if not life:
         return None
-    window = [t for t in life if t.exit > as_of - SPANS["one_month_performance"]]
+    window = [t for t in life if t.exit >= as_of - SPANS["one_month_performance"]]
     out: dict = {"price_model_score": None, "volume_model_score": None, "price_wall_score": None}
     for name, span in SPANS.items():
-        inside = [t.pnl for t in life if t.exit > as_of - span]
+        inside = [t.pnl for t in life if t.exit >= as_of - span]
         out[name] = sum(inside) if inside else None
     out |= _lifetime(life, money) | _counts(window)
     out |= _money(window, life[0].exit, as_of, money) if window else dict.fromkeys(_MONEY)
@@ -208,7 +213,7 @@ def _money(window: list[Trade], first: datetime, as_of: datetime, capital: Fract
     )
     elapsed = (as_of - window[0].exit) / MICROSECOND
     slippage = [t.slippage for t in window if t.slippage is not None]
-    since = max(first, as_of - SPANS["one_month_performance"] + MICROSECOND)
+    since = max(first, as_of - SPANS["one_month_performance"])
     return {
         "avg_win_rate": Fraction(100 * len(wins), n),
         "avg_drawdown": 100 * mean(shares) if shares else 0,

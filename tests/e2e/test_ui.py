@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from knowdefeat_pipeline.assets.audit import RULES, STATES
 from knowdefeat_pipeline.assets.chart import WIDTH
 from knowdefeat_pipeline.automation.jobs import BELIEFS, CHAIN, FUNDS, MARKET
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 
 pytestmark = pytest.mark.e2e
 expect.set_options(timeout=60_000)  # milliseconds; a page waits for what it shows, a run for the daemon's queue

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from knowdefeat_pipeline.core.schema.figures import TABLES
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus

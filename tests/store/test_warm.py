@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.simulation import remove_source
 from knowdefeat_pipeline.store.staleness import current_snapshot

@@ -20,8 +20,8 @@ from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.learning.backtest import REFERENCE, compare, contestants, daily_figures
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import DAY, Floats
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.reads import Record

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core.learning.learner import replay
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")

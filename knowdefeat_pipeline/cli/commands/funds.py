@@ -24,9 +24,10 @@ from knowdefeat_pipeline.cli.options import (
 )
 from knowdefeat_pipeline.cli.views.funds import show_allocation, show_settings
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
-from knowdefeat_pipeline.core.funds.daily import METHODS, FundSettings, divide_days, settings_in_force
+from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
+from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day

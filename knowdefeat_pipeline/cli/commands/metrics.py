@@ -6,7 +6,7 @@ from knowdefeat_pipeline.cli.database import database, day_or_latest, require_ro
 from knowdefeat_pipeline.cli.options import Bot, Day, Json, Ticker
 from knowdefeat_pipeline.cli.views.metrics import show_bot, show_metrics, show_streaks
 from knowdefeat_pipeline.cli.views.output import print_json
-from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.store.reads import Record, day_rows
 
 

@@ -26,7 +26,7 @@ from knowdefeat_pipeline.cli.views.weights import (
     show_versions,
 )
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import (
     add_version,

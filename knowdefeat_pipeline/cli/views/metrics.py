@@ -7,7 +7,7 @@ from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, pnl, table, text
-from knowdefeat_pipeline.core.schema.figures import METRICS
+from knowdefeat_pipeline.core.schema import METRICS
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "right"),

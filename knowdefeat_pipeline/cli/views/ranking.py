@@ -8,7 +8,7 @@ from datetime import datetime
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, pnl, table, text
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
-from knowdefeat_pipeline.core.schema.figures import VARIABLE
+from knowdefeat_pipeline.core.schema import VARIABLE
 
 RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("rank", "right"),

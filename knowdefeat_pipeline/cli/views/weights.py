@@ -7,7 +7,7 @@ from datetime import date
 
 from knowdefeat_pipeline.cli.views.output import Record, err, out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, table, text
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES, VARIABLES
 
 VERSIONS: tuple[tuple[str, Justify], ...] = (
     ("version", "right"),

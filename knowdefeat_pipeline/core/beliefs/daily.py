@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.learning import fold
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, clock, counted
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
-from knowdefeat_pipeline.core.trades.series import Ints
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
+from knowdefeat_pipeline.core.units import Ints
 
 REAL = ""
 """The `source` of outcomes of real trades."""
@@ -64,10 +65,10 @@ def remembered(
 ) -> Iterator[Memory]:
     """What is remembered at each of ascending `instants` (µs) between which no entry comes into force.
 
-    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; none plays a part before it ended.
+    `outcomes` (see `Memory.learn`) are later than what is remembered `before`; each plays a part after it ended.
     """
     outcomes = outcomes.sort_values("exit_time", kind="stable", ignore_index=True)
-    stops = np.searchsorted(outcomes["exit_time"].to_numpy(), instants, side="right")
+    stops = np.searchsorted(outcomes["exit_time"].to_numpy(), instants, side="left")
     memory, first = before, 0
     for instant, stop in zip(instants, stops, strict=True):
         memory = memory.learn(outcomes.iloc[first:stop], InForce.at(entries, float(clock(instant))), rules)

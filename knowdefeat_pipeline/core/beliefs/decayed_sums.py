@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from knowdefeat_pipeline.core.beliefs.decayed_sums import Faded, fade, powers
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 CENTRE = np.array([0.0, 0.5])  # edge and win rate of which nothing is known
 BLOCK = 10_000  # what is at work stays near the processor

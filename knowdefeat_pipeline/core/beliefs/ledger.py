@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.trades.series import DAY, Floats, Ints
+from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 VELOCITY_DAYS = 7.0
 
@@ -78,7 +78,7 @@ def counted(
 ) -> pd.DataFrame:
     """The rows that count, with their `weight`: 1, or what `source_weights` declares for the source.
 
-    Rows of withdrawn sources, and rows not after a reset of their strategy, are left out.
+    Rows of withdrawn sources, and rows before a reset of their strategy, are left out.
     Raises ValueError for a declared weight outside (0, 1].
     """
     for source, weight in (source_weights or {}).items():
@@ -86,7 +86,7 @@ def counted(
             raise ValueError(f"source {source!r} is weighed {weight}; weigh it above 0 and at most 1, or withdraw it")
     keep = ~ledger["source"].isin(list(withdrawn))
     for reset in resets:
-        hit = ledger["time"] <= reset.time
+        hit = ledger["time"] < reset.time
         keep &= ~(hit if reset.strategy_id is None else hit & (ledger["strategy_id"] == reset.strategy_id))
     rows = ledger[keep]
     return rows.assign(weight=rows["source"].map(dict(source_weights or {})).astype(float).fillna(1.0))
@@ -94,5 +94,5 @@ def counted(
 
 def learning_velocity(exit_time: Floats, as_of: float, group: Ints, groups: int) -> Floats:
     """Trades learned per day over the 7 days before `as_of` in each group 0..groups; times on the clock."""
-    recent = (exit_time > as_of - VELOCITY_DAYS) & (exit_time <= as_of)
+    recent = (exit_time >= as_of - VELOCITY_DAYS) & (exit_time < as_of)
     return np.bincount(group[recent], minlength=groups) / VELOCITY_DAYS

@@ -15,8 +15,9 @@ import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.beliefs.decayed_sums import powers
 from knowdefeat_pipeline.core.beliefs.learning import CENTRE, Items, Path, learn, population, shrink
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
+from knowdefeat_pipeline.core.units import Floats
 
 CREDIBLE = 0.90
 Z = 1.6448536269514722

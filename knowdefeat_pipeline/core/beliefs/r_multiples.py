@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from knowdefeat_pipeline.core.beliefs.decayed_sums import fade
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 MEMORY = 0.99
 WARM_UP = 10

@@ -1,4 +1,4 @@
-"""What belief learning works on: its rules, the outcomes that it learns from, and the state that they leave behind."""
+"""What belief learning works on: its rules, and the state that outcomes leave behind."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
-import pandas as pd
 
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.beliefs.outcomes import codes_among
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 Method = Literal["edge", "best"]
 """How strategies are weighed: by their edge, or by the probability that it is the largest."""
@@ -47,70 +47,6 @@ class Rules:
     def k0(self) -> Floats:
         """(M,): the strength that each expert shrinks with."""
         return np.tile(np.array(self.strategy_prior), len(self.forgetting))
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """Closed trades in the order of the house: by time, then trade id.
-
-    time: float64 in units (ascending). strategy: codes into `strategies`. regime: codes into `regimes`, -1 for none.
-    result: R-multiples. weight: what each counts, above 0 and at most 1 (one of a backtest counts less than a real).
-    """
-
-    strategies: tuple[str, ...]
-    regimes: tuple[str, ...]
-    time: Floats
-    strategy: Ints
-    regime: Ints
-    result: Floats
-    weight: Floats
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """From columns time, strategy_id, result and, if there, trade_id, regime (missing: none) and weight (else 1).
-
-        Rows come in any order; without a trade_id those of equal time keep theirs. A trade recorded twice counts once.
-        """
-        frame = frame.sort_values(["time", "trade_id"] if "trade_id" in frame else ["time"], kind="stable")
-        if "trade_id" in frame:
-            frame = frame.drop_duplicates("trade_id")
-        strategy, strategies = pd.factorize(frame["strategy_id"].astype(str), sort=True)
-        regime, regimes = np.full(len(frame), -1), pd.Index([])
-        if "regime" in frame:
-            regime, regimes = pd.factorize(frame["regime"], sort=True)
-        return cls(
-            strategies=tuple(strategies),
-            regimes=tuple(map(str, regimes)),
-            time=frame["time"].to_numpy(np.float64),
-            strategy=strategy,
-            regime=regime,
-            result=frame["result"].to_numpy(np.float64),
-            weight=frame["weight"].to_numpy(np.float64) if "weight" in frame else np.ones(len(frame)),
-        )
-
-    def rows(self, first: int, stop: int) -> Self:
-        """The outcomes first..stop."""
-        part = {name: getattr(self, name)[first:stop] for name in ("time", "strategy", "regime", "result", "weight")}
-        return replace(self, **part)
-
-    def recoded(self, strategies: Sequence[str], regimes: Sequence[str]) -> Self:
-        """The same outcomes over longer lists of names."""
-        strategy, regime = _codes(self.strategies, strategies), _codes(self.regimes, regimes)
-        return replace(
-            self,
-            strategies=tuple(strategies),
-            regimes=tuple(regimes),
-            strategy=strategy[self.strategy],
-            regime=np.append(regime, -1)[self.regime],
-        )
-
-
-def _codes(names: Sequence[str], among: Sequence[str]) -> Ints:
-    place = {name: number for number, name in enumerate(among)}
-    return np.array([place[name] for name in names], dtype=int)
 
 
 @dataclass(frozen=True)
@@ -159,7 +95,7 @@ class State:
         names, kinds = tuple(sorted({*self.strategies, *strategies})), tuple(sorted({*self.regimes, *regimes}))
         if names == self.strategies and kinds == self.regimes:
             return self
-        row, kind = _codes(self.strategies, names), _codes(self.regimes, kinds)
+        row, kind = codes_among(self.strategies, names), codes_among(self.regimes, kinds)
         return replace(
             self,
             strategies=names,

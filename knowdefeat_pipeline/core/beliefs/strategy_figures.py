@@ -51,7 +51,8 @@ def strategy_weights(figures: pd.DataFrame, now: Mapping[str, float], method: Me
 def strategy_calibration(trades: pd.DataFrame, as_of: int) -> pd.DataFrame:
     """A row for all strategies together (`*`), then one for each that closed a trade.
 
-    `trades`: columns exit_time (µs, by `as_of`), strategy_id, signal_confidence (0..1, NaN where none was stated), won.
+    `trades`: columns exit_time (µs, before `as_of`), strategy_id, signal_confidence (0..1, NaN where none was stated)
+    and won.
     Columns of the answer: strategy_id, trades, those of `calibrations`, learning_velocity.
     """
     code, names = pd.factorize(trades["strategy_id"], sort=True)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.beliefs.state import Method
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.units import Floats
 
 FLOOR = 0.02
 NARROWING = 0.25

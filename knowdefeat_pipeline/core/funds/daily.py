@@ -1,63 +1,41 @@
 """Funds day by day: who takes part, what each bot is given, what stays cash, and why.
 
-A day rests on its ranking, the trades closed by its as_of, and the settings and decisions in force at its as_of alone,
-so that it comes out the same whenever it is computed and whichever days are computed with it.
+A day rests on its ranking, the trades closed before its as_of, and the settings and decisions in force at its as_of
+alone, so that it comes out the same whenever it is computed and whichever days are computed with it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.funds import targets
-from knowdefeat_pipeline.core.funds.projection import Allocation, AllocationRules, allocate
+from knowdefeat_pipeline.core.funds.events import BotEvent, events_in_force, halted_bots, inactive_bots
+from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
 from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions, risk_figures
-from knowdefeat_pipeline.core.metrics.windows import day_number
-from knowdefeat_pipeline.core.schema.figures import TABLES
-from knowdefeat_pipeline.core.trades.series import WINDOW_DAYS, Floats, Trades, micros
+from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.schema import TABLES
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, Floats, day_of, last_day, micros
 
-Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
-METHODS: tuple[str, ...] = get_args(Method)
 UNMEASURED = {
     "inverse_variance": "no spread of its daily results to measure risk by",
     "hrp": "no spread of its daily results to measure risk by",
     "belief_edge": "nothing is believed of its strategy yet",
 }
+
+
 EPSILON = 1e-9
+
+
 RULES = "risk rules"
 """The author of what the rules decide."""
-
-
-@dataclass(frozen=True)
-class FundSettings:
-    """What may be allocated to the bots of one currency (`funds` in cents), and how. `in_force_from`: None = always."""
-
-    quote_currency: str
-    funds: int
-    method: str = "rank_score"
-    allocation: AllocationRules = field(default_factory=AllocationRules)
-    risk: RiskRules = field(default_factory=RiskRules)
-    version: int = 0
-    in_force_from: datetime | None = None
-
-
-@dataclass(frozen=True)
-class BotEvent:
-    """A decision about a bot: kind is activated, deactivated, halted, released or resumed. `in_force_from`: None =
-    always."""
-
-    bot_id: int
-    kind: str
-    in_force_from: datetime | None
-    author: str
-    reason: str
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +44,7 @@ class FundInputs:
 
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
     quote_currency, capital, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
-    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days up to each as_of.
+    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days before each as_of.
     `settings` and `events`: in the order in which they were recorded.
     """
 
@@ -106,30 +84,6 @@ def divide_days(inputs: FundInputs) -> Division:
     table = pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
     new = tuple(events[len(inputs.events) :])
     return Division(table, pd.DataFrame(days, columns=summary_columns), new)
-
-
-def settings_in_force(settings: Sequence[FundSettings], at: datetime) -> list[FundSettings]:
-    """Of each currency the last recorded of those in force at that instant, by currency."""
-    latest = {s.quote_currency: s for s in settings if s.in_force_from is None or s.in_force_from <= at}
-    return [latest[currency] for currency in sorted(latest)]
-
-
-def inactive_bots(events: Sequence[BotEvent], at: datetime) -> dict[int, BotEvent]:
-    """The deactivation of every bot that is inactive at that instant: the last decision recorded counts."""
-    last = {e.bot_id: e for e in _until(events, at) if e.kind in ("activated", "deactivated")}
-    return {bot: event for bot, event in last.items() if event.kind == "deactivated"}
-
-
-def halted_bots(events: Sequence[BotEvent], at: datetime) -> dict[int, BotEvent]:
-    """The halt of every bot that is on record as halted at that instant."""
-    known = [e for e in _until(events, at) if e.kind in ("halted", "released", "resumed")]
-    known.sort(key=lambda e: (e.in_force_from is not None, e.in_force_from))
-    last = {e.bot_id: e for e in known}
-    return {bot: event for bot, event in last.items() if event.kind == "halted"}
-
-
-def _until(events: Sequence[BotEvent], at: datetime) -> list[BotEvent]:
-    return [e for e in events if e.in_force_from is None or e.in_force_from <= at]
 
 
 @dataclass(frozen=True)
@@ -189,7 +143,7 @@ def _judge(
 ) -> pd.DataFrame:
     """The bots, what the risk rules say of each (halted, risk_reason, drawdown, daily_loss), and why it is inactive."""
     resumed: dict[int, datetime] = {}
-    for event in _until(events, at):
+    for event in events_in_force(events, at):
         if event.kind == "resumed" and event.in_force_from is not None:
             resumed[event.bot_id] = max(event.in_force_from, resumed.get(event.bot_id, event.in_force_from))
     capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].tolist(), strict=True))
@@ -287,12 +241,12 @@ def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> t
 
 
 def daily_returns(trades: Trades, bots: np.ndarray, capital: Floats, at: datetime) -> Floats:
-    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to that of `at`, days without a
-    trade 0."""
+    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to the last that began before `at`;
+    days without a trade 0."""
     (now,) = micros([at])
     place = pd.Index(bots).get_indexer(pd.Index(trades.bot)) if len(bots) else np.full(len(trades), -1)
-    back = day_number(now) - day_number(trades.exit)
-    kept = (place >= 0) & (trades.exit <= now) & (back < WINDOW_DAYS)
+    back = last_day(now) - day_of(trades.exit)
+    kept = (place >= 0) & (trades.exit < now) & (back < WINDOW_DAYS)
     cell = (WINDOW_DAYS - 1 - back[kept]) * len(bots) + place[kept]
     pnl = np.bincount(cell, trades.pnl[kept], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
     return pnl / capital

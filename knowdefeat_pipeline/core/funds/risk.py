@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.metrics.windows import day_number
-from knowdefeat_pipeline.core.trades.series import DAY, WINDOW_DAYS, Trades, micros
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import DAY, WINDOW_DAYS, day_of, last_day, micros
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ def risk_figures(
 ) -> pd.DataFrame:
     """What `risk_decisions` judges: a row for each bot of `capital`, in its order.
 
-    Looks at the trades closed in the trailing 30 days, of a bot that a person let go on (`resumed`) only at those after
-    that. Realised equity starts at the bot's capital, its first peak. Drawdown and the loss since the UTC day began are
-    taken after every trade: `broken_at` is the exit of the last one that left a limit broken.
+    Looks at the trades closed in the trailing 30 days, of a bot that a person let go on (`resumed`) only at those from
+    then on. Realised equity starts at the bot's capital, its first peak. Drawdown and the loss since the UTC day began
+    are taken after every trade: `broken_at` is the exit of the last one that left a limit broken. The day is the last
+    that began before `at`.
     """
     bots = np.fromiter(capital, np.int64, len(capital))
     stakes = np.fromiter(capital.values(), np.float64, len(capital))
@@ -39,16 +40,16 @@ def risk_figures(
     oldest = now - WINDOW_DAYS * DAY
     since = np.array([max(oldest, restart.get(bot, oldest)) for bot in capital], dtype=np.int64)
     place = pd.Index(bots).get_indexer(pd.Index(trades.bot))
-    kept = np.flatnonzero((place >= 0) & (trades.exit <= now))
-    kept = kept[trades.exit[kept] > since[place[kept]]]
+    kept = np.flatnonzero((place >= 0) & (trades.exit < now))
+    kept = kept[trades.exit[kept] >= since[place[kept]]]
     place, exit_, pnl = place[kept], trades.exit[kept], pd.Series(trades.pnl[kept])
     gain = pnl.groupby(place).cumsum()
     peak = gain.groupby(place).cummax().clip(lower=0.0)
     drawdown = 100 * (peak - gain) / (peak + stakes[place])
-    day = day_number(exit_)
+    day = day_of(exit_)
     day_gain = pnl.groupby([place, day]).cumsum()
     broken = (drawdown > rules.drawdown) | (-100 * day_gain / stakes[place] > rules.daily_loss)
-    today = day == day_number(now)
+    today = day == last_day(now)
     by_place = pd.DataFrame(
         {
             "drawdown": drawdown.groupby(place).last(),

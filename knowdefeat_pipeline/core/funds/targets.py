@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 MIDDLE_SCORE = 50.0
 

@@ -14,8 +14,8 @@ import pandas as pd
 from knowdefeat_pipeline.core.learning.inference import bootstrap_mean, deflated_sharpe
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, rank_ic, replay
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import Floats
 
 REFERENCE = "default"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from knowdefeat_pipeline.core.learning.inference import Estimate, bootstrap_mean, luck_error
 from knowdefeat_pipeline.core.learning.learner import LEARNED, Replay
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.units import Floats
 
 DRAWS = 1_000
 _EULER = float(np.euler_gamma)

@@ -20,8 +20,8 @@ from knowdefeat_pipeline.core.learning.ridge_experts import EXPERTS, Ridges
 from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel, on_grid
 from knowdefeat_pipeline.core.ranking.ranking import centred_ranks
 from knowdefeat_pipeline.core.ranking.weight_set import normalise
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import DAY, Floats, Ints
+from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 MAX_MOVE = 10.0  # points of 100 a day, Σ|change|
 TRIAL_DAYS = 60  # over which the mixture must have done better than the default weights

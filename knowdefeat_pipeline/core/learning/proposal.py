@@ -9,8 +9,8 @@ import numpy as np
 
 from knowdefeat_pipeline.core.learning.evidence import evidence
 from knowdefeat_pipeline.core.learning.learner import MIN_BOTS, TRIAL_DAYS, Replay, step
-from knowdefeat_pipeline.core.schema.figures import VARIABLE, VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import Floats
 
 Outcome = Literal["published", "unchanged", "gate_closed", "frozen", "disabled", "refused"]
 NAMED_CHANGES = 3

@@ -12,8 +12,8 @@ from itertools import product
 
 import numpy as np
 
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, STREAK_LENGTHS, VARIABLE_NAMES, VARIABLES
-from knowdefeat_pipeline.core.trades.series import Floats
+from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, STREAK_LENGTHS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.units import Floats
 
 HALF_LIVES = (30.0, 90.0, np.inf)  # days
 STRENGTHS = (1000.0, 3000.0)  # bot-days that the prior counts for

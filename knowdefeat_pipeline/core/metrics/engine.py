@@ -29,25 +29,16 @@ from knowdefeat_pipeline.core.metrics.windows import (
     alike,
     annual_ratios,
     daily_pnl,
-    day_number,
     path_figures,
     ratio,
 )
-from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS, DEFAULT_CAPITAL, METRICS, STREAK_LENGTHS, VARIABLES
-from knowdefeat_pipeline.core.trades.series import (
-    BLOCK_TRADES,
-    DAY,
-    ROUNDING,
-    SECOND,
-    WINDOW_DAYS,
-    Floats,
-    Ints,
-    Series,
-    Trades,
-    counts_until,
-    positions,
-    reduce_windows,
-)
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, DEFAULT_CAPITAL
+from knowdefeat_pipeline.core.schema.metrics import METRICS
+from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
+from knowdefeat_pipeline.core.trades.columns import BLOCK_TRADES, Trades
+from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.trades.series import Series, counts_before, positions
+from knowdefeat_pipeline.core.units import DAY, ROUNDING, SECOND, WINDOW_DAYS, Floats, Ints, day_of, last_day
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
@@ -60,7 +51,7 @@ TEXTS = ("ticker", "main_ticker", "main_direction")
 class Windows:
     """All (series, as_of) windows of a call, flattened with as_of running fastest.
 
-    `since` is, per as_of, the instant after which the main window begins; `low`/`high` bound it in the series' rows.
+    `since` is, per as_of, the instant at which the main window begins; `low`/`high` bound it in the series' rows.
     """
 
     series: Series
@@ -84,7 +75,7 @@ class Windows:
         return cls(series, exit_, trades.pnl[series.rows], as_of, since, cuts, cut_positions, low, high)
 
     def at(self, days: float) -> Ints:
-        """Per window, the index of the first trade with exit > as_of - days."""
+        """Per window, the index of the first trade with exit >= as_of - days."""
         return self.cut_positions[:, np.searchsorted(self.cuts, self.as_of - round(days * DAY))].ravel()
 
     @property
@@ -129,9 +120,9 @@ def bot_metrics(
     """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
-    of the first as_of), `trades` begins with that month, or 30 days before the first as_of if that is earlier.
-    `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows from its
-    first exit on; figures that cannot be computed are NaN.
+    of the first as_of's last day), `trades` begins with that month, or 30 days before the first as_of if that is
+    earlier. `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows
+    once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past, scores=scores)]
     if len(blocks) == 1:
@@ -275,7 +266,7 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     series, as_of = windows.series, windows.as_of
     shape = (len(series), len(as_of))
     high = windows.high.reshape(shape)
-    first, last = month_number(day_number(as_of[[0, -1]]))
+    first, last = month_number(last_day(as_of[[0, -1]]))
     days = daily_summaries(windows.pnl, windows.exit, series.start, high[:, -1], None if past is None else int(first))
     months = past
     if months is None or last > first:
@@ -288,7 +279,7 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
         for name in Lifetimes.__dataclass_fields__
     }
     for columns, known in parts:
-        life = lifetimes(known, months, day_number(as_of[columns]), capital)
+        life = lifetimes(known, months, last_day(as_of[columns]), capital)
         for name, values in out.items():
             values[:, columns] = getattr(life, name)
     return Lifetimes(**out)
@@ -298,7 +289,7 @@ def _cut(windows: Windows, days: Stretches, instant: Ints, high: Ints) -> Stretc
     """The days before the instant's, and its own up to where `high` says that it ends."""
     midnight = positions(windows.exit, windows.series.start, windows.series.stop, instant // DAY * DAY)[:, 0]
     running = daily_summaries(windows.pnl, windows.exit, midnight, high)
-    return days.take(np.flatnonzero(days.day < day_number(instant))).union(running)
+    return days.take(np.flatnonzero(days.day < last_day(instant))).union(running)
 
 
 def past_months(trades: Trades) -> Past:
@@ -391,8 +382,8 @@ def _payoff(path: PathFigures, wins: Ints, losses: Ints) -> Floats:
 
 def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
     """Calendar days of each window since the first trade, 1 before it; a running day's 30 days touch 31."""
-    first = np.maximum(life.first_exit, windows.since + 1)
-    days = day_number(windows.as_of) - day_number(first) + 1
+    first = np.maximum(life.first_exit, windows.since)
+    days = last_day(windows.as_of) - day_of(first) + 1
     return np.where(life.trades > 0, days, 1).ravel()
 
 
@@ -448,7 +439,7 @@ def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
 
 def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
     """Trades of each (series, ticker, direction) in each main window; shape (combos, as_ofs)."""
-    known = counts_until(combo, combos, windows.exit, windows.cuts)
+    known = counts_before(combo, combos, windows.exit, windows.cuts)
     until, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
     return until - before
 

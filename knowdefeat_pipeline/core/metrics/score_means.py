@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.windows import ratio
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
-from knowdefeat_pipeline.core.trades.series import Floats, Ints, Series, positions, reduce_windows
+from knowdefeat_pipeline.core.schema.variables import SCORE_NAMES
+from knowdefeat_pipeline.core.trades.columns import arrow_micros
+from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.trades.series import Series, positions
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Scores:
     def from_arrow(cls, table: pa.Table) -> Scores:
         """From columns trade_id, bot_id, ticker, entry_time, exit_time and SCORE_NAMES, rows in any order."""
         bot, trade_id = (table[name].to_numpy().astype(np.int64) for name in ("bot_id", "trade_id"))
-        entry, exit_ = (_micros(table[name]) for name in ("entry_time", "exit_time"))
+        entry, exit_ = (arrow_micros(table[name]) for name in ("entry_time", "exit_time"))
         ticker = table["ticker"].combine_chunks().dictionary_encode()
         order = np.lexsort((trade_id, entry, exit_, bot))
         value = np.array([table[name].to_numpy() for name in SCORE_NAMES], dtype=np.float64)
@@ -50,7 +52,7 @@ class Scores:
         return Scores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
 
     def means(self, series: Series, tickers: tuple[str, ...], since: Ints, as_of: Ints) -> dict[str, Floats]:
-        """Per score and window the mean over the trades with since < exit <= as_of, NaN where none has that score.
+        """Per score and window the mean over the trades with since <= exit < as_of, NaN where none has that score.
 
         Windows are those of each of `series` (ticker codes into `tickers`) at each as_of, as_of running fastest; each
         is summed by itself, so that a mean depends neither on other windows nor on other bots.
@@ -86,7 +88,3 @@ def _means(value: Floats, low: Ints, high: Ints) -> Floats:
     known = ~np.isnan(value)
     total = reduce_windows(np.add, np.where(known, value, 0.0), low, high, 0.0)
     return ratio(total, reduce_windows(np.add, known.astype(np.int64), low, high, 0))
-
-
-def _micros(column: pa.ChunkedArray) -> Ints:
-    return pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()

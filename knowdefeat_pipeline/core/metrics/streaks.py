@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.schema.figures import STREAK_LENGTHS
-from knowdefeat_pipeline.core.trades.series import Floats, Ints, reduce_windows
+from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS
+from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 RUNS_TEST_MIN_TRADES = 20
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.metrics.windows import Episodes, day_number, drawdown, profit_and_loss
-from knowdefeat_pipeline.core.trades.series import ROUNDING, Floats, Ints, dense_chunks, positions, reduce_windows
+from knowdefeat_pipeline.core.metrics.windows import Episodes, drawdown, profit_and_loss
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.series import positions
+from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints, day_of
 
 NEVER = np.iinfo(np.int64)
 
@@ -219,7 +221,7 @@ class Stretches:
 def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: int | None = None) -> Stretches:
     """One summary per series and UTC calendar day with trades in [start, stop), if given from that month number on."""
     series, index = flat_ranges(start, stop)
-    day = day_number(exit_[index])
+    day = day_of(exit_[index])
     first = np.flatnonzero((np.diff(series, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
     low = index[first]
     high = low + np.diff(first, append=len(index))
@@ -231,7 +233,7 @@ def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: in
 
 def month_number(day: Ints) -> Ints:
     """The calendar month of a day number, counted from January 1970."""
-    return (day - 1).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def monthly_summaries(days: Stretches) -> Stretches:
@@ -286,7 +288,7 @@ def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints,
     counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
     stop = np.append(first[1:], len(rows.series))
     # Per series and day asked for, the last row that ends by then.
-    at = positions(rows.day, first, stop, day) - 1
+    at = positions(rows.day, first, stop, day + 1) - 1
     some = at >= first[:, None]
     target = np.ix_(rows.series[first], columns)
     values = {

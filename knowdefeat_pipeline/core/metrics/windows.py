@@ -9,16 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.trades.series import (
-    DAY,
-    EQUAL,
-    ROUNDING,
-    Floats,
-    Ints,
-    dense_chunks,
-    positions,
-    reduce_windows,
-)
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.series import positions
+from knowdefeat_pipeline.core.units import DAY, EQUAL, ROUNDING, Floats, Ints, day_of, last_day
 
 ANNUAL_DAYS = 365
 
@@ -66,11 +59,6 @@ def path_figures(pnl: Floats, exit_: Ints, low: Ints, high: Ints, as_of: Ints, c
 def profit_and_loss(pnl: Floats) -> tuple[Floats, Floats]:
     """What the winning and what the losing trades moved, both as positive amounts."""
     return np.maximum(pnl, 0.0), 0.0 - np.minimum(pnl, 0.0)
-
-
-def day_number(instant: Ints) -> Ints:
-    """The UTC calendar day that an instant closes or falls in, as a number: (day, day + 1] like every window."""
-    return -(-instant // DAY)
 
 
 def drawdown(x: Floats, capital: Floats, rounding: Floats) -> tuple[Floats, Floats, np.ndarray]:
@@ -144,31 +132,32 @@ class Episodes:
 def daily_pnl(
     pnl: Floats, exit_: Ints, bounds: tuple[Ints, Ints], window: tuple[Ints, Ints], span: tuple[Ints, Ints], days: int
 ) -> Floats:
-    """Pnl per UTC calendar day of every window, shape (windows, days), as_of's own day last.
+    """Pnl per UTC calendar day of every window, shape (windows, days), the last day of as_of last.
 
     `bounds` (start, stop) of the series, `window` (low, high) of the windows with as_of running fastest, `span` (since,
     as_of) in µs per as_of. A window's day is summed once for all windows that hold the whole of it.
     """
     (start, stop), (low, high), (since, as_of) = bounds, window, span
     series, per = len(start), len(as_of)
-    shown = day_number(as_of)[:, None] - np.arange(days)[::-1]
+    shown = last_day(as_of)[:, None] - np.arange(days)[::-1]
     known = np.unique(shown)
-    day = day_number(exit_)
+    day = day_of(exit_)
     slot = np.searchsorted(known, day)
     slot[known[np.minimum(slot, len(known) - 1)] != day] = len(known)
     width = len(known) + 1
     slot += np.repeat(np.arange(series) * width, stop - start)
     sums = np.bincount(slot, pnl, minlength=series * width).reshape(series, width)
     out = sums[:, np.searchsorted(known, shown)]
-    first = day_number(since + 1)
+    first = day_of(since)
     out[:, shown < first[:, None]] = 0.0
-    # Days that a window holds a part of: at its beginning, and as_of's own while it runs.
+    # Days that a window holds a part of: at its beginning, and the last one while it runs.
     for at in np.flatnonzero((since % DAY != 0) | (as_of % DAY != 0)):
-        ends = np.unique([first[at] * DAY, (shown[at, -1] - 1) * DAY])
+        first_ends, last_begins = (first[at] + 1) * DAY, shown[at, -1] * DAY
+        ends = np.unique([first_ends, last_begins])
         cuts = positions(exit_, start, stop, ends)
         begin, end = low[at::per], high[at::per]
-        early = np.minimum(cuts[:, np.searchsorted(ends, first[at] * DAY)], end)
-        late = np.maximum(cuts[:, np.searchsorted(ends, (shown[at, -1] - 1) * DAY)], begin)
+        early = np.minimum(cuts[:, np.searchsorted(ends, first_ends)], end)
+        late = np.maximum(cuts[:, np.searchsorted(ends, last_begins)], begin)
         out[:, at, shown[at] == first[at]] = reduce_windows(np.add, pnl, begin, early, 0.0)[:, None]
         out[:, at, -1] = reduce_windows(np.add, pnl, late, end, 0.0)
     return out.reshape(series * per, days)

@@ -1,7 +1,7 @@
 """Panels: what was known of each bot at each as_of, ranked as the ranking ranks it, and what came next.
 
-A panel's row at as_of j describes the bot by figures of trades closed by j; its label is the bot's pnl over
-(j, j + 1 day], complete only at j + 1 day. Who may read a label when is the reader's business (`core.adjuster`).
+A panel's row at as_of j describes the bot by figures of trades closed before j; its label is the bot's pnl over
+[j, j + 1 day), complete only at j + 1 day. Who may read a label when is the reader's business (`core.learning`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.ranking.ranking import centred_ranks, scale_free, subtract_group
-from knowdefeat_pipeline.core.schema.figures import VARIABLE, VARIABLE_NAMES
-from knowdefeat_pipeline.core.trades.series import DAY, Floats, Ints
+from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 HORIZON = DAY
 """What a label looks ahead, in microseconds."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES, VARIABLES
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 MIN_TRADES = 5
 TIE_TOLERANCE = 1e-9

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 
 TOTAL_TENTHS = 1000

@@ -1,1 +1,73 @@
-"""The table of definitions: every figure, its type, unit and meaning. What users read follows from here."""
+"""The table of definitions: every figure's name, type, unit and meaning, once.
+
+SQL columns and their comments, column descriptions in the catalogue, the command line and the pages all follow from
+it; a test holds the SQL to it. Each module holds one subject, one figure a line; outside of core, import from here.
+"""
+
+from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, STRATEGY, STRATEGY_WEIGHTS
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, DEFAULT_CAPITAL, PARTITION, TICKER, Figure
+from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
+from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
+from knowdefeat_pipeline.core.schema.metrics import METRICS, STREAK_SUMMARY, STREAKS, TRADE_DAY
+from knowdefeat_pipeline.core.schema.ranking import RANKING, WEIGHTS_IN_FORCE
+from knowdefeat_pipeline.core.schema.variables import (
+    DEFAULT_WEIGHTS,
+    SCORE_NAMES,
+    STREAK_LENGTHS,
+    VARIABLE,
+    VARIABLE_NAMES,
+    VARIABLES,
+    Variable,
+)
+
+__all__ = [
+    "ALLOCATIONS",
+    "ALLOCATION_DAYS",
+    "ALL_TICKERS",
+    "AS_OF",
+    "BAR_DAY",
+    "BELIEFS",
+    "BOT",
+    "BOT_EVENTS",
+    "CALIBRATION",
+    "DEFAULT_CAPITAL",
+    "DEFAULT_WEIGHTS",
+    "FUND_SETTINGS",
+    "METRICS",
+    "PARTITION",
+    "RANKING",
+    "REGIMES",
+    "SCORE_NAMES",
+    "STRATEGY",
+    "STRATEGY_WEIGHTS",
+    "STREAKS",
+    "STREAK_LENGTHS",
+    "STREAK_SUMMARY",
+    "TABLES",
+    "TICKER",
+    "TRADE_DAY",
+    "TRADE_SCORES",
+    "VARIABLE",
+    "VARIABLES",
+    "VARIABLE_NAMES",
+    "WEIGHTS_IN_FORCE",
+    "Figure",
+    "Variable",
+]
+
+TABLES: dict[str, tuple[Figure, ...]] = {
+    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS),
+    "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
+    "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
+    "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),
+    "variable_weights": WEIGHTS_IN_FORCE,
+    "strategy_beliefs": (PARTITION, AS_OF, *BELIEFS),
+    "strategy_weights": (PARTITION, AS_OF, *STRATEGY_WEIGHTS),
+    "strategy_calibration": (PARTITION, AS_OF, *CALIBRATION),
+    "fund_settings": FUND_SETTINGS,
+    "bot_events": BOT_EVENTS,
+    "fund_allocations": ALLOCATIONS,
+    "fund_allocation_days": ALLOCATION_DAYS,
+    "market_regimes": REGIMES,
+}
+"""The columns of every result table."""

@@ -21,6 +21,8 @@ from math import gamma, sqrt
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.units import DAY
+
 # Skill: standard deviations over bots, per trade.
 CONSTANT_SD = 0.05
 AR_SD, AR_HALF_LIFE_DAYS = 0.06, 15.0
@@ -59,8 +61,6 @@ CONFIDENCE_MEAN, CONFIDENCE_PER_SKILL, CONFIDENCE_SD = 0.55, 0.5, 0.1
 EXIT_AT = 1.0  # trade results beyond +-1 pnl scale are called take-profit and stop-loss
 OPEN_TRADES = 5
 STEPS_PER_DAY = 96  # of the price paths
-
-DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ import pandas as pd
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
-from knowdefeat_pipeline.core.schema.figures import ALL_TICKERS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
+from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import SCORES, WORLDS, Simulation, simulate
-from knowdefeat_pipeline.core.trades.series import Trades, micros
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import micros
 
 ONE_DAY = pd.Timedelta(days=1)
 

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.stats import t as student
 
-from knowdefeat_pipeline.core.beliefs.state import Outcomes
-from knowdefeat_pipeline.core.trades.series import Floats, Ints
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 WORLDS = ("stationary", "switching", "drifting", "regimes")
 STRATEGIES, ROUNDS = 8, 2000

@@ -10,7 +10,7 @@ import pytest
 
 from knowdefeat_pipeline.core.learning.backtest import backtest, contestants
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import WORLDS
 from knowdefeat_pipeline.core.simulation.panels import simulate_panel
 from tests.cli.conftest import Shell

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.core.beliefs.daily import Memory, decided_between, remembered, stretches
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, clock
 from knowdefeat_pipeline.core.beliefs.state import Rules
-from knowdefeat_pipeline.core.trades.series import DAY
+from knowdefeat_pipeline.core.units import DAY
 from tests.core.beliefs.test_learning import same_bits
 
 RULES = Rules()
@@ -49,7 +49,7 @@ def test_a_range_a_day_and_another_order_of_arrival_leave_the_same_memory(seed: 
     by_day = list(remembered(NOTHING, frame.sample(frac=1, random_state=seed % 1000), instants, entries, RULES))
     assert same(by_day[-1], NOTHING.learn(frame, DECIDED, RULES))
     for day, memory in enumerate(by_day):
-        known = frame[frame["exit_time"] <= instants[day]]
+        known = frame[frame["exit_time"] < instants[day]]
         assert same(memory, NOTHING.learn(known, DECIDED, RULES))
         assert set(memory.state.strategies) == set(known.loc[known["source"] != "withdrawn", "strategy_id"])
 
@@ -57,7 +57,7 @@ def test_a_range_a_day_and_another_order_of_arrival_leave_the_same_memory(seed: 
 def test_what_follows_an_instant_plays_no_part_in_it() -> None:
     frame = history(1, 40)
     middle = int(frame["exit_time"].iloc[20])
-    changed = frame.assign(pnl=frame["pnl"].where(frame["exit_time"] <= middle, 1e6))
+    changed = frame.assign(pnl=frame["pnl"].where(frame["exit_time"] < middle, 1e6))
     first, other = (next(remembered(NOTHING, rows, np.array([middle]), [], RULES)) for rows in (frame, changed))
     assert same(first, other)
 

@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.beliefs.learning import fold, learn, shrink
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at, beliefs_before, beta_interval
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from knowdefeat_pipeline.core.beliefs.strategy_figures import strategy_figures, strategy_weights
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from tests.core.plain_beliefs import PlainBeliefs

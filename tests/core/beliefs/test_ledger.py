@@ -6,7 +6,8 @@ import pytest
 
 from knowdefeat_pipeline.core.beliefs.learning import fold
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, Reset, clock, counted, learning_velocity
-from knowdefeat_pipeline.core.beliefs.state import Outcomes, Rules, State
+from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
+from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from tests.core.beliefs.test_learning import same_bits
 
 RULES = Rules()
@@ -53,7 +54,10 @@ def test_a_reset_returns_exactly_to_the_priors_and_history_stays(ledger: pd.Data
     assert same_bits(state_of(everything), State.prior(RULES))
     assert len(ledger) == 200
     after = counted(ledger, resets=[Reset(time=50.0)])
-    assert same_bits(state_of(after), state_of(ledger[ledger["time"] > 50]))
+    assert same_bits(state_of(after), state_of(ledger[ledger["time"] >= 50]))
+    moment = float(ledger["time"].iloc[100])
+    from_then_on = counted(ledger, resets=[Reset(time=moment)])
+    assert from_then_on["trade_id"].tolist() == list(range(100, 200))
 
 
 def test_a_reset_of_one_strategy_is_as_if_it_had_never_traded(ledger: pd.DataFrame) -> None:
@@ -74,7 +78,7 @@ def test_a_weight_outside_zero_to_one_is_refused(ledger: pd.DataFrame) -> None:
 
 def test_learning_velocity_counts_trades_a_day() -> None:
     time, group = np.array([0.5, 3.0, 9.9, 10.0, 10.1, 3.1]), np.array([0, 0, 0, 0, 0, 1])
-    assert learning_velocity(time, 10.0, group, 3).tolist() == [2 / 7, 1 / 7, 0]
+    assert learning_velocity(time, 10.0, group, 3).tolist() == [2 / 7, 1 / 7, 0]  # from 3.0 to just under 10.0
 
 
 def test_entries_hold_from_their_instant_on() -> None:

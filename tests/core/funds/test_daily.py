@@ -9,25 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.daily import (
-    METHODS,
-    BotEvent,
-    Division,
-    FundInputs,
-    FundSettings,
-    breaches,
-    daily_returns,
-    divide_days,
-    halted_bots,
-    inactive_bots,
-    settings_in_force,
-)
+from knowdefeat_pipeline.core.funds.daily import Division, FundInputs, breaches, daily_returns, divide_days
+from knowdefeat_pipeline.core.funds.events import BotEvent, halted_bots, inactive_bots
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_figures
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.trades.columns import Trades
 
 DAY = date(2025, 3, 1)
 AT = datetime(2025, 3, 2, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
 HALVES = FundSettings("USD", 1000_00, allocation=AllocationRules(bot_cap=0.5), version=1)
 
 
@@ -149,15 +140,17 @@ def test_each_method_by_hand() -> None:
 
 
 def test_daily_returns_are_of_the_thirty_days() -> None:
-    """Midnight belongs to the day that ends."""
+    """Midnight belongs to the day that begins; a day that has begun before `AT` is one of them."""
     history = trades(
         (7, AT, 1.0), (7, AT - timedelta(days=1), 2.0), (7, AT - timedelta(hours=25), 4.0),
-        (7, AT - timedelta(days=30), 8.0), (7, AT + timedelta(hours=1), 16.0), (8, AT, 32.0),
+        (7, AT - timedelta(days=30), 8.0), (7, AT - timedelta(days=30) - TICK, 16.0), (8, AT - TICK, 32.0),
     )  # fmt: skip
     found = daily_returns(history, np.array([7]), np.array([100.0]), AT)
     assert found.shape == (30, 1)
-    assert found[-2:, 0].tolist() == [0.06, 0.01]
-    assert found[:-2].sum() == 0
+    assert found[[0, -2, -1], 0].tolist() == [0.08, 0.04, 0.02]
+    assert found[1:-2].sum() == 0
+    running = daily_returns(history, np.array([7]), np.array([100.0]), AT + TICK)
+    assert running[-3:, 0].tolist() == [0.04, 0.02, 0.01]
     assert daily_returns(history, np.array([], int), np.array([]), AT).shape == (30, 0)
 
 
@@ -190,16 +183,22 @@ def test_who_was_resumed_starts_anew() -> None:
     history = trades(
         (1, AT - timedelta(hours=9), -400.0), (1, AT - timedelta(hours=5), 50.0), (1, AT - timedelta(hours=4), -21.0)
     )
-    one = figures(history, {1: AT - timedelta(hours=9)}).loc[1]
+    assert figures(history, {1: AT - timedelta(hours=9)}).loc[1, "drawdown"] == pytest.approx(37.1)
+    one = figures(history, {1: AT - timedelta(hours=9) + TICK}).loc[1]
     assert one["drawdown"] == pytest.approx(2.0)
     assert (one["day_pnl"], pd.isna(one["broken_at"])) == (29.0, True)
 
 
 def test_only_the_trailing_thirty_days_count() -> None:
-    history = trades((1, AT - timedelta(days=30), -400.0), (2, AT - timedelta(days=30) + timedelta(seconds=1), -400.0))
-    found = figures(history)
+    begin = AT - timedelta(days=30)
+    found = figures(trades((1, begin - TICK, -400.0), (2, begin, -400.0), (2, AT, -400.0)))
     assert pd.isna(found.loc[1, "drawdown"])
     assert found.loc[2, "drawdown"] == pytest.approx(40.0)
+
+
+def test_the_day_s_loss_is_that_of_the_day_that_ends_at_midnight() -> None:
+    history = trades((1, AT - timedelta(days=1) - TICK, -10.0), (1, AT - timedelta(days=1), -20.0), (1, AT, -40.0))
+    assert figures(history).loc[1, "day_pnl"] == -20.0
 
 
 def test_decisions_of_people_and_rules_at_an_instant() -> None:

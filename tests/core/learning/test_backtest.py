@@ -7,7 +7,7 @@ import pytest
 from knowdefeat_pipeline.core.learning.backtest import backtest, contestants, seed_fallback_scores, seed_scores
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, replay
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from tests.core.panels import plain, world
 
 

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.core.learning.learner import (
 )
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import normalise, validate
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
 from tests.core.panels import plain, world
 
 COLUMN = {name: number for number, name in enumerate(VARIABLE_NAMES)}

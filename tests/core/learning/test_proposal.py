@@ -11,7 +11,7 @@ from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MAX_MOVE, 
 from knowdefeat_pipeline.core.learning.proposal import propose
 from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel
 from knowdefeat_pipeline.core.ranking.weight_set import validate
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from tests.core.panels import plain, world
 
 DAYS = 60

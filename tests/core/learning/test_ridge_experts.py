@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.learning.ridge_experts import (
     prior_direction,
     ridge,
 )
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 
 
 def draw(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

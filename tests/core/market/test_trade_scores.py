@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from knowdefeat_pipeline.core.market.forecasts import FIRST_FIT, FORECASTS, model_forecasts
 from knowdefeat_pipeline.core.market.trade_scores import (
-    FIRST_FIT,
-    FORECASTS,
     book_walls,
     forecasts_at,
-    model_forecasts,
     price_model_score,
     price_wall_score,
     trade_scores,

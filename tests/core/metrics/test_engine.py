@@ -1,6 +1,6 @@
 """bot_metrics: hand-computed figures, windows, tickers, and the same figures computed slowly."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import isnan, sqrt
 
@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import summaries, windows
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics, past_months
-from knowdefeat_pipeline.core.schema.figures import METRICS
-from knowdefeat_pipeline.core.trades.series import Trades, dense_chunks, micros
+from knowdefeat_pipeline.core.schema import METRICS
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks
+from knowdefeat_pipeline.core.units import micros
 from tests.core import plain
 from tests.core.bookkeeping import (
     AS_OFS,
     DAY,
     HOUR,
     START,
+    TICK,
     at,
     book,
     books,
@@ -169,13 +172,12 @@ def test_ties_in_exit_time_follow_entry_then_trade_id() -> None:
 
 def test_windows_are_exact_to_the_microsecond() -> None:
     spans = plain.SPANS
-    tick = timedelta(microseconds=1)
     for name, span in spans.items():
-        edges = {END - span: None, END - span + tick: 7, END: 7, END + tick: None}
+        edges = {END - span - TICK: None, END - span: 7, END - TICK: 7, END: None}
         for exit_time, expected in edges.items():
             frame = union(outcomes([1000], start=END - 40 * DAY), outcomes([7], start=exit_time))
             assert plain.close(metrics_row(frame, END)[name], expected), (name, exit_time)
-    inside = metrics_row(union(outcomes([5], start=END - 30 * DAY), outcomes([7], start=END - 30 * DAY + tick)), END)
+    inside = metrics_row(union(outcomes([5], start=END - 30 * DAY - TICK), outcomes([7], start=END - 30 * DAY)), END)
     check(inside, {"trades": 1, "total_pnl": 7, "lifetime_trades": 2, "lifetime_pnl": 12})
 
 
@@ -194,9 +196,9 @@ def test_two_tickers_have_a_row_each_and_one_together() -> None:
 
 def test_a_ticker_s_row_appears_with_its_first_exit() -> None:
     frame = union(outcomes([1]), outcomes([10], ticker="BBB", start=START + 5 * DAY))
-    rows = metrics(frame, START - HOUR, START, END)
+    rows = metrics(frame, START, START + TICK, END)
     assert rows[["as_of", "ticker"]].values.tolist() == [
-        [START, "*"], [START, "AAA"], [END, "*"], [END, "AAA"], [END, "BBB"]
+        [START + TICK, "*"], [START + TICK, "AAA"], [END, "*"], [END, "AAA"], [END, "BBB"]
     ]  # fmt: skip
 
 
@@ -220,10 +222,10 @@ def test_an_idle_bot_keeps_its_lifetime() -> None:
 
 def test_a_running_day_counts_its_trades_up_to_as_of() -> None:
     noon = START + 8 * DAY  # the last trade closes at this instant
-    row = metrics_row(nine(), noon, capital={1: 10.0})
+    row = metrics_row(nine(), noon + TICK, capital={1: 10.0})
     check(row, {"trades": 9, "one_hour_performance": 3, "one_day_performance": 3, "trade_frequency": 9 / 8,
                 "time_in_drawdown": 50, "lifetime_trades": 9, "sharpe": EXPECTED["sharpe"]})  # fmt: skip
-    before = metrics_row(nine(), noon - timedelta(microseconds=1), capital={1: 10.0})
+    before = metrics_row(nine(), noon, capital={1: 10.0})
     check(before, {"trades": 8, "one_hour_performance": None, "one_day_performance": -2, "lifetime_pnl": 0})
 
 
@@ -236,10 +238,35 @@ def test_a_running_day_s_thirty_days_touch_thirty_one() -> None:
                 "sortino": returns.mean() / sqrt(1e-8 / 31) * sqrt(365)})  # fmt: skip
 
 
-def test_a_trade_that_closes_at_midnight_belongs_to_the_day_that_ends() -> None:
-    row = metrics_row(outcomes([1, -1], start=at("2025-01-02")), at("2025-01-03"))
-    returns = np.array([1e-4, -1e-4])  # 1 and 2 January
-    check(row, {"sharpe": 0, "sortino": 0, "calmar": (np.prod(1 + returns) ** (365 / 2) - 1) / 1e-4})
+def test_a_trade_that_closes_at_midnight_belongs_to_the_day_that_begins() -> None:
+    frame = outcomes([1, -1], start=at("2025-01-02"))
+    returns = np.array([1e-4, -1e-4])  # 2 and 3 January
+    expected = {"sharpe": 0, "sortino": 0, "calmar": (np.prod(1 + returns) ** (365 / 2) - 1) / 1e-4}
+    for as_of in (at("2025-01-03 00:00:00.000001"), at("2025-01-03 12:00"), at("2025-01-04")):
+        check(metrics_row(frame, as_of), {"trades": 2} | expected)
+    # As of the midnight itself the second trade has not closed, and 2 January is the only day.
+    check(metrics_row(frame, at("2025-01-03")), {"trades": 1, "sharpe": None, "lifetime_trades": 1})
+    # A third day without a trade.
+    returns = np.array([1e-4, -1e-4, 0])
+    check(metrics_row(frame, at("2025-01-04") + TICK), {"sharpe": 0, "sortino": 0,
+          "calmar": (np.prod(1 + returns) ** (365 / 3) - 1) / 1e-4})  # fmt: skip
+
+
+def test_daily_bars_that_close_at_midnight_count_on_their_own_day() -> None:
+    """One trade each midnight, +1 to +5: the day of the last one ranks by it."""
+    frame = outcomes([1, 2, 3, 4, 5], start=at("2025-01-01"))
+    row = metrics_row(frame, at("2025-01-06"))
+    check(row, {"trades": 5, "one_hour_performance": None, "one_day_performance": 5, "lifetime_pnl": 15})
+    check(metrics_row(frame, at("2025-01-05 01:00")), {"one_hour_performance": 5, "one_day_performance": 5})
+    check(metrics_row(frame, at("2025-01-05 01:00") + TICK), {"one_hour_performance": None})
+
+
+def test_a_window_holds_its_beginning_and_not_its_end() -> None:
+    frame = outcomes([1, 2], every=30 * DAY)
+    check(metrics_row(frame, START + 30 * DAY), {"trades": 1, "total_pnl": 1, "one_day_performance": None})
+    check(metrics_row(frame, START + 30 * DAY + TICK), {"trades": 1, "total_pnl": 2, "one_hour_performance": 2})
+    check(metrics_row(frame, START + 31 * DAY), {"one_day_performance": 2, "one_hour_performance": None})
+    assert len(metrics(frame, START)) == 0  # no trade has closed before its own exit
 
 
 def test_days_alive_count_from_one_to_thirty() -> None:
@@ -344,7 +371,7 @@ def test_a_figure_depends_on_nothing_but_its_own_trades(
     for as_of in as_ofs:
         now = whole[whole.as_of == as_of]
         same(metrics(frame_of(trades), as_of, capital=CAPITAL), now)
-        same(metrics(frame_of([t for t in trades if t.exit <= as_of]), as_of, capital=CAPITAL), now)
+        same(metrics(frame_of([t for t in trades if t.exit < as_of]), as_of, capital=CAPITAL), now)
     for bot in (1, 2, 3):
         alone = frame_of([t for t in trades if t.bot == bot])
         same(metrics(alone, *as_ofs, capital=CAPITAL), whole[whole.bot_id == bot])
@@ -382,10 +409,10 @@ def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.
     """Bit for bit: months are folded the same way."""
     frame = frame_of(trades)
     first = as_ofs[0]
-    month = at(f"{plain.closing_day(first):%Y-%m-01}")
+    month = at(f"{plain.last_day(first):%Y-%m-01}")
     since = min(month, first - 30 * DAY)
-    past = past_months(Trades.from_frame(frame[frame.exit_time <= month]))
-    recent = Trades.from_frame(frame[frame.exit_time > since])
+    past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
+    recent = Trades.from_frame(frame[frame.exit_time >= since])
     same(bot_metrics(recent, micros(as_ofs), capital=CAPITAL, past=past), metrics(frame, *as_ofs, capital=CAPITAL))
 
 
@@ -401,8 +428,8 @@ def test_as_ofs_in_several_months_beyond_the_past() -> None:
     frame = outcomes(np.sin(np.arange(400)).round(2), every=8 * HOUR)
     month = at("2025-02-01")
     as_ofs = (at("2025-02-11"), at("2025-03-20 07:00"), at("2025-04-02"), at("2025-05-05 05:00"))
-    past = past_months(Trades.from_frame(frame[frame.exit_time <= month]))
-    recent = Trades.from_frame(frame[frame.exit_time > as_ofs[0] - 30 * DAY])
+    past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
+    recent = Trades.from_frame(frame[frame.exit_time >= as_ofs[0] - 30 * DAY])
     same(bot_metrics(recent, micros(as_ofs), past=past), metrics(frame, *as_ofs))
 
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.core.metrics import engine as metrics
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.schema.figures import SCORE_NAMES
-from knowdefeat_pipeline.core.trades.series import Trades, micros
+from knowdefeat_pipeline.core.schema import SCORE_NAMES
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.units import micros
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
+DAY, TICK = timedelta(days=1), timedelta(microseconds=1)
 
 
 def history(seed: int, count: int = 300) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def test_means_agree_with_a_plain_calculation(seed: int) -> None:
     instants = [END - 20 * DAY, END - timedelta(hours=7), END]
     found = computed(frame, *instants)
     for at in instants:
-        inside = frame[(frame["exit_time"] > at - 30 * DAY) & (frame["exit_time"] <= at)]
+        inside = frame[(frame["exit_time"] >= at - 30 * DAY) & (frame["exit_time"] < at)]
         both = pd.concat([inside, inside.assign(ticker="*")])
         plain = both.groupby(["bot_id", "ticker"])[[*SCORE_NAMES]].mean()
         rows = found.loc[pd.Timestamp(at)]
@@ -67,7 +68,7 @@ def test_one_instant_or_many_and_any_blocks_are_the_same_to_the_bit(monkeypatch:
     instants = [END - n * DAY for n in range(20)]
     many = computed(frame, *instants)
     for at in instants:
-        alone = computed(frame[frame["exit_time"] > at - 30 * DAY], at)
+        alone = computed(frame[frame["exit_time"] >= at - 30 * DAY], at)
         pd.testing.assert_frame_equal(alone, many.loc[[pd.Timestamp(at)]].reindex(alone.index), check_exact=True)
     monkeypatch.setattr(metrics, "BLOCK_TRADES", 40)
     pd.testing.assert_frame_equal(computed(frame.sample(frac=1, random_state=1), *instants), many, check_exact=True)
@@ -76,7 +77,7 @@ def test_one_instant_or_many_and_any_blocks_are_the_same_to_the_bit(monkeypatch:
 def test_by_hand_and_scores_of_trades_that_are_not_there() -> None:
     frame = history(2)[:4].assign(
         trade_id=[1, 2, 3, 4], bot_id=np.array([1, 1, 2, 2], np.int32), ticker=["BTC", "ETH", "BTC", "BTC"],
-        exit_time=[END, END - DAY, END - 30 * DAY, END - 2 * DAY], price_model_score=[10.0, 30.0, 70.0, np.nan],
+        exit_time=[END - 30 * DAY, END - DAY, END - 30 * DAY - TICK, END - 2 * DAY], price_model_score=[10.0, 30.0, 70.0, np.nan],
         volume_model_score=np.nan, price_wall_score=[np.nan, 5.0, 6.0, 0.0],
     )  # fmt: skip
     found = computed(frame, END)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from statsmodels.sandbox.stats.runs import runstest_1samp
 
 from knowdefeat_pipeline.core.metrics.streaks import expected_frequency, run_lengths, streak_figures
-from knowdefeat_pipeline.core.schema.figures import STREAK_LENGTHS, STREAK_SUMMARY, STREAKS
+from knowdefeat_pipeline.core.schema import STREAK_LENGTHS, STREAK_SUMMARY, STREAKS
 from tests.core import plain
-from tests.core.bookkeeping import AS_OFS, DAY, HOUR, START, at, books, frame_of, outcomes, same, streaks, union
+from tests.core.bookkeeping import AS_OFS, DAY, HOUR, START, TICK, at, books, frame_of, outcomes, same, streaks, union
 
 END = at("2025-01-25")
 
@@ -65,13 +65,13 @@ def test_runs(signs: str, hits: list[int], runs: list[int], longest: tuple[int, 
 
 def test_a_run_is_cut_where_the_window_begins() -> None:
     # Wins on 40 days in a row but for the last: of the 30 in the window, 29 wins and a loss.
-    lengths, summary = only(outcomes([1] * 39 + [-1]), START + 39 * DAY)
+    lengths, summary = only(outcomes([1] * 39 + [-1]), START + 39 * DAY + TICK)
     assert summary.trades == 30
     assert summary.longest_win_streak == 29
     assert summary.current_streak == -1
     assert lengths.hits.to_dict() == {k: 29 - k + 1 for k in STREAK_LENGTHS}
     assert lengths.runs.tolist() == [1] * 6
-    _, losing = only(outcomes([-1] * 40), START + 39 * DAY)
+    _, losing = only(outcomes([-1] * 40), START + 39 * DAY + TICK)
     assert (losing.longest_loss_streak, losing.current_streak) == (30, -30)
 
 
@@ -172,7 +172,7 @@ def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: l
     by_length = {(row.as_of, row.bot_id, row.streak_length): row._asdict() for row in lengths.itertuples()}
     for as_of in as_ofs:
         for bot in (1, 2, 3):
-            window = plain.in_order([t for t in trades if t.bot == bot and as_of - 30 * DAY < t.exit <= as_of])
+            window = plain.in_order([t for t in trades if t.bot == bot and as_of - 30 * DAY <= t.exit < as_of])
             row = rows.pop((as_of, bot), None)
             assert (row is None) == (not window)
             if row is not None:

@@ -19,7 +19,7 @@ from knowdefeat_pipeline.core.metrics.summaries import (
     monthly_summaries,
     summarise,
 )
-from knowdefeat_pipeline.core.trades.series import DAY
+from knowdefeat_pipeline.core.units import DAY
 
 CAPITALS = (1.0, 100.0, 10_000.0, 1e9)
 MONEY = st.one_of(
@@ -154,17 +154,17 @@ def test_flat_ranges(ranges: list[tuple[int, int]]) -> None:
     assert list(zip(number.tolist(), index.tolist(), strict=True)) == expected
 
 
-def test_days_close_at_midnight_and_months_with_their_last_day() -> None:
-    january = 20 * DAY  # 21 January 1970, 00:00: closes on the 20th
-    exits = np.array([january, january + 1, january + DAY, 31 * DAY, 31 * DAY + 1])
+def test_days_and_months_begin_at_midnight() -> None:
+    january = 20 * DAY  # 21 January 1970, 00:00: the day that begins
+    exits = np.array([january - 1, january, january + DAY - 1, 31 * DAY - 1, 31 * DAY])
     days = daily_summaries(np.array([1.0, 2, 4, 8, 16]), exits, np.array([0]), np.array([5]))
-    assert days.day.tolist() == [20, 21, 31, 32]
+    assert days.day.tolist() == [19, 20, 30, 31]
     assert days.summaries.pnl.tolist() == [1, 6, 8, 16]
     assert month_number(days.day).tolist() == [0, 0, 0, 1]
     months = monthly_summaries(days)
-    assert months.day.tolist() == [31, 32]
+    assert months.day.tolist() == [30, 31]
     assert months.summaries.pnl.tolist() == [15, 16]
-    assert months.summaries.last_exit.tolist() == [31 * DAY, 31 * DAY + 1]
+    assert months.summaries.last_exit.tolist() == [31 * DAY - 1, 31 * DAY]
 
 
 @given(st.lists(st.tuples(MONEY, st.integers(1, 100)), min_size=1, max_size=40), st.sampled_from(CAPITALS))

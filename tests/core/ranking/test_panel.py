@@ -6,7 +6,7 @@ import pytest
 
 from knowdefeat_pipeline.core.ranking.panel import GRID, Panel
 from knowdefeat_pipeline.core.ranking.ranking import ranked_variables
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from tests.core.panels import plain, world
 
 COLUMN = {name: number for number, name in enumerate(VARIABLE_NAMES)}

@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.ranking.ranking import (
     subtract_group,
     top_movers,
 )
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from tests.core.bookkeeping import DAY, START, metrics, outcomes, union
 
 POINTS = [f"{name}_points" for name in VARIABLE_NAMES]

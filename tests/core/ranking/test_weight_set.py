@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 
 ONE = dict.fromkeys(VARIABLE_NAMES, 0.0)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema.figures import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from tests.core.panels import END, world
 

@@ -1,6 +1,6 @@
 """The table of figures, and that the database's tables are made of it."""
 
-from knowdefeat_pipeline.core.schema.figures import DEFAULT_WEIGHTS, METRICS, RANKING, TABLES, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, RANKING, TABLES, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.postgres.connection import connect
 
 # Know-Defeat's variables and default weights.

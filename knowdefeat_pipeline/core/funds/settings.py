@@ -1,0 +1,35 @@
+"""What may be allocated to the bots of a currency and how, and which settings are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, get_args
+
+from knowdefeat_pipeline.core.funds.projection import AllocationRules
+from knowdefeat_pipeline.core.funds.risk import RiskRules
+
+Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
+
+
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True)
+class FundSettings:
+    """What may be allocated to the bots of one currency (`funds` in cents), and how. `in_force_from`: None = always."""
+
+    quote_currency: str
+    funds: int
+    method: str = "rank_score"
+    allocation: AllocationRules = field(default_factory=AllocationRules)
+    risk: RiskRules = field(default_factory=RiskRules)
+    version: int = 0
+    in_force_from: datetime | None = None
+
+
+def settings_in_force(settings: Sequence[FundSettings], at: datetime) -> list[FundSettings]:
+    """Of each currency the last recorded of those in force at that instant, by currency."""
+    latest = {s.quote_currency: s for s in settings if s.in_force_from is None or s.in_force_from <= at}
+    return [latest[currency] for currency in sorted(latest)]

@@ -1,0 +1,67 @@
+"""The figures of a bot: what is computed of its trades at an as_of, and its streaks."""
+
+from __future__ import annotations
+
+from knowdefeat_pipeline.core.schema.figure import PARTITION, Figure, count, number
+from knowdefeat_pipeline.core.schema.variables import VARIABLES
+
+METRICS: tuple[Figure, ...] = (
+    *VARIABLES,
+    count("trades", "Closed trades in the trailing 30 days."),
+    count("wins", "Trades with pnl > 0, trailing 30 days."),
+    count("losses", "Trades with pnl < 0, trailing 30 days."),
+    number("total_pnl", "currency", "Sum of net pnl, trailing 30 days. NULL without trades."),
+    number("avg_pnl", "currency", "Mean net pnl per trade, trailing 30 days; the same number as expectancy. NULL without trades."),
+    number("gross_profit", "currency", "Sum of the winning trades' pnl, trailing 30 days. NULL without trades."),
+    number("gross_loss", "currency", "Sum of the losing trades' pnl as a positive amount, trailing 30 days. NULL without trades."),
+    number("profit_factor", "ratio", "Gross profit / gross loss, trailing 30 days. NULL without losses."),
+    number("expectancy", "currency", "Expected net pnl of a trade: the same number as avg_pnl, under the name that traders use. NULL without trades."),
+    number("payoff_ratio", "ratio", "Mean win / mean loss, trailing 30 days. NULL without wins or without losses."),
+    number("sqn", "ratio", "System quality number √n · mean / sd (ddof 1), trailing 30 days. NULL under 2 trades or without spread."),
+    number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl / capital, annualised by √365, trade-free days counting 0. NULL under 2 days or without spread."),
+    number("sortino", "ratio a year", "Mean / downside deviation of daily pnl / capital, annualised by √365. NULL without a losing day."),
+    number("calmar", "ratio", "Compound annual return of daily pnl / capital over their maximum drawdown. NULL without drawdown."),
+    number("max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak, trailing 30 days; equity starts at the bot's capital."),
+    number("max_drawdown_amount", "currency", "Deepest fall of realised equity below its peak, trailing 30 days."),
+    number("avg_drawdown_amount", "currency", "Mean depth of the drawdown episodes, trailing 30 days; 0 when there was none."),
+    number("volatility", "currency/√day", "Sd (ddof 1) of the trades' pnl · √(trades per day), days counted since the bot's first trade, 1 to 30. NULL under 2 trades."),
+    number("time_in_drawdown", "percent", "Share of the time since the window's first exit during which realised equity was below its peak. NULL when no time has passed."),
+    number("trade_frequency", "trades/day", "Closed trades per day, days counted since the first trade, 1 to 30. NULL without trades."),
+    number("avg_trade_duration", "s", "Mean time in position, trailing 30 days. NULL without trades."),
+    number("best_trade", "currency", "Largest net pnl of a trade, trailing 30 days. NULL without trades."),
+    number("worst_trade", "currency", "Smallest net pnl of a trade, trailing 30 days. NULL without trades."),
+    number("price_slippage", "basis points", "Mean of (exit price - exit trigger price) / exit trigger price against the trade (a cost is positive), trailing 30 days. NULL without trigger prices."),
+    Figure("main_ticker", "text", "", "The ticker of the most traded ticker × direction, trailing 30 days. NULL without trades."),
+    Figure("main_direction", "text", "", "The direction of the most traded ticker × direction, trailing 30 days. NULL without trades."),
+    Figure("first_exit", "timestamptz", "UTC", "When the first trade closed.", nullable=False),
+    Figure("last_exit", "timestamptz", "UTC", "When the last trade closed.", nullable=False),
+    count("lifetime_trades", "Closed trades since the first."),
+    number("lifetime_pnl", "currency", "Sum of net pnl since the first trade."),
+    number("lifetime_max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak since the first trade; equity starts at the bot's capital."),
+    number("lifetime_win_rate", "percent", "100 · wins / trades since the first trade."),
+    number("lifetime_profit_factor", "ratio", "Gross profit / gross loss since the first trade. NULL without losses."),
+)
+
+STREAKS: tuple[Figure, ...] = (
+    Figure("streak_length", "integer", "trades", "k: the least length of a run of wins, 2 to 7.", nullable=False),
+    count("hits", "Trades at which the current run of wins is at least k, trailing 30 days."),
+    number("frequency", "percent", "100 · hits / trades. NULL without trades."),
+    count("runs", "Maximal runs of at least k wins, trailing 30 days."),
+    number("expected_frequency", "percent", "Expected frequency for independent trades with the same win rate: 100 · (n-k+1)/n · p^k. NULL without trades."),
+)
+
+STREAK_SUMMARY: tuple[Figure, ...] = (
+    count("trades", "Closed trades in the trailing 30 days."),
+    number("win_rate", "percent", "100 · wins / trades, trailing 30 days. NULL without trades."),
+    count("longest_win_streak", "Longest run of wins, trailing 30 days."),
+    count("longest_loss_streak", "Longest run of losses, trailing 30 days."),
+    Figure("current_streak", "bigint", "trades", "The run that is under way: positive for wins, negative for losses, 0 after a breakeven trade.", nullable=False),
+    number("streakiness_p_value", "probability", "Two-sided Wald–Wolfowitz runs test over wins and losses: small when the order is not luck. NULL under 20 trades or when all went one way."),
+)
+
+TRADE_DAY: tuple[Figure, ...] = (
+    PARTITION,
+    count("closed", "Trades that closed on the day."),
+    count("reported", "Closed trades whose source stated a pnl."),
+    count("disagreeing", "Stated pnl values that differ from the net pnl beyond rounding; the computed figure is used."),
+)

@@ -1,0 +1,27 @@
+"""The ranking of bots, and the weights that it rests on."""
+
+from __future__ import annotations
+
+from knowdefeat_pipeline.core.schema.figure import AS_OF, PARTITION, Figure, number
+from knowdefeat_pipeline.core.schema.variables import VARIABLES
+
+RANKING: tuple[Figure, ...] = (
+    Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
+    number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
+    Figure("eligible", "boolean", "", "Whether the bot closed enough trades in the trailing 30 days to be ranked.", nullable=False),
+    Figure("reason", "text", "", "Why a bot is not ranked."),
+    Figure("is_active", "boolean", "", "Whether the bot may receive funds: set by a person or a rule and kept across runs.", nullable=False),
+    Figure("weight_version", "integer", "", "The version of the weights that was in force.", nullable=False),
+    *(
+        number(f"{v.name}_points", "points", f"What {v.name} adds to the score; the 17 contributions sum to rank_score - 50.")
+        for v in VARIABLES
+    ),
+)
+
+WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    Figure("variable", "text", "", "One of the 17 variables.", nullable=False),
+    Figure("weight", "double precision", "points", "Signed weight; the absolute weights sum to 100.0.", nullable=False),
+    Figure("version", "integer", "", "The weight version it belongs to.", nullable=False),
+)

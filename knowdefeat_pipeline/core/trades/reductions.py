@@ -1,0 +1,52 @@
+"""Windows [low, high) of a series reduced: each by itself, so that no bit depends on its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from knowdefeat_pipeline.core.units import Ints
+
+CHUNK_ELEMENTS = 125_000
+
+
+def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Ints, empty: float) -> np.ndarray:
+    """`operation` (add, maximum, minimum) over the values of each window [low, high); `empty` where there are none.
+
+    Each window is reduced by itself, so its bits do not depend on its neighbours.
+    """
+    if len(low) == 0:
+        return values[:0]
+    bounds = np.stack([low, high], axis=1).ravel()
+    reduced = operation.reduceat(np.append(values, 0), bounds)[::2]
+    return np.where(high > low, reduced, empty)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A chunk of windows of similar length laid out as a matrix, one window a row, padded at the end.
+
+    `pick` are the windows' numbers; `index` the positions in the series' rows, -1 on padding, where `inside` is False.
+    The width is a power of two that follows from the window's own length, so that a sum over a row never depends on its
+    neighbours.
+    """
+
+    pick: Ints
+    index: Ints
+    inside: np.ndarray
+
+
+def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Iterator[Dense]:
+    """All non-empty windows [low, high), as matrices of at most `elements` entries (or one row)."""
+    length = high - low
+    width = np.where(length > 0, 1 << np.ceil(np.log2(np.maximum(length, 1))).astype(np.int64), 0)
+    for size in np.unique(width[width > 0]):
+        members = np.flatnonzero(width == size)
+        rows = max(1, elements // int(size))
+        offsets = np.arange(size)
+        for begin in range(0, len(members), rows):
+            pick = members[begin : begin + rows]
+            inside = offsets < length[pick, None]
+            yield Dense(pick, np.where(inside, low[pick, None] + offsets, -1), inside)

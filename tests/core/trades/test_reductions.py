@@ -1,0 +1,35 @@
+"""Windows laid out and reduced."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+
+WINDOWS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted), max_size=12)
+
+
+@given(WINDOWS)
+def test_reduce_windows_takes_each_window_by_itself(windows: list[list[int]]) -> None:
+    low, high = np.array(windows, dtype=np.int64).reshape(-1, 2).T
+    values = np.random.default_rng(1).normal(size=20)
+    for operation, plain in ((np.add, np.sum), (np.maximum, np.max), (np.minimum, np.min)):
+        found = reduce_windows(operation, values, low, high, np.nan)
+        expected = [plain(values[a:b]) if b > a else np.nan for a, b in windows]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        alone = [reduce_windows(operation, values, low[[n]], high[[n]], np.nan)[0] for n in range(len(low))]
+        np.testing.assert_array_equal(found, alone)
+
+
+@given(WINDOWS, st.integers(1, 64))
+def test_dense_chunks_hold_every_window_once(windows: list[list[int]], elements: int) -> None:
+    low, high = np.array(windows, dtype=np.int64).reshape(-1, 2).T
+    seen: dict[int, list[int]] = {}
+    for chunk in dense_chunks(low, high, elements):
+        width = chunk.index.shape[1]
+        assert chunk.index.size <= max(elements, width)
+        for number, index, inside in zip(chunk.pick, chunk.index, chunk.inside, strict=True):
+            assert number not in seen
+            assert inside.sum() <= width < 2 * inside.sum()
+            seen[int(number)] = index[inside].tolist()
+    assert seen == {n: list(range(a, b)) for n, (a, b) in enumerate(windows) if b > a}
