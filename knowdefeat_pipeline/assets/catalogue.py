@@ -104,7 +104,7 @@ def describe(
     stays in the event log.
     """
     for day in result.days:
-        context.add_asset_metadata(row_count(result.counts.get(day, 0), "partition_row_count"), day.isoformat())
+        context.add_asset_metadata(row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat())
     shown = result.rows if shown is None else shown
     last = np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]
     context.add_asset_metadata(
@@ -112,7 +112,7 @@ def describe(
             **row_count(result.counts.get(result.last, 0), "row_count"),  # the UI shows it beside the run's last day
             "preview": dg.MetadataValue.md(markdown_table(shown[list(preview)].iloc[last])),
         },
-        result.last.isoformat(),
+        partition_key=result.last.isoformat(),
     )
 
 

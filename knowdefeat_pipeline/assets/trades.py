@@ -26,7 +26,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     def trades(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
         found = count_trades(database.session, *covered_days(context))
         catalogue.describe(context, found, COLUMNS)
-        context.add_asset_metadata({"held in quarantine": found.held}, found.last.isoformat())
+        context.add_asset_metadata({"held in quarantine": found.held}, partition_key=found.last.isoformat())
         yield dg.MaterializeResult(check_results=catalogue.check_results(found))
 
     return [trades]

@@ -60,13 +60,12 @@ def _checks(rows: pd.DataFrame, enforced: set[str]) -> list[CheckResult]:
     missing = {name: rule for name, rule in CONSTRAINTS.items() if name not in enforced}
     listed = "; ".join(f"{name} ({rule})" for name, rule in missing.items()) or "none"
     return [
-        CheckResult("constraints_are_enforced", not missing, {"not enforced": listed}),
+        CheckResult("constraints_are_enforced", not missing, {"missing constraints": listed}),
         CheckResult(
             "reported_pnl_agrees",
             disagreeing == 0,
-            {"reported": reported, "disagreeing": disagreeing},
+            {"disagreed and recomputed": disagreeing, "reported": reported},
             severity="WARN",
-            description=f"{disagreeing:,} of {reported:,} stated pnl values differ from the net pnl "
-            "and were recomputed",
+            description=f"{disagreeing:,} of the {reported:,} recorded pnl values disagreed and were recomputed",
         ),
     ]

@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.assets.bot_metrics import _missing
+from knowdefeat_pipeline.steps.metrics import _missing
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days

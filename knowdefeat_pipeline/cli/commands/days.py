@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from knowdefeat_pipeline.cli.options import Json, migrated_url
-from knowdefeat_pipeline.cli.views.output import number, out, print_json, table
+from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.options import Json
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.results import traded_days
 
 
 def days(json: Json = False) -> None:
     """Show which days of each asset are computed, failed or missing."""
-    url = migrated_url()
+    url = current_url()
     # Dagster takes a second to import: commands that do not ask it go without.
     from knowdefeat_pipeline.assets.catalogue import CHAIN
     from knowdefeat_pipeline.assets.partition_states import in_words, partition_states

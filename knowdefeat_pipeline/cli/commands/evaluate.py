@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.options import CommandError, Json
+from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Method, Rules
 from knowdefeat_pipeline.core.learning.evidence import evidence
@@ -30,7 +30,7 @@ BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volu
 @app.command()
 def weights(
     panel: Annotated[Path, typer.Option(help="CSV or Parquet: as_of, bot_id, group, volatility, 17 variables, label.")],
-    output: Annotated[Path, typer.Option("--out", help="Weights in force per as_of, as .csv or .parquet.")],
+    output: Output,
     scores: Annotated[Path | None, typer.Option(help="Also the score per as_of and bot, as .csv or .parquet.")] = None,
     json: Json = False,
 ) -> None:
@@ -82,7 +82,7 @@ def beliefs(
     outcomes: Annotated[
         Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
     ],
-    output: Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")],
+    output: Output,
     method: Annotated[Method, typer.Option(help="Weigh by the edge, or by the probability of being best.")] = "edge",
     unit: Annotated[
         str | None,
@@ -121,7 +121,7 @@ def _unit(text: str | None, time: pd.Series) -> float | None:
 @app.command()
 def regimes(
     bars: Annotated[Path, typer.Option(help="CSV or Parquet: open_time, open, high, low, close, volume.")],
-    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar, as .csv or .parquet.")],
+    output: Output,
     json: Json = False,
 ) -> None:
     """The market regimes: each bar's label, told from the bars up to it.

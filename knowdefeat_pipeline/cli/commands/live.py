@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from knowdefeat_pipeline.cli.options import migrated_url
+from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.views.output import err, out
 from knowdefeat_pipeline.settings import Settings
 
@@ -12,7 +12,7 @@ from knowdefeat_pipeline.settings import Settings
 def live() -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
     settings = Settings.from_environment()
-    url = migrated_url()
+    url = current_url()
     with err.status("Starting the live listener"):
         from knowdefeat_pipeline.assets.calendar import Calendar
         from knowdefeat_pipeline.assets.resources import Clock
