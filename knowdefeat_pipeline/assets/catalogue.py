@@ -104,7 +104,9 @@ def describe(
     stays in the event log.
     """
     for day in result.days:
-        context.add_asset_metadata(row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat())
+        context.add_asset_metadata(
+            row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat()
+        )
     shown = result.rows if shown is None else shown
     last = np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]
     context.add_asset_metadata(

@@ -54,7 +54,7 @@ RANKING = Family(
         "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
     },
     base="bot_metrics",
-    opening=("trades", "scores", "weights"),
+    opening=("trades", "scores"),
 )
 # New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true.
 BELIEFS = Family(

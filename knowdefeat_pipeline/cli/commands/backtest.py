@@ -23,9 +23,8 @@ from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history
+from knowdefeat_pipeline.store.learning import read_history, version_in_force, weight_versions
 from knowdefeat_pipeline.store.reads import Record
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
 SETS = ("default", "equal", "seed", "seed_fallback", "ai")
 IN_FORCE, VERSION = "in_force", "version:"

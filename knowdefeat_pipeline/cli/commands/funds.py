@@ -31,6 +31,7 @@ from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, setti
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.store.session import Session
 
 app = typer.Typer(no_args_is_help=True, help="The funds that bots are given: set them, show them.")
 
@@ -124,7 +125,7 @@ def allocate(
             _changed(known, funds, method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
             for known in _known(connection, funds, currency)
         ]
-        inputs, _ = store.fund_inputs(connection, url, day, day, tried)
+        inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
     if not inputs.days:
         raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")

@@ -13,7 +13,7 @@ import typer
 
 from knowdefeat_pipeline.cli.database import current_url, database
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, require_reason
-from knowdefeat_pipeline.cli.runs import adjust_range, materialise
+from knowdefeat_pipeline.cli.runs import adjust_range, bring_up_to_date
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.cli.views.weights import (
@@ -28,6 +28,7 @@ from knowdefeat_pipeline.cli.views.weights import (
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
     add_version,
     adjustments,
@@ -35,9 +36,10 @@ from knowdefeat_pipeline.store.learning import (
     complete_days,
     evidence_of,
     set_ai,
+    version_in_force,
+    weight_versions,
 )
-from knowdefeat_pipeline.store.reads import Record, latest_day
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
+from knowdefeat_pipeline.store.reads import Record
 
 app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
 
@@ -198,7 +200,8 @@ def _from_file(path: Path) -> dict[str, float]:
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
     """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
     reason = require_reason(reason)
-    url, now = current_url(), datetime.now(UTC)
+    settings = Settings.from_environment()
+    url, now = current_url(settings), datetime.now(UTC)
     with connect(url) as connection:
         versions = weight_versions(connection)
         latest = versions[-1]
@@ -212,10 +215,8 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
         if base == latest["version"] and valid == latest["weights"]:
             raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
         version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)
-        ranked = latest_day(connection, "bot_metrics") == now.date()
         setting = ai_setting(connection)
-    if ranked:
-        materialise(now.date(), now.date(), quiet=as_json)
+    ranked = bring_up_to_date(settings, url, quiet=as_json)
     if as_json:
         print_json(
             {
@@ -224,14 +225,14 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
                 "reason": reason,
                 "in_force_from": now,
                 "weights": valid,
-                "ranked_again": [now.date()] if ranked else [],
+                "ranked_again": ranked,
             }
         )
         return
     moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
     out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
     out.print(
-        "The running day is ranked with it." if ranked else "It ranks the days that end after this moment.", style="dim"
+        "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )
     if setting["ai_enabled"]:
         out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
@@ -260,10 +261,12 @@ def _switch(enabled: bool, reason: str, as_json: bool) -> None:
 @app.command()
 def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
     """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
-    url = current_url()
+    settings = Settings.from_environment()
+    url = current_url(settings)
     with connect(url) as connection:
         first, last = _adjustable(connection, from_, to)
     outcome = adjust_range(first, last, quiet=json)
+    bring_up_to_date(settings, url, quiet=json)
     with connect(url) as connection:
         rows = adjustments(connection, first, last)
     if json:
