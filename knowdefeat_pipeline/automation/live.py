@@ -38,6 +38,9 @@ AWAY = (psycopg.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
 FAILED = (CheckFailed, ValueError, psycopg.Error)
 
 
+ALREADY = "A live listener runs already over this database. Stop that one first; two would only wait for each other."
+
+
 class AlreadyListening(KnowDefeatError):
     """Another live listener serves this database."""
 
@@ -60,9 +63,7 @@ class Listener:
             try:
                 with connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
-                        raise AlreadyListening(
-                            "A live listener runs already over this database. Stop that one first; two would only wait for each other."
-                        )
+                        raise AlreadyListening(ALREADY)
                     # Memory ends with the session: see `Memory`.
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
