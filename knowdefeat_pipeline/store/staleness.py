@@ -118,7 +118,6 @@ def stale_days(
         return _stale_market(connection, as_of, first_day)
     pairs = [(asset, name) for asset, inputs in family.inputs.items() for name in inputs]
     parameters = {
-        "family": family.name,
         "assets": list(family.assets),
         "resting": [asset for asset, _ in pairs],
         "inputs": [name for _, name in pairs],
@@ -140,8 +139,11 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
+    ((settled,),) = connection.execute(
+        "SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %s), '1:1:')::text", (family.name,)
+    ).fetchall()
     with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), parameters).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, "settled": settled}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 
