@@ -42,16 +42,19 @@ def compute_allocations(session: Session, first: date, last: date) -> AllocatedD
     inputs, own = fund_inputs(session, first, last)
     division = divide_days(inputs)
     write_division(session.connection, first, last, division, own)
-    checks = [
-        CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, inputs.settings)
-    ]
     return AllocatedDays(
         "fund_allocations",
         first,
         last,
         division.rows,
-        checks,
+        _checks(division, inputs.settings),
         division=division,
         settings=inputs.settings,
         unfunded=unfunded(session.connection),
     )
+
+
+def _checks(division: Division, settings: Sequence[FundSettings]) -> list[CheckResult]:
+    if division.days.empty:  # no funds are set, and so no rule can be broken
+        return [CheckResult(spec.name, True) for spec in CHECKS]
+    return [CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, settings)]

@@ -190,19 +190,17 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
 
 def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
     """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
-    connection.execute("DELETE FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s", (asset, first, last))
     connection.execute(
-        "INSERT INTO refreshed_days (asset, day, as_of, seen, rests_on) "
-        "SELECT %s, day, as_of, seen::pg_snapshot, rests_on "
-        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[], %s::jsonb[]) AS d (day, as_of, seen, rests_on) "
-        "ORDER BY day",
-        (
-            asset,
-            [m.day for m in days],
-            [m.as_of for m in days],
-            [m.seen for m in days],
-            [Jsonb(dict(m.rests_on)) for m in days],
-        ),
+        query("staleness/mark"),
+        {
+            "asset": asset,
+            "first": first,
+            "last": last,
+            "day": [m.day for m in days],
+            "as_of": [m.as_of for m in days],
+            "seen": [m.seen for m in days],
+            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+        },
     )
 
 
