@@ -1,16 +1,16 @@
 # Set-up and daily work. Needs Python 3.11 or newer, git and make; everything else goes into .venv.
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the Dagster UI and daemon over the same database
-#   make test | test-e2e | check                 the tests, the browser tests, lint and types
+#   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
 .SHELLFLAGS := -eu -c
 BIN := .venv/bin
 # uv where there is one; plain pip does the same, a little slower. UV= turns it off.
 UV ?= $(shell command -v uv 2>/dev/null)
-SOURCES := Makefile pyproject.toml
+SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e check clean purge
+.PHONY: run up install test test-e2e test-wheel check clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -24,6 +24,9 @@ test: .venv/.installed-dev
 
 test-e2e: .venv/.installed-dev
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
+
+test-wheel: .venv/.installed
+	UV="$(UV)" scripts/test-wheel.sh
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -1,36 +1,30 @@
-"""What the environment may set. Read once by an entry point and handed on."""
+"""What the environment may set: read once by an entry point, and handed on as Settings."""
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-T = TypeVar("T")
+from knowdefeat_pipeline.errors import KnowDefeatError
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The repository root: the folder that holds `dagster.yaml` and `sql/`."""
+_PACKAGED = Path(__file__).resolve().parent / "share"  # where a wheel carries what a checkout has at its top level
+IS_INSTALLED = _PACKAGED.is_dir()
+"""Whether the code runs from an installed wheel rather than from a checkout of the repository."""
+ROOT = _PACKAGED if IS_INSTALLED else Path(__file__).resolve().parents[1]
+"""The folder of `sql/`, `dagster.yaml` and `workspace.yaml`: Dagster's home, and never written to."""
 
-
-@dataclass(frozen=True)
-class Settings:
-    """`home`: absolute folder of everything the product keeps on disk. `database_url`: None = the embedded server."""
-
-    home: Path
-    database_url: str | None
-    root: Path
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read `KNOWDEFEAT_HOME` (default `<root>/.knowdefeat`) and `KNOWDEFEAT_DATABASE_URL`; empty means unset."""
-        home = Path(environ.get("KNOWDEFEAT_HOME") or ROOT / ".knowdefeat").expanduser().absolute()
-        return cls(home=home, database_url=environ.get("KNOWDEFEAT_DATABASE_URL") or None, root=ROOT)
+PREFIX = "KNOWDEFEAT_"
+EARLIEST_DAY, LATEST_DAY = date(1900, 1, 1), date(2200, 1, 1)
+MOST_DAYS = 36_500  # a century: more would leave the calendar
+MOST_SECONDS = 86_400
 
 
-class SettingError(ValueError):
+class SettingError(KnowDefeatError):
     """An environment variable that cannot be used; the message names it and says what to write."""
 
 
@@ -51,47 +45,137 @@ class Upkeep:
         """Read `KNOWDEFEAT_DAILY_AT`, `KNOWDEFEAT_MAINTENANCE_AT`, `KNOWDEFEAT_TIMEZONE` and
         `KNOWDEFEAT_KEEP_RUN_DAYS`; empty means the default. Raises SettingError.
         """
+        return cls(**_given(environ, (f.name for f in fields(cls))))
 
-        def read(field: str, reader: Callable[[str, str], T]) -> T:
-            name = f"KNOWDEFEAT_{field.upper()}"
-            return reader(name, environ[name]) if environ.get(name) else getattr(cls, field)
 
-        return cls(
-            daily_at=read("daily_at", _time_of_day),
-            maintenance_at=read("maintenance_at", _time_of_day),
-            timezone=read("timezone", _timezone),
-            keep_run_days=read("keep_run_days", _days),
-        )
+def default_home() -> Path:
+    """`.knowdefeat` in a checkout, and in the user's own folder for an installed wheel: never the current folder."""
+    return (Path.home() if IS_INSTALLED else ROOT) / ".knowdefeat"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the environment may set; the variable of a field is KNOWDEFEAT_ and its name in capitals.
+
+    home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
+    first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
+    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
+    None = nowhere.
+    """
+
+    home: Path = field(default_factory=default_home)
+    database_url: str | None = field(default=None, repr=False)  # it holds a password
+    root: Path = ROOT
+    first_day: date = date(2015, 1, 1)
+    chunk_days: int = 90
+    live_report_seconds: int = 30
+    webhook_url: str | None = field(default=None, repr=False)
+    upkeep: Upkeep = Upkeep()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read every variable; an empty one means the default. Raises SettingError."""
+        names = ("home", "database_url", "first_day", "chunk_days", "live_report_seconds", "webhook_url")
+        return cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
 
 
 def webhook_url(environ: Mapping[str, str] = os.environ) -> str | None:
     """`KNOWDEFEAT_WEBHOOK_URL`, where failed runs are reported; empty means nowhere. Raises SettingError."""
-    url = environ.get("KNOWDEFEAT_WEBHOOK_URL") or None
-    if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):  # its path is often a secret, so it is not shown
-        raise SettingError(
-            "KNOWDEFEAT_WEBHOOK_URL is not a web address. Write one that begins with http:// or https://."
-        )
+    url: str | None = _given(environ, ["webhook_url"]).get("webhook_url")
     return url
 
 
-def _time_of_day(name: str, text: str) -> time:
-    try:
-        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 (a time of day has no date)
-    except ValueError:
-        raise SettingError(f"{name}={text!r} is not a time of day. Write it as HH:MM, for instance 00:15.") from None
+def setting_errors(environ: Mapping[str, str] = os.environ) -> dict[str, SettingError]:
+    """What is wrong with each variable that cannot be used, by its name."""
+    found = {}
+    for name in _VARIABLES:
+        try:
+            _given(environ, [name])
+        except SettingError as error:
+            found[PREFIX + name.upper()] = error
+    return found
 
 
-def _timezone(name: str, text: str) -> str:
+def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
+    """The values of those that are set, by the name of their field."""
+    found = {}
+    for name in names:
+        read, complaint, is_secret = _VARIABLES[name]
+        variable = PREFIX + name.upper()
+        text = environ.get(variable)
+        if text:
+            try:
+                found[name] = read(text)
+            except (LookupError, ValueError, OSError):  # the last: a time zone that is a folder
+                shown = variable if is_secret else f"{variable}={text!r}"
+                raise SettingError(f"{shown} {complaint}") from None
+    return found
+
+
+def _home(text: str) -> Path:
     try:
-        ZoneInfo(text)
-    except (LookupError, ValueError, OSError):  # unknown, not a name, a folder of names
-        raise SettingError(
-            f"{name}={text!r} is not a time zone. Write a name of the IANA database, for instance UTC or Europe/Zurich."
-        ) from None
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # ~somebody whom the system does not know
+        raise ValueError from None
+
+
+def _day(text: str) -> date:
+    day = date.fromisoformat(text)
+    if not EARLIEST_DAY <= day <= LATEST_DAY:
+        raise ValueError
+    return day
+
+
+def _time_of_day(text: str) -> time:
+    return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 (a time of day has no date)
+
+
+def _timezone(text: str) -> str:
+    return ZoneInfo(text).key
+
+
+def _count(most: int, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise ValueError
+    return int(text)
+
+
+def _web_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise ValueError
     return text
 
 
-def _days(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise SettingError(f"{name}={text!r} is not a number of days. Write a whole number of 1 or more.")
-    return int(text)
+class _Variable(NamedTuple):
+    """How a variable's text is read, and what is said of one that cannot be; a secret is not shown with it."""
+
+    read: Callable[[str], Any]
+    complaint: str
+    is_secret: bool = False
+
+
+_TIME = _Variable(_time_of_day, "is not a time of day. Write it as HH:MM, for instance 00:15.")
+_DAYS = _Variable(partial(_count, MOST_DAYS), f"is not a number of days. Write a whole number from 1 to {MOST_DAYS:,}.")
+_VARIABLES = {
+    "home": _Variable(_home, "is not a folder. Write a path."),
+    "database_url": _Variable(str, "is not an address.", is_secret=True),
+    "first_day": _Variable(
+        _day,
+        f"is not a day from {EARLIEST_DAY} to {LATEST_DAY}. Write it as YYYY-MM-DD, for instance 2015-01-01.",
+    ),
+    "chunk_days": _DAYS,
+    "live_report_seconds": _Variable(
+        partial(_count, MOST_SECONDS), f"is not a number of seconds. Write a whole number from 1 to {MOST_SECONDS:,}."
+    ),
+    "webhook_url": _Variable(
+        _web_address,
+        "is not a web address. Write one that begins with http:// or https://.",
+        is_secret=True,  # its path is often one
+    ),
+    "daily_at": _TIME,
+    "maintenance_at": _TIME,
+    "timezone": _Variable(
+        _timezone, "is not a time zone. Write a name of the IANA database, for instance UTC or Europe/Zurich."
+    ),
+    "keep_run_days": _DAYS,
+}

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN, markdown_table
-from knowdefeat_pipeline.assets.partition_states import PartitionStates, partition_states, told
+from knowdefeat_pipeline.assets.partition_states import PartitionStates, in_words, partition_states
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY, covered_days
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.schema import METRICS
@@ -122,8 +122,8 @@ def _states_result(states: PartitionStates) -> dg.AssetCheckResult:
         metadata={
             "days computed": len(states.computed),
             "days failed": len(states.failed),
-            "failed": told(states.failed),
+            "failed": in_words(states.failed),
             "days missing": len(states.missing),
-            "missing": told(states.missing),
+            "missing": in_words(states.missing),
         },
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from knowdefeat_pipeline.assets.partitions import DAILY, FIRST_DAY, each_day
 
@@ -41,27 +40,28 @@ def partition_states(
 
 def _states(instance: dg.DagsterInstance, asset: str, days: list[date]) -> PartitionStates:
     keys = [day.isoformat() for day in days]
-    status = instance.get_status_by_partition(dg.AssetKey(asset), keys, DAILY) or {}
-    of_day = {day: status.get(key) for day, key in zip(days, keys, strict=True)}
-    computed = [day for day, state in of_day.items() if state == AssetPartitionStatus.MATERIALIZED]
-    failed = [day for day, state in of_day.items() if state == AssetPartitionStatus.FAILED]
+    statuses = instance.get_status_by_partition(dg.AssetKey(asset), keys, DAILY) or {}
+    # The method is public and the enum that it returns is not: its values are as the API spells them.
+    of_day = {day: status.value if (status := statuses.get(key)) else None for day, key in zip(days, keys, strict=True)}
+    computed = [day for day, status in of_day.items() if status == "MATERIALIZED"]
+    failed = [day for day, status in of_day.items() if status == "FAILED"]
     begun = min([*computed, *failed], default=date.max)
-    missing = [day for day, state in of_day.items() if state is None and day > begun]
+    missing = [day for day, status in of_day.items() if status is None and day > begun]
     return PartitionStates(asset, computed, failed, missing)
 
 
 def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
     """Ascending days as runs of consecutive ones: (first, last) of each."""
-    found: list[tuple[date, date]] = []
+    runs: list[tuple[date, date]] = []
     for day in days:
-        if found and found[-1][1] + timedelta(days=1) == day:
-            found[-1] = (found[-1][0], day)
+        if runs and runs[-1][1] + timedelta(days=1) == day:
+            runs[-1] = (runs[-1][0], day)
         else:
-            found.append((day, day))
-    return found
+            runs.append((day, day))
+    return runs
 
 
-def told(days: Sequence[date], most: int = 5) -> str:
+def in_words(days: Sequence[date], most: int = 5) -> str:
     """The days as ranges in words, the first few of them; "none" without any."""
     runs = ranges(days)
     parts = [f"{first}" if first == last else f"{first} to {last}" for first, last in runs[:most]]

@@ -1,9 +1,6 @@
 """The jobs over a day or a range of days: the market, the ranking's chain, what follows from it, and their audit."""
 
-from datetime import date
-
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from knowdefeat_pipeline.assets.audit import audit_checks
 from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS, MARKET
@@ -47,8 +44,3 @@ audit = dg.define_asset_job(
     selection=AUDITED,
     description="Hold the results of a day or a range of days against each other, and list failed and missing days.",
 )
-
-
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """What makes a run cover the days first..last."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}

@@ -15,13 +15,14 @@ import dagster as dg
 import psycopg
 import sqlalchemy.exc
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import PRIORITY_TAG
 
 from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance, tune_for_short_runs
+from knowdefeat_pipeline.assets.tags import PRIORITY
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.store.staleness import CHANNEL, Pending, listener_lock, pending_days
@@ -36,7 +37,7 @@ AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError, DatabaseUnrea
 Say = Callable[[str], None]
 
 
-class AlreadyListening(RuntimeError):
+class AlreadyListening(KnowDefeatError):
     """Another live listener serves this database."""
 
 
@@ -58,7 +59,6 @@ class Listener:
                 with open_instance() as instance, connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
                         raise AlreadyListening("A live listener runs already over this database.")
-                    tune_for_short_runs(instance)
                     _end_orphans(instance)
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.say("Listening for new trades.")
@@ -94,7 +94,7 @@ class Listener:
         if not isinstance(found, Pending):  # a run of the sensor was faster
             return
         begun, last = time.perf_counter(), chunk_end(found)
-        refresh_days(self.definitions, instance, found.first, last, tags={LIVE_TAG: "true", PRIORITY_TAG: "10"})
+        refresh_days(self.definitions, instance, found.first, last, tags={LIVE_TAG: "true", PRIORITY: "10"})
         days = f"{found.first}" if found.first == last else f"{found.first} to {last}"
         now = datetime.now(UTC)
         self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {time.perf_counter() - begun:.2f} s")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.execute_in_process import core_execute_in_process
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market, range_tags
+from knowdefeat_pipeline.assets.tags import REPOSITORY, range_tags
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market
+from knowdefeat_pipeline.errors import KnowDefeatError
 
 Progress = Callable[[str], None]
 
@@ -22,7 +21,7 @@ Progress = Callable[[str], None]
 CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 
-class RunFailed(RuntimeError):
+class RunFailed(KnowDefeatError):
     """A run that did not end well: which step, why, and where to read more."""
 
 
@@ -88,29 +87,21 @@ def _execute(
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
-    run_id = dg.DagsterRun(job_name=job).run_id
+    run_id = str(uuid4())
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = core_execute_in_process(
-        job=_executable(definitions.resolve_job_def(job)),
+    result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
         raise_on_error=False,
-        output_capturing_enabled=False,
         # Events are stored and shown in the UI; a terminal hears of progress instead.
         run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        run_tags={**range_tags(first, last), REPOSITORY_LABEL_TAG: CODE_LOCATION, **(tags or {})},
+        tags={**range_tags(first, last), REPOSITORY: CODE_LOCATION, **(tags or {})},
     )
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:
         raise RunFailed(_why(result, checks))
     return Outcome(run_id, checks)
-
-
-@lru_cache(maxsize=8)
-def _executable(job: dg.JobDefinition) -> InMemoryJob:
-    """What `job.execute_in_process` makes of the job anew for every run, with its snapshots."""
-    return InMemoryJob(job.as_ephemeral_job(resource_defs={}, input_values={}))
 
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:

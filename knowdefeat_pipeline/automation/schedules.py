@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from knowdefeat_pipeline.assets.partitions import FIRST_DAY
-from knowdefeat_pipeline.automation.jobs import ADJUSTING, ADJUSTMENT_TAG, audit, range_tags, recompute
+from knowdefeat_pipeline.assets.tags import range_tags
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, ADJUSTMENT_TAG, audit, recompute
 from knowdefeat_pipeline.settings import Upkeep
 
 AUDIT_AFTER = timedelta(hours=1)  # since the daily refresh

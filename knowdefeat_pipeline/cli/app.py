@@ -27,19 +27,8 @@ from knowdefeat_pipeline.cli.commands import (
     up,
     weights,
 )
-from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError
-from knowdefeat_pipeline.postgres.backup import BackupError
-from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
-from knowdefeat_pipeline.postgres.migrations import MigrationError
-from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
-from knowdefeat_pipeline.settings import SettingError
-from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.store.funds import BotError
-from knowdefeat_pipeline.store.learning import WeightsChanged
-from knowdefeat_pipeline.store.learning_ledger import LedgerError
-from knowdefeat_pipeline.store.quarantine import QuarantineError
+from knowdefeat_pipeline.errors import KnowDefeatError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,37 +62,17 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 
-EXPECTED = (
-    CommandError,
-    SettingError,
-    SourceError,
-    QuarantineError,
-    DatabaseUnreachable,
-    EmbeddedPostgresError,
-    MigrationError,
-    LedgerError,
-    BackupError,
-    WeightError,
-    BotError,
-    WeightsChanged,
-)
-
 
 def main() -> None:
     """Run a command; an error that a person can mend is a message and exit status 1, not a traceback."""
     try:
         app()
-    except EXPECTED as error:
+    except KnowDefeatError as error:
         _fail(str(error))
     except psycopg.OperationalError as error:
-        _fail(f"The database went away: {error}\nSee: knowdefeat db status")
+        _fail(f"Lost the connection to the database: {error}\nSee: knowdefeat db status")
     except KeyboardInterrupt:
         sys.exit(130)
-    except RuntimeError as error:
-        # RunFailed lives with Dagster, which most commands do not import.
-        if type(error).__name__ != "RunFailed":
-            raise
-        _fail(str(error))
 
 
 def _fail(message: str) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import typer
 
 from knowdefeat_pipeline.cli.views.output import err
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
@@ -18,7 +19,7 @@ from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import latest_day
 
 
-class CommandError(RuntimeError):
+class CommandError(KnowDefeatError):
     """A command that cannot do what was asked; the message says why and what to do."""
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.server import binaries
 
 
-class BackupError(RuntimeError):
+class BackupError(KnowDefeatError):
     """A backup or restore that cannot be made; the message says why and what to do. Nothing was changed."""
 
 

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT, Settings
 
@@ -63,7 +64,7 @@ _IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
-class DatabaseUnreachable(RuntimeError):
+class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
 
@@ -122,7 +123,7 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
     if isinstance(source, str):
         return _read_pooled(source, statement, parameters)
     with source.cursor() as cursor:
-        cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
+        cursor.execute(quoted(statement, parameters))
         return cursor.fetch_arrow_table()
 
 
@@ -159,8 +160,9 @@ def close_idle() -> None:
             idle.pop().close()
 
 
-def _quoted(value: Any) -> str:
-    return sql.Literal(value).as_string(None)
+def quoted(statement: str, parameters: Sequence[Any]) -> str:
+    """The statement with its `$1`, `$2`, … replaced by the parameters, each quoted as a literal."""
+    return _PLACEHOLDER.sub(lambda found: sql.Literal(parameters[int(found[1]) - 1]).as_string(None), statement)
 
 
 def copy_arrow(

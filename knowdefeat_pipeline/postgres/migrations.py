@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import TABLES
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 
@@ -28,7 +29,7 @@ LOCK_TIMEOUT = "60s"  # how long an upgrade waits for another one, and for the u
 _LOCK = int.from_bytes(b"knowdfts", "big")  # the advisory lock that upgrades hold
 
 
-class MigrationError(RuntimeError):
+class MigrationError(KnowDefeatError):
     """The schema is not what the code needs, or cannot be brought there; the message says why and what to do."""
 
 

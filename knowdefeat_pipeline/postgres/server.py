@@ -26,6 +26,8 @@ import psycopg
 from filelock import FileLock, Timeout
 from psycopg import sql
 
+from knowdefeat_pipeline.errors import KnowDefeatError
+
 DATABASE = "knowdefeat"
 USER = "knowdefeat"
 ADDRESS = "127.0.0.1"
@@ -49,7 +51,7 @@ LARGEST_LOG = 10_000_000  # bytes; a longer log is set aside when the server sta
 LAUNCHES = 3  # a port taken in the last instant, or leftovers of a killed server, deserve another try
 
 
-class EmbeddedPostgresError(RuntimeError):
+class EmbeddedPostgresError(KnowDefeatError):
     """The embedded server cannot be used; the message says why and what to do."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.sources.canonical import FIELDS, UNITLESS_SIZE_NAMES
 
 KNOW_DEFEAT = "know_defeat"
@@ -32,7 +33,7 @@ KNOW_DEFEAT_COLUMNS = frozenset(
 Size = Literal["notional", "quantity"]
 
 
-class SourceError(Exception):
+class SourceError(KnowDefeatError):
     """A file that cannot be read at all. The message names file, row and column, and the remedy."""
 
 

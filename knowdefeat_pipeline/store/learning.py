@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,12 +16,54 @@ from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.results import weight_versions
 
 
-class WeightsChanged(RuntimeError):
+class WeightsChanged(KnowDefeatError):
     """Somebody added a version meanwhile; nothing was written."""
+
+
+def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[dict]:
+    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights.
+
+    With `since` without those that were no longer in force then.
+    """
+    names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
+    statement = sql.SQL(
+        # -infinity, from which the defaults are in force, has no Python datetime.
+        "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
+        "WHERE in_force_from >= (SELECT max(in_force_from) FROM weight_versions "
+        "WHERE in_force_from <= coalesce(%s::timestamptz, '-infinity')) "
+        "ORDER BY in_force_from, version"
+    ).format(names)
+    return [
+        {
+            "version": row[0],
+            "author": row[1],
+            "reason": row[2],
+            "in_force_from": row[3],
+            "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
+        }
+        for row in connection.execute(statement, (since,)).fetchall()
+    ]
+
+
+def version_in_force(versions: Sequence[dict], as_of: datetime) -> dict:
+    """The version that counts at as_of: the last that is in force from strictly before it.
+
+    So no day is ranked by what was learned from it. `versions` as `weight_versions` returns them.
+    """
+    return versions[bisect_left(versions, as_of, key=_in_force_from) - 1]
+
+
+def version_in_force_after(versions: Sequence[dict], as_of: datetime) -> dict:
+    """The version that counts for whatever comes after as_of: what was learned at as_of among them."""
+    return versions[bisect_right(versions, as_of, key=_in_force_from) - 1]
+
+
+def _in_force_from(version: dict) -> datetime:
+    return version["in_force_from"] or datetime.min.replace(tzinfo=UTC)
 
 
 def lock_versions(connection: psycopg.Connection) -> None:
@@ -121,11 +164,8 @@ def published_days(connection: psycopg.Connection, first: date, last: date) -> s
 
 def complete_days(connection: psycopg.Connection) -> tuple[date, date] | None:
     """The first and the last computed day whose figures are those of its end; None without one."""
-    row = connection.execute(
-        "SELECT min(day), max(day) FROM refreshed_days "
-        "WHERE asset = 'bot_metrics' AND as_of = (day + 1)::timestamp AT TIME ZONE 'UTC'"
-    ).fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    ((first, last),) = connection.execute(query("learning/complete_days")).fetchall()
+    return None if first is None else (first, last)
 
 
 def trades_known(connection: psycopg.Connection, first: date, last: date) -> dict[date, tuple[int, datetime]]:

@@ -10,6 +10,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import class_row
 
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
@@ -19,7 +20,7 @@ from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 
 
-class QuarantineError(Exception):
+class QuarantineError(KnowDefeatError):
     """A row that is not there, is settled, or is still refused; the message says which and what to do."""
 
 

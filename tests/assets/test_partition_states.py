@@ -1,4 +1,4 @@
-"""Days told as ranges."""
+"""Days as ranges, in words."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.assets.partition_states import ranges, told
+from knowdefeat_pipeline.assets.partition_states import in_words, ranges
 
 DAY = date(2025, 2, 27)
 
@@ -15,11 +15,11 @@ def days(*offsets: int) -> list[date]:
     return [DAY + timedelta(days=offset) for offset in offsets]
 
 
-def test_days_are_told_as_ranges() -> None:
-    assert told([]) == "none"
-    assert told(days(0)) == "2025-02-27"
-    assert told(days(0, 1, 2, 5)) == "2025-02-27 to 2025-03-01, 2025-03-04"
-    assert told(days(0, 2, 4, 6, 8, 10, 12), most=2) == "2025-02-27, 2025-03-01, and 5 more ranges"
+def test_days_are_put_in_words_as_ranges() -> None:
+    assert in_words([]) == "none"
+    assert in_words(days(0)) == "2025-02-27"
+    assert in_words(days(0, 1, 2, 5)) == "2025-02-27 to 2025-03-01, 2025-03-04"
+    assert in_words(days(0, 2, 4, 6, 8, 10, 12), most=2) == "2025-02-27, 2025-03-01, and 5 more ranges"
 
 
 @given(st.sets(st.integers(0, 60)))

@@ -99,7 +99,7 @@ def test_a_live_run_is_left_alone_and_fails_once_its_process_was_killed(
             monitor(instance)
     assert status(instance, run_id) is STATUS.FAILURE
     (failure,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    assert "The run's process ended without a word" in failure.message
+    assert "The run's process exited without a result" in failure.message
 
 
 def test_the_next_listener_ends_the_runs_of_a_killed_one(url: str, instance: dg.DagsterInstance) -> None:

@@ -1,22 +1,16 @@
-"""What happens by the clock, and what leaves the queue first."""
+"""What happens by the clock."""
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PRIORITY_TAG
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from knowdefeat_pipeline.automation import schedules
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.schedules import ADJUSTMENT_TAG, daily_weights
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.settings import SettingError, Upkeep, webhook_url
-
-Queue = Callable[..., str]
 
 
 def requests(at: datetime, upkeep: Upkeep | None = None) -> list[dg.RunRequest]:
@@ -101,61 +95,3 @@ def test_every_asset_of_the_chain_is_late_after_a_day_and_a_half() -> None:
         policy = graph.get(dg.AssetKey(name)).freshness_policy
         windows = policy.warn_window.to_timedelta(), policy.fail_window.to_timedelta()
         assert windows == (timedelta(hours=26), timedelta(hours=36))
-
-
-@pytest.fixture
-def queue(instance: dg.DagsterInstance) -> Queue:
-    """Puts a run into the queue; its id."""
-    job = build_defs().resolve_job_def("refresh")
-    location = RegisteredCodeLocationOrigin("knowdefeat_pipeline")
-    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job.name)
-
-    def put(tags: Mapping[str, str] | None = None) -> str:
-        return instance.create_run_for_job(
-            job,
-            tags=tags,
-            status=dg.DagsterRunStatus.QUEUED,
-            remote_job_origin=origin,
-        ).run_id
-
-    return put
-
-
-def dequeue(instance: dg.DagsterInstance) -> list[str]:
-    """The runs that the daemon would launch now; they count as started from then on."""
-    with QueuedRunCoordinatorDaemon(interval_seconds=1) as daemon:
-        runs = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), fixed_iteration_time=None)
-    for run in runs:
-        event = dg.DagsterEvent(event_type_value="PIPELINE_STARTING", job_name=run.job_name)
-        instance.report_dagster_event(event, run_id=run.run_id)
-    return [run.run_id for run in runs]
-
-
-def test_a_refresh_leaves_the_queue_at_once_however_long_the_backfill(
-    instance: dg.DagsterInstance, queue: Queue
-) -> None:
-    backfill = [queue({BACKFILL_ID_TAG: "abcdefgh"}) for _ in range(120)]  # more than a page of the queue
-    assert dequeue(instance) == backfill[:2]
-    assert dequeue(instance) == []
-    refresh = queue({PRIORITY_TAG: "10"})
-    assert dequeue(instance) == [refresh]
-    another = queue({PRIORITY_TAG: "10"})
-    assert dequeue(instance) == [another]
-
-
-def test_two_backfills_share_the_places_of_one(instance: dg.DagsterInstance, queue: Queue) -> None:
-    first, second, third = (queue({BACKFILL_ID_TAG: name}) for name in ("one", "two", "three"))
-    assert dequeue(instance) == [first, second]
-    for run_id in (first, second):
-        instance.report_run_failed(instance.get_run_by_id(run_id))
-    assert dequeue(instance) == [third]
-
-
-def test_the_running_day_is_ranked_after_the_weights_of_the_day_that_ended(
-    instance: dg.DagsterInstance, queue: Queue
-) -> None:
-    ended, running = (queue(request.tags) for request in requests(datetime(2025, 3, 1, 0, 15, tzinfo=UTC)))
-    assert dequeue(instance) == [ended]
-    assert dequeue(instance) == []
-    instance.report_run_failed(instance.get_run_by_id(ended))  # whatever came of it
-    assert dequeue(instance) == [running]

@@ -1,1 +1,4 @@
-"""The only modules that may import Dagster's private modules (`dagster._*`)."""
+"""The only modules that may rest on what Dagster does not call public, and what they do where a version lacks it.
+
+Each such use says why there is no public way. Everything else belongs elsewhere.
+"""

@@ -9,33 +9,33 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import dagster as dg
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
-from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
-from dagster._core.storage.base_storage import DagsterStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
-from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
-from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, RunStorage
+# What a run launcher answers to Dagster's run monitoring: the monitoring is documented, its types are private.
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+
+# The folder of each is an entry of dagster.yaml, which knows no default that depends on KNOWDEFEAT_HOME.
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster_postgres import DagsterPostgresStorage
+
+from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import is_alive
 from knowdefeat_pipeline.settings import ROOT, Settings
+
+if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
+    from dagster._config.config_schema import UserConfigSchema
+    from dagster._core.storage.event_log import EventLogStorage
+    from dagster._serdes import ConfigurableClassData
 
 SCHEMA = "dagster"
 STATEMENT_TIMEOUT_MS = 10 * 60 * 1000
 POOL_RECYCLE_SECONDS = 3600
 MAX_OVERFLOW = 20
-
-# A range of days is one event per day and asset: written one by one they cost more than the work itself.
-os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 
 def dagster_url(settings: Settings) -> str:
@@ -53,19 +53,24 @@ def dagster_url(settings: Settings) -> str:
 class Storage(DagsterPostgresStorage):
     """Runs, events and schedules in the `dagster` schema of our database, over connections that are kept open.
 
-    Without a pool every statement opens a connection of its own, which is half of a run's bookkeeping.
+    Without a pool, which only the stock web server asks for, every statement opens a connection of its own: half of a
+    run's bookkeeping. Where a version of Dagster lacks what this takes, the stock storage serves.
     """
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self.postgres_url, self.should_autocreate_tables, self._inst_data = postgres_url, True, inst_data
-        self._run_storage = RunStorage(postgres_url)
-        self._event_log_storage = EventLog(postgres_url)
-        self._schedule_storage = PostgresScheduleStorage(postgres_url)
-        DagsterStorage.__init__(self)  # type: ignore[arg-type]  # the stock class would open the stock storages first
+        super().__init__(postgres_url, inst_data=inst_data)
+        self._own_event_log: EventLog | None = None
+        if not is_supported():
+            return
+        self._own_event_log = EventLog(postgres_url)
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW
             )
+
+    @property
+    def event_log_storage(self) -> EventLogStorage:
+        return self._own_event_log or super().event_log_storage
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -73,6 +78,10 @@ class Storage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Storage:
+        # A run of a range is one event per day and asset: written one by one they cost more than the work itself. An
+        # environment variable is the only way to say so, and each process that writes events, whoever started it, opens
+        # its storage here first.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
         return cls(dagster_url(Settings.from_environment()), inst_data=inst_data)
 
 
@@ -107,7 +116,7 @@ def logs_folder(settings: Settings) -> Path:
     return settings.home / "dagster" / "logs"
 
 
-class Launcher(DefaultRunLauncher):
+class Launcher(dg.DefaultRunLauncher):
     """The stock launcher, which also tells Dagster's run monitoring whether a run's process lives, whoever started it.
 
     Without that a run whose process was killed would count as started for ever, and hold its place in the queue.
@@ -121,14 +130,9 @@ class Launcher(DefaultRunLauncher):
         with connect(database_url(Settings.from_environment())) as connection:
             if is_alive(connection, run.run_id):
                 return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, "The run's process ended without a word: killed, or a crash.")
-
-
-def tune_for_short_runs(instance: dg.DagsterInstance) -> None:
-    """Let runs of this process do without what would cost a run of a fraction of a second half of its time."""
-    instance._compute_log_manager = NoOpComputeLogManager()  # what they print goes nowhere
-    if isinstance(instance.event_log_storage, EventLog):
-        instance.event_log_storage.short_runs = True
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED, "The run's process exited without a result (killed or crashed)."
+        )
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -8,12 +8,8 @@ import urllib.request
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
+from knowdefeat_pipeline.assets.tags import covered_range
 from knowdefeat_pipeline.settings import webhook_url
 
 TIMEOUT = 10.0  # seconds
@@ -37,8 +33,8 @@ def report_failures(context: dg.RunFailureSensorContext) -> None:
 def describe(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     """A failed run as JSON: text, job, run_id, error, partitions (`first..last`, a single one, or None)."""
     run = context.dagster_run
-    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
-    partitions = f"{first}..{last}" if first and last and first != last else first or run.tags.get(PARTITION_NAME_TAG)
+    days = covered_range(run.tags)
+    partitions = "..".join(str(day) for day in sorted({*days})) if days else None
     error = "\n".join(map(_why, context.get_step_failure_events())) or context.failure_event.message or ""
     of = f" ({partitions})" if partitions else ""
     first_line = error.partition("\n")[0]

@@ -11,12 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import PRIORITY_TAG
 
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.jobs import range_tags, refresh
+from knowdefeat_pipeline.assets.tags import PRIORITY, range_tags
+from knowdefeat_pipeline.automation.jobs import refresh
 from knowdefeat_pipeline.store.staleness import (
     CHANNEL,
     Pending,
@@ -56,7 +56,7 @@ def new_trades(context: dg.SensorEvaluationContext, database: Database, clock: C
         if listener_is_there(connection) and now - found.since < LISTENER_GRACE:
             return dg.SkipReason(f"{describe(found)} Left to the live listener.")
     days = found.first, chunk_end(found)
-    return request_run(context.instance, new_trades.name, found.batch, describe(found), days, {PRIORITY_TAG: "10"})
+    return request_run(context.instance, new_trades.name, found.batch, describe(found), days, {PRIORITY: "10"})
 
 
 def describe(found: Pending) -> str:

@@ -15,7 +15,7 @@ def days(json: Json = False) -> None:
     url = migrated_url()
     # Dagster takes a second to import: commands that do not ask it go without.
     from knowdefeat_pipeline.assets.catalogue import CHAIN
-    from knowdefeat_pipeline.assets.partition_states import partition_states, told
+    from knowdefeat_pipeline.assets.partition_states import in_words, partition_states
     from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 
     with connect(url) as connection, open_instance() as instance:
@@ -26,7 +26,7 @@ def days(json: Json = False) -> None:
     table(
         "Days with trades or between them (UTC)",
         (("asset", "left"), ("computed", "right"), ("failed", "left"), ("missing", "left")),
-        [(s.asset, number(len(s.computed)), told(s.failed), told(s.missing)) for s in found],
+        [(s.asset, number(len(s.computed)), in_words(s.failed), in_words(s.missing)) for s in found],
     )
     lacking = sorted({day for states in found for day in (*states.failed, *states.missing)})
     if lacking:

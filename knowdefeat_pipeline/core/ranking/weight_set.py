@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
+from knowdefeat_pipeline.errors import KnowDefeatError
 
 TOTAL_TENTHS = 1000
 
 
-class WeightError(ValueError):
+class WeightError(KnowDefeatError):
     """A set of weights that cannot be used; the message says what is wrong and how to mend it."""
 
 

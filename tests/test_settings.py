@@ -1,0 +1,70 @@
+"""What the environment may set: what is read, what it is by default, and what is refused."""
+
+from datetime import date, time
+from pathlib import Path
+
+import pytest
+
+from knowdefeat_pipeline import settings as module
+from knowdefeat_pipeline.settings import ROOT, SettingError, Settings, Upkeep, setting_errors
+
+REFUSED = [
+    ("KNOWDEFEAT_HOME", "~no-such-user/x"),
+    ("KNOWDEFEAT_FIRST_DAY", "yesterday"),
+    ("KNOWDEFEAT_FIRST_DAY", "2015-02-29"),
+    ("KNOWDEFEAT_FIRST_DAY", "0001-01-01"),
+    ("KNOWDEFEAT_CHUNK_DAYS", "0"),
+    ("KNOWDEFEAT_CHUNK_DAYS", "3000000"),
+    ("KNOWDEFEAT_CHUNK_DAYS", "1.5"),
+    ("KNOWDEFEAT_LIVE_REPORT_SECONDS", "-1"),
+    ("KNOWDEFEAT_KEEP_RUN_DAYS", "1000000"),
+    ("KNOWDEFEAT_TIMEZONE", "Mars/Olympus"),
+    ("KNOWDEFEAT_DAILY_AT", "noon"),
+]
+
+
+def test_everything_has_a_default_and_empty_means_it() -> None:
+    defaults = Settings.from_environment({})
+    assert defaults == Settings()
+    assert (defaults.home, defaults.root, defaults.database_url) == (ROOT / ".knowdefeat", ROOT, None)
+    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 30)
+    assert Settings.from_environment(dict.fromkeys(("KNOWDEFEAT_HOME", "KNOWDEFEAT_CHUNK_DAYS"), "")) == defaults
+
+
+def test_every_variable_is_read() -> None:
+    given = {
+        "KNOWDEFEAT_HOME": "/somewhere",
+        "KNOWDEFEAT_DATABASE_URL": "postgresql://u:secret@h/d",
+        "KNOWDEFEAT_FIRST_DAY": "1999-12-31",
+        "KNOWDEFEAT_CHUNK_DAYS": "7",
+        "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
+        "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_DAILY_AT": "01:00",
+    }
+    settings = Settings.from_environment(given)
+    assert settings == Settings(
+        home=Path("/somewhere"),
+        database_url="postgresql://u:secret@h/d",
+        first_day=date(1999, 12, 31),
+        chunk_days=7,
+        live_report_seconds=5,
+        webhook_url="https://chat.example/secret",
+        upkeep=Upkeep(daily_at=time(1, 0)),
+    )
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_what_cannot_be_used_is_refused_by_name_with_what_to_write(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{name}='{value}' is not a .*\. Write "):
+        Settings.from_environment({name: value})
+    assert list(setting_errors({"KNOWDEFEAT_WEBHOOK_URL": "http://h/", name: value})) == [name]
+
+
+def test_an_installed_wheel_keeps_its_data_in_a_folder_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IS_INSTALLED", True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    assert Settings.from_environment({}).home == tmp_path / ".knowdefeat"
