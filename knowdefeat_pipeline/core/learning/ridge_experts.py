@@ -1,4 +1,4 @@
-"""The experts among whom the weight learner divides its trust: ridge regressions of differing memory and caution.
+"""The experts that the weight learner weighs: ridge regressions of differing memory and caution.
 
 Each predicts a bot's next result (its rank, net of its group) as a weighted sum of the 17 ranked variables. The prior
 of all is that past performance persists: the default weights, with the money windows weighed by the days they cover,
@@ -84,7 +84,7 @@ class Ridges:
         # The regression slope at which the prior's scores have the rank IC that it expects of them.
         spread = np.einsum("i,mij,j->m", self.direction, self.gram, self.direction)
         slope = PRIOR_IC * np.sqrt(RANK_VARIANCE * self.rows / np.maximum(spread, 1e-3 * self.rows * RANK_VARIANCE))
-        found = ridge(
+        solved = ridge(
             self.gram[:, None], self.moment[:, None], self.penalty, (slope[:, None] * self.direction)[:, None]
         ).reshape(len(EXPERTS), -1)
-        return found / np.abs(found).sum(axis=1, keepdims=True)
+        return solved / np.abs(solved).sum(axis=1, keepdims=True)
