@@ -16,7 +16,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets.bot_rankings import rank_days
 from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, day_end
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
@@ -98,7 +98,7 @@ def _attempts(database: Database, connection: psycopg.Connection, ended: dict[da
         yield from (Attempt(day, Proposal("disabled", why, None, {}), None) for day in open_days)
         return
     last = max(open_days)
-    learned = replay(Panel.of(read_history(database.address(), last)))
+    learned = learn_weights(Panel.of(read_history(database.address(), last)))
     rests_on = trades_known(connection, min(open_days), last)
     in_force, number = _array(latest), latest["version"]
     for day, end in open_days.items():

@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
@@ -133,7 +133,7 @@ def _proposed(session: Session, versions: Sequence[dict[str, Any]], days: Mappin
     connection, attempts = session.connection, []
     anchor = [version for version in versions if version["author"] != AUTHOR][-1]
     in_force, number = _array(versions[-1]), versions[-1]["version"]
-    learned = replay(Panel.of(read_history(session.url, max(days))))
+    learned = learn_weights(Panel.of(read_history(session.url, max(days))))
     rests_on = trades_known(connection, min(days), max(days))
     for day, end in days.items():
         proposal = propose(learned, int(micros([end])[0]), in_force, _array(anchor))

@@ -18,8 +18,8 @@ from knowdefeat_pipeline.cli.commands.run import From, To
 from knowdefeat_pipeline.cli.options import CommandError, Json, migrated_url
 from knowdefeat_pipeline.cli.views.backtest_report import draw_cumulative, draw_gains, html
 from knowdefeat_pipeline.cli.views.output import NOTHING, Justify, number, out, print_json, table
-from knowdefeat_pipeline.core.learning.backtest import REFERENCE, compare, contestants, daily_figures
-from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, luck_error
+from knowdefeat_pipeline.core.learning.backtest import REFERENCE, SETS, compare, contestants, daily_figures
+from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, standard_error_under_null
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
@@ -28,7 +28,6 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
-SETS = ("default", "equal", "seed", "seed_fallback", "ai")
 IN_FORCE, VERSION = "in_force", "version:"
 COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("weights", "left"),
@@ -62,7 +61,7 @@ class Comparison:
     @property
     def luck(self) -> float:
         """Standard error of the mean rank IC of scores without skill."""
-        return luck_error(self.bots, int(self.used.sum()))
+        return standard_error_under_null(self.bots, int(self.used.sum()))
 
     @property
     def statement(self) -> str:

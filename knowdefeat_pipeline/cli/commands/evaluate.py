@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Method, Rules
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
@@ -41,7 +41,7 @@ def weights(
     for path in filter(None, (output, scores)):
         check_writable(path)
     history = read_panel(panel)
-    learned = replay(history)
+    learned = learn_weights(history)
     as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
     in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
     in_force.insert(0, "as_of", as_of.array)
