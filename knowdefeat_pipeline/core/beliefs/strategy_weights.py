@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.beliefs.state import Method
+from knowdefeat_pipeline.core.beliefs.state import WeighingMethod
 from knowdefeat_pipeline.core.units import Floats
 
 FLOOR = 0.02
@@ -18,7 +18,11 @@ REACH = 6.0
 
 
 def adaptive_weights(
-    edge: Floats, edge_sd: Floats, method: Method = "edge", floor: float = FLOOR, known: np.ndarray | None = None
+    edge: Floats,
+    edge_sd: Floats,
+    method: WeighingMethod = "edge",
+    floor: float = FLOOR,
+    known: np.ndarray | None = None,
 ) -> Floats:
     """Weights (..., K) of K strategies with posterior edges of the same shape; every row sums to exactly 1.
 
@@ -29,10 +33,10 @@ def adaptive_weights(
     strategy keeps `floor` / K. `known` (..., K): where False, a strategy is not there yet; it gets 0 and moves nothing.
     Raises ValueError for another method, a floor outside 0..1, and edges or deviations that are not usable.
     """
-    if method not in get_args(Method):
-        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(get_args(Method))}")
+    if method not in get_args(WeighingMethod):
+        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(get_args(WeighingMethod))}")
     if not 0 <= floor <= 1:
-        raise ValueError(f"the floor {floor} is no share; give one from 0 to 1")
+        raise ValueError(f"floor must be in [0, 1], got {floor}")
     if not (np.isfinite(edge).all() and np.isfinite(edge_sd).all() and (edge_sd > 0).all()):
         raise ValueError("edges are finite and their standard deviations positive")
     known = np.ones(edge.shape, dtype=bool) if known is None else known

@@ -69,5 +69,5 @@ def _bisect(order: Ints, covariance: Floats, shares: Floats) -> None:
 def _variance(members: Ints, covariance: Floats) -> float:
     """The variance of the members held by inverse variance."""
     part = covariance[np.ix_(members, members)]
-    held = inverse_variance(np.diag(part))
-    return float(held @ part @ held)
+    share = inverse_variance(np.diag(part))
+    return float(share @ part @ share)

@@ -1,4 +1,4 @@
-"""Backtests of weight sets over a panel: which of several ways to score bots foretold the next day, and by how much.
+"""Backtests of weight sets over a panel: which of several ways to score bots predicted the next day, and by how much.
 
 Nothing here learns or changes a weight. A contestant is one score per row of the panel, known at the row's as_of.
 """
@@ -112,7 +112,7 @@ def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
     bots = panel.frame["bot_id"].to_numpy()
     pnl = panel.frame["label"].to_numpy(np.float64)
     out = np.full((len(panel), 4), np.nan)
-    held: set = set()
+    previous: set[int] = set()
     for day in range(since, len(panel)):
         rows = panel.rows(day)
         known = ~np.isnan(panel.label[rows])
@@ -124,9 +124,9 @@ def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
             rank_ic(scores[rows][known, None], panel.label[rows][known])[0],
             np.nan_to_num(pnl[rows][best]).mean(),
             np.nan_to_num(panel.result[rows][best]).mean(),
-            len(chosen - held) / len(chosen) if held else np.nan,
+            len(chosen - previous) / len(chosen) if previous else np.nan,
         )
-        held = chosen
+        previous = chosen
     return pd.DataFrame(out, columns=["ic", "pnl", "result", "turnover"])
 
 

@@ -36,7 +36,7 @@ LEARNED, BASELINES = "learned", ("default", "equal", "persistence", "random")
 
 @dataclass(frozen=True)
 class WeightHistory:
-    """What the learner held at each as_of of a panel, one row a day.
+    """What the learner had at each as_of of a panel, one row a day.
 
     weights: days x 17, in force; valid sets. target: days x 17, whither they were moving: the mixture, or the default
     weights while the trial is lost; Σ|w| = 100. expert_weights: days x experts, what each counts for in the mixture.

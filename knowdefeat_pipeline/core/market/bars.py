@@ -18,10 +18,10 @@ class BarError(ValueError):
 
 def bar_length(timeframe: str) -> pd.Timedelta:
     """How long a bar of a timeframe lasts: a number and m, h, d or w, such as 15m or 1d. Raises BarError."""
-    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
+    if not match:
         raise BarError(f"'{timeframe}' is not a timeframe; write a number and m, h, d or w, such as 15m, 1h or 1d")
-    return pd.Timedelta(minutes=int(found[1]) * _MINUTES[found[2]])
+    return pd.Timedelta(minutes=int(match[1]) * _MINUTES[match[2]])
 
 
 def check_bars(bars: pd.DataFrame) -> None:

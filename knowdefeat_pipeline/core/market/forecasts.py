@@ -58,9 +58,9 @@ def model_forecasts(bars: pd.DataFrame, *, position: int = 0, since: int = 0) ->
             reach = features_from(oldest)
             seen = bars.iloc[reach - position : stop - position]
             forecasts[start - position : stop - position] = _forecasts(seen, oldest - reach, start - reach)
-    shown = slice(max(0, since - position), None)
-    frame = pd.DataFrame(forecasts[shown], columns=list(FORECASTS), index=bars.index[shown])
-    frame.insert(0, "open_time", bars["open_time"].iloc[shown])
+    wanted = slice(max(0, since - position), None)
+    frame = pd.DataFrame(forecasts[wanted], columns=list(FORECASTS), index=bars.index[wanted])
+    frame.insert(0, "open_time", bars["open_time"].iloc[wanted])
     return frame
 
 

@@ -1,4 +1,4 @@
-"""Market regimes: is a market trending, ranging or volatile, and since when, told from bars up to now alone.
+"""Market regimes: is a market trending, ranging or volatile, and since when, from bars up to now alone.
 
 A hidden Markov model (Hamilton 1989) of two features of the last bars:
 
@@ -73,10 +73,10 @@ def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> p
             features = regime_features(bars.iloc[reach - position : stop - position])[oldest - reach :]
             path, _ = _filter(features, learn_range(features[: start - oldest]))
             probability[start - position : stop - position] = path[start - oldest :]
-    shown = slice(max(0, since - position), None)
-    labels = pd.DataFrame(probability[shown], columns=list(PROBABILITIES), index=bars.index[shown])
-    labels.insert(0, "open_time", bars["open_time"].iloc[shown])
-    labels.insert(1, "label", _labels(probability[shown]))
+    wanted = slice(max(0, since - position), None)
+    labels = pd.DataFrame(probability[wanted], columns=list(PROBABILITIES), index=bars.index[wanted])
+    labels.insert(0, "open_time", bars["open_time"].iloc[wanted])
+    labels.insert(1, "label", _labels(probability[wanted]))
     return labels
 
 

@@ -245,7 +245,7 @@ def _window_figures(
     some = count > 0
     as_of = windows.as_of_each
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
-    held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
+    seconds = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
     path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
     best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
     same = alike(best, worst)
@@ -258,7 +258,7 @@ def _window_figures(
     return {
         "avg_win_rate": win_rate(wins, count),
         "avg_drawdown": path.avg_drawdown,
-        "profit_per_second": profit_per_second(path.total, held),
+        "profit_per_second": profit_per_second(path.total, seconds),
         "trades": count,
         "wins": wins,
         "losses": losses,
@@ -279,7 +279,7 @@ def _window_figures(
         "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
         "time_in_drawdown": _time_in_drawdown(windows, path),
         "trade_frequency": frequency,
-        "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
+        "avg_trade_duration": np.where(some, seconds / np.maximum(count, 1), np.nan),
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
@@ -374,8 +374,8 @@ def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], see
     rank = np.argsort(np.argsort(names))
     in_order = np.lexsort((rank[ticker], series.bot[answering]))
     window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
-    kept = seen[window]
-    window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    wanted = seen[window]
+    window, ticker = window[wanted], np.tile(ticker[in_order], per)[wanted]
     keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
     absent = np.full(len(windows.low), np.nan)
     return _table(

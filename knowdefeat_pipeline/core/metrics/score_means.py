@@ -60,8 +60,8 @@ class Scores:
         number, rows = self._dealt(series, tickers)
         start, stop = (np.searchsorted(number, np.arange(len(series)), side) for side in ("left", "right"))
         cuts = np.unique(np.concatenate([since, as_of]))
-        found = positions(self.exit[rows], start, stop, cuts)
-        low, high = (found[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
+        places = positions(self.exit[rows], start, stop, cuts)
+        low, high = (places[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
         return {name: _means(value[rows], low, high) for name, value in zip(SCORE_NAMES, self.value, strict=True)}
 
     def _dealt(self, series: Series, tickers: tuple[str, ...]) -> tuple[Ints, Ints]:

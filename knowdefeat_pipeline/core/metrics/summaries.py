@@ -219,8 +219,8 @@ def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: in
     low = index[first]
     high = low + np.diff(first, append=len(index))
     if month is not None:
-        kept = month_number(day[first]) >= month
-        first, low, high = first[kept], low[kept], high[kept]
+        wanted = month_number(day[first]) >= month
+        first, low, high = first[wanted], low[wanted], high[wanted]
     return Stretches(series[first], day[first], summarise(pnl, exit_, low, high))
 
 

@@ -46,7 +46,7 @@ class RegimeWorld:
     deviation: float = 0.005
 
 
-WORLDS = {
+REGIME_WORLDS = {
     "plain": RegimeWorld(),
     "weak": RegimeWorld(drift=0.12, volatile=2.0),
     "strong": RegimeWorld(drift=0.35, half_life=5, volatile=3.5),
@@ -65,12 +65,12 @@ def simulate_regimes(world: str, *, bars: int, seed: int) -> tuple[pd.DataFrame,
 
     The same arguments give the same bars in any process. Raises ValueError for an unknown world or fewer than one bar.
     """
-    if world not in WORLDS:
-        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(WORLDS)}")
+    if world not in REGIME_WORLDS:
+        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(REGIME_WORLDS)}")
     if bars < 1:
         raise ValueError(f"need bars >= 1; got {bars}")
-    law = WORLDS[world]
-    rng = np.random.default_rng([seed, list(WORLDS).index(world)])
+    law = REGIME_WORLDS[world]
+    rng = np.random.default_rng([seed, list(REGIME_WORLDS).index(world)])
     first = _draw_episodes(rng, bars, law.episode)
     regime = _draw_regimes(rng, len(first))
     of_bar = np.repeat(regime, np.diff(first, append=bars))

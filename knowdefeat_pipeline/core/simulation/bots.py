@@ -64,7 +64,7 @@ STEPS_PER_DAY = 96  # of the price paths
 
 
 @dataclass(frozen=True)
-class World:
+class BotWorld:
     """What one world changes: the informative score's correlation with next-day skill in each half, and reversal."""
 
     early: float = 0.0
@@ -73,12 +73,12 @@ class World:
     skilled: bool = True
 
 
-WORLDS = {
-    "base": World(),
-    "informative": World(early=SCORE_CORRELATION, late=SCORE_CORRELATION),
-    "adverse": World(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
-    "switch": World(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
-    "null": World(skilled=False),
+BOT_WORLDS = {
+    "base": BotWorld(),
+    "informative": BotWorld(early=SCORE_CORRELATION, late=SCORE_CORRELATION),
+    "adverse": BotWorld(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
+    "switch": BotWorld(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
+    "null": BotWorld(skilled=False),
 }
 
 
@@ -123,7 +123,7 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     or day, a negative seed, or an `end` that is no UTC midnight.
     """
     _check(world, bots, days, seed, end)
-    law = WORLDS[world]
+    law = BOT_WORLDS[world]
     bot_rng, skill_rng, trade_rng, price_rng, score_rng = np.random.default_rng(seed).spawn(5)
     start = pd.Timestamp(end.astimezone(UTC) - timedelta(days=days)).as_unit("us")
     population = _draw_bots(bot_rng, bots)
@@ -151,8 +151,8 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
 
 
 def _check(world: str, bots: int, days: int, seed: int, end: datetime) -> None:
-    if world not in WORLDS:
-        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(WORLDS)}")
+    if world not in BOT_WORLDS:
+        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(BOT_WORLDS)}")
     if bots < 1 or days < 1 or seed < 0:
         raise ValueError(f"need bots >= 1, days >= 1, seed >= 0; got bots={bots}, days={days}, seed={seed}")
     if end.utcoffset() != timedelta(0) or end.timestamp() % 86_400:
@@ -193,7 +193,7 @@ def _draw_prices(rng: np.random.Generator, days: int) -> np.ndarray:
 
 
 def _draw_trades(
-    rng: np.random.Generator, bots: _Bots, skill: np.ndarray, log_prices: np.ndarray, law: World, start: pd.Timestamp
+    rng: np.random.Generator, bots: _Bots, skill: np.ndarray, log_prices: np.ndarray, law: BotWorld, start: pd.Timestamp
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Canonical trade rows without their ids, in no particular order, and each bot's luck of the day before."""
     days, n_bots = skill.shape
@@ -211,9 +211,9 @@ def _draw_trades(
 
     median = np.array(list(STRATEGIES.values()))[bots.strategy[bot]]
     seconds = median * np.exp(DURATION_LOG_SD * rng.standard_normal(cell.size))
-    held = (np.clip(seconds, MIN_SECONDS, MAX_SECONDS) * 1e6).astype(np.int64)
-    # A closed trade ends within its day; an open one is still held at the day's end.
-    earliest, latest = np.where(is_open, DAY - held, 0), np.where(is_open, DAY, DAY - held)
+    duration = (np.clip(seconds, MIN_SECONDS, MAX_SECONDS) * 1e6).astype(np.int64)
+    # A closed trade ends within its day; an open one is still open at the day's end.
+    earliest, latest = np.where(is_open, DAY - duration, 0), np.where(is_open, DAY, DAY - duration)
     entry = day * DAY + earliest + (rng.random(cell.size) * (latest - earliest)).astype(np.int64)
 
     entry_price = _price_at(log_prices, entry, ticker)
@@ -230,7 +230,7 @@ def _draw_trades(
             "direction": _text(["LONG", "SHORT"], (side < 0).astype(int)),
             "status": _text(["closed", "open"], is_open.astype(int)),
             "entry_time": start + pd.to_timedelta(entry, unit="us"),
-            "exit_time": (start + pd.to_timedelta(entry + held, unit="us")).where(~is_open),
+            "exit_time": (start + pd.to_timedelta(entry + duration, unit="us")).where(~is_open),
             "entry_price": entry_price,
             "exit_price": np.where(is_open, np.nan, exit_price),
             "notional": notional,
@@ -268,7 +268,7 @@ def _draw_noise(
     return noise, yesterday.reshape(shape)
 
 
-def _draw_scores(rng: np.random.Generator, skill: np.ndarray, law: World, days: pd.DatetimeIndex) -> pd.DataFrame:
+def _draw_scores(rng: np.random.Generator, skill: np.ndarray, law: BotWorld, days: pd.DatetimeIndex) -> pd.DataFrame:
     """Scores of each day and bot; `skill` has one day more than `days`."""
     n_days, n_bots = len(days), skill.shape[1]
     z = rng.standard_normal((len(SCORES), n_days, n_bots))
