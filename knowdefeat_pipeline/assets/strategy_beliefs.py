@@ -14,7 +14,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.partitions import covered_days, each_day
 from knowdefeat_pipeline.assets.resources import Database
-from knowdefeat_pipeline.core.beliefs.daily import Memory, decided_between, remembered, stretches, with_microseconds
+from knowdefeat_pipeline.core.beliefs.daily import Memory, entry_between, memories_at, stretches, with_microseconds
 from knowdefeat_pipeline.core.beliefs.ledger import clock
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.beliefs.strategy_figures import AS_THINGS_STAND, strategy_calibration, strategy_figures
@@ -136,10 +136,10 @@ def _parts(
     for piece in stretches(instants, entries):
         since, memory = None, Memory.empty(rules)
         found = checkpoint_before(connection, days[piece][0][0])
-        if found and not decided_between(entries, micros([found[0]])[0], instants[piece][0]):
+        if found and not entry_between(entries, micros([found[0]])[0], instants[piece][0]):
             since, memory = found
         rows = with_microseconds(database.read("beliefs/belief_outcomes", since or "-infinity", days[piece][-1][1]))
-        memories = remembered(memory, rows, instants[piece], entries, rules)
+        memories = memories_at(memory, rows, instants[piece], entries, rules)
         yield _Part(since, len(rows), ((day, at, held) for (day, at), held in zip(days[piece], memories, strict=True)))
 
 
