@@ -25,7 +25,8 @@ REAL = ""
 def with_microseconds(rows: pa.Table) -> pd.DataFrame:
     """Rows with an `exit_time` as a frame in which it counts microseconds since 1970 UTC."""
     place = rows.column_names.index("exit_time")
-    return rows.set_column(place, "exit_time", rows["exit_time"].cast(pa.int64())).to_pandas()
+    out: pd.DataFrame = rows.set_column(place, "exit_time", rows["exit_time"].cast(pa.int64())).to_pandas()
+    return out
 
 
 @dataclass(frozen=True)

@@ -76,5 +76,5 @@ def _recur(decay: Floats, values: Floats) -> Floats:
         return values
     bands = np.zeros((2, len(decay)), order="F")
     bands[1, :-1] = -decay[1:]
-    sums, _ = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")
+    sums: Floats = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")[0]
     return sums

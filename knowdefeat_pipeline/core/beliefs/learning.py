@@ -38,7 +38,7 @@ BLOCK = 10_000  # what is at work stays near the processor
 
 @dataclass(frozen=True)
 class Items:
-    """Items of many series with their decayed sums; each has the numbers of its `instant` and `series`, and a `clock`."""
+    """Items of many series with their decayed sums; each has the number of its instant and series, and its clock."""
 
     instant: Ints
     series: Ints
@@ -48,7 +48,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Path:
-    """What is known before each of B instants, from which the beliefs of that moment are read.
+    """What is known before each of B instants, from which the beliefs before it are read.
 
     items: one for each strategy that traded at an instant. cells: one for each of its regimes there. regime_clock and
     shares: (B, R). votes: (B, M, 3). evidence: (B, M, 2).
@@ -132,7 +132,7 @@ def _sum_up(rows: Outcomes, clip: float) -> _Block:
     cell, of = np.unique((instant * width + rows.strategy) * kinds + rows.regime + 1, return_inverse=True)
     results = np.clip(rows.result, -clip, clip)
     columns = (rows.weight, rows.weight * results, rows.weight * (results > 0))
-    values = np.stack([np.bincount(of, column, minlength=len(cell)) for column in columns], axis=1)
+    values: Floats = np.stack([np.bincount(of, column, minlength=len(cell)) for column in columns], axis=1)
     item, start, item_of = np.unique(cell // kinds, return_index=True, return_inverse=True)
     item_instant, item_strategy = np.divmod(item, width)
     first_item = np.searchsorted(item_instant, np.arange(len(instants)))
@@ -221,7 +221,8 @@ def _shares_of(instant: Ints, regime: Ints, weight: Floats, shape: tuple[int, in
     totals = np.zeros(shape)
     np.add.at(totals, (instant, regime), weight)
     everything = totals.sum(axis=1, keepdims=True)
-    return np.divide(totals, everything, out=totals, where=everything > 0)
+    out: Floats = np.divide(totals, everything, out=totals, where=everything > 0)
+    return out
 
 
 def _decayed_along(
@@ -249,7 +250,8 @@ def population(votes: Floats, rules: Rules) -> Floats:
 def shrink(sums: Floats, towards: Floats, strength: Floats | float) -> Floats:
     """(S + k·m) / (n + k) for the sums (..., M, 3), the m (..., M, 2) and k (M,) or one number."""
     k = np.asarray(strength)[..., None]
-    return (sums[..., 1:] + k * towards) / (sums[..., :1] + k)
+    out: Floats = (sums[..., 1:] + k * towards) / (sums[..., :1] + k)
+    return out
 
 
 def _evidence(values: Floats, predicted: Floats) -> Floats:

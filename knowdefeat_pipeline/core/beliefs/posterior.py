@@ -128,7 +128,8 @@ def _decayed(sums: Floats, elapsed: Floats, rules: Rules) -> Floats:
 def _shares(weights: Floats) -> Floats:
     """(B, R) as shares; all 0 where none was seen."""
     total = weights.sum(axis=1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    out: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return out
 
 
 def _probabilities(state: State, regimes: Mapping[str, float]) -> Floats:
@@ -211,9 +212,11 @@ def _mix_regimes(sums: _Sums, start: Floats, rules: Rules) -> tuple[Floats, Floa
 def _spread(weights: Floats, means: Floats) -> Floats:
     """The variance between experts."""
     centre = (weights * means).sum(axis=2, keepdims=True)
-    return (weights * (means - centre) ** 2).sum(axis=2)
+    out: Floats = (weights * (means - centre) ** 2).sum(axis=2)
+    return out
 
 
 def _beta_variance(weights: Floats, means: Floats, variance: Floats) -> Floats:
     """The mean variance within the experts' Betas, of 1 / `variance` trades each."""
-    return (weights * means * (1 - means) * variance / (1 + variance)).sum(axis=2)
+    out: Floats = (weights * means * (1 - means) * variance / (1 + variance)).sum(axis=2)
+    return out

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from knowdefeat_pipeline.core.beliefs.decayed_sums import decayed_sums
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Array, Floats, Ints
 
 MEMORY = 0.99
 WARM_UP = 10
@@ -37,7 +37,7 @@ class Volatility:
         return replace(self, owners=names, sums=sums, trades=trades)
 
 
-def standardise(pnl: Floats, owner: np.ndarray, known: Volatility) -> tuple[Floats, Volatility]:
+def standardise(pnl: Floats, owner: Array, known: Volatility) -> tuple[Floats, Volatility]:
     """R-multiples of trades in the order of the house, and the volatility that the next ones will be measured by.
 
     pnl (N,) in any currency; owner (N,): whose money it is, a bot where bots of one strategy stake differently. A

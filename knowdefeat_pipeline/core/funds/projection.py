@@ -48,9 +48,9 @@ def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: A
     """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow: Σ = min(funds, Σ caps), the rest
     is cash.
 
-    ticker (N,): names. refused (N,): why a bot gets nothing, "" for eligible ones. The amounts are the Euclidean projection of
-    the proportional ones onto the caps: bots within theirs all moved by the same shift. Where amounts would be less
-    than the minimum, the bots of the smallest targets step back, so that the others reach it.
+    ticker (N,): names. refused (N,): why a bot gets nothing, "" for eligible ones. The amounts are the Euclidean
+    projection of the proportional ones onto the caps: bots within theirs all moved by the same shift. Where amounts
+    would be less than the minimum, the bots of the smallest targets step back, so that the others reach it.
     Raises ValueError for negative or non-finite targets or funds, and for rules that have no meaning.
     """
     _check(target, funds, rules)

@@ -1,4 +1,4 @@
-"""Risk rules: which bots get no funds for now, and why."""
+"""Risk rules: which bots get no funds, and why."""
 
 from __future__ import annotations
 

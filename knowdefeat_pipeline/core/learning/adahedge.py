@@ -19,13 +19,14 @@ class AdaHedge:
         self.mixability_gap = 0.0
 
     def weights(self) -> Floats:
-        """What each expert counts for now; non-negative, sum 1."""
+        """What each expert counts for in the next mixture; non-negative, sum 1."""
         behind = self.cumulative_loss - self.cumulative_loss.min()
         if self.mixability_gap > 0:
             raw = np.exp(-behind * np.log(len(behind)) / self.mixability_gap)
         else:
             raw = (behind == 0).astype(np.float64)
-        return raw / raw.sum()
+        out: Floats = raw / raw.sum()
+        return out
 
     def learn(self, losses: Floats) -> None:
         """Take in one finite loss per expert."""

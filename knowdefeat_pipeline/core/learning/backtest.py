@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core.learning.inference import bootstrap_mean, deflated
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, learn_weights, rank_ic
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 BacktestSet = Literal["default", "equal", "know_defeat", "know_defeat_fallback", "ai"]
 SETS: tuple[BacktestSet, ...] = get_args(BacktestSet)
@@ -130,7 +130,7 @@ def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
     return pd.DataFrame(out, columns=["ic", "pnl", "result", "turnover"])
 
 
-def _top_quartile(scores: Floats) -> np.ndarray:
+def _top_quartile(scores: Floats) -> Ints:
     """Positions of the best quarter, at least one; scores that differ by rounding alone go by position."""
     return np.argsort(-np.round(scores, 9), kind="stable")[: max(1, len(scores) // 4)]
 

@@ -34,7 +34,8 @@ class Evidence:
 
     def record(self) -> dict[str, Any]:
         """The same as plain values for JSON; None for NaN."""
-        return _plain(asdict(self))
+        out: dict[str, Any] = _plain(asdict(self))
+        return out
 
 
 def evidence(history: WeightHistory, *, seed: int = 0) -> Evidence:

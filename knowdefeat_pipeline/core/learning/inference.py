@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 DRAWS = 1_000
 _EULER = float(np.euler_gamma)
@@ -39,12 +39,12 @@ def bootstrap_mean(values: Floats, *, seed: int, draws: int = DRAWS) -> Estimate
 
 
 @lru_cache(maxsize=1)
-def _indices(length: int, draws: int, seed: int) -> np.ndarray:
+def _indices(length: int, draws: int, seed: int) -> Ints:
     """Kept for the next series of the same length: several are compared on the same draws."""
     return stationary_indices(length, draws, np.random.default_rng(seed))
 
 
-def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> Ints:
     """draws x length positions in a series: runs of consecutive ones, each begun anywhere, T^(1/3) long on average."""
     begins = rng.random((draws, length)) < length ** (-1 / 3)
     begins[:, 0] = True

@@ -96,7 +96,8 @@ def rank_ic(scores: Floats, label: Floats) -> Floats:
     ranks = on_grid(centred_ranks(scores, one_day))
     truth = on_grid(centred_ranks(label[:, None], one_day)[:, 0])
     size = np.sqrt((ranks**2).sum(axis=0) * (truth**2).sum())
-    return (ranks * truth[:, None]).sum(axis=0) / np.where(size > 0, size, 1.0)
+    out: Floats = (ranks * truth[:, None]).sum(axis=0) / np.where(size > 0, size, 1.0)
+    return out
 
 
 def step(in_force: Floats, target: Floats) -> Floats:

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.units import Bools
+
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICES, "volume")
 _MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
@@ -50,7 +52,7 @@ def true_range(bars: pd.DataFrame) -> pd.Series:
     return pd.Series(np.log(bars["high"].clip(lower=before) / bars["low"].clip(upper=before)))
 
 
-def _refuse(bars: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
+def _refuse(bars: pd.DataFrame, column: str, wrong: Bools, rule: str) -> None:
     if wrong.any():
         at = int(np.argmax(wrong))
         raise BarError(f"row {bars.index[at]}, column '{column}': {bars[column].iloc[at]}; {rule}")

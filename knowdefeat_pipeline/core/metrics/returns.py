@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.metrics.figures import alike, ratio
 from knowdefeat_pipeline.core.metrics.windows import Windows
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import positions
-from knowdefeat_pipeline.core.units import DAY, Bools, Floats, Ints, day_of, last_day
+from knowdefeat_pipeline.core.units import DAY, Array, Bools, Floats, Ints, day_of, last_day
 
 ANNUAL_DAYS = 365
 
@@ -154,7 +154,7 @@ def daily_pnl(windows: Windows, days: int) -> Floats:
     slot[known[np.minimum(slot, len(known) - 1)] != day] = len(known)
     width = len(known) + 1
     slot += np.repeat(np.arange(count) * width, series.stop - series.start)
-    sums = np.bincount(slot, windows.pnl, minlength=count * width).reshape(count, width)
+    sums: Array = np.bincount(slot, windows.pnl, minlength=count * width).reshape(count, width)
     out: Floats = sums[:, np.searchsorted(known, calendar)]
     first = day_of(since)
     out[:, calendar < first[:, None]] = 0.0

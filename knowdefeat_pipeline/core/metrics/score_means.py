@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.schema.variables import SCORE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import Series, positions
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Scores:
             tuple(ticker.dictionary.to_pylist()),
         )
 
-    def of_bots(self, above: int, until: int) -> Scores:
-        """The part of the bots above < bot <= until."""
-        first, stop = np.searchsorted(self.bot, [above, until], "right")
+    def of_bots(self, above: int, up_to: int) -> Scores:
+        """The part of the bots above < bot <= up_to."""
+        first, stop = np.searchsorted(self.bot, [above, up_to], "right")
         part = slice(first, stop)
         return Scores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
 
@@ -78,7 +78,7 @@ class Scores:
         return number[order], rows[order]
 
 
-def _look_up(known: Ints, asked: Ints) -> tuple[Ints, np.ndarray]:
+def _look_up(known: Ints, asked: Ints) -> tuple[Ints, Bools]:
     """Where each of `asked` stands in `known` (ascending), and whether it is there."""
     place = np.searchsorted(known, asked)
     return place, np.append(known, -1)[place] == asked if len(known) else np.zeros(len(asked), bool)

@@ -19,7 +19,7 @@ from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, SCORES, Simulation, simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.core.units import Floats, micros
 
 ONE_DAY = pd.Timedelta(days=1)
 
@@ -35,8 +35,8 @@ class WorldPanel:
     """
 
     frame: pd.DataFrame
-    skill: np.ndarray
-    expected: np.ndarray
+    skill: Floats
+    expected: Floats
 
 
 def simulate_panel(world: str, *, bots: int, days: int, seed: int, end: datetime) -> WorldPanel:

@@ -20,7 +20,7 @@ from scipy.signal import lfilter
 from scipy.stats import t as student
 
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 STRATEGY_WORLDS = ("stationary", "switching", "drifting", "regimes")
 STRATEGIES, ROUNDS = 8, 2000
@@ -39,7 +39,7 @@ class StrategyWorld:
     edge: Floats
     result: Floats
     p_win: Floats
-    active: np.ndarray
+    active: Bools
     label: Ints
 
     @property
@@ -91,7 +91,8 @@ def _drift(rng: np.random.Generator, rounds: int, strategies: int) -> Floats:
     keep = 0.5 ** (1 / DRIFT_HALF_LIFE)
     shocks = rng.standard_normal((rounds, strategies))
     shocks[1:] *= sqrt(1 - keep**2)
-    return lfilter([1.0], [1.0, -keep], shocks, axis=0)
+    out: Floats = lfilter([1.0], [1.0, -keep], shocks, axis=0)
+    return out
 
 
 def _chain(rng: np.random.Generator, rounds: int) -> Ints:
@@ -99,16 +100,17 @@ def _chain(rng: np.random.Generator, rounds: int) -> Ints:
     return (rng.integers(REGIMES) + np.cumsum(moves)) % REGIMES
 
 
-def _played(rng: np.random.Generator, edge: Floats, active: np.ndarray, label: Ints) -> StrategyWorld:
+def _played(rng: np.random.Generator, edge: Floats, active: Bools, label: Ints) -> StrategyWorld:
     unit = sqrt((T_DF - 2) / T_DF)
     result = edge + unit * rng.standard_t(T_DF, edge.shape)
     return StrategyWorld(edge, result, student.cdf(edge / unit, T_DF), active, label)
 
 
-def among_active(weights: Floats, active: np.ndarray) -> Floats:
+def among_active(weights: Floats, active: Bools) -> Floats:
     """Weights (T, K) of the active strategies, which sum to 1 in each round."""
     counted = np.where(active, weights, 0.0)
-    return counted / counted.sum(axis=1, keepdims=True)
+    out: Floats = counted / counted.sum(axis=1, keepdims=True)
+    return out
 
 
 def regret(world: StrategyWorld, weights: Floats) -> float:
