@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from knowdefeat_pipeline.core.funds.daily import Division, FundSettings, breaches, divide_days
+from knowdefeat_pipeline.core.funds.daily import Division, breaches, divide_days
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import fund_inputs, unfunded, write_division
 from knowdefeat_pipeline.store.session import Session

@@ -36,7 +36,7 @@ def test_a_files_history_is_compared_as_the_core_does(shell: Shell, panel: Path,
     found = shell.json("backtest", "--panel", panel, "--weights-file", weights)
     history = Panel.of(plain(60, 10, seed=3))
     expected = backtest(history, contestants(history, {"mine": ONE_VARIABLE}))
-    assert list(found["sets"]) == ["default", "equal", "seed", "seed_fallback", "ai", "mine"]
+    assert list(found["sets"]) == ["default", "equal", "know_defeat", "know_defeat_fallback", "ai", "mine"]
     for name, row in found["sets"].items():
         assert row == pytest.approx({k: float(v) for k, v in expected.loc[name].items()}, rel=1e-12)
     # 2025-01-02 is the first as_of: the end of the day before.
