@@ -36,15 +36,15 @@ def seed_fallback_scores(frame: pd.DataFrame) -> Floats:
 
 
 def contestants(panel: Panel, sets: Mapping[str, Mapping[str, float] | Floats] | None = None) -> dict[str, Floats]:
-    """Scores of default, equal, seed, seed_fallback, ai (a replay of the learner) and any further sets by name.
+    """Scores of default, equal, know_defeat, know_defeat_fallback, ai (a replay of the learner), and of `sets` by name.
 
     A set is 17 weights by name, or days x 17.
     """
     own = {
         REFERENCE: panel.scores(DEFAULT),
         "equal": panel.scores(EQUAL),
-        "seed": seed_scores(panel.frame),
-        "seed_fallback": seed_fallback_scores(panel.frame),
+        "know_defeat": seed_scores(panel.frame),
+        "know_defeat_fallback": seed_fallback_scores(panel.frame),
         "ai": panel.scores(replay(panel).weights),
     }
     return own | {name: panel.scores(_array(weights)) for name, weights in (sets or {}).items()}
