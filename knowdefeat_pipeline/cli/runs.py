@@ -63,12 +63,12 @@ def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False
 def compute_market(settings: Settings, url: str, quiet: bool) -> tuple[date, date] | None:
     """Regimes and scores of all days that lack them, some days a run; these days, None where there are none."""
     with connect(url) as connection:
-        found = pending_market(connection, settings.first_day, datetime.now(UTC).date())
-    if found is None:
+        pending = pending_market(connection, settings.first_day, datetime.now(UTC).date())
+    if pending is None:
         return None
-    for first, last in chunks(found.first, found.last, settings.chunk_days):
+    for first, last in chunks(pending.first, pending.last, settings.chunk_days):
         materialise_market(first, last, quiet)
-    return found.first, found.last
+    return pending.first, pending.last
 
 
 def materialise_market(first: date, last: date, quiet: bool) -> Outcome:

@@ -27,7 +27,7 @@ from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.reads import Record
 from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
-SETS = ("default", "equal", "seed", "seed_fallback", "ai")
+SETS = ("default", "equal", "know_defeat", "know_defeat_fallback", "ai")
 IN_FORCE, VERSION = "in_force", "version:"
 
 
@@ -59,13 +59,15 @@ def backtest(
     versions = _versions(url, sets)
     names = _names(sets, versions if url else [])
     own = _sets_of(weights_file) | _stored(names, versions, history)
-    found = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
+    comparison = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
     if report:
-        report.write_text(report_page(found, str(panel) if panel else "the history of this database"), encoding="utf-8")
+        report.write_text(
+            report_page(comparison, str(panel) if panel else "the history of this database"), encoding="utf-8"
+        )
     if json:
-        print_json(record(found) | ({"report": report} if report else {}))
+        print_json(record(comparison) | ({"report": report} if report else {}))
         return
-    show_comparison(found)
+    show_comparison(comparison)
     if report:
         out.print(f"Report: {report}")
 
@@ -99,7 +101,7 @@ def _names(sets: str | None, versions: Sequence[Record]) -> list[str]:
 def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) -> dict[str, Floats]:
     """Days x 17 of each of the named sets that the database holds."""
     by_number = {version["version"]: version for version in versions}
-    found = {}
+    sets = {}
     for name in names:
         if name == IN_FORCE:
             ruling = [version_in_force(list(versions), instant) for instant in _instants(history)]
@@ -110,8 +112,8 @@ def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) ->
             ruling = [by_number[number_]] * len(history)
         else:
             continue
-        found[name] = np.array([[v["weights"][variable] for variable in VARIABLE_NAMES] for v in ruling])
-    return found
+        sets[name] = np.array([[v["weights"][variable] for variable in VARIABLE_NAMES] for v in ruling])
+    return sets
 
 
 def _instants(history: Panel) -> list[datetime]:
@@ -123,13 +125,15 @@ def _sets_of(path: Path | None) -> dict[str, Floats]:
     if path is None:
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
     named = (
-        found if isinstance(found, dict) and all(isinstance(v, dict) for v in found.values()) else {path.stem: found}
+        content
+        if isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
+        else {path.stem: content}
     )
     try:
         return {name: np.array([*normalise(weights).values()]) for name, weights in named.items()}

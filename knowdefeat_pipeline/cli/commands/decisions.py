@@ -57,26 +57,26 @@ def consensus(
         rows = strategies(connection, day, regime=regime or ANY_REGIME)
     weights = {row["strategy_id"]: row["weight"] for row in rows}
     try:
-        found = agree(frame, weights, _timeframes(timeframe_weight), threshold)
+        outcome = agree(frame, weights, _timeframes(timeframe_weight), threshold)
     except ValueError as error:
         raise CommandError(f"{error}. Strategies with a weight: {', '.join(sorted(weights))}") from error
-    contributions = found.contributions.to_dict("records")
+    contributions = outcome.contributions.to_dict("records")
     if json:
         print_json(
             {
-                "direction": found.direction,
-                "agreement": found.agreement,
+                "direction": outcome.direction,
+                "agreement": outcome.agreement,
                 "threshold": threshold,
-                "long_score": found.long_score,
-                "short_score": found.short_score,
+                "long_score": outcome.long_score,
+                "short_score": outcome.short_score,
                 "as_of": rows[0]["as_of"],
                 "contributions": contributions,
             }
         )
         return
     out.print(
-        f"[bold]{found.direction}[/]: agreement {found.agreement:.1%}, threshold {threshold:.0%} "
-        f"(long {found.long_score:.4f}, short {found.short_score:.4f}), "
+        f"[bold]{outcome.direction}[/]: agreement {outcome.agreement:.1%}, threshold {threshold:.0%} "
+        f"(long {outcome.long_score:.4f}, short {outcome.short_score:.4f}), "
         f"by the weights as of {instant(rows[0]['as_of'])}"
     )
     table(
@@ -140,25 +140,25 @@ def size(
     confidence_scale: ConfidenceScale = 100,
     json: Json = False,
 ) -> None:
-    """How large a position to take: by the guide's rule, and by half Kelly on the lower quartile of the edge."""
+    """How large a position to take: by Scanstream's rule, and by half Kelly on the lower quartile of the edge."""
     stated = percent(confidence, confidence_scale, "--confidence")
     with database() as connection:
         day = day_or_latest(connection, None, "strategy_beliefs")
         rows = strategies(connection, day, strategy=strategy, regime=regime or ANY_REGIME)
         means = strategy_means(connection, strategy)
     if not rows:
-        raise CommandError(f"Nothing is believed of a strategy {strategy!r}. See who is known: knowdefeat beliefs")
+        raise CommandError(f"No beliefs for {strategy!r} on {day}. List strategies: knowdefeat beliefs")
     (belief,) = rows
     capital = means["capital"] if capital is None else capital
     if cap is None and capital is None:
         raise CommandError(f"No bot runs {strategy}, so its capital is not known: give --capital or --cap")
     cap = CAP_SHARE * capital if cap is None else cap
-    by_guide = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
+    by_rule = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
     volatility = means["volatility"]
     kelly = kelly_size(capital, belief["edge"], belief["edge_sd"], volatility, cap) if volatility and capital else None
     answer = {
         "strategy_id": strategy,
-        "size": by_guide,
+        "size": by_rule,
         "kelly_size": kelly,
         "cap": cap,
         "capital": capital,
@@ -177,8 +177,8 @@ def size(
         (("", "left"), ("size", "right"), ("", "left")),
         [
             (
-                "guide",
-                number(by_guide),
+                "Scanstream's rule",
+                number(by_rule),
                 f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {stated / 100:.2f}",
             ),
             (
@@ -186,7 +186,7 @@ def size(
                 number(kelly),
                 f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
                 if kelly is not None
-                else "needs trades with a notional, to know how far they move",
+                else "not available: no trade of this strategy has a notional",
             ),
             ("at most", number(cap), "the cap"),
         ],

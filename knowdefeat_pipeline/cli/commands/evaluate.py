@@ -49,15 +49,15 @@ def weights(
     if scores:
         rows = history.frame[["given_as_of", "bot_id"]].rename(columns={"given_as_of": "as_of"})
         write_table(rows.assign(score=history.scores(learned.weights)), scores)
-    found = evidence(learned)
+    facts = evidence(learned)
     if json:
-        ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in found.ic.items()}
-        print_json({"as_ofs": len(as_of), "days": found.days, "rank_ic": ic, "statement": found.statement})
+        ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in facts.ic.items()}
+        print_json({"as_ofs": len(as_of), "days": facts.days, "rank_ic": ic, "statement": facts.statement})
         return
-    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {found.days:,} settled days:")
-    for name, of in found.ic.items():
+    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {facts.days:,} settled days:")
+    for name, of in facts.ic.items():
         out.print(f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}")
-    out.print(found.statement)
+    out.print(facts.statement)
 
 
 def read_panel(path: Path) -> Panel:
@@ -124,7 +124,7 @@ def regimes(
     output: Output,
     json: Json = False,
 ) -> None:
-    """The market regimes: each bar's label, told from the bars up to it.
+    """The market regimes: each bar's label, from the bars up to it alone.
 
     open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
     labelled by itself. Rows may be in any order and keep it.

@@ -62,12 +62,12 @@ def show(
     """The 17 weights of a version, and what it rests on."""
     with database() as connection:
         versions = weight_versions(connection)
-        found = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
-        setting, evidence = ai_setting(connection), evidence_of(connection, found["version"])
+        chosen = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
+        setting, evidence = ai_setting(connection), evidence_of(connection, chosen["version"])
     if json:
-        print_json(found | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
+        print_json(chosen | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
-    show_version(found)
+    show_version(chosen)
     if "statement" in evidence:
         show_evidence(evidence)
     out.print(adjustment_state(setting), style="dim")
@@ -173,26 +173,26 @@ def rollback(
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, float]:
-    found = {}
+    weights = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         try:
-            found[name] = float(value)
+            weights[name] = float(value)
         except ValueError:
             raise typer.BadParameter(f"{pair}: write VARIABLE=WEIGHT, for instance avg_win_rate=12.5") from None
-    return found
+    return weights
 
 
 def _from_file(path: Path) -> dict[str, float]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not all(type(value) in (int, float) for value in found.values()):
+    if not isinstance(content, dict) or not all(type(value) in (int, float) for value in content.values()):
         raise CommandError(f'{path}: write one JSON object of numbers, {{"avg_win_rate": 12.5, …}}')
-    return found
+    return content
 
 
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
@@ -231,10 +231,10 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
     moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
     out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
     out.print(
-        "The running day is ranked with it." if ranked else "It ranks the days that end after this moment.", style="dim"
+        "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )
     if setting["ai_enabled"]:
-        out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
+        out.print("The daily adjustment goes on from here. To stop it: knowdefeat weights disable-ai", style="dim")
 
 
 @app.command("enable-ai")
