@@ -101,7 +101,7 @@ def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]])
         low = sum(p < SIGNIFICANT for p in p_values)
         out.print(
             "order p: how often chance puts the same wins and losses into so uneven an order; it tests their order, "
-            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {number(len(p_values))} bots; chance alone "
-            f"gives {SIGNIFICANT:.0%}.",
+            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {number(len(p_values))} bots; chance "
+            f"alone gives {SIGNIFICANT:.0%}.",
             style="dim",
         )
