@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.commands.evaluate import read_panel
 from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.files import read_panel
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
 from knowdefeat_pipeline.cli.views.backtest import Comparison, record, report_page, show_comparison
 from knowdefeat_pipeline.cli.views.output import out, print_json

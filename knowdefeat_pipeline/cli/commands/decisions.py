@@ -12,8 +12,8 @@ import typer
 
 from knowdefeat_pipeline.cli.database import database, day_or_latest
 from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
-from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.cli.views.tables import instant, number, table
+from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
+from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
 from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
 from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
@@ -74,31 +74,7 @@ def consensus(
             }
         )
         return
-    out.print(
-        f"[bold]{outcome.direction}[/]: agreement {outcome.agreement:.1%}, threshold {threshold:.0%} "
-        f"(long {outcome.long_score:.4f}, short {outcome.short_score:.4f}), "
-        f"by the weights as of {instant(rows[0]['as_of'])}"
-    )
-    table(
-        "",
-        (
-            ("strategy", "left"),
-            ("direction", "left"),
-            ("confidence", "right"),
-            ("weight %", "right"),
-            ("counts", "right"),
-        ),
-        [
-            (
-                row["strategy_id"],
-                row["direction"],
-                number(row["confidence"], 0),
-                number(100 * weights[row["strategy_id"]], 1),
-                number(row["contribution"], 4),
-            )
-            for row in contributions
-        ],
-    )
+    show_consensus(outcome, threshold, weights, rows[0]["as_of"])
 
 
 def _signals(place: str, with_timeframe: bool) -> pd.DataFrame:
@@ -172,22 +148,4 @@ def size(
     if json:
         print_json(answer)
         return
-    table(
-        f"Size for {strategy}, by the beliefs as of {instant(belief['as_of'])}",
-        (("", "left"), ("size", "right"), ("", "left")),
-        [
-            (
-                "Scanstream's rule",
-                number(by_rule),
-                f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {stated / 100:.2f}",
-            ),
-            (
-                "half Kelly",
-                number(kelly),
-                f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
-                if kelly is not None
-                else "not available: no trade of this strategy has a notional",
-            ),
-            ("at most", number(cap), "the cap"),
-        ],
-    )
+    show_size(answer, belief, base, stated)
