@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.commands.evaluate import read_panel
 from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.files import read_panel
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
 from knowdefeat_pipeline.cli.views.backtest import Comparison, record, report_page, show_comparison
 from knowdefeat_pipeline.cli.views.output import out, print_json
@@ -55,13 +55,15 @@ def backtest(
     versions = _versions(url, sets)
     names = _names(sets, versions if url else [])
     own = _sets_of(weights_file) | _stored(names, versions, history)
-    found = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
+    comparison = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
     if report:
-        report.write_text(report_page(found, str(panel) if panel else "the history of this database"), encoding="utf-8")
+        report.write_text(
+            report_page(comparison, str(panel) if panel else "the history of this database"), encoding="utf-8"
+        )
     if json:
-        print_json(record(found) | ({"report": report} if report else {}))
+        print_json(record(comparison) | ({"report": report} if report else {}))
         return
-    show_comparison(found)
+    show_comparison(comparison)
     if report:
         out.print(f"Report: {report}")
 
@@ -119,13 +121,15 @@ def _sets_of(path: Path | None) -> dict[str, Floats]:
     if path is None:
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
     named = (
-        found if isinstance(found, dict) and all(isinstance(v, dict) for v in found.values()) else {path.stem: found}
+        content
+        if isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
+        else {path.stem: content}
     )
     try:
         return {name: np.array([*normalise(weights).values()]) for name, weights in named.items()}

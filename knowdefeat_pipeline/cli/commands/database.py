@@ -48,9 +48,9 @@ def status(json: Json = False) -> None:
     settings = Settings.from_environment()
     record: dict[str, Any] = {"embedded": settings.database_url is None}
     if settings.database_url is None:
-        found = server(settings).status()
-        record |= asdict(found)
-        if not found.running:
+        state = server(settings).status()
+        record |= asdict(state)
+        if not state.running:
             _show_status(record | {"hint": "It starts with the next command, for instance: knowdefeat run"}, json)
             return
     place = address(settings)

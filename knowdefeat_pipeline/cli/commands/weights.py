@@ -181,26 +181,26 @@ def rollback(
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, float]:
-    found = {}
+    weights = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         try:
-            found[name] = float(value)
+            weights[name] = float(value)
         except ValueError:
             raise typer.BadParameter(f"{pair}: write VARIABLE=WEIGHT, for instance avg_win_rate=12.5") from None
-    return found
+    return weights
 
 
 def _from_file(path: Path) -> dict[str, float]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not all(type(value) in (int, float) for value in found.values()):
+    if not isinstance(content, dict) or not all(type(value) in (int, float) for value in content.values()):
         raise CommandError(f'{path}: write one JSON object of numbers, {{"avg_win_rate": 12.5, …}}')
-    return found
+    return content
 
 
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
@@ -241,7 +241,7 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
         "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )
     if setting["ai_enabled"]:
-        out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
+        out.print("The daily adjustment goes on from here. To stop it: knowdefeat weights disable-ai", style="dim")
 
 
 @app.command("enable-ai")
