@@ -2,6 +2,7 @@
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the Dagster UI and daemon over the same database
 #   make test | test-e2e | check                 the tests, the browser tests, lint and types
+#   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
 .SHELLFLAGS := -eu -c
@@ -10,7 +11,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml
 
-.PHONY: run up install test test-e2e check clean purge
+.PHONY: run up install test test-e2e test-dagster-versions check clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -24,6 +25,9 @@ test: .venv/.installed-dev
 
 test-e2e: .venv/.installed-dev
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
+
+test-dagster-versions: .venv/.installed-dev
+	$(BIN)/python -m pytest -m versions tests/automation/test_versions.py $(ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .
