@@ -25,7 +25,11 @@ MOST_SECONDS = 86_400
 
 
 class SettingError(KnowDefeatError):
-    """An environment variable that cannot be used; the message names it and says what to write."""
+    """An environment variable that cannot be used: `fault` names it, `remedy` says what to write."""
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault} {remedy}")
+        self.fault, self.remedy = fault, remedy
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
     """The values of those that are set, by the name of their field."""
     found = {}
     for name in names:
-        read, complaint, is_secret = _VARIABLES[name]
+        read, kind, remedy, is_secret = _VARIABLES[name]
         variable = PREFIX + name.upper()
         text = environ.get(variable)
         if text:
@@ -108,7 +112,7 @@ def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
                 found[name] = read(text)
             except (LookupError, ValueError, OSError):  # the last: a time zone that is a folder
                 shown = variable if is_secret else f"{variable}={text!r}"
-                raise SettingError(f"{shown} {complaint}") from None
+                raise SettingError(f"{shown} is not {kind}.", remedy) from None
     return found
 
 
@@ -147,35 +151,40 @@ def _web_address(text: str) -> str:
 
 
 class _Variable(NamedTuple):
-    """How a variable's text is read, and what is said of one that cannot be; a secret is not shown with it."""
+    """How a variable's text is read (it raises what cannot be), what it should be, and how to write that."""
 
     read: Callable[[str], Any]
-    complaint: str
+    kind: str
+    remedy: str
     is_secret: bool = False
 
 
-_TIME = _Variable(_time_of_day, "is not a time of day. Write it as HH:MM, for instance 00:15.")
-_DAYS = _Variable(partial(_count, MOST_DAYS), f"is not a number of days. Write a whole number from 1 to {MOST_DAYS:,}.")
+_TIME = _Variable(_time_of_day, "a time of day", "Write it as HH:MM, for instance 00:15.")
+_DAYS = _Variable(partial(_count, MOST_DAYS), "a number of days", f"Write a whole number from 1 to {MOST_DAYS:,}.")
 _VARIABLES = {
-    "home": _Variable(_home, "is not a folder. Write a path."),
-    "database_url": _Variable(str, "is not an address.", is_secret=True),
+    "home": _Variable(_home, "a folder", "Write a path."),
+    "database_url": _Variable(
+        str, "an address", "Write postgresql://user:password@host:5432/database.", is_secret=True
+    ),
     "first_day": _Variable(
         _day,
-        f"is not a day from {EARLIEST_DAY} to {LATEST_DAY}. Write it as YYYY-MM-DD, for instance 2015-01-01.",
+        f"a day from {EARLIEST_DAY} to {LATEST_DAY}",
+        "Write it as YYYY-MM-DD, for instance 2015-01-01.",
     ),
     "chunk_days": _DAYS,
     "live_report_seconds": _Variable(
-        partial(_count, MOST_SECONDS), f"is not a number of seconds. Write a whole number from 1 to {MOST_SECONDS:,}."
+        partial(_count, MOST_SECONDS), "a number of seconds", f"Write a whole number from 1 to {MOST_SECONDS:,}."
     ),
     "webhook_url": _Variable(
         _web_address,
-        "is not a web address. Write one that begins with http:// or https://.",
+        "a web address",
+        "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(
-        _timezone, "is not a time zone. Write a name of the IANA database, for instance UTC or Europe/Zurich."
+        _timezone, "a time zone", "Write a name of the IANA database, for instance UTC or Europe/Zurich."
     ),
     "keep_run_days": _DAYS,
 }

@@ -14,16 +14,18 @@ from knowdefeat_pipeline.cli.commands import (
     bots,
     database,
     days,
-    decide,
+    decisions,
+    doctor,
     evaluate,
     funds,
     live,
-    load,
     market,
+    metrics,
     quarantine,
-    reads,
+    ranking,
     run,
     simulate,
+    trades,
     up,
     weights,
 )
@@ -42,18 +44,18 @@ app.command()(live.live)
 app.command()(backfill.backfill)
 app.command()(days.days)
 app.command()(backtest.backtest)
-app.command()(load.ingest)
+app.command()(trades.ingest)
 app.command("ingest-bars")(market.ingest_bars)
 app.command("ingest-books")(market.ingest_books)
 app.command("simulate")(simulate.simulate_command)
-app.command()(reads.metrics)
-app.command()(reads.streaks)
-app.command()(reads.rankings)
+app.command()(metrics.metrics)
+app.command()(metrics.streaks)
+app.command()(ranking.rankings)
 app.command()(market.regimes)
-app.command()(decide.consensus)
-app.command()(decide.size)
+app.command()(decisions.consensus)
+app.command()(decisions.size)
 app.command()(funds.allocate)
-app.command()(database.doctor)
+app.command()(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(beliefs.app, name="beliefs")
 app.add_typer(funds.app, name="funds")

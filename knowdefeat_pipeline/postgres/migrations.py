@@ -51,10 +51,15 @@ def status(url: str) -> MigrationStatus:
 def require_current(url: str) -> None:
     """Raise MigrationError unless every migration has been run, and DatabaseUnreachable without a database."""
     found = status(url)
+    if found.current is None:
+        raise MigrationError(
+            "The database has no KnowDefeat tables yet. Load trades and compute: knowdefeat run --trades FILE. A "
+            "simulated fleet instead: knowdefeat run. The tables alone: knowdefeat db migrate"
+        )
     if found.pending:
         raise MigrationError(
-            f"The database's schema is {f'at {found.current}' if found.current else 'not made yet'}, and this version "
-            f"of the code needs {found.latest}. Run: knowdefeat db migrate"
+            f"The database's schema is at {found.current}, and this version of the code needs {found.latest}. "
+            "Run: knowdefeat db migrate"
         )
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import METRICS
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.steps.outcome import CheckResult
+from knowdefeat_pipeline.steps.outcome import CheckResult, Figures
 
 SHOWN = 5
 
@@ -89,9 +89,7 @@ def offenders(connection: psycopg.Connection, rule: Rule, first: date, last: dat
         for figure in METRICS
         if figure.type == "double precision"
     ]
-    broken = sql.SQL(query(f"audits/{rule.query or rule.name}"))
-    if rule.name == "figures_are_possible":
-        broken = broken.format(amounts=sql.SQL(", ").join(amounts))
+    broken = sql.SQL(query(f"audits/{rule.query or rule.name}")).format(amounts=sql.SQL(", ").join(amounts))
     statement = sql.SQL("SELECT count(*) OVER () AS wrong, o.* FROM ({}) AS o LIMIT {}").format(broken, SHOWN)
     cursor = connection.execute(statement, {"first": first, "last": last, **rule.parameters})
     rows = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
@@ -103,7 +101,7 @@ def audit_days(connection: psycopg.Connection, first: date, last: date) -> list[
     found = []
     for rule in RULES:
         wrong, examples = offenders(connection, rule, first, last)
-        figures = {"days": f"{first} to {last}", "wrong": wrong}
+        figures: Figures = {"days": f"{first} to {last}", "wrong": wrong}
         shown = examples if wrong else None
         found.append((rule, CheckResult(rule.name, wrong == 0, figures, severity=rule.severity, examples=shown)))
     return found

@@ -45,7 +45,7 @@ CHECKS = (
     CheckSpec(
         "strategy_weights",
         "weights_sum_to_one",
-        "The weights of each day, as things stand and under each regime, are finite, not negative, and sum to exactly 1.",
+        "The weights of each day, as things stand and under each regime, are not negative and sum to exactly 1.",
     ),
 )
 
@@ -199,7 +199,8 @@ def compute_strategy_weights(session: Session, first: date, last: date) -> Weigh
 
 def _weigh(edges: pd.DataFrame, shares: Mapping[date, Mapping[str, float]]) -> pd.DataFrame:
     tables = [_empty("strategy_weights")]
-    for day, figures in edges.groupby("day"):
+    for day in sorted(edges["day"].unique()):
+        figures = edges[edges["day"] == day]
         weights = strategy_weights(figures, shares.get(day, {}))
         tables.append(_of_day("strategy_weights", day, figures["as_of"].iloc[0], weights))
     return pd.concat(tables, ignore_index=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from knowdefeat_pipeline.core.funds.daily import Division, breaches, divide_days
@@ -33,7 +33,7 @@ class AllocatedDays(StepResult):
     """What each bot is given; `division` holds the days' totals and the risk rules' decisions, `settings` what was in
     force, and `unfunded` the currencies of bots for which no funds are set."""
 
-    division: Division | None = None
+    division: Division = field(kw_only=True)
     settings: Sequence[FundSettings] = ()
     unfunded: Sequence[str] = ()
 
@@ -43,16 +43,19 @@ def compute_allocations(session: Session, first: date, last: date) -> AllocatedD
     inputs, own = fund_inputs(session, first, last)
     division = divide_days(inputs)
     write_division(session.connection, first, last, division, own)
-    checks = [
-        CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, inputs.settings)
-    ]
     return AllocatedDays(
         "fund_allocations",
         first,
         last,
         division.rows,
-        checks,
+        _checks(division, inputs.settings),
         division=division,
         settings=inputs.settings,
         unfunded=unfunded(session.connection),
     )
+
+
+def _checks(division: Division, settings: Sequence[FundSettings]) -> list[CheckResult]:
+    if division.days.empty:  # no funds are set, and so no rule can be broken
+        return [CheckResult(spec.name, True) for spec in CHECKS]
+    return [CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, settings)]

@@ -123,9 +123,13 @@ def _attempts(session: Session, ended: Mapping[date, datetime]) -> list[Attempt]
     attempts = [Attempt(day, Proposal("refused", why, None, {}), None) for day in closed]
     days = {day: end for day, end in ended.items() if day not in closed}
     if days and not setting["ai_enabled"]:
-        why = f"switched off since {setting['changed_at']:%Y-%m-%d %H:%M} UTC: {setting['reason']}"
+        why = f"switched off since {_minute(setting['changed_at'])}: {setting['reason']}"
         return attempts + [Attempt(day, Proposal("disabled", why, None, {}), None) for day in days]
     return attempts + _proposed(session, versions, days) if days else attempts
+
+
+def _minute(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "the beginning"
 
 
 def _proposed(session: Session, versions: Sequence[dict[str, Any]], days: Mapping[date, datetime]) -> list[Attempt]:

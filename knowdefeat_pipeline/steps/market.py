@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cached_property
 
 import pandas as pd
 import pyarrow as pa
@@ -42,7 +44,17 @@ CHECKS = (
 )
 
 
-def count_bars(session: Session, first: date, last: date) -> StepResult:
+class CountedBars(StepResult):
+    """A row per day and series with bars or gaps."""
+
+    @cached_property
+    def counts(self) -> Mapping[date, int]:
+        """How many bars open on each day."""
+        bars = self.rows.groupby("day")["bars"].sum()
+        return dict(zip(bars.index.tolist(), bars.astype(int).tolist(), strict=True))
+
+
+def count_bars(session: Session, first: date, last: date) -> CountedBars:
     """A row per day and series with bars or gaps; writes nothing."""
     series = bar_series(session.connection)
     tickers, timeframes = [ticker for ticker, _ in series], [timeframe for _, timeframe in series]
@@ -57,7 +69,7 @@ def count_bars(session: Session, first: date, last: date) -> StepResult:
         description=f"{gaps:,} bars are missing. Load them; affected days are recomputed.",
         examples=rows[rows["gaps"] > 0].drop(columns="bars").head(SHOWN_GAPS),
     )
-    return StepResult("price_bars", first, last, rows, (check,))
+    return CountedBars("price_bars", first, last, rows, (check,))
 
 
 def compute_regimes(session: Session, first: date, last: date, now: datetime) -> StepResult:

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
+from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
 from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
@@ -54,7 +54,7 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
         mark(connection, "bot_metrics", first, last, own)
     rows = written.rows()
     missing = _missing(connection, rows, dict(zip(days, ends, strict=True)), known.seen)
-    figures = {"checked": len(rows), "missing": len(missing), "first missing": str(missing[:5])}
+    figures: Figures = {"checked": len(rows), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, figures)
     return StepResult("bot_metrics", first, last, rows, (check,))
 

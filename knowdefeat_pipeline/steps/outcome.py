@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Literal
 
 import pandas as pd
 
 from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.errors import KnowDefeatError
 
-Figure = int | float | str
+Figures = Mapping[str, int | float | str]
 
 
-class CheckFailed(RuntimeError):
+class CheckFailed(KnowDefeatError):
     """Results contradict each other and were not published; the message names the check and what it found."""
 
 
@@ -34,7 +37,7 @@ class CheckResult:
 
     name: str
     passed: bool
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
     severity: Literal["ERROR", "WARN"] = "ERROR"
     description: str | None = None
     examples: pd.DataFrame | None = None
@@ -49,6 +52,11 @@ class StepResult:
     last: date
     rows: pd.DataFrame
     checks: Sequence[CheckResult] = ()
+
+    @cached_property
+    def counts(self) -> Mapping[date, int]:
+        """How many rows each day has; days without any are absent."""
+        return Counter(self.rows["day"].tolist())
 
     @property
     def days(self) -> list[date]:

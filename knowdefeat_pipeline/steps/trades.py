@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import pandas as pd
 
@@ -38,6 +40,11 @@ class CountedTrades(StepResult):
 
     held: int = 0
 
+    @cached_property
+    def counts(self) -> Mapping[date, int]:
+        """How many trades closed on each day."""
+        return dict(zip(self.rows["day"], self.rows["closed"].astype(int), strict=True))
+
 
 def count_trades(session: Session, first: date, last: date) -> CountedTrades:
     """Count the closed trades of the days; writes nothing."""
@@ -53,13 +60,12 @@ def _checks(rows: pd.DataFrame, enforced: set[str]) -> list[CheckResult]:
     missing = {name: rule for name, rule in CONSTRAINTS.items() if name not in enforced}
     listed = "; ".join(f"{name} ({rule})" for name, rule in missing.items()) or "none"
     return [
-        CheckResult("constraints_are_enforced", not missing, {"not enforced": listed}),
+        CheckResult("constraints_are_enforced", not missing, {"missing constraints": listed}),
         CheckResult(
             "reported_pnl_agrees",
             disagreeing == 0,
-            {"reported": reported, "disagreeing": disagreeing},
+            {"disagreed and recomputed": disagreeing, "reported": reported},
             severity="WARN",
-            description=f"{disagreeing:,} of {reported:,} stated pnl values differ from the net pnl "
-            "and were recomputed",
+            description=f"{disagreeing:,} of the {reported:,} recorded pnl values disagreed and were recomputed",
         ),
     ]

@@ -1,8 +1,8 @@
 """Which results are stale, and the marks by which that is known: one mechanism for all assets.
 
-Each computed day of an asset notes its as_of, the snapshot in which its inputs were read, and the marks of the asset days
-that it read. It is stale once one of these is no longer so. That is read from the database at every question and never
-remembered by a process: whoever asks next finds it again until the results that follow are committed.
+Each computed day of an asset notes its as_of, the snapshot in which its inputs were read, and the marks of the asset
+days that it read. It is stale once one of these is no longer so. That is read from the database at every question and
+never remembered by a process: whoever asks next finds it again until the results that follow are committed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RANKING = Family(
         "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
     },
     base="bot_metrics",
-    opening=("trades", "scores", "weights"),
+    opening=("trades", "scores"),
 )
 # New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true.
 BELIEFS = Family(
@@ -118,7 +118,6 @@ def stale_days(
         return _stale_market(connection, as_of, first_day)
     pairs = [(asset, name) for asset, inputs in family.inputs.items() for name in inputs]
     parameters = {
-        "family": family.name,
         "assets": list(family.assets),
         "resting": [asset for asset, _ in pairs],
         "inputs": [name for _, name in pairs],
@@ -140,8 +139,11 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
+    ((settled,),) = connection.execute(
+        "SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %s), '1:1:')::text", (family.name,)
+    ).fetchall()
     with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), parameters).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, "settled": settled}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 
@@ -188,19 +190,17 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
 
 def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
     """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
-    connection.execute("DELETE FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s", (asset, first, last))
     connection.execute(
-        "INSERT INTO refreshed_days (asset, day, as_of, seen, rests_on) "
-        "SELECT %s, day, as_of, seen::pg_snapshot, rests_on "
-        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[], %s::jsonb[]) AS d (day, as_of, seen, rests_on) "
-        "ORDER BY day",
-        (
-            asset,
-            [m.day for m in days],
-            [m.as_of for m in days],
-            [m.seen for m in days],
-            [Jsonb(dict(m.rests_on)) for m in days],
-        ),
+        query("staleness/mark"),
+        {
+            "asset": asset,
+            "first": first,
+            "last": last,
+            "day": [m.day for m in days],
+            "as_of": [m.as_of for m in days],
+            "seen": [m.seen for m in days],
+            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+        },
     )
 
 

@@ -9,8 +9,8 @@ import dagster as dg
 import numpy as np
 import psycopg
 import pytest
-
 from knowdefeat_pipeline.assets.partitions import each_day
+
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import daily_weights

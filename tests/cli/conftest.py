@@ -32,6 +32,16 @@ class Shell:
 
 
 @pytest.fixture
+def new_shell(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """`knowdefeat` over a database without any table."""
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", empty_database)
+    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))
+    return Shell(monkeypatch, capsys, empty_database)
+
+
+@pytest.fixture
 def shell(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path / "home"))

@@ -192,7 +192,7 @@ def test_a_backup_is_restored_into_an_empty_database_only(
     assert shell.json("db", "status")["trades"] == held["trades"] > 0
 
 
-@pytest.mark.parametrize("name", ["KNOWDEFEAT_WEBHOOK_URL", "KNOWDEFEAT_TIMEZONE"])
+@pytest.mark.parametrize("name", ["KNOWDEFEAT_WEBHOOK_URL", "KNOWDEFEAT_TIMEZONE", "KNOWDEFEAT_CHUNK_DAYS"])
 def test_a_setting_that_cannot_be_used_is_refused_before_anything_starts(
     shell: Shell, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,5 +190,5 @@ def test_what_is_no_backup_changes_nothing(empty_database: str, tmp_path: Path) 
     (tmp_path / "dump").write_text("letters")
     with pytest.raises(BackupError, match=r"pg_restore failed: .*not appear to be a valid archive"):
         restore(empty_database, tmp_path / "dump")
-    with pytest.raises(MigrationError, match="not made yet"):
+    with pytest.raises(MigrationError, match="no KnowDefeat tables yet"):
         backup(empty_database, tmp_path / "empty")

@@ -54,7 +54,7 @@ def test_a_new_file_is_pending_and_then_run_alone(folder: Path, empty_database: 
 
 
 def test_an_unmigrated_database_is_refused_with_the_remedy(folder: Path, empty_database: str) -> None:
-    with pytest.raises(MigrationError, match=r"not made yet.*needs 0002.*knowdefeat db migrate"):
+    with pytest.raises(MigrationError, match=r"no KnowDefeat tables yet.*knowdefeat db migrate"):
         migrations.require_current(empty_database)
 
 

@@ -6,20 +6,22 @@ from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.commands.run import (
-    From,
-    To,
+from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.options import AllDays, CommandError, From, Json, To
+from knowdefeat_pipeline.cli.runs import (
     audit,
+    bring_up_to_date,
     chunks,
     compute_market,
     day_range,
     materialise,
     materialise_market,
-    show_checks,
 )
-from knowdefeat_pipeline.cli.options import CommandError, Json, migrated_url
-from knowdefeat_pipeline.cli.views.output import err, number, out, print_json
+from knowdefeat_pipeline.cli.views.checks import show_checks
+from knowdefeat_pipeline.cli.views.output import err, out, print_json
+from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import MOST_DAYS, Settings
 from knowdefeat_pipeline.store.market import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
 
@@ -27,24 +29,23 @@ from knowdefeat_pipeline.store.results import traded_days
 def backfill(
     from_: From = None,
     to: To = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every day since the first trade.")] = False,
+    all_: AllDays = False,
     chunk: Annotated[
-        int | None, typer.Option(min=1, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default.")
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Recompute a range of days, one run per chunk of it; a chunk that is done stays done, so it can be resumed."""
-    url = migrated_url()
+    settings = Settings.from_environment()
     if from_ is None and not all_:
         raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
-    from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS
-
+    url = current_url(settings)
     with connect(url) as connection:
-        first, last = day_range(traded_days(connection), from_, to, all_)
+        first, last = day_range(settings, traded_days(connection), from_, to, all_)
         market = has_market_data(connection)
-    compute_market(url, quiet=json)
+    compute_market(settings, url, quiet=json)
     runs = []
-    for begin, end in chunks(first, last, chunk or CHUNK_DAYS):
+    for begin, end in chunks(first, last, chunk or settings.chunk_days):
         try:
             if market:
                 materialise_market(begin, end, quiet=json)
@@ -53,6 +54,7 @@ def backfill(
             err.print(f"Stopped. Go on with: knowdefeat backfill --from {begin} --to {last}")
             raise
         runs.append({"run_id": outcome.run_id, "from": begin, "to": end})
+    bring_up_to_date(settings, url, quiet=json)
     checks = audit(first, last)
     if json:
         print_json({"runs": runs, "checks": checks})

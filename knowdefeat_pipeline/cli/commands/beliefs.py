@@ -9,9 +9,12 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.commands.run import materialise
-from knowdefeat_pipeline.cli.options import CommandError, Day, Json, database, day_or_latest
-from knowdefeat_pipeline.cli.views.output import Justify, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.cli.database import database, day_or_latest
+from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, Day, Json, Reason, Regime, Strategy, parse_regime
+from knowdefeat_pipeline.cli.runs import materialise
+from knowdefeat_pipeline.cli.views.beliefs import show_beliefs, show_calibration, show_history, show_ledger
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
 from knowdefeat_pipeline.sources.replay import read_table
 from knowdefeat_pipeline.store.learning_ledger import (
@@ -25,36 +28,6 @@ from knowdefeat_pipeline.store.reads import Record, regime_was_seen, strategies,
 
 app = typer.Typer(help="What is believed of strategies: their win rate, edge and weight; reset, backtests, history.")
 
-NOW = "*"
-COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("strategy", "left"),
-    ("regime", "left"),
-    ("weight %", "right"),
-    ("edge (R)", "right"),
-    ("90 % interval", "left"),
-    ("win %", "right"),
-    ("90 % interval", "left"),
-    ("prior %", "right"),
-    ("confidence", "right"),
-    ("samples", "right"),
-)
-
-
-def parse_regime(value: str) -> str:
-    """A regime by name, in any case; NEUTRAL and * mean as things stand."""
-    name = value.upper()
-    if name not in (*REGIMES, NEUTRAL, NOW):
-        raise typer.BadParameter(f"{value!r} is no regime; choose one of {', '.join(REGIMES)}")
-    return NOW if name == NEUTRAL else name
-
-
-Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]
-Regime = Annotated[
-    str | None,
-    typer.Option("--regime", parser=parse_regime, metavar="NAME", help=f"As under this regime: {', '.join(REGIMES)}."),
-]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stays on record.")]
-
 
 @app.callback(invoke_without_command=True)
 def beliefs(
@@ -65,7 +38,7 @@ def beliefs(
         return
     with database() as connection:
         day = day_or_latest(connection, day, "strategy_beliefs")
-        view = regime or (None if strategy else NOW)
+        view = regime or (None if strategy else ANY_REGIME)
         rows = strategies(connection, day, strategy=strategy, regime=view)
         weights = strategy_day(connection, "strategy_weights", day)
         calibration = strategy_day(connection, "strategy_calibration", day, strategy or "*")
@@ -73,11 +46,11 @@ def beliefs(
     if json:
         print_json({"day": day, "regimes": _held(weights), "beliefs": rows, "calibration": calibration})
         return
-    _show(f"Beliefs as of {instant(rows[0]['as_of'])}", rows)
+    show_beliefs(f"Beliefs as of {instant(rows[0]['as_of'])}", rows)
     held = ", ".join(f"{name} {share:.0%}" for name, share in _held(weights).items() if share)
     out.print(f"Regimes that hold, by trades: {held or 'not known (no market data)'}.", style="dim")
     if strategy:
-        _show_calibration(calibration)
+        show_calibration(calibration)
 
 
 def _require(rows: list[Record], day: date, strategy: str | None) -> None:
@@ -94,62 +67,6 @@ def _held(weights: list[Record]) -> dict[str, float]:
     return {name: weights[0][f"p_{name.lower()}"] for name in REGIMES} if weights else {}
 
 
-def _show(title: str, rows: list[Record]) -> None:
-    table(
-        title,
-        COLUMNS,
-        [
-            (
-                row["strategy_id"],
-                "as things stand" if row["regime"] == NOW else row["regime"],
-                number(100 * row["weight"], 1),
-                number(row["edge"], 3, sign=True),
-                f"{row['edge_low']:+.3f} to {row['edge_high']:+.3f}",
-                number(100 * row["win_rate"], 1),
-                f"{100 * row['win_rate_low']:.1f} to {100 * row['win_rate_high']:.1f}",
-                number(100 * row["prior_win_rate"], 1),
-                number(row["confidence"]),
-                number(row["effective_samples"], 1),
-            )
-            for row in rows
-        ],
-    )
-
-
-def _show_calibration(rows: list[Record]) -> None:
-    for row in rows:
-        out.print(
-            f"\nTrailing 30 days: {number(row['trades'])} trades; {row['learning_velocity']:.1f} a day in the last week"
-        )
-        if not row["stated_trades"]:
-            out.print("No signal stated its confidence (trades.signal_confidence), so there is nothing to calibrate.")
-            continue
-        out.print(
-            f"[bold]Calibration of stated confidence[/]: Brier score {row['brier_score']:.4f}, "
-            f"expected calibration error {row['calibration_error']:.4f}"
-        )
-        table(
-            "",
-            (
-                ("stated", "left"),
-                ("trades", "right"),
-                ("mean %", "right"),
-                ("won %", "right"),
-                ("95 % interval", "left"),
-            ),
-            [
-                (
-                    f"{bin_['low']:.1f} to {bin_['high']:.1f}",
-                    number(bin_["trades"]),
-                    number(100 * bin_["stated"], 1),
-                    number(100 * bin_["realised"], 1),
-                    f"{100 * bin_['realised_low']:.1f} to {100 * bin_['realised_high']:.1f}",
-                )
-                for bin_ in row["reliability"]
-            ],
-        )
-
-
 @app.command()
 def recommend(
     regime: Annotated[
@@ -162,13 +79,14 @@ def recommend(
     with database() as connection:
         day = day_or_latest(connection, day, "strategy_beliefs")
         rows = strategies(connection, day, regime=regime)
-        seen = regime == NOW or regime_was_seen(connection, regime)
+        seen = regime == ANY_REGIME or regime_was_seen(connection, regime)
     _require(rows, day, None)
     if json:
         print_json(rows)
         return
-    _show(
-        f"Strategies for {regime if regime != NOW else 'the regimes that hold'}, as of {instant(rows[0]['as_of'])}",
+    show_beliefs(
+        f"Strategies for {'the regimes that hold' if regime == ANY_REGIME else regime}, "
+        f"as of {instant(rows[0]['as_of'])}",
         rows,
     )
     if not seen:
@@ -196,32 +114,7 @@ def history(
     if json:
         print_json(rows)
         return
-    table(
-        "Beliefs day by day",
-        (
-            ("day", "left"),
-            ("strategy", "left"),
-            ("weight %", "right"),
-            ("edge (R)", "right"),
-            ("90 % interval", "left"),
-            ("win %", "right"),
-            ("confidence", "right"),
-            ("samples", "right"),
-        ),
-        [
-            (
-                str(row["day"]),
-                row["strategy_id"],
-                number(100 * row["weight"], 1),
-                number(row["edge"], 3, sign=True),
-                f"{row['edge_low']:+.3f} to {row['edge_high']:+.3f}",
-                number(100 * row["win_rate"], 1),
-                number(row["confidence"]),
-                number(row["effective_samples"], 1),
-            )
-            for row in rows
-        ],
-    )
+    show_history(rows)
 
 
 @app.command()
@@ -234,30 +127,7 @@ def ledger(json: Json = False) -> None:
     elif not rows:
         out.print("Nothing was decided yet: beliefs rest on the trades alone.")
     else:
-        table(
-            "Ledger of learning",
-            (
-                ("no.", "right"),
-                ("what", "left"),
-                ("of", "left"),
-                ("outcomes", "right"),
-                ("each counts", "right"),
-                ("in force from", "left"),
-                ("reason", "left"),
-            ),
-            [
-                (
-                    str(row["entry_id"]),
-                    row["kind"],
-                    row["source"] or row["strategy_id"] or "all strategies",
-                    number(row["outcomes"] or None),
-                    number(row["discount"]),
-                    instant(row["in_force_from"]) if row["in_force_from"] else "the beginning",
-                    text(row["reason"]),
-                )
-                for row in rows
-            ],
-        )
+        show_ledger(rows)
 
 
 @app.command()

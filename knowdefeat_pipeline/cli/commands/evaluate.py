@@ -8,11 +8,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.options import CommandError, Json
+from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
@@ -30,7 +29,7 @@ BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volu
 @app.command()
 def weights(
     panel: Annotated[Path, typer.Option(help="CSV or Parquet: as_of, bot_id, group, volatility, 17 variables, label.")],
-    output: Annotated[Path, typer.Option("--out", help="Weights in force per as_of, as .csv or .parquet.")],
+    output: Output,
     scores: Annotated[Path | None, typer.Option(help="Also the score per as_of and bot, as .csv or .parquet.")] = None,
     json: Json = False,
 ) -> None:
@@ -82,7 +81,7 @@ def beliefs(
     outcomes: Annotated[
         Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
     ],
-    output: Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")],
+    output: Output,
     method: Annotated[
         WeighingMethod, typer.Option(help="Weigh by the edge, or by the probability of being best.")
     ] = "edge",
@@ -123,7 +122,7 @@ def _unit(text: str | None, time: pd.Series) -> float | None:
 @app.command()
 def regimes(
     bars: Annotated[Path, typer.Option(help="CSV or Parquet: open_time, open, high, low, close, volume.")],
-    output: Annotated[Path, typer.Option("--out", help="Label and probabilities per bar, as .csv or .parquet.")],
+    output: Output,
     json: Json = False,
 ) -> None:
     """The market regimes: each bar's label, told from the bars up to it.

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli.options import CommandError, Day, Json, database, day_or_latest, migrated_url, parse_day
-from knowdefeat_pipeline.cli.views.output import Justify, Record, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.cli.database import current_url, database, day_or_latest
+from knowdefeat_pipeline.cli.options import (
+    Author,
+    CommandError,
+    Currency,
+    Day,
+    InForceFrom,
+    Json,
+    Reason,
+    in_force_from,
+)
+from knowdefeat_pipeline.cli.views.funds import show_allocation, show_settings
+from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.store.session import Session
 
 app = typer.Typer(no_args_is_help=True, help="The funds that bots are given: set them, show them.")
 
@@ -51,20 +63,18 @@ def parse_share(value: str) -> float:
     return share
 
 
-def parse_method(value: str) -> str:
+def parse_method(value: str) -> AllocationMethod:
     """One of the methods."""
-    method = value.replace("-", "_")
-    if method not in METHODS:
-        raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
-    return method
+    for method in METHODS:
+        if method == value.replace("-", "_"):
+            return method
+    raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
 
 
 Funds = Annotated[Decimal | None, typer.Option("--funds", parser=parse_amount, metavar="AMOUNT", help="What there is.")]
-Currency = Annotated[
-    str | None, typer.Option("--currency", help="The bots' quote currency; needed where bots account in several.")
-]
 Method = Annotated[
-    str | None, typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}.")
+    AllocationMethod | None,
+    typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}."),
 ]
 Cap = Annotated[
     float | None, typer.Option("--cap", parser=parse_share, metavar="SHARE", help="The most in one bot, as 10% or 0.1.")
@@ -90,21 +100,6 @@ DailyLoss = Annotated[
 CoolDown = Annotated[
     float | None, typer.Option("--cool-down", min=0, max=720, metavar="HOURS", help="How long it then stays halted.")
 ]
-Author = Annotated[str, typer.Option("--author", help="Who decides.")]
-Since = Annotated[
-    date | None,
-    typer.Option(
-        "--from",
-        parser=parse_day,
-        metavar="YYYY-MM-DD",
-        help="The first UTC day that it counts for; that of the last ranking by default.",
-    ),
-]
-
-
-def beginning(day: date | None) -> datetime | None:
-    """The first instant that belongs to a day, as windows count: midnight itself belongs to the day before."""
-    return None if day is None else datetime.combine(day, time(microsecond=1), UTC)
 
 
 def allocate(
@@ -124,14 +119,14 @@ def allocate(
 
     What is not said is as `funds set` recorded it, or by default.
     """
-    url = migrated_url()
+    url = current_url()
     with connect(url) as connection:
         day = day_or_latest(connection, day, "bot_rankings")
         tried = [
             _changed(known, funds, method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
             for known in _known(connection, funds, currency)
         ]
-        inputs, _ = store.fund_inputs(connection, url, day, day, tried)
+        inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
     if not inputs.days:
         raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")
@@ -183,7 +178,7 @@ def _currency(connection: psycopg.Connection, currency: str | None) -> str:
 def _changed(
     known: FundSettings,
     funds: Decimal | None,
-    method: str | None,
+    method: AllocationMethod | None,
     cap: float | None,
     ticker_cap: float | None,
     minimum: Decimal | None,
@@ -223,43 +218,6 @@ def _nested(days: Sequence[Record], rows: Sequence[Record]) -> list[dict[str, An
     ]
 
 
-ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"),
-    ("strategy", "left"),
-    ("ticker", "left"),
-    ("rank", "right"),
-    ("amount", "right"),
-    ("share %", "right"),
-    ("why", "left"),
-)
-
-
-def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
-    """Each currency's bots with their amounts, and below them what stays cash and why."""
-    for day in days:
-        own = [row for row in rows if row["quote_currency"] == day["quote_currency"]]
-        table(
-            f"Funds as of {instant(day['as_of'])}: {number(day['funds'])} {day['quote_currency']} by {day['method']}",
-            ALLOCATION_COLUMNS,
-            [
-                (
-                    str(row["bot_id"]),
-                    text(row.get("strategy_id")),
-                    text(row["ticker"]),
-                    number(row["rank"]),
-                    number(row["amount"]),
-                    number(100 * row["amount"] / day["funds"] if day["funds"] else None, 1),
-                    row["reason"],
-                )
-                for row in own
-            ],
-        )
-        out.print(
-            f"{number(day['allocated'])} {day['quote_currency']} to {number(day['funded'])} of {number(day['bots'])} "
-            f"bots; cash {number(day['cash'])}: {day['cash_reason']}.\n"
-        )
-
-
 @app.command("set")
 def set_(
     funds: Funds = None,
@@ -271,9 +229,9 @@ def set_(
     drawdown_limit: Drawdown = None,
     daily_loss_limit: DailyLoss = None,
     cool_down: CoolDown = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "set by command",
+    reason: Reason = "set by command",
     author: Author = "manual",
-    from_: Since = None,
+    from_: InForceFrom = None,
     json: Json = False,
 ) -> None:
     """Record settings for the next runs; what is not said stays as it was, or is by default."""
@@ -283,12 +241,12 @@ def set_(
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
         known = _known(connection, funds, _currency(connection, currency))
         settings = _changed(known[0], funds, *options)
-        version = store.save_settings(connection, settings, author, reason, beginning(from_))
+        version = store.save_settings(connection, settings, author, reason, in_force_from(from_))
         (record,) = [row for row in store.settings_history(connection) if row["version"] == version]
     if json:
         print_json(record)
         return
-    _show_settings([record])
+    show_settings([record])
     out.print("Next: knowdefeat run (or knowdefeat allocate, which only tries)", style="dim")
 
 
@@ -308,35 +266,8 @@ def show(day: Day = None, json: Json = False) -> None:
     if not settings:
         out.print("No funds are set. Next: knowdefeat funds set --funds AMOUNT")
         return
-    _show_settings(settings)
+    show_settings(settings)
     if days:
         show_allocation(days, rows)
     else:
         out.print(f"Nothing is allocated{f' on {day}' if day else ''} yet. Next: knowdefeat run")
-
-
-def _show_settings(settings: Sequence[Record]) -> None:
-    figures: tuple[tuple[str, str, int], ...] = (
-        ("funds", "currency", 2),
-        ("method", "", 0),
-        ("bot_cap", "%", 1),
-        ("ticker_cap", "%", 1),
-        ("minimum_ticket", "currency", 2),
-        ("drawdown_limit", "%", 1),
-        ("daily_loss_limit", "%", 1),
-        ("cool_down_hours", "h", 1),
-    )
-    columns: list[tuple[str, Justify]] = [("setting", "left"), ("unit", "left")]
-    columns += [(row["quote_currency"], "right") for row in settings]
-    lines = [
-        (name.replace("_", " "), unit, *(_setting(row[name], unit, digits, name) for row in settings))
-        for name, unit, digits in figures
-    ]
-    since = [instant(row["in_force_from"]) if row["in_force_from"] else "always" for row in settings]
-    lines += [("in force from", "", *since)]
-    lines += [("set by", "", *(f"{row['author']}: {row['reason']}" for row in settings))]
-    table("Fund settings", columns, lines)
-
-
-def _setting(value: Any, unit: str, digits: int, name: str) -> str:
-    return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, digits)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.options import Json, migrated_url
-from knowdefeat_pipeline.cli.views.output import number, out, print_json, table, text
+from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.options import Json, Limit, parse_pairs
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import number, table, text
 from knowdefeat_pipeline.store import quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Refused rows: list, show, release corrected, discard.")
@@ -19,13 +21,13 @@ Number = Annotated[int, typer.Argument(help="The row's number in `quarantine lis
 @app.command("list")
 def list_(
     status: Annotated[str, typer.Option(help="held, released, discarded or any.")] = "held",
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     json: Json = False,
 ) -> None:
     """The refused rows, with reasons."""
     if status not in ("held", "released", "discarded", "any"):
         raise typer.BadParameter(f"--status {status}: held, released, discarded or any")
-    rows = quarantine.list_rows(migrated_url(), None if status == "any" else status, limit)
+    rows = quarantine.list_rows(current_url(), None if status == "any" else status, limit)
     if json:
         print_json([asdict(row) for row in rows])
     elif not rows:
@@ -45,7 +47,7 @@ def list_(
 @app.command()
 def show(quarantine_id: Number, json: Json = False) -> None:
     """One row whole, as the file had it."""
-    row = quarantine.show(migrated_url(), quarantine_id)
+    row = quarantine.show(current_url(), quarantine_id)
     if json:
         print_json(asdict(row))
         return
@@ -64,13 +66,8 @@ def release(
     json: Json = False,
 ) -> None:
     """Correct a row and record its trade."""
-    pairs = set_ or []
-    for pair in pairs:
-        if "=" not in pair:
-            raise typer.BadParameter(f"--set {pair}: write COLUMN=VALUE")
-    recorded = quarantine.release(
-        migrated_url(), quarantine_id, dict(pair.split("=", 1) for pair in pairs), datetime.now(UTC)
-    )
+    corrections = parse_pairs("--set", "COLUMN=VALUE", set_)
+    recorded = quarantine.release(current_url(), quarantine_id, corrections, datetime.now(UTC))
     if json:
         print_json({"inserted": recorded.inserted, "updated": recorded.updated, "unchanged": recorded.unchanged})
     else:
@@ -82,7 +79,7 @@ def discard(
     quarantine_id: Number, note: Annotated[str | None, typer.Option(help="Why.")] = None, json: Json = False
 ) -> None:
     """Settle a row as not wanted; it stays on record."""
-    quarantine.discard(migrated_url(), quarantine_id, note, datetime.now(UTC))
+    quarantine.discard(current_url(), quarantine_id, note, datetime.now(UTC))
     if json:
         print_json({"quarantine_id": quarantine_id, "status": "discarded"})
     else:

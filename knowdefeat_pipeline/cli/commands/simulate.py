@@ -10,12 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from knowdefeat_pipeline.cli.commands.evaluate import check_writable, write_table
-from knowdefeat_pipeline.cli.commands.load import SIMULATOR, show_report
-from knowdefeat_pipeline.cli.options import CommandError, Json, migrated_url, parse_day
-from knowdefeat_pipeline.cli.views.output import number, out, print_json
+from knowdefeat_pipeline.cli.commands.trades import SIMULATOR
+from knowdefeat_pipeline.cli.database import url_for_input
+from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import number
+from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.simulation import record_scores, sources
@@ -73,7 +77,7 @@ def simulate_command(
     if output or panel:
         _write(simulated, output, panel, json)
         return
-    url = migrated_url()
+    url = url_for_input(Settings.from_environment())
     with connect(url) as connection:
         present = sources(connection)
         if present - {SIMULATOR}:

@@ -22,9 +22,10 @@ import psutil
 import typer
 from rich.text import Text
 
-from knowdefeat_pipeline.cli.options import CommandError, migrated_url
+from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err, out
-from knowdefeat_pipeline.settings import ROOT, Settings, Upkeep, webhook_url
+from knowdefeat_pipeline.settings import ROOT, Settings
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LAST_WORDS = 15  # lines of a log
@@ -49,14 +50,12 @@ def up(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
-    settings = Settings.from_environment()
-    Upkeep.from_environment()  # what cannot be used is refused here rather than in the daemon's log
-    webhook_url()
+    settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     with _only_one(settings.home / "up.lock") as lock, _stopping() as running:
         port = _free_port(host, port)
-        migrated_url()
+        upgraded_url(settings)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         for name, command in _commands(host, port).items():
             running.append(_start(name, command, settings.home / "logs", lock))

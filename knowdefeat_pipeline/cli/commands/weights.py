@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +11,24 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from knowdefeat_pipeline.cli.commands.run import From, To, adjust_range, materialise
-from knowdefeat_pipeline.cli.options import CommandError, Json, database, migrated_url
-from knowdefeat_pipeline.cli.views.output import NOTHING, Justify, err, instant, number, out, print_json, table, text
+from knowdefeat_pipeline.cli.database import current_url, database
+from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, require_reason
+from knowdefeat_pipeline.cli.runs import adjust_range, bring_up_to_date
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import instant
+from knowdefeat_pipeline.cli.views.weights import (
+    adjustment_state,
+    points_moved,
+    show_attempts,
+    show_difference,
+    show_evidence,
+    show_version,
+    show_versions,
+)
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
-from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
     add_version,
     adjustments,
@@ -24,32 +36,17 @@ from knowdefeat_pipeline.store.learning import (
     complete_days,
     evidence_of,
     set_ai,
+    version_in_force,
+    weight_versions,
 )
-from knowdefeat_pipeline.store.reads import latest_day
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
+from knowdefeat_pipeline.store.reads import Record
 
 app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
 
-Reason = Annotated[str, typer.Option(help="Why; it stays with the version.")]
 BasedOn = Annotated[
     int | None,
     typer.Option("--based-on", help="The version that you looked at: refused if another one is the latest by then."),
 ]
-VERSIONS: tuple[tuple[str, Justify], ...] = (
-    ("version", "right"),
-    ("author", "left"),
-    ("in force from", "left"),
-    ("moved", "right"),
-    ("reason", "left"),
-)
-ATTEMPTS: tuple[tuple[str, Justify], ...] = (
-    ("day", "left"),
-    ("outcome", "left"),
-    ("version", "right"),
-    ("moved", "right"),
-    ("gain so far", "right"),
-    ("reason", "left"),
-)
 
 
 @app.callback()
@@ -72,82 +69,36 @@ def show(
     if json:
         print_json(found | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
-    table(
-        f"Weights, version {found['version']} ({found['author']}: {found['reason']})" + _since(found),
-        (("variable", "left"), ("weight", "right"), ("what it is", "left")),
-        [(v.name, number(found["weights"][v.name], 1, sign=True), v.description) for v in VARIABLES],
-    )
-    out.print(
-        "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
-    )
+    show_version(found)
     if "statement" in evidence:
-        _show_evidence(evidence)
-    out.print(_told(setting), style="dim")
+        show_evidence(evidence)
+    out.print(adjustment_state(setting), style="dim")
 
 
-def _show_evidence(evidence: Mapping[str, Any]) -> None:
-    """What a version of the learner's rests on."""
-    out.print(
-        f"It rests on {number(evidence['trades'])} trades, the last of {evidence['last_exit']}. Mean rank IC over "
-        f"{number(evidence['days'])} settled days:"
-    )
-    for name, of in evidence["ic"].items():
-        shown = f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
-        out.print(f"  {name.ljust(len('persistence'))}  {shown}")
-    out.print(evidence["statement"])
-
-
-def _since(version: Mapping[str, Any]) -> str:
-    return f", in force from {instant(version['in_force_from'])}" if version["in_force_from"] else ""
-
-
-def _told(setting: Mapping[str, Any]) -> str:
-    state = "on" if setting["ai_enabled"] else "off"
-    return f"The daily adjustment is {state} ({setting['reason']}, {instant(setting['changed_at'])})."
-
-
-def _version(versions: Sequence[dict], wanted: int) -> dict:
+def _version(versions: Sequence[Record], wanted: int) -> Record:
     for version in versions:
         if version["version"] == wanted:
             return version
     raise CommandError(f"There is no version {wanted}. See which there are: knowdefeat weights history")
 
 
-def _moved(version: Mapping[str, Any], before: Mapping[str, Any] | None) -> float | None:
-    """Points by which a version differs from the one before it; None for the first."""
-    if before is None:
-        return None
-    return sum(abs(version["weights"][name] - before["weights"][name]) for name in VARIABLE_NAMES)
-
-
 @app.command()
 def history(
-    last: Annotated[int, typer.Option(min=1, help="So many of the latest versions.")] = 20,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """The versions, the latest first: who, why, since when, and how far each moved."""
     with database() as connection:
         versions = weight_versions(connection)
-    befores: list[dict | None] = [None, *versions[:-1]]
-    rows = [version | {"moved": _moved(version, before)} for version, before in zip(versions, befores, strict=True)]
-    rows = rows[::-1][:last]
+    befores: list[Record | None] = [None, *versions[:-1]]
+    rows = [
+        version | {"moved": points_moved(version, before)} for version, before in zip(versions, befores, strict=True)
+    ]
+    rows = rows[::-1][:limit]
     if json:
         print_json(rows)
         return
-    table(
-        f"Versions of the weights ({len(rows):,} of {len(versions):,})",
-        VERSIONS,
-        [
-            (
-                str(row["version"]),
-                row["author"],
-                f"{row['in_force_from']:%Y-%m-%d %H:%M}" if row["in_force_from"] else NOTHING,
-                number(row["moved"], 1),
-                row["reason"],
-            )
-            for row in rows
-        ],
-    )
+    show_versions(rows, len(versions))
 
 
 @app.command()
@@ -175,16 +126,7 @@ def diff(
     if not rows:
         out.print(f"Versions {before['version']} and {after['version']} have the same weights.")
         return
-    table(
-        f"From version {before['version']} to {after['version']}: {_moved(after, before):.1f} points",
-        (
-            ("variable", "left"),
-            (f"version {before['version']}", "right"),
-            (f"version {after['version']}", "right"),
-            ("change", "right"),
-        ),
-        [(name, number(a, 1, sign=True), number(b, 1, sign=True), number(b - a, 1, sign=True)) for name, a, b in rows],
-    )
+    show_difference(before, after, rows)
 
 
 @app.command("set")
@@ -257,9 +199,9 @@ def _from_file(path: Path) -> dict[str, float]:
 
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
     """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
-    if not reason.strip():
-        raise CommandError("Say why, so that others can tell: --reason TEXT")
-    url, now = migrated_url(), datetime.now(UTC)
+    reason = require_reason(reason)
+    settings = Settings.from_environment()
+    url, now = current_url(settings), datetime.now(UTC)
     with connect(url) as connection:
         versions = weight_versions(connection)
         latest = versions[-1]
@@ -272,29 +214,25 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
         now = max(now, latest["in_force_from"] or now)  # another machine's clock may be ahead
         if base == latest["version"] and valid == latest["weights"]:
             raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
-        version = add_version(
-            connection, valid, based_on=base, author="manual", reason=reason.strip(), in_force_from=now
-        )
-        ranked = latest_day(connection, "bot_metrics") == now.date()
+        version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)
         setting = ai_setting(connection)
-    if ranked:
-        materialise(now.date(), now.date(), quiet=as_json)
+    ranked = bring_up_to_date(settings, url, quiet=as_json)
     if as_json:
         print_json(
             {
                 "version": version,
                 "based_on": base,
-                "reason": reason.strip(),
+                "reason": reason,
                 "in_force_from": now,
                 "weights": valid,
-                "ranked_again": [now.date()] if ranked else [],
+                "ranked_again": ranked,
             }
         )
         return
     moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
     out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
     out.print(
-        "The running day is ranked with it." if ranked else "It ranks the days that end after this moment.", style="dim"
+        "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )
     if setting["ai_enabled"]:
         out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
@@ -313,27 +251,28 @@ def disable_ai(reason: Reason = "Switched off by hand", json: Json = False) -> N
 
 
 def _switch(enabled: bool, reason: str, as_json: bool) -> None:
-    if not reason.strip():
-        raise CommandError("Say why, so that others can tell: --reason TEXT")
+    reason = require_reason(reason)
     with database() as connection:
-        set_ai(connection, enabled, reason.strip())
+        set_ai(connection, enabled, reason)
         setting = ai_setting(connection)
-    print_json(setting) if as_json else out.print(_told(setting))
+    print_json(setting) if as_json else out.print(adjustment_state(setting))
 
 
 @app.command()
 def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
     """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
-    url = migrated_url()
+    settings = Settings.from_environment()
+    url = current_url(settings)
     with connect(url) as connection:
         first, last = _adjustable(connection, from_, to)
     outcome = adjust_range(first, last, quiet=json)
+    bring_up_to_date(settings, url, quiet=json)
     with connect(url) as connection:
         rows = adjustments(connection, first, last)
     if json:
         print_json({"run_id": outcome.run_id, "from": first, "to": last, "days": rows})
         return
-    _show_attempts(rows, first, last)
+    show_attempts(rows, first, last)
 
 
 def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | None) -> tuple[date, date]:
@@ -348,37 +287,3 @@ def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | N
     if first > last:
         raise CommandError(f"There is nothing to adjust from {first} to {last}. Compute more: knowdefeat run")
     return first, last
-
-
-def _show_attempts(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> None:
-    table(
-        f"Adjustment of the weights, {first} to {last}",
-        ATTEMPTS,
-        [
-            (
-                str(row["day"]),
-                row["outcome"].replace("_", " "),
-                text(row["version"]),
-                number(_points(row), 1),
-                number(_gain(row), 3, sign=True),
-                row["reason"],
-            )
-            for row in rows
-        ],
-    )
-    published = sum(row["version"] is not None for row in rows)
-    out.print(f"{number(published)} of {number(len(rows))} days published a version.")
-    statements = [row["evidence"]["statement"] for row in rows if "statement" in row["evidence"]]
-    if statements:
-        out.print(statements[-1])
-    if not published:
-        err.print("The weights in force are as they were.", style="dim")
-
-
-def _points(row: Mapping[str, Any]) -> float | None:
-    change = row["evidence"].get("change")
-    return sum(map(abs, change.values())) if change else None
-
-
-def _gain(row: Mapping[str, Any]) -> float | None:
-    return row["evidence"]["gain"]["mean"] if "gain" in row["evidence"] else None

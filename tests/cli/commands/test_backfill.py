@@ -11,7 +11,7 @@ import pytest
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.cli.commands import backfill
-from knowdefeat_pipeline.cli.commands.backfill import chunks
+from knowdefeat_pipeline.cli.runs import chunks
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect

@@ -70,7 +70,7 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = "for n in $(seq 99); do echo line $n; done; exit 3"
-    monkeypatch.setattr(up, "migrated_url", str)
+    monkeypatch.setattr(up, "upgraded_url", str)
     monkeypatch.setattr(up, "_commands", lambda host, port: {"daemon": ["sh", "-c", script]})
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")

@@ -72,7 +72,7 @@ def test_rollback_and_reset_are_new_versions(shell: Shell, database: str) -> Non
     assert [v["reason"] for v in found[1:]] == ["steadier", "Back to the default weights", "Rollback to version 2"]
     assert found[2]["weights"] == DEFAULT_WEIGHTS
     assert found[3]["weights"] == found[1]["weights"]
-    history = shell.json("weights", "history", "--last", 2)
+    history = shell.json("weights", "history", "--limit", 2)
     assert [(row["version"], row["moved"]) for row in history] == [(4, 8.0), (3, 8.0)]
     lines = shell("weights", "history").splitlines()
     assert [line.split()[0] for line in lines if line.strip()][2:] == ["4", "3", "2", "1"]
@@ -101,7 +101,7 @@ def test_a_set_from_a_file_and_scaled(shell: Shell, tmp_path: Path) -> None:
         (["avg_win_rate=10.05", "--reason", "x"], "one decimal", 1),
         (["avg_win_rate=nan", "--reason", "x"], "finite", 1),
         (["avg_win_rate", "--reason", "x"], "VARIABLE=WEIGHT", 2),
-        (["avg_win_rate=14"], "Say why", 1),
+        (["avg_win_rate=14"], "A reason is required: --reason TEXT", 1),
         (["--reason", "x"], "Say what to change", 1),
         ([*MORE_WIN_RATE, "--reason", "x", "--based-on", "7"], "There is no version 7", 1),
     ],
@@ -140,7 +140,7 @@ def test_the_switch_of_the_daily_adjustment(shell: Shell) -> None:
     assert "The daily adjustment is off (holidays" in shell("weights", "disable-ai", "--reason", "holidays")
     assert shell.json("weights")["ai_enabled"] is False
     assert shell.json("weights", "enable-ai")["ai_enabled"] is True
-    assert "Say why" in shell("weights", "disable-ai", "--reason", " ", status=1)
+    assert "A reason is required: --reason TEXT" in shell("weights", "disable-ai", "--reason", " ", status=1)
 
 
 def test_adjusting_prints_what_became_of_each_day(shell: Shell, database: str) -> None:

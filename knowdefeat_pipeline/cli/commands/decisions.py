@@ -10,16 +10,16 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.commands.beliefs import NOW, Regime
-from knowdefeat_pipeline.cli.options import CommandError, Json, database, day_or_latest
-from knowdefeat_pipeline.cli.views.output import instant, number, out, print_json, table
+from knowdefeat_pipeline.cli.database import database, day_or_latest
+from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
+from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.tables import instant, number, table
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
 from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
 from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
 from knowdefeat_pipeline.store.reads import strategies, strategy_means
 
 CAP_SHARE = 0.10
-Scale = Annotated[int, typer.Option("--confidence-scale", help="Full confidence of a signal: 100 or 1.")]
 
 
 def percent(confidence: float, scale: int, where: str) -> float:
@@ -41,7 +41,7 @@ def consensus(
     timeframe_weight: Annotated[
         list[str] | None, typer.Option(metavar="TIMEFRAME=WEIGHT", help="Weigh timeframes (repeat as needed).")
     ] = None,
-    confidence_scale: Scale = 100,
+    confidence_scale: ConfidenceScale = 100,
     json: Json = False,
 ) -> None:
     """What signals say together, each counting its confidence times the weight of its strategy.
@@ -54,7 +54,7 @@ def consensus(
     ]
     with database() as connection:
         day = day_or_latest(connection, None, "strategy_weights")
-        rows = strategies(connection, day, regime=regime or NOW)
+        rows = strategies(connection, day, regime=regime or ANY_REGIME)
     weights = {row["strategy_id"]: row["weight"] for row in rows}
     try:
         found = agree(frame, weights, _timeframes(timeframe_weight), threshold)
@@ -137,14 +137,14 @@ def size(
         float | None, typer.Option(min=0, help="Capital to stake from; by default that of the strategy's largest bot.")
     ] = None,
     regime: Regime = None,
-    confidence_scale: Scale = 100,
+    confidence_scale: ConfidenceScale = 100,
     json: Json = False,
 ) -> None:
     """How large a position to take: by the guide's rule, and by half Kelly on the lower quartile of the edge."""
     stated = percent(confidence, confidence_scale, "--confidence")
     with database() as connection:
         day = day_or_latest(connection, None, "strategy_beliefs")
-        rows = strategies(connection, day, strategy=strategy, regime=regime or NOW)
+        rows = strategies(connection, day, strategy=strategy, regime=regime or ANY_REGIME)
         means = strategy_means(connection, strategy)
     if not rows:
         raise CommandError(f"Nothing is believed of a strategy {strategy!r}. See who is known: knowdefeat beliefs")

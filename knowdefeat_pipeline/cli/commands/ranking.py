@@ -1,0 +1,21 @@
+"""`rankings`: the bots in order, for a day."""
+
+from __future__ import annotations
+
+from knowdefeat_pipeline.cli.database import database, day_or_latest, require_rows
+from knowdefeat_pipeline.cli.options import Day, Json
+from knowdefeat_pipeline.cli.views.output import print_json
+from knowdefeat_pipeline.cli.views.ranking import show_ranking
+from knowdefeat_pipeline.store.reads import ranking
+
+
+def rankings(day: Day = None, json: Json = False) -> None:
+    """The bots in order, with what moved each."""
+    with database() as connection:
+        day = day_or_latest(connection, day, "bot_rankings")
+        rows = ranking(connection, day)
+    if json:
+        print_json(rows)
+        return
+    require_rows(rows, f"No ranking on {day}.")
+    show_ranking(rows, rows[0]["as_of"])

@@ -1,0 +1,78 @@
+"""The database that a command works on, and what the command may do to its schema.
+
+Only `run`, `up` and `db migrate` bring an existing schema up to date. A command that reads or decides requires that it
+is; one that brings input creates the schema in a database that has none at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+import psycopg
+
+from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.cli.views.output import Record, err
+from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
+from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.reads import latest_day
+
+
+def server(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server, which says on standard error what it had to change."""
+    return EmbeddedPostgres(settings.home, notify=lambda message: err.print(message, style="dim"))
+
+
+def address(settings: Settings) -> str:
+    """The database's URL; the embedded server is started if it does not run."""
+    return database_url(settings) if settings.database_url else server(settings).ensure_running()
+
+
+def upgraded_url(settings: Settings) -> str:
+    """The URL of the database, its schema brought up to date."""
+    url = address(settings)
+    migrations.upgrade(url)
+    return url
+
+
+def url_for_input(settings: Settings) -> str:
+    """The URL of a database that can take input: a new one gets its schema, an older schema is refused."""
+    url = address(settings)
+    if migrations.status(url).current is None:
+        migrations.upgrade(url)
+    migrations.require_current(url)
+    return url
+
+
+def current_url(settings: Settings | None = None) -> str:
+    """The URL of a database whose schema is what the code needs. Raises MigrationError otherwise, with what to do."""
+    url = address(settings or Settings.from_environment())
+    migrations.require_current(url)
+    return url
+
+
+@contextmanager
+def database() -> Iterator[psycopg.Connection]:
+    """A connection to the database that the environment names, its schema being what the code needs."""
+    with connect(current_url()) as connection:
+        yield connection
+
+
+def day_or_latest(connection: psycopg.Connection, day: date | None, table: str) -> date:
+    """The day asked for, or the last one computed. Raises CommandError while nothing is."""
+    found = day or latest_day(connection, table)
+    if found is None:
+        raise CommandError("Nothing has been computed yet. Run: knowdefeat run")
+    return found
+
+
+def require_rows(rows: Sequence[Record], message: str) -> None:
+    """Raise CommandError, with what to do next, where a day has no rows."""
+    if not rows:
+        raise CommandError(
+            f"{message} See which days are there: knowdefeat db status; "
+            "compute more: knowdefeat run --from DAY --to DAY"
+        )

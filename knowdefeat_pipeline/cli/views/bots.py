@@ -1,0 +1,81 @@
+"""Bots with their state, and the decisions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from knowdefeat_pipeline.cli.views.output import Record
+from knowdefeat_pipeline.cli.views.tables import instant, number, table, text
+
+
+def status(row: Record) -> str:
+    """A bot's state in a word: inactive, halted, unranked or active."""
+    if not row["is_active"]:
+        return "inactive"
+    if row["halted"]:
+        return "halted"
+    return "unranked" if row["rank"] is None else "active"
+
+
+def why(row: Record) -> str:
+    """What its state or its last allocation rests on."""
+    state = status(row)
+    if state == "inactive":
+        return f"deactivated by {row['switched_by']}: {row['switched_because']}"
+    if state == "halted":
+        return str(row["halted"])
+    if state == "unranked":
+        return f"not ranked: {row['unranked']}" if row["unranked"] else "not in the last ranking"
+    if row["decision"] in ("inactive", "halted"):
+        return "the next run allocates again"
+    return str(row["reason"] or "nothing was allocated yet")
+
+
+def show_bots(rows: Sequence[Record]) -> None:
+    """Every bot with its state, its allocation, and why."""
+    table(
+        "Bots",
+        (
+            ("bot", "right"),
+            ("strategy", "left"),
+            ("capital", "right"),
+            ("", "left"),
+            ("active", "left"),
+            ("status", "left"),
+            ("rank", "right"),
+            ("funds", "right"),
+            ("why", "left"),
+        ),
+        [
+            (
+                str(row["bot_id"]),
+                text(row["strategy_id"]),
+                number(row["capital"]),
+                row["quote_currency"],
+                "yes" if row["is_active"] else "no",
+                row["status"],
+                number(row["rank"]),
+                number(row["amount"]),
+                row["why"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def show_decisions(rows: Sequence[Record]) -> None:
+    """Who decided what about which bot, and why."""
+    table(
+        "Decisions about bots",
+        (("bot", "right"), ("what", "left"), ("in force from", "left"), ("by", "left"), ("why", "left")),
+        [
+            (
+                str(row["bot_id"]),
+                row["kind"],
+                instant(row["in_force_from"]) if row["in_force_from"] else "always",
+                row["author"],
+                row["reason"],
+            )
+            for row in rows
+        ],
+    )

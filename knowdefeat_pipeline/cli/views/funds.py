@@ -1,0 +1,73 @@
+"""Funds: settings, and who was given how much and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
+
+ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("bot", "right"),
+    ("strategy", "left"),
+    ("ticker", "left"),
+    ("rank", "right"),
+    ("amount", "right"),
+    ("share %", "right"),
+    ("why", "left"),
+)
+
+
+def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
+    """Each currency's bots with their amounts, and below them what stays cash and why."""
+    for day in days:
+        own = [row for row in rows if row["quote_currency"] == day["quote_currency"]]
+        table(
+            f"Funds as of {instant(day['as_of'])}: {number(day['funds'])} {day['quote_currency']} by {day['method']}",
+            ALLOCATION_COLUMNS,
+            [
+                (
+                    str(row["bot_id"]),
+                    text(row.get("strategy_id")),
+                    text(row["ticker"]),
+                    number(row["rank"]),
+                    number(row["amount"]),
+                    number(100 * row["amount"] / day["funds"] if day["funds"] else None, 1),
+                    row["reason"],
+                )
+                for row in own
+            ],
+        )
+        out.print(
+            f"{number(day['allocated'])} {day['quote_currency']} to {number(day['funded'])} of {number(day['bots'])} "
+            f"bots; cash {number(day['cash'])}: {day['cash_reason']}.\n"
+        )
+
+
+def show_settings(settings: Sequence[Record]) -> None:
+    """The settings of each currency, a column."""
+    figures: tuple[tuple[str, str, int], ...] = (
+        ("funds", "currency", 2),
+        ("method", "", 0),
+        ("bot_cap", "%", 1),
+        ("ticker_cap", "%", 1),
+        ("minimum_ticket", "currency", 2),
+        ("drawdown_limit", "%", 1),
+        ("daily_loss_limit", "%", 1),
+        ("cool_down_hours", "h", 1),
+    )
+    columns: list[tuple[str, Justify]] = [("setting", "left"), ("unit", "left")]
+    columns += [(row["quote_currency"], "right") for row in settings]
+    lines = [
+        (name.replace("_", " "), unit, *(_setting(row[name], unit, digits, name) for row in settings))
+        for name, unit, digits in figures
+    ]
+    since = [instant(row["in_force_from"]) if row["in_force_from"] else "always" for row in settings]
+    lines += [("in force from", "", *since)]
+    lines += [("set by", "", *(f"{row['author']}: {row['reason']}" for row in settings))]
+    table("Fund settings", columns, lines)
+
+
+def _setting(value: Any, unit: str, digits: int, name: str) -> str:
+    return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, digits)

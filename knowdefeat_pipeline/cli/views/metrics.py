@@ -1,0 +1,96 @@
+"""Figures and streaks of bots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from knowdefeat_pipeline.cli.views.output import Record
+from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, pnl, table, text
+from knowdefeat_pipeline.core.schema import METRICS
+
+METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("bot", "right"),
+    ("ticker", "left"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("pnl", "right"),
+    ("profit factor", "right"),
+    ("sharpe", "right"),
+    ("max dd %", "right"),
+    ("lifetime pnl", "right"),
+)
+
+
+STREAK_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("bot", "right"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("longest win", "right"),
+    ("longest loss", "right"),
+    ("current", "right"),
+    ("streaks 2..7 (% of trades)", "left"),
+    ("luck? p", "right"),
+)
+
+
+def show_bot(rows: Sequence[Record]) -> None:
+    """All figures of one bot, a column per ticker."""
+    columns: list[tuple[str, Justify]] = [("figure", "left"), ("unit", "left")]
+    columns += [(row["ticker"], "right") for row in rows]
+    table(
+        f"Bot {rows[0]['bot_id']} as of {instant(rows[0]['as_of'])}",
+        columns,
+        [(f.name, f.unit, *(_cell(row[f.name]) for row in rows)) for f in METRICS],
+    )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, float) and value != 0 and abs(value) < 0.01:
+        return f"{value:.3g}"
+    return number(value) if isinstance(value, int | float) else text(value)
+
+
+def show_metrics(rows: Sequence[Record]) -> None:
+    """The main figures, a bot a row."""
+    table(
+        f"Metrics as of {instant(rows[0]['as_of'])} (trailing 30 days)",
+        METRIC_COLUMNS,
+        [
+            (
+                str(row["bot_id"]),
+                row["ticker"],
+                number(row["trades"]),
+                number(row["avg_win_rate"], 1),
+                pnl(row, "total_pnl"),
+                number(row["profit_factor"]),
+                number(row["sharpe"]),
+                number(row["max_drawdown"], 1),
+                pnl(row, "lifetime_pnl"),
+            )
+            for row in rows
+        ],
+    )
+
+
+def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]]) -> None:
+    """Each bot's streaks; `of_bot`: by bot, how often each length came."""
+    table(
+        f"Win streaks as of {instant(rows[0]['as_of'])} (trailing 30 days)",
+        STREAK_COLUMNS,
+        [
+            (
+                str(row["bot_id"]),
+                number(row["trades"]),
+                number(row["win_rate"], 1),
+                number(row["longest_win_streak"]),
+                number(row["longest_loss_streak"]),
+                number(row["current_streak"], sign=True),
+                "  ".join(number(length["frequency"], 1) for length in of_bot[row["bot_id"]]),
+                number(row["streakiness_p_value"], 3),
+            )
+            for row in rows
+        ],
+    )

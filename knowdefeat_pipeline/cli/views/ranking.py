@@ -1,0 +1,61 @@
+"""The ranking of a day, with what moved each bot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, pnl, table, text
+from knowdefeat_pipeline.core.ranking.ranking import top_movers
+from knowdefeat_pipeline.core.schema import VARIABLE
+
+RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("rank", "right"),
+    ("bot", "right"),
+    ("strategy", "left"),
+    ("score", "right"),
+    ("moved most by (points)", "left"),
+    ("trades", "right"),
+    ("win %", "right"),
+    ("pnl", "right"),
+    ("max dd %", "right"),
+    ("streak", "right"),
+)
+
+
+def movers(row: Record) -> str:
+    """The three variables that moved a bot's score most, in points."""
+    named = [f"{points:+.1f} {VARIABLE[name].label}" for name, points in top_movers(row)]
+    return ", ".join(named) if named else NOTHING
+
+
+def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
+    """The ranking of one day, and below it why some bots are not ranked."""
+    currencies = sorted({row["quote_currency"] for row in rows})
+    money = f", money in {currencies[0]}" if len(currencies) == 1 else ", money in each bot's own currency"
+    ranked = [row for row in rows if row["eligible"]]
+    table(
+        f"Ranking as of {instant(as_of)} (trailing 30 days{money})",
+        RANKING_COLUMNS,
+        [
+            (
+                str(row["rank"]),
+                str(row["bot_id"]),
+                text(row["strategy_id"]),
+                number(row["rank_score"], 1),
+                movers(row),
+                number(row["trades"]),
+                number(row["win_rate"], 1),
+                pnl(row, "pnl"),
+                number(row["max_drawdown"], 1),
+                number(row["longest_win_streak"]),
+            )
+            for row in ranked
+        ],
+    )
+    left_out = [row for row in rows if not row["eligible"]]
+    for row in left_out[:10]:
+        out.print(f"  bot {row['bot_id']} is not ranked: {row['reason']}", style="dim")
+    if len(left_out) > 10:
+        out.print(f"  … and {len(left_out) - 10:,} more bots that are not ranked", style="dim")

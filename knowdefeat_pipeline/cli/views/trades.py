@@ -1,0 +1,27 @@
+"""What became of the rows of a file of trades."""
+
+from __future__ import annotations
+
+from knowdefeat_pipeline.cli.views.output import out
+from knowdefeat_pipeline.cli.views.tables import number
+from knowdefeat_pipeline.store.trades import LoadReport
+
+
+def show_report(report: LoadReport) -> None:
+    """What became of a file's rows."""
+    parts = [
+        f"{number(report.inserted)} new",
+        f"{number(report.updated)} updated",
+        f"{number(report.unchanged)} known",
+        f"{number(sum(report.quarantined.values()))} quarantined",
+    ]
+    out.print(f"[bold]{report.file_name}[/] ({report.source}): {number(report.rows_read)} rows: {', '.join(parts)}")
+    for reason, count in sorted(report.quarantined.items()):
+        out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
+    if report.pnl_disagreements:
+        out.print(
+            f"  {report.pnl_disagreements:,} stated pnl values disagree with prices, size and fees: recomputed",
+            style="yellow",
+        )
+    for note in report.notes:
+        out.print(f"  {note}", style="dim")
