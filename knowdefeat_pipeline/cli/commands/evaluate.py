@@ -12,6 +12,7 @@ from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
 from knowdefeat_pipeline.core.learning.evidence import evidence
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
