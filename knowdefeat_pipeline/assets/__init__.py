@@ -1,5 +1,4 @@
-"""The chain trades → bot_metrics → win_streaks → bot_rankings → variable_weights, and the beliefs beside it.
+"""The assets: the chain trades → bot_metrics → win_streaks → bot_rankings → variable_weights, and what hangs on it.
 
-One thin file per asset: it reads, calls `core`, writes one transaction and describes what it wrote. No formula belongs
-here.
+One thin file per subject: it calls a step and describes what it wrote. No rule, formula or statement belongs here.
 """

@@ -1,48 +1,27 @@
 """How results appear in the catalogue: columns, row counts, previews, pictures. Names are those of `core`."""
 
 import base64
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
-from functools import partial
+from datetime import date
+from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
-from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, DAILY
 from knowdefeat_pipeline.core.schema import Figure
+from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 
 CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
-BELIEFS = ("strategy_beliefs", "strategy_weights")
 FUNDS = ("fund_allocations",)
+BELIEFS = ("strategy_beliefs", "strategy_weights")
 MARKET = ("price_bars", "market_regimes", "trade_scores")
 PREVIEW_ROWS = 5
+SEVERITY = {"ERROR": dg.AssetCheckSeverity.ERROR, "WARN": dg.AssetCheckSeverity.WARN}
 
-# On runs that new trades begin, by the live listener and by the sensor: there may be one every second.
-LIVE_TAG, BATCH_TAG = "knowdefeat/live", "knowdefeat/batch"
-
-# Stable enough to build on; a notice at every start would only teach people to overlook notices.
-warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
-
-# The chain is refreshed once a day at least: late by more than an hour or two deserves a look, half a day an alarm.
-FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-
-day_asset = partial(
-    dg.asset,
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_DAYS),
-    owners=["team:knowdefeat"],
-)
-"""`dagster.asset` by day, a range of days in one run."""
-chain_asset = partial(day_asset, group_name="ranking", freshness_policy=FRESH)
-"""The same as every member of the chain uses it: refreshed daily."""
-belief_asset = partial(chain_asset, group_name="beliefs")
-"""The same for what is learned of strategies."""
-market_asset = partial(day_asset, group_name="market")
-"""The same for market data, which need not be there."""
+# On runs that new trades begin: there may be one every few seconds.
+BATCH_TAG = "knowdefeat/batch"
 
 
 def table(
@@ -81,37 +60,74 @@ def column_lineage(columns: Mapping[str, Iterable[tuple[str, str]]]) -> TableCol
     )
 
 
+def check_specs(specs: Iterable[CheckSpec], asset: str) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset as Dagster lists them."""
+    return [
+        dg.AssetCheckSpec(spec.name, asset=asset, blocking=spec.blocking, description=spec.description)
+        for spec in specs
+        if spec.asset == asset
+    ]
+
+
+def check_results(result: StepResult) -> list[dg.AssetCheckResult]:
+    """What the step's checks found, as Dagster records it."""
+    return [check_result(check, result.asset) for check in result.checks]
+
+
+def check_result(check: CheckResult, asset: str) -> dg.AssetCheckResult:
+    """What one check found."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=check.passed,
+        severity=SEVERITY[check.severity],
+        description=check.description,
+        metadata=check_metadata(check),
+    )
+
+
+def check_metadata(check: CheckResult) -> dict[str, Any]:
+    """The figures of a check, and the rows that show what it found."""
+    shown = {} if check.examples is None else {"first": dg.MetadataValue.md(markdown_table(check.examples))}
+    return {**check.figures, **shown}
+
+
 def describe(
     context: dg.AssetExecutionContext,
-    rows: pd.DataFrame,
-    days: Sequence[date],
+    result: StepResult,
     preview: Sequence[str],
     shown: pd.DataFrame | None = None,
 ) -> None:
-    """Put row counts on every partition of the run, and a preview of the last day's first rows on the last
-    (of `shown`, where that says more than the rows).
+    """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.
 
-    The preview goes to one partition only: what is said per partition stays in the event log.
+    `shown`: rows that say more than those written. The preview goes to one partition only: what is said per partition
+    stays in the event log.
     """
-    counts = Counter(rows["day"].tolist())
-    for day in days:
-        context.add_asset_metadata({"dagster/partition_row_count": counts[day]}, partition_key=day.isoformat())
-    shown = rows if shown is None else shown
-    last = np.flatnonzero(shown["day"] == days[-1])[:PREVIEW_ROWS]
+    for day in result.days:
+        context.add_asset_metadata(
+            row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat()
+        )
+    shown = result.rows if shown is None else shown
+    last = np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]
     context.add_asset_metadata(
         {
-            "dagster/row_count": counts[days[-1]],  # the UI shows it beside the run's last day
+            **row_count(result.counts.get(result.last, 0), "row_count"),  # the UI shows it beside the run's last day
             "preview": dg.MetadataValue.md(markdown_table(shown[list(preview)].iloc[last])),
         },
-        partition_key=days[-1].isoformat(),
+        partition_key=result.last.isoformat(),
     )
+
+
+def row_count(rows: int, kind: Literal["row_count", "partition_row_count"]) -> dict[str, int]:
+    """A number of rows as the UI knows it."""
+    return {f"dagster/{kind}": rows}
 
 
 def show(context: dg.AssetExecutionContext, day: date, name: str, draw: Callable[[], str | None]) -> None:
     """Put the SVG that `draw` returns on one partition; None is nothing to show."""
-    # Metadata stays in the event log for ever. 4 kB a second would be 350 MB a day, so that runs that new trades begin
-    # draw nothing; the daily refresh, backfills and runs by hand do.
-    if {LIVE_TAG, BATCH_TAG} & context.run.tags.keys():
+    # Metadata stays in the event log for ever. 4 kB every few seconds would come to much, so that runs that new trades
+    # begin draw nothing; the daily refresh, backfills and runs by hand do.
+    if BATCH_TAG in context.run.tags:
         return
     svg = draw()
     if svg is not None:

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from knowdefeat_pipeline.assets.partitions import DAILY, FIRST_DAY, each_day
+from knowdefeat_pipeline.assets.calendar import Calendar
+from knowdefeat_pipeline.core.units import each_day
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class PartitionStates:
 
 
 def partition_states(
-    instance: dg.DagsterInstance, assets: Sequence[str], traded: tuple[date, date] | None
+    instance: dg.DagsterInstance, assets: Sequence[str], traded: tuple[date, date] | None, calendar: Calendar
 ) -> list[PartitionStates]:
     """The states of each asset's days within `traded`, the first and the last day with trades."""
-    days = each_day(max(traded[0], FIRST_DAY), traded[1]) if traded else []
-    return [_states(instance, asset, days) for asset in assets]
+    days = each_day(max(traded[0], calendar.first_day), traded[1]) if traded else []
+    return [_states(instance, asset, days, calendar) for asset in assets]
 
 
-def _states(instance: dg.DagsterInstance, asset: str, days: list[date]) -> PartitionStates:
+def _states(instance: dg.DagsterInstance, asset: str, days: list[date], calendar: Calendar) -> PartitionStates:
     keys = [day.isoformat() for day in days]
-    statuses = instance.get_status_by_partition(dg.AssetKey(asset), keys, DAILY) or {}
+    statuses = instance.get_status_by_partition(dg.AssetKey(asset), keys, calendar.partitions) or {}
     # The method is public and the enum that it returns is not: its values are as the API spells them.
     of_day = {day: status.value if (status := statuses.get(key)) else None for day, key in zip(days, keys, strict=True)}
     computed = [day for day, status in of_day.items() if status == "MATERIALIZED"]

@@ -2,36 +2,33 @@
 
 import dagster as dg
 
-from knowdefeat_pipeline.assets.audit import audit_checks
+from knowdefeat_pipeline.assets.audit import CHECK_KEYS
 from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS, MARKET
 
-AUDITED = dg.AssetSelection.checks(*audit_checks.check_keys)
-
-ADJUSTMENT_TAG = "knowdefeat/weight-adjustment"
+AUDITED = dg.AssetSelection.checks(*CHECK_KEYS)
 ADJUSTING = {"ops": {"variable_weights": {"config": {"adjust": True}}}}
 """The run configuration with which a run that computes `variable_weights` adjusts them."""
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.assets(*CHAIN) - AUDITED,
-    description="Recompute the chain from trades to weights for a day or a range of days.",
+    selection=dg.AssetSelection.assets(*CHAIN, *FUNDS) - AUDITED,
+    description="Recompute the chain from trades to weights, and the funds, for a day or a range of days.",
 )
 adjust_weights = dg.define_asset_job(
     "adjust_weights",
     selection=dg.AssetSelection.assets("variable_weights") - AUDITED,
     config=ADJUSTING,
-    tags={ADJUSTMENT_TAG: "true"},
-    description="Let the learner adjust the weights of days that have ended, and rank again what they touch.",
+    description="Let the learner adjust the weights of days that have ended. The days after them become stale.",
 )
-# Apart from the chain, which is refreshed up to once a second: models are fitted here.
+# Apart from the chain, which is refreshed every few seconds: models are fitted here.
 market = dg.define_asset_job(
     "market",
-    selection=dg.AssetSelection.assets(*MARKET),
+    selection=dg.AssetSelection.assets(*MARKET) - AUDITED,
     description="Recompute market regimes and the scores of trades for a day or a range of days.",
 )
 learn = dg.define_asset_job(
     "learn",
-    selection=dg.AssetSelection.assets(*BELIEFS),
+    selection=dg.AssetSelection.assets(*BELIEFS) - AUDITED,
     description="Learn the beliefs and weights of strategies anew for days that were refreshed.",
 )
 recompute = dg.define_asset_job(
@@ -44,3 +41,4 @@ audit = dg.define_asset_job(
     selection=AUDITED,
     description="Hold the results of a day or a range of days against each other, and list failed and missing days.",
 )
+ALL = (refresh, adjust_weights, market, learn, recompute, audit)

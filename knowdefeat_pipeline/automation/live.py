@@ -1,40 +1,44 @@
-"""The live listener: hears of new trades at once and runs the refresh job in its own, warm process.
+"""The live listener: hears of new trades at once and computes what they touch in its own, warm process.
 
-A notification only says when to look; what to do is read from the database, so that a missed one costs time and never a
-trade. Runs are those of the same job in the same instance, and appear in the UI like any other.
+A notification only says when to look; what to do is read from the database, so that a missed one costs time and never
+a trade. Each batch is one transaction of the chain's steps, checks included: one that fails publishes nothing and is
+left to the sensor, whose run shows the failure with its log. Dagster hears of batches by reports, not by runs (see
+`LiveReport`): one run a second would be 86,400 runs and 4 GB of event log a day.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-import dagster as dg
 import psycopg
-import sqlalchemy.exc
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from knowdefeat_pipeline.assets.catalogue import LIVE_TAG
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.assets.tags import PRIORITY
-from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
-from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
-from knowdefeat_pipeline.automation.sensors.new_trades import chunk_end, retry_delay
+from knowdefeat_pipeline.assets.calendar import Calendar
+from knowdefeat_pipeline.automation.live_report import LiveReport
+from knowdefeat_pipeline.automation.sensors.requests import retry_delay
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
-from knowdefeat_pipeline.store.staleness import CHANNEL, Pending, listener_lock, pending_days
+from knowdefeat_pipeline.steps.chain import refresh
+from knowdefeat_pipeline.steps.outcome import CheckFailed
+from knowdefeat_pipeline.store.memory import Memory
+from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import CHANNEL, RANKING, Staleness, listener_lock, settle, stale_days
 
-SPACING = 1.0  # seconds between the beginnings of two runs
+SPACING = 1.0  # seconds between the beginnings of two batches
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
-RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that went away
+RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 
-# How the pipeline's connections and Dagster's say that the database went away.
-AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+# How connections say that the database is away.
+AWAY = (psycopg.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+# How a batch fails: results that contradict each other, data that a step refuses, a statement that the database does.
+FAILED = (CheckFailed, ValueError, psycopg.Error)
 
-Say = Callable[[str], None]
+
+ALREADY = "A live listener runs already over this database. Stop that one first; two would only wait for each other."
 
 
 class AlreadyListening(KnowDefeatError):
@@ -43,74 +47,85 @@ class AlreadyListening(KnowDefeatError):
 
 @dataclass
 class Listener:
-    """One process's listener. `definitions` are loaded once; `say` hears of every run and trouble."""
+    """One process's listener. `now` tells the time, `say` hears of every batch and trouble, `report` tells Dagster."""
 
     url: str
-    definitions: dg.Definitions
-    say: Say
-    clock: Clock
+    calendar: Calendar
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+    report: LiveReport
     stop: Callable[[], bool] = lambda: False
 
     def run(self) -> None:
-        """Listen until stopped. Raises AlreadyListening; a database that goes away is waited for."""
+        """Listen until stopped. Raises AlreadyListening; a database that is away is waited for."""
         wait = RECONNECT[0]
         while not self.stop():
             try:
-                with open_instance() as instance, connect(self.url) as connection, listener_lock(connection) as alone:
+                with connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
-                        raise AlreadyListening("A live listener runs already over this database.")
-                    _end_orphans(instance)
-                    connection.execute(f"LISTEN {CHANNEL}")
+                        raise AlreadyListening(ALREADY)
+                    # Memory ends with the session: see `Memory`.
+                    session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
-                    self._serve(instance, connection)
+                    self._serve(session)
             except AWAY as error:
                 self.say(f"{str(error).strip().splitlines()[0]}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
-    def _serve(self, instance: dg.DagsterInstance, connection: psycopg.Connection) -> None:
+    def _serve(self, session: Session) -> None:
         began, failures = -SPACING, 0
         while not self.stop():
-            found = pending_days(connection, self.clock.now())
-            if not isinstance(found, Pending):
-                for _ in connection.notifies(timeout=CATCH_UP, stop_after=1):
-                    pass
+            found = self._look(session)
+            if not found:
+                self.report.send_if_due(self.say)
+                _hear(session.connection, min(CATCH_UP, self.report.due_in()))
                 continue
             if (wait := began + SPACING - time.monotonic()) > 0:
                 time.sleep(wait)
-                found = pending_days(connection, self.clock.now())
+                found = self._look(session)
             began = time.monotonic()
             try:
-                self._refresh(instance, found)
+                self._compute(session, found)
                 failures = 0
-            except RunFailed as error:
+            except psycopg.OperationalError:
+                raise
+            except FAILED as error:
                 failures += 1
                 delay = retry_delay(failures).total_seconds()
-                self.say(f"{error}\nTrying again in {delay:g} s.")
+                self.say(
+                    f"{error}\nNothing was published; the sensor new_trades takes over. Looking again in {delay:g} s."
+                )
                 time.sleep(delay)
 
-    def _refresh(self, instance: dg.DagsterInstance, found: object) -> None:
-        if not isinstance(found, Pending):  # a run of the sensor was faster
+    def _look(self, session: Session) -> Staleness:
+        found = stale_days(session.connection, RANKING, self.now(), self.calendar.first_day)
+        settle(session.connection, found)
+        return found
+
+    def _compute(self, session: Session, found: Staleness) -> None:
+        if not found:  # a run of the sensor was faster
             return
-        begun, last = time.perf_counter(), chunk_end(found)
-        refresh_days(self.definitions, instance, found.first, last, tags={LIVE_TAG: "true", PRIORITY: "10"})
-        days = f"{found.first}" if found.first == last else f"{found.first} to {last}"
-        now = datetime.now(UTC)
-        self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {time.perf_counter() - begun:.2f} s")
+        begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
+        results = refresh(session, first, last, self.now())
+        now = self.now()
+        seconds = time.perf_counter() - begun
+        self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)
+        days = f"{first}" if first == last else f"{first} to {last}"
+        self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {seconds:.2f} s")
+        self.report.send_if_due(self.say)
 
 
-def _end_orphans(instance: dg.DagsterInstance) -> None:
-    """Mark as failed the runs of a listener that was killed: who listens alone knows that nobody works on them."""
-    unfinished = dg.RunsFilter(tags={LIVE_TAG: "true"}, statuses=NOT_FINISHED_STATUSES)
-    for run in instance.get_runs(unfinished):
-        instance.report_run_failed(
-            run, "The live listener that executed this run was killed; the next run does its work."
-        )
+def _prepared(connection: psycopg.Connection) -> psycopg.Connection:
+    """The session, listening, and without a wait for the disk at every step (see `Database`)."""
+    connection.prepare_threshold = None  # a plan kept for all days knows nothing of the few rows of the last one
+    connection.execute("SET synchronous_commit = off")
+    connection.execute(f"LISTEN {CHANNEL}")
+    return connection
 
 
-def live_definitions(url: str, build: Callable[..., dg.Definitions]) -> dg.Definitions:
-    """Definitions whose runs hold the window's trades in this process, loaded and resolved."""
-    definitions = build({"database": Database(url=url, warm=True)})
-    definitions.resolve_job_def("refresh")
-    return definitions
+def _hear(connection: psycopg.Connection, timeout: float) -> None:
+    """Wait for a notification, at most so many seconds."""
+    with suppress(StopIteration):
+        next(connection.notifies(timeout=timeout, stop_after=1))

@@ -7,16 +7,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
-from knowdefeat_pipeline.assets.partitions import FIRST_DAY
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.tags import range_tags
-from knowdefeat_pipeline.automation.jobs import ADJUSTING, ADJUSTMENT_TAG, audit, recompute
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, audit, recompute
 from knowdefeat_pipeline.settings import Upkeep
 
 AUDIT_AFTER = timedelta(hours=1)  # since the daily refresh
 
 
-def daily_weights(upkeep: Upkeep) -> dg.ScheduleDefinition:
-    """The weights of the day that ended, and then the running day ranked with what is in force."""
+def daily_weights(upkeep: Upkeep, calendar: Calendar) -> dg.ScheduleDefinition:
+    """The day that ended, with the weights that are learned from it, and the running day."""
 
     @dg.schedule(
         name="daily_weights",
@@ -24,20 +24,16 @@ def daily_weights(upkeep: Upkeep) -> dg.ScheduleDefinition:
         cron_schedule=_cron(upkeep.daily_at),
         execution_timezone=upkeep.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Recompute the day (UTC) that ended, up to its weights and funds, then the running day with them.",
+        description="Recompute the day (UTC) that ended, adjust the weights after it, and recompute the running day.",
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        for day in _days(context.scheduled_execution_time):
-            tags = {**range_tags(day, day), ADJUSTMENT_TAG: "true"}  # dagster.yaml lets one such run at a time go
-            yield dg.RunRequest(run_key=day.isoformat(), tags=tags, run_config=ADJUSTING)
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        # Whichever of the two is first: a version that is published makes the days after it stale, as a trade does.
+        for day in (today - timedelta(days=1), today):
+            if day >= calendar.first_day:
+                yield dg.RunRequest(run_key=day.isoformat(), tags=range_tags(day, day), run_config=ADJUSTING)
 
     return evaluate
-
-
-def _days(at: datetime) -> list[date]:
-    """Yesterday and today, one after the other in the queue: the second ranks with what the first adjusted."""
-    today = at.astimezone(UTC).date()
-    return [day for day in (today - timedelta(days=1), today) if day >= FIRST_DAY]
 
 
 def nightly_audit(upkeep: Upkeep) -> dg.ScheduleDefinition:

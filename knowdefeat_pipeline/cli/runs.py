@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err
 from knowdefeat_pipeline.cli.views.progress import progress
+from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.store.staleness import pending_market
+from knowdefeat_pipeline.store.staleness import BELIEFS, MARKET, RANKING, Family, settle, stale_days
 
 if TYPE_CHECKING:
     from knowdefeat_pipeline.automation.runs import Outcome
@@ -48,38 +49,61 @@ def chunks(first: date, last: date, size: int) -> list[tuple[date, date]]:
 
 def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False) -> Outcome:
     """The chain, beliefs and funds for first..last in one run, its progress shown unless `quiet`; its Outcome."""
+    from knowdefeat_pipeline.assets import catalogue
+
+    label = f"Materialising {_range(first, last)}"
+    if beliefs_only:
+        return _run("learn", len(catalogue.BELIEFS), label, first, last, quiet)
+    assets = (*catalogue.CHAIN, *catalogue.BELIEFS, *catalogue.FUNDS)
+    return _run("recompute", len(assets), label, first, last, quiet)
+
+
+def _run(job: str, assets: int, label: str, first: date, last: date, quiet: bool) -> Outcome:
     # Dagster takes a second to import: commands that only read go without.
-    from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
     from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
-    from knowdefeat_pipeline.automation.jobs import learn, recompute
     from knowdefeat_pipeline.automation.runs import refresh_days
     from knowdefeat_pipeline.definitions import defs
 
-    job, assets = (learn, BELIEFS) if beliefs_only else (recompute, CHAIN + BELIEFS + FUNDS)
-    with open_instance() as instance, progress(f"Materialising {_range(first, last)}", len(assets), quiet) as advance:
-        return refresh_days(defs, instance, first, last, advance, job=job.name)
+    with open_instance() as instance, progress(label, assets, quiet) as advance:
+        return refresh_days(defs, instance, first, last, advance, job=job)
+
+
+def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
+    """Compute what is stale of the ranking and the beliefs, some days a run; the days that were.
+
+    What becomes stale meanwhile is left to the next one who asks.
+    """
+    computed: set[date] = set()
+    # Beliefs rest on metrics, and funds may rest on beliefs.
+    for family, job in ((RANKING, "refresh"), (BELIEFS, "learn"), (RANKING, "refresh")):
+        for first, last in _stale_ranges(family, settings, url):
+            label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
+            _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
+            computed |= set(each_day(first, last))
+    return sorted(computed)
+
+
+def _stale_ranges(family: Family, settings: Settings, url: str) -> list[tuple[date, date]]:
+    """The stale days of a family, in pieces of at most a run's worth of days."""
+    with connect(url) as connection:
+        found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
+        settle(connection, found)
+    return chunks(found.first, found.last, settings.chunk_days) if found else []
 
 
 def compute_market(settings: Settings, url: str, quiet: bool) -> tuple[date, date] | None:
     """Regimes and scores of all days that lack them, some days a run; these days, None where there are none."""
-    with connect(url) as connection:
-        pending = pending_market(connection, settings.first_day, datetime.now(UTC).date())
-    if pending is None:
-        return None
-    for first, last in chunks(pending.first, pending.last, settings.chunk_days):
+    ranges = _stale_ranges(MARKET, settings, url)
+    for first, last in ranges:
         materialise_market(first, last, quiet)
-    return pending.first, pending.last
+    return (ranges[0][0], ranges[-1][1]) if ranges else None
 
 
 def materialise_market(first: date, last: date, quiet: bool) -> Outcome:
     """The assets of the market for first..last in one run, its progress shown unless `quiet`; its Outcome."""
-    from knowdefeat_pipeline.assets.catalogue import MARKET
-    from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
-    from knowdefeat_pipeline.automation.runs import market_days
-    from knowdefeat_pipeline.definitions import defs
+    from knowdefeat_pipeline.assets import catalogue
 
-    with open_instance() as instance, progress(f"Market of {_range(first, last)}", len(MARKET), quiet) as advance:
-        return market_days(defs, instance, first, last, advance)
+    return _run("market", len(catalogue.MARKET), f"Market of {_range(first, last)}", first, last, quiet)
 
 
 def adjust_range(first: date, last: date, quiet: bool) -> Outcome:

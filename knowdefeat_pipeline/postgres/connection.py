@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 import pyarrow as pa
@@ -123,7 +124,7 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
     if isinstance(source, str):
         return _read_pooled(source, statement, parameters)
     with source.cursor() as cursor:
-        cursor.execute(_PLACEHOLDER.sub(lambda found: _quoted(parameters[int(found[1]) - 1]), statement))
+        cursor.execute(quoted(statement, parameters))
         return cursor.fetch_arrow_table()
 
 
@@ -160,8 +161,9 @@ def close_idle() -> None:
             idle.pop().close()
 
 
-def _quoted(value: Any) -> str:
-    return sql.Literal(value).as_string(None)
+def quoted(statement: str, parameters: Sequence[Any]) -> str:
+    """The statement with its `$1`, `$2`, … replaced by the parameters, each quoted as a literal."""
+    return _PLACEHOLDER.sub(lambda found: sql.Literal(parameters[int(found[1]) - 1]).as_string(None), statement)
 
 
 def copy_arrow(
@@ -185,8 +187,7 @@ def copy_arrow(
     identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
     target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
-        described = cursor.description or []
+        described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
         encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
             fitted.schema,
@@ -237,6 +238,20 @@ def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
         "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
         "database, or unset it to use the embedded server."
     )
+
+
+# What a session has asked of tables: a column's type does not change under a session that writes to it.
+_DESCRIBED: "WeakKeyDictionary[psycopg.Connection, dict[tuple[str, ...], list[psycopg.Column]]]" = WeakKeyDictionary()
+
+
+def _described(cursor: psycopg.Cursor, table_name: str, names: Sequence[str]) -> list[psycopg.Column]:
+    """The types of a table's columns, asked for once a session; temporary tables may be others of the same name."""
+    known, key = _DESCRIBED.setdefault(cursor.connection, {}), (table_name, *names)
+    if key not in known:
+        identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, sql.Identifier(table_name)))
+        known[key] = cursor.description or []
+    return known[key]
 
 
 def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:

@@ -6,12 +6,13 @@ Amounts are whole cents in the program and numeric in the database.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -24,10 +25,10 @@ from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.staleness import Mark, mark, marks
+from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
-NEVER = datetime(1, 1, 1, tzinfo=UTC)
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = ("day", "bot_id", "quote_currency", "capital", "ticker", "rank", "rank_score", "unranked", "edge")
 
@@ -47,21 +48,42 @@ def money(amount: int) -> Decimal:
 
 
 def fund_inputs(
-    connection: psycopg.Connection, url: str, first: date, last: date, settings: Sequence[FundSettings] | None = None
+    session: Session, first: date, last: date, settings: Sequence[FundSettings] | None = None
 ) -> tuple[FundInputs, list[Mark]]:
-    """What the ranked days first..last are allocated from, and the marks of their rankings.
+    """What the ranked days first..last are allocated from, and the marks of days that are.
 
     `settings` to try in place of those that are recorded.
     """
+    connection = session.connection
     ranked = marks(connection, "bot_rankings", first, last)
+    seen = current_snapshot(connection)
     settings = fund_settings(connection) if settings is None else settings
-    days = [(day, as_of) for day, as_of, _ in ranked]
-    needed = bool(days and settings)
-    window = (days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1]) if needed else (NEVER, NEVER)
-    trades = Trades.from_arrow(read_arrow(url, query("trades/read_trades"), window))
+    days = [(of.day, of.as_of) for of in ranked]
+    trades = no_trades()
+    if days and settings:
+        known = session.trades(days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1])
+        trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
-    bots = _ranked_bots(connection, first, last, believing)
-    return FundInputs(days, bots, trades, settings, bot_events(connection)), ranked
+    believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
+    # Where no funds are set, as for most fleets, there is nothing to divide.
+    bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
+    own = [
+        Mark(
+            of.day,
+            of.as_of,
+            seen,
+            {"bot_rankings": of.number} | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
+        )
+        for of in ranked
+    ]
+    return FundInputs(days, bots, trades, settings, bot_events(connection)), own
+
+
+def no_trades() -> Trades:
+    """Trades of which there are none."""
+    instant = pa.timestamp("us", "UTC")
+    columns = {"trade_id": pa.int64(), "bot_id": pa.int64(), "entry_time": instant, "exit_time": instant}
+    return Trades.from_arrow(pa.schema([*columns.items(), ("pnl", pa.float64())]).empty_table())
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
@@ -147,11 +169,13 @@ def write_division(
                     for e in division.events
                 ],
             )
-        mark(connection, "fund_allocations", days)
+        mark(connection, "fund_allocations", first, last, days)
 
 
 def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:
     """Append the rows, cents as amounts and what is missing as NULL (bulk writing knows no numeric)."""
+    if rows.empty:
+        return
     plain = rows.assign(**{name: rows[name].map(money) for name in MONEY if name in rows}).astype(object)
     plain = plain.where(plain.notna(), None)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(

@@ -14,14 +14,33 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.results import weight_versions
 
 
 class WeightsChanged(KnowDefeatError):
     """Somebody added a version meanwhile; nothing was written."""
+
+
+def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[WeightVersion]:
+    """All versions in the order in which they came into force.
+
+    With `since` without those that were no longer in force strictly before then.
+    """
+    names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
+    statement = sql.SQL(
+        # -infinity, from which the defaults are in force, has no Python datetime.
+        "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
+        "WHERE in_force_from >= coalesce((SELECT max(in_force_from) FROM weight_versions "
+        "WHERE in_force_from < %s::timestamptz), '-infinity') "
+        "ORDER BY in_force_from, version"
+    ).format(names)
+    return [
+        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
+        for version, author, reason, in_force_from, *weights in connection.execute(statement, (since,)).fetchall()
+    ]
 
 
 def lock_versions(connection: psycopg.Connection) -> None:
@@ -58,12 +77,12 @@ def add_version(
 
 def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
     latest = weight_versions(connection)[-1]
-    if based_on > latest["version"]:
-        return f"There is no version {based_on}: version {latest['version']} is the latest. Nothing was written."
+    if based_on > latest.version:
+        return f"There is no version {based_on}: version {latest.version} is the latest. Nothing was written."
     return (
-        f"Version {latest['version']} ({latest['author']}: {latest['reason']}) is the latest, and this change builds "
+        f"Version {latest.version} ({latest.author}: {latest.reason}) is the latest, and this change builds "
         f"on version {based_on}: nothing was written.\nSee what differs: knowdefeat weights diff {based_on} "
-        f"{latest['version']}; then repeat the change with --based-on {latest['version']}."
+        f"{latest.version}; then repeat the change with --based-on {latest.version}."
     )
 
 
@@ -122,11 +141,8 @@ def published_days(connection: psycopg.Connection, first: date, last: date) -> s
 
 def complete_days(connection: psycopg.Connection) -> tuple[date, date] | None:
     """The first and the last computed day whose figures are those of its end; None without one."""
-    row = connection.execute(
-        "SELECT min(day), max(day) FROM refreshed_days "
-        "WHERE asset = 'bot_metrics' AND as_of = (day + 1)::timestamp AT TIME ZONE 'UTC'"
-    ).fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    ((first, last),) = connection.execute(query("learning/complete_days")).fetchall()
+    return None if first is None else (first, last)
 
 
 def trades_known(connection: psycopg.Connection, first: date, last: date) -> dict[date, tuple[int, datetime]]:

@@ -6,14 +6,13 @@ Only whole months that a refresh needs are summarised, once; after that a late t
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.metrics.engine import Past, past_months
+from knowdefeat_pipeline.core.metrics.lifetime import Past, past_months
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
@@ -49,18 +48,14 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
             connection.execute("UPDATE bot_months_state SET content = gen_random_uuid()")
 
 
-def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
-    """All months before `before` folded into one summary per bot and ticker, as the metrics engine takes them.
-
-    A process keeps the last one it read for as long as the months stay what they are.
-    """
+def months_content(connection: psycopg.Connection) -> UUID | None:
+    """A name of what the months hold, which is another one once they hold something else."""
     row = connection.execute("SELECT content FROM bot_months_state").fetchone()
-    return _read_past(url, before, row[0] if row else None)
+    return row[0] if row else None
 
 
-@lru_cache(maxsize=1)
-def _read_past(url: str, before: date, content: UUID | None) -> Past:
-    """`content` names what the months hold: with another name it is another past."""
+def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
+    """All months before `before` folded into one summary per bot and ticker, as the metrics engine takes them."""
     rows = read_arrow(url, query("metrics/read_months"), [before])
     bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
     names, code = np.unique(ticker.astype(str), return_inverse=True)
@@ -85,7 +80,7 @@ def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
 
 def _any_stale(connection: psycopg.Connection, below: str | None, complete: date) -> bool:
     row = connection.execute(
-        "SELECT EXISTS (SELECT FROM trades WHERE status = 'closed' AND recorded_xid >= %s::xid8 AND exit_time <= %s)",
+        "SELECT EXISTS (SELECT FROM closed_trades WHERE recorded_xid >= %s::xid8 AND exit_time < %s)",
         (below, _start(complete)),
     ).fetchone()
     return row is not None and row[0]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 
@@ -39,11 +37,8 @@ def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
 
 def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
     """The first and the last UTC day on which a trade closed; None without closed trades."""
-    row = connection.execute(
-        "SELECT (min(exit_time) AT TIME ZONE 'UTC')::date, (max(exit_time) AT TIME ZONE 'UTC')::date "
-        "FROM trades WHERE status = 'closed'"
-    ).fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    ((first, last),) = connection.execute(query("trades/traded_days")).fetchall()
+    return None if first is None else (first, last)
 
 
 def last_computed_day(connection: psycopg.Connection) -> date | None:
@@ -64,37 +59,3 @@ def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> d
         "SELECT day, max(as_of) FROM bot_metrics WHERE day BETWEEN %s AND %s GROUP BY day ORDER BY day", (first, last)
     ).fetchall()
     return dict(rows)
-
-
-def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[dict]:
-    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights.
-
-    With `since` without those that were no longer in force then.
-    """
-    names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
-    statement = sql.SQL(
-        # -infinity, from which the defaults are in force, has no Python datetime.
-        "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
-        "WHERE in_force_from >= (SELECT max(in_force_from) FROM weight_versions "
-        "WHERE in_force_from <= coalesce(%s::timestamptz, '-infinity')) "
-        "ORDER BY in_force_from, version"
-    ).format(names)
-    return [
-        {
-            "version": row[0],
-            "author": row[1],
-            "reason": row[2],
-            "in_force_from": row[3],
-            "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
-        }
-        for row in connection.execute(statement, (since,)).fetchall()
-    ]
-
-
-def version_in_force(versions: list[dict], at: datetime) -> dict:
-    """The last of `versions` (as `weight_versions` returns them) in force at that instant."""
-    return versions[bisect_right(versions, at, key=_in_force_from) - 1]
-
-
-def _in_force_from(version: dict) -> datetime:
-    return version["in_force_from"] or datetime.min.replace(tzinfo=UTC)

@@ -47,9 +47,10 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
             "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
         )
         _forget_lessons(connection)
-        # Months are folded again from what is left.
-        connection.execute("DELETE FROM bot_months")
-        connection.execute("DELETE FROM bot_months_state")
+        if not connection.execute("SELECT FROM closed_trades LIMIT 1").fetchone():
+            # Days on which nothing is left to be computed are no computed days; of others the deletion is a change.
+            connection.execute("DELETE FROM refreshed_days")
+            connection.execute("DELETE FROM variable_weights")
     return removed
 
 

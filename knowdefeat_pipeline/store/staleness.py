@@ -1,177 +1,225 @@
-"""Which days lack what arrived since they were computed (trades, scores, market data), and what their results rest on.
+"""Which results are stale, and the marks by which that is known: one mechanism for all assets.
 
-What is pending is read from the database and never remembered by a process: whoever asks next finds it again until the
-results that contain it are committed.
+Each computed day of an asset notes its as_of, the snapshot in which its inputs were read, and the marks of the asset
+days that it read. It is stale once one of these is no longer so. That is read from the database at every question and
+never remembered by a process: whoever asks next finds it again until the results that follow are committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.market import has_market_data
 
 CHANNEL = "knowdefeat_trades"  # on which the database notifies of new trades
-LAST_ASSET = "variable_weights"  # a day is refreshed once the end of the chain is
-FIRST_ASSET = "bot_metrics"  # its mark says at which instant the figures of a day are true
-LAST_LEARNED = "strategy_weights"  # a day is learned once this asset is
-MARKET_ASSETS = ("market_regimes", "trade_scores")
-HORIZON_DAYS = 90  # days that were never computed are pending by themselves if they are no older than this
-Mark = tuple[date, datetime, str]  # a day, its as_of, and the snapshot of the trades that were read
+HORIZON_DAYS = 90  # days that were never computed count if they are no older than this
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
 @dataclass(frozen=True)
-class Pending:
-    """The days first..last have to be refreshed for `trades` new trades (0: scores are new, or a day ended), and that
-    since `since`.
+class Family:
+    """Assets that are computed together.
 
-    `newest` is the last transaction among them, None where a day ended: the same days with the same `newest` are the
-    same batch.
+    `inputs`: of each asset the inputs of the view `changes` that it rests on. `base`: the asset whose computed days the
+    family has to have too. `opening`: the inputs for whose sake a day is computed that never was.
     """
 
-    first: date
-    last: date
-    trades: int
-    since: datetime
-    newest: int | None
+    name: str
+    inputs: Mapping[str, Sequence[str]]
+    base: str
+    opening: Sequence[str] = ()
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The family's assets in the order in which they are computed."""
+        return tuple(self.inputs)
+
+
+RANKING = Family(
+    "ranking",
+    {
+        "bot_metrics": ("trades", "capital", "scores"),
+        "win_streaks": ("trades",),
+        "bot_rankings": ("weights", "activity"),
+        "variable_weights": ("weights",),
+        "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
+    },
+    base="bot_metrics",
+    opening=("trades", "scores"),
+)
+# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true.
+BELIEFS = Family(
+    "beliefs",
+    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",)},
+    base="bot_metrics",
+)
+MARKET = Family("market", {"market_regimes": ("bars",), "trade_scores": ("bars", "books", "trades")}, base="")
+FAMILIES = (MARKET, RANKING, BELIEFS)
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """What is stale of a family; nothing where `days` is empty.
+
+    `days`: the stale days, in order. `trades`: how many new trades made them so (0: something else did). `since`: the
+    earliest recording of what they lack. `newest`: the last transaction among it, None where a day merely ended: the
+    same days with the same `newest` are the same work. `computed_days`: how many days the family has. `settled`: the
+    snapshot whose changes have all been followed, where there is a newer one (see `settle`).
+    """
+
+    family: Family
+    days: tuple[date, ...]
+    trades: int = 0
+    since: datetime | None = None
+    newest: int | None = None
+    computed_days: int = 0
+    settled: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.days)
+
+    @property
+    def first(self) -> date:
+        """The first stale day."""
+        return self.days[0]
+
+    @property
+    def last(self) -> date:
+        """The last stale day."""
+        return self.days[-1]
 
     @property
     def batch(self) -> str:
         """A name that is the same while the work is the same."""
-        return f"{self.first}/{self.last}/{self.newest or 'end of day'}"
+        return f"{self.family.name}/{self.first}/{self.last}/{self.newest or 'end of day'}"
+
+    def part(self, days: int) -> tuple[date, date]:
+        """The first and the last day of the next piece of work of at most so many days: the rest stays stale."""
+        return self.first, min(self.last, self.first + timedelta(days=days - 1))
 
 
-@dataclass(frozen=True)
-class Settled:
-    """Nothing is pending: every computed day (`days` of them) has seen every trade."""
+def stale_days(
+    connection: psycopg.Connection, family: Family, as_of: datetime, first_day: date = date.min
+) -> Staleness:
+    """What is stale of a family at `as_of` (now); one indexed query that writes nothing.
 
-    days: int
-
-
-def pending_days(connection: psycopg.Connection, now: datetime) -> Pending | Settled:
-    """What has to be refreshed at `now`; one indexed query.
-
-    Where all trades have reached their days this is noted down, so that the next query need not look at them.
+    `first_day`: the first day that can be computed; market data of earlier ones count for nothing.
     """
-    horizon = now.date() - timedelta(days=HORIZON_DAYS)
-    parameters = {"asset": LAST_ASSET, "now": now, "today": now.date(), "horizon": horizon}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query("staleness/pending_days"), parameters).fetchall()
-    if row["settled"]:
-        connection.execute(
-            "INSERT INTO settled_trades (seen) VALUES (%s::pg_snapshot) "
-            "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
-            (row["settled"],),
-        )
-    if row["first_day"] is None:
-        return Settled(row["computed_days"])
-    last = max(row["first_day"], row["last_day"])
-    return Pending(row["first_day"], last, row["trades"], row["since"], row["newest"])
+    if family is MARKET:
+        return _stale_market(connection, as_of, first_day)
+    pairs = [(asset, name) for asset, inputs in family.inputs.items() for name in inputs]
+    parameters = {
+        "assets": list(family.assets),
+        "resting": [asset for asset, _ in pairs],
+        "inputs": [name for _, name in pairs],
+        "base": family.base,
+        "opening": list(family.opening),
+        "as_of": as_of,
+        "horizon": max(first_day, as_of.date() - timedelta(days=HORIZON_DAYS)),
+    }
+    return _staleness(connection, family, "staleness/stale_days", parameters)
 
 
-def pending_beliefs(connection: psycopg.Connection) -> Pending | Settled:
-    """The days to learn anew: refreshed, or touched by the ledger or the market's regimes, since they were.
-
-    Once every change has reached its days it is struck off, so that the next query need not look at it.
-    """
-    parameters = {"refreshed": FIRST_ASSET, "learned": LAST_LEARNED}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query("staleness/pending_beliefs"), parameters).fetchall()
-    if row["first_day"] is None:
-        connection.execute(
-            "DELETE FROM belief_changes WHERE pg_visible_in_snapshot(recorded_xid, %s::pg_snapshot)", (row["snapshot"],)
-        )
-        return Settled(row["refreshed_days"])
-    return Pending(row["first_day"], row["last_day"], 0, row["since"], row["newest"])
-
-
-@dataclass(frozen=True)
-class PendingMarket:
-    """The days first..last lack market data; `newest` is the last transaction among those that wrote some."""
-
-    first: date
-    last: date
-    newest: int
-
-    @property
-    def batch(self) -> str:
-        """A name that is the same while the work is the same."""
-        return f"market/{self.first}/{self.last}/{self.newest}"
-
-
-def pending_market(connection: psycopg.Connection, first: date, today: date) -> PendingMarket | None:
-    """The days within first..today whose regimes or scores lack bars, order books or closed trades; None if none do.
-
-    Bars and order books touch their day and all later ones; a trade in a ticker of theirs the day on which it closed.
-    Rows that are deleted touch none.
-    """
+def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: date) -> Staleness:
     if not has_market_data(connection):
-        return None
-    parameters = {"assets": [*MARKET_ASSETS], "first": first, "today": today}
-    (row,) = connection.execute(query("staleness/pending_market"), parameters).fetchall()
-    begin, end, newest, any_future, snapshot = row
-    if begin is None and newest is not None and not any_future:
-        connection.execute(
-            "INSERT INTO settled_market (seen) VALUES (%s::pg_snapshot) "
-            "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
-            (snapshot,),
-        )
-    return None if begin is None else PendingMarket(begin, end, newest)
+        return Staleness(MARKET, ())
+    parameters = {"assets": list(MARKET.assets), "first": first_day, "as_of": as_of}
+    return _staleness(connection, MARKET, "staleness/stale_market", parameters)
+
+
+def _staleness(
+    connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
+) -> Staleness:
+    ((settled,),) = connection.execute(
+        "SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %s), '1:1:')::text", (family.name,)
+    ).fetchall()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        (row,) = cursor.execute(query(name), {**parameters, "settled": settled}).fetchall()
+    return Staleness(family, **(row | {"days": tuple(row["days"])}))
+
+
+def settle(connection: psycopg.Connection, found: Staleness) -> None:
+    """Note down which changes every day has followed, so that the next question need not look at them."""
+    if found.settled is None:
+        return
+    others = [family.name for family in FAMILIES if family not in (found.family, MARKET)]
+    connection.execute(
+        query("staleness/settle"), {"family": found.family.name, "seen": found.settled, "others": others}
+    )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A computed day of an asset: when its figures are true, and what they rest on.
+
+    `seen`: the snapshot in which inputs were read. `rests_on`: the marks of the asset days that were read, by asset,
+    None where there was none. `number`: names this computation; None until it is recorded.
+    """
+
+    day: date
+    as_of: datetime
+    seen: str
+    rests_on: Mapping[str, int | None] = field(default_factory=dict)
+    number: int | None = None
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:
-    """The transactions whose trades a read that begins now will see, at least."""
+    """The transactions whose rows a read that begins now will see, at least. Take it before anything is read."""
     ((snapshot,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
     return snapshot
 
 
 def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -> list[Mark]:
-    """Day, as_of and `seen` of the asset's days first..last: read them before what they describe."""
-    return connection.execute(
-        "SELECT day, as_of, seen::text FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s ORDER BY day",
+    """The marks of the asset's days first..last, in order: read them before what they describe."""
+    rows = connection.execute(
+        "SELECT day, as_of, seen::text, rests_on, mark FROM refreshed_days "
+        "WHERE asset = %s AND day BETWEEN %s AND %s ORDER BY day",
         (asset, first, last),
     ).fetchall()
+    return [Mark(*row) for row in rows]
 
 
-def mark(connection: psycopg.Connection, asset: str, days: Sequence[Mark]) -> None:
-    """Note what the asset's days rest on, in the transaction that writes their rows: snapshots, or upstream marks."""
-    day, as_of, seen = ([row[at] for row in days] for at in range(3))
+def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
+    """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
     connection.execute(
-        "INSERT INTO refreshed_days (asset, day, as_of, seen) "
-        "SELECT %s, day, as_of, seen::pg_snapshot "
-        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[]) AS d (day, as_of, seen) "
-        "ON CONFLICT (asset, day) DO UPDATE SET (as_of, seen, refreshed_at) = "
-        "(excluded.as_of, excluded.seen, clock_timestamp())",
-        (asset, day, as_of, seen),
-    )
-
-
-def lock_days(connection: psycopg.Connection, first: date, last: date) -> None:
-    """Let nobody else refresh one of the days for as long as this session lasts; waits for whoever does."""
-    connection.execute(
-        "SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day",
-        (_DAY_LOCK, first.toordinal(), last.toordinal()),
+        query("staleness/mark"),
+        {
+            "asset": asset,
+            "first": first,
+            "last": last,
+            "day": [m.day for m in days],
+            "as_of": [m.as_of for m in days],
+            "seen": [m.seen for m in days],
+            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+        },
     )
 
 
 @contextmanager
-def days_locked(url: str, first: date, last: date) -> Iterator[None]:
-    """Nobody else refreshes one of the days meanwhile; waits for whoever does. Ends with the process in any case."""
-    with connect(url) as connection:
-        lock_days(connection, first, last)
+def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iterator[None]:
+    """Nobody else computes one of the days meanwhile; waits for whoever does. Ends with the session in any case."""
+    days = (_DAY_LOCK, first.toordinal(), last.toordinal())
+    connection.execute("SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day", days)
+    try:
         yield
+    finally:
+        if not connection.closed:
+            connection.execute(
+                "SELECT pg_advisory_unlock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day", days
+            )
 
 
 def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
-    """Whether somebody refreshes the day at this moment."""
+    """Whether somebody computes the day at this moment."""
     return _is_locked(connection, _DAY_LOCK, day.toordinal())
 
 

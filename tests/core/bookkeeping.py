@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.metrics.engine import bot_metrics, win_streaks
+from knowdefeat_pipeline.core.metrics.engine import bot_metrics, win_streak_tables
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
 from tests.core import plain
@@ -60,7 +60,7 @@ def metrics_row(frame: pd.DataFrame, as_of: datetime, bot: int = 1, ticker: str 
 
 def streaks(frame: pd.DataFrame, *as_of: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     """win_streaks of a book."""
-    return win_streaks(Trades.from_frame(frame), micros(as_of))
+    return win_streak_tables(Trades.from_frame(frame), micros(as_of))
 
 
 def same(left: pd.DataFrame, right: pd.DataFrame) -> None:

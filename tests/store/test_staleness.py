@@ -7,17 +7,20 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.staleness import (
-    LAST_ASSET,
-    Pending,
-    Settled,
+    BELIEFS,
+    RANKING,
+    Family,
+    Mark,
+    Staleness,
     current_snapshot,
     day_is_locked,
+    days_locked,
     listener_is_there,
     listener_lock,
-    lock_days,
     mark,
     marks,
-    pending_days,
+    settle,
+    stale_days,
 )
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
@@ -43,15 +46,29 @@ def end(day: date) -> datetime:
 
 
 def refresh(connection: psycopg.Connection, first: date, last: date, now: datetime = NOW) -> None:
-    """What a successful run leaves: marks of all days."""
+    """What a successful run leaves: marks of all assets and days, each resting on the one before it."""
     seen = current_snapshot(connection)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    mark(connection, LAST_ASSET, [(day, min(end(day), now), seen) for day in days])
+    own = [Mark(day, min(end(day), now), seen) for day in days]
+    for asset, upstream in zip(
+        RANKING.assets, ("", "bot_metrics", "bot_metrics", "bot_rankings", "bot_rankings"), strict=True
+    ):
+        if upstream:
+            below = marks(connection, upstream, first, last)
+            own = [Mark(of.day, of.as_of, seen, {upstream: of.number}) for of in below]
+        mark(connection, asset, first, last, own)
+
+
+def look(connection: psycopg.Connection, now: datetime = NOW, family: Family = RANKING) -> Staleness:
+    """As whoever asks does: what is settled is noted down."""
+    found = stale_days(connection, family, now)
+    settle(connection, found)
+    return found
 
 
 def found(connection: psycopg.Connection, now: datetime = NOW) -> tuple[date, date, int] | int:
-    pending = pending_days(connection, now)
-    return pending.days if isinstance(pending, Settled) else (pending.first, pending.last, pending.trades)
+    stale = look(connection, now)
+    return (stale.first, stale.last, stale.trades) if stale else stale.computed_days
 
 
 def test_without_trades_nothing_is_pending(connection: psycopg.Connection) -> None:
@@ -76,11 +93,23 @@ def test_a_late_trade_touches_its_day_and_every_computed_day_after_it(connection
     assert found(connection) == 6
 
 
-def test_an_exit_at_midnight_belongs_to_the_day_that_ends(connection: psycopg.Connection) -> None:
+def test_an_exit_at_midnight_belongs_to_the_day_that_begins(connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
     refresh(connection, yesterday, TODAY)
     close(connection, end(yesterday))
-    assert found(connection) == (yesterday, TODAY, 1)
+    assert found(connection) == (TODAY, TODAY, 1)
+    close(connection, end(yesterday) - timedelta(microseconds=1), bot=2)
+    assert found(connection) == (yesterday, TODAY, 2)
+
+
+def test_an_exit_at_this_very_instant_waits_for_the_next(connection: psycopg.Connection) -> None:
+    refresh(connection, TODAY, TODAY)
+    close(connection, NOW)
+    assert found(connection) == 1
+    later = NOW + timedelta(microseconds=1)
+    assert found(connection, later) == (TODAY, TODAY, 1)
+    refresh(connection, TODAY, TODAY, later)
+    assert found(connection, later) == 1
 
 
 def test_a_transaction_that_commits_last_is_not_missed(database: str, connection: psycopg.Connection) -> None:
@@ -118,16 +147,18 @@ def test_a_trade_that_closes_is_new(connection: psycopg.Connection) -> None:
     )
     assert found(connection) == 0
     refresh(connection, TODAY, TODAY)
-    connection.execute("UPDATE trades SET status = 'closed', exit_time = %s, exit_price = 101", (NOW,))
+    connection.execute(
+        "UPDATE trades SET status = 'closed', exit_time = %s, exit_price = 101", (NOW - timedelta(seconds=1),)
+    )
     assert found(connection) == (TODAY, TODAY, 1)
 
 
 def test_a_day_that_ended_is_computed_once_more(connection: psycopg.Connection) -> None:
     refresh(connection, TODAY - timedelta(days=1), TODAY)
     tomorrow = end(TODAY) + timedelta(seconds=1)
-    pending = pending_days(connection, tomorrow)
-    assert pending == Pending(TODAY, TODAY, 0, end(TODAY), None)
-    assert pending.batch == "2025-03-10/2025-03-10/end of day"
+    stale = look(connection, tomorrow)
+    assert (stale.days, stale.trades, stale.since, stale.newest) == ((TODAY,), 0, end(TODAY), None)
+    assert stale.batch == "ranking/2025-03-10/2025-03-10/end of day"
     refresh(connection, TODAY, TODAY, tomorrow)
     assert found(connection, tomorrow) == 2
 
@@ -144,13 +175,13 @@ def test_what_has_reached_its_days_is_not_looked_at_again(connection: psycopg.Co
     close(connection, NOW - timedelta(minutes=1))
     refresh(connection, TODAY, TODAY)
     assert found(connection) == 1
-    ((settled,),) = connection.execute("SELECT seen::text FROM settled_trades").fetchall()
+    ((settled,),) = connection.execute("SELECT seen::text FROM settled_changes").fetchall()
     ((visible,),) = connection.execute(
         "SELECT pg_visible_in_snapshot(recorded_xid, %s::pg_snapshot) FROM trades", (settled,)
     ).fetchall()
     assert visible
     assert found(connection) == 1
-    assert connection.execute("SELECT seen::text FROM settled_trades").fetchall() == [(settled,)]
+    assert connection.execute("SELECT seen::text FROM settled_changes").fetchall() == [(settled,)]
 
 
 def test_an_exit_a_little_in_the_future_waits_for_its_time(connection: psycopg.Connection) -> None:
@@ -165,21 +196,13 @@ def test_an_exit_a_little_in_the_future_waits_for_its_time(connection: psycopg.C
     assert found(connection, later) == 1
 
 
-def test_marks_pass_from_asset_to_asset(connection: psycopg.Connection) -> None:
-    seen = current_snapshot(connection)
-    mark(connection, "bot_metrics", [(TODAY, NOW, seen)])
-    close(connection, NOW - timedelta(minutes=1))
-    mark(connection, LAST_ASSET, marks(connection, "bot_metrics", TODAY, TODAY))
-    assert marks(connection, LAST_ASSET, TODAY, TODAY) == [(TODAY, NOW, seen)]
-    assert found(connection) == (TODAY, TODAY, 1)
-
-
 def test_days_are_locked_until_the_holder_is_gone(database: str, connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
-    with connect(database) as holder:
-        lock_days(holder, yesterday, TODAY)
+    with connect(database) as holder, days_locked(holder, yesterday, TODAY):
         assert [day_is_locked(connection, day) for day in (yesterday, TODAY, end(TODAY).date())] == [True, True, False]
-    lock_days(connection, yesterday, TODAY)  # waits until the server has noticed
+    with days_locked(connection, yesterday, TODAY):  # waits until the server has noticed
+        assert day_is_locked(connection, TODAY)
+    assert not day_is_locked(connection, TODAY)
 
 
 def test_one_listener_at_a_time(database: str, connection: psycopg.Connection) -> None:
@@ -201,6 +224,100 @@ def test_where_trades_keep_coming_those_that_reached_their_days_are_not_looked_a
         close(connection, NOW - timedelta(minutes=9 - minute, seconds=30))
         assert found(connection) == (TODAY, TODAY, 1)
         unsettled = connection.execute(
-            "SELECT count(*) FROM trades WHERE NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled_trades))"
+            "SELECT count(*) FROM trades WHERE NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled_changes))"
         ).fetchall()
         assert unsettled == [(1,)]
+
+
+def test_what_was_computed_from_an_older_computation_is_stale(connection: psycopg.Connection) -> None:
+    refresh(connection, TODAY - timedelta(days=2), TODAY)
+    yesterday = TODAY - timedelta(days=1)
+    again = [Mark(of.day, of.as_of, of.seen) for of in marks(connection, "bot_metrics", yesterday, yesterday)]
+    mark(connection, "bot_metrics", yesterday, yesterday, again)
+    assert look(connection).days == (yesterday,)
+    assert look(connection).days == (yesterday,)  # asking changes nothing
+    refresh(connection, yesterday, yesterday)
+    assert not look(connection)
+
+
+def test_a_day_that_lacks_an_asset_of_its_family_is_stale(connection: psycopg.Connection) -> None:
+    refresh(connection, TODAY - timedelta(days=1), TODAY)
+    connection.execute("DELETE FROM refreshed_days WHERE asset = 'fund_allocations' AND day = %s", (TODAY,))
+    assert look(connection).days == (TODAY,)
+    assert look(connection, family=BELIEFS).days == (TODAY - timedelta(days=1), TODAY)
+
+
+def add_version(connection: psycopg.Connection, in_force_from: datetime) -> None:
+    connection.execute(
+        "INSERT INTO weight_versions SELECT (json_populate_record(v, json_build_object("
+        "'version', v.version + 1, 'author', 'manual', 'in_force_from', %s::timestamptz,"
+        " 'recorded_xid', pg_current_xact_id()::text))).* FROM weight_versions v ORDER BY version DESC LIMIT 1",
+        (in_force_from,),
+    )
+
+
+def test_a_version_touches_the_days_strictly_after_it(connection: psycopg.Connection) -> None:
+    days = [TODAY - timedelta(days=n) for n in (3, 2, 1, 0)]
+    refresh(connection, days[0], TODAY)
+    add_version(connection, end(days[1]))
+    assert look(connection).days == (days[2], TODAY)
+    refresh(connection, days[2], TODAY)
+    assert not look(connection)
+
+
+def test_a_version_of_now_touches_the_running_day_alone(connection: psycopg.Connection) -> None:
+    refresh(connection, TODAY - timedelta(days=1), TODAY, NOW - timedelta(hours=1))
+    add_version(connection, NOW - timedelta(minutes=1))
+    assert look(connection).days == (TODAY,)
+
+
+def test_a_version_alone_makes_no_day_worth_computing(connection: psycopg.Connection) -> None:
+    refresh(connection, TODAY - timedelta(days=1), TODAY - timedelta(days=1))
+    add_version(connection, NOW - timedelta(minutes=1))
+    assert not look(connection)
+
+
+def test_decisions_capital_and_deletions_are_changes(connection: psycopg.Connection) -> None:
+    days = [TODAY - timedelta(days=n) for n in (3, 2, 1, 0)]
+    for day in days:
+        close(connection, end(day) - timedelta(hours=12))
+    refresh(connection, days[0], TODAY)
+    assert not look(connection)
+    with connection.transaction():
+        connection.execute("SELECT set_config('knowdefeat.in_force_from', %s, true)", (end(days[2]).isoformat(),))
+        connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 1")
+    assert look(connection).days == (days[2], TODAY)  # it counts at its own instant already
+    refresh(connection, days[0], TODAY)
+    connection.execute("UPDATE bots SET capital = 5000 WHERE bot_id = 1")
+    assert look(connection).days == tuple(days)
+    refresh(connection, days[0], TODAY)
+    connection.execute("DELETE FROM trades WHERE exit_time > %s", (end(days[1]),))
+    assert look(connection).days == (days[2], TODAY)
+    refresh(connection, days[0], TODAY)
+    assert not look(connection)
+    assert connection.execute("SELECT count(*) FROM settled_changes").fetchall() == [(1,)]
+
+
+def test_beliefs_follow_the_metrics_and_the_ledger(connection: psycopg.Connection) -> None:
+    yesterday = TODAY - timedelta(days=1)
+    refresh(connection, yesterday, TODAY)
+    learn(connection, yesterday, TODAY)
+    assert not look(connection, family=BELIEFS)
+    refresh(connection, TODAY, TODAY)
+    assert look(connection, family=BELIEFS).days == (TODAY,)
+    learn(connection, TODAY, TODAY)
+    connection.execute(
+        "INSERT INTO belief_ledger (kind, reason, in_force_from) VALUES ('reset', 'a test', %s)", (end(yesterday),)
+    )
+    assert look(connection, family=BELIEFS).days == (yesterday, TODAY)
+    learn(connection, yesterday, TODAY)
+    assert not look(connection, family=BELIEFS)
+
+
+def learn(connection: psycopg.Connection, first: date, last: date) -> None:
+    """What learning leaves."""
+    seen = current_snapshot(connection)
+    for asset, upstream in zip(BELIEFS.assets, ("bot_metrics", "strategy_beliefs"), strict=True):
+        below = marks(connection, upstream, first, last)
+        own = [Mark(of.day, of.as_of, seen, {upstream: of.number}) for of in below]
+        mark(connection, asset, first, last, own)

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import dagster as dg
 
-from knowdefeat_pipeline.assets.partitions import CHUNK_DAYS, FIRST_DAY
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import market
-from knowdefeat_pipeline.automation.sensors.new_trades import request_run
-from knowdefeat_pipeline.store.staleness import day_is_locked, pending_market
+from knowdefeat_pipeline.automation.sensors.requests import describe, request_run, up_to_date
+from knowdefeat_pipeline.store.staleness import MARKET, day_is_locked, settle, stale_days
+
+NAME = "market_data"
 
 
-# Apart from `new_trades`, and once a minute: fitting models would hold up what has to follow a trade at once.
-@dg.sensor(job=market, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-def market_data(context: dg.SensorEvaluationContext, database: Database, clock: Clock) -> dg.SkipReason | dg.RunRequest:
-    """Computes the days that lack market data, in one run; scores that change then refresh the ranking."""
-    with database.connect() as connection:
-        found = pending_market(connection, FIRST_DAY, clock.now().date())
-        if found is None:
-            return dg.SkipReason("No new market data: all days have seen every bar, order book and trade.")
-        described = f"New market data: {found.first} to {found.last}."
-        if day_is_locked(connection, found.first):
-            return dg.SkipReason(f"{described} A run of {found.first} is under way.")
-    days = found.first, min(found.last, found.first + timedelta(days=CHUNK_DAYS - 1))
-    return request_run(context.instance, market_data.name, found.batch, described, days, {})
+def build(calendar: Calendar) -> dg.SensorDefinition:
+    """The sensor `market_data`."""
+
+    # Apart from `new_trades`, and once a minute: fitting models would hold up what has to follow a trade at once.
+    @dg.sensor(
+        name=NAME,
+        job=market,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Computes the days that lack market data, in one run; scores that change then refresh the ranking.",
+    )
+    def market_data(
+        context: dg.SensorEvaluationContext, database: Database, clock: Clock
+    ) -> dg.SkipReason | dg.RunRequest:
+        with database.connect() as connection:
+            found = stale_days(connection, MARKET, clock.now(), calendar.first_day)
+            settle(connection, found)
+            if not found:
+                return up_to_date(found)
+            if day_is_locked(connection, found.first):
+                return dg.SkipReason(f"{describe(found)} A run of {found.first} is under way.")
+        return request_run(context.instance, NAME, found, calendar)
+
+    return market_data

@@ -8,7 +8,15 @@ import typer
 
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import AllDays, CommandError, From, Json, To
-from knowdefeat_pipeline.cli.runs import audit, chunks, compute_market, day_range, materialise, materialise_market
+from knowdefeat_pipeline.cli.runs import (
+    audit,
+    bring_up_to_date,
+    chunks,
+    compute_market,
+    day_range,
+    materialise,
+    materialise_market,
+)
 from knowdefeat_pipeline.cli.views.checks import show_checks
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import number
@@ -46,6 +54,7 @@ def backfill(
             err.print(f"Stopped. Go on with: knowdefeat backfill --from {begin} --to {last}")
             raise
         runs.append({"run_id": outcome.run_id, "from": begin, "to": end})
+    bring_up_to_date(settings, url, quiet=json)
     checks = audit(first, last)
     if json:
         print_json({"runs": runs, "checks": checks})

@@ -17,17 +17,13 @@ from knowdefeat_pipeline.cli.files import read_panel
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
 from knowdefeat_pipeline.cli.views.backtest import Comparison, record, report_page, show_comparison
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.core.learning.backtest import REFERENCE, compare, contestants, daily_figures
+from knowdefeat_pipeline.core.learning.backtest import REFERENCE, SETS, compare, contestants, daily_figures
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, version_in_force
 from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history
-from knowdefeat_pipeline.store.reads import Record
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
+from knowdefeat_pipeline.store.learning import read_history, weight_versions
 
-SETS = ("default", "equal", "know_defeat", "know_defeat_fallback", "ai")
 IN_FORCE, VERSION = "in_force", "version:"
 
 
@@ -79,7 +75,7 @@ def _until(history: Panel, to: date | None) -> Panel:
     return Panel.of(history.frame[history.frame["as_of"] <= end])
 
 
-def _versions(url: str | None, sets: str | None) -> list[Record]:
+def _versions(url: str | None, sets: str | None) -> list[WeightVersion]:
     """The versions of the database, which a file's panel needs only where the sets name one."""
     if url is None and VERSION not in (sets or "") and IN_FORCE not in (sets or ""):
         return []
@@ -87,7 +83,7 @@ def _versions(url: str | None, sets: str | None) -> list[Record]:
         return weight_versions(connection)
 
 
-def _names(sets: str | None, versions: Sequence[Record]) -> list[str]:
+def _names(sets: str | None, versions: Sequence[WeightVersion]) -> list[str]:
     """The sets asked for, the default weights first."""
     if sets is None:
         return [*SETS, *([IN_FORCE] if len(versions) > 1 else [])]
@@ -98,9 +94,9 @@ def _names(sets: str | None, versions: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys([REFERENCE, *names]))
 
 
-def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) -> dict[str, Floats]:
+def _stored(names: Sequence[str], versions: Sequence[WeightVersion], history: Panel) -> dict[str, Floats]:
     """Days x 17 of each of the named sets that the database holds."""
-    by_number = {version["version"]: version for version in versions}
+    by_number = {version.version: version for version in versions}
     sets = {}
     for name in names:
         if name == IN_FORCE:
@@ -112,7 +108,7 @@ def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) ->
             ruling = [by_number[number_]] * len(history)
         else:
             continue
-        sets[name] = np.array([[v["weights"][variable] for variable in VARIABLE_NAMES] for v in ruling])
+        sets[name] = np.array([version.vector for version in ruling])
     return sets
 
 

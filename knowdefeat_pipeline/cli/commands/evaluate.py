@@ -11,9 +11,9 @@ import typer
 from knowdefeat_pipeline.cli.files import check_writable, read_panel, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.core.beliefs.state import Method, Rules
+from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
@@ -39,7 +39,7 @@ def weights(
     for path in filter(None, (output, scores)):
         check_writable(path)
     history = read_panel(panel)
-    learned = replay(history)
+    learned = learn_weights(history)
     as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
     in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
     in_force.insert(0, "as_of", as_of.array)
@@ -64,7 +64,9 @@ def beliefs(
         Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
     ],
     output: Output,
-    method: Annotated[Method, typer.Option(help="Weigh by the edge, or by the probability of being best.")] = "edge",
+    method: Annotated[
+        WeighingMethod, typer.Option(help="Weigh by the edge, or by the probability of being best.")
+    ] = "edge",
     unit: Annotated[
         str | None,
         typer.Option(help="A unit of time: a number, or 1h, 1d, … for timestamps. By default each time is one more."),
@@ -75,11 +77,11 @@ def beliefs(
     Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
     strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
     """
-    from knowdefeat_pipeline.core.beliefs.replay import replay  # scipy, which other commands can do without
+    from knowdefeat_pipeline.core.beliefs.replay import replay_beliefs  # scipy, which other commands can do without
 
     check_writable(output)
     history = read_table(outcomes, {"time": "clock", "strategy_id": "text", "result": "amount"}, {"regime": "text"})
-    table = replay(history, Rules(), method, _unit(unit, history["time"]))
+    table = replay_beliefs(history, Rules(), method, _unit(unit, history["time"]))
     write_table(table, output)
     count = history["time"].nunique()
     out.print(f"{output}: what was held before each of {count:,} times, {len(table):,} rows")

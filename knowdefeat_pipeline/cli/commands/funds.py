@@ -28,10 +28,11 @@ from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.store.session import Session
 
 app = typer.Typer(no_args_is_help=True, help="The funds that bots are given: set them, show them.")
 
@@ -63,7 +64,7 @@ def parse_share(value: str) -> float:
     return share
 
 
-def parse_method(value: str) -> str:
+def parse_method(value: str) -> AllocationMethod:
     """One of the methods."""
     method = value.replace("-", "_")
     if method not in METHODS:
@@ -73,7 +74,8 @@ def parse_method(value: str) -> str:
 
 Funds = Annotated[Decimal | None, typer.Option("--funds", parser=parse_amount, metavar="AMOUNT", help="What there is.")]
 Method = Annotated[
-    str | None, typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}.")
+    AllocationMethod | None,
+    typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}."),
 ]
 Cap = Annotated[
     float | None, typer.Option("--cap", parser=parse_share, metavar="SHARE", help="The most in one bot, as 10% or 0.1.")
@@ -125,7 +127,7 @@ def allocate(
             _changed(known, funds, method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
             for known in _known(connection, funds, currency)
         ]
-        inputs, _ = store.fund_inputs(connection, url, day, day, tried)
+        inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
     if not inputs.days:
         raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")
@@ -177,7 +179,7 @@ def _currency(connection: psycopg.Connection, currency: str | None) -> str:
 def _changed(
     known: FundSettings,
     funds: Decimal | None,
-    method: str | None,
+    method: AllocationMethod | None,
     cap: float | None,
     ticker_cap: float | None,
     minimum: Decimal | None,

@@ -5,23 +5,30 @@ from __future__ import annotations
 import signal
 
 from knowdefeat_pipeline.cli.database import current_url
-from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err, out
+from knowdefeat_pipeline.settings import Settings
 
 
 def live() -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
+    settings = Settings.from_environment()
     url = current_url()
     with err.status("Starting the live listener"):
+        from knowdefeat_pipeline.assets.calendar import Calendar
         from knowdefeat_pipeline.assets.resources import Clock
-        from knowdefeat_pipeline.automation.live import AlreadyListening, Listener, live_definitions
+        from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+        from knowdefeat_pipeline.automation.live import Listener
+        from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
         from knowdefeat_pipeline.build import build_defs
 
-        definitions = live_definitions(url, build_defs)
+        report = LiveReport(open_instance, parents_of(build_defs(settings=settings)), settings.live_report_seconds)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def say(line: str) -> None:
+        out.print(line, markup=False, highlight=False)
+
     try:
-        Listener(url, definitions, lambda line: out.print(line, markup=False, highlight=False), Clock()).run()
-    except AlreadyListening as error:
-        raise CommandError(f"{error} Stop that one first; two would only wait for each other.") from None
+        Listener(url, Calendar(settings.first_day, settings.chunk_days), Clock().now, say, report).run()
     except KeyboardInterrupt:
+        report.send(say)
         out.print("Stopped.")

@@ -26,7 +26,7 @@ from knowdefeat_pipeline.cli.options import (
     Timezone,
     To,
 )
-from knowdefeat_pipeline.cli.runs import compute_market, day_range, materialise
+from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
 from knowdefeat_pipeline.cli.views.checks import show_checks
 from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json
 from knowdefeat_pipeline.cli.views.ranking import show_ranking
@@ -72,6 +72,7 @@ def run(
         first, last = day_range(settings, traded_days(connection), from_, to, all_)
     market = compute_market(settings, url, quiet=json)
     outcome = materialise(first, last, quiet=json)
+    bring_up_to_date(settings, url, quiet=json)
     with connect(url) as connection:
         as_of = computed_as_of(connection, last, last).get(last)
         rows = ranking(connection, last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 
 from knowdefeat_pipeline.cli.database import current_url, database
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, require_reason
-from knowdefeat_pipeline.cli.runs import adjust_range, materialise
+from knowdefeat_pipeline.cli.runs import adjust_range, bring_up_to_date
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.cli.views.weights import (
@@ -25,9 +26,16 @@ from knowdefeat_pipeline.cli.views.weights import (
     show_version,
     show_versions,
 )
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
+from knowdefeat_pipeline.core.ranking.weight_set import (
+    WeightError,
+    WeightVersion,
+    normalise,
+    validate,
+    version_in_force,
+)
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
     add_version,
     adjustments,
@@ -35,9 +43,8 @@ from knowdefeat_pipeline.store.learning import (
     complete_days,
     evidence_of,
     set_ai,
+    weight_versions,
 )
-from knowdefeat_pipeline.store.reads import Record, latest_day
-from knowdefeat_pipeline.store.results import version_in_force, weight_versions
 
 app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
 
@@ -63,9 +70,9 @@ def show(
     with database() as connection:
         versions = weight_versions(connection)
         chosen = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
-        setting, evidence = ai_setting(connection), evidence_of(connection, chosen["version"])
+        setting, evidence = ai_setting(connection), evidence_of(connection, chosen.version)
     if json:
-        print_json(chosen | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
+        print_json(asdict(chosen) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
     show_version(chosen)
     if "statement" in evidence:
@@ -73,9 +80,9 @@ def show(
     out.print(adjustment_state(setting), style="dim")
 
 
-def _version(versions: Sequence[Record], wanted: int) -> Record:
+def _version(versions: Sequence[WeightVersion], wanted: int) -> WeightVersion:
     for version in versions:
-        if version["version"] == wanted:
+        if version.version == wanted:
             return version
     raise CommandError(f"There is no version {wanted}. See which there are: knowdefeat weights history")
 
@@ -88,9 +95,10 @@ def history(
     """The versions, the latest first: who, why, since when, and how far each moved."""
     with database() as connection:
         versions = weight_versions(connection)
-    befores: list[Record | None] = [None, *versions[:-1]]
+    befores: list[WeightVersion | None] = [None, *versions[:-1]]
     rows = [
-        version | {"moved": points_moved(version, before)} for version, before in zip(versions, befores, strict=True)
+        asdict(version) | {"moved": points_moved(version, before)}
+        for version, before in zip(versions, befores, strict=True)
     ]
     rows = rows[::-1][:limit]
     if json:
@@ -110,19 +118,19 @@ def diff(
         versions = weight_versions(connection)
     before = _version(versions, one)
     after = version_in_force(versions, datetime.now(UTC)) if other is None else _version(versions, other)
-    rows = [(name, before["weights"][name], after["weights"][name]) for name in VARIABLE_NAMES]
+    rows = [(name, before.weights[name], after.weights[name]) for name in VARIABLE_NAMES]
     rows = sorted((row for row in rows if row[1] != row[2]), key=lambda row: -abs(row[2] - row[1]))
     if json:
         print_json(
             {
-                "from": before["version"],
-                "to": after["version"],
+                "from": before.version,
+                "to": after.version,
                 "change": {name: round(b - a, 1) for name, a, b in rows},
             }
         )
         return
     if not rows:
-        out.print(f"Versions {before['version']} and {after['version']} have the same weights.")
+        out.print(f"Versions {before.version} and {after.version} have the same weights.")
         return
     show_difference(before, after, rows)
 
@@ -146,7 +154,7 @@ def set_(
         raise CommandError(
             "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …"
         )
-    _change(lambda latest, _: latest["weights"] | chosen, reason, based_on, scale, json)
+    _change(lambda latest, _: {**latest.weights, **chosen}, reason, based_on, scale, json)
 
 
 @app.command()
@@ -164,7 +172,7 @@ def rollback(
 ) -> None:
     """Back to the weights of an earlier version, as a new version in force from now."""
     _change(
-        lambda _, versions: _version(versions, version)["weights"],
+        lambda _, versions: _version(versions, version).weights,
         reason or f"Rollback to version {version}",
         based_on,
         False,
@@ -198,7 +206,8 @@ def _from_file(path: Path) -> dict[str, float]:
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
     """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
     reason = require_reason(reason)
-    url, now = current_url(), datetime.now(UTC)
+    settings = Settings.from_environment()
+    url, now = current_url(settings), datetime.now(UTC)
     with connect(url) as connection:
         versions = weight_versions(connection)
         latest = versions[-1]
@@ -207,15 +216,13 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
             valid = normalise(wanted) if scale else validate(wanted)
         except WeightError as error:
             raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
-        base = latest["version"] if based_on is None else based_on
-        now = max(now, latest["in_force_from"] or now)  # another machine's clock may be ahead
-        if base == latest["version"] and valid == latest["weights"]:
+        base = latest.version if based_on is None else based_on
+        now = max(now, latest.in_force_from or now)  # another machine's clock may be ahead
+        if base == latest.version and valid == latest.weights:
             raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
         version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)
-        ranked = latest_day(connection, "bot_metrics") == now.date()
         setting = ai_setting(connection)
-    if ranked:
-        materialise(now.date(), now.date(), quiet=as_json)
+    ranked = bring_up_to_date(settings, url, quiet=as_json)
     if as_json:
         print_json(
             {
@@ -224,11 +231,11 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
                 "reason": reason,
                 "in_force_from": now,
                 "weights": valid,
-                "ranked_again": [now.date()] if ranked else [],
+                "ranked_again": ranked,
             }
         )
         return
-    moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
+    moved = sum(abs(valid[name] - latest.weights[name]) for name in VARIABLE_NAMES)
     out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
     out.print(
         "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
@@ -260,10 +267,12 @@ def _switch(enabled: bool, reason: str, as_json: bool) -> None:
 @app.command()
 def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
     """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
-    url = current_url()
+    settings = Settings.from_environment()
+    url = current_url(settings)
     with connect(url) as connection:
         first, last = _adjustable(connection, from_, to)
     outcome = adjust_range(first, last, quiet=json)
+    bring_up_to_date(settings, url, quiet=json)
     with connect(url) as connection:
         rows = adjustments(connection, first, last)
     if json:
@@ -277,7 +286,7 @@ def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | N
     computed = complete_days(connection)
     if computed is None:
         raise CommandError("No day has been computed to its end yet. Run: knowdefeat run")
-    began = weight_versions(connection)[-1]["in_force_from"]
+    began = weight_versions(connection)[-1].in_force_from
     # A version in force from a day's very end may still be built upon that day.
     since = computed[0] if began is None else (began - timedelta(microseconds=1)).date()
     first, last = max(computed[0], from_ or since), min(computed[1], to or computed[1])

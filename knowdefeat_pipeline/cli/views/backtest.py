@@ -14,7 +14,7 @@ from knowdefeat_pipeline.cli.views.backtest_report import draw_cumulative, draw_
 from knowdefeat_pipeline.cli.views.output import out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, number, table
 from knowdefeat_pipeline.core.learning.backtest import REFERENCE
-from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, luck_error
+from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, standard_error_under_null
 
 COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("weights", "left"),
@@ -48,7 +48,7 @@ class Comparison:
     @property
     def null_standard_error(self) -> float:
         """Standard error of the mean rank IC of scores without skill."""
-        return luck_error(self.bots, int(self.used.sum()))
+        return standard_error_under_null(self.bots, int(self.used.sum()))
 
     @property
     def statement(self) -> str:

@@ -7,105 +7,55 @@ its own window: neither the other windows of the call nor later trades change a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.metrics.streaks import StreakFigures, expected_frequency, streak_figures
-from knowdefeat_pipeline.core.metrics.summaries import (
-    Lifetimes,
-    Stretches,
-    daily_summaries,
-    flat_ranges,
-    lifetimes,
-    month_number,
-    monthly_summaries,
-)
-from knowdefeat_pipeline.core.metrics.windows import (
-    PathFigures,
+from knowdefeat_pipeline.core.metrics.figures import (
     alike,
-    annual_ratios,
-    daily_pnl,
-    path_figures,
+    expectancy,
+    payoff_ratio,
+    percentage,
+    profit_factor,
+    profit_per_second,
     ratio,
+    sqn,
+    trade_frequency,
+    volatility,
+    win_rate,
 )
+from knowdefeat_pipeline.core.metrics.lifetime import Lifetimes, Past, lifetimes
+from knowdefeat_pipeline.core.metrics.path import PathFigures, path_figures
+from knowdefeat_pipeline.core.metrics.returns import calmar_ratio, daily_pnl, sharpe_ratio, sortino_ratio
+from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
+from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
+from knowdefeat_pipeline.core.metrics.windows import Windows
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, DEFAULT_CAPITAL
 from knowdefeat_pipeline.core.schema.metrics import METRICS
 from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
 from knowdefeat_pipeline.core.trades.columns import BLOCK_TRADES, Trades
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import Series, counts_before, positions
-from knowdefeat_pipeline.core.units import DAY, ROUNDING, SECOND, WINDOW_DAYS, Floats, Ints, day_of, last_day
+from knowdefeat_pipeline.core.units import (
+    DAY,
+    ROUNDING,
+    SECOND,
+    WINDOW_DAYS,
+    Array,
+    Bools,
+    Floats,
+    Ints,
+    day_of,
+    last_day,
+)
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
-PERFORMANCE = tuple(variable for variable in VARIABLES if variable.scaling == "performance")
-LONG_AGO = -(2**62)
+PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
 INSTANTS = ("as_of", "first_exit", "last_exit")
 TEXTS = ("ticker", "main_ticker", "main_direction")
-
-
-@dataclass(frozen=True)
-class Windows:
-    """All (series, as_of) windows of a call, flattened with as_of running fastest.
-
-    `since` is, per as_of, the instant at which the main window begins; `low`/`high` bound it in the series' rows.
-    """
-
-    series: Series
-    exit: Ints
-    pnl: Floats
-    as_of: Ints
-    since: Ints
-    cuts: Ints
-    cut_positions: Ints
-    low: Ints
-    high: Ints
-
-    @classmethod
-    def of(cls, trades: Trades, series: Series, as_of: Ints, window_days: float | None) -> Windows:
-        since = np.full(len(as_of), LONG_AGO) if window_days is None else as_of - round(window_days * DAY)
-        offsets = np.array([0, *(round(v.window_days * DAY) for v in PERFORMANCE)])
-        cuts = np.unique(np.append(as_of[:, None] - offsets, since))
-        exit_ = trades.exit[series.rows]
-        cut_positions = positions(exit_, series.start, series.stop, cuts)
-        low, high = (cut_positions[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
-        return cls(series, exit_, trades.pnl[series.rows], as_of, since, cuts, cut_positions, low, high)
-
-    def at(self, days: float) -> Ints:
-        """Per window, the index of the first trade with exit >= as_of - days."""
-        return self.cut_positions[:, np.searchsorted(self.cuts, self.as_of - round(days * DAY))].ravel()
-
-    @property
-    def as_of_each(self) -> Ints:
-        return np.tile(self.as_of, len(self.series))
-
-    def per_window(self, values: np.ndarray) -> np.ndarray:
-        """A value per series repeated for each as_of."""
-        return np.repeat(values, len(self.as_of))
-
-
-@dataclass(frozen=True)
-class Past:
-    """What is known of the time before the trades given: summaries of whole months, so that lifetimes stay exact.
-
-    `bot` and `ticker` (name, `*` for all) name the series that `months.series` counts: one for each bot and one for
-    each of its tickers, even where it has only one.
-    """
-
-    bot: Ints
-    ticker: np.ndarray
-    months: Stretches
-
-    def of_bots(self, above: int, until: int) -> Past:
-        """The part of the bots above < bot <= until."""
-        chosen = (above < self.bot) & (self.bot <= until)
-        rows = np.flatnonzero(chosen[self.months.series])
-        part = self.months.take(rows)
-        renumbered = replace(part, series=(np.cumsum(chosen) - 1)[part.series])
-        return Past(self.bot[chosen], self.ticker[chosen], renumbered)
 
 
 def bot_metrics(
@@ -170,12 +120,12 @@ def _bot_metrics(
     window_days: float | None,
 ) -> pd.DataFrame:
     trades, series, months = _universe(trades, past)
-    windows = Windows.of(trades, series, as_of, window_days)
+    windows = Windows.of(trades, series, as_of, window_days, shorter=list(PERFORMANCE.values()))
     money = windows.per_window(_capital(series.bot, capital))
     life = _lifetimes(windows, months, _capital(series.bot, capital))
     columns = _performances(windows)
     columns |= _window_figures(trades, windows, money, life, window_days)
-    columns |= _streak_variables(streak_figures(windows.pnl, series.start, windows.low, windows.high), windows)
+    columns |= _streak_variables(windows)
     columns |= _main(trades, windows)
     if scores:
         columns |= scores.means(series, trades.tickers, windows.since, windows.as_of)
@@ -183,7 +133,7 @@ def _bot_metrics(
     return _frame(trades, windows, columns, life.trades.ravel() > 0)
 
 
-def win_streaks(
+def win_streak_tables(
     trades: Trades, as_of: Ints, *, window_days: float | None = WINDOW_DAYS
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Streak figures of each bot at each as_of: a row per length 2..7, and a summary row (see STREAKS, STREAK_SUMMARY).
@@ -206,7 +156,7 @@ def win_streaks(
     figures = streak_figures(windows.pnl, series.start, windows.low, windows.high)
     count = windows.high - windows.low
     won = np.concatenate([[0], np.cumsum(windows.pnl > 0)])
-    rate = _percent(won[windows.high] - won[windows.low], count)
+    rate = win_rate(won[windows.high] - won[windows.low], count)
     summary = {
         "as_of": windows.as_of_each,
         "bot_id": windows.per_window(series.bot),
@@ -219,7 +169,7 @@ def win_streaks(
     }
     lengths = {
         "hits": figures.hits,
-        "frequency": _percent(figures.hits, count[:, None]),
+        "frequency": percentage(figures.hits, count[:, None]),
         "runs": figures.runs,
         "expected_frequency": expected_frequency(count, rate),
     }
@@ -273,8 +223,8 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
         months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
     running = np.flatnonzero(as_of[:-1] % DAY != 0)
     parts = [(np.setdiff1d(np.arange(len(as_of)), running), days)]
-    parts += [(np.array([at]), _cut(windows, days, as_of[[at]], high[:, at])) for at in running.tolist()]
-    out = {
+    parts += [(np.array([n]), _cut(windows, days, as_of[[n]], high[:, n])) for n in running.tolist()]
+    out: dict[str, Array] = {
         name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
         for name in Lifetimes.__dataclass_fields__
     }
@@ -285,56 +235,42 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     return Lifetimes(**out)
 
 
-def _cut(windows: Windows, days: Stretches, instant: Ints, high: Ints) -> Stretches:
-    """The days before the instant's, and its own up to where `high` says that it ends."""
-    midnight = positions(windows.exit, windows.series.start, windows.series.stop, instant // DAY * DAY)[:, 0]
+def _cut(windows: Windows, days: Stretches, as_of: Ints, high: Ints) -> Stretches:
+    """The days before the last of as_of, and that one up to where `high` says that it ends."""
+    midnight = positions(windows.exit, windows.series.start, windows.series.stop, as_of // DAY * DAY)[:, 0]
     running = daily_summaries(windows.pnl, windows.exit, midnight, high)
-    return days.take(np.flatnonzero(days.day < last_day(instant))).union(running)
+    return days.take(np.flatnonzero(days.day < last_day(as_of))).union(running)
 
 
-def past_months(trades: Trades) -> Past:
-    """All months of these trades folded, for every bot, each of its tickers and all of them together."""
-    series = Series.of(trades)
-    days = daily_summaries(trades.pnl[series.rows], trades.exit[series.rows], series.start, series.stop)
-    months = monthly_summaries(days)
-    answering, ticker = series.answers
-    begin, end = (np.searchsorted(months.series, answering, side) for side in ("left", "right"))
-    number, rows = flat_ranges(begin, end)
-    names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
-    return Past(series.bot[answering], names[ticker], Stretches(number, months.day[rows], months.summaries.take(rows)))
-
-
-def _performances(windows: Windows) -> dict[str, np.ndarray]:
+def _performances(windows: Windows) -> dict[str, Floats]:
     return {
-        variable.name: reduce_windows(np.add, windows.pnl, windows.at(variable.window_days), windows.high, np.nan)
-        for variable in PERFORMANCE
+        name: reduce_windows(np.add, windows.pnl, windows.begin(days), windows.high, np.nan)
+        for name, days in PERFORMANCE.items()
     }
 
 
 def _window_figures(
     trades: Trades, windows: Windows, capital: Floats, life: Lifetimes, window_days: float | None
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     low, high, series = windows.low, windows.high, windows.series
     count = high - low
     some = count > 0
-    first_exit = life.first_exit.ravel()
     as_of = windows.as_of_each
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
-    held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
-    days = _calendar_days(windows, life)
+    seconds = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
     path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
-    days_alive = np.clip((as_of - first_exit) / DAY, 1.0, window_days or np.inf)
-    sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
     same = alike(best, worst)
+    sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     sd[(count < 2) | same] = np.nan
-    frequency = np.where(some, count / days_alive, np.nan)
-    mean = path.total / np.maximum(count, 1)
-    sharpe, sortino, calmar = annual_ratios(_daily(windows, path, days.max(initial=1)), days, capital)
+    frequency = trade_frequency(count, life.first_exit.ravel(), as_of, window_days or np.inf)
+    mean = expectancy(path.total, count)
+    days = _calendar_days(windows, life)
+    returns = _daily(windows, path, days.max(initial=1)) / capital[:, None]
     return {
-        "avg_win_rate": _percent(wins, count),
+        "avg_win_rate": win_rate(wins, count),
         "avg_drawdown": path.avg_drawdown,
-        "profit_per_second": ratio(path.total, held),
+        "profit_per_second": profit_per_second(path.total, seconds),
         "trades": count,
         "wins": wins,
         "losses": losses,
@@ -342,42 +278,31 @@ def _window_figures(
         "avg_pnl": mean,
         "gross_profit": path.gross_profit,
         "gross_loss": path.gross_loss,
-        "profit_factor": ratio(path.gross_profit, path.gross_loss),
+        "profit_factor": profit_factor(path.gross_profit, path.gross_loss),
         "expectancy": mean,
-        "payoff_ratio": _payoff(path, wins, losses),
-        "sqn": np.sqrt(count) * mean / sd,
-        "sharpe": _only(some, sharpe),
-        "sortino": _only(some, sortino),
-        "calmar": _only(some, calmar),
+        "payoff_ratio": payoff_ratio(path.gross_profit, path.gross_loss, wins, losses),
+        "sqn": sqn(mean, sd, count),
+        "sharpe": np.where(some, sharpe_ratio(returns, days), np.nan),
+        "sortino": np.where(some, sortino_ratio(returns, days), np.nan),
+        "calmar": np.where(some, calmar_ratio(returns, days), np.nan),
         "max_drawdown": path.max_drawdown,
         "max_drawdown_amount": path.max_drawdown_amount,
         "avg_drawdown_amount": path.avg_drawdown_amount,
-        "volatility": np.where(same & (count >= 2), 0.0, sd * np.sqrt(frequency)),
+        "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
         "time_in_drawdown": _time_in_drawdown(windows, path),
         "trade_frequency": frequency,
-        "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
+        "avg_trade_duration": np.where(some, seconds / np.maximum(count, 1), np.nan),
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
     }
 
 
-def _count(values: np.ndarray, low: Ints, high: Ints) -> Ints:
+def _count(values: Array, low: Ints, high: Ints) -> Ints:
     """Integer sums over windows, exact however long the series (differences wrap right)."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    return total[high] - total[low]
-
-
-def _percent(part: Ints, whole: Ints) -> Floats:
-    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1), np.nan)
-
-
-def _only(some: np.ndarray, values: Floats) -> Floats:
-    return np.where(some, values, np.nan)
-
-
-def _payoff(path: PathFigures, wins: Ints, losses: Ints) -> Floats:
-    return _only(wins > 0, ratio(path.gross_profit * losses, path.gross_loss * np.maximum(wins, 1)))
+    out: Ints = total[high] - total[low]
+    return out
 
 
 def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
@@ -388,16 +313,14 @@ def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
 
 
 def _daily(windows: Windows, path: PathFigures, days: int) -> Floats:
-    series = windows.series
-    bounds, window = (series.start, series.stop), (windows.low, windows.high)
-    daily = daily_pnl(windows.pnl, windows.exit, bounds, window, (windows.since, windows.as_of), days)
+    daily = daily_pnl(windows, days)
     rounding = ROUNDING * (path.gross_profit + path.gross_loss)[:, None]
     return np.where(np.abs(daily) > rounding, daily, 0.0)
 
 
 def _time_in_drawdown(windows: Windows, path: PathFigures) -> Floats:
     first = np.append(windows.exit, 0)[windows.low]
-    return 100 * ratio(path.time_under, windows.as_of_each - first)
+    return 100 * ratio(path.time_below, windows.as_of_each - first)
 
 
 def _slippage(trades: Trades, windows: Windows) -> Floats:
@@ -407,12 +330,13 @@ def _slippage(trades: Trades, windows: Windows) -> Floats:
     return ratio(total, _count(known, windows.low, windows.high))
 
 
-def _streak_variables(figures: StreakFigures, windows: Windows) -> dict[str, np.ndarray]:
-    frequency = _percent(figures.hits, (windows.high - windows.low)[:, None])
+def _streak_variables(windows: Windows) -> dict[str, Floats]:
+    hits, _ = win_streaks(Runs.of(windows.pnl > 0, windows.series.start), windows.low, windows.high)
+    frequency = percentage(hits, (windows.high - windows.low)[:, None])
     return {f"win_streak_{length}": frequency[:, at] for at, length in enumerate(STREAK_LENGTHS)}
 
 
-def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
+def _main(trades: Trades, windows: Windows) -> dict[str, Array]:
     """The most traded ticker × direction of each window; ties go to the first by name."""
     series = windows.series
     number = np.repeat(np.arange(len(series)), series.stop - series.start)
@@ -440,31 +364,31 @@ def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
 def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
     """Trades of each (series, ticker, direction) in each main window; shape (combos, as_ofs)."""
     known = counts_before(combo, combos, windows.exit, windows.cuts)
-    until, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
-    return until - before
+    by_then, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
+    return by_then - before
 
 
-def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
+def _lifetime_figures(life: Lifetimes) -> dict[str, Array]:
     return {
         "first_exit": life.first_exit.ravel(),
         "last_exit": life.last_exit.ravel(),
         "lifetime_trades": life.trades.ravel(),
         "lifetime_pnl": life.pnl.ravel(),
         "lifetime_max_drawdown": life.max_drawdown.ravel(),
-        "lifetime_win_rate": _percent(life.wins.ravel(), life.trades.ravel()),
-        "lifetime_profit_factor": ratio(life.gross_profit.ravel(), life.gross_loss.ravel()),
+        "lifetime_win_rate": win_rate(life.wins.ravel(), life.trades.ravel()),
+        "lifetime_profit_factor": profit_factor(life.gross_profit.ravel(), life.gross_loss.ravel()),
     }
 
 
-def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], seen: np.ndarray) -> pd.DataFrame:
+def _frame(trades: Trades, windows: Windows, columns: dict[str, Array], seen: Bools) -> pd.DataFrame:
     series, per = windows.series, len(windows.as_of)
     answering, ticker = series.answers
     names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
     rank = np.argsort(np.argsort(names))
     in_order = np.lexsort((rank[ticker], series.bot[answering]))
     window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
-    kept = seen[window]
-    window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    wanted = seen[window]
+    window, ticker = window[wanted], np.tile(ticker[in_order], per)[wanted]
     keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
     absent = np.full(len(windows.low), np.nan)
     return _table(
@@ -474,9 +398,9 @@ def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], see
     )
 
 
-def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
+def _table(columns: dict[str, Array]) -> pd.DataFrame:
     """A frame whose column types do not depend on what is in it."""
-    typed: dict = dict(columns)
+    typed: dict[str, Any] = dict(columns)
     typed |= {name: pd.to_datetime(columns[name], unit="us", utc=True) for name in INSTANTS if name in columns}
     typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
     return pd.DataFrame(typed, copy=False)

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 RUNS_TEST_MIN_TRADES = 20
 
 # One call per window; importing scipy's, for all of them at once, takes a run longer than its own work.
 _erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of trades of one kind in all series: `length` (n + 1,), per trade how many in a row end at it, and `end`
+    (n + 1,), the index after the run that it is in. The last entry is of no trade, so that every bound is an index."""
+
+    length: Ints
+    end: Ints
+
+    @classmethod
+    def of(cls, flags: Bools, start: Ints) -> Runs:
+        """The runs of `flags` (n,) within series that begin at each `start`.
+
+        >>> Runs.of(np.array([True, True, False, True]), np.array([0])).length.tolist()
+        [1, 2, 0, 1, 0]
+        """
+        length = run_lengths(np.append(flags, False), start)
+        return cls(length, _run_end(length))
 
 
 @dataclass(frozen=True)
@@ -29,33 +49,29 @@ class StreakFigures:
     p_value: Floats
 
 
-def run_lengths(flags: np.ndarray, start: Ints) -> Ints:
+def streak_figures(pnl: Floats, start: Ints, low: Ints, high: Ints) -> StreakFigures:
+    """All figures of the windows [low, high) over series that begin at `start`.
+
+    A run is cut where its window begins. A breakeven trade (pnl 0) ends both kinds of run.
+    """
+    wins, losses = Runs.of(pnl > 0, start), Runs.of(pnl < 0, start)
+    hits, runs = win_streaks(wins, low, high)
+    return StreakFigures(
+        hits=hits,
+        runs=runs,
+        longest_win=longest_streak(wins, low, high),
+        longest_loss=longest_streak(losses, low, high),
+        current=current_streak(wins, losses, low, high),
+        p_value=streakiness_p_value(pnl, low, high),
+    )
+
+
+def run_lengths(flags: Bools, start: Ints) -> Ints:
     """Per trade, how many of `flags` in a row end at it, within its series; a series begins at each `start`."""
     index = np.arange(len(flags))
     broken = np.where(flags, -1, index)
     broken[start] = np.maximum(broken[start], start - 1 + ~flags[start])
     return index - np.maximum.accumulate(broken) if len(flags) else index
-
-
-def streak_figures(pnl: Floats, start: Ints, low: Ints, high: Ints) -> StreakFigures:
-    """Streaks of the windows [low, high) over series that begin at `start`.
-
-    A run is cut where its window begins. A breakeven trade (pnl 0) ends both kinds of run.
-    """
-    pnl = np.append(pnl, 0.0)  # a breakeven that no window holds: so every bound is an index
-    wins, losses = run_lengths(pnl > 0, start), run_lengths(pnl < 0, start)
-    win_end, loss_end = _run_end(wins), _run_end(losses)
-    hits, runs = _hits_and_runs(wins, win_end, low, high)
-    count = high - low
-    current = np.minimum(wins[high - 1], count) - np.minimum(losses[high - 1], count)
-    return StreakFigures(
-        hits=hits,
-        runs=runs,
-        longest_win=_longest(wins, win_end, low, high),
-        longest_loss=_longest(losses, loss_end, low, high),
-        current=current,
-        p_value=_runs_test(pnl, low, high),
-    )
 
 
 def _run_end(run: Ints) -> Ints:
@@ -66,35 +82,123 @@ def _run_end(run: Ints) -> Ints:
     return np.where(run > 0, after + 1, index[:-1])
 
 
-def _cut(run: Ints, end: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """The run that a window cuts at its beginning: where it ends inside the window and how much of it lies inside."""
-    begun = (high > low) & (run[low] > 1)
-    ends = np.where(begun, np.minimum(end[low], high), low)
-    return ends, ends - low
+def win_streaks(wins: Runs, low: Ints, high: Ints, lengths: Sequence[int] = STREAK_LENGTHS) -> tuple[Ints, Ints]:
+    """How often wins came in a row: Know-Defeat's count of hits, and the number of runs.
 
+    Parameters
+    ----------
+    wins : Runs
+        Of the trades with pnl > 0.
+    low, high : ndarray of int, shape (n_windows,)
+        Windows [low, high) of trades; a run is cut where its window begins.
+    lengths : sequence of int
+        The least lengths k of a run.
 
-def _hits_and_runs(run: Ints, end: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    after, inside = _cut(run, end, low, high)
+    Returns
+    -------
+    hits : ndarray of int, shape (n_windows, n_lengths)
+        Trades at which the current run of wins is at least k: a run of length L adds max(0, L - k + 1).
+    runs : ndarray of int, shape (n_windows, n_lengths)
+        Maximal runs of at least k wins.
+
+    Examples
+    --------
+    >>> wins = Runs.of(np.array([3.0, 1.0, 2.0, -1.0, 5.0, 1.0]) > 0, np.array([0]))
+    >>> [part.tolist() for part in win_streaks(wins, np.array([0]), np.array([6]), (2, 3))]
+    [[[3, 1]], [[2, 1]]]
+    """
+    after, inside = _cut(wins, low, high)
     hits, runs = [], []
-    for length in STREAK_LENGTHS:
-        at_least = np.concatenate([[0], np.cumsum(run >= length)])
-        exactly = np.concatenate([[0], np.cumsum(run == length)])
+    for length in lengths:
+        at_least = np.concatenate([[0], np.cumsum(wins.length >= length)])
+        exactly = np.concatenate([[0], np.cumsum(wins.length == length)])
         # Of the cut run only the part inside counts; later runs lie wholly inside.
         hits.append(at_least[high] - at_least[after] + np.maximum(0, inside - length + 1))
         runs.append(exactly[high] - exactly[after] + (inside >= length))
     return np.stack(hits, axis=1), np.stack(runs, axis=1)
 
 
-def _longest(run: Ints, end: Ints, low: Ints, high: Ints) -> Ints:
-    after, inside = _cut(run, end, low, high)
-    return np.maximum(reduce_windows(np.maximum, run, after, high, 0), inside)
+def _cut(runs: Runs, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """The run that a window cuts at its beginning: where it ends inside the window and how much of it lies inside."""
+    begun = (high > low) & (runs.length[low] > 1)
+    ends = np.where(begun, np.minimum(runs.end[low], high), low)
+    return ends, ends - low
 
 
-def _runs_test(pnl: Floats, low: Ints, high: Ints) -> Floats:
+def longest_streak(runs: Runs, low: Ints, high: Ints) -> Ints:
+    """The longest run of each window [low, high); 0 where there is none.
+
+    Parameters
+    ----------
+    runs : Runs
+        Of wins, or of losses.
+    low, high : ndarray of int, shape (n_windows,)
+
+    Returns
+    -------
+    ndarray of int, shape (n_windows,)
+
+    Examples
+    --------
+    >>> wins = Runs.of(np.array([True, True, True, False, True]), np.array([0]))
+    >>> longest_streak(wins, np.array([0, 1, 3]), np.array([5, 5, 4])).tolist()
+    [3, 2, 0]
+    """
+    after, inside = _cut(runs, low, high)
+    return np.maximum(reduce_windows(np.maximum, runs.length, after, high, 0), inside)
+
+
+def current_streak(wins: Runs, losses: Runs, low: Ints, high: Ints) -> Ints:
+    """The run that is under way at the end of each window: positive for wins, negative for losses, 0 after a breakeven.
+
+    Parameters
+    ----------
+    wins, losses : Runs
+    low, high : ndarray of int, shape (n_windows,)
+
+    Returns
+    -------
+    ndarray of int, shape (n_windows,)
+
+    Examples
+    --------
+    >>> pnl, start = np.array([1.0, -2.0, -3.0]), np.array([0])
+    >>> wins, losses = Runs.of(pnl > 0, start), Runs.of(pnl < 0, start)
+    >>> current_streak(wins, losses, np.array([0, 2, 0]), np.array([3, 3, 1])).tolist()
+    [-2, -1, 1]
+    """
+    count = high - low
+    out: Ints = np.minimum(wins.length[high - 1], count) - np.minimum(losses.length[high - 1], count)
+    return out
+
+
+def streakiness_p_value(pnl: Floats, low: Ints, high: Ints) -> Floats:
     """Two-sided p of the Wald–Wolfowitz runs test over the signs of the non-zero pnl (normal approximation).
 
-    mean 1 + 2ab/n, variance 2ab(2ab - n)/(n²(n - 1)) for a wins, b losses, n = a + b. Same figure as statsmodels'
-    runstest_1samp without continuity correction. NaN under 20 trades or when all went one way.
+    It tests the order of wins and losses, not skill. mean 1 + 2ab/n, variance 2ab(2ab - n)/(n²(n - 1)) for a wins, b
+    losses, n = a + b. The same figure as statsmodels' runstest_1samp without continuity correction.
+
+    Parameters
+    ----------
+    pnl : ndarray of shape (n_trades,)
+    low, high : ndarray of int, shape (n_windows,)
+        Windows [low, high) of trades.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        A probability; NaN under 20 trades or when all went one way.
+
+    References
+    ----------
+    Wald and Wolfowitz, "On a test whether two samples are from the same population", Annals of Mathematical Statistics
+    1940.
+
+    Examples
+    --------
+    >>> pnl = np.tile([1.0, -1.0], 12)  # perfectly alternating: 24 runs where 13 are expected
+    >>> streakiness_p_value(pnl, np.array([0, 0]), np.array([24, 19])).round(6).tolist()
+    [4e-06, nan]
     """
     sign = np.sign(pnl).astype(np.int8)
     decided = np.flatnonzero(sign)
@@ -113,12 +217,28 @@ def _runs_test(pnl: Floats, low: Ints, high: Ints) -> Floats:
         return np.where(some, _erfc(np.abs(z) / np.sqrt(2)).astype(np.float64), np.nan)
 
 
-def expected_frequency(trades: Ints, win_rate: Floats) -> Floats:
-    """Percent of trades expected at a run of at least k wins if trades were independent; shape (windows, lengths).
+def expected_frequency(trades: Ints, win_rate: Floats, lengths: Sequence[int] = STREAK_LENGTHS) -> Floats:
+    """Percent of trades expected at a run of at least k wins if trades were independent: 100 · max(0, n-k+1)/n · p^k.
 
-    `win_rate` in percent: 100 · max(0, n-k+1)/n · p^k. NaN without trades.
+    Parameters
+    ----------
+    trades : ndarray of int, shape (n_windows,)
+    win_rate : ndarray of shape (n_windows,)
+        In percent.
+    lengths : sequence of int
+        The least lengths k of a run.
+
+    Returns
+    -------
+    ndarray of shape (n_windows, n_lengths)
+        In percent; NaN without trades.
+
+    Examples
+    --------
+    >>> expected_frequency(np.array([10]), np.array([50.0]), (2, 3)).tolist()
+    [[22.5, 10.0]]
     """
     n = trades[:, None].astype(np.float64)
-    k = np.array(STREAK_LENGTHS)
+    k = np.array(lengths)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(n > 0, 100 * np.maximum(0, n - k + 1) / n * (win_rate[:, None] / 100) ** k, np.nan)

@@ -1,4 +1,4 @@
-"""What a stretch of trades leaves behind: mergeable summaries, and lifetime figures folded from them.
+"""What a stretch of trades leaves behind: mergeable summaries.
 
 A summary holds counts, sums and the skeleton of the stretch's equity path: its high-water marks, each with the lowest
 equity before the next one, as far as they can still be the deepest drawdown of a longer path. Two neighbouring
@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.metrics.windows import Episodes, drawdown, profit_and_loss
-from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
-from knowdefeat_pipeline.core.trades.series import positions
-from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints, day_of
+from knowdefeat_pipeline.core.metrics.drawdown import drawdown, drawdown_episodes
+from knowdefeat_pipeline.core.metrics.path import profit_and_loss
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, flat_ranges, reduce_windows
+from knowdefeat_pipeline.core.units import ROUNDING, Array, Floats, Ints, day_of
 
 NEVER = np.iinfo(np.int64)
 
@@ -48,14 +48,16 @@ class Summaries:
         """The given rows, in the given order."""
         begin, end = np.concatenate([[0], self.leg_stop])[rows], self.leg_stop[rows]
         _, legs = flat_ranges(begin, end)
-        plain = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")}
-        legs_of = {"leg_peak": self.leg_peak[legs], "leg_trough": self.leg_trough[legs]}
+        plain: dict[str, Array] = {
+            f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")
+        }
+        legs_of: dict[str, Array] = {"leg_peak": self.leg_peak[legs], "leg_trough": self.leg_trough[legs]}
         return Summaries(**plain, leg_stop=np.cumsum(end - begin), **legs_of)
 
     @staticmethod
     def empty(rows: int) -> Summaries:
         """Summaries of stretches without trades: what changes nothing when merged."""
-        plain = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
+        plain: dict[str, Array] = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
         return Summaries(
             trades=np.zeros(rows, np.int64),
             wins=np.zeros(rows, np.int64),
@@ -74,13 +76,6 @@ class Summaries:
         return Summaries(**{name: np.concatenate([getattr(part, name) for part in moved]) for name in names})
 
 
-def flat_ranges(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
-    """All indices of the ranges [start, stop), one after another, with the number of the range that each is from."""
-    count = stop - start
-    number = np.repeat(np.arange(len(start)), count)
-    return number, np.arange(len(number)) + (start - np.cumsum(count) + count)[number]
-
-
 def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
     """One summary per non-empty stretch [low, high) of trades in order."""
     profit, loss = (reduce_windows(np.add, part, low, high, 0.0) for part in profit_and_loss(pnl))
@@ -89,15 +84,16 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
     for chunk in dense_chunks(low, high):
         x = np.where(chunk.inside, pnl[chunk.index], 0.0)
         equity = np.cumsum(x, axis=1)
-        depth, _, under = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
+        fall = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
         total[chunk.pick] = equity[:, -1]
         top[chunk.pick] = np.maximum(equity.max(axis=1), 0.0)
-        episodes = Episodes.of(under)
+        episodes = drawdown_episodes(fall)
         leg_row.append(chunk.pick[episodes.window])
-        leg_peak.append((equity + depth).ravel()[episodes.starts])
-        leg_depth.append(episodes.deepest(depth))
+        leg_peak.append((equity + fall.amount)[episodes.window, episodes.first])
+        leg_depth.append(episodes.amount)
     won = np.concatenate([[0], np.cumsum(pnl > 0)])
-    row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
+    row = np.concatenate(leg_row) if leg_row else np.empty(0, np.int64)
+    peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_peak, leg_depth))
     order = np.argsort(row, kind="stable")
     return Summaries(
         trades=high - low,
@@ -108,11 +104,11 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         peak=top,
         first_exit=exit_[low],
         last_exit=exit_[high - 1],
-        **_legs(len(low), row[order].astype(np.int64), peak[order], (peak - depth)[order]),
+        **_legs(len(low), row[order], peak[order], (peak - depth)[order]),
     )
 
 
-def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, np.ndarray]:
+def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, Array]:
     """The legs worth keeping, sorted by row as they come.
 
     Of legs from the same mark only the deepest is one; and a leg no deeper than an earlier, lower mark's can never
@@ -137,9 +133,9 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
     """Fold neighbouring rows: rows [first[i], first[i+1]) become row i (one row at least each)."""
     count = np.diff(np.append(first, len(summaries)))
     group = np.repeat(np.arange(len(first)), count)
-    running = _running(summaries, first)
+    running = running_state(summaries, first)
     last = first + count - 1
-    leg_of = _leg_rows(summaries)
+    leg_of = leg_rows(summaries)
     # Legs that an earlier, higher mark swallows share that mark.
     mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
     trough = running.pnl_before[leg_of] + summaries.leg_trough
@@ -157,7 +153,7 @@ def merge(summaries: Summaries, first: Ints) -> Summaries:
 
 
 @dataclass(frozen=True)
-class _Running:
+class Running:
     """Per row, the state of its group after it and (`_before`) ahead of it."""
 
     pnl: Floats
@@ -168,9 +164,9 @@ class _Running:
     peak_before: Floats
 
 
-def _running(summaries: Summaries, first: Ints) -> _Running:
+def running_state(summaries: Summaries, first: Ints) -> Running:
     """Sums and peaks from each group's first row on, added one by one in order, so that grouping cannot change them."""
-    out = {name: np.zeros(len(summaries)) for name in _Running.__dataclass_fields__}
+    out = {name: np.zeros(len(summaries)) for name in Running.__dataclass_fields__}
     stop = np.append(first[1:], len(summaries)) if len(first) else first
     for chunk in dense_chunks(first, stop):
         rows, inside = chunk.index, chunk.inside
@@ -184,10 +180,10 @@ def _running(summaries: Summaries, first: Ints) -> _Running:
         earlier = np.concatenate([np.zeros((len(rows), 1)), peak[:, :-1]], axis=1)
         for name, values in (("pnl_before", before), ("peak", peak), ("peak_before", earlier)):
             out[name][rows[inside]] = values[inside]
-    return _Running(**out)
+    return Running(**out)
 
 
-def _leg_rows(summaries: Summaries) -> Ints:
+def leg_rows(summaries: Summaries) -> Ints:
     return np.repeat(np.arange(len(summaries)), np.diff(summaries.leg_stop, prepend=0))
 
 
@@ -226,8 +222,8 @@ def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: in
     low = index[first]
     high = low + np.diff(first, append=len(index))
     if month is not None:
-        kept = month_number(day[first]) >= month
-        first, low, high = first[kept], low[kept], high[kept]
+        wanted = month_number(day[first]) >= month
+        first, low, high = first[wanted], low[wanted], high[wanted]
     return Stretches(series[first], day[first], summarise(pnl, exit_, low, high))
 
 
@@ -242,79 +238,3 @@ def monthly_summaries(days: Stretches) -> Stretches:
     first = np.flatnonzero((np.diff(days.series, prepend=-1) != 0) | (np.diff(month, prepend=-1) != 0))
     last = np.append(first[1:], len(month)) - 1 if len(first) else first
     return Stretches(days.series[first], days.day[last], merge(days.summaries, first))
-
-
-@dataclass(frozen=True)
-class Lifetimes:
-    """Figures since the first trade, arrays of shape (series, as_ofs); `trades` 0 and NaN before the first trade."""
-
-    trades: Ints
-    wins: Ints
-    pnl: Floats
-    gross_profit: Floats
-    gross_loss: Floats
-    max_drawdown: Floats
-    first_exit: Ints
-    last_exit: Ints
-
-
-def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) -> Lifetimes:
-    """Fold summaries up to the end of each day number in `day` (ascending).
-
-    `months` holds all months before the month of each day asked for, `days` at least the days of that month. Whole
-    months first, then the month's days: the grouping follows from the day alone, so that a figure has the same bits
-    whether one day is computed or a thousand. `capital` per series is the first peak of `max_drawdown` (percent).
-    """
-    shape = (len(capital), len(day))
-    out = {name: np.zeros(shape, np.int64) for name in ("trades", "wins", "first_exit", "last_exit")}
-    out |= {name: np.full(shape, np.nan) for name in ("pnl", "gross_profit", "gross_loss", "max_drawdown")}
-    month_of_day, month_of_month = month_number(days.day), month_number(months.day)
-    for month in np.unique(month_number(day)):
-        columns = np.flatnonzero(month_number(day) == month)
-        whole = np.flatnonzero(month_of_month < month)
-        part = np.flatnonzero((month_of_day == month) & (days.day <= day[columns[-1]]))
-        rows = months.take(whole).union(days.take(part))
-        if len(rows.series):
-            _fill(out, rows, columns, day[columns], capital)
-    return Lifetimes(**out)
-
-
-def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints, capital: Floats) -> None:
-    summaries = rows.summaries
-    first = np.flatnonzero(np.diff(rows.series, prepend=-1) != 0)
-    running = _running(summaries, first)
-    deepest = _running_drawdown(summaries, running, first, capital[rows.series])
-    begin = np.repeat(first, np.diff(np.append(first, len(rows.series))))
-    counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
-    stop = np.append(first[1:], len(rows.series))
-    # Per series and day asked for, the last row that ends by then.
-    at = positions(rows.day, first, stop, day + 1) - 1
-    some = at >= first[:, None]
-    target = np.ix_(rows.series[first], columns)
-    values = {
-        "pnl": running.pnl,
-        "gross_profit": running.gross_profit,
-        "gross_loss": running.gross_loss,
-        "max_drawdown": 100 * deepest,
-        **counted,
-        "first_exit": summaries.first_exit[begin],
-        "last_exit": summaries.last_exit,
-    }
-    for name, column in values.items():
-        out[name][target] = np.where(some, column[np.maximum(at, 0)], out[name][target])
-
-
-def _since(counts: Ints, begin: Ints) -> Ints:
-    total = np.concatenate([[0], np.cumsum(counts)])
-    return total[1:] - total[begin]
-
-
-def _running_drawdown(summaries: Summaries, running: _Running, first: Ints, capital: Floats) -> Floats:
-    """Per row, the deepest drawdown of its group so far as a share of the peak (capital included)."""
-    leg_of = _leg_rows(summaries)
-    mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
-    depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
-    share = np.zeros(len(summaries))
-    np.maximum.at(share, leg_of, depth / (capital[leg_of] + mark))
-    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(share)))
-    return pd.Series(share).groupby(group).cummax().to_numpy()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Ints
+from knowdefeat_pipeline.core.units import Array, Bools, Ints
 
 CHUNK_ELEMENTS = 125_000
 
 
-def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Ints, empty: float) -> np.ndarray:
+def reduce_windows(operation: np.ufunc, values: Array, low: Ints, high: Ints, empty: float) -> Array:
     """`operation` (add, maximum, minimum) over the values of each window [low, high); `empty` where there are none.
 
     Each window is reduced by itself, so its bits do not depend on its neighbours.
@@ -35,7 +35,7 @@ class Dense:
 
     pick: Ints
     index: Ints
-    inside: np.ndarray
+    inside: Bools
 
 
 def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Iterator[Dense]:
@@ -50,3 +50,10 @@ def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Itera
             pick = members[begin : begin + rows]
             inside = offsets < length[pick, None]
             yield Dense(pick, np.where(inside, low[pick, None] + offsets, -1), inside)
+
+
+def flat_ranges(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
+    """All indices of the ranges [start, stop), one after another, with the number of the range that each is from."""
+    count = stop - start
+    number = np.repeat(np.arange(len(start)), count)
+    return number, np.arange(len(number)) + (start - np.cumsum(count) + count)[number]

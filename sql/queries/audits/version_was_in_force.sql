@@ -1,4 +1,4 @@
--- Weights of another version than the one in force at the day's as_of, or other than that version's.
+-- Weights of another version than the one in force once the day was ranked, or other than that version's.
 SELECT w.day, w.variable, w.weight, w.version, v.version AS in_force, (to_jsonb(v) ->> w.variable)::float8 AS its_weight
 FROM variable_weights AS w
 CROSS JOIN LATERAL (

@@ -1,5 +1,5 @@
--- The regimes that hold at the as_of of each day from $1 to $2, weighed by the trades of the trailing 30 days: the label
--- of the last bar that had closed, per ticker. What is missing to 1 is undecided or without market data.
+-- The regimes that hold at the as_of of each day from $1 to $2, weighed by the trades of the trailing 30 days. What is
+-- missing to 1 is undecided or without market data.
 SELECT d.day, m.label, sum(d.trades)::double precision / sum(sum(d.trades)) OVER (PARTITION BY d.day) AS share
 FROM (
     SELECT day, as_of, ticker, sum(trades) AS trades FROM bot_metrics
@@ -7,11 +7,6 @@ FROM (
     GROUP BY day, as_of, ticker
 ) AS d
 LEFT JOIN regime_series AS s ON s.ticker = d.ticker
-LEFT JOIN LATERAL (
-    SELECT label FROM market_regimes AS m
-    WHERE m.ticker = s.ticker AND m.timeframe = s.timeframe
-      AND m.open_time <= d.as_of - s.length AND m.open_time > d.as_of - s.length - s.reach
-    ORDER BY m.open_time DESC LIMIT 1
-) AS m ON true
+LEFT JOIN LATERAL regime_at(s, d.as_of) AS m ON true
 GROUP BY d.day, m.label
 ORDER BY d.day, m.label

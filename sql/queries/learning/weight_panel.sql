@@ -9,6 +9,6 @@ SELECT m.as_of, m.bot_id, m.main_ticker || ' ' || m.main_direction AS "group", m
 FROM bot_metrics AS m
 LEFT JOIN bot_metrics AS n
     ON n.day = m.day + 1 AND n.bot_id = m.bot_id AND n.ticker = '*'
-    AND n.day <= $1 AND n.as_of = (n.day + 1)::timestamp AT TIME ZONE 'UTC'
-WHERE m.ticker = '*' AND m.day <= $1 AND m.as_of = (m.day + 1)::timestamp AT TIME ZONE 'UTC' AND m.trades >= $2
+    AND n.day <= $1 AND n.as_of = day_end(n.day)
+WHERE m.ticker = '*' AND m.day <= $1 AND m.as_of = day_end(m.day) AND m.trades >= $2
 ORDER BY m.day, m.bot_id

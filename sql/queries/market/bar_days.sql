@@ -32,7 +32,7 @@ counted AS (
     UNION ALL
     SELECT ticker, timeframe, open_time, 0, 1 FROM missing
 )
-SELECT (open_time AT TIME ZONE 'UTC')::date AS day, ticker, timeframe, sum(bars)::bigint AS bars, sum(gaps)::bigint AS gaps
+SELECT day_of(open_time) AS day, ticker, timeframe, sum(bars)::bigint AS bars, sum(gaps)::bigint AS gaps
 FROM counted
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3

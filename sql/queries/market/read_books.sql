@@ -1,8 +1,8 @@
--- The order books of ticker $1 that were in force at the entries of its trades that closed after $2 and until $3: of each
+-- The order books of ticker $1 that were in force at the entries of its trades with $2 <= exit_time < $3: of each
 -- the last one before it, unless that is $4 old or older.
 WITH entries AS (
-    SELECT DISTINCT entry_time FROM trades
-    WHERE status = 'closed' AND exit_time > $2 AND exit_time <= $3 AND ticker = $1
+    SELECT DISTINCT entry_time FROM closed_trades
+    WHERE exit_time >= $2 AND exit_time < $3 AND ticker = $1
 ),
 met AS (
     SELECT DISTINCT last.observed_at

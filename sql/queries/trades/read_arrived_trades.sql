@@ -1,10 +1,8 @@
--- Closed trades with exit_time > $1 that transactions of the snapshot $3 wrote and those of $2 did not, as the metrics
+-- Closed trades with exit_time >= $1 that transactions of the snapshot $3 wrote and those of $2 did not, as the metrics
 -- engine reads them.
-SELECT trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl,
-       10000 * (CASE direction WHEN 'LONG' THEN -1 ELSE 1 END)
-           * (exit_price - exit_trigger_price) / exit_trigger_price AS slippage
-FROM trades
-WHERE status = 'closed' AND exit_time > $1
+SELECT trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl, slippage
+FROM closed_trades
+WHERE exit_time >= $1
   AND recorded_xid >= pg_snapshot_xmin($2::pg_snapshot)
   AND NOT pg_visible_in_snapshot(recorded_xid, $2::pg_snapshot)
   AND pg_visible_in_snapshot(recorded_xid, $3::pg_snapshot)

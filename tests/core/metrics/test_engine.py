@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.metrics import summaries, windows
-from knowdefeat_pipeline.core.metrics.engine import bot_metrics, past_months
+from knowdefeat_pipeline.core.metrics import path, summaries
+from knowdefeat_pipeline.core.metrics.engine import bot_metrics
+from knowdefeat_pipeline.core.metrics.lifetime import past_months
 from knowdefeat_pipeline.core.schema import METRICS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import dense_chunks
@@ -445,7 +446,7 @@ def test_windows_laid_out_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch)
     )
     as_ofs = (START + 2 * DAY, START + 9 * DAY, START + 33 * DAY)
     usual = metrics(frame, *as_ofs)
-    for module in (windows, summaries):
+    for module in (path, summaries):
         monkeypatch.setattr(module, "dense_chunks", partial(dense_chunks, elements=100))
     same(metrics(frame, *as_ofs), usual)
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.core.metrics.lifetime import lifetimes
 from knowdefeat_pipeline.core.metrics.summaries import (
     Summaries,
     daily_summaries,
-    flat_ranges,
-    lifetimes,
     merge,
     month_number,
     monthly_summaries,
     summarise,
 )
+from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.core.units import DAY
 
 CAPITALS = (1.0, 100.0, 10_000.0, 1e9)

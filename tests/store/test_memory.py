@@ -4,12 +4,12 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from knowdefeat_pipeline.store.warm import Warm
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.simulation import remove_source
 from knowdefeat_pipeline.store.staleness import current_snapshot
-from knowdefeat_pipeline.store.warm import Warm
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=30)

@@ -1,0 +1,195 @@
+"""Drawdown: how far realised equity falls below its peak, how often, and for how long.
+
+Equity starts at the capital, which is its first peak. Matrices hold a window a row, padded at the end by trades of 0,
+which move nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
+
+
+class Drawdown(NamedTuple):
+    """Per trade, (n_windows, n_trades): how far equity is below its peak as an amount and as a share of the peak, and
+    whether it is below."""
+
+    amount: Floats
+    share: Floats
+    below: Bools
+
+
+def drawdown(pnl: Floats, capital: Floats, rounding: Floats | float = 0.0) -> Drawdown:
+    """The drawdown after each trade.
+
+    Parameters
+    ----------
+    pnl : ndarray of shape (n_windows, n_trades)
+        Net pnl in order, in currency.
+    capital : ndarray of shape (n_windows,)
+        Equity before the first trade, above 0.
+    rounding : ndarray of shape (n_windows, 1) or float
+        Equity within so much of its peak has reached it.
+
+    Returns
+    -------
+    Drawdown
+        `amount` in currency, `share` of the peak from 0 on (above 1 where more than everything was lost), `below`.
+
+    Examples
+    --------
+    >>> drawdown(np.array([[10.0, -22.0, 5.0]]), np.array([100.0])).share.round(4).tolist()
+    [[0.0, 0.2, 0.1545]]
+    """
+    equity = np.cumsum(pnl, axis=1)
+    peak = np.maximum.accumulate(equity, axis=1)
+    np.maximum(peak, 0.0, out=peak)
+    amount = np.subtract(peak, equity, out=equity)
+    below = amount > rounding
+    amount *= below
+    peak += capital[:, None]
+    return Drawdown(amount, np.divide(amount, peak, out=peak), below)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Maximal runs of trades below the peak, E in order; `window` (E,) is the row of each, `first` and `last` (E,) its
+    trades' columns, `amount` and `share` (E,) how deep it went. `windows` counts the rows."""
+
+    windows: int
+    window: Ints
+    first: Ints
+    last: Ints
+    amount: Floats
+    share: Floats
+
+
+def drawdown_episodes(fall: Drawdown) -> Episodes:
+    """The drawdown episodes of each window.
+
+    Parameters
+    ----------
+    fall : Drawdown
+        As `drawdown` answers.
+
+    Returns
+    -------
+    Episodes
+
+    Examples
+    --------
+    >>> episodes = drawdown_episodes(drawdown(np.array([[10.0, -22.0, 5.0, 20.0, -1.0]]), np.array([100.0])))
+    >>> episodes.first.tolist(), episodes.last.tolist(), episodes.amount.tolist()
+    ([1, 4], [2, 4], [22.0, 1.0])
+    """
+    begins, stops = fall.below.copy(), fall.below.copy()
+    begins[:, 1:] &= ~fall.below[:, :-1]
+    stops[:, :-1] &= ~fall.below[:, 1:]
+    starts, ends = np.flatnonzero(begins), np.flatnonzero(stops)
+    rows, width = fall.below.shape
+    window = starts // max(width, 1)
+    first, last = starts - window * width, ends - window * width
+    # From one start to the next, what lies between two episodes is 0 and cannot raise the maximum.
+    amount, share = (
+        np.maximum.reduceat(depth.ravel(), starts) if len(starts) else np.empty(0)
+        for depth in (fall.amount, fall.share)
+    )
+    return Episodes(rows, window, first, last, amount, share)
+
+
+def max_drawdown(episodes: Episodes) -> Floats:
+    """The deepest fall below the peak, in percent of that peak.
+
+    Parameters
+    ----------
+    episodes : Episodes
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        0 for a window whose equity never fell below its peak.
+
+    Examples
+    --------
+    >>> fall = drawdown(np.array([[10.0, -22.0], [1.0, 2.0]]), np.array([100.0, 100.0]))
+    >>> max_drawdown(drawdown_episodes(fall)).tolist()
+    [20.0, 0.0]
+    """
+    return 100 * _most(episodes, episodes.share)
+
+
+def max_drawdown_amount(episodes: Episodes) -> Floats:
+    """The deepest fall below the peak in currency, (n_windows,); 0 where there was none."""
+    return _most(episodes, episodes.amount)
+
+
+def avg_drawdown(episodes: Episodes) -> Floats:
+    """The mean depth of the episodes, in percent of their peaks.
+
+    Parameters
+    ----------
+    episodes : Episodes
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        0 for a window whose equity never fell below its peak.
+
+    Examples
+    --------
+    >>> avg_drawdown(drawdown_episodes(drawdown(np.array([[-10.0, 10.0, -30.0]]), np.array([100.0])))).tolist()
+    [20.0]
+    """
+    return 100 * _mean(episodes, episodes.share)
+
+
+def avg_drawdown_amount(episodes: Episodes) -> Floats:
+    """The mean depth of the episodes in currency, (n_windows,); 0 where there was none."""
+    return _mean(episodes, episodes.amount)
+
+
+def _most(episodes: Episodes, depth: Floats) -> Floats:
+    most = np.zeros(episodes.windows)
+    np.maximum.at(most, episodes.window, depth)
+    return most
+
+
+def _mean(episodes: Episodes, depth: Floats) -> Floats:
+    count = np.maximum(np.bincount(episodes.window, minlength=episodes.windows), 1)
+    mean: Floats = np.bincount(episodes.window, depth, minlength=episodes.windows) / count
+    return mean
+
+
+def time_below_peak(episodes: Episodes, exit_time: Ints, low: Ints, high: Ints, as_of: Ints) -> Ints:
+    """Microseconds from each episode's first exit to the exit that ends it, summed over a window's episodes.
+
+    Parameters
+    ----------
+    episodes : Episodes
+        Of windows [low, high) laid out from their first trade on.
+    exit_time : ndarray of int, shape (n_trades,)
+        Of all trades that windows index, in µs.
+    low, high, as_of : ndarray of int, shape (n_windows,)
+        The windows' bounds, and when they end (µs): an episode that is not over lasts until then.
+
+    Returns
+    -------
+    ndarray of int, shape (n_windows,)
+
+    Examples
+    --------
+    >>> episodes = drawdown_episodes(drawdown(np.array([[-1.0, 2.0, -1.0]]), np.array([100.0])))
+    >>> time_below_peak(episodes, np.array([10, 14, 20]), np.array([0]), np.array([3]), np.array([25])).tolist()
+    [9]
+    """
+    window = episodes.window
+    after = low[window] + episodes.last + 1
+    lasting = after >= high[window]  # an episode that is not over reaches into the padding
+    end = np.where(lasting, as_of[window], exit_time[np.minimum(after, len(exit_time) - 1)])
+    total = np.zeros(episodes.windows, np.int64)
+    np.add.at(total, window, end - exit_time[low[window] + episodes.first])
+    return total

@@ -1,0 +1,69 @@
+"""The figures of a window that need its trades one after another, in one walk over each: spread and drawdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from knowdefeat_pipeline.core.metrics.drawdown import (
+    avg_drawdown,
+    avg_drawdown_amount,
+    drawdown,
+    drawdown_episodes,
+    max_drawdown,
+    max_drawdown_amount,
+    time_below_peak,
+)
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints
+
+
+@dataclass(frozen=True)
+class PathFigures:
+    """One value per window, NaN for an empty one. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent
+    of the peak. `deviation`: sum of squared deviations from the window's mean. `time_below`: microseconds from exits
+    below the peak to the next exit (or as_of)."""
+
+    total: Floats
+    gross_profit: Floats
+    gross_loss: Floats
+    deviation: Floats
+    max_drawdown: Floats
+    max_drawdown_amount: Floats
+    avg_drawdown: Floats
+    avg_drawdown_amount: Floats
+    time_below: Floats
+
+
+def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, as_of: Ints, capital: Floats) -> PathFigures:
+    """Walk every window [low, high) once.
+
+    `pnl` and `exit_time` (µs) are the series' columns; `low`, `high`, `as_of` (µs) and `capital` (> 0) have one entry
+    per window.
+    """
+    total, profit, loss = (reduce_windows(np.add, part, low, high, np.nan) for part in (pnl, *profit_and_loss(pnl)))
+    figures = {
+        "max_drawdown": max_drawdown,
+        "max_drawdown_amount": max_drawdown_amount,
+        "avg_drawdown": avg_drawdown,
+        "avg_drawdown_amount": avg_drawdown_amount,
+    }
+    out: dict[str, Floats] = {name: np.full(len(low), np.nan) for name in (*figures, "deviation", "time_below")}
+    padded = np.append(pnl, 0.0)  # what lies outside a window moves nothing
+    for chunk in dense_chunks(low, high):
+        pick = chunk.pick
+        x = padded[chunk.index]
+        spread = x - (total[pick] / (high - low)[pick])[:, None]
+        spread *= chunk.inside
+        out["deviation"][pick] = np.einsum("ij,ij->i", spread, spread)
+        episodes = drawdown_episodes(drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None]))
+        for name, figure in figures.items():
+            out[name][pick] = figure(episodes)
+        out["time_below"][pick] = time_below_peak(episodes, exit_time, low[pick], high[pick], as_of[pick])
+    return PathFigures(total=total, gross_profit=profit, gross_loss=loss, **out)
+
+
+def profit_and_loss(pnl: Floats) -> tuple[Floats, Floats]:
+    """What the winning and what the losing trades moved, both as positive amounts."""
+    return np.maximum(pnl, 0.0), 0.0 - np.minimum(pnl, 0.0)

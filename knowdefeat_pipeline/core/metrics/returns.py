@@ -1,0 +1,171 @@
+"""Annualised ratios of daily returns: pnl / capital of each UTC calendar day, days without a trade counting 0.
+
+The definitions are those of empyrical with a period of 365 (its default is 252 trading days): markets of bots do not
+close, and a day without a trade is a day.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from knowdefeat_pipeline.core.metrics.figures import alike, ratio
+from knowdefeat_pipeline.core.metrics.windows import Windows
+from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.trades.series import positions
+from knowdefeat_pipeline.core.units import DAY, Array, Bools, Floats, Ints, day_of, last_day
+
+ANNUAL_DAYS = 365
+
+
+def sharpe_ratio(returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS) -> Floats:
+    """Mean daily return over its standard deviation, annualised by √annual_days.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_windows, n_days)
+        Daily pnl / capital, a row per window, its last day last.
+    days : ndarray of int, shape (n_windows,), optional
+        How many of a row's last days count, by default all.
+    annual_days : float
+        Days of a year; the annualisation factor is its root.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        A year's ratio, without a risk-free rate; NaN under 2 days or without spread.
+
+    Raises
+    ------
+    ValueError
+        Where `days` is not from 1 to n_days.
+
+    References
+    ----------
+    Sharpe, "The Sharpe ratio", Journal of Portfolio Management 1994.
+
+    Examples
+    --------
+    >>> sharpe_ratio(np.array([[0.01, 0.03], [0.02, 0.02]]), annual_days=1).round(6).tolist()
+    [1.414214, nan]
+    """
+    returns, counted, days = _counted(returns, days)
+    mean = _row_sums(returns) / days
+    sd = np.sqrt(_row_sums(np.square(np.where(counted, returns - mean[:, None], 0.0))) / np.maximum(days - 1, 1))
+    high = np.max(returns, axis=1, where=counted, initial=-np.inf)
+    low = np.min(returns, axis=1, where=counted, initial=np.inf)
+    return ratio(mean * np.sqrt(annual_days), np.where((days >= 2) & ~alike(low, high), sd, 0.0))
+
+
+def sortino_ratio(returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS) -> Floats:
+    """Mean daily return over the root mean square of the losing days' returns, annualised by √annual_days.
+
+    Parameters
+    ----------
+    returns, days, annual_days
+        As for `sharpe_ratio`.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        NaN under 2 days or without a losing day. The downside deviation is over all days, not the losing ones alone.
+
+    Raises
+    ------
+    ValueError
+        Where `days` is not from 1 to n_days.
+
+    References
+    ----------
+    Sortino and Price, "Performance measurement in a downside risk framework", Journal of Investing 1994.
+
+    Examples
+    --------
+    >>> sortino_ratio(np.array([[0.06, -0.02], [0.01, 0.02]]), annual_days=1).round(6).tolist()
+    [1.414214, nan]
+    """
+    returns, _, days = _counted(returns, days)
+    mean = _row_sums(returns) / days
+    downside = np.sqrt(_row_sums(np.square(np.minimum(returns, 0.0))) / days)
+    return ratio(mean * np.sqrt(annual_days), np.where(days >= 2, downside, 0.0))
+
+
+def calmar_ratio(returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS) -> Floats:
+    """Compound annual return over the maximum drawdown of the compounded daily returns.
+
+    Parameters
+    ----------
+    returns, days, annual_days
+        As for `sharpe_ratio`.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        NaN under 2 days, without a drawdown, for a bot that lost its capital, and for an annual return beyond any
+        number.
+
+    Raises
+    ------
+    ValueError
+        Where `days` is not from 1 to n_days.
+
+    References
+    ----------
+    Young, "Calmar ratio: a smoother tool", Futures 1991. There over 36 months; here over the days given.
+
+    Examples
+    --------
+    >>> calmar_ratio(np.array([[-0.5, 1.5], [0.1, 0.1]]), annual_days=2).tolist()
+    [0.5, nan]
+    """
+    returns, _, days = _counted(returns, days)
+    growth = np.cumprod(1 + returns, axis=1)
+    fall = 1 - (growth / np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)).min(axis=1)
+    with np.errstate(over="ignore"):
+        annual = np.where(growth.min(axis=1) > 0, growth[:, -1], np.nan) ** (annual_days / days) - 1
+    return ratio(np.where(np.isfinite(annual), annual, np.nan), np.where(days >= 2, fall, 0.0))
+
+
+def _counted(returns: Floats, days: Ints | None) -> tuple[Floats, Bools, Ints]:
+    """The returns with 0 on days that do not count, which days do, and how many of each row."""
+    width = returns.shape[1]
+    days = np.full(len(returns), width) if days is None else days
+    if ((days < 1) | (days > width)).any():
+        raise ValueError(f"days must be from 1 to the {width} given, got {days.min()} to {days.max()}")
+    counted = np.arange(width) >= width - days[:, None]
+    return np.where(counted, returns, 0.0), counted, days
+
+
+def _row_sums(values: Floats) -> Floats:
+    """Sums added one by one, so that zeros in front, of days before the first trade, change no bit."""
+    return np.cumsum(values, axis=1)[:, -1]
+
+
+def daily_pnl(windows: Windows, days: int) -> Floats:
+    """Pnl per UTC calendar day of every window, shape (windows, days), the last day of as_of last.
+
+    A window's day is summed once for all windows that hold the whole of it.
+    """
+    series, since, as_of = windows.series, windows.since, windows.as_of
+    count, per = len(series), len(as_of)
+    calendar = last_day(as_of)[:, None] - np.arange(days)[::-1]
+    known = np.unique(calendar)
+    day = day_of(windows.exit)
+    slot = np.searchsorted(known, day)
+    slot[known[np.minimum(slot, len(known) - 1)] != day] = len(known)
+    width = len(known) + 1
+    slot += np.repeat(np.arange(count) * width, series.stop - series.start)
+    sums: Array = np.bincount(slot, windows.pnl, minlength=count * width).reshape(count, width)
+    out: Floats = sums[:, np.searchsorted(known, calendar)]
+    first = day_of(since)
+    out[:, calendar < first[:, None]] = 0.0
+    # Days that a window holds a part of: at its beginning, and the last one while it runs.
+    for at in np.flatnonzero((since % DAY != 0) | (as_of % DAY != 0)):
+        first_ends, last_begins = (first[at] + 1) * DAY, calendar[at, -1] * DAY
+        ends = np.unique([first_ends, last_begins])
+        cuts = positions(windows.exit, series.start, series.stop, ends)
+        begin, end = windows.low[at::per], windows.high[at::per]
+        early = np.minimum(cuts[:, np.searchsorted(ends, first_ends)], end)
+        late = np.maximum(cuts[:, np.searchsorted(ends, last_begins)], begin)
+        out[:, at, calendar[at] == first[at]] = reduce_windows(np.add, windows.pnl, begin, early, 0.0)[:, None]
+        out[:, at, -1] = reduce_windows(np.add, windows.pnl, late, end, 0.0)
+    return out.reshape(count * per, days)

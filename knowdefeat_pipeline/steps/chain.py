@@ -1,0 +1,39 @@
+"""The whole chain for a range of days in one transaction, as the live listener computes it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from knowdefeat_pipeline.steps.funds import compute_allocations
+from knowdefeat_pipeline.steps.learning import compute_weights
+from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
+from knowdefeat_pipeline.steps.outcome import StepResult
+from knowdefeat_pipeline.steps.ranking import compute_rankings
+from knowdefeat_pipeline.steps.trades import count_trades
+from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import days_locked
+
+
+def refresh(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:
+    """Compute trades, metrics, streaks, rankings, weights and allocations of the days first..last, checks included.
+
+    One transaction: a check that fails rolls all of it back and publishes nothing. Nobody else computes one of the days
+    meanwhile. Raises CheckFailed.
+    """
+    connection = session.connection
+    with days_locked(connection, first, last):
+        session.begin(first)
+        with connection.transaction():
+            results: list[StepResult] = []
+            for step in (
+                lambda: count_trades(session, first, last),
+                lambda: compute_metrics(session, first, last, now),
+                lambda: compute_streaks(session, first, last),
+                lambda: compute_rankings(session, first, last),
+                lambda: compute_weights(session, first, last, now),
+                lambda: compute_allocations(session, first, last),
+            ):
+                result = step()
+                result.require()
+                results.append(result)
+    return results

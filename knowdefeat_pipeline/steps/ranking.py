@@ -1,0 +1,74 @@
+"""The ranking: `bot_rankings`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.funds.events import inactive_bots
+from knowdefeat_pipeline.core.ranking.ranking import rank_bots
+from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import Bools, Ints
+from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
+from knowdefeat_pipeline.store.funds import bot_events
+from knowdefeat_pipeline.store.learning import weight_versions
+from knowdefeat_pipeline.store.results import replace_days
+from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+
+ROUNDING = 1e-9
+CHECKS = (
+    CheckSpec(
+        "bot_rankings",
+        "contributions_sum_to_the_score",
+        "The contributions of each ranked bot sum to rank_score - 50.",
+    ),
+)
+
+
+def compute_rankings(session: Session, first: date, last: date) -> StepResult:
+    """Replace the rankings of the days first..last that have metrics."""
+    connection = session.connection
+    seen = current_snapshot(connection)
+    upstream = marks(connection, "bot_metrics", first, last)
+    rows = _rank(connection, session.results("ranking/ranking_metrics", first, last))
+    with connection.transaction():
+        table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
+        replace_days(connection, "bot_rankings", first, last, table)
+        own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
+        mark(connection, "bot_rankings", first, last, own)
+    return StepResult("bot_rankings", first, last, rows, (_check(rows),))
+
+
+def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The bots of these metrics, ranked by the weights in force at each as_of."""
+    number, ends = pd.factorize(metrics["as_of"], sort=True)
+    versions, events = weight_versions(connection, ends[0] if len(ends) else None), bot_events(connection)
+    in_force = [version_in_force(versions, end) for end in ends]
+    weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
+    metrics = metrics.assign(
+        weight_version=np.array([v.version for v in in_force], int)[number],
+        is_active=_active(metrics["bot_id"].to_numpy(), number, [inactive_bots(events, end) for end in ends]),
+    )
+    ranking = rank_bots(metrics, weights).join(metrics[["day", "weight_version", "is_active"]])
+    return ranking[[figure.name for figure in TABLES["bot_rankings"]]]
+
+
+def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Bools:
+    """Whether each bot is active at the as_of of that number, given who is not at each."""
+    width = int(bot.max(initial=0)) + 1
+    gone = [at * width + each for at, bots in enumerate(inactive) for each in bots if each < width]
+    return ~np.isin(number * width + bot, np.array(gone, np.int64))
+
+
+def _check(rows: pd.DataFrame) -> CheckResult:
+    points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1, skipna=False)
+    off = (points - (rows["rank_score"] - 50)).abs()[rows["eligible"].astype(bool)]
+    wrong = int((~(off <= ROUNDING)).sum())
+    return CheckResult("contributions_sum_to_the_score", wrong == 0, {"checked": len(off), "wrong": wrong})

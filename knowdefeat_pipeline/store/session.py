@@ -1,0 +1,107 @@
+"""A session with the database for one piece of work: a run of an asset, or a batch of the live listener."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+import psycopg
+import pyarrow as pa
+from psycopg.postgres import types as postgres_types
+
+from knowdefeat_pipeline.core.metrics.lifetime import Past
+from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.postgres.connection import connect, query, quoted, read_arrow
+from knowdefeat_pipeline.store.memory import Memory
+from knowdefeat_pipeline.store.months import read_past, sync_months
+from knowdefeat_pipeline.store.staleness import current_snapshot
+from knowdefeat_pipeline.store.trade_scores import any_scores
+
+FLOAT8 = postgres_types["float8"].oid
+
+
+@dataclass(frozen=True)
+class KnownTrades:
+    """At least the trades with since <= exit_time < until that the snapshot `seen` shows."""
+
+    since: datetime
+    until: datetime
+    seen: str
+    trades: Trades
+
+
+class Session:
+    """A connection in autocommit mode to the database at `url`, and bulk reads beside it.
+
+    What one step has read of the trades the next need not read again, so that the steps of one piece of work agree on
+    which trades there are, whatever arrives meanwhile. `memory` keeps them for the pieces of work that follow too.
+    """
+
+    def __init__(self, url: str, connection: psycopg.Connection, memory: Memory | None = None) -> None:
+        self.url = url
+        self.connection = connection
+        self.memory = memory
+        self._seen: str | None = None
+        self._known: KnownTrades | None = None
+
+    def begin(self, first: date) -> None:
+        """Begin a piece of work over days from `first` on: look anew which trades there are, and fold earlier months.
+
+        The snapshot is taken before anything is read: what commits from here on may be missed somewhere, and is found
+        stale again.
+        """
+        self._known = None
+        self._seen = current_snapshot(self.connection)
+        sync_months(self.connection, self.url, first.replace(day=1))
+
+    def read(self, name: str, *parameters: object) -> pa.Table:
+        """The committed rows of `sql/queries/<name>.sql`, fast however many there are."""
+        return read_arrow(self.url, query(name), parameters)
+
+    def results(self, name: str, *parameters: object) -> pd.DataFrame:
+        """The rows of `sql/queries/<name>.sql`; inside a transaction its own uncommitted ones too."""
+        if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            return self.read(name, *parameters).to_pandas()
+        with self.connection.cursor(binary=True) as cursor:
+            cursor.execute(quoted(query(name), parameters))
+            described = cursor.description or ()
+            rows = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in described])
+        # A column of NULLs alone is one of numbers all the same.
+        return rows.astype({column.name: "float64" for column in described if column.type_code == FLOAT8})
+
+    def trades(self, since: datetime, until: datetime) -> KnownTrades:
+        """The closed trades with since <= exit_time < until, at least, and the snapshot in which they were read."""
+        known = self._known
+        if known is None or not (known.since <= since and known.until >= until):
+            seen = self._seen = self._seen or current_snapshot(self.connection)
+            if self.memory:
+                trades = self.memory.trades(self.connection, since, seen)
+            else:
+                trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
+            known = self._known = KnownTrades(since, until, seen, trades)
+        return known
+
+    def scores(self, since: datetime, until: datetime, seen: str) -> Scores | None:
+        """The scores of the closed trades with since <= exit_time < until, at least; None where no trade has any."""
+        if not any_scores(self.connection):
+            return None
+        if self.memory:
+            return self.memory.scores(self.connection, since, seen)
+        return Scores.from_arrow(self.read("market/read_scores", since, until))
+
+    def past(self, before: date) -> Past:
+        """All months before `before` (the first of a month), folded."""
+        if self.memory:
+            return self.memory.past(self.connection, before)
+        return read_past(self.connection, self.url, before)
+
+
+@contextmanager
+def open_session(url: str) -> Iterator[Session]:
+    """A session that is closed at the end. Raises DatabaseUnreachable."""
+    with connect(url) as connection:
+        yield Session(url, connection)
