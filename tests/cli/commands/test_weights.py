@@ -10,7 +10,7 @@ from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.results import weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.cli.conftest import Shell
 
