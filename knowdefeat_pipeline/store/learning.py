@@ -91,7 +91,8 @@ def evidence_of(connection: psycopg.Connection, version: int) -> dict[str, Any]:
     row = connection.execute("SELECT evidence FROM weight_versions WHERE version = %s", (version,)).fetchone()
     if row is None:
         raise KeyError(version)
-    return row[0]
+    evidence: dict[str, Any] = row[0]
+    return evidence
 
 
 def ai_setting(connection: psycopg.Connection) -> dict[str, Any]:
@@ -157,4 +158,5 @@ def trades_known(connection: psycopg.Connection, first: date, last: date) -> dic
 
 def read_history(url: str, last: date) -> pd.DataFrame:
     """The history of all bots at the end of each complete day up to `last`, as `core.panel` reads it."""
-    return read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
+    history: pd.DataFrame = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
+    return history

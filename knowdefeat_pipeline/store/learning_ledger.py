@@ -103,4 +103,4 @@ def _record(connection: psycopg.Connection, **values: object) -> int:
         "RETURNING entry_id",
         [*values.values()],
     ).fetchall()
-    return entry
+    return int(entry)

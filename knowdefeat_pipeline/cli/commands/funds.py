@@ -66,10 +66,10 @@ def parse_share(value: str) -> float:
 
 def parse_method(value: str) -> AllocationMethod:
     """One of the methods."""
-    method = value.replace("-", "_")
-    if method not in METHODS:
-        raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
-    return method
+    for method in METHODS:
+        if method == value.replace("-", "_"):
+            return method
+    raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
 
 
 Funds = Annotated[Decimal | None, typer.Option("--funds", parser=parse_amount, metavar="AMOUNT", help="What there is.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +26,7 @@ class Proposal:
     outcome: Outcome
     reason: str
     weights: Floats | None
-    evidence: Mapping[str, Any]
+    evidence: dict[str, Any]
 
 
 def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats) -> Proposal:
