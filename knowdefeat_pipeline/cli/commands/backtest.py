@@ -97,7 +97,7 @@ def _names(sets: str | None, versions: Sequence[WeightVersion]) -> list[str]:
 def _stored(names: Sequence[str], versions: Sequence[WeightVersion], history: Panel) -> dict[str, Floats]:
     """Days x 17 of each of the named sets that the database holds."""
     by_number = {version.version: version for version in versions}
-    found = {}
+    sets = {}
     for name in names:
         if name == IN_FORCE:
             ruling = [version_in_force(list(versions), instant) for instant in _instants(history)]
@@ -108,8 +108,8 @@ def _stored(names: Sequence[str], versions: Sequence[WeightVersion], history: Pa
             ruling = [by_number[number_]] * len(history)
         else:
             continue
-        found[name] = np.array([version.vector for version in ruling])
-    return found
+        sets[name] = np.array([version.vector for version in ruling])
+    return sets
 
 
 def _instants(history: Panel) -> list[datetime]:

@@ -69,10 +69,10 @@ def show(
     """The 17 weights of a version, and what it rests on."""
     with database() as connection:
         versions = weight_versions(connection)
-        found = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
-        setting, evidence = ai_setting(connection), evidence_of(connection, found.version)
+        chosen = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
+        setting, evidence = ai_setting(connection), evidence_of(connection, chosen.version)
     if json:
-        print_json(asdict(found) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
+        print_json(asdict(chosen) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
     show_version(found)
     if "statement" in evidence:
