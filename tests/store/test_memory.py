@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.memory import RecentRows
