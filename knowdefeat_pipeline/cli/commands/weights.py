@@ -74,7 +74,7 @@ def show(
     if json:
         print_json(asdict(chosen) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
-    show_version(found)
+    show_version(chosen)
     if "statement" in evidence:
         show_evidence(evidence)
     out.print(adjustment_state(setting), style="dim")
