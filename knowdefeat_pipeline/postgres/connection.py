@@ -108,9 +108,10 @@ def connect_arrow(url: str) -> "ArrowConnection":
 
     conninfo = _conninfo(url)
     try:
-        return adbc.connect(conninfo, autocommit=True)
+        connection: ArrowConnection = adbc.connect(conninfo, autocommit=True)
     except adbc.Error as error:
         raise _unreachable(conninfo, error) from None
+    return connection
 
 
 def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:

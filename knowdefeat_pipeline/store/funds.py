@@ -285,7 +285,7 @@ def unfunded(connection: psycopg.Connection) -> list[str]:
 def _known(connection: psycopg.Connection, bots: Collection[int]) -> None:
     found = {row[0] for row in connection.execute("SELECT bot_id FROM bots WHERE bot_id = ANY(%s)", (list(bots),))}
     for bot in sorted(set(bots) - found):
-        raise BotError(f"There is no bot {bot}. See which are there: knowdefeat bots")
+        raise BotError(f"There is no bot {bot}. List bots: knowdefeat bots")
 
 
 def _say(connection: psycopg.Connection, author: str, reason: str, since: datetime | None) -> None:

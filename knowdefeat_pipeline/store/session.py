@@ -65,7 +65,8 @@ class Session:
     def results(self, name: str, *parameters: object) -> pd.DataFrame:
         """The rows of `sql/queries/<name>.sql`; inside a transaction its own uncommitted ones too."""
         if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            return self.read(name, *parameters).to_pandas()
+            committed: pd.DataFrame = self.read(name, *parameters).to_pandas()
+            return committed
         with self.connection.cursor(binary=True) as cursor:
             cursor.execute(quoted(query(name), parameters))
             described = cursor.description or ()

@@ -175,7 +175,7 @@ class Mark:
 def current_snapshot(connection: psycopg.Connection) -> str:
     """The transactions whose rows a read that begins now will see, at least. Take it before anything is read."""
     ((snapshot,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
-    return snapshot
+    return str(snapshot)
 
 
 def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -> list[Mark]:
@@ -244,4 +244,4 @@ def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
         (lock, number),
     ).fetchall()
-    return found
+    return bool(found)

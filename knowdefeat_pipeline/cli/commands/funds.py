@@ -21,6 +21,7 @@ from knowdefeat_pipeline.cli.options import (
     Json,
     Reason,
     in_force_from,
+    require_reason,
 )
 from knowdefeat_pipeline.cli.views.funds import show_allocation, show_settings
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
@@ -241,7 +242,7 @@ def set_(
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
         known = _known(connection, funds, _currency(connection, currency))
         settings = _changed(known[0], funds, *options)
-        version = store.save_settings(connection, settings, author, reason, in_force_from(from_))
+        version = store.save_settings(connection, settings, author, require_reason(reason), in_force_from(from_))
         (record,) = [row for row in store.settings_history(connection) if row["version"] == version]
     if json:
         print_json(record)

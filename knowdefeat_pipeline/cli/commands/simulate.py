@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from knowdefeat_pipeline.cli.commands.evaluate import check_writable, write_table
 from knowdefeat_pipeline.cli.commands.trades import SIMULATOR
 from knowdefeat_pipeline.cli.database import url_for_input
+from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number

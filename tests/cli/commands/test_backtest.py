@@ -41,9 +41,9 @@ def test_a_files_history_is_compared_as_the_core_does(shell: Shell, panel: Path,
         assert row == pytest.approx({k: float(v) for k, v in expected.loc[name].items()}, rel=1e-12)
     # 2025-01-02 is the first as_of: the end of the day before.
     assert (found["from"], found["to"], found["days"], found["bots"]) == ("2025-01-01", "2025-03-01", 60, 10)
-    assert found["luck"] == pytest.approx(1 / (9 * 60) ** 0.5)
+    assert found["null_standard_error"] == pytest.approx(1 / (9 * 60) ** 0.5)
     assert found["statement"].startswith("mine is ahead of the default weights by +0.")
-    assert found["statement"].endswith("more than luck.")
+    assert found["statement"].endswith("more than chance.")
 
 
 def test_days_are_those_whose_end_the_scores_are_true_at(shell: Shell, panel: Path) -> None:
