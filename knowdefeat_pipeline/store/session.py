@@ -11,7 +11,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
@@ -71,13 +71,13 @@ class Session:
             known = self._known = KnownTrades(since, until, seen, trades)
         return known
 
-    def scores(self, since: datetime, until: datetime, seen: str) -> Scores | None:
+    def scores(self, since: datetime, until: datetime, seen: str) -> TradeScores | None:
         """The scores of the closed trades with since <= exit_time < until, at least; None where no trade has any."""
         if not any_scores(self.connection):
             return None
         if self.memory:
             return self.memory.scores(self.connection, day_start(since.date()), seen)
-        return Scores.from_arrow(self.read("market/read_scores", since, until))
+        return TradeScores.from_arrow(self.read("market/read_scores", since, until))
 
     def past(self, before: date) -> Past:
         """All months before `before` (the first of a month), folded."""
