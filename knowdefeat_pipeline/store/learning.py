@@ -27,14 +27,14 @@ class WeightsChanged(KnowDefeatError):
 def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[dict]:
     """All versions in the order in which they came into force: version, author, reason, in_force_from, weights.
 
-    With `since` without those that were no longer in force then.
+    With `since` without those that counted at no as_of from then on.
     """
     names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
     statement = sql.SQL(
         # -infinity, from which the defaults are in force, has no Python datetime.
         "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
-        "WHERE in_force_from >= (SELECT max(in_force_from) FROM weight_versions "
-        "WHERE in_force_from <= coalesce(%s::timestamptz, '-infinity')) "
+        "WHERE in_force_from >= coalesce("
+        "(SELECT max(in_force_from) FROM weight_versions WHERE in_force_from < %s::timestamptz), '-infinity') "
         "ORDER BY in_force_from, version"
     ).format(names)
     return [
