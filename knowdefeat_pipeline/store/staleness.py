@@ -27,7 +27,7 @@ _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 @dataclass(frozen=True)
 class Family:
-    """Assets that are computed together.
+    """Assets that are computed together, each from the family's own and from `base`.
 
     `inputs`: of each asset the inputs of the view `changes` that it rests on. `base`: the asset whose computed days the
     family has to have too. `opening`: the inputs for whose sake a day is computed that never was.
@@ -50,16 +50,17 @@ RANKING = Family(
         "bot_metrics": ("trades", "capital", "scores"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
-        "variable_weights": ("weights",),
+        "variable_weights": ("next_weights",),
         "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
     },
     base="bot_metrics",
     opening=("trades", "scores"),
 )
-# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true.
+# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong to
+# both families: whoever computes what they may rest on computes them after it, so that neither family waits for the other.
 BELIEFS = Family(
     "beliefs",
-    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",)},
+    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",), "fund_allocations": ()},
     base="bot_metrics",
 )
 MARKET = Family("market", {"market_regimes": ("bars",), "trade_scores": ("bars", "books", "trades")}, base="")

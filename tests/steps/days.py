@@ -17,13 +17,17 @@ def refresh(url: str, first: date, last: date, now: datetime) -> list[StepResult
         return chain.refresh(session, first, last, now)
 
 
-def learn(url: str, first: date, last: date) -> tuple[LearnedDays, WeighedDays]:
-    """Beliefs and the weights of strategies."""
+def learn(url: str, first: date, last: date) -> tuple[LearnedDays, WeighedDays, AllocatedDays]:
+    """Beliefs, the weights of strategies, and the funds, which may rest on beliefs."""
     with open_session(url) as session:
-        learned, weighed = compute_beliefs(session, first, last), compute_strategy_weights(session, first, last)
-    for result in (learned, weighed):
+        results = (
+            compute_beliefs(session, first, last),
+            compute_strategy_weights(session, first, last),
+            compute_allocations(session, first, last),
+        )
+    for result in results:
         result.require()
-    return learned, weighed
+    return results
 
 
 def allocate(url: str, first: date, last: date) -> AllocatedDays:

@@ -2,23 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.runs import adjust_days, refresh_days
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.cli.commands.simulate import load_simulation
 from knowdefeat_pipeline.core.learning.learner import DEFAULT
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
 from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history
-from knowdefeat_pipeline.store.results import weight_versions
+from knowdefeat_pipeline.store.learning import read_history, weight_versions
+from tests.steps import days
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
 DAYS, BOTS, SEED = 120, 30, 8
@@ -32,7 +28,7 @@ SET ({", ".join(SCORES)}) = (
     SELECT {", ".join(f"avg(s.{name})" for name in SCORES)}
     FROM trades AS t JOIN trade_scores AS s USING (trade_id)
     WHERE t.bot_id = m.bot_id AND (m.ticker = '*' OR m.ticker = t.ticker)
-      AND t.exit_time > m.as_of - interval '30 days' AND t.exit_time <= m.as_of)
+      AND t.exit_time >= m.as_of - interval '30 days' AND t.exit_time < m.as_of)
 WHERE NOT EXISTS (SELECT FROM bot_metrics WHERE {INFORMATIVE_SCORE} IS NOT NULL)
 """
 
@@ -46,12 +42,11 @@ def world() -> Simulation:
 def adjusted(database: str, world: Simulation) -> str:
     """The world's trades and scores, all days computed and adjusted."""
     load_simulation(database, world)
-    defs = build_defs({"database": Database(url=database), "clock": Clock(frozen_at=END.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        refresh_days(defs, instance, FIRST, LAST)
-        with connect(database) as connection:
-            connection.execute(FILL_SCORES)
-        adjust_days(defs, instance, FIRST, LAST)
+    days.refresh(database, FIRST, LAST, END)
+    with connect(database) as connection:
+        connection.execute(FILL_SCORES)
+    days.adjust(database, FIRST, LAST, END)
+    days.compute_stale(database, END)
     return database
 
 

@@ -65,6 +65,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.listener = Session(self.url, self.connection, Memory(self.url))
+        # A bot's first trade makes the bot, for which others would wait while its writer has not committed.
+        self.connection.execute("INSERT INTO bots (bot_id) SELECT unnest(%s::integer[])", (list(BOTS),))
 
     @property
     def today(self) -> date:
@@ -324,6 +326,7 @@ def compute_stale(world: World) -> None:
 def learn(session: Session, first: date, last: date) -> None:
     compute_beliefs(session, first, last)
     compute_strategy_weights(session, first, last)
+    compute_allocations(session, first, last)
 
 
 def look(world: World) -> None:
@@ -426,7 +429,6 @@ def recomputed(server_url: str, url: str, as_of: dict[date, datetime]) -> dict[s
         session = Session(clean, connection)
         refresh(session, first, last, as_of[last])
         learn(session, first, last)
-        compute_allocations(session, first, last)  # which may rest on the beliefs
         found = tables(connection, [*as_of])
     close_idle()
     return found

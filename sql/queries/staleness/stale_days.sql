@@ -8,7 +8,7 @@ WITH settled AS (
     SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %(family)s), '1:1:'::pg_snapshot) AS seen
 ),
 computed AS (
-    SELECT asset, day, as_of, seen, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
+    SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
 ),
 resting AS (
     SELECT asset, input FROM unnest(%(resting)s::text[], %(inputs)s::text[]) AS r (asset, input)
@@ -39,6 +39,7 @@ unseen AS (
     JOIN resting AS r USING (input)
     JOIN computed AS c ON c.asset = r.asset AND c.as_of > w.first_at
         AND NOT pg_visible_in_snapshot(w.recorded_xid, c.seen)
+        AND w.recorded_xid <> c.recorded_xid -- what a transaction wrote itself, it followed
 ),
 running AS (
     SELECT c.day, f.recorded_xid, f.since
@@ -57,7 +58,8 @@ resting_on_older AS (
     SELECT c.day, u.recorded_xid, u.since
     FROM recomputed AS u
     JOIN computed AS c ON c.day = u.day AND c.rests_on ? u.asset
-    WHERE (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
+    WHERE (u.asset = %(base)s OR u.asset = ANY(%(assets)s::text[]))
+      AND (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
 ),
 incomplete AS (
     SELECT b.day, b.recorded_xid, b.refreshed_at AS since
