@@ -283,6 +283,17 @@ def test_funds_by_what_is_believed_of_strategies(fleet: str) -> None:
     }
 
 
+def test_a_bot_whose_trades_name_no_strategy_is_one_of_its_own(fleet: str) -> None:
+    save(fleet, FundSettings("USD", 1000_00, "belief_edge", AllocationRules(bot_cap=1.0)))
+    materialise(fleet, FIRST, LAST)
+    edges = dict(rows(fleet, "strategy_id, edge", f"regime = '*' AND day = '{LAST}'", "strategy_beliefs"))
+    assert edges["bot 1"] > 0
+    found = allocated(fleet)
+    assert found[1][1] == "funded"
+    assert found[1][0] > 0
+    assert "unmeasured" not in {decision for _, decision in found.values()}
+
+
 def test_decisions_go_only_with_their_bot(fleet: str) -> None:
     """A simulated fleet that makes room leaves nothing to the real bots that take its numbers."""
     save(fleet, HALVES)

@@ -350,7 +350,10 @@ def end_long_run(length: int) -> Action:
     def act(world: World) -> None:
         if world.long_runs:
             session, first = world.long_runs.pop()
-            compute_metrics(session, first, min(first + timedelta(days=length), world.today), world.now)
+            last = min(first + timedelta(days=length), world.today)
+            compute_metrics(session, first, last, world.now)
+            for step in ("streaks", "rankings", "weights", "allocations"):
+                STEPS[step](world, session, first, last)
 
     return act
 
