@@ -152,6 +152,25 @@ CREATE TABLE settled_changes (
 );
 DROP TABLE settled_trades, settled_market;
 
+-- Up to which snapshot all computed days of a family's assets have followed every change: the settled one, or an earlier one
+-- in which a day was read that was written since (by a run that took long). An earlier snapshot shows less than a later one.
+CREATE FUNCTION followed_changes(family_name text, assets text[]) RETURNS pg_snapshot LANGUAGE sql STABLE AS $$
+    WITH settled AS (
+        SELECT coalesce((SELECT seen FROM settled_changes WHERE family = family_name), '1:1:'::pg_snapshot) AS seen
+    ),
+    written_since AS (
+        SELECT d.seen
+        FROM settled AS s
+        JOIN refreshed_days AS d ON d.recorded_xid >= pg_snapshot_xmin(s.seen)
+            AND NOT pg_visible_in_snapshot(d.recorded_xid, s.seen)
+        WHERE d.asset = ANY(assets)
+    )
+    SELECT seen
+    FROM (SELECT seen FROM settled UNION ALL SELECT seen FROM written_since) AS snapshots
+    ORDER BY pg_snapshot_xmin(seen), pg_snapshot_xmax(seen), (SELECT count(*) FROM pg_snapshot_xip(seen)) DESC
+    LIMIT 1
+$$;
+
 -- Up to here an exit at midnight belonged to the day that ended, and a day was ranked with what was learned at its end.
 SELECT note_change('trades', min(exit_time) - interval '1 microsecond')
 FROM trades WHERE status = 'closed' AND exit_time = day_start(day_of(exit_time));

@@ -5,7 +5,7 @@
 -- the inputs of `changes` that they rest on; %(base)s the asset whose computed days the family has to have too;
 -- %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(as_of)s now.
 WITH settled AS (
-    SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %(family)s), '1:1:'::pg_snapshot) AS seen
+    SELECT followed_changes(%(family)s, %(assets)s::text[]) AS seen
 ),
 computed AS (
     SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
@@ -28,7 +28,7 @@ written AS (
     GROUP BY 1, 2
 ),
 recomputed AS (
-    SELECT asset, day, mark, recorded_xid, refreshed_at AS since
+    SELECT day, recorded_xid
     FROM refreshed_days
     WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
       AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
@@ -55,9 +55,10 @@ never_computed AS (
       AND NOT EXISTS (SELECT FROM computed AS c WHERE c.day = f.day)
 ),
 resting_on_older AS (
-    SELECT c.day, u.recorded_xid, u.since
-    FROM recomputed AS u
-    JOIN computed AS c ON c.day = u.day AND c.rests_on ? u.asset
+    SELECT c.day, u.recorded_xid, u.refreshed_at AS since
+    FROM (SELECT DISTINCT day FROM recomputed) AS r
+    JOIN computed AS c USING (day)
+    JOIN refreshed_days AS u ON u.day = c.day AND c.rests_on ? u.asset
     WHERE (u.asset = %(base)s OR u.asset = ANY(%(assets)s::text[]))
       AND (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
 ),

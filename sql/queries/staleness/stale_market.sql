@@ -2,7 +2,7 @@
 -- later one, a closed trade in a ticker of theirs the day on which it closed. Rows that are deleted touch none.
 -- Parameters: %(assets)s the family's assets; the days from %(first)s to that of %(as_of)s (now) count.
 WITH RECURSIVE settled AS (
-    SELECT coalesce((SELECT seen FROM settled_changes WHERE family = 'market'), '1:1:'::pg_snapshot) AS seen
+    SELECT followed_changes('market', %(assets)s::text[]) AS seen
 ),
 tickers AS (
     SELECT least((SELECT min(ticker) FROM price_bars), (SELECT min(ticker) FROM order_book_levels)) AS ticker
