@@ -20,13 +20,13 @@ from knowdefeat_pipeline.core.beliefs.calibration import calibration
 from knowdefeat_pipeline.core.beliefs.learning import fold
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
-from knowdefeat_pipeline.core.beliefs.replay import held_before
-from knowdefeat_pipeline.core.beliefs.state import Method, Rules, State
+from knowdefeat_pipeline.core.beliefs.replay import beliefs_before_each
+from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.simulation.strategies import (
     STRATEGIES,
-    WORLDS,
-    World,
+    STRATEGY_WORLDS,
+    StrategyWorld,
     book_sharpe,
     recovery,
     regret,
@@ -41,15 +41,15 @@ MUST = {"regret": "≤ 0.58", "Sharpe": "≥ 0.65", "ECE": "≤ .015", "RMSE": "
 OUTSTANDING = {"regret": "≤ 0.48", "Sharpe": "≥ 0.75", "ECE": "≤ .008", "RMSE": "≤ .033", "swap": "≤ 45"}
 
 
-def held(world: World, method: Method) -> tuple[np.ndarray, np.ndarray]:
+def held(world: StrategyWorld, method: WeighingMethod) -> tuple[np.ndarray, np.ndarray]:
     """Weights and win rates held before each round, (T, K), learned from the raw results of earlier rounds."""
     weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
-    for instants, beliefs, held in held_before(world.outcomes, Rules(), method):
+    for instants, beliefs, held in beliefs_before_each(world.outcomes, Rules(), method):
         weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
     return weights, p_win
 
 
-def judge(name: str, seed: int, method: Method) -> list[float]:
+def judge(name: str, seed: int, method: WeighingMethod) -> list[float]:
     """Regret, equal weights' regret, Sharpe, Sharpe with the true edges, ECE, mean squared error to the true p."""
     world = simulate_beliefs(name, seed)
     weights, p_win = held(world, method)
@@ -80,7 +80,7 @@ def with_error(samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return figures, np.sqrt((seeds - 1) / seeds * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
 
 
-def swaps(seeds: range, method: Method) -> np.ndarray:
+def swaps(seeds: range, method: WeighingMethod) -> np.ndarray:
     """Rounds until the new best leads, per seed."""
     return np.array([recovery(held(simulate_swap(seed), method)[0]) for seed in seeds])
 
@@ -138,9 +138,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    samples = {name: np.array([judge(name, seed, chosen.method) for seed in seeds]) for name in WORLDS}
+    samples = {name: np.array([judge(name, seed, chosen.method) for seed in seeds]) for name in STRATEGY_WORLDS}
     rows, found = [], {}
-    for name, chosen_samples in [*((name, [samples[name]]) for name in WORLDS), ("mean", list(samples.values()))]:
+    for name, chosen_samples in [
+        *((name, [samples[name]]) for name in STRATEGY_WORLDS),
+        ("mean", list(samples.values())),
+    ]:
         figures, errors = with_error(chosen_samples)
         found[name] = {
             figure: {"value": value, "se": se} for figure, value, se in zip(FIGURES, figures, errors, strict=True)

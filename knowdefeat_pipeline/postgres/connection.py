@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 import pyarrow as pa
@@ -107,9 +108,10 @@ def connect_arrow(url: str) -> "ArrowConnection":
 
     conninfo = _conninfo(url)
     try:
-        return adbc.connect(conninfo, autocommit=True)
+        connection: ArrowConnection = adbc.connect(conninfo, autocommit=True)
     except adbc.Error as error:
         raise _unreachable(conninfo, error) from None
+    return connection
 
 
 def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
@@ -186,8 +188,7 @@ def copy_arrow(
     identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
     target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
-        described = cursor.description or []
+        described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
         encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
             fitted.schema,
@@ -238,6 +239,20 @@ def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
         "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
         "database, or unset it to use the embedded server."
     )
+
+
+# What a session has asked of tables: a column's type does not change under a session that writes to it.
+_DESCRIBED: "WeakKeyDictionary[psycopg.Connection, dict[tuple[str, ...], list[psycopg.Column]]]" = WeakKeyDictionary()
+
+
+def _described(cursor: psycopg.Cursor, table_name: str, names: Sequence[str]) -> list[psycopg.Column]:
+    """The types of a table's columns, asked for once a session; temporary tables may be others of the same name."""
+    known, key = _DESCRIBED.setdefault(cursor.connection, {}), (table_name, *names)
+    if key not in known:
+        identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, sql.Identifier(table_name)))
+        known[key] = cursor.description or []
+    return known[key]
 
 
 def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:

@@ -10,13 +10,14 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.funds.daily import inactive_bots
+from knowdefeat_pipeline.core.funds.events import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
+from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
-from knowdefeat_pipeline.store.learning import version_in_force, weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
@@ -50,9 +51,9 @@ def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame
     number, ends = pd.factorize(metrics["as_of"], sort=True)
     versions, events = weight_versions(connection, ends[0] if len(ends) else None), bot_events(connection)
     in_force = [version_in_force(versions, end) for end in ends]
-    weights = {name: np.array([v["weights"][name] for v in in_force])[number] for name in VARIABLE_NAMES}
+    weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
     metrics = metrics.assign(
-        weight_version=np.array([v["version"] for v in in_force], int)[number],
+        weight_version=np.array([v.version for v in in_force], int)[number],
         is_active=_active(metrics["bot_id"].to_numpy(), number, [inactive_bots(events, end) for end in ends]),
     )
     ranking = rank_bots(metrics, weights).join(metrics[["day", "weight_version", "is_active"]])

@@ -15,9 +15,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowdefeat_pipeline.core.metrics.engine import Past
+from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.months import months_content, read_past
 

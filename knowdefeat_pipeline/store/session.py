@@ -12,9 +12,9 @@ import psycopg
 import pyarrow as pa
 from psycopg.postgres import types as postgres_types
 
-from knowdefeat_pipeline.core.metrics.engine import Past
+from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import Scores
-from knowdefeat_pipeline.core.trades.series import Trades
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, quoted, read_arrow
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_past, sync_months
@@ -65,7 +65,8 @@ class Session:
     def results(self, name: str, *parameters: object) -> pd.DataFrame:
         """The rows of `sql/queries/<name>.sql`; inside a transaction its own uncommitted ones too."""
         if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            return self.read(name, *parameters).to_pandas()
+            committed: pd.DataFrame = self.read(name, *parameters).to_pandas()
+            return committed
         with self.connection.cursor(binary=True) as cursor:
             cursor.execute(quoted(query(name), parameters))
             described = cursor.description or ()

@@ -118,7 +118,6 @@ def stale_days(
         return _stale_market(connection, as_of, first_day)
     pairs = [(asset, name) for asset, inputs in family.inputs.items() for name in inputs]
     parameters = {
-        "family": family.name,
         "assets": list(family.assets),
         "resting": [asset for asset, _ in pairs],
         "inputs": [name for _, name in pairs],
@@ -140,8 +139,11 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
+    ((settled,),) = connection.execute(
+        "SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %s), '1:1:')::text", (family.name,)
+    ).fetchall()
     with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), parameters).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, "settled": settled}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 
@@ -173,7 +175,7 @@ class Mark:
 def current_snapshot(connection: psycopg.Connection) -> str:
     """The transactions whose rows a read that begins now will see, at least. Take it before anything is read."""
     ((snapshot,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
-    return snapshot
+    return str(snapshot)
 
 
 def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -> list[Mark]:
@@ -188,19 +190,17 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
 
 def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
     """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
-    connection.execute("DELETE FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s", (asset, first, last))
     connection.execute(
-        "INSERT INTO refreshed_days (asset, day, as_of, seen, rests_on) "
-        "SELECT %s, day, as_of, seen::pg_snapshot, rests_on "
-        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[], %s::jsonb[]) AS d (day, as_of, seen, rests_on) "
-        "ORDER BY day",
-        (
-            asset,
-            [m.day for m in days],
-            [m.as_of for m in days],
-            [m.seen for m in days],
-            [Jsonb(dict(m.rests_on)) for m in days],
-        ),
+        query("staleness/mark"),
+        {
+            "asset": asset,
+            "first": first,
+            "last": last,
+            "day": [m.day for m in days],
+            "as_of": [m.as_of for m in days],
+            "seen": [m.seen for m in days],
+            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+        },
     )
 
 
@@ -244,4 +244,4 @@ def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
         (lock, number),
     ).fetchall()
-    return found
+    return bool(found)

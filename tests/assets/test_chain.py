@@ -6,7 +6,6 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.steps.metrics import _missing
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import CHAIN
 from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days
@@ -15,6 +14,7 @@ from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, TABLES, VARIABLE_NA
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.metrics import _missing
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trades import load_trades
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 import dagster as dg
 import psycopg
 import pytest
-
 from knowdefeat_pipeline.assets.fund_allocations import compute
+
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import Outcome, refresh_days
 from knowdefeat_pipeline.build import build_defs

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-
 from knowdefeat_pipeline.assets.bot_metrics import compute
+
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.simulation.bots import simulate

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from knowdefeat_pipeline.assets.bot_metrics import top_equity
 
 from knowdefeat_pipeline.assets import chart
-from knowdefeat_pipeline.assets.bot_metrics import top_equity
 from knowdefeat_pipeline.assets.chart import HEIGHT, LINE_HEIGHT, WIDTH, Chart, ticks
 from knowdefeat_pipeline.assets.pictures import draw_equity, draw_scores, equity_by_day, marked_bots, score_bins
 from knowdefeat_pipeline.assets.resources import Database

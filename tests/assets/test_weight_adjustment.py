@@ -9,13 +9,13 @@ import dagster as dg
 import numpy as np
 import psycopg
 import pytest
-
 from knowdefeat_pipeline.assets.partitions import each_day
+
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, replay
+from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import validate
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
@@ -128,7 +128,7 @@ def tables(url: str, until: date) -> dict[str, list[tuple]]:
 
 def test_each_day_is_a_step_toward_what_the_learner_held_then(fleet: str) -> None:
     adjust(fleet)
-    learned = replay(Panel.of(read_history(fleet, LAST)))
+    learned = learn_weights(Panel.of(read_history(fleet, LAST)))
     held = DEFAULT
     days = each_day(FIRST, LAST)
     for attempt, day, target in zip(attempts(fleet), days, learned.weights, strict=True):

@@ -114,9 +114,9 @@ def _results(settings: Settings, url: str) -> list[Finding]:
     with connect(url) as connection:
         for family in FAMILIES:
             found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
-            told = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
+            shown = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
-            findings.append(Finding(f"Results: {family.name}", not found, told, remedy))
+            findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
     return findings
 
 

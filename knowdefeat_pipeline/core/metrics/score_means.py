@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.schema.variables import SCORE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import Series, positions
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Scores:
             tuple(ticker.dictionary.to_pylist()),
         )
 
-    def of_bots(self, above: int, until: int) -> Scores:
-        """The part of the bots above < bot <= until."""
-        first, stop = np.searchsorted(self.bot, [above, until], "right")
+    def of_bots(self, above: int, up_to: int) -> Scores:
+        """The part of the bots above < bot <= up_to."""
+        first, stop = np.searchsorted(self.bot, [above, up_to], "right")
         part = slice(first, stop)
         return Scores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
 
@@ -60,8 +60,8 @@ class Scores:
         number, rows = self._dealt(series, tickers)
         start, stop = (np.searchsorted(number, np.arange(len(series)), side) for side in ("left", "right"))
         cuts = np.unique(np.concatenate([since, as_of]))
-        found = positions(self.exit[rows], start, stop, cuts)
-        low, high = (found[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
+        places = positions(self.exit[rows], start, stop, cuts)
+        low, high = (places[:, np.searchsorted(cuts, cut)].ravel() for cut in (since, as_of))
         return {name: _means(value[rows], low, high) for name, value in zip(SCORE_NAMES, self.value, strict=True)}
 
     def _dealt(self, series: Series, tickers: tuple[str, ...]) -> tuple[Ints, Ints]:
@@ -78,7 +78,7 @@ class Scores:
         return number[order], rows[order]
 
 
-def _look_up(known: Ints, asked: Ints) -> tuple[Ints, np.ndarray]:
+def _look_up(known: Ints, asked: Ints) -> tuple[Ints, Bools]:
     """Where each of `asked` stands in `known` (ascending), and whether it is there."""
     place = np.searchsorted(known, asked)
     return place, np.append(known, -1)[place] == asked if len(known) else np.zeros(len(asked), bool)

@@ -1,10 +1,8 @@
 -- The days that lack market data; one statement and thus one snapshot. A bar or an order book touches its day and every
 -- later one, a closed trade in a ticker of theirs the day on which it closed. Rows that are deleted touch none.
--- Parameters: %(assets)s the family's assets; the days from %(first)s to that of %(as_of)s (now) count.
-WITH RECURSIVE settled AS (
-    SELECT coalesce((SELECT seen FROM settled_changes WHERE family = 'market'), '1:1:'::pg_snapshot) AS seen
-),
-tickers AS (
+-- Parameters: %(settled)s the snapshot whose changes need not be looked at again; %(assets)s the family; the days from
+-- %(first)s to that of %(as_of)s (now) count.
+WITH RECURSIVE tickers AS (
     SELECT least((SELECT min(ticker) FROM price_bars), (SELECT min(ticker) FROM order_book_levels)) AS ticker
     UNION ALL
     SELECT least((SELECT min(ticker) FROM price_bars WHERE ticker > t.ticker),
@@ -14,22 +12,22 @@ tickers AS (
 arrived AS (
     SELECT ticker, day_of(open_time) AS day, recorded_xid, min(recorded_at) AS since
     FROM price_bars
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2, 3
     UNION ALL
     SELECT ticker, day_of(observed_at), recorded_xid, min(recorded_at)
     FROM order_book_levels
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2, 3
 ),
 closed AS (
     SELECT day, recorded_xid, min(recorded_at) AS since
     FROM closed_trades
     WHERE ticker IN (SELECT ticker FROM tickers)
-      AND recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+      AND recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2
 ),
 -- Trades that were settled before their ticker had market data.
