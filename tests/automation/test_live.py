@@ -214,6 +214,23 @@ def test_it_comes_back_when_the_database_does_and_remembers_nothing(
     assert [memory.trade_rows.table.num_rows for memory in memories if memory.trade_rows.table] == [1, 2]
 
 
+def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:
+    with connect(world.url) as holder, listening(world):
+        with holder.transaction():
+            holder.execute("LOCK TABLE bot_months")  # which is read in bulk
+            world.close()
+            deadline = time.monotonic() + PATIENCE
+            while world.words.empty():  # a connection that was kept from an earlier read is replaced without a word
+                world.ask(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                assert time.monotonic() < deadline
+            world.hear("Trying again in 0.1 s")
+        world.hear("refreshed in")
+    assert world.ranked() == [(1, 1)]
+
+
 def test_a_batch_that_fails_publishes_nothing_and_is_tried_later_and_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
