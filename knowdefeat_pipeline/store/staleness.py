@@ -56,8 +56,8 @@ RANKING = Family(
     base="bot_metrics",
     opening=("trades", "scores"),
 )
-# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong to
-# both families: whoever computes what they may rest on computes them after it, so that neither family waits for the other.
+# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong
+# to both families: whoever computes what they may rest on computes them after it, so that neither waits for the other.
 BELIEFS = Family(
     "beliefs",
     {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",), "fund_allocations": ()},

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from knowdefeat_pipeline.assets.bot_metrics import top_equity
 
 from knowdefeat_pipeline.assets import chart
 from knowdefeat_pipeline.assets.chart import HEIGHT, LINE_HEIGHT, WIDTH, Chart, ticks

@@ -56,13 +56,13 @@ def test_a_midnight_belongs_to_the_day_that_begins(connection: psycopg.Connectio
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(
-    st.datetimes(datetime(1800, 1, 2), datetime(2200, 1, 1)),
+    st.datetimes(datetime(1800, 1, 2), datetime(2200, 1, 1)),  # noqa: DTZ001 (the offset is drawn)
     st.integers(-14 * 60, 14 * 60),
     st.sampled_from([-1, 0, 1]),
     st.booleans(),
 )
-@example(datetime(1970, 1, 1), 0, -1, True)
-@example(datetime(2024, 12, 31), -60, 0, True)
+@example(datetime(1970, 1, 1), 0, -1, True)  # noqa: DTZ001 (the offset is drawn)
+@example(datetime(2024, 12, 31), -60, 0, True)  # noqa: DTZ001 (the offset is drawn)
 def test_sql_and_core_agree(
     connection: psycopg.Connection, time: datetime, minutes: int, micro: int, at_midnight: bool
 ) -> None:
