@@ -59,7 +59,7 @@ def test_the_informative_variable_gains_weight_and_the_ranking_foretells_more(ad
             ).fetchall(),
             columns=["day", "bot_id", "learned"],
         )
-    assert versions[-1]["weights"][INFORMATIVE_SCORE] > 3 * DEFAULT_WEIGHTS[INFORMATIVE_SCORE]
+    assert versions[-1].weights[INFORMATIVE_SCORE] > 3 * DEFAULT_WEIGHTS[INFORMATIVE_SCORE]
     history = Panel.of(read_history(adjusted, LAST))
     assert ranked["bot_id"].tolist() == history.frame["bot_id"].tolist()
     truth = world.skill_pnl.shift(-1).stack().rename("skill")
