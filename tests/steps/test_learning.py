@@ -290,7 +290,7 @@ def test_a_persons_weights_are_built_upon_and_what_they_ruled_stays(fleet: str) 
     first = next(version for version in versions(fleet) if version.author == "ai")
     moved = sum(abs(first.weights[name] - person[name]) for name in VARIABLE_NAMES)
     assert 0 < moved <= MAX_MOVE + 1e-9
-    assert first["in_force_from"] >= middle
+    assert first.in_force_from >= middle
 
 
 def test_what_fails_leaves_nothing_behind(fleet: str, monkeypatch: pytest.MonkeyPatch) -> None:
