@@ -2,6 +2,7 @@
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
+#   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
 .SHELLFLAGS := -eu -c
@@ -10,7 +11,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel check clean purge
+.PHONY: run up install test test-e2e test-wheel test-dagster-versions check clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -27,6 +28,9 @@ test-e2e: .venv/.installed-dev
 
 test-wheel: .venv/.installed
 	UV="$(UV)" scripts/test-wheel.sh
+
+test-dagster-versions: .venv/.installed-dev
+	$(BIN)/python -m pytest -m versions tests/automation/test_versions.py $(ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -61,6 +61,7 @@ def one_trade(bots: int, per_bot: int, days: float, repeat: int) -> dict:
 
 def _compute(url: str, first: Any, last: Any) -> None:
     from knowdefeat_pipeline.assets.bot_metrics import compute
+
     from knowdefeat_pipeline.assets.resources import Database
 
     compute(Database(url=url), first, last, END)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks.common import report
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
-from knowdefeat_pipeline.core.simulation.bars import WORLDS, Verdict, judge, simulate_regimes
+from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, Verdict, judge, simulate_regimes
 from knowdefeat_pipeline.settings import ROOT
 
 FIRST_SEED = 70_000
@@ -70,7 +70,7 @@ def main() -> None:
     chosen = parser.parse_args()
     real = chosen.real if chosen.real is not None else shared_bars()
 
-    per_world = {world: verdicts(world, chosen.seeds, chosen.bars) for world in WORLDS}
+    per_world = {world: verdicts(world, chosen.seeds, chosen.bars) for world in REGIME_WORLDS}
     worlds = {world: summary(values) for world, values in per_world.items()}
     overall = summary(np.mean(list(per_world.values()), axis=0))
     found = {path.name.split(".")[0]: shares(path) for path in real}

@@ -29,20 +29,20 @@ from benchmarks.common import END, alone, database, report
 WORLDS = ("base", "informative", "adverse", "switch")
 NULL = "null"
 LIMITS = {"night_s": 5, "night_mb": 500, "backtest_s": 30}
-SCORERS = ("skill", "knowable", "learned", "default", "equal", "seed")
+SCORERS = ("skill", "knowable", "learned", "default", "equal", "know_defeat")
 
 
 def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[float]:
     """Mean rank IC of each of SCORERS from as_of number `since` on."""
-    from knowdefeat_pipeline.core.learning.backtest import seed_scores
-    from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MIN_BOTS, rank_ic, replay
+    from knowdefeat_pipeline.core.learning.backtest import know_defeat_scores
+    from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MIN_BOTS, learn_weights, rank_ic
     from knowdefeat_pipeline.core.ranking.panel import Panel
     from knowdefeat_pipeline.core.simulation.panels import simulate_panel
 
     simulated = simulate_panel(world, bots=bots, days=days + 1, seed=seed, end=END)
     panel = Panel.of(simulated.frame)
-    weighted = [panel.scores(weights) for weights in (replay(panel).weights, DEFAULT, EQUAL)]
-    scores = np.stack([simulated.skill, simulated.expected, *weighted, seed_scores(panel.frame)], axis=1)
+    weighted = [panel.rank_scores(weights) for weights in (learn_weights(panel).weights, DEFAULT, EQUAL)]
+    scores = np.stack([simulated.skill, simulated.expected, *weighted, know_defeat_scores(panel.frame)], axis=1)
     daily = []
     for day in range(since, len(panel)):
         rows = panel.rows(day)
@@ -67,7 +67,7 @@ def figures_of(ic: dict[str, np.ndarray]) -> dict:
     """The figures of one world and size of fleet; arrays with one value per seed."""
     if not ic["skill"].any():
         return {"ic": {name: float(ic[name].mean()) for name in SCORERS}, "z": standard_errors(ic["learned"])}
-    ratios = {name: ratio(ic[name], ic["skill"]) for name in ("learned", "default", "equal", "seed")}
+    ratios = {name: ratio(ic[name], ic["skill"]) for name in ("learned", "default", "equal", "know_defeat")}
     return {
         "skill_ic": float(ic["skill"].mean()),
         "ratio": {name: value for name, (value, _) in ratios.items()},

@@ -35,7 +35,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         description="Win rate and edge of each strategy with 90 % intervals, learned from its outcomes, as things "
         "stand ('*') and under each market regime; calibration of stated confidence.",
     )
-    def strategy_beliefs(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def strategy_beliefs(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         learned = compute_beliefs(database.session, *covered_days(context))
         catalogue.describe(context, learned, BELIEFS_PREVIEW)
         context.add_asset_metadata(
@@ -46,7 +46,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
             },
             partition_key=learned.last.isoformat(),
         )
-        yield dg.MaterializeResult(check_results=catalogue.check_results(learned))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(learned))
 
     @calendar.refreshed_asset(
         group_name="beliefs",
@@ -56,11 +56,11 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         metadata=catalogue.table("strategy_weights", TABLES["strategy_weights"], WEIGHTS_LINEAGE),
         description="How much each strategy counts by its believed edge, as things stand and under each market regime.",
     )
-    def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         weighed = compute_strategy_weights(database.session, *covered_days(context))
         shown = weighed.rows.sort_values(["day", "weight"], ascending=[True, False])
         catalogue.describe(context, weighed, WEIGHTS_PREVIEW, shown=shown)
         context.add_asset_metadata({"statement": weighed.statement}, partition_key=weighed.last.isoformat())
-        yield dg.MaterializeResult(check_results=catalogue.check_results(weighed))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(weighed))
 
     return [strategy_beliefs, strategy_weights]

@@ -39,12 +39,13 @@ class Calendar:
         with warnings.catch_warnings():
             # Stable enough to build on; a notice at every start would only teach people to overlook notices.
             warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy")
-            return dg.asset(
+            decorator: AssetDecorator = dg.asset(
                 partitions_def=self.partitions,
                 backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=self.chunk_days),
                 owners=["team:knowdefeat"],
                 **options,
             )
+        return decorator
 
     def refreshed_asset(self, **options: Any) -> AssetDecorator:
         """The same of an asset that is to be fresh every day."""

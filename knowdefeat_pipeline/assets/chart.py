@@ -11,6 +11,8 @@ from html import escape
 
 import numpy as np
 
+from knowdefeat_pipeline.core.units import Floats
+
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 116, 44, 40  # pixels around the plot area
 TEXT, LINE_HEIGHT = 11.5, 15
@@ -110,8 +112,9 @@ class Chart:
         )
 
 
-def _apart(heights: np.ndarray, top: float, bottom: float) -> np.ndarray:
+def _apart(heights: Floats, top: float, bottom: float) -> Floats:
     """Ascending heights, each at least a line below the one before, and none below `bottom` where there is room."""
     offset = np.arange(len(heights)) * LINE_HEIGHT
     down = np.maximum.accumulate(np.maximum(heights, top) - offset) + offset
-    return np.minimum(down, bottom - offset[::-1])
+    apart: Floats = np.minimum(down, bottom - offset[::-1])
+    return apart

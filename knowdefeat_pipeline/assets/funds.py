@@ -33,14 +33,14 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         description="Funds over active, ranked bots that no risk rule halts: in proportion to what the settings aim "
         "at, within the caps, to the cent; the rest is cash.",
     )
-    def fund_allocations(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def fund_allocations(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         allocated = compute_allocations(database.session, *covered_days(context))
         shown = allocated.rows.assign(amount=allocated.rows["amount"] / 100).sort_values(
             ["day", "quote_currency", "amount", "bot_id"], ascending=[True, True, False, True]
         )
         catalogue.describe(context, allocated, PREVIEW, shown)
         context.add_asset_metadata(_summary(allocated), partition_key=allocated.last.isoformat())
-        yield dg.MaterializeResult(check_results=catalogue.check_results(allocated))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(allocated))
 
     return [fund_allocations]
 

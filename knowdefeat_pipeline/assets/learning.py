@@ -44,7 +44,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def variable_weights(
         context: dg.AssetExecutionContext, config: Adjustment, database: Database, clock: Clock
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         first, last = covered_days(context)
         weighted = compute_weights(database.session, first, last, clock.now(), adjust=config.adjust)
         catalogue.describe(context, weighted, PREVIEW)
@@ -55,7 +55,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
             catalogue.show(
                 context, last, "weights over time", lambda: draw_weights(shown, weights_over_time(connection, shown))
             )
-        yield dg.MaterializeResult()
+        yield dg.MaterializeResult[None]()
 
     return [variable_weights]
 

@@ -29,10 +29,10 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         metadata=catalogue.table("price_bars", BAR_DAY),
         description="Bars of market data, validated on arrival; refused rows wait in quarantine.",
     )
-    def price_bars(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def price_bars(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         found = count_bars(database.session, *covered_days(context))
         catalogue.describe(context, found, BAR_COLUMNS)
-        yield dg.MaterializeResult(check_results=catalogue.check_results(found))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(found))
 
     @calendar.asset(
         group_name="market",
@@ -45,10 +45,10 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def market_regimes(
         context: dg.AssetExecutionContext, database: Database, clock: Clock
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         labelled = compute_regimes(database.session, *covered_days(context), clock.now())
         catalogue.describe(context, labelled, REGIME_COLUMNS[1:])
-        yield dg.MaterializeResult(check_results=catalogue.check_results(labelled))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(labelled))
 
     @calendar.asset(
         group_name="market",
@@ -59,9 +59,9 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def trade_scores(
         context: dg.AssetExecutionContext, database: Database, clock: Clock
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         scored = compute_scores(database.session, *covered_days(context), clock.now())
         catalogue.describe(context, scored, SCORES_PREVIEW)
-        yield dg.MaterializeResult()
+        yield dg.MaterializeResult[None]()
 
     return [price_bars, market_regimes, trade_scores]

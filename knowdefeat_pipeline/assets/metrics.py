@@ -40,14 +40,14 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def bot_metrics(
         context: dg.AssetExecutionContext, database: Database, clock: Clock
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         first, last = covered_days(context)
         session = database.session
         session.begin(first)
         computed = compute_metrics(session, first, last, clock.now())
         catalogue.describe(context, computed, METRICS_PREVIEW)
         catalogue.show(context, last, "equity", lambda: pictures.draw_equity(top_equity(session, last)))
-        yield dg.MaterializeResult(check_results=catalogue.check_results(computed))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(computed))
 
     @calendar.refreshed_asset(
         group_name="ranking",
@@ -56,14 +56,15 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         metadata=catalogue.table("win_streaks", TABLES["win_streaks"], STREAKS_LINEAGE),
         description="Runs of wins of length 2 to 7 per bot, and a summary with the runs test, trailing 30 days.",
     )
-    def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         computed = compute_streaks(database.session, *covered_days(context))
         catalogue.describe(context, computed, STREAKS_PREVIEW)
-        yield dg.MaterializeResult()
+        yield dg.MaterializeResult[None]()
 
     return [bot_metrics, win_streaks]
 
 
 def top_equity(session: Session, day: date) -> pd.DataFrame:
     """What `draw_equity` draws: the bots that gained most in the 30 days to `day`, on each of these days."""
-    return session.read("metrics/top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
+    read: pd.DataFrame = session.read("metrics/top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
+    return read

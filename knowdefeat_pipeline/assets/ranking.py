@@ -28,11 +28,11 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         metadata=catalogue.table("bot_rankings", TABLES["bot_rankings"], LINEAGE),
         description="Bots ranked by the weighted, scale-free score with the weights in force at each day's as_of.",
     )
-    def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         ranked = compute_rankings(database.session, *covered_days(context))
         catalogue.describe(context, ranked, PREVIEW)
         last = ranked.rows[ranked.rows["day"] == ranked.last]
         catalogue.show(context, ranked.last, "scores", lambda: pictures.draw_scores(last))
-        yield dg.MaterializeResult(check_results=catalogue.check_results(ranked))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(ranked))
 
     return [bot_rankings]

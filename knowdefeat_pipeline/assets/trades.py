@@ -23,10 +23,10 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         metadata=catalogue.table("trades", TRADE_DAY),
         description="Closed trades of the bots, validated on arrival; refused rows wait in quarantine.",
     )
-    def trades(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult]:
+    def trades(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         found = count_trades(database.session, *covered_days(context))
         catalogue.describe(context, found, COLUMNS)
         context.add_asset_metadata({"held in quarantine": found.held}, partition_key=found.last.isoformat())
-        yield dg.MaterializeResult(check_results=catalogue.check_results(found))
+        yield dg.MaterializeResult[None](check_results=catalogue.check_results(found))
 
     return [trades]

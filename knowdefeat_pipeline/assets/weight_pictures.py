@@ -16,7 +16,8 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
 
 def most_moved(weights: Floats) -> list[int]:
     """The columns of days x 17 whose weights covered the widest range, as many as there are colours, widest first."""
-    return np.argsort(-np.ptp(weights, axis=0), kind="stable")[: len(COLOURS)].tolist()
+    widest: list[int] = np.argsort(-np.ptp(weights, axis=0), kind="stable")[: len(COLOURS)].tolist()
+    return widest
 
 
 def draw_weights(days: Sequence[date], weights: Floats) -> str | None:

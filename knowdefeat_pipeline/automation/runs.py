@@ -17,7 +17,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 
 Progress = Callable[[str], None]
 
-# As workspace.yaml names it: by this the UI lists a run under its job and in the timeline.
+# As workspace.yaml names it. The UI lists the runs of a job by this tag, which a run in this process has not by itself.
 CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 

@@ -63,10 +63,10 @@ def database() -> Iterator[psycopg.Connection]:
 
 def day_or_latest(connection: psycopg.Connection, day: date | None, table: str) -> date:
     """The day asked for, or the last one computed. Raises CommandError while nothing is."""
-    found = day or latest_day(connection, table)
-    if found is None:
+    chosen = day or latest_day(connection, table)
+    if chosen is None:
         raise CommandError("Nothing has been computed yet. Run: knowdefeat run")
-    return found
+    return chosen
 
 
 def require_rows(rows: Sequence[Record], message: str) -> None:

@@ -9,13 +9,14 @@ from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.copy import QueuedLibpqWriter
+from psycopg.copy import LibpqWriter, QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 
 from knowdefeat_pipeline.errors import KnowDefeatError
@@ -107,9 +108,10 @@ def connect_arrow(url: str) -> "ArrowConnection":
 
     conninfo = _conninfo(url)
     try:
-        return adbc.connect(conninfo, autocommit=True)
+        connection: ArrowConnection = adbc.connect(conninfo, autocommit=True)
     except adbc.Error as error:
         raise _unreachable(conninfo, error) from None
+    return connection
 
 
 def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
@@ -186,16 +188,17 @@ def copy_arrow(
     identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
     target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, target))
-        described = cursor.description or []
+        described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
         encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
             fitted.schema,
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
-        # A thread sends while the next rows are encoded: the server and this process work at the same time.
-        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+        # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
+        # rows it would take as long to start one as to send them.
+        several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
+        with cursor.copy(statement, writer=(QueuedLibpqWriter if several else LibpqWriter)(cursor)) as copy:
             copy.write(encoder.write_header())
             for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
                 for batch in part.to_batches(ROWS_PER_MESSAGE):
@@ -238,6 +241,20 @@ def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
         "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
         "database, or unset it to use the embedded server."
     )
+
+
+# What a session has asked of tables: a column's type does not change under a session that writes to it.
+_DESCRIBED: "WeakKeyDictionary[psycopg.Connection, dict[tuple[str, ...], list[psycopg.Column]]]" = WeakKeyDictionary()
+
+
+def _described(cursor: psycopg.Cursor, table_name: str, names: Sequence[str]) -> list[psycopg.Column]:
+    """The types of a table's columns, asked for once a session; temporary tables may be others of the same name."""
+    known, key = _DESCRIBED.setdefault(cursor.connection, {}), (table_name, *names)
+    if key not in known:
+        identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
+        cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(identifiers, sql.Identifier(table_name)))
+        known[key] = cursor.description or []
+    return known[key]
 
 
 def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:

@@ -8,6 +8,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from knowdefeat_pipeline.core.units import Bools, Floats
 
 Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
 
@@ -179,8 +182,8 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
 
 
 def net_pnl(
-    notional: np.ndarray, direction: np.ndarray, entry_price: np.ndarray, exit_price: np.ndarray, fees: np.ndarray
-) -> np.ndarray:
+    notional: Floats, direction: NDArray[np.object_], entry_price: Floats, exit_price: Floats, fees: Floats
+) -> Floats:
     """Net pnl in quote currency: `notional * side * (exit - entry) / entry - fees`, side +1 for LONG, else -1.
 
     float64 arrays of one length, NaN where an input is NaN. The order of the operations is that of the database's
@@ -188,18 +191,21 @@ def net_pnl(
     """
     side = np.where(direction == "LONG", 1.0, -1.0)
     with np.errstate(all="ignore"):
-        return notional * side * (exit_price - entry_price) / entry_price - fees
+        pnl: Floats = notional * side * (exit_price - entry_price) / entry_price - fees
+    return pnl
 
 
-def agrees(pnl: np.ndarray, stated: np.ndarray) -> np.ndarray:
+def agrees(pnl: Floats, stated: Floats) -> Bools:
     """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
-    return np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+    close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+    return close
 
 
-def is_marked(frame: pd.DataFrame) -> pd.Series:
+def is_marked(frame: pd.DataFrame) -> "pd.Series[bool]":
     """Rows whose exit price is the latest price of a position that is still open: not closed, and no exit time."""
     closed = frame["status"].str.lower() == "closed"
-    return ~closed & frame["exit_time"].isna() & np.isfinite(frame["exit_price"])
+    marked: pd.Series[bool] = ~closed & frame["exit_time"].isna() & np.isfinite(frame["exit_price"])
+    return marked
 
 
 def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -235,7 +241,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
     return valid.assign(bot_id=valid["bot_id"].astype("int32")), refused
 
 
-Check = tuple[Reason, str, np.ndarray]
+Check = tuple[Reason, str, Bools]
 """A reason, the field to blame, and which rows fail (bool per row)."""
 
 
@@ -253,7 +259,7 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _pnl(trades: pd.DataFrame) -> np.ndarray:
+def _pnl(trades: pd.DataFrame) -> Floats:
     """Net pnl of closed trades; what the source states where there is no size. NaN for the others."""
     inputs = ("notional", "direction", "entry_price", "exit_price", "fees")
     computed = net_pnl(*(trades[name].to_numpy() for name in inputs))

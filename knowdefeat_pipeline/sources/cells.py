@@ -1,5 +1,6 @@
 """Columns of foreign cells read as text, numbers and times, all cells at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources.canonical import Kind
 
 LONGEST_TEXT = 500
@@ -14,6 +16,15 @@ NOTHING = ("", "null", "none", "\\n", "nat", "na", "n/a")  # how exports spell a
 NUMBER = r"^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC)|[+-]\d\d(:?\d\d)?)?)?$"
 ZONE = r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+
+
+Test = Callable[[pa.DataType], bool]
+NUMERIC: tuple[Test, ...] = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+HOLDS: dict[Kind, tuple[Test, ...]] = {
+    "text": (pa.types.is_integer, pa.types.is_floating),
+    "time": (pa.types.is_timestamp, pa.types.is_date),
+}
+"""Which Arrow types, beside text and null, hold values of a kind; the other kinds are numbers."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,8 @@ class Cells:
     """
 
     values: pd.Series
-    unreadable: np.ndarray
-    nan: np.ndarray
+    unreadable: Bools
+    nan: Bools
     naive: bool = False
 
 
@@ -34,13 +45,7 @@ def accepts(kind: Kind, type_: pa.DataType) -> bool:
     """Whether a column of this Arrow type can hold values of the kind at all. Text can hold anything."""
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
-    if pa.types.is_null(type_) or _is_text(type_):
-        return True
-    if kind == "text":
-        return pa.types.is_integer(type_) or pa.types.is_floating(type_)
-    if kind == "time":
-        return pa.types.is_timestamp(type_) or pa.types.is_date(type_)
-    return pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    return pa.types.is_null(type_) or _is_text(type_) or any(test(type_) for test in HOLDS.get(kind, NUMERIC))
 
 
 def read(kind: Kind, column: pa.ChunkedArray, timezone: str) -> Cells:
@@ -56,7 +61,7 @@ def read(kind: Kind, column: pa.ChunkedArray, timezone: str) -> Cells:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+    return type_ in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def _stripped(column: pa.ChunkedArray, nothing: tuple[str, ...]) -> pa.ChunkedArray:
@@ -66,11 +71,11 @@ def _stripped(column: pa.ChunkedArray, nothing: tuple[str, ...]) -> pa.ChunkedAr
     return pc.if_else(empty, pa.scalar(None, pa.large_string()), text)
 
 
-def _mask(flags: pa.ChunkedArray) -> np.ndarray:
-    return pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+def _mask(flags: pa.ChunkedArray) -> Bools:
+    return np.asarray(pc.fill_null(flags, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _nowhere(column: pa.ChunkedArray) -> np.ndarray:
+def _nowhere(column: pa.ChunkedArray) -> Bools:
     return np.zeros(len(column), dtype=bool)
 
 
@@ -125,4 +130,5 @@ def _times_from_text(text: pa.ChunkedArray, timezone: str) -> Cells:
 
 def _in_utc(moments: pd.Series, timezone: str) -> pd.Series:
     """Local times as UTC; NaT where the local clock skips or repeats the time."""
-    return moments.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC").dt.as_unit("us")
+    local = moments.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+    return pd.Series(local.dt.tz_convert("UTC").dt.as_unit("us"))

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.market.bars import BarError, bar_length
+from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field
 from knowdefeat_pipeline.sources.files import read_raw
@@ -196,8 +197,8 @@ def read_market(
             _check_spacing(reading.valid)
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
-    told = " and ".join(f"{name} {text}" for name, text in named.items())
-    return replace(reading, notes=(f"{told}: from the file's name", *reading.notes) if told else reading.notes)
+    origin = " and ".join(f"{name} {text}" for name, text in named.items())
+    return replace(reading, notes=(f"{origin}: from the file's name", *reading.notes) if origin else reading.notes)
 
 
 def read_rows(raw: RawTable, layout: MarketLayout, now: datetime) -> MarketReading:
@@ -312,7 +313,7 @@ def _read_times(column: pa.ChunkedArray, timezone: str) -> cells.Cells:
     return replace(read, values=read.values.fillna(moments))
 
 
-def _moments(number: np.ndarray) -> pd.Series:
+def _moments(number: Floats) -> pd.Series:
     """Numbers since 1970 as instants; NaT where they are too small to be one."""
     bounds, micros = (np.array(part) for part in zip(*UNITS, strict=True))
     usable = np.isfinite(number) & (number >= EARLIEST)
@@ -338,7 +339,7 @@ def _timeframe(name: str) -> str | None:
     return spelled
 
 
-Check = tuple[Reason, str, np.ndarray]
+Check = tuple[Reason, str, Bools]
 """A reason, the field to blame, and which rows fail (bool per row)."""
 
 
@@ -369,7 +370,7 @@ def _value_checks(form: Form, frame: pd.DataFrame, now: datetime) -> Iterator[Ch
     yield Reason.FUTURE_TIME, form.time, (frame[form.time] > pd.Timestamp(now) + CLOCK_SKEW).to_numpy()
 
 
-def _closed(bars: pd.DataFrame, now: datetime) -> np.ndarray:
+def _closed(bars: pd.DataFrame, now: datetime) -> Bools:
     """Bars that had closed: what an open one says would be another bar a minute later."""
     length = bars["timeframe"].map({name: bar_length(name) for name in bars["timeframe"].unique()})
     return (bars["open_time"] + pd.to_timedelta(length) <= pd.Timestamp(now)).to_numpy()

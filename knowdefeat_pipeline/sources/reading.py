@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from knowdefeat_pipeline.core.units import Floats, Ints
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import (
     DIRECTIONS,
@@ -36,7 +37,7 @@ class RawTable:
     the header, as (row number, fields)."""
 
     table: pa.Table
-    row_number: np.ndarray
+    row_number: Ints
     misshapen: Sequence[tuple[int, list[str]]] = ()
 
     @property
@@ -44,7 +45,7 @@ class RawTable:
         """All rows of the file."""
         return len(self.row_number) + len(self.misshapen)
 
-    def originals(self, row_numbers: np.ndarray) -> list[dict[str, str | None]]:
+    def originals(self, row_numbers: Ints) -> list[dict[str, str | None]]:
         """The untouched text of rows of `table`, column -> cell; None is a null of the file."""
         rows = self.table.take(np.searchsorted(self.row_number, row_numbers))
         columns = [[_as_text(value) for value in column.to_pylist()] for column in rows.columns]
@@ -186,7 +187,7 @@ def _weigh_size(frame: pd.DataFrame, column: str) -> tuple[bool, str]:
     size, entry, leave, stated = (known[name].to_numpy() for name in inputs[:4])
     fees = known["fees"].fillna(0.0).to_numpy()
 
-    def agreeing(notional: np.ndarray) -> int:
+    def agreeing(notional: Floats) -> int:
         pnl = net_pnl(notional, direction, entry, leave, fees)
         distance = np.minimum(np.abs(pnl - stated), np.abs(pnl + fees - stated))
         rounding = np.minimum(0.005, np.abs(notional) / 1000)

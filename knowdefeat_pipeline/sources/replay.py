@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import KINDS, Kind
 from knowdefeat_pipeline.sources.files import read_raw
@@ -72,7 +73,7 @@ def _clock(column: pa.ChunkedArray) -> Kind:
     return "amount" if is_number else "time"
 
 
-def _refuse(raw: RawTable, name: str, bad: np.ndarray, problem: str) -> None:
+def _refuse(raw: RawTable, name: str, bad: Bools, problem: str) -> None:
     if bad.any():
         first = int(bad.argmax())
         value = raw.table.column(name)[first].as_py()

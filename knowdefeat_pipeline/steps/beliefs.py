@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.beliefs.daily import Memory, decided_between, remembered, stretches, with_microseconds
+from knowdefeat_pipeline.core.beliefs.daily import Memory, entry_between, memories_at, stretches, with_microseconds
 from knowdefeat_pipeline.core.beliefs.ledger import clock
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.beliefs.strategy_figures import (
@@ -113,11 +113,11 @@ def _parts(session: Session, days: Sequence[tuple[date, datetime]], rules: Rules
     for piece in stretches(ends, entries):
         since, memory = None, Memory.empty(rules)
         found = checkpoint_before(session.connection, days[piece][0][0])
-        if found and not decided_between(entries, micros([found[0]])[0], ends[piece][0]):
+        if found and not entry_between(entries, micros([found[0]])[0], ends[piece][0]):
             since, memory = found
         read = session.read("beliefs/belief_outcomes", since or "-infinity", days[piece][-1][1])
         rows = with_microseconds(read)
-        memories = remembered(memory, rows, ends[piece], entries, rules)
+        memories = memories_at(memory, rows, ends[piece], entries, rules)
         yield _Part(
             since, len(rows), ((day, as_of, held) for (day, as_of), held in zip(days[piece], memories, strict=True))
         )
@@ -188,7 +188,7 @@ def compute_strategy_weights(session: Session, first: date, last: date) -> Weigh
     connection = session.connection
     seen = current_snapshot(connection)
     upstream = marks(connection, "strategy_beliefs", first, last)
-    edges = session.results("beliefs/belief_edges", first, last)
+    edges = session.read("beliefs/belief_edges", first, last).to_pandas()
     rows = _weigh(edges, regime_shares(session, first, last))
     with connection.transaction():
         replace_days(connection, "strategy_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))

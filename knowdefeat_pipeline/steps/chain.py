@@ -24,16 +24,17 @@ def refresh(session: Session, first: date, last: date, now: datetime) -> list[St
     with days_locked(connection, first, last):
         session.begin(first)
         with connection.transaction():
-            results: list[StepResult] = []
-            for step in (
-                lambda: count_trades(session, first, last),
-                lambda: compute_metrics(session, first, last, now),
-                lambda: compute_streaks(session, first, last),
-                lambda: compute_rankings(session, first, last),
-                lambda: compute_weights(session, first, last, now),
-                lambda: compute_allocations(session, first, last),
-            ):
-                result = step()
-                result.require()
-                results.append(result)
-    return results
+            return [
+                _passed(count_trades(session, first, last)),
+                metrics := _passed(compute_metrics(session, first, last, now)),
+                _passed(compute_streaks(session, first, last)),
+                _passed(compute_rankings(session, first, last, metrics.rows)),
+                _passed(compute_weights(session, first, last, now)),
+                _passed(compute_allocations(session, first, last)),
+            ]
+
+
+def _passed(result: StepResult) -> StepResult:
+    """The result, if its checks passed: what rests on it is not computed otherwise."""
+    result.require()
+    return result

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from knowdefeat_pipeline.core.funds.daily import Division, FundSettings, breaches, divide_days
+from knowdefeat_pipeline.core.funds.daily import Division, breaches, divide_days
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import fund_inputs, unfunded, write_division
 from knowdefeat_pipeline.store.session import Session
@@ -42,16 +43,19 @@ def compute_allocations(session: Session, first: date, last: date) -> AllocatedD
     inputs, own = fund_inputs(session, first, last)
     division = divide_days(inputs)
     write_division(session.connection, first, last, division, own)
-    checks = [
-        CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, inputs.settings)
-    ]
     return AllocatedDays(
         "fund_allocations",
         first,
         last,
         division.rows,
-        checks,
+        _checks(division, inputs.settings),
         division=division,
         settings=inputs.settings,
         unfunded=unfunded(session.connection),
     )
+
+
+def _checks(division: Division, settings: Sequence[FundSettings]) -> list[CheckResult]:
+    if division.days.empty:  # no funds are set, and so no rule can be broken
+        return [CheckResult(spec.name, True) for spec in CHECKS]
+    return [CheckResult(found.rule, found.broken == 0, dict(found.figures)) for found in breaches(division, settings)]

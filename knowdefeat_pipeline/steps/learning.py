@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, version_in_force_after
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, day_end, each_day, micros
 from knowdefeat_pipeline.steps.outcome import StepResult
@@ -26,7 +26,6 @@ from knowdefeat_pipeline.store.learning import (
     read_history,
     record_adjustment,
     trades_known,
-    version_in_force_after,
     weight_versions,
 )
 from knowdefeat_pipeline.store.results import replace_days
@@ -76,10 +75,10 @@ def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> pd.
     versions = weight_versions(connection, min(as_of.values(), default=None))
     return pd.DataFrame(
         [
-            (day, end, variable, weight, version["version"])
+            (day, end, variable, weight, version.version)
             for day, end in as_of.items()
             for version in [version_in_force_after(versions, end)]
-            for variable, weight in version["weights"].items()
+            for variable, weight in version.weights.items()
         ],
         columns=[figure.name for figure in TABLES["variable_weights"]],
     )
@@ -109,10 +108,10 @@ def _attempts(session: Session, ended: Mapping[date, datetime]) -> list[Attempt]
     connection = session.connection
     versions = weight_versions(connection)
     latest, setting = versions[-1], ai_setting(connection)
-    began = latest["in_force_from"]
+    began = latest.in_force_from
     closed = [day for day, end in ended.items() if began is not None and end < began]
     why = (
-        f"version {latest['version']} is in force from {began:%Y-%m-%d %H:%M} UTC: history is not rewritten"
+        f"version {latest.version} is in force from {began:%Y-%m-%d %H:%M} UTC: history is not rewritten"
         if began
         else ""
     )
@@ -128,18 +127,18 @@ def _minute(instant: datetime | None) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "the beginning"
 
 
-def _proposed(session: Session, versions: Sequence[dict[str, Any]], days: Mapping[date, datetime]) -> list[Attempt]:
+def _proposed(session: Session, versions: Sequence[WeightVersion], days: Mapping[date, datetime]) -> list[Attempt]:
     """What the learner proposes for each of the days, published as versions."""
     connection, attempts = session.connection, []
-    anchor = [version for version in versions if version["author"] != AUTHOR][-1]
-    in_force, number = _array(versions[-1]), versions[-1]["version"]
-    learned = replay(Panel.of(read_history(session.url, max(days))))
+    anchor = [version for version in versions if version.author != AUTHOR][-1]
+    in_force, number = versions[-1].vector, versions[-1].version
+    learned = learn_weights(Panel.of(read_history(session.url, max(days))))
     rests_on = trades_known(connection, min(days), max(days))
     for day, end in days.items():
-        proposal = propose(learned, int(micros([end])[0]), in_force, _array(anchor))
+        proposal = propose(learned, int(micros([end])[0]), in_force, anchor.vector)
         trades, last_exit = rests_on.get(day, (0, None))
         known = {"trades": trades, "last_exit": last_exit.isoformat() if last_exit else None}
-        proposal = replace(proposal, evidence=proposal.evidence | known)
+        proposal = replace(proposal, evidence={**proposal.evidence, **known})
         version = None
         if proposal.weights is not None:
             in_force = proposal.weights
@@ -156,10 +155,6 @@ def _proposed(session: Session, versions: Sequence[dict[str, Any]], days: Mappin
     return attempts
 
 
-def _array(version: Mapping[str, Any]) -> Floats:
-    return np.array([version["weights"][name] for name in VARIABLE_NAMES])
-
-
 def changes(attempts: Sequence[Attempt]) -> pd.DataFrame:
     """A row per attempt: day, outcome, version, reason."""
     return pd.DataFrame(
@@ -172,4 +167,4 @@ def weights_over_time(connection: psycopg.Connection, days: Sequence[date]) -> F
     """The weights in force after the end of each day, days x variables."""
     ends = [day_end(day) for day in days]
     versions = weight_versions(connection, ends[0])
-    return np.array([_array(version_in_force_after(versions, end)) for end in ends])
+    return np.array([version_in_force_after(versions, end).vector for end in ends])

@@ -35,7 +35,9 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
 
     The session has begun with the first day (see `Session.begin`).
     """
-    connection, days = session.connection, each_day(first, last)
+    connection = session.connection
+    # At the very midnight the day that begins has no instant of its own yet.
+    days = [day for day in each_day(first, last) if day_start(day) < now] or [first]
     ends = [units.as_of(day, now) for day in days]
     window = ends[0] - timedelta(days=WINDOW_DAYS)
     month = first.replace(day=1)
@@ -45,7 +47,7 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
         micros(ends),
         capital=bot_capital(connection),
         past=session.past(month),
-        scores=session.scores(window, ends[-1], known.seen),
+        trade_scores=session.scores(window, ends[-1], known.seen),
     )
     with connection.transaction():
         written = WrittenBlocks(blocks, dict(zip(pd.DatetimeIndex(ends), days, strict=True)))

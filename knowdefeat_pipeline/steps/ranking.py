@@ -10,13 +10,14 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.funds.daily import inactive_bots
+from knowdefeat_pipeline.core.funds.events import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
-from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
-from knowdefeat_pipeline.store.learning import version_in_force, weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
@@ -31,12 +32,17 @@ CHECKS = (
 )
 
 
-def compute_rankings(session: Session, first: date, last: date) -> StepResult:
-    """Replace the rankings of the days first..last that have metrics."""
+def compute_rankings(session: Session, first: date, last: date, metrics: pd.DataFrame | None = None) -> StepResult:
+    """Replace the rankings of the days first..last that have metrics.
+
+    `metrics`: the rows of `bot_metrics` of these days, by whoever has just written them; they are read by default.
+    """
     connection = session.connection
     seen = current_snapshot(connection)
     upstream = marks(connection, "bot_metrics", first, last)
-    rows = _rank(connection, session.results("ranking/ranking_metrics", first, last))
+    if metrics is None:
+        metrics = session.read("ranking/ranking_metrics", first, last).to_pandas()
+    rows = _rank(connection, metrics[metrics["ticker"] == ALL_TICKERS].reset_index(drop=True))
     with connection.transaction():
         table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
         replace_days(connection, "bot_rankings", first, last, table)
@@ -50,9 +56,9 @@ def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame
     number, ends = pd.factorize(metrics["as_of"], sort=True)
     versions, events = weight_versions(connection, ends[0] if len(ends) else None), bot_events(connection)
     in_force = [version_in_force(versions, end) for end in ends]
-    weights = {name: np.array([v["weights"][name] for v in in_force])[number] for name in VARIABLE_NAMES}
+    weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
     metrics = metrics.assign(
-        weight_version=np.array([v["version"] for v in in_force], int)[number],
+        weight_version=np.array([v.version for v in in_force], int)[number],
         is_active=_active(metrics["bot_id"].to_numpy(), number, [inactive_bots(events, end) for end in ends]),
     )
     ranking = rank_bots(metrics, weights).join(metrics[["day", "weight_version", "is_active"]])

@@ -38,7 +38,7 @@ def begin_learning(connection: psycopg.Connection, rules: str) -> str:
             "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",
             (seen,),
         )
-    return seen
+    return str(seen)
 
 
 def checkpoint_before(connection: psycopg.Connection, day: date) -> tuple[datetime, Memory] | None:

@@ -65,7 +65,8 @@ def fund_inputs(
         trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
     believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
-    bots = _ranked_bots(connection, first, last, believing)
+    # Where no funds are set, as for most fleets, there is nothing to divide.
+    bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
     own = [
         Mark(
             of.day,
@@ -173,6 +174,8 @@ def write_division(
 
 def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:
     """Append the rows, cents as amounts and what is missing as NULL (bulk writing knows no numeric)."""
+    if rows.empty:
+        return
     plain = rows.assign(**{name: rows[name].map(money) for name in MONEY if name in rows}).astype(object)
     plain = plain.where(plain.notna(), None)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
@@ -282,7 +285,7 @@ def unfunded(connection: psycopg.Connection) -> list[str]:
 def _known(connection: psycopg.Connection, bots: Collection[int]) -> None:
     found = {row[0] for row in connection.execute("SELECT bot_id FROM bots WHERE bot_id = ANY(%s)", (list(bots),))}
     for bot in sorted(set(bots) - found):
-        raise BotError(f"There is no bot {bot}. See which are there: knowdefeat bots")
+        raise BotError(f"There is no bot {bot}. List bots: knowdefeat bots")
 
 
 def _say(connection: psycopg.Connection, author: str, reason: str, since: datetime | None) -> None:

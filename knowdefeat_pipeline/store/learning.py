@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
@@ -24,46 +24,23 @@ class WeightsChanged(KnowDefeatError):
     """Somebody added a version meanwhile; nothing was written."""
 
 
-def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[dict]:
-    """All versions in the order in which they came into force: version, author, reason, in_force_from, weights.
+def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[WeightVersion]:
+    """All versions in the order in which they came into force.
 
-    With `since` without those that counted at no as_of from then on.
+    With `since` without those that were no longer in force strictly before then.
     """
     names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
     statement = sql.SQL(
         # -infinity, from which the defaults are in force, has no Python datetime.
         "SELECT version, author, reason, nullif(in_force_from, '-infinity'), {} FROM weight_versions "
-        "WHERE in_force_from >= coalesce("
-        "(SELECT max(in_force_from) FROM weight_versions WHERE in_force_from < %s::timestamptz), '-infinity') "
+        "WHERE in_force_from >= coalesce((SELECT max(in_force_from) FROM weight_versions "
+        "WHERE in_force_from < %s::timestamptz), '-infinity') "
         "ORDER BY in_force_from, version"
     ).format(names)
     return [
-        {
-            "version": row[0],
-            "author": row[1],
-            "reason": row[2],
-            "in_force_from": row[3],
-            "weights": dict(zip(VARIABLE_NAMES, row[4:], strict=True)),
-        }
-        for row in connection.execute(statement, (since,)).fetchall()
+        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
+        for version, author, reason, in_force_from, *weights in connection.execute(statement, (since,)).fetchall()
     ]
-
-
-def version_in_force(versions: Sequence[dict], as_of: datetime) -> dict:
-    """The version that counts at as_of: the last that is in force from strictly before it.
-
-    So no day is ranked by what was learned from it. `versions` as `weight_versions` returns them.
-    """
-    return versions[bisect_left(versions, as_of, key=_in_force_from) - 1]
-
-
-def version_in_force_after(versions: Sequence[dict], as_of: datetime) -> dict:
-    """The version that counts for whatever comes after as_of: what was learned at as_of among them."""
-    return versions[bisect_right(versions, as_of, key=_in_force_from) - 1]
-
-
-def _in_force_from(version: dict) -> datetime:
-    return version["in_force_from"] or datetime.min.replace(tzinfo=UTC)
 
 
 def lock_versions(connection: psycopg.Connection) -> None:
@@ -100,12 +77,12 @@ def add_version(
 
 def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
     latest = weight_versions(connection)[-1]
-    if based_on > latest["version"]:
-        return f"There is no version {based_on}: version {latest['version']} is the latest. Nothing was written."
+    if based_on > latest.version:
+        return f"There is no version {based_on}: version {latest.version} is the latest. Nothing was written."
     return (
-        f"Version {latest['version']} ({latest['author']}: {latest['reason']}) is the latest, and this change builds "
+        f"Version {latest.version} ({latest.author}: {latest.reason}) is the latest, and this change builds "
         f"on version {based_on}: nothing was written.\nSee what differs: knowdefeat weights diff {based_on} "
-        f"{latest['version']}; then repeat the change with --based-on {latest['version']}."
+        f"{latest.version}; then repeat the change with --based-on {latest.version}."
     )
 
 
@@ -114,7 +91,8 @@ def evidence_of(connection: psycopg.Connection, version: int) -> dict[str, Any]:
     row = connection.execute("SELECT evidence FROM weight_versions WHERE version = %s", (version,)).fetchone()
     if row is None:
         raise KeyError(version)
-    return row[0]
+    evidence: dict[str, Any] = row[0]
+    return evidence
 
 
 def ai_setting(connection: psycopg.Connection) -> dict[str, Any]:
@@ -180,4 +158,5 @@ def trades_known(connection: psycopg.Connection, first: date, last: date) -> dic
 
 def read_history(url: str, last: date) -> pd.DataFrame:
     """The history of all bots at the end of each complete day up to `last`, as `core.panel` reads it."""
-    return read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
+    history: pd.DataFrame = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
+    return history

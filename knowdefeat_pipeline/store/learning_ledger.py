@@ -51,7 +51,7 @@ def record_reset(connection: psycopg.Connection, strategy_id: str | None, reason
     """Forget, from the last learned as_of on, what was learned of a strategy (None: of all) by then."""
     known = connection.execute("SELECT 1 FROM strategy_beliefs WHERE strategy_id = %s LIMIT 1", (strategy_id,))
     if strategy_id is not None and known.fetchone() is None:
-        raise LedgerError(f"Nothing was ever learned of a strategy {strategy_id!r}. See: knowdefeat beliefs")
+        raise LedgerError(f"No beliefs for {strategy_id!r}. List strategies: knowdefeat beliefs")
     _record(connection, kind="reset", strategy_id=strategy_id, reason=reason)
 
 
@@ -61,7 +61,7 @@ def record_withdrawal(connection: psycopg.Connection, source: str, reason: str) 
     if "backtest" not in kinds:
         raise LedgerError(f"No backtest was learned under the name {source!r}. See: knowdefeat beliefs ledger")
     if "withdrawal" in kinds:
-        raise LedgerError(f"The backtest {source!r} is withdrawn already. See: knowdefeat beliefs ledger")
+        raise LedgerError(f"The backtest {source!r} has already been withdrawn. See: knowdefeat beliefs ledger")
     _record(connection, kind="withdrawal", source=source, reason=reason)
 
 
@@ -94,7 +94,7 @@ def record_backtest(connection: psycopg.Connection, rows: pd.DataFrame, source: 
 def _record(connection: psycopg.Connection, **values: object) -> int:
     """A new entry, in force from the last learned as_of on: what is shown changes, what was shown before stays."""
     if not str(values["reason"]).strip():
-        raise LedgerError("An entry of the ledger needs a reason. Give one: --reason TEXT")
+        raise LedgerError("A reason is required: --reason TEXT")
     learned = last_learned(connection)
     values["in_force_from"] = learned[1].astimezone(UTC) if learned else "-infinity"
     ((entry,),) = connection.execute(
@@ -102,4 +102,4 @@ def _record(connection: psycopg.Connection, **values: object) -> int:
         "RETURNING entry_id",
         [*values.values()],
     ).fetchall()
-    return entry
+    return int(entry)

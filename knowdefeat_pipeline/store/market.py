@@ -142,7 +142,7 @@ def has_market_data(connection: psycopg.Connection) -> bool:
     ((found,),) = connection.execute(
         "SELECT EXISTS (SELECT FROM price_bars) OR EXISTS (SELECT FROM order_book_levels)"
     ).fetchall()
-    return found
+    return bool(found)
 
 
 def bar_series(connection: psycopg.Connection) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: d
         again = _record_market_again if row.layout["format"] in FORMS else _record_again
         recorded = again(connection, row, corrections, now)
         if len(recorded.refused):
-            raise QuarantineError(f"row {quarantine_id} stays in quarantine: {recorded.refused['message'].iloc[0]}")
+            raise QuarantineError(f"Row {quarantine_id} stays in quarantine: {recorded.refused['message'].iloc[0]}")
         corrected = ", ".join(f"{column} = {value}" for column, value in corrections.items())
         _settle(connection, quarantine_id, "released", corrected or None, now)
     return recorded
@@ -85,14 +85,16 @@ def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         row = cursor.execute(query("trades/quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
     if row is None:
-        raise QuarantineError(f"there is no row {quarantine_id} in quarantine; list the rows to see their numbers")
+        raise QuarantineError(f"There is no row {quarantine_id} in quarantine. List rows: knowdefeat quarantine list")
     return row
 
 
 def _find_held(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
     row = _find(connection, quarantine_id)
     if row.status != "held":
-        raise QuarantineError(f"row {quarantine_id} was {row.status} at {row.settled_at:%Y-%m-%d %H:%M:%S} UTC already")
+        raise QuarantineError(
+            f"Row {quarantine_id} has already been {row.status}, at {row.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
     return row
 
 
@@ -113,7 +115,7 @@ def _record_market_again(
     constants = {name: text for name, text in layout.constants.items() if name not in columns}
     reading = read_rows(raw, replace(layout, columns=columns, constants=constants), now)
     if reading.unfinished:
-        raise QuarantineError(f"row {row.quarantine_id} stays in quarantine: its bar is still open")
+        raise QuarantineError(f"Row {row.quarantine_id} stays in quarantine: its bar is still open")
     if len(reading.refused):
         return Recorded(0, 0, 0, reading.refused)
     inserted, _, refused = record_market(connection, reading)
@@ -130,7 +132,7 @@ def _corrected(
         column = name if name in cells else columns.get(name, name)
         if column not in cells and name not in fields:
             raise QuarantineError(
-                f"row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(sorted(cells))}"
+                f"Row {row.quarantine_id} has no column '{name}'; its columns are {', '.join(sorted(cells))}"
             )
         if column not in cells:
             columns[name] = name

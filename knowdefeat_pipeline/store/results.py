@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -47,7 +48,7 @@ def last_computed_day(connection: psycopg.Connection) -> date | None:
     return None if row is None else row[0]
 
 
-def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict]:
+def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict[str, Any]]:
     """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("trades/trade_days"), {"first": first, "last": last}).fetchall()

@@ -56,8 +56,8 @@ RANKING = Family(
     base="bot_metrics",
     opening=("trades", "scores"),
 )
-# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong to
-# both families: whoever computes what they may rest on computes them after it, so that neither family waits for the other.
+# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong
+# to both families: whoever computes what they may rest on computes them after it, so that neither waits for the other.
 BELIEFS = Family(
     "beliefs",
     {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",), "fund_allocations": ()},
@@ -119,7 +119,6 @@ def stale_days(
         return _stale_market(connection, as_of, first_day)
     pairs = [(asset, name) for asset, inputs in family.inputs.items() for name in inputs]
     parameters = {
-        "family": family.name,
         "assets": list(family.assets),
         "resting": [asset for asset, _ in pairs],
         "inputs": [name for _, name in pairs],
@@ -141,8 +140,12 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
+    # What is settled next is what this statement sees: a day that is written after it is looked at again.
+    ((settled, looked),) = connection.execute(
+        "SELECT followed_changes(%s, %s)::text, pg_current_snapshot()::text", (family.name, list(family.assets))
+    ).fetchall()
     with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), parameters).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, "settled": settled, "looked": looked}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 
@@ -174,7 +177,7 @@ class Mark:
 def current_snapshot(connection: psycopg.Connection) -> str:
     """The transactions whose rows a read that begins now will see, at least. Take it before anything is read."""
     ((snapshot,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
-    return snapshot
+    return str(snapshot)
 
 
 def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -> list[Mark]:
@@ -189,19 +192,17 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
 
 def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
     """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
-    connection.execute("DELETE FROM refreshed_days WHERE asset = %s AND day BETWEEN %s AND %s", (asset, first, last))
     connection.execute(
-        "INSERT INTO refreshed_days (asset, day, as_of, seen, rests_on) "
-        "SELECT %s, day, as_of, seen::pg_snapshot, rests_on "
-        "FROM unnest(%s::date[], %s::timestamptz[], %s::text[], %s::jsonb[]) AS d (day, as_of, seen, rests_on) "
-        "ORDER BY day",
-        (
-            asset,
-            [m.day for m in days],
-            [m.as_of for m in days],
-            [m.seen for m in days],
-            [Jsonb(dict(m.rests_on)) for m in days],
-        ),
+        query("staleness/mark"),
+        {
+            "asset": asset,
+            "first": first,
+            "last": last,
+            "day": [m.day for m in days],
+            "as_of": [m.as_of for m in days],
+            "seen": [m.seen for m in days],
+            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+        },
     )
 
 
@@ -245,4 +246,4 @@ def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
         (lock, number),
     ).fetchall()
-    return found
+    return bool(found)

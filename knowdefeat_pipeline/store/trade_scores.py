@@ -31,4 +31,4 @@ def write_scores(connection: psycopg.Connection, scores: pd.DataFrame) -> int:
 def any_scores(connection: psycopg.Connection) -> bool:
     """Whether any trade has scores."""
     ((found,),) = connection.execute("SELECT EXISTS (SELECT FROM trade_scores)").fetchall()
-    return found
+    return bool(found)

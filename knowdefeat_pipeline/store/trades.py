@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -103,7 +104,7 @@ def _findings(connection: psycopg.Connection) -> list[Finding]:
     return [_finding(row) for row in rows]
 
 
-def _finding(row: dict) -> Finding:
+def _finding(row: dict[str, Any]) -> Finding:
     reason = Reason(row["reason"])
     if reason is Reason.CURRENCY_MISMATCH:
         facts = {"currency": row["quote_currency"], "bot": row["bot_id"], "other": row["account_currency"]}

@@ -112,7 +112,9 @@ def test_failed_and_missing_days_are_listed(world: World) -> None:
         world.refresh(LAST, LAST)
     with connect(world.url) as connection:
         connection.execute("ALTER TABLE moved RENAME TO bot_rankings")
-    states = {s.asset: s for s in partition_states(world.instance, CHAIN, (FIRST - timedelta(days=20), LAST), Calendar())}
+    states = {
+        s.asset: s for s in partition_states(world.instance, CHAIN, (FIRST - timedelta(days=20), LAST), Calendar())
+    }
     gap = [FIRST + timedelta(days=1), FIRST + timedelta(days=2)]
     for asset in ("trades", "bot_metrics", "win_streaks"):
         assert (states[asset].computed, states[asset].failed, states[asset].missing) == ([FIRST, LAST], [], gap)

@@ -7,8 +7,8 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster import DagsterEventType as Event
-
 from knowdefeat_pipeline.assets.partitions import DAILY
+
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation import maintenance
 from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder

@@ -23,12 +23,19 @@ def ends_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> object:
     return ended.value.code
 
 
-@pytest.mark.parametrize("kind", [KnowDefeatError, RunFailed, SettingError, SourceError, WeightError])
+@pytest.mark.parametrize("kind", [KnowDefeatError, RunFailed, SourceError, WeightError])
 def test_what_a_person_can_mend_is_a_message(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ends_with(kind("Do [this]."), monkeypatch) == 1
     assert capsys.readouterr().err == "Error: Do [this].\n"
+
+
+def test_a_setting_says_what_is_wrong_and_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends_with(SettingError("X is not a day.", "Write one."), monkeypatch) == 1
+    assert capsys.readouterr().err == "Error: X is not a day. Write one.\n"
 
 
 def test_a_connection_that_breaks_is_a_message(

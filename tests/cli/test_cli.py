@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.assets.catalogue import CHAIN
+from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
@@ -96,7 +96,7 @@ def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Sh
     shell("run", "--trades", trades_file, "--from", "2025-02-22", "--to", "2025-02-23")
     shell("run", "--from", "2025-02-26", "--to", "2025-02-28")
     days = {asset["asset"]: asset for asset in shell.json("days")}
-    assert list(days) == list(CHAIN)
+    assert list(days) == [*CHAIN, *BELIEFS, *FUNDS]
     for asset in days.values():
         assert asset["computed"] == [f"2025-02-{day}" for day in (22, 23, 26, 27, 28)]
         assert (asset["failed"], asset["missing"]) == ([], ["2025-02-24", "2025-02-25"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from tests.core.panels import plain
@@ -41,13 +41,13 @@ def test_weights_and_scores_of_a_file_are_those_of_the_learner(run, tmp_path: Pa
     assert f"{out}: weights of 50 as_ofs." in told
     found, scored = read(out), read(scores)
     expected = Panel.of(frame)
-    in_force = replay(expected).weights
+    in_force = learn_weights(expected).weights
     assert list(found.columns) == ["as_of", *VARIABLE_NAMES]
     assert np.array_equal(found[list(VARIABLE_NAMES)].to_numpy(), in_force)
     assert pd.to_datetime(found.as_of, utc=True).tolist() == sorted(frame.as_of.unique())
     assert list(scored.columns) == ["as_of", "bot_id", "score"]
     assert scored.bot_id.tolist() == expected.frame.bot_id.tolist()
-    np.testing.assert_allclose(scored.score, expected.scores(in_force), rtol=1e-12)
+    np.testing.assert_allclose(scored.score, expected.rank_scores(in_force), rtol=1e-12)
 
 
 def test_bots_may_have_names_and_json_tells_the_evidence(run, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_bots_may_have_names_and_json_tells_the_evidence(run, tmp_path: Path) ->
     assert (told["as_ofs"], told["days"]) == (40, 39)
     assert list(told["rank_ic"]) == ["learned", "default", "equal", "persistence", "random"]
     assert told["rank_ic"]["default"]["mean"] == pytest.approx(
-        np.nanmean(replay(Panel.of(frame)).ic["default"]), abs=1e-12
+        np.nanmean(learn_weights(Panel.of(frame)).ic["default"]), abs=1e-12
     )
     assert "over 39 days of 6 bots" in told["statement"]
     assert set(pd.read_csv(scores).bot_id) == {f"bot_{number}" for number in range(1, 7)}
@@ -71,7 +71,7 @@ def test_as_ofs_may_be_numbers_of_days(run, tmp_path: Path) -> None:
     run("--panel", tmp_path / "panel.csv", "--out", tmp_path / "w.csv", "--scores", tmp_path / "s.csv")
     found = pd.read_csv(tmp_path / "w.csv")
     assert found.as_of.tolist() == list(range(100, 140))
-    assert np.array_equal(found[list(VARIABLE_NAMES)].to_numpy(), replay(Panel.of(frame)).weights)
+    assert np.array_equal(found[list(VARIABLE_NAMES)].to_numpy(), learn_weights(Panel.of(frame)).weights)
     assert pd.read_csv(tmp_path / "s.csv").as_of.tolist() == numbered.as_of.tolist()
 
 

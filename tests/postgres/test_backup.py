@@ -19,7 +19,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.staleness import Pending, Settled, pending_days
+from knowdefeat_pipeline.store.staleness import RANKING, Staleness, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -29,12 +29,15 @@ FIRST, LAST = date(2025, 2, 21), date(2025, 3, 1)
 NUMBERED = {
     ("trades", "recorded_xid"),
     ("refreshed_days", "seen"),
-    ("settled_trades", "seen"),
-    ("belief_changes", "recorded_xid"),
+    ("refreshed_days", "recorded_xid"),
+    ("settled_changes", "seen"),
+    ("input_changes", "recorded_xid"),
+    ("weight_versions", "recorded_xid"),
+    ("fund_settings", "recorded_xid"),
+    ("bot_events", "recorded_xid"),
     ("trade_scores", "recorded_xid"),
     ("price_bars", "recorded_xid"),
     ("order_book_levels", "recorded_xid"),
-    ("settled_market", "seen"),
 }
 FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
 
@@ -48,7 +51,7 @@ def source(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
     load_trades(database, read_frame(simulate("base", bots=3, days=8, seed=3, end=END).trades, "simulator", NOW), "f")
     compute(database, monkeypatch)
     with connect(database) as connection:
-        assert isinstance(pending_days(connection, NOW), Settled)
+        assert not look(connection)
     return database
 
 
@@ -94,6 +97,13 @@ def close(connection: psycopg.Connection, exit_time: datetime) -> None:
     )
 
 
+def look(connection: psycopg.Connection) -> Staleness:
+    """What is stale of the ranking; what is settled is noted down, as whoever asks does."""
+    found = stale_days(connection, RANKING, NOW)
+    settle(connection, found)
+    return found
+
+
 def test_restored_into_a_new_server_everything_is_there_and_goes_on(
     source: str, new_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,10 +119,9 @@ def test_restored_into_a_new_server_everything_is_there_and_goes_on(
         assert len(before["dagster.runs"]) == 1
         differing = {name for name in before | after if before.get(name) != after.get(name)}
         assert differing <= {f"public.{name}" for name in FOLDED}
-        assert pending_days(other, NOW) == Settled(days=9)
+        assert (look(other).days, look(other).computed_days) == ((), 9)
         close(other, NOW - timedelta(days=1, minutes=5))
-        found = pending_days(other, NOW)
-        assert isinstance(found, Pending)
+        found = look(other)
         assert (found.first, found.last, found.trades) == (date(2025, 2, 28), LAST, 1)
         close(one, NOW - timedelta(days=1, minutes=5))
     for url in (source, new_server):
@@ -120,7 +129,7 @@ def test_restored_into_a_new_server_everything_is_there_and_goes_on(
     with connect(source) as one, connect(new_server) as other:
         metrics = "SELECT * FROM bot_metrics ORDER BY day, bot_id, ticker"
         assert one.execute(metrics).fetchall() == other.execute(metrics).fetchall()
-        assert isinstance(pending_days(other, NOW), Settled)
+        assert not look(other)
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", new_server)
     with open_instance() as instance:
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 2
@@ -135,8 +144,7 @@ def test_trades_that_no_result_had_seen_are_pending_after_the_restore(
     backup(source, tmp_path / "dump")
     restore(new_server, tmp_path / "dump")
     with connect(new_server) as connection:
-        found = pending_days(connection, NOW)
-    assert isinstance(found, Pending)
+        found = look(connection)
     assert (found.first, found.last, found.trades) == (date(2025, 2, 27), LAST, 1)
 
 
@@ -147,14 +155,15 @@ def test_on_the_same_server_nothing_is_renumbered(source: str, empty_database: s
     with connect(source) as one, connect(empty_database) as other:
         assert one.execute(statement).fetchall() == other.execute(statement).fetchall()
         assert tables(one) == tables(other)
-        assert isinstance(pending_days(other, NOW), Settled)
+        assert not look(other)
 
 
 def test_every_column_that_a_server_numbers_is_known(database: str) -> None:
     with connect(database) as connection:
         found = connection.execute(
             "SELECT table_name, column_name FROM information_schema.columns "
-            "WHERE udt_name IN ('xid8', 'pg_snapshot') AND table_schema = 'public'"
+            "JOIN information_schema.tables USING (table_schema, table_name) "
+            "WHERE udt_name IN ('xid8', 'pg_snapshot') AND table_schema = 'public' AND table_type = 'BASE TABLE'"
         ).fetchall()
     # A new one belongs into sql/queries/postgres/renumber_transactions.sql, foreign_transactions.sql and here.
     folded = {("bot_months_state", "recorded_below"), ("belief_checkpoints_state", "seen")}

@@ -298,9 +298,9 @@ def test_a_reset_returns_exactly_to_the_prior_and_history_stays(fleet: str) -> N
     assert sum(held(fleet).values()) == 1
     assert max(held(fleet).values()) - min(held(fleet).values()) < 1e-9
     with connect(fleet) as connection:
-        with pytest.raises(LedgerError, match="Nothing was ever learned of a strategy 'unheard of'"):
+        with pytest.raises(LedgerError, match="No beliefs for 'unheard of'"):
             record_reset(connection, "unheard of", "a slip")
-        with pytest.raises(LedgerError, match="needs a reason"):
+        with pytest.raises(LedgerError, match="A reason is required"):
             record_reset(connection, None, "  ")
 
 
@@ -341,7 +341,7 @@ def test_a_backtest_counts_in_part_is_learned_once_and_withdrawn_as_a_whole(flee
     learn(fleet, LAST, LAST)
     assert tables(fleet) == before
     with connect(fleet) as connection:
-        with pytest.raises(LedgerError, match="withdrawn already"):
+        with pytest.raises(LedgerError, match="already been withdrawn"):
             record_withdrawal(connection, "sweep-1", "again")
         with pytest.raises(LedgerError, match="No backtest was learned under the name 'sweep-2'"):
             record_withdrawal(connection, "sweep-2", "a slip")

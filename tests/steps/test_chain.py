@@ -1,7 +1,6 @@
 """The chain on a real database: what it writes, that it can be repeated, and what stops it."""
 
 from datetime import UTC, date, datetime, timedelta
-
 from pathlib import Path
 
 import pandas as pd

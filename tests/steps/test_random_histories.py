@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -207,10 +207,10 @@ def version(at: timedelta, shift: float) -> Action:
 
     def act(world: World) -> None:
         latest = weight_versions(world.connection)[-1]
-        since = max(START + at, latest["in_force_from"] or START)
+        since = max(START + at, latest.in_force_from or START)
         weights = DEFAULT_WEIGHTS | {"avg_win_rate": 10.0 - shift, "one_hour_performance": 15.0 + shift}
         world.versions = add_version(
-            world.connection, weights, based_on=latest["version"], author="manual", reason="a test",
+            world.connection, weights, based_on=latest.version, author="manual", reason="a test",
             in_force_from=since,
         )  # fmt: skip
 
@@ -417,9 +417,7 @@ def computed(connection: psycopg.Connection) -> dict[date, datetime]:
 
 def tables(connection: psycopg.Connection, days: list[date]) -> dict[str, list[tuple[Any, ...]]]:
     return {
-        name: connection.execute(
-            f"SELECT t::text FROM {name} AS t WHERE day = ANY(%s) ORDER BY 1", (days,)
-        ).fetchall()
+        name: connection.execute(f"SELECT t::text FROM {name} AS t WHERE day = ANY(%s) ORDER BY 1", (days,)).fetchall()
         for name in RESULTS
     }
 

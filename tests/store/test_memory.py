@@ -1,4 +1,4 @@
-"""Trades held by a process: after whatever happened they are exactly those that a cold read finds."""
+"""Trades that a session remembers: after whatever happened they are exactly those that a cold read finds."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -7,9 +7,9 @@ import psycopg
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
+from knowdefeat_pipeline.store.memory import RecentRows
 from knowdefeat_pipeline.store.simulation import remove_source
 from knowdefeat_pipeline.store.staleness import current_snapshot
-from knowdefeat_pipeline.store.warm import Warm
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=30)
@@ -29,21 +29,21 @@ def identities(trades: Trades) -> list[tuple[int, int, float]]:
     return sorted(zip(trades.bot.tolist(), trades.exit.tolist(), trades.pnl.tolist(), strict=True))
 
 
-def warm_trades(url: str) -> Warm:
-    return Warm(url, "trades/read_arrived_trades", renewed=False)
+def recent_trades(url: str) -> RecentRows:
+    return RecentRows(url, "trades/read_arrived_trades", renewed=False)
 
 
 def cold(url: str, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     return identities(Trades.from_arrow(read_arrow(url, query("trades/read_trades"), [since, NOW + timedelta(days=1)])))
 
 
-def held(url: str, trades: Warm, since: datetime = SINCE) -> list[tuple[int, int, float]]:
+def held(url: str, trades: RecentRows, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     with connect(url) as connection:
         return identities(Trades.from_arrow(trades.read(connection, since, current_snapshot(connection))))
 
 
 def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
-    trades, draw = warm_trades(database), random.Random(4)
+    trades, draw = recent_trades(database), random.Random(4)
     with connect(database) as connection:
         for step in range(150):
             for _ in range(draw.randrange(3)):
@@ -54,7 +54,7 @@ def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
 
 
 def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -> None:
-    trades = warm_trades(database)
+    trades = recent_trades(database)
     with psycopg.connect(database) as slow, connect(database) as connection:
         write(slow, timedelta(hours=2), bot=2)
         write(connection, timedelta(hours=1))
@@ -67,7 +67,7 @@ def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -
 
 
 def test_an_earlier_window_is_read_anew(database: str) -> None:
-    trades = warm_trades(database)
+    trades = recent_trades(database)
     with connect(database) as connection:
         write(connection, timedelta(days=20))
         write(connection, timedelta(days=2))
@@ -78,7 +78,7 @@ def test_an_earlier_window_is_read_anew(database: str) -> None:
 
 
 def test_trades_that_were_removed_with_their_source_are_forgotten(database: str) -> None:
-    trades = warm_trades(database)
+    trades = recent_trades(database)
     with connect(database) as connection:
         write(connection, timedelta(days=1), source="simulator")
         write(connection, timedelta(days=2), bot=2)

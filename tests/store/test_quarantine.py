@@ -58,7 +58,7 @@ def test_a_corrected_row_is_read_as_its_file_was(database: str, tmp_path: Path):
     assert (settled.status, settled.settled_at, settled.note) == ("released", LATER, "Seite = SHORT, fees = 3")
     assert list_rows(database) == []
     assert list_rows(database, "released") == list_rows(database, None) == [settled]
-    with pytest.raises(QuarantineError, match=r"row 1 was released at 2026-01-02 00:00:00 UTC already"):
+    with pytest.raises(QuarantineError, match="Row 1 has already been released, at 2026-01-02 00:00:00 UTC"):
         release(database, row.quarantine_id, {}, LATER)
 
 
@@ -70,10 +70,10 @@ def test_a_field_may_be_corrected_by_its_own_name(database: str, tmp_path: Path)
 
 def test_a_row_that_is_still_bad_stays(database: str, tmp_path: Path):
     ingest(database, tmp_path, GOOD, "2,1,COIN,UP,closed,2025-02-11 20:00,2025-02-11 21:00,200,210,50,80")
-    with pytest.raises(QuarantineError, match=r"row 1 stays in quarantine: entry_price '-1' is not a price; write"):
+    with pytest.raises(QuarantineError, match=r"Row 1 stays in quarantine: entry_price '-1' is not a price; write"):
         release(database, 1, {"Seite": "LONG", "entry_price": "-1"}, LATER)
     with pytest.raises(
-        QuarantineError, match="row 1 has no column 'Side'; its columns are Nr, Seite, bot_id, conf, entry_price, "
+        QuarantineError, match="Row 1 has no column 'Side'; its columns are Nr, Seite, bot_id, conf, entry_price, "
     ):
         release(database, 1, {"Side": "LONG"}, LATER)
     assert show(database, 1).status == "held"
@@ -85,7 +85,7 @@ def test_a_repeated_trade_cannot_be_forced_in(database: str, tmp_path: Path):
     with pytest.raises(QuarantineError) as failure:
         release(database, 1, {}, LATER)
     assert str(failure.value) == (
-        "row 1 stays in quarantine: Nr '2' repeats trade 1 (table, 1): bot, ticker, direction, entry and exit times "
+        "Row 1 stays in quarantine: Nr '2' repeats trade 1 (table, 1): bot, ticker, direction, entry and exit times "
         "and prices are the same; the trade is kept once: discard this row, or correct what differs."
     )
     assert show(database, 1).status == "held"
@@ -121,7 +121,7 @@ def test_a_settled_row_is_not_held_again(database: str, tmp_path: Path):
     assert (row.status, row.note, row.settled_at) == ("discarded", "a test order", LATER)
     ingest(database, tmp_path, GOOD, bad)
     assert list_rows(database, None) == [row]
-    with pytest.raises(QuarantineError, match="row 1 was discarded at"):
+    with pytest.raises(QuarantineError, match="Row 1 has already been discarded, at"):
         discard(database, 1, None, LATER)
 
 
@@ -132,7 +132,7 @@ def test_a_row_that_is_not_there(database: str):
         lambda: release(database, 5, {}, LATER),
     ):
         with pytest.raises(
-            QuarantineError, match="there is no row 5 in quarantine; list the rows to see their numbers"
+            QuarantineError, match=r"There is no row 5 in quarantine\. List rows: knowdefeat quarantine list"
         ):
             settle()
 

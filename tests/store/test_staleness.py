@@ -256,7 +256,9 @@ def add_version(connection: psycopg.Connection, in_force_from: datetime) -> None
     )
 
 
-def test_a_version_touches_the_days_strictly_after_it_and_what_comes_next_at_its_own(connection: psycopg.Connection) -> None:
+def test_a_version_touches_the_days_strictly_after_it_and_what_comes_next_at_its_own(
+    connection: psycopg.Connection,
+) -> None:
     days = [TODAY - timedelta(days=n) for n in (3, 2, 1, 0)]
     refresh(connection, days[0], TODAY)
     add_version(connection, end(days[1]))

@@ -65,8 +65,8 @@ def _takes(storage: type, name: str, parameters: Sequence[str]) -> bool:
 class EventLog(PostgresEventLogStorage):
     """The stock event log, which writes the plan of a run, an event per day and asset, in one statement.
 
-    Dagster hands over the plan as a batch, but the stock class stores it event by event; no setting changes that. A run
-    of the chain over 90 days took 5.7 s so, and takes 5.1 s.
+    Dagster hands over the plan as a batch, which the stock class stores event by event; no setting changes that. The
+    chain of 1,000 bots over 90 days in one run took 5.7 s so, and 5.1 s in one statement (median of five, in turn).
     """
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:

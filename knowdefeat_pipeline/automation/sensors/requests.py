@@ -37,7 +37,8 @@ def describe(found: Staleness) -> str:
 
 def retry_delay(failures: int) -> timedelta:
     """How long to wait after so many failures in a row."""
-    return min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
+    delay: timedelta = FIRST_DELAY * 2 ** (failures - 1)
+    return min(delay, LONGEST_DELAY)
 
 
 def request_run(

@@ -12,21 +12,18 @@ import numpy as np
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.commands.evaluate import read_panel
 from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.files import read_panel
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
 from knowdefeat_pipeline.cli.views.backtest import Comparison, record, report_page, show_comparison
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.core.learning.backtest import REFERENCE, compare, contestants, daily_figures
+from knowdefeat_pipeline.core.learning.backtest import REFERENCE, SETS, compare, contestants, daily_figures
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, version_in_force
 from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history, version_in_force, weight_versions
-from knowdefeat_pipeline.store.reads import Record
+from knowdefeat_pipeline.store.learning import read_history, weight_versions
 
-SETS = ("default", "equal", "seed", "seed_fallback", "ai")
 IN_FORCE, VERSION = "in_force", "version:"
 
 
@@ -58,13 +55,15 @@ def backtest(
     versions = _versions(url, sets)
     names = _names(sets, versions if url else [])
     own = _sets_of(weights_file) | _stored(names, versions, history)
-    found = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
+    comparison = _compare(history, [*names, *(name for name in own if name not in names)], own, from_)
     if report:
-        report.write_text(report_page(found, str(panel) if panel else "the history of this database"), encoding="utf-8")
+        report.write_text(
+            report_page(comparison, str(panel) if panel else "the history of this database"), encoding="utf-8"
+        )
     if json:
-        print_json(record(found) | ({"report": report} if report else {}))
+        print_json(record(comparison) | ({"report": report} if report else {}))
         return
-    show_comparison(found)
+    show_comparison(comparison)
     if report:
         out.print(f"Report: {report}")
 
@@ -76,7 +75,7 @@ def _until(history: Panel, to: date | None) -> Panel:
     return Panel.of(history.frame[history.frame["as_of"] <= end])
 
 
-def _versions(url: str | None, sets: str | None) -> list[Record]:
+def _versions(url: str | None, sets: str | None) -> list[WeightVersion]:
     """The versions of the database, which a file's panel needs only where the sets name one."""
     if url is None and VERSION not in (sets or "") and IN_FORCE not in (sets or ""):
         return []
@@ -84,7 +83,7 @@ def _versions(url: str | None, sets: str | None) -> list[Record]:
         return weight_versions(connection)
 
 
-def _names(sets: str | None, versions: Sequence[Record]) -> list[str]:
+def _names(sets: str | None, versions: Sequence[WeightVersion]) -> list[str]:
     """The sets asked for, the default weights first."""
     if sets is None:
         return [*SETS, *([IN_FORCE] if len(versions) > 1 else [])]
@@ -95,10 +94,10 @@ def _names(sets: str | None, versions: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys([REFERENCE, *names]))
 
 
-def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) -> dict[str, Floats]:
+def _stored(names: Sequence[str], versions: Sequence[WeightVersion], history: Panel) -> dict[str, Floats]:
     """Days x 17 of each of the named sets that the database holds."""
-    by_number = {version["version"]: version for version in versions}
-    found = {}
+    by_number = {version.version: version for version in versions}
+    sets = {}
     for name in names:
         if name == IN_FORCE:
             ruling = [version_in_force(list(versions), instant) for instant in _instants(history)]
@@ -109,8 +108,8 @@ def _stored(names: Sequence[str], versions: Sequence[Record], history: Panel) ->
             ruling = [by_number[number_]] * len(history)
         else:
             continue
-        found[name] = np.array([[v["weights"][variable] for variable in VARIABLE_NAMES] for v in ruling])
-    return found
+        sets[name] = np.array([version.vector for version in ruling])
+    return sets
 
 
 def _instants(history: Panel) -> list[datetime]:
@@ -122,13 +121,15 @@ def _sets_of(path: Path | None) -> dict[str, Floats]:
     if path is None:
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
     named = (
-        found if isinstance(found, dict) and all(isinstance(v, dict) for v in found.values()) else {path.stem: found}
+        content
+        if isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
+        else {path.stem: content}
     )
     try:
         return {name: np.array([*normalise(weights).values()]) for name, weights in named.items()}

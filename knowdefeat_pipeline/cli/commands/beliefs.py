@@ -10,7 +10,17 @@ import pandas as pd
 import typer
 
 from knowdefeat_pipeline.cli.database import database, day_or_latest
-from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, Day, Json, Reason, Regime, Strategy, parse_regime
+from knowdefeat_pipeline.cli.options import (
+    ANY_REGIME,
+    CommandError,
+    Day,
+    Json,
+    Reason,
+    Regime,
+    Strategy,
+    parse_regime,
+    require_reason,
+)
 from knowdefeat_pipeline.cli.runs import materialise
 from knowdefeat_pipeline.cli.views.beliefs import show_beliefs, show_calibration, show_history, show_ledger
 from knowdefeat_pipeline.cli.views.output import out, print_json
@@ -44,26 +54,26 @@ def beliefs(
         calibration = strategy_day(connection, "strategy_calibration", day, strategy or "*")
     _require(rows, day, strategy)
     if json:
-        print_json({"day": day, "regimes": _held(weights), "beliefs": rows, "calibration": calibration})
+        print_json({"day": day, "regimes": _regime_shares(weights), "beliefs": rows, "calibration": calibration})
         return
     show_beliefs(f"Beliefs as of {instant(rows[0]['as_of'])}", rows)
-    held = ", ".join(f"{name} {share:.0%}" for name, share in _held(weights).items() if share)
-    out.print(f"Regimes that hold, by trades: {held or 'not known (no market data)'}.", style="dim")
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in _regime_shares(weights).items() if share)
+    out.print(f"Regimes that hold, by trades: {shares or 'not known (no market data)'}.", style="dim")
     if strategy:
         show_calibration(calibration)
 
 
 def _require(rows: list[Record], day: date, strategy: str | None) -> None:
     if not rows:
-        of = f" of a strategy {strategy!r}" if strategy else ""
+        about = f" for {strategy!r}" if strategy else ""
         raise CommandError(
-            f"Nothing is believed{of} on {day}. See who is known: knowdefeat beliefs; which days are there: "
-            "knowdefeat db status; compute more: knowdefeat run --from DAY --to DAY"
+            f"No beliefs{about} on {day}. List strategies: knowdefeat beliefs. See which days are computed: "
+            f"knowdefeat db status. Compute this one: knowdefeat run --from {day} --to {day}"
         )
 
 
-def _held(weights: list[Record]) -> dict[str, float]:
-    """The shares of the regimes that hold, by the trades of the trailing 30 days."""
+def _regime_shares(weights: list[Record]) -> dict[str, float]:
+    """The share of each regime that holds now, by the trades of the trailing 30 days."""
     return {name: weights[0][f"p_{name.lower()}"] for name in REGIMES} if weights else {}
 
 
@@ -125,16 +135,16 @@ def ledger(json: Json = False) -> None:
     if json:
         print_json(rows)
     elif not rows:
-        out.print("Nothing was decided yet: beliefs rest on the trades alone.")
+        out.print("No decisions yet: beliefs rest on the trades alone.")
     else:
         show_ledger(rows)
 
 
 @app.command()
 def reset(reason: Reason, strategy: Strategy = None, json: Json = False) -> None:
-    """Believe of a strategy, or of all, exactly what is believed of one that never traded; its history stays."""
+    """Forget what was learned of a strategy, or of all: it is believed to be like one that never traded."""
     with database() as connection:
-        record_reset(connection, strategy, reason)
+        record_reset(connection, strategy, require_reason(reason))
     _learn_again(f"Reset {strategy or 'all strategies'}.", json)
 
 
@@ -156,13 +166,13 @@ def learn_backtest(
     rows = _backtest(file)
     with database() as connection:
         is_new = record_backtest(connection, rows, source, discount)
-    told = (
+    report = (
         f"{source}: {len(rows):,} outcomes of {rows['strategy_id'].nunique():,} strategies, each counting {discount:g}."
     )
     if is_new:
-        _learn_again(told, json)
+        _learn_again(report, json)
     else:
-        _tell(f"{told} They were learned before; nothing changed.", None, json)
+        _tell(f"{report} They had been learned before; nothing changed.", None, json)
 
 
 def _backtest(file: Path) -> pd.DataFrame:
@@ -189,9 +199,9 @@ def _backtest(file: Path) -> pd.DataFrame:
 def withdraw(
     name: Annotated[str, typer.Argument(help="The backtest's name.")], reason: Reason, json: Json = False
 ) -> None:
-    """Let a backtest count no more, as if it had never been learned; it stays on record."""
+    """Withdraw a backtest, as if it had never been learned; it stays on record."""
     with database() as connection:
-        record_withdrawal(connection, name, reason)
+        record_withdrawal(connection, name, require_reason(reason))
     _learn_again(f"Withdrew {name}.", json)
 
 
@@ -200,10 +210,10 @@ def _learn_again(done: str, json: bool) -> None:
     with database() as connection:
         learned = last_learned(connection)
     if learned is None:
-        _tell(f"{done} It will count once trades were learned. Next: knowdefeat run", None, json)
+        _tell(f"{done} It takes effect once trades have been learned. Next: knowdefeat run", None, json)
         return
     outcome = materialise(learned[0], learned[0], quiet=json, beliefs_only=True)
-    _tell(f"{done} The beliefs of {learned[0]} were learned anew. Next: knowdefeat beliefs", outcome.run_id, json)
+    _tell(f"{done} The beliefs of {learned[0]} were recomputed. Next: knowdefeat beliefs", outcome.run_id, json)
 
 
 def _tell(message: str, run_id: str | None, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from knowdefeat_pipeline.cli.database import database
-from knowdefeat_pipeline.cli.options import Author, Bot, InForceFrom, Json, Limit, Reason, in_force_from
+from knowdefeat_pipeline.cli.options import Author, Bot, InForceFrom, Json, Limit, Reason, in_force_from, require_reason
 from knowdefeat_pipeline.cli.views.bots import show_bots, show_decisions, status, why
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.store import funds as store
@@ -50,7 +50,7 @@ def deactivate(
 
 def _switch(bots: list[int], active: bool, reason: str, author: str, from_: InForceFrom, json: bool) -> None:
     with database() as connection:
-        changed = store.set_active(connection, bots, active, author, reason, in_force_from(from_))
+        changed = store.set_active(connection, bots, active, author, require_reason(reason), in_force_from(from_))
     kind = "activated" if active else "deactivated"
     unchanged = sorted(set(bots) - set(changed))
     if json:
@@ -69,7 +69,7 @@ def resume(
 ) -> None:
     """Let halted bots go on: their drawdown and loss count from here."""
     with database() as connection:
-        store.resume(connection, bots, author, reason, in_force_from(from_))
+        store.resume(connection, bots, author, require_reason(reason), in_force_from(from_))
     if json:
         print_json({"kind": "resumed", "changed": sorted(set(bots))})
         return

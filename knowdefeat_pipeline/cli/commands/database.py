@@ -13,7 +13,7 @@ import typer
 from knowdefeat_pipeline.cli.database import address, server
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
-from knowdefeat_pipeline.cli.views.tables import number, table
+from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
 from knowdefeat_pipeline.postgres import backup as backups
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
@@ -48,9 +48,9 @@ def status(json: Json = False) -> None:
     settings = Settings.from_environment()
     record: dict[str, Any] = {"embedded": settings.database_url is None}
     if settings.database_url is None:
-        found = server(settings).status()
-        record |= asdict(found)
-        if not found.running:
+        state = server(settings).status()
+        record |= asdict(state)
+        if not state.running:
             _show_status(record | {"hint": "It starts with the next command, for instance: knowdefeat run"}, json)
             return
     place = address(settings)
@@ -72,11 +72,16 @@ def _show_status(record: Record, json: bool) -> None:
     if json:
         print_json(record)
         return
-    rows = [
-        (key.replace("_", " "), number(value) if type(value) is int and key not in ("pid", "port") else str(value))
-        for key, value in record.items()
-    ]
+    rows = [(key.replace("_", " "), _shown(key, value)) for key, value in record.items()]
     table("Database", (("", "left"), ("", "left")), rows)
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or NOTHING
+    return number(value) if isinstance(value, int) and key not in ("pid", "port") else text(value)
 
 
 @app.command()

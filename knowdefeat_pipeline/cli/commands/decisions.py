@@ -12,8 +12,8 @@ import typer
 
 from knowdefeat_pipeline.cli.database import database, day_or_latest
 from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
-from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.cli.views.tables import instant, number, table
+from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
+from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
 from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
 from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
@@ -57,48 +57,24 @@ def consensus(
         rows = strategies(connection, day, regime=regime or ANY_REGIME)
     weights = {row["strategy_id"]: row["weight"] for row in rows}
     try:
-        found = agree(frame, weights, _timeframes(timeframe_weight), threshold)
+        outcome = agree(frame, weights, _timeframes(timeframe_weight), threshold)
     except ValueError as error:
         raise CommandError(f"{error}. Strategies with a weight: {', '.join(sorted(weights))}") from error
-    contributions = found.contributions.to_dict("records")
+    contributions = outcome.contributions.to_dict("records")
     if json:
         print_json(
             {
-                "direction": found.direction,
-                "agreement": found.agreement,
+                "direction": outcome.direction,
+                "agreement": outcome.agreement,
                 "threshold": threshold,
-                "long_score": found.long_score,
-                "short_score": found.short_score,
+                "long_score": outcome.long_score,
+                "short_score": outcome.short_score,
                 "as_of": rows[0]["as_of"],
                 "contributions": contributions,
             }
         )
         return
-    out.print(
-        f"[bold]{found.direction}[/]: agreement {found.agreement:.1%}, threshold {threshold:.0%} "
-        f"(long {found.long_score:.4f}, short {found.short_score:.4f}), "
-        f"by the weights as of {instant(rows[0]['as_of'])}"
-    )
-    table(
-        "",
-        (
-            ("strategy", "left"),
-            ("direction", "left"),
-            ("confidence", "right"),
-            ("weight %", "right"),
-            ("counts", "right"),
-        ),
-        [
-            (
-                row["strategy_id"],
-                row["direction"],
-                number(row["confidence"], 0),
-                number(100 * weights[row["strategy_id"]], 1),
-                number(row["contribution"], 4),
-            )
-            for row in contributions
-        ],
-    )
+    show_consensus(outcome, threshold, weights, rows[0]["as_of"])
 
 
 def _signals(place: str, with_timeframe: bool) -> pd.DataFrame:
@@ -140,25 +116,25 @@ def size(
     confidence_scale: ConfidenceScale = 100,
     json: Json = False,
 ) -> None:
-    """How large a position to take: by the guide's rule, and by half Kelly on the lower quartile of the edge."""
+    """How large a position to take: by Scanstream's rule, and by half Kelly on the lower quartile of the edge."""
     stated = percent(confidence, confidence_scale, "--confidence")
     with database() as connection:
         day = day_or_latest(connection, None, "strategy_beliefs")
         rows = strategies(connection, day, strategy=strategy, regime=regime or ANY_REGIME)
         means = strategy_means(connection, strategy)
     if not rows:
-        raise CommandError(f"Nothing is believed of a strategy {strategy!r}. See who is known: knowdefeat beliefs")
+        raise CommandError(f"No beliefs for {strategy!r} on {day}. List strategies: knowdefeat beliefs")
     (belief,) = rows
     capital = means["capital"] if capital is None else capital
     if cap is None and capital is None:
         raise CommandError(f"No bot runs {strategy}, so its capital is not known: give --capital or --cap")
     cap = CAP_SHARE * capital if cap is None else cap
-    by_guide = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
+    by_rule = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
     volatility = means["volatility"]
     kelly = kelly_size(capital, belief["edge"], belief["edge_sd"], volatility, cap) if volatility and capital else None
     answer = {
         "strategy_id": strategy,
-        "size": by_guide,
+        "size": by_rule,
         "kelly_size": kelly,
         "cap": cap,
         "capital": capital,
@@ -172,22 +148,4 @@ def size(
     if json:
         print_json(answer)
         return
-    table(
-        f"Size for {strategy}, by the beliefs as of {instant(belief['as_of'])}",
-        (("", "left"), ("size", "right"), ("", "left")),
-        [
-            (
-                "guide",
-                number(by_guide),
-                f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {stated / 100:.2f}",
-            ),
-            (
-                "half Kelly",
-                number(kelly),
-                f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
-                if kelly is not None
-                else "needs trades with a notional, to know how far they move",
-            ),
-            ("at most", number(cap), "the cap"),
-        ],
-    )
+    show_size(answer, belief, base, stated)

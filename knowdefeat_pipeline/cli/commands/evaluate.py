@@ -8,21 +8,19 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from knowdefeat_pipeline.cli.files import check_writable, read_panel, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.core.beliefs.state import Method, Rules
+from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
-from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
 
-FIGURES = ("volatility", *VARIABLE_NAMES, "label")
-PANEL: dict[str, Column] = {"as_of": "clock", "bot_id": "text", "group": "text", **dict.fromkeys(FIGURES, "amount")}
 SERIES: dict[str, Column] = {"ticker": "text", "timeframe": "text"}
 BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volume"), "amount")}
 
@@ -41,40 +39,23 @@ def weights(
     for path in filter(None, (output, scores)):
         check_writable(path)
     history = read_panel(panel)
-    learned = replay(history)
+    learned = learn_weights(history)
     as_of = history.frame["given_as_of"].iloc[history.start[:-1]]
     in_force = pd.DataFrame(learned.weights, columns=list(VARIABLE_NAMES))
     in_force.insert(0, "as_of", as_of.array)
     write_table(in_force, output)
     if scores:
         rows = history.frame[["given_as_of", "bot_id"]].rename(columns={"given_as_of": "as_of"})
-        write_table(rows.assign(score=history.scores(learned.weights)), scores)
-    found = evidence(learned)
+        write_table(rows.assign(score=history.rank_scores(learned.weights)), scores)
+    facts = evidence(learned)
     if json:
-        ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in found.ic.items()}
-        print_json({"as_ofs": len(as_of), "days": found.days, "rank_ic": ic, "statement": found.statement})
+        ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in facts.ic.items()}
+        print_json({"as_ofs": len(as_of), "days": facts.days, "rank_ic": ic, "statement": facts.statement})
         return
-    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {found.days:,} settled days:")
-    for name, of in found.ic.items():
+    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {facts.days:,} settled days:")
+    for name, of in facts.ic.items():
         out.print(f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}")
-    out.print(found.statement)
-
-
-def read_panel(path: Path) -> Panel:
-    """The panel of a file; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
-    frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"}, gaps=("group", *FIGURES))
-    given = frame["as_of"]
-    instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)
-    try:
-        return Panel.of(frame.assign(as_of=instants, given_as_of=given, bot_id=_numbers(frame["bot_id"])))
-    except ValueError as error:
-        raise CommandError(f"{path}: {error}") from error
-
-
-def _numbers(names: pd.Series) -> pd.Series:
-    """Names that are all whole numbers as such, so that what is written can be joined to what was read."""
-    plain = names.str.fullmatch(r"0|-?[1-9]\d{0,17}")
-    return names.astype("int64") if plain.fillna(False).all() else names
+    out.print(facts.statement)
 
 
 @app.command()
@@ -83,7 +64,9 @@ def beliefs(
         Path, typer.Option(help="CSV or Parquet with columns time, strategy_id, result and, if known, regime.")
     ],
     output: Output,
-    method: Annotated[Method, typer.Option(help="Weigh by the edge, or by the probability of being best.")] = "edge",
+    method: Annotated[
+        WeighingMethod, typer.Option(help="Weigh by the edge, or by the probability of being best.")
+    ] = "edge",
     unit: Annotated[
         str | None,
         typer.Option(help="A unit of time: a number, or 1h, 1d, … for timestamps. By default each time is one more."),
@@ -94,11 +77,11 @@ def beliefs(
     Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
     strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
     """
-    from knowdefeat_pipeline.core.beliefs.replay import replay  # scipy, which other commands can do without
+    from knowdefeat_pipeline.core.beliefs.replay import replay_beliefs  # scipy, which other commands can do without
 
     check_writable(output)
     history = read_table(outcomes, {"time": "clock", "strategy_id": "text", "result": "amount"}, {"regime": "text"})
-    table = replay(history, Rules(), method, _unit(unit, history["time"]))
+    table = replay_beliefs(history, Rules(), method, _unit(unit, history["time"]))
     write_table(table, output)
     count = history["time"].nunique()
     out.print(f"{output}: what was held before each of {count:,} times, {len(table):,} rows")
@@ -124,7 +107,7 @@ def regimes(
     output: Output,
     json: Json = False,
 ) -> None:
-    """The market regimes: each bar's label, told from the bars up to it.
+    """The market regimes: each bar's label, from the bars up to it alone.
 
     open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
     labelled by itself. Rows may be in any order and keep it.
@@ -144,19 +127,3 @@ def regimes(
         print_json({"bars": len(labels), "shares": shares.to_dict()})
         return
     out.print(f"{output}: {len(labels):,} bars, " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
-
-
-def check_writable(path: Path) -> None:
-    """Raises CommandError for a file that `write_table` cannot write, before any work is done."""
-    if path.suffix not in (".csv", ".parquet"):
-        raise CommandError(f"{path}: write .csv or .parquet")
-    if not path.parent.is_dir():
-        raise CommandError(f"{path}: there is no folder {path.parent}; make it first")
-
-
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """A frame as CSV or Parquet, by the suffix."""
-    if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_csv(path, index=False)

@@ -21,13 +21,14 @@ from knowdefeat_pipeline.cli.options import (
     Json,
     Reason,
     in_force_from,
+    require_reason,
 )
 from knowdefeat_pipeline.cli.views.funds import show_allocation, show_settings
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import latest_day
@@ -63,17 +64,18 @@ def parse_share(value: str) -> float:
     return share
 
 
-def parse_method(value: str) -> str:
+def parse_method(value: str) -> AllocationMethod:
     """One of the methods."""
-    method = value.replace("-", "_")
-    if method not in METHODS:
-        raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
-    return method
+    for method in METHODS:
+        if method == value.replace("-", "_"):
+            return method
+    raise typer.BadParameter(f"there is no method {value!r}; choose one of {', '.join(METHODS)}")
 
 
 Funds = Annotated[Decimal | None, typer.Option("--funds", parser=parse_amount, metavar="AMOUNT", help="What there is.")]
 Method = Annotated[
-    str | None, typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}.")
+    AllocationMethod | None,
+    typer.Option("--method", parser=parse_method, metavar="METHOD", help=f"One of {', '.join(METHODS)}."),
 ]
 Cap = Annotated[
     float | None, typer.Option("--cap", parser=parse_share, metavar="SHARE", help="The most in one bot, as 10% or 0.1.")
@@ -177,7 +179,7 @@ def _currency(connection: psycopg.Connection, currency: str | None) -> str:
 def _changed(
     known: FundSettings,
     funds: Decimal | None,
-    method: str | None,
+    method: AllocationMethod | None,
     cap: float | None,
     ticker_cap: float | None,
     minimum: Decimal | None,
@@ -240,7 +242,7 @@ def set_(
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
         known = _known(connection, funds, _currency(connection, currency))
         settings = _changed(known[0], funds, *options)
-        version = store.save_settings(connection, settings, author, reason, in_force_from(from_))
+        version = store.save_settings(connection, settings, author, require_reason(reason), in_force_from(from_))
         (record,) = [row for row in store.settings_history(connection) if row["version"] == version]
     if json:
         print_json(record)

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.settings import Settings
 def live() -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
     settings = Settings.from_environment()
-    url = current_url()
+    url = current_url(settings)
     with err.status("Starting the live listener"):
         from knowdefeat_pipeline.assets.calendar import Calendar
         from knowdefeat_pipeline.assets.resources import Clock

@@ -1,4 +1,4 @@
-"""`ingest-bars`, `ingest-books` and `regimes`: market data from files, and what is told of it."""
+"""`ingest-bars`, `ingest-books` and `regimes`: market data from files, and the regimes that follow from them."""
 
 from __future__ import annotations
 

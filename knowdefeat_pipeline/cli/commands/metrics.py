@@ -32,7 +32,7 @@ def metrics(
 
 
 def streaks(day: Day = None, bot: Bot = None, json: Json = False) -> None:
-    """Runs of wins and losses, and whether they are more than luck."""
+    """Runs of wins and losses, and whether their order differs from chance."""
     with database() as connection:
         day = day_or_latest(connection, day, "win_streak_summary")
         rows = day_rows(connection, "win_streak_summary", day, bot_id=bot)

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from knowdefeat_pipeline.cli.commands.evaluate import check_writable, write_table
 from knowdefeat_pipeline.cli.commands.trades import SIMULATOR
 from knowdefeat_pipeline.cli.database import url_for_input
+from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.simulation.bots import WORLDS, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -28,8 +28,8 @@ from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 def simulation(world: str, bots: int, days: int, seed: int, end: date) -> Simulation:
     """The world's history of so many days before `end`."""
-    if world not in WORLDS:
-        raise CommandError(f"There is no world {world!r}; choose one of {', '.join(WORLDS)}.")
+    if world not in BOT_WORLDS:
+        raise CommandError(f"There is no world {world!r}; choose one of {', '.join(BOT_WORLDS)}.")
     moment = datetime.combine(end, datetime.min.time(), tzinfo=UTC)
     return simulate(world, bots=bots, days=days, seed=seed, end=moment)
 
@@ -49,7 +49,7 @@ def _reading(simulated: Simulation) -> Reading:
 
 
 def simulate_command(
-    world: Annotated[str, typer.Option(help=f"One of {', '.join(WORLDS)}.")] = "base",
+    world: Annotated[str, typer.Option(help=f"One of {', '.join(BOT_WORLDS)}.")] = "base",
     bots: Annotated[int, typer.Option(min=1)] = 24,
     days: Annotated[int, typer.Option(min=1)] = 90,
     seed: Annotated[int, typer.Option(min=0)] = 1,

@@ -128,7 +128,7 @@ def _require_running(running: Iterable[Program]) -> None:
         status = program.process.poll()
         if status is not None:
             raise CommandError(
-                f"The Dagster {program.name} ended by itself (exit status {status}).\n{_last_words(program)}"
+                f"The {program.name} exited unexpectedly (exit status {status}).\n{_last_words(program)}"
             )
 
 
@@ -187,7 +187,7 @@ def _only_one(path: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise CommandError(f"It is up already: {file.read()}") from None
+            raise CommandError(f"knowdefeat is already running at {file.read()}") from None
         yield file.fileno()
 
 

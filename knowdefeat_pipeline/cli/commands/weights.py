@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +26,13 @@ from knowdefeat_pipeline.cli.views.weights import (
     show_version,
     show_versions,
 )
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
+from knowdefeat_pipeline.core.ranking.weight_set import (
+    WeightError,
+    WeightVersion,
+    normalise,
+    validate,
+    version_in_force,
+)
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -36,10 +43,8 @@ from knowdefeat_pipeline.store.learning import (
     complete_days,
     evidence_of,
     set_ai,
-    version_in_force,
     weight_versions,
 )
-from knowdefeat_pipeline.store.reads import Record
 
 app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
 
@@ -64,20 +69,20 @@ def show(
     """The 17 weights of a version, and what it rests on."""
     with database() as connection:
         versions = weight_versions(connection)
-        found = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
-        setting, evidence = ai_setting(connection), evidence_of(connection, found["version"])
+        chosen = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
+        setting, evidence = ai_setting(connection), evidence_of(connection, chosen.version)
     if json:
-        print_json(found | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
+        print_json(asdict(chosen) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
         return
-    show_version(found)
+    show_version(chosen)
     if "statement" in evidence:
         show_evidence(evidence)
     out.print(adjustment_state(setting), style="dim")
 
 
-def _version(versions: Sequence[Record], wanted: int) -> Record:
+def _version(versions: Sequence[WeightVersion], wanted: int) -> WeightVersion:
     for version in versions:
-        if version["version"] == wanted:
+        if version.version == wanted:
             return version
     raise CommandError(f"There is no version {wanted}. See which there are: knowdefeat weights history")
 
@@ -90,9 +95,10 @@ def history(
     """The versions, the latest first: who, why, since when, and how far each moved."""
     with database() as connection:
         versions = weight_versions(connection)
-    befores: list[Record | None] = [None, *versions[:-1]]
+    befores: list[WeightVersion | None] = [None, *versions[:-1]]
     rows = [
-        version | {"moved": points_moved(version, before)} for version, before in zip(versions, befores, strict=True)
+        asdict(version) | {"moved": points_moved(version, before)}
+        for version, before in zip(versions, befores, strict=True)
     ]
     rows = rows[::-1][:limit]
     if json:
@@ -112,19 +118,19 @@ def diff(
         versions = weight_versions(connection)
     before = _version(versions, one)
     after = version_in_force(versions, datetime.now(UTC)) if other is None else _version(versions, other)
-    rows = [(name, before["weights"][name], after["weights"][name]) for name in VARIABLE_NAMES]
+    rows = [(name, before.weights[name], after.weights[name]) for name in VARIABLE_NAMES]
     rows = sorted((row for row in rows if row[1] != row[2]), key=lambda row: -abs(row[2] - row[1]))
     if json:
         print_json(
             {
-                "from": before["version"],
-                "to": after["version"],
+                "from": before.version,
+                "to": after.version,
                 "change": {name: round(b - a, 1) for name, a, b in rows},
             }
         )
         return
     if not rows:
-        out.print(f"Versions {before['version']} and {after['version']} have the same weights.")
+        out.print(f"Versions {before.version} and {after.version} have the same weights.")
         return
     show_difference(before, after, rows)
 
@@ -148,7 +154,7 @@ def set_(
         raise CommandError(
             "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …"
         )
-    _change(lambda latest, _: latest["weights"] | chosen, reason, based_on, scale, json)
+    _change(lambda latest, _: {**latest.weights, **chosen}, reason, based_on, scale, json)
 
 
 @app.command()
@@ -166,7 +172,7 @@ def rollback(
 ) -> None:
     """Back to the weights of an earlier version, as a new version in force from now."""
     _change(
-        lambda _, versions: _version(versions, version)["weights"],
+        lambda _, versions: _version(versions, version).weights,
         reason or f"Rollback to version {version}",
         based_on,
         False,
@@ -175,26 +181,26 @@ def rollback(
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, float]:
-    found = {}
+    weights = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         try:
-            found[name] = float(value)
+            weights[name] = float(value)
         except ValueError:
             raise typer.BadParameter(f"{pair}: write VARIABLE=WEIGHT, for instance avg_win_rate=12.5") from None
-    return found
+    return weights
 
 
 def _from_file(path: Path) -> dict[str, float]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not all(type(value) in (int, float) for value in found.values()):
+    if not isinstance(content, dict) or not all(type(value) in (int, float) for value in content.values()):
         raise CommandError(f'{path}: write one JSON object of numbers, {{"avg_win_rate": 12.5, …}}')
-    return found
+    return content
 
 
 def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
@@ -210,9 +216,9 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
             valid = normalise(wanted) if scale else validate(wanted)
         except WeightError as error:
             raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
-        base = latest["version"] if based_on is None else based_on
-        now = max(now, latest["in_force_from"] or now)  # another machine's clock may be ahead
-        if base == latest["version"] and valid == latest["weights"]:
+        base = latest.version if based_on is None else based_on
+        now = max(now, latest.in_force_from or now)  # another machine's clock may be ahead
+        if base == latest.version and valid == latest.weights:
             raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
         version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)
         setting = ai_setting(connection)
@@ -229,13 +235,13 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
             }
         )
         return
-    moved = sum(abs(valid[name] - latest["weights"][name]) for name in VARIABLE_NAMES)
+    moved = sum(abs(valid[name] - latest.weights[name]) for name in VARIABLE_NAMES)
     out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
     out.print(
         "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )
     if setting["ai_enabled"]:
-        out.print("The daily adjustment goes on from here; to keep it off: knowdefeat weights disable-ai", style="dim")
+        out.print("The daily adjustment goes on from here. To stop it: knowdefeat weights disable-ai", style="dim")
 
 
 @app.command("enable-ai")
@@ -280,7 +286,7 @@ def _adjustable(connection: psycopg.Connection, from_: date | None, to: date | N
     computed = complete_days(connection)
     if computed is None:
         raise CommandError("No day has been computed to its end yet. Run: knowdefeat run")
-    began = weight_versions(connection)[-1]["in_force_from"]
+    began = weight_versions(connection)[-1].in_force_from
     # A version in force from a day's very end may still be built upon that day.
     since = computed[0] if began is None else (began - timedelta(microseconds=1)).date()
     first, last = max(computed[0], from_ or since), min(computed[1], to or computed[1])

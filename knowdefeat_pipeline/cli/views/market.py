@@ -38,8 +38,8 @@ def show_loaded(form: Form, reports: Sequence[MarketReport]) -> None:
     for report in reports:
         counts = {"new": report.inserted, "replaced": report.replaced, "known": report.unchanged}
         counts |= {"still open": report.unfinished, "quarantined": sum(report.quarantined.values())}
-        told = ", ".join(f"{number(count)} {what}" for what, count in counts.items() if count or what == "new")
-        out.print(f"[bold]{report.file_name}[/]: {number(report.rows_read)} rows: {told}")
+        outcome = ", ".join(f"{number(count)} {what}" for what, count in counts.items() if count or what == "new")
+        out.print(f"[bold]{report.file_name}[/]: {number(report.rows_read)} rows: {outcome}")
         for reason, count in report.quarantined.items():
             out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
         for note in report.notes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from knowdefeat_pipeline.cli.views.output import Record
+from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, pnl, table, text
 from knowdefeat_pipeline.core.schema import METRICS
 
@@ -22,6 +22,8 @@ METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
 )
 
 
+SIGNIFICANT = 0.05
+
 STREAK_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "right"),
     ("trades", "right"),
@@ -30,7 +32,7 @@ STREAK_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("longest loss", "right"),
     ("current", "right"),
     ("streaks 2..7 (% of trades)", "left"),
-    ("luck? p", "right"),
+    ("order p", "right"),
 )
 
 
@@ -94,3 +96,12 @@ def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]])
             for row in rows
         ],
     )
+    p_values = [row["streakiness_p_value"] for row in rows if row["streakiness_p_value"] is not None]
+    if p_values:
+        low = sum(p < SIGNIFICANT for p in p_values)
+        out.print(
+            "order p: how often chance puts the same wins and losses into so uneven an order; it tests their order, "
+            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {number(len(p_values))} bots; chance "
+            f"alone gives {SIGNIFICANT:.0%}.",
+            style="dim",
+        )

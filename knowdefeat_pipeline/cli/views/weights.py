@@ -7,6 +7,7 @@ from datetime import date
 
 from knowdefeat_pipeline.cli.views.output import Record, err, out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, table, text
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES, VARIABLES
 
 VERSIONS: tuple[tuple[str, Justify], ...] = (
@@ -40,8 +41,8 @@ def show_evidence(evidence: Record) -> None:
     out.print(evidence["statement"])
 
 
-def _since(version: Record) -> str:
-    return f", in force from {instant(version['in_force_from'])}" if version["in_force_from"] else ""
+def _since(version: WeightVersion) -> str:
+    return f", in force from {instant(version.in_force_from)}" if version.in_force_from else ""
 
 
 def adjustment_state(setting: Record) -> str:
@@ -50,11 +51,11 @@ def adjustment_state(setting: Record) -> str:
     return f"The daily adjustment is {state} ({setting['reason']}, {instant(setting['changed_at'])})."
 
 
-def points_moved(version: Record, before: Record | None) -> float | None:
+def points_moved(version: WeightVersion, before: WeightVersion | None) -> float | None:
     """Points by which a version differs from the one before it; None for the first."""
     if before is None:
         return None
-    return float(sum(abs(version["weights"][name] - before["weights"][name]) for name in VARIABLE_NAMES))
+    return float(sum(abs(version.weights[name] - before.weights[name]) for name in VARIABLE_NAMES))
 
 
 def show_attempts(rows: Sequence[Record], first: date, last: date) -> None:
@@ -93,12 +94,12 @@ def _gain(row: Record) -> float | None:
     return float(gain["mean"]) if gain else None
 
 
-def show_version(version: Record) -> None:
+def show_version(version: WeightVersion) -> None:
     """The 17 weights of a version."""
     table(
-        f"Weights, version {version['version']} ({version['author']}: {version['reason']})" + _since(version),
+        f"Weights, version {version.version} ({version.author}: {version.reason})" + _since(version),
         (("variable", "left"), ("weight", "right"), ("what it is", "left")),
-        [(v.name, number(version["weights"][v.name], 1, sign=True), v.description) for v in VARIABLES],
+        [(v.name, number(version.weights[v.name], 1, sign=True), v.description) for v in VARIABLES],
     )
     out.print(
         "Absolute weights sum to 100.0; a negative weight means that the variable predicted the opposite.", style="dim"
@@ -123,14 +124,14 @@ def show_versions(rows: Sequence[Record], count: int) -> None:
     )
 
 
-def show_difference(before: Record, after: Record, rows: Sequence[tuple[str, float, float]]) -> None:
+def show_difference(before: WeightVersion, after: WeightVersion, rows: Sequence[tuple[str, float, float]]) -> None:
     """The weights in which two versions differ."""
     table(
-        f"From version {before['version']} to {after['version']}: {points_moved(after, before):.1f} points",
+        f"From version {before.version} to {after.version}: {points_moved(after, before):.1f} points",
         (
             ("variable", "left"),
-            (f"version {before['version']}", "right"),
-            (f"version {after['version']}", "right"),
+            (f"version {before.version}", "right"),
+            (f"version {after.version}", "right"),
             ("change", "right"),
         ),
         [(name, number(a, 1, sign=True), number(b, 1, sign=True), number(b - a, 1, sign=True)) for name, a, b in rows],

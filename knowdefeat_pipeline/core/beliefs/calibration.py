@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Array, Floats, Ints
 
 Z95 = 1.959963984540054
 
@@ -24,7 +24,7 @@ class Calibration:
     bins: pd.DataFrame
 
 
-def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibration:
+def calibration(probability: Floats, won: Array, bins: int = 10) -> Calibration:
     """Judge probabilities (N,) from 0 to 1 against outcomes (N,); `bins` of equal width.
 
     Raises ValueError, naming the first, for a probability outside 0..1: a confidence of 80 is on another scale.
@@ -41,7 +41,7 @@ def calibration(probability: Floats, won: np.ndarray, bins: int = 10) -> Calibra
     )
 
 
-def calibrations(probability: Floats, won: np.ndarray, group: Ints, groups: int, bins: int = 10) -> pd.DataFrame:
+def calibrations(probability: Floats, won: Array, group: Ints, groups: int, bins: int = 10) -> pd.DataFrame:
     """One row per group 0..groups: stated_trades, brier_score, calibration_error (NaN without trades) and reliability.
 
     `group` (N,) of probabilities and outcomes (N,). Where a probability is NaN none was stated, and the row is left
@@ -58,7 +58,7 @@ def calibrations(probability: Floats, won: np.ndarray, group: Ints, groups: int,
         np.divide(np.bincount(of, what, minlength=groups), trades, out=np.full(groups, np.nan), where=trades > 0)
         for of, what in sums
     )
-    records: list[list[dict]] = [[] for _ in range(groups)]
+    records: list[list[dict[str, float]]] = [[] for _ in range(groups)]
     for of, record in zip(table["group"], table.drop(columns="group").to_dict("records"), strict=True):
         records[of].append(record)
     return pd.DataFrame(
@@ -99,7 +99,7 @@ def _check(probability: Floats) -> None:
         )
 
 
-def wilson(rate: Floats, trades: np.ndarray, z: float = Z95) -> tuple[Floats, Floats]:
+def wilson(rate: Floats, trades: Ints, z: float = Z95) -> tuple[Floats, Floats]:
     """The score interval of a proportion (Wilson, 1927)."""
     centre = (rate + z**2 / (2 * trades)) / (1 + z**2 / trades)
     half = z / (1 + z**2 / trades) * np.sqrt(rate * (1 - rate) / trades + z**2 / (4 * trades**2))

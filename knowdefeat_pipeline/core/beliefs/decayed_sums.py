@@ -1,4 +1,4 @@
-"""Sums that fade: y[j] = decay[j] · y[j-1] + x[j] along each of many series, all at once.
+"""Decayed sums: y[j] = decay[j] · y[j-1] + x[j] along each of many series, all at once.
 
 Exponential forgetting in one pass. Splitting a series anywhere and carrying its last sum over gives the same bits, as
 every sum is reached by the same operations in the same order.
@@ -15,10 +15,10 @@ from knowdefeat_pipeline.core.units import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Faded:
-    """Fading sums around each item, in the items' order; R rates, C columns.
+class DecayedSums:
+    """Decayed sums around each item, in the items' order; R rates, C columns.
 
-    before: (N, R, C) faded to the item's clock, without the item. previous: (N, R, C) right after the series' item
+    before: (N, R, C) decayed to the item's clock, without the item. previous: (N, R, C) right after the series' item
     before. after: (N, R, C) with the item. last: (S, R, C) and clock: (S,) where each series stands at the end.
     """
 
@@ -29,8 +29,10 @@ class Faded:
     clock: Floats
 
 
-def fade(series: Ints, clock: Floats, values: Floats, rates: Floats, carried: Floats, carried_clock: Floats) -> Faded:
-    """Fading sums of `values` (N, C) along `series` (codes into the S carried ones), ordered by `clock` within each.
+def decayed_sums(
+    series: Ints, clock: Floats, values: Floats, rates: Floats, carried: Floats, carried_clock: Floats
+) -> DecayedSums:
+    """Decayed sums of `values` (N, C) along `series` (codes into the S carried ones), ordered by `clock` within each.
 
     `rates` (R,) in (0, 1] per unit of the clock; `carried` (S, R, C) are the sums that earlier items left at
     `carried_clock` (S,).
@@ -55,7 +57,7 @@ def fade(series: Ints, clock: Floats, values: Floats, rates: Floats, carried: Fl
         before[:, at] = decay[items, None] * previous[:, at]
         after[:, at] = sums[items]
         last[:, at] = sums[ends]
-    return Faded(before, previous, after, last, ticks[ends])
+    return DecayedSums(before, previous, after, last, ticks[ends])
 
 
 def powers(rates: Floats, exponents: Floats) -> Floats:
@@ -74,5 +76,5 @@ def _recur(decay: Floats, values: Floats) -> Floats:
         return values
     bands = np.zeros((2, len(decay)), order="F")
     bands[1, :-1] = -decay[1:]
-    sums, _ = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")
+    sums: Floats = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")[0]
     return sums

@@ -1,23 +1,23 @@
 """Beliefs: what is known of each strategy's edge and win rate, learned from its outcomes one instant after another.
 
 An outcome is one closed trade: when it closed, its strategy, the market regime that it was entered in (or none), and
-its standardised result (an R-multiple, see `results`). Evidence fades per unit of time, not per own trade, and is
+its standardised result (an R-multiple, see `r_multiples`). Evidence decays per unit of time, not per own trade, and is
 shrunk regime -> strategy -> population:
 
-    population  m0 = Σ trust·S/n / (κ + Σ trust)    trust = N/(N + k0), N the trades faded per own trade
-    strategy    m  = (S + k0·m0) / (n + k0)         S, n: faded sums of results and of trades
-    regime      mr = (Sr + k1·m) / (nr + k1)        faded only while the regime holds
+    population  m0 = Σ z·S/n / (κ + Σ z)            z = N/(N + k0), its credibility, N the trades decayed per own trade
+    strategy    m  = (S + k0·m0) / (n + k0)         S, n: decayed sums of results and of trades
+    regime      mr = (Sr + k1·m) / (nr + k1)        decayed only while the regime holds
 
 and the same with wins in place of results and a population centred on one half: the mean of a Beta. A strategy's vote
-in the population stays while it is idle: its mean does not fade, and neither does N.
+in the population stays while it is idle: its mean does not decay, and neither does N.
 
 No single rate of forgetting suits calm and broken strategies alike. Several rates and strengths k0 run side by side as
-experts, weighed by how well each foretold the outcomes so far (dynamic model averaging: Raftery, Kárný and Ettler,
+experts, weighed by how well each predicted the outcomes so far (dynamic model averaging: Raftery, Kárný and Ettler,
 2010). Win rates are weighed by the likelihood of wins, so that a win can only raise the win rate that is believed, and
 a loss only lower it (of a trade in a regime: the win rate in that regime).
 
 A state is a fold over outcomes ordered by time: state in, outcomes in, state out. All of one instant are learned
-together, none foretells another. Splitting the outcomes between two instants changes no bit.
+together, none predicts another. Splitting the outcomes between two instants changes no bit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from knowdefeat_pipeline.core.beliefs.decayed_sums import Faded, fade, powers
+from knowdefeat_pipeline.core.beliefs.decayed_sums import DecayedSums, decayed_sums, powers
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from knowdefeat_pipeline.core.units import Floats, Ints
@@ -38,17 +38,17 @@ BLOCK = 10_000  # what is at work stays near the processor
 
 @dataclass(frozen=True)
 class Items:
-    """Items of many series with their fading sums; `instant` and `series` are each item's numbers, `clock` its time."""
+    """Items of many series with their decayed sums; each has the number of its instant and series, and its clock."""
 
     instant: Ints
     series: Ints
     clock: Floats
-    sums: Faded
+    sums: DecayedSums
 
 
 @dataclass(frozen=True)
 class Path:
-    """What is held before each of B instants, from which the beliefs of that moment are read.
+    """What is known before each of B instants, from which the beliefs before it are read.
 
     items: one for each strategy that traded at an instant. cells: one for each of its regimes there. regime_clock and
     shares: (B, R). votes: (B, M, 3). evidence: (B, M, 2).
@@ -75,7 +75,7 @@ def fold(state: State, outcomes: Outcomes, rules: Rules) -> State:
 
 
 def learn(state: State, outcomes: Outcomes, rules: Rules, block: int = BLOCK) -> Iterator[tuple[State, Path, State]]:
-    """In blocks of about so many outcomes: the state before, what was held before each instant, the state after.
+    """In blocks of about so many outcomes: the state before, what was known before each instant, the state after.
 
     Raises like `fold`.
     """
@@ -102,8 +102,8 @@ def _check(state: State, outcomes: Outcomes) -> None:
         raise ValueError("outcomes are folded in the order of their time; put them in order first")
     if len(outcomes) and outcomes.time[0] <= state.time:
         raise ValueError(
-            f"an outcome of {outcomes.time[0]} comes too late for a state that holds those until {state.time}; "
-            "fold it in order, from a state before it"
+            f"an outcome at {outcomes.time[0]} does not follow the state's last outcome {state.time}; "
+            "refold from an earlier state"
         )
 
 
@@ -132,7 +132,7 @@ def _sum_up(rows: Outcomes, clip: float) -> _Block:
     cell, of = np.unique((instant * width + rows.strategy) * kinds + rows.regime + 1, return_inverse=True)
     results = np.clip(rows.result, -clip, clip)
     columns = (rows.weight, rows.weight * results, rows.weight * (results > 0))
-    values = np.stack([np.bincount(of, column, minlength=len(cell)) for column in columns], axis=1)
+    values: Floats = np.stack([np.bincount(of, column, minlength=len(cell)) for column in columns], axis=1)
     item, start, item_of = np.unique(cell // kinds, return_index=True, return_inverse=True)
     item_instant, item_strategy = np.divmod(item, width)
     first_item = np.searchsorted(item_instant, np.arange(len(instants)))
@@ -152,17 +152,17 @@ def _sum_up(rows: Outcomes, clip: float) -> _Block:
 def _learn_block(state: State, rows: Outcomes, rules: Rules) -> tuple[Path, State]:
     block = _sum_up(rows, rules.clip)
     instants, clock = block.instants, block.instants[block.item_instant]
-    traded = fade(block.item_strategy, clock, block.item_values, rules.rates, state.sums, state.seen)
+    traded = decayed_sums(block.item_strategy, clock, block.item_values, rules.rates, state.sums, state.seen)
     items = Items(block.item_instant, block.item_strategy, clock, traded)
-    held, labelled, cells, regime_clock = _learn_regimes(state, block, rules)
+    shares_then, labelled, cells, regime_clock = _learn_regimes(state, block, rules)
     votes, last_votes, trades = _count_votes(state, block, traded, rules)
 
-    foretold = shrink(traded.before[:, rules.rate_of], population(votes, rules)[block.item_instant], rules.k0)
-    foretold = foretold[block.item_of]
-    foretold[labelled] = shrink(cells.sums.before[:, rules.rate_of], foretold[labelled], rules.regime_prior)
-    gained = np.add.reduceat(_evidence(block.cell_values, foretold), block.first_cell)
-    evidence, last_evidence = _fade_along(instants, gained, rules.evidence_memory, state.evidence, state.time)
-    shares, last_shares = _fade_along(instants, held, (rules.regime_memory,), state.shares, state.time)
+    predicted = shrink(traded.before[:, rules.rate_of], population(votes, rules)[block.item_instant], rules.k0)
+    predicted = predicted[block.item_of]
+    predicted[labelled] = shrink(cells.sums.before[:, rules.rate_of], predicted[labelled], rules.regime_prior)
+    gained = np.add.reduceat(_evidence(block.cell_values, predicted), block.first_cell)
+    evidence, last_evidence = _decayed_along(instants, gained, rules.evidence_memory, state.evidence, state.time)
+    shares, last_shares = _decayed_along(instants, shares_then, (rules.regime_memory,), state.shares, state.time)
 
     after = replace(
         state,
@@ -187,56 +187,57 @@ def _learn_regimes(state: State, block: _Block, rules: Rules) -> tuple[Floats, I
     regime, values = block.cell_regime[labelled], block.cell_values[labelled]
     item = block.item_of[labelled]
     instant, series = block.item_instant[item], regime * width + block.item_strategy[item]
-    held = _held_shares(instant, regime, values[:, 0], (len(block.instants), kinds))
+    shares = _shares_of(instant, regime, values[:, 0], (len(block.instants), kinds))
     elapsed = np.diff(block.instants, prepend=block.instants[0] if np.isnan(state.time) else state.time)
-    regime_clock = np.cumsum(np.vstack([state.regime_clock, elapsed[:, None] * held]), axis=0)[1:]
+    regime_clock = np.cumsum(np.vstack([state.regime_clock, elapsed[:, None] * shares]), axis=0)[1:]
     carried = state.cells.reshape(kinds * width, len(rules.forgetting), 3)
     clock = regime_clock[instant, regime]
-    sums = fade(series, clock, values, rules.rates, carried, state.cell_clock.ravel())
-    return held, labelled, Items(instant, series, clock, sums), regime_clock
+    sums = decayed_sums(series, clock, values, rules.rates, carried, state.cell_clock.ravel())
+    return shares, labelled, Items(instant, series, clock, sums), regime_clock
 
 
-def _count_votes(state: State, block: _Block, traded: Faded, rules: Rules) -> tuple[Floats, Floats, Floats]:
+def _count_votes(state: State, block: _Block, traded: DecayedSums, rules: Rules) -> tuple[Floats, Floats, Floats]:
     """The population's votes before each instant (B, M, 3) and at the end, and every strategy's trades at the end."""
     weights = block.item_values[:, :1]
     clock, begun = block.item_instant.astype(float), np.zeros(len(state.trades))
-    count = fade(block.item_strategy, clock, weights, np.ones(1), state.trades[:, None, None], begun)
+    count = decayed_sums(block.item_strategy, clock, weights, np.ones(1), state.trades[:, None, None], begun)
     cast = _vote(traded.after, count.after[:, 0, 0], rules) - _vote(traded.previous, count.previous[:, 0, 0], rules)
     running = np.cumsum(np.concatenate([state.votes[None], cast]), axis=0)
     return running[block.first_item], running[-1], count.last[:, 0, 0]
 
 
 def _vote(sums: Floats, trades: Floats, rules: Rules) -> Floats:
-    """Trust, trust·S/n of results, and of wins, (N, M, 3), of strategies with sums (N, L, 3) and trades ever (N,)."""
+    """z, z·S/n of results, and of wins, (N, M, 3), of strategies with sums (N, L, 3) and trades ever (N,)."""
     lost = 1 - rules.rates
-    faded = np.where(lost > 0, (1 - powers(rules.rates, trades)) / np.where(lost > 0, lost, 1.0), trades[:, None])
-    faded = faded[:, rules.rate_of]
+    effective = np.where(lost > 0, (1 - powers(rules.rates, trades)) / np.where(lost > 0, lost, 1.0), trades[:, None])
+    effective = effective[:, rules.rate_of]
     sums = sums[:, rules.rate_of]
     means = np.divide(sums, sums[..., :1], out=np.zeros_like(sums), where=sums[..., :1] > 0)
-    return (faded / (faded + rules.k0))[..., None] * means
+    return (effective / (effective + rules.k0))[..., None] * means
 
 
-def _held_shares(instant: Ints, regime: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
+def _shares_of(instant: Ints, regime: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
     """The share of each regime among an instant's labelled outcomes: (B, R)."""
     totals = np.zeros(shape)
     np.add.at(totals, (instant, regime), weight)
     everything = totals.sum(axis=1, keepdims=True)
-    return np.divide(totals, everything, out=totals, where=everything > 0)
+    out: Floats = np.divide(totals, everything, out=totals, where=everything > 0)
+    return out
 
 
-def _fade_along(
+def _decayed_along(
     clock: Floats, values: Floats, rates: Sequence[float], carried: Floats, start: float
 ) -> tuple[Floats, Floats]:
     """One series with an item at each instant: its sums before each, and the last ones.
 
-    The last axis of `values` fades at `rates`, one for all or one for each of its columns.
+    The last axis of `values` decays at `rates`, one for all or one for each of its columns.
     """
     since = np.array([clock[0] if np.isnan(start) else start])
     before, last = np.empty(values.shape), np.empty(carried.shape)
     for at, rate in enumerate(rates):
         part = np.s_[..., at :: len(rates)]
         flat, left = values[part].reshape(len(clock), -1), carried[part].reshape(1, 1, -1)
-        sums = fade(np.zeros(len(clock), dtype=int), clock, flat, np.array([rate]), left, since)
+        sums = decayed_sums(np.zeros(len(clock), dtype=int), clock, flat, np.array([rate]), left, since)
         before[part], last[part] = sums.before.reshape(values[part].shape), sums.last.reshape(carried[part].shape)
     return before, last
 
@@ -249,12 +250,13 @@ def population(votes: Floats, rules: Rules) -> Floats:
 def shrink(sums: Floats, towards: Floats, strength: Floats | float) -> Floats:
     """(S + k·m) / (n + k) for the sums (..., M, 3), the m (..., M, 2) and k (M,) or one number."""
     k = np.asarray(strength)[..., None]
-    return (sums[..., 1:] + k * towards) / (sums[..., :1] + k)
+    out: Floats = (sums[..., 1:] + k * towards) / (sums[..., :1] + k)
+    return out
 
 
-def _evidence(values: Floats, foretold: Floats) -> Floats:
-    """Log evidence of outcomes (N, 3) for what each expert foretold, (N, M, 2); results have a variance of about 1."""
+def _evidence(values: Floats, predicted: Floats) -> Floats:
+    """Log evidence of outcomes (N, 3) for what each expert predicted, (N, M, 2); results have a variance of about 1."""
     trades, results, wins = values[:, None, 0], values[:, None, 1], values[:, None, 2]
-    edge, chance = np.ascontiguousarray(foretold[..., 0]), np.ascontiguousarray(foretold[..., 1])
+    edge, chance = np.ascontiguousarray(predicted[..., 0]), np.ascontiguousarray(predicted[..., 1])
     on_edge = edge * results - trades * edge**2 / 2
     return np.stack([on_edge, wins * np.log(chance) + (trades - wins) * np.log1p(-chance)], axis=-1)

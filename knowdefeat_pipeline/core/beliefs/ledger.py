@@ -1,8 +1,8 @@
-"""The ledger of outcomes: append-only rows of which some count in full, some in part, and some no more.
+"""The learning ledger: what was decided about outcomes, of which some count in full, some in part, and some no more.
 
-A row is one outcome: trade_id, time, strategy_id, regime (or missing), result, source. Nothing is ever deleted: a
-source is withdrawn and a belief reset by leaving rows out of what is folded, so that what is left gives exactly the
-state that it would have given alone.
+An outcome is a row: trade_id, time, strategy_id, regime (or missing), result, source. None is ever deleted: a source is
+withdrawn and a belief reset by leaving rows out of what is folded, so that what is left gives exactly the state that it
+would have given alone.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ class InForce:
     resets: tuple[Reset, ...]
 
     @classmethod
-    def at(cls, entries: Sequence[Entry], instant: float) -> InForce:
-        """The entries in force at an instant; a backtest that is not yet in force does not count."""
-        present = [entry for entry in entries if entry.in_force_from <= instant]
+    def at(cls, entries: Sequence[Entry], as_of: float) -> InForce:
+        """The entries in force at an as_of; a backtest that is not yet in force does not count."""
+        present = [entry for entry in entries if entry.in_force_from <= as_of]
         learned = {e.source: e.discount for e in present if e.kind == "backtest" and e.source and e.discount}
         withdrawn = {e.source for e in present if e.kind == "withdrawal" and e.source}
-        coming = {e.source for e in entries if e.kind == "backtest" and e.source} - set(learned)
+        not_yet = {e.source for e in entries if e.kind == "backtest" and e.source} - set(learned)
         resets = tuple(Reset(e.in_force_from, e.strategy_id) for e in present if e.kind == "reset")
-        return cls(learned, frozenset(withdrawn | coming), resets)
+        return cls(learned, frozenset(withdrawn | not_yet), resets)
 
 
-def counted(
-    ledger: pd.DataFrame,
+def weigh_outcomes(
+    outcomes: pd.DataFrame,
     source_weights: Mapping[str, float] | None = None,
     withdrawn: Collection[str] = (),
     resets: Sequence[Reset] = (),
@@ -84,11 +84,11 @@ def counted(
     for source, weight in (source_weights or {}).items():
         if not 0 < weight <= 1:
             raise ValueError(f"source {source!r} is weighed {weight}; weigh it above 0 and at most 1, or withdraw it")
-    keep = ~ledger["source"].isin(list(withdrawn))
+    keep = ~outcomes["source"].isin(list(withdrawn))
     for reset in resets:
-        hit = ledger["time"] < reset.time
-        keep &= ~(hit if reset.strategy_id is None else hit & (ledger["strategy_id"] == reset.strategy_id))
-    rows = ledger[keep]
+        hit = outcomes["time"] < reset.time
+        keep &= ~(hit if reset.strategy_id is None else hit & (outcomes["strategy_id"] == reset.strategy_id))
+    rows = outcomes[keep]
     return rows.assign(weight=rows["source"].map(dict(source_weights or {})).astype(float).fillna(1.0))
 
 

@@ -1,4 +1,4 @@
-"""What a state of beliefs says at an instant: each strategy's edge, win rate, and how sure that is.
+"""What a state of beliefs says at an as_of: each strategy's edge, win rate, and how sure that is.
 
 The experts' answers are mixed by their evidence; under several regimes at once, the regimes' answers by their
 probabilities.
@@ -30,7 +30,7 @@ class Beliefs:
 
     edge: mean standardised result of the next trade. p_win: probability that it wins. `prior_*`: the same of a strategy
     of which nothing is known but the population. confidence: 1 - posterior sd / prior sd of the edge: 0 without
-    evidence, towards 1 with it. effective_samples: trades that have not faded.
+    evidence, towards 1 with it. effective_samples: trades that have not decayed.
     """
 
     strategies: tuple[str, ...]
@@ -78,8 +78,8 @@ def beta_interval(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Sums faded to B instants: sums (B, K, L, 3), cells (B, R, K, L, 3), votes (B, M, 3), evidence (B, M, 2) and
+class _Sums:
+    """Sums decayed to B instants: sums (B, K, L, 3), cells (B, R, K, L, 3), votes (B, M, 3), evidence (B, M, 2) and
     the regimes' probabilities (B, R)."""
 
     sums: Floats
@@ -89,38 +89,38 @@ class _Held:
     regimes: Floats
 
 
-def beliefs_at(state: State, at: float, rules: Rules, regimes: Mapping[str, float] | None = None) -> Beliefs:
-    """The beliefs that a state holds at `at`, not before its time.
+def beliefs_at(state: State, as_of: float, rules: Rules, regime_shares: Mapping[str, float] | None = None) -> Beliefs:
+    """The beliefs that a state holds at `as_of`, not before its time.
 
-    `regimes` are the probabilities of those that hold now; what they leave open, and regimes never traded in, are
-    answered without a regime. By default the regimes of the latest outcomes.
-    Raises ValueError for an `at` before the state's time and for probabilities that are none.
+    `regime_shares` are the probabilities of the regimes that hold; what they leave open, and regimes never traded in,
+    are answered without a regime. By default the regimes of the latest outcomes.
+    Raises ValueError for an `as_of` before the state's time and for probabilities that are none.
     """
-    if at < state.time:
-        raise ValueError(f"the state holds outcomes until {state.time}; it cannot say what was believed at {at}")
-    elapsed = 0.0 if np.isnan(state.time) else at - state.time
-    held = _Held(
-        sums=_faded(state.sums, at - state.seen, rules)[None],
-        cells=_faded(state.cells, state.regime_clock[:, None] - state.cell_clock, rules)[None],
+    if as_of < state.time:
+        raise ValueError(f"as_of {as_of} precedes the state's last outcome {state.time}; ask an earlier state")
+    elapsed = 0.0 if np.isnan(state.time) else as_of - state.time
+    sums = _Sums(
+        sums=_decayed(state.sums, as_of - state.seen, rules)[None],
+        cells=_decayed(state.cells, state.regime_clock[:, None] - state.cell_clock, rules)[None],
         votes=state.votes[None],
         evidence=state.evidence[None] * np.array(rules.evidence_memory) ** elapsed,
-        regimes=_shares(state.shares[None]) if regimes is None else _probabilities(state, regimes)[None],
+        regimes=_shares(state.shares[None]) if regime_shares is None else _probabilities(state, regime_shares)[None],
     )
-    return _believe(state.strategies, held, rules)
+    return _believe(state.strategies, sums, rules)
 
 
 def beliefs_before(state: State, outcomes: Outcomes, rules: Rules) -> Iterator[tuple[Floats, Beliefs]]:
-    """Block by block, the instants of outcomes and the beliefs held before each, learned from earlier ones alone.
+    """Block by block, the instants of outcomes and the beliefs before each, learned from earlier ones alone.
 
     Raises like `fold`.
     """
     known = state.knowing(outcomes.strategies, outcomes.regimes)
     width = len(known.strategies) * (1 + len(known.regimes)) * len(rules.k0)
     for before, path, _ in learn(known, outcomes, rules, block=max(1, BLOCK_ELEMENTS // max(width, 1))):
-        yield path.instants, _believe(known.strategies, _held(before, path, rules), rules)
+        yield path.instants, _believe(known.strategies, _sums_before(before, path, rules), rules)
 
 
-def _faded(sums: Floats, elapsed: Floats, rules: Rules) -> Floats:
+def _decayed(sums: Floats, elapsed: Floats, rules: Rules) -> Floats:
     """Sums (..., L, 3) after `elapsed` (...)."""
     return sums * powers(rules.rates, np.maximum(elapsed, 0.0))[..., None]
 
@@ -128,7 +128,8 @@ def _faded(sums: Floats, elapsed: Floats, rules: Rules) -> Floats:
 def _shares(weights: Floats) -> Floats:
     """(B, R) as shares; all 0 where none was seen."""
     total = weights.sum(axis=1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    out: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return out
 
 
 def _probabilities(state: State, regimes: Mapping[str, float]) -> Floats:
@@ -138,7 +139,7 @@ def _probabilities(state: State, regimes: Mapping[str, float]) -> Floats:
     return np.array([regimes.get(name, 0.0) for name in state.regimes])
 
 
-def _held(state: State, path: Path, rules: Rules) -> _Held:
+def _sums_before(state: State, path: Path, rules: Rules) -> _Sums:
     count, kinds = len(state.strategies), len(state.regimes)
     sums = _latest(path.items, state.sums, state.seen, path.instants[:, None], rules)
     # What holds before an instant has not yet lived through the time that ends with it.
@@ -146,25 +147,25 @@ def _held(state: State, path: Path, rules: Rules) -> _Held:
     carried = state.cells.reshape(kinds * count, len(rules.forgetting), 3)
     cells = _latest(path.cells, carried, state.cell_clock.ravel(), np.repeat(clock, count, axis=1), rules)
     shape = (len(path.instants), kinds, count, len(rules.forgetting), 3)
-    return _Held(sums, cells.reshape(shape), path.votes, path.evidence, _shares(path.shares))
+    return _Sums(sums, cells.reshape(shape), path.votes, path.evidence, _shares(path.shares))
 
 
 def _latest(items: Items, carried: Floats, carried_clock: Floats, clock: Floats, rules: Rules) -> Floats:
-    """The sums of every series before each instant, (B, S, L, 3), faded to `clock` (B, S) or (B, 1)."""
+    """The sums of every series before each instant, (B, S, L, 3), decayed to `clock` (B, S) or (B, 1)."""
     count = len(carried)
     latest = np.zeros((len(clock) + 1, count), dtype=int)
     latest[0] = np.arange(count)
     latest[items.instant + 1, items.series] = count + np.arange(len(items.series))
     latest = np.maximum.accumulate(latest, axis=0)[:-1]
     elapsed = clock - np.concatenate([carried_clock, items.clock])[latest]
-    return _faded(np.concatenate([carried, items.sums.after])[latest], elapsed, rules)
+    return _decayed(np.concatenate([carried, items.sums.after])[latest], elapsed, rules)
 
 
-def _believe(strategies: tuple[str, ...], held: _Held, rules: Rules) -> Beliefs:
+def _believe(strategies: tuple[str, ...], sums: _Sums, rules: Rules) -> Beliefs:
     """Mix the regimes' answers, then the experts': the last axis of means is edge and win rate."""
-    start = population(held.votes, rules)[:, None]
-    means, variance, prior_variance, samples = _mix_regimes(held, start, rules)
-    weights = np.exp(held.evidence - held.evidence.max(axis=1, keepdims=True))
+    start = population(sums.votes, rules)[:, None]
+    means, variance, prior_variance, samples = _mix_regimes(sums, start, rules)
+    weights = np.exp(sums.evidence - sums.evidence.max(axis=1, keepdims=True))
     weights = (weights / weights.sum(axis=1, keepdims=True))[:, None]
     on_edge, on_win = weights[..., 0], weights[..., 1]
     # Around the centre, so that without evidence the answer is the centre itself.
@@ -188,32 +189,34 @@ def _believe(strategies: tuple[str, ...], held: _Held, rules: Rules) -> Beliefs:
     )
 
 
-def _mix_regimes(held: _Held, start: Floats, rules: Rules) -> tuple[Floats, Floats, Floats, Floats]:
+def _mix_regimes(sums: _Sums, start: Floats, rules: Rules) -> tuple[Floats, Floats, Floats, Floats]:
     """Each expert's means (B, K, M, 2), variance and prior variance of the edge, and samples (B, K, M)."""
     k0, k1 = rules.k0, rules.regime_prior
-    sums = held.sums[..., rules.rate_of, :]
-    means, samples = shrink(sums, start, k0), sums[..., 0]
+    traded = sums.sums[..., rules.rate_of, :]
+    means, samples = shrink(traded, start, k0), traded[..., 0]
     variance, prior_variance = 1 / (samples + k0), 1 / (np.zeros_like(samples) + k0)
-    if not held.regimes.any():
+    if not sums.regimes.any():
         return means, variance, prior_variance, samples
-    cells = held.cells[..., rules.rate_of, :]
+    cells = sums.cells[..., rules.rate_of, :]
     inside, inside_samples = shrink(cells, means[:, None], k1), cells[..., 0]
     inside_variance = 1 / (inside_samples + k1) + (k1 / (inside_samples + k1)) ** 2 * variance[:, None]
-    left = (1 - held.regimes.sum(axis=1))[:, None, None]
+    left = (1 - sums.regimes.sum(axis=1))[:, None, None]
     return (
-        left[..., None] * means + np.einsum("br,brkmc->bkmc", held.regimes, inside),
-        left * variance + np.einsum("br,brkm->bkm", held.regimes, inside_variance),
+        left[..., None] * means + np.einsum("br,brkmc->bkmc", sums.regimes, inside),
+        left * variance + np.einsum("br,brkm->bkm", sums.regimes, inside_variance),
         prior_variance + (1 - left) / k1,
-        left * samples + np.einsum("br,brkm->bkm", held.regimes, inside_samples),
+        left * samples + np.einsum("br,brkm->bkm", sums.regimes, inside_samples),
     )
 
 
 def _spread(weights: Floats, means: Floats) -> Floats:
     """The variance between experts."""
     centre = (weights * means).sum(axis=2, keepdims=True)
-    return (weights * (means - centre) ** 2).sum(axis=2)
+    out: Floats = (weights * (means - centre) ** 2).sum(axis=2)
+    return out
 
 
 def _beta_variance(weights: Floats, means: Floats, variance: Floats) -> Floats:
     """The mean variance within the experts' Betas, of 1 / `variance` trades each."""
-    return (weights * means * (1 - means) * variance / (1 + variance)).sum(axis=2)
+    out: Floats = (weights * means * (1 - means) * variance / (1 + variance)).sum(axis=2)
+    return out

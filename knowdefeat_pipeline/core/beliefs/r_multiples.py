@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from knowdefeat_pipeline.core.beliefs.decayed_sums import fade
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.beliefs.decayed_sums import decayed_sums
+from knowdefeat_pipeline.core.units import Array, Floats, Ints
 
 MEMORY = 0.99
 WARM_UP = 10
@@ -16,7 +16,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True)
 class Volatility:
-    """What past trades say of the size of the next: for each owner the faded number and sum of squares (K, 2) and how
+    """What past trades say of the size of the next: for each owner the decayed number and sum of squares (K, 2) and how
     many there were (K,). `owners` are sorted."""
 
     owners: tuple[int | str, ...]
@@ -37,7 +37,7 @@ class Volatility:
         return replace(self, owners=names, sums=sums, trades=trades)
 
 
-def standardise(pnl: Floats, owner: np.ndarray, known: Volatility) -> tuple[Floats, Volatility]:
+def standardise(pnl: Floats, owner: Array, known: Volatility) -> tuple[Floats, Volatility]:
     """R-multiples of trades in the order of the house, and the volatility that the next ones will be measured by.
 
     pnl (N,) in any currency; owner (N,): whose money it is, a bot where bots of one strategy stake differently. A
@@ -52,7 +52,7 @@ def standardise(pnl: Floats, owner: np.ndarray, known: Volatility) -> tuple[Floa
     code = np.searchsorted(np.array(known.owners), owner) if len(owner) else np.zeros(0, dtype=int)
     count = _earlier(code) + known.trades[code]
     values = np.stack([np.ones(len(pnl)), pnl**2], axis=1)
-    sums = fade(code, count + 1, values, np.array([MEMORY]), known.sums[:, None], known.trades)
+    sums = decayed_sums(code, count + 1, values, np.array([MEMORY]), known.sums[:, None], known.trades)
     before, size = np.where((count < WARM_UP)[:, None], sums.before[:, 0] + values, sums.before[:, 0]).T
     usual = np.sqrt(size / before)
     result = np.divide(pnl, usual, out=np.sign(pnl), where=usual > 0)

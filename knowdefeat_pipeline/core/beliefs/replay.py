@@ -11,13 +11,15 @@ import pandas as pd
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.posterior import Beliefs, beliefs_before
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility, standardise
-from knowdefeat_pipeline.core.beliefs.state import Method, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.units import Floats
 
 
-def held_before(outcomes: Outcomes, rules: Rules, method: Method = "edge") -> Iterator[tuple[Floats, Beliefs, Floats]]:
-    """Block by block: instants (B,), the beliefs held before them, and the weights (B, K), from earlier outcomes alone.
+def beliefs_before_each(
+    outcomes: Outcomes, rules: Rules, method: WeighingMethod = "edge"
+) -> Iterator[tuple[Floats, Beliefs, Floats]]:
+    """Block by block: instants (B,), the beliefs before them, and the weights (B, K), from earlier outcomes alone.
 
     Results are in any unit; each strategy's are measured by its own earlier ones. A strategy is weighed from its first
     trade on. Raises like `fold`.
@@ -30,8 +32,10 @@ def held_before(outcomes: Outcomes, rules: Rules, method: Method = "edge") -> It
         yield instants, beliefs, adaptive_weights(beliefs.edge, beliefs.edge_sd, method, known=known)
 
 
-def replay(history: pd.DataFrame, rules: Rules, method: Method = "edge", unit: float | None = None) -> pd.DataFrame:
-    """The weights held before each time: columns time, strategy_id, weight, p_win, edge; a row per time and strategy.
+def replay_beliefs(
+    history: pd.DataFrame, rules: Rules, method: WeighingMethod = "edge", unit: float | None = None
+) -> pd.DataFrame:
+    """The weights before each time: columns time, strategy_id, weight, p_win, edge; a row per time and strategy.
 
     `history` has the columns time (numbers, or timestamps), strategy_id, result and, if there, regime, in any order;
     rows of one time are one batch. `unit`: the length of a unit of time, in the numbers' unit or in seconds; without
@@ -41,7 +45,7 @@ def replay(history: pd.DataFrame, rules: Rules, method: Method = "edge", unit: f
     outcomes = Outcomes.from_frame(history.assign(time=number if unit is None else _units(times, unit)[number]))
     blocks = [
         (beliefs.edge.ravel(), beliefs.p_win.ravel(), weights.ravel())
-        for _, beliefs, weights in held_before(outcomes, rules, method)
+        for _, beliefs, weights in beliefs_before_each(outcomes, rules, method)
     ]
     edge, p_win, weight = (np.concatenate(parts) for parts in zip(*blocks, strict=True)) if blocks else np.empty((3, 0))
     names = pd.Series(outcomes.strategies, dtype="str")

@@ -11,7 +11,7 @@ import numpy as np
 from knowdefeat_pipeline.core.beliefs.outcomes import codes_among
 from knowdefeat_pipeline.core.units import Floats, Ints
 
-Method = Literal["edge", "best"]
+WeighingMethod = Literal["edge", "best"]
 """How strategies are weighed: by their edge, or by the probability that it is the largest."""
 
 
@@ -20,9 +20,9 @@ class Rules:
     """How beliefs are learned. Rates are per unit of time, strengths in trades.
 
     forgetting, strategy_prior: one expert for each rate with each k0. regime_prior: k1. population_prior: κ, the weight
-    of no edge and a win rate of one half, in strategies. evidence_memory: fading of the experts' record on the edge,
-    which must turn fast when a strategy breaks, and on the win rate, which is to be calibrated. regime_memory: fading
-    of the regimes' shares, from which the present one is told. clip: bound of a result.
+    of no edge and a win rate of one half, in strategies. evidence_memory: decay of the experts' record on the edge,
+    which must turn fast when a strategy breaks, and on the win rate, which is to be calibrated. regime_memory: decay
+    of the regimes' shares, from which the present one follows. clip: bound of a result.
     """
 
     forgetting: tuple[float, ...] = (0.95, 0.985, 0.995, 0.9985, 1.0)
@@ -53,7 +53,7 @@ class Rules:
 class State:
     """All that the outcomes until `time` left behind. L rates, M experts, K strategies, R regimes; names are sorted.
 
-    Sums (columns: trades, results, wins) stand at clocks of their own and fade when they are read.
+    Sums (columns: trades, results, wins) stand at clocks of their own and decay when they are read.
     """
 
     strategies: tuple[str, ...]
@@ -73,11 +73,11 @@ class State:
     regime_clock: Floats
     """(R,) time during which each regime held"""
     shares: Floats
-    """(R,) of the regimes lately, faded to `time`"""
+    """(R,) of the regimes lately, decayed to `time`"""
     votes: Floats
-    """(M, 3) of the population: trust, votes on the edge, votes on the win rate"""
+    """(M, 3) of the population: credibility, votes on the edge, votes on the win rate"""
     evidence: Floats
-    """(M, 2) log evidence for each expert on the edge and on the win rate, faded to `time`"""
+    """(M, 2) log evidence for each expert on the edge and on the win rate, decayed to `time`"""
 
     @classmethod
     def prior(cls, rules: Rules) -> Self:

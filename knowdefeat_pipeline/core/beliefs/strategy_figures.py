@@ -1,4 +1,4 @@
-"""What is kept of every strategy at an instant: its beliefs, its weight, and its calibration."""
+"""What is published of every strategy at an as_of: its beliefs, its weight, and its calibration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.beliefs.calibration import calibrations
 from knowdefeat_pipeline.core.beliefs.ledger import clock, learning_velocity
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
-from knowdefeat_pipeline.core.beliefs.state import Method, Rules, State
+from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
 
@@ -19,33 +19,37 @@ AS_THINGS_STAND = "*"
 WEIGHTS = {AS_THINGS_STAND: "weight", **{name: f"weight_{name.lower()}" for name in REGIMES}}
 
 
-def strategy_figures(state: State, at: float, rules: Rules, now: Mapping[str, float] | None = None) -> pd.DataFrame:
+def strategy_figures(
+    state: State, as_of: float, rules: Rules, regime_shares: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """A row for each strategy as things stand (regime `*`), then one for each strategy in each of REGIMES.
 
-    Columns: regime, then those of `Beliefs.table`. `now`: the probabilities of the regimes that hold, by default those
-    of the latest outcomes. A regime never traded in is answered without one. Raises like `beliefs_at`.
+    Columns: regime, then those of `Beliefs.table`. `regime_shares`: of the regimes that hold, by default those of the
+    latest outcomes. A regime never traded in is answered without one. Raises like `beliefs_at`.
     """
-    views = {AS_THINGS_STAND: now, **{name: {name: 1.0} for name in REGIMES}}
+    views = {AS_THINGS_STAND: regime_shares, **{name: {name: 1.0} for name in REGIMES}}
     tables = []
     for name, probabilities in views.items():
-        table = beliefs_at(state, at, rules, probabilities).table()
+        table = beliefs_at(state, as_of, rules, probabilities).table()
         table.insert(0, "regime", pd.Series([name] * len(table), dtype="str"))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def strategy_weights(figures: pd.DataFrame, now: Mapping[str, float], method: Method = "edge") -> pd.DataFrame:
-    """A row for each strategy of `figures` (regime, strategy_id, edge, edge_sd, of one instant), in their order.
+def strategy_weights(
+    figures: pd.DataFrame, regime_shares: Mapping[str, float], method: WeighingMethod = "edge"
+) -> pd.DataFrame:
+    """A row for each strategy of `figures` (regime, strategy_id, edge, edge_sd, of one as_of), in their order.
 
     Columns: strategy_id, `weight` as things stand, `weight_…` under each of REGIMES, each of which sums to exactly 1,
-    and `p_…`, the probabilities `now` of the regimes that hold.
+    and `p_…`, the `regime_shares`.
     """
     views = {name: figures[figures["regime"] == name] for name in WEIGHTS}
     weights = pd.DataFrame({"strategy_id": views[AS_THINGS_STAND]["strategy_id"].array})
     for name, column in WEIGHTS.items():
         edge, sd = (views[name][part].to_numpy(np.float64) for part in ("edge", "edge_sd"))
         weights[column] = adaptive_weights(edge, sd, method) if len(edge) else edge
-    return weights.assign(**{p: now.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)})
+    return weights.assign(**{p: regime_shares.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)})
 
 
 def strategy_calibration(trades: pd.DataFrame, as_of: int) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.beliefs.state import Method
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.beliefs.state import WeighingMethod
+from knowdefeat_pipeline.core.units import Bools, Floats
 
 FLOOR = 0.02
 NARROWING = 0.25
@@ -18,7 +18,11 @@ REACH = 6.0
 
 
 def adaptive_weights(
-    edge: Floats, edge_sd: Floats, method: Method = "edge", floor: float = FLOOR, known: np.ndarray | None = None
+    edge: Floats,
+    edge_sd: Floats,
+    method: WeighingMethod = "edge",
+    floor: float = FLOOR,
+    known: Bools | None = None,
 ) -> Floats:
     """Weights (..., K) of K strategies with posterior edges of the same shape; every row sums to exactly 1.
 
@@ -29,10 +33,10 @@ def adaptive_weights(
     strategy keeps `floor` / K. `known` (..., K): where False, a strategy is not there yet; it gets 0 and moves nothing.
     Raises ValueError for another method, a floor outside 0..1, and edges or deviations that are not usable.
     """
-    if method not in get_args(Method):
-        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(get_args(Method))}")
+    if method not in get_args(WeighingMethod):
+        raise ValueError(f"there is no method {method!r}; choose one of {', '.join(get_args(WeighingMethod))}")
     if not 0 <= floor <= 1:
-        raise ValueError(f"the floor {floor} is no share; give one from 0 to 1")
+        raise ValueError(f"floor must be in [0, 1], got {floor}")
     if not (np.isfinite(edge).all() and np.isfinite(edge_sd).all() and (edge_sd > 0).all()):
         raise ValueError("edges are finite and their standard deviations positive")
     known = np.ones(edge.shape, dtype=bool) if known is None else known
@@ -43,7 +47,7 @@ def adaptive_weights(
     return exact_shares(np.where(known, floor / known.sum(axis=-1, keepdims=True) + (1 - floor) * shares, 0.0))
 
 
-def _third_moment(edge: Floats, edge_sd: Floats, known: np.ndarray) -> Floats:
+def _third_moment(edge: Floats, edge_sd: Floats, known: Bools) -> Floats:
     best = np.where(known, edge, -np.inf).max(axis=-1, keepdims=True)
     width = NARROWING * np.nanmedian(np.where(known, edge_sd, np.nan), axis=-1, keepdims=True)
     z = (edge - np.minimum(best, 0.0)) / width
@@ -51,7 +55,7 @@ def _third_moment(edge: Floats, edge_sd: Floats, known: np.ndarray) -> Floats:
     return np.where(known, np.maximum((z**3 + 3 * z) * scipy.special.ndtr(z) + (z**2 + 2) * density, 0.0), 0.0)
 
 
-def _probability_best(edge: Floats, edge_sd: Floats, known: np.ndarray) -> Floats:
+def _probability_best(edge: Floats, edge_sd: Floats, known: Bools) -> Floats:
     raw = np.zeros(edge.shape)
     for row in np.ndindex(edge.shape[:-1]):
         there = known[row]
@@ -73,7 +77,8 @@ def probability_best(mean: Floats, sd: Floats) -> Floats:
     below, logs = scipy.special.ndtr(z), scipy.special.log_ndtr(z)
     others = np.exp(logs.sum(axis=0) - logs)
     raw = (np.diff(below, axis=1) * (others[:, 1:] + others[:, :-1]) / 2).sum(axis=1)
-    return raw / raw.sum()
+    out: Floats = raw / raw.sum()
+    return out
 
 
 def probability_exceeds(a: float, b: float, other_a: float, other_b: float, nodes: int = 200) -> float:
@@ -91,4 +96,5 @@ def exact_shares(shares: Floats) -> Floats:
     whole = np.floor(grains)
     missing = GRAIN - whole.sum(axis=-1, keepdims=True)
     order = np.argsort(np.argsort(whole - grains, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return (whole + (order < missing)) / GRAIN
+    out: Floats = (whole + (order < missing)) / GRAIN
+    return out

@@ -16,24 +16,20 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.funds import targets
-from knowdefeat_pipeline.core.funds.events import BotEvent, events_in_force, halted_bots, inactive_bots
+from knowdefeat_pipeline.core.funds.events import BotEvent, EventKind, events_in_force, halted_bots, inactive_bots
 from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
 from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions, risk_figures
-from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import WINDOW_DAYS, Floats, day_of, last_day, micros
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, Bools, Floats, Ints, Texts, day_of, last_day, micros
 
 UNMEASURED = {
     "inverse_variance": "no spread of its daily results to measure risk by",
     "hrp": "no spread of its daily results to measure risk by",
     "belief_edge": "nothing is believed of its strategy yet",
 }
-
-
 EPSILON = 1e-9
-
-
 RULES = "risk rules"
 """The author of what the rules decide."""
 
@@ -110,9 +106,9 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
     minimum = rows["settings_version"].map({version: r.minimum for version, r in rules.items()})
     of_ticker = share.groupby([rows["day"], rows["quote_currency"], rows["ticker"].fillna("")]).transform("sum")
     beyond = (share > bot_cap + EPSILON) | (of_ticker > ticker_cap + EPSILON) | ((amount > 0) & (amount < minimum))
-    held = amount.groupby([rows[name] for name in key]).sum()
+    allocated = amount.groupby([rows[name] for name in key]).sum()
     summed = days.set_index(key)
-    off = (summed["funds"] - summed["cash"] - held.reindex(summed.index, fill_value=0)).astype("int64")
+    off = (summed["funds"] - summed["cash"] - allocated.reindex(summed.index, fill_value=0)).astype("int64")
     wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
     return [
         Breach("no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / 100) * -1.0}),
@@ -139,31 +135,31 @@ def _most(values: pd.Series) -> float:
 
 
 def _judge(
-    bots: pd.DataFrame, trades: Trades, events: Sequence[BotEvent], at: datetime, rules: RiskRules
+    bots: pd.DataFrame, trades: Trades, events: Sequence[BotEvent], as_of: datetime, rules: RiskRules
 ) -> pd.DataFrame:
     """The bots, what the risk rules say of each (halted, risk_reason, drawdown, daily_loss), and why it is inactive."""
     resumed: dict[int, datetime] = {}
-    for event in events_in_force(events, at):
+    for event in events_in_force(events, as_of):
         if event.kind == "resumed" and event.in_force_from is not None:
             resumed[event.bot_id] = max(event.in_force_from, resumed.get(event.bot_id, event.in_force_from))
     capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].tolist(), strict=True))
-    figures = risk_figures(trades, capital, resumed, at, rules)
-    decisions = risk_decisions(figures, at, rules)
-    known = figures["drawdown"].notna()
-    inactive = inactive_bots(events, at)
+    figures = risk_figures(trades, capital, resumed, as_of, rules)
+    decisions = risk_decisions(figures, as_of, rules)
+    has_traded = figures["drawdown"].notna()
+    inactive = inactive_bots(events, as_of)
     why = {bot: f"deactivated by {event.author}: {event.reason}" for bot, event in inactive.items()}
     return bots.assign(
         halted=decisions["halted"],
         risk_reason=decisions["reason"],
         drawdown=figures["drawdown"],
-        daily_loss=(0.0 - 100 * figures["day_pnl"].fillna(0.0) / figures["capital"]).where(known),
+        daily_loss=(0.0 - 100 * figures["day_pnl"].fillna(0.0) / figures["capital"]).where(has_traded),
         inactive=[why.get(bot, "") for bot in bots["bot_id"]],
     )
 
 
-def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], at: datetime, rules: RiskRules) -> list[BotEvent]:
+def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime, rules: RiskRules) -> list[BotEvent]:
     """What the rules decided that is not on record yet: halts and releases."""
-    before = halted_bots(events, at)
+    before = halted_bots(events, as_of)
     limits = {"drawdown_limit": rules.drawdown, "daily_loss_limit": rules.daily_loss}
     changed = []
     for bot, halted, reason, drawdown, loss in bots[
@@ -172,44 +168,44 @@ def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], at: datetime, r
         if halted != (bot in before):
             figures = {"drawdown": drawdown, "daily_loss": loss} if drawdown == drawdown else {}
             why = reason if halted else "within its limits, and the cool-down is over"
-            kind = "halted" if halted else "released"
-            changed.append(BotEvent(bot, kind, at, RULES, why, figures | limits))
+            kind: EventKind = "halted" if halted else "released"
+            changed.append(BotEvent(bot, kind, as_of, RULES, why, figures | limits))
     return changed
 
 
 def _divide(
-    bots: pd.DataFrame, trades: Trades, at: datetime, settings: FundSettings
+    bots: pd.DataFrame, trades: Trades, as_of: datetime, settings: FundSettings
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     refusal, refused = _refused(bots)
     part = np.flatnonzero(refusal == "")
-    measure, unmeasured = _measure(bots.iloc[part], trades, at, settings.method)
+    measure, unmeasured = _measure(bots.iloc[part], trades, as_of, settings.method)
     refusal[part[unmeasured]], refused[part[unmeasured]] = "unmeasured", UNMEASURED.get(settings.method, "")
     target = np.zeros(len(bots))
     target[part[~unmeasured]] = measure
     ticker = bots["ticker"].fillna("").to_numpy(dtype=object)
-    found = allocate(target, ticker, refused, settings.funds, settings.allocation)
+    allocation = allocate(target, ticker, refused, settings.funds, settings.allocation)
     total = target.sum()
-    decision = [refusal[at] or word for at, word in enumerate(found.decisions)]
+    decision = [refused_for or word for refused_for, word in zip(refusal, allocation.decisions, strict=True)]
     rows = bots[["bot_id", "ticker", "rank", "drawdown", "daily_loss"]].assign(
         target=np.where(refusal == "", target / total if total > 0 else 0.0, np.nan),
-        amount=found.cents,
+        amount=allocation.cents,
         decision=decision,
-        reason=list(found.reasons),
+        reason=list(allocation.reasons),
     )
     summary = {
         "method": settings.method,
         "funds": settings.funds,
-        "allocated": settings.funds - found.cash,
-        "cash": found.cash,
-        "cash_reason": _cash_reason(found, decision, settings),
+        "allocated": settings.funds - allocation.cash,
+        "cash": allocation.cash,
+        "cash_reason": _cash_reason(allocation, decision, settings),
         "bots": len(bots),
-        "funded": int((found.cents > 0).sum()),
+        "funded": int((allocation.cents > 0).sum()),
     }
     return rows, summary
 
 
-def _refused(bots: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Why bots get nothing, as a word and a sentence; both "" for those that take part. A person's word comes first."""
+def _refused(bots: pd.DataFrame) -> tuple[Texts, Texts]:
+    """Why bots get nothing, as a word and a sentence; both "" for eligible ones. A person's word comes first."""
     inactive, halted = (bots["inactive"] != "").to_numpy(bool), bots["halted"].to_numpy(bool)
     unranked = bots["rank"].isna().to_numpy(bool)
     conditions = [inactive, halted, unranked]
@@ -220,7 +216,7 @@ def _refused(bots: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return words, sentences
 
 
-def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> tuple[Floats, np.ndarray]:
+def _measure(bots: pd.DataFrame, trades: Trades, as_of: datetime, method: AllocationMethod) -> tuple[Floats, Bools]:
     """Targets of the bots that can be measured, and which cannot. Raises ValueError for an unknown method."""
     nobody = np.zeros(len(bots), bool)
     if method == "rank_score":
@@ -232,7 +228,7 @@ def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> t
         return targets.equal(len(bots)), nobody
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
-    returns = daily_returns(trades, bots["bot_id"].to_numpy(np.int64), bots["capital"].to_numpy(np.float64), at)
+    returns = daily_returns(trades, bots["bot_id"].to_numpy(np.int64), bots["capital"].to_numpy(np.float64), as_of)
     flat = np.ptp(returns, axis=0) == 0
     covariance = np.cov(returns[:, ~flat], rowvar=False, ddof=1).reshape((~flat).sum(), (~flat).sum())
     if method == "inverse_variance":
@@ -240,31 +236,30 @@ def _measure(bots: pd.DataFrame, trades: Trades, at: datetime, method: str) -> t
     return targets.hierarchical_risk_parity(covariance) if len(covariance) else np.zeros(0), flat
 
 
-def daily_returns(trades: Trades, bots: np.ndarray, capital: Floats, at: datetime) -> Floats:
-    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to the last that began before `at`;
-    days without a trade 0."""
-    (now,) = micros([at])
+def daily_returns(trades: Trades, bots: Ints, capital: Floats, as_of: datetime) -> Floats:
+    """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to the last that began before
+    `as_of`; days without a trade 0."""
+    (end,) = micros([as_of])
     place = pd.Index(bots).get_indexer(pd.Index(trades.bot)) if len(bots) else np.full(len(trades), -1)
-    back = last_day(now) - day_of(trades.exit)
-    kept = (place >= 0) & (trades.exit < now) & (back < WINDOW_DAYS)
-    cell = (WINDOW_DAYS - 1 - back[kept]) * len(bots) + place[kept]
-    pnl = np.bincount(cell, trades.pnl[kept], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
+    back = last_day(end) - day_of(trades.exit)
+    counted = (place >= 0) & (trades.exit < end) & (back < WINDOW_DAYS)
+    cell = (WINDOW_DAYS - 1 - back[counted]) * len(bots) + place[counted]
+    pnl = np.bincount(cell, trades.pnl[counted], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
     return pnl / capital
 
 
-def _cash_reason(found: Allocation, decisions: Sequence[str], settings: FundSettings) -> str:
-    if not found.cash:
+def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: FundSettings) -> str:
+    if not allocation.cash:
         return "all funds are allocated"
     counts = Counter(decisions)
     left_out = ", ".join(
         f"{counts[word]} {word}" for word in ("inactive", "halted", "unranked", "unmeasured") if counts[word]
     )
-    taking_part = sum(counts[word] for word in ("funded", "capped", "below_minimum", "no_share"))
-    if not taking_part:
-        return f"no bot takes part: {left_out or 'the ranking is empty'}"
+    eligible = sum(counts[word] for word in ("funded", "capped", "below_minimum", "no_share"))
+    if not eligible:
+        return f"no bot is eligible: {left_out or 'the ranking is empty'}"
     beside = f" ({left_out})" if left_out else ""
-    who = "the bot that takes part" if taking_part == 1 else f"the {taking_part} bots that take part"
     if counts["below_minimum"]:
-        minimum = f"{settings.allocation.minimum / 100:,.2f}"
-        return f"caps and the minimum of {minimum} let {who} hold no more{beside}"
-    return f"the caps let {who} hold no more{beside}"
+        return f"the caps and the minimum of {settings.allocation.minimum / 100:,.2f} leave no room for more{beside}"
+    who = {1: "the only eligible bot is at its cap", 2: "both eligible bots are at their caps"}
+    return f"{who.get(eligible, f'all {eligible} eligible bots are at their caps')}{beside}"

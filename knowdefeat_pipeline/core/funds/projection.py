@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints, Texts
 
 STEPS = 100
+Decision = Literal["funded", "capped", "below_minimum", "no_share", "refused"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class AllocationRules:
 
 @dataclass(frozen=True)
 class Allocation:
-    """cents (N,) int64 per bot and the cents that stay cash; what decided each amount, as a word (decisions (N,):
-    funded, capped, below_minimum, no_share, refused) and in a sentence (reasons (N,))."""
+    """cents (N,) int64 per bot and the cents that stay cash; what decided each amount, as a word (decisions (N,)) and
+    in a sentence (reasons (N,))."""
 
     cents: Ints
     cash: int
-    decisions: tuple[str, ...]
+    decisions: tuple[Decision, ...]
     reasons: tuple[str, ...]
 
     @property
@@ -42,11 +44,11 @@ class Allocation:
         return pd.DataFrame({"cents": self.cents, "reason": pd.Series(self.reasons, dtype="str")})
 
 
-def allocate(target: Floats, ticker: np.ndarray, refused: np.ndarray, funds: int, rules: AllocationRules) -> Allocation:
+def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules) -> Allocation:
     """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow: Σ = min(funds, Σ caps), the rest
     is cash.
 
-    ticker (N,): names. refused (N,): why a bot gets nothing, "" for those that take part. The amounts are the Euclidean
+    ticker (N,): names. refused (N,): why a bot gets nothing, "" for eligible ones. The amounts are the Euclidean
     projection of the proportional ones onto the caps: bots within theirs all moved by the same shift. Where amounts
     would be less than the minimum, the bots of the smallest targets step back, so that the others reach it.
     Raises ValueError for negative or non-finite targets or funds, and for rules that have no meaning.
@@ -54,24 +56,24 @@ def allocate(target: Floats, ticker: np.ndarray, refused: np.ndarray, funds: int
     _check(target, funds, rules)
     group = pd.factorize(ticker, sort=True)[0]
     bot_cap, ticker_cap = int(rules.bot_cap * funds + 1e-6), int(rules.ticker_cap * funds + 1e-6)
-    taking_part = np.flatnonzero(refused == "")
+    eligible = np.flatnonzero(refused == "")
     if min(bot_cap, ticker_cap) < rules.minimum:
-        taking_part = taking_part[:0]
-    ranked = taking_part[np.argsort(-target[taking_part], kind="stable")]
+        eligible = eligible[:0]
+    ranked = eligible[np.argsort(-target[eligible], kind="stable")]
 
     def share_out(count: int) -> Ints:
         cents = np.zeros(len(target), dtype=np.int64)
-        kept = np.sort(ranked[:count])
-        cents[kept] = project(target[kept], group[kept], funds, bot_cap, ticker_cap)
+        members = np.sort(ranked[:count])
+        cents[members] = project(target[members], group[members], funds, bot_cap, ticker_cap)
         return cents
 
     cents = _most(len(ranked), share_out, rules.minimum)
     by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
-    said = [
+    decided: list[tuple[Decision, str]] = [
         ("refused", str(why)) if why else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
         for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
     ]
-    decisions, reasons = tuple(word for word, _ in said), tuple(sentence for _, sentence in said)
+    decisions, reasons = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
     return Allocation(cents, funds - int(cents.sum()), decisions, reasons)
 
 
@@ -82,7 +84,7 @@ def _check(target: Floats, funds: int, rules: AllocationRules) -> None:
     if funds < 0 or rules.minimum < 0:
         raise ValueError(f"funds {funds} and minimum {rules.minimum} are 0 or more cents")
     if not (0 < rules.bot_cap <= 1 and 0 < rules.ticker_cap <= 1):
-        raise ValueError(f"caps are shares above 0 and at most 1; given {rules.bot_cap} and {rules.ticker_cap}")
+        raise ValueError(f"caps must be in (0, 1], got {rules.bot_cap} and {rules.ticker_cap}")
 
 
 def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
@@ -102,16 +104,16 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
 
 def _reason(
     cents: int, target: float, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules
-) -> tuple[str, str]:
+) -> tuple[Decision, str]:
     if cents and cents >= bot_cap:
         return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
     if ticker_cap and in_ticker >= ticker_cap and rules.ticker_cap < 1:
         return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {ticker}"
     if cents:
-        return "funded", "its share of the targets" if target > 0 else "of what caps keep from the others"
+        return "funded", "in proportion to its target" if target > 0 else "of what caps keep from the others"
     if rules.minimum:
         return "below_minimum", f"less than the minimum of {rules.minimum / 100:,.2f}"
-    return "no_share", "no share of the targets"
+    return "no_share", "its target is 0"
 
 
 def _percent(share: float) -> str:
@@ -156,9 +158,9 @@ def _whole(amounts: Floats, group: Ints, total: int, bot_cap: int, group_cap: in
     rest = total - int(cents.sum())
     order = np.argsort(cents - amounts, kind="stable")
     while rest:
-        for at in order:
-            if rest and cents[at] < bot_cap and in_group[group[at]] < group_cap:
-                cents[at] += 1
-                in_group[group[at]] += 1
+        for bot in order:
+            if rest and cents[bot] < bot_cap and in_group[group[bot]] < group_cap:
+                cents[bot] += 1
+                in_group[group[bot]] += 1
                 rest -= 1
     return cents

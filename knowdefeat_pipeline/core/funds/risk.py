@@ -1,16 +1,20 @@
-"""Risk rules: which bots get no funds for now, and why."""
+"""Risk rules: which bots get no funds, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import DAY, WINDOW_DAYS, day_of, last_day, micros
+
+RiskVerdict = Literal["drawdown", "daily_loss", "cooling_down", "within_limits"]
+"""Which limit is broken, or that it was; all but the last halt a bot."""
 
 
 @dataclass(frozen=True)
@@ -24,32 +28,32 @@ class RiskRules:
 
 
 def risk_figures(
-    trades: Trades, capital: Mapping[int, float], resumed: Mapping[int, datetime], at: datetime, rules: RiskRules
+    trades: Trades, capital: Mapping[int, float], resumed: Mapping[int, datetime], as_of: datetime, rules: RiskRules
 ) -> pd.DataFrame:
     """What `risk_decisions` judges: a row for each bot of `capital`, in its order.
 
     Looks at the trades closed in the trailing 30 days, of a bot that a person let go on (`resumed`) only at those from
     then on. Realised equity starts at the bot's capital, its first peak. Drawdown and the loss since the UTC day began
     are taken after every trade: `broken_at` is the exit of the last one that left a limit broken. The day is the last
-    that began before `at`.
+    that began before `as_of`.
     """
     bots = np.fromiter(capital, np.int64, len(capital))
     stakes = np.fromiter(capital.values(), np.float64, len(capital))
-    (now,) = micros([at])
+    (end,) = micros([as_of])
     restart = dict(zip(resumed, micros(list(resumed.values())), strict=True))
-    oldest = now - WINDOW_DAYS * DAY
+    oldest = end - WINDOW_DAYS * DAY
     since = np.array([max(oldest, restart.get(bot, oldest)) for bot in capital], dtype=np.int64)
     place = pd.Index(bots).get_indexer(pd.Index(trades.bot))
-    kept = np.flatnonzero((place >= 0) & (trades.exit < now))
-    kept = kept[trades.exit[kept] >= since[place[kept]]]
-    place, exit_, pnl = place[kept], trades.exit[kept], pd.Series(trades.pnl[kept])
+    rows = np.flatnonzero((place >= 0) & (trades.exit < end))
+    rows = rows[trades.exit[rows] >= since[place[rows]]]
+    place, exit_, pnl = place[rows], trades.exit[rows], pd.Series(trades.pnl[rows])
     gain = pnl.groupby(place).cumsum()
     peak = gain.groupby(place).cummax().clip(lower=0.0)
     drawdown = 100 * (peak - gain) / (peak + stakes[place])
     day = day_of(exit_)
     day_gain = pnl.groupby([place, day]).cumsum()
     broken = (drawdown > rules.drawdown) | (-100 * day_gain / stakes[place] > rules.daily_loss)
-    today = day == last_day(now)
+    today = day == last_day(end)
     by_place = pd.DataFrame(
         {
             "drawdown": drawdown.groupby(place).last(),
@@ -61,30 +65,40 @@ def risk_figures(
     return by_place.assign(broken_at=broken_at, bot_id=bots, capital=stakes)
 
 
-def risk_decisions(bots: pd.DataFrame, at: datetime, rules: RiskRules) -> pd.DataFrame:
-    """One decision for each bot: columns bot_id, halted, broken (a limit is broken now) and reason, in their order.
+def risk_decisions(figures: pd.DataFrame, as_of: datetime, rules: RiskRules) -> pd.DataFrame:
+    """One decision for each bot: columns bot_id, verdict (see RiskVerdict), halted, broken (a limit is broken at as_of)
+    and reason, in their order.
 
-    `bots`: columns bot_id, drawdown (percent below the peak now; NULL without trades), day_pnl, capital, and broken_at
-    (when a limit was last broken before `at`; NULL for never). Raises ValueError for a capital that is not above 0.
+    `figures`: columns bot_id, drawdown (percent below the peak; NULL without trades), day_pnl, capital, and broken_at
+    (when a limit was last broken before as_of; NULL for never). Raises ValueError for a capital that is not above 0.
     """
-    if not (bots["capital"] > 0).all():
-        bot = bots.loc[~(bots["capital"] > 0), "bot_id"].iloc[0]
+    if not (figures["capital"] > 0).all():
+        bot = figures.loc[~(figures["capital"] > 0), "bot_id"].iloc[0]
         raise ValueError(f"bot {bot} has no capital above 0 to measure its daily loss by")
-    loss = -100 * bots["day_pnl"].fillna(0.0) / bots["capital"]
-    drawdown = bots["drawdown"].fillna(0.0)
-    until = pd.to_datetime(bots["broken_at"], utc=True) + rules.cool_down
+    losses = -100 * figures["day_pnl"].fillna(0.0) / figures["capital"]
+    drawdowns = figures["drawdown"].fillna(0.0)
+    ends = pd.to_datetime(figures["broken_at"], utc=True) + rules.cool_down
     rows = []
-    for bot, fallen, lost, end in zip(bots["bot_id"], drawdown, loss, until, strict=True):
-        broken = fallen > rules.drawdown or lost > rules.daily_loss
-        if fallen > rules.drawdown:
-            reason = f"halted: {fallen:.1f} % below its peak, beyond the limit of {rules.drawdown:g} %"
-        elif lost > rules.daily_loss:
-            reason = (
-                f"halted: lost {lost:.1f} % of its capital within the day, beyond the limit of {rules.daily_loss:g} %"
-            )
-        elif at < end:
-            reason = f"halted: cooling down until {end:%Y-%m-%d %H:%M} UTC"
-        else:
-            reason = "within its limits"
-        rows.append((bot, reason.startswith("halted"), broken, reason))
-    return pd.DataFrame(rows, columns=["bot_id", "halted", "broken", "reason"])
+    for bot, drawdown, loss, end in zip(figures["bot_id"], drawdowns, losses, ends, strict=True):
+        verdict = _verdict(drawdown, loss, cooling=as_of < end, rules=rules)
+        broken = verdict in ("drawdown", "daily_loss")
+        rows.append((bot, verdict, verdict != "within_limits", broken, _sentence(verdict, drawdown, loss, end, rules)))
+    return pd.DataFrame(rows, columns=["bot_id", "verdict", "halted", "broken", "reason"])
+
+
+def _verdict(drawdown: float, loss: float, cooling: bool, rules: RiskRules) -> RiskVerdict:
+    if drawdown > rules.drawdown:
+        return "drawdown"
+    if loss > rules.daily_loss:
+        return "daily_loss"
+    return "cooling_down" if cooling else "within_limits"
+
+
+def _sentence(verdict: RiskVerdict, drawdown: float, loss: float, end: datetime, rules: RiskRules) -> str:
+    if verdict == "drawdown":
+        return f"halted: {drawdown:.1f} % below its peak, beyond the limit of {rules.drawdown:g} %"
+    if verdict == "daily_loss":
+        return f"halted: lost {loss:.1f} % of its capital within the day, beyond the limit of {rules.daily_loss:g} %"
+    if verdict == "cooling_down":
+        return f"halted: cooling down until {end:%Y-%m-%d %H:%M} UTC"
+    return "within its limits"

@@ -10,10 +10,9 @@ from typing import Literal, get_args
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 
-Method = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
+AllocationMethod = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
 
-
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS: tuple[AllocationMethod, ...] = get_args(AllocationMethod)
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,14 @@ class FundSettings:
 
     quote_currency: str
     funds: int
-    method: str = "rank_score"
+    method: AllocationMethod = "rank_score"
     allocation: AllocationRules = field(default_factory=AllocationRules)
     risk: RiskRules = field(default_factory=RiskRules)
     version: int = 0
     in_force_from: datetime | None = None
 
 
-def settings_in_force(settings: Sequence[FundSettings], at: datetime) -> list[FundSettings]:
-    """Of each currency the last recorded of those in force at that instant, by currency."""
-    latest = {s.quote_currency: s for s in settings if s.in_force_from is None or s.in_force_from <= at}
+def settings_in_force(settings: Sequence[FundSettings], as_of: datetime) -> list[FundSettings]:
+    """Of each currency the last recorded of those in force at as_of, by currency."""
+    latest = {s.quote_currency: s for s in settings if s.in_force_from is None or s.in_force_from <= as_of}
     return [latest[currency] for currency in sorted(latest)]

@@ -29,7 +29,8 @@ def inverse_variance(variance: Floats) -> Floats:
     bad = np.flatnonzero(~(variance > 0))
     if len(bad):
         raise ValueError(f"bot {bad[0]} has a variance of {variance[bad[0]]}; leave out bots without spread")
-    return (1 / variance) / (1 / variance).sum()
+    out: Floats = (1 / variance) / (1 / variance).sum()
+    return out
 
 
 def hierarchical_risk_parity(covariance: Floats) -> Floats:
@@ -51,7 +52,8 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
     order = leaves_list(linkage(squareform(distance, checks=False), "single"))
     shares = np.ones(len(alone))
     _bisect(order, covariance, shares)
-    return shares / shares.sum()
+    out: Floats = shares / shares.sum()
+    return out
 
 
 def _bisect(order: Ints, covariance: Floats, shares: Floats) -> None:
@@ -69,5 +71,5 @@ def _bisect(order: Ints, covariance: Floats, shares: Floats) -> None:
 def _variance(members: Ints, covariance: Floats) -> float:
     """The variance of the members held by inverse variance."""
     part = covariance[np.ix_(members, members)]
-    held = inverse_variance(np.diag(part))
-    return float(held @ part @ held)
+    share = inverse_variance(np.diag(part))
+    return float(share @ part @ share)

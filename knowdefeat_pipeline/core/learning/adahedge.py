@@ -15,27 +15,31 @@ class AdaHedge:
     """
 
     def __init__(self, experts: int) -> None:
-        self.lost = np.zeros(experts)
-        self.gap = 0.0
+        self.cumulative_loss: Floats = np.zeros(experts)
+        self.mixability_gap = 0.0
 
-    def shares(self) -> Floats:
-        """What each expert counts for now; non-negative, sum 1."""
-        behind = self.lost - self.lost.min()
-        raw = np.exp(-behind * np.log(len(behind)) / self.gap) if self.gap > 0 else (behind == 0).astype(np.float64)
-        return raw / raw.sum()
+    def weights(self) -> Floats:
+        """What each expert counts for in the next mixture; non-negative, sum 1."""
+        behind = self.cumulative_loss - self.cumulative_loss.min()
+        if self.mixability_gap > 0:
+            raw = np.exp(-behind * np.log(len(behind)) / self.mixability_gap)
+        else:
+            raw = (behind == 0).astype(np.float64)
+        out: Floats = raw / raw.sum()
+        return out
 
     def learn(self, losses: Floats) -> None:
         """Take in one finite loss per expert."""
-        shares = self.shares()
-        expected = float(shares @ losses)
-        self.gap += max(0.0, expected - self._mix_loss(shares, losses))
-        self.lost = self.lost + losses
+        weights = self.weights()
+        expected = float(weights @ losses)
+        self.mixability_gap += max(0.0, expected - self._mix_loss(weights, losses))
+        self.cumulative_loss = self.cumulative_loss + losses
 
-    def _mix_loss(self, shares: Floats, losses: Floats) -> float:
+    def _mix_loss(self, weights: Floats, losses: Floats) -> float:
         if len(losses) == 1:
             return float(losses[0])
-        if self.gap == 0:
-            return float(losses[shares > 0].min())
-        rate = np.log(len(losses)) / self.gap
+        if self.mixability_gap == 0:
+            return float(losses[weights > 0].min())
+        rate = np.log(len(losses)) / self.mixability_gap
         least = losses.min()
-        return float(least - np.log(shares @ np.exp(-rate * (losses - least))) / rate)
+        return float(least - np.log(weights @ np.exp(-rate * (losses - least))) / rate)

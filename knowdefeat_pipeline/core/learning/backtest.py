@@ -1,4 +1,4 @@
-"""Backtests of weight sets over a panel: which of several ways to score bots foretold the next day, and by how much.
+"""Backtests of weight sets over a panel: which of several ways to score bots predicted the next day, and by how much.
 
 Nothing here learns or changes a weight. A contestant is one score per row of the panel, known at the row's as_of.
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.learning.inference import bootstrap_mean, deflated_sharpe
-from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, rank_ic, replay
+from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, learn_weights, rank_ic
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Floats, Ints
 
-REFERENCE = "default"
+BacktestSet = Literal["default", "equal", "know_defeat", "know_defeat_fallback", "ai"]
+SETS: tuple[BacktestSet, ...] = get_args(BacktestSet)
+"""The contestants that every backtest can have."""
+REFERENCE: BacktestSet = "default"
 
 
-def seed_scores(frame: pd.DataFrame) -> Floats:
+def know_defeat_scores(frame: pd.DataFrame) -> Floats:
     """Know-Defeat's own score on raw figures: Σ weight · metric / 100, its drawdown term weight · (100 - avg_drawdown).
 
     As there, a figure that is absent counts 0.
@@ -30,24 +34,24 @@ def seed_scores(frame: pd.DataFrame) -> Floats:
     return (figures * list(DEFAULT_WEIGHTS.values()) / 100).sum(axis=1).to_numpy()
 
 
-def seed_fallback_scores(frame: pd.DataFrame) -> Floats:
+def know_defeat_fallback_scores(frame: pd.DataFrame) -> Floats:
     """What Know-Defeat ranks by where it has no weights: one_hour_performance + avg_win_rate, absent ones 0."""
     return frame[["one_hour_performance", "avg_win_rate"]].astype(np.float64).fillna(0.0).sum(axis=1).to_numpy()
 
 
 def contestants(panel: Panel, sets: Mapping[str, Mapping[str, float] | Floats] | None = None) -> dict[str, Floats]:
-    """Scores of default, equal, seed, seed_fallback, ai (a replay of the learner) and any further sets by name.
+    """Scores of each of SETS (`ai`: the learner from the panel's first day on) and of any further sets by name.
 
     A set is 17 weights by name, or days x 17.
     """
     own = {
-        REFERENCE: panel.scores(DEFAULT),
-        "equal": panel.scores(EQUAL),
-        "seed": seed_scores(panel.frame),
-        "seed_fallback": seed_fallback_scores(panel.frame),
-        "ai": panel.scores(replay(panel).weights),
+        REFERENCE: panel.rank_scores(DEFAULT),
+        "equal": panel.rank_scores(EQUAL),
+        "know_defeat": know_defeat_scores(panel.frame),
+        "know_defeat_fallback": know_defeat_fallback_scores(panel.frame),
+        "ai": panel.rank_scores(learn_weights(panel).weights),
     }
-    return own | {name: panel.scores(_array(weights)) for name, weights in (sets or {}).items()}
+    return own | {name: panel.rank_scores(_array(weights)) for name, weights in (sets or {}).items()}
 
 
 def _array(weights: Mapping[str, float] | Floats) -> Floats:
@@ -108,7 +112,7 @@ def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
     bots = panel.frame["bot_id"].to_numpy()
     pnl = panel.frame["label"].to_numpy(np.float64)
     out = np.full((len(panel), 4), np.nan)
-    held: set = set()
+    previous: set[int] = set()
     for day in range(since, len(panel)):
         rows = panel.rows(day)
         known = ~np.isnan(panel.label[rows])
@@ -120,13 +124,13 @@ def _daily(panel: Panel, scores: Floats, since: int) -> pd.DataFrame:
             rank_ic(scores[rows][known, None], panel.label[rows][known])[0],
             np.nan_to_num(pnl[rows][best]).mean(),
             np.nan_to_num(panel.result[rows][best]).mean(),
-            len(chosen - held) / len(chosen) if held else np.nan,
+            len(chosen - previous) / len(chosen) if previous else np.nan,
         )
-        held = chosen
+        previous = chosen
     return pd.DataFrame(out, columns=["ic", "pnl", "result", "turnover"])
 
 
-def _top_quartile(scores: Floats) -> np.ndarray:
+def _top_quartile(scores: Floats) -> Ints:
     """Positions of the best quarter, at least one; scores that differ by rounding alone go by position."""
     return np.argsort(-np.round(scores, 9), kind="stable")[: max(1, len(scores) // 4)]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 DRAWS = 1_000
 _EULER = float(np.euler_gamma)
@@ -39,18 +39,18 @@ def bootstrap_mean(values: Floats, *, seed: int, draws: int = DRAWS) -> Estimate
 
 
 @lru_cache(maxsize=1)
-def _indices(length: int, draws: int, seed: int) -> np.ndarray:
+def _indices(length: int, draws: int, seed: int) -> Ints:
     """Kept for the next series of the same length: several are compared on the same draws."""
     return stationary_indices(length, draws, np.random.default_rng(seed))
 
 
-def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+def stationary_indices(length: int, draws: int, rng: np.random.Generator) -> Ints:
     """draws x length positions in a series: runs of consecutive ones, each begun anywhere, T^(1/3) long on average."""
     begins = rng.random((draws, length)) < length ** (-1 / 3)
     begins[:, 0] = True
-    at = np.maximum.accumulate(np.where(begins, np.arange(length), 0), axis=1)
+    begun = np.maximum.accumulate(np.where(begins, np.arange(length), 0), axis=1)
     first = rng.integers(length, size=(draws, length))
-    return (np.take_along_axis(first, at, axis=1) + np.arange(length) - at) % length
+    return (np.take_along_axis(first, begun, axis=1) + np.arange(length) - begun) % length
 
 
 def best_is_luck(best: Estimate, tries: int) -> bool:
@@ -58,13 +58,14 @@ def best_is_luck(best: Estimate, tries: int) -> bool:
     return not best.mean > float(scipy.special.ndtri(1 - 0.025 / tries)) * best.standard_error
 
 
-def luck_error(bots: float, days: int) -> float:
-    """Standard error 1/√((N - 1)·T) of the mean rank IC of scores without skill; NaN without days or with one bot."""
+def standard_error_under_null(bots: float, days: int) -> float:
+    """Standard error under the null, 1/√((N - 1)·T): of the mean rank IC of scores without skill; NaN without days or
+    with one bot."""
     return float(1 / np.sqrt((bots - 1) * days)) if bots > 1 and days > 0 else np.nan
 
 
-def expected_best_sharpe(trials: int, variance: float) -> float:
-    """What the best of so many Sharpe ratios of that variance should be when none has skill; 0 for one trial."""
+def expected_maximum_sharpe(trials: int, variance: float) -> float:
+    """The expected maximum of so many Sharpe ratios of that variance when none has skill; 0 for one trial."""
     if trials <= 1:
         return 0.0
     upper, deeper = scipy.special.ndtri([1 - 1 / trials, 1 - 1 / (trials * np.e)])
@@ -83,5 +84,5 @@ def deflated_sharpe(
     spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2
     if observations < 2 or not spread > 0:
         return np.nan
-    lead = sharpe - expected_best_sharpe(trials, variance)
+    lead = sharpe - expected_maximum_sharpe(trials, variance)
     return float(scipy.special.ndtr(lead * np.sqrt(observations - 1) / np.sqrt(spread)))

@@ -1,8 +1,8 @@
 """The daily adjustment of the 17 weights: learn from settled labels only, mix the experts, publish with restraint.
 
-`replay` goes through a panel day by day and says which weights were in force at each as_of. The nightly run takes its
-last day, backtests and `evaluate` take all days: there is no second way to compute them. Where a person has set other
-weights, the night's proposal is `step` from those in force to the last day's target.
+`learn_weights` goes through a panel day by day and says which weights were in force at each as_of. The nightly run
+takes its last day, backtests and `evaluate` take all days: there is no second way to compute them. Where a person has
+set other weights, the night's proposal is `step` from those in force to the last day's target.
 
 At as_of t a label is known once it has ended, at as_of + 1 day <= t. The learner works on labels net of the group's
 share; the rank ICs that it reports as evidence are those of the plain labels.
@@ -10,7 +10,6 @@ share; the rank ICs that it reports as evidence are those of the plain labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel, on_grid
 from knowdefeat_pipeline.core.ranking.ranking import centred_ranks
 from knowdefeat_pipeline.core.ranking.weight_set import normalise
 from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.units import DAY, Floats, Ints
+from knowdefeat_pipeline.core.units import DAY, Bools, Floats, Ints
 
 MAX_MOVE = 10.0  # points of 100 a day, Σ|change|
 TRIAL_DAYS = 60  # over which the mixture must have done better than the default weights
@@ -36,12 +35,13 @@ LEARNED, BASELINES = "learned", ("default", "equal", "persistence", "random")
 
 
 @dataclass(frozen=True)
-class Replay:
-    """What the learner held at each as_of of a panel, one row a day.
+class WeightHistory:
+    """What the learner had at each as_of of a panel, one row a day.
 
     weights: days x 17, in force; valid sets. target: days x 17, whither they were moving: the mixture, or the default
-    weights while the trial is lost; Σ|w| = 100. trust: days x experts, the mixture's shares. open: whether the trial
-    was won. reason: why the weights stayed as they were, None on a day on which they were adjusted.
+    weights while the trial is lost; Σ|w| = 100. expert_weights: days x experts, what each counts for in the mixture.
+    gate_open: whether the trial was won. reason: why the weights stayed as they were, None on a day on which they were
+    adjusted.
     settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels of a day, 0
     before they are known. lead: the mixture's IC less the default's on net labels, NaN on days that have not settled.
     ic: rank ICs of the settled days by contestant (LEARNED and BASELINES), NaN on other days.
@@ -50,31 +50,31 @@ class Replay:
     as_of: Ints
     weights: Floats
     target: Floats
-    trust: Floats
-    open: np.ndarray
+    expert_weights: Floats
+    gate_open: Bools
     reason: tuple[str | None, ...]
-    settled: np.ndarray
+    settled: Bools
     bots: Ints
     lead: Floats
     ic: dict[str, Floats]
 
-    def until(self, day: int) -> Replay:
-        """The replay as it stood at day number `day`, its last: bit for bit that of the panel cut off there."""
-        upto = slice(day + 1)
-        known = self.as_of[upto] + HORIZON <= self.as_of[day]
+    def up_to(self, day: int) -> WeightHistory:
+        """The history as it stood at day number `day`, its last: bit for bit that of the panel cut off there."""
+        past = slice(day + 1)
+        known = self.as_of[past] + HORIZON <= self.as_of[day]
 
         def if_known(values: Floats) -> Floats:
-            return np.where(known, values[upto], np.nan)
+            return np.where(known, values[past], np.nan)
 
-        return Replay(
-            as_of=self.as_of[upto], weights=self.weights[upto], target=self.target[upto], trust=self.trust[upto],
-            open=self.open[upto], reason=self.reason[upto], settled=self.settled[upto] & known,
-            bots=np.where(known, self.bots[upto], 0), lead=if_known(self.lead),
+        return WeightHistory(
+            as_of=self.as_of[past], weights=self.weights[past], target=self.target[past],
+            expert_weights=self.expert_weights[past], gate_open=self.gate_open[past], reason=self.reason[past],
+            settled=self.settled[past] & known, bots=np.where(known, self.bots[past], 0), lead=if_known(self.lead),
             ic={name: if_known(values) for name, values in self.ic.items()},
         )  # fmt: skip
 
 
-def replay(panel: Panel, *, seed: int = 0) -> Replay:
+def learn_weights(panel: Panel, *, seed: int = 0) -> WeightHistory:
     """Go through the panel from its first as_of, the default weights in force.
 
     The weights up to t do not depend on a row after t by one bit. `seed` draws the random baseline alone.
@@ -96,7 +96,8 @@ def rank_ic(scores: Floats, label: Floats) -> Floats:
     ranks = on_grid(centred_ranks(scores, one_day))
     truth = on_grid(centred_ranks(label[:, None], one_day)[:, 0])
     size = np.sqrt((ranks**2).sum(axis=0) * (truth**2).sum())
-    return (ranks * truth[:, None]).sum(axis=0) / np.where(size > 0, size, 1.0)
+    out: Floats = (ranks * truth[:, None]).sum(axis=0) / np.where(size > 0, size, 1.0)
+    return out
 
 
 def step(in_force: Floats, target: Floats) -> Floats:
@@ -115,11 +116,6 @@ def rounded(weights: Floats) -> Floats:
     return np.array(list(normalise(dict(zip(VARIABLE_NAMES, weights.tolist(), strict=True))).values()))
 
 
-def as_sets(weights: Floats) -> list[Mapping[str, float]]:
-    """Each row of days x 17 as a set of weights by name."""
-    return [dict(zip(VARIABLE_NAMES, row, strict=True)) for row in weights.tolist()]
-
-
 class _Learner:
     """The state between two days. Settling a day and publishing one touch that day's rows alone."""
 
@@ -129,10 +125,10 @@ class _Learner:
         self.ridges, self.hedge = Ridges(), AdaHedge(len(EXPERTS))
         self.random = np.random.default_rng(seed).standard_normal((days, variables))
         self.experts = np.zeros((days, len(EXPERTS), variables))
-        self.trust = np.zeros((days, len(EXPERTS)))
+        self.expert_weights = np.zeros((days, len(EXPERTS)))
         self.mixture, self.target, self.weights = (np.zeros((days, variables)) for _ in range(3))
         self.reason: list[str | None] = []
-        self.open = np.zeros(days, bool)
+        self.gate_open = np.zeros(days, bool)
         self.bots = np.zeros(days, np.int64)
         self.ic = {name: np.full(days, np.nan) for name in (LEARNED, *BASELINES)}
         self.settled: list[int] = []
@@ -161,12 +157,12 @@ class _Learner:
     def publish(self, day: int) -> None:
         """Decide the day's weights from what has settled by its as_of."""
         self.experts[day] = self.ridges.weights()
-        self.trust[day] = self.hedge.shares()
-        mixed = (self.trust[day][:, None] * self.experts[day]).sum(axis=0)
+        self.expert_weights[day] = self.hedge.weights()
+        mixed = (self.expert_weights[day][:, None] * self.experts[day]).sum(axis=0)
         self.mixture[day] = 100 * mixed / np.abs(mixed).sum()
         trial = self.lead[self.settled[-TRIAL_DAYS:]]
-        self.open[day] = len(trial) > 0 and trial.mean() > 0
-        self.target[day] = self.mixture[day] if self.open[day] else DEFAULT
+        self.gate_open[day] = len(trial) > 0 and trial.mean() > 0
+        self.target[day] = self.mixture[day] if self.gate_open[day] else DEFAULT
         reason = self._refusal(day)
         in_force = self.weights[day - 1] if day else DEFAULT
         self.weights[day] = step(in_force, self.target[day]) if reason is None else in_force
@@ -184,10 +180,11 @@ class _Learner:
         names = [name for name, gone in zip(VARIABLE_NAMES, lost, strict=True) if gone]
         return f"missing for more than half of the bots: {', '.join(names)}" if names else None
 
-    def history(self) -> Replay:
+    def history(self) -> WeightHistory:
         settled = np.zeros(len(self.panel), bool)
         settled[self.settled] = True
-        return Replay(
-            as_of=self.panel.as_of, weights=self.weights, target=self.target, trust=self.trust, open=self.open,
+        return WeightHistory(
+            as_of=self.panel.as_of, weights=self.weights, target=self.target,
+            expert_weights=self.expert_weights, gate_open=self.gate_open,
             reason=tuple(self.reason), settled=settled, bots=self.bots, lead=self.lead, ic=self.ic,
         )  # fmt: skip

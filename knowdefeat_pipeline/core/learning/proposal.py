@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import MIN_BOTS, TRIAL_DAYS, Replay, step
+from knowdefeat_pipeline.core.learning.learner import MIN_BOTS, TRIAL_DAYS, WeightHistory, step
 from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats
 
-Outcome = Literal["published", "unchanged", "gate_closed", "frozen", "disabled", "refused"]
+ProposalOutcome = Literal["published", "unchanged", "gate_closed", "frozen", "disabled", "refused"]
 NAMED_CHANGES = 3
 
 
@@ -23,45 +23,47 @@ class Proposal:
     `evidence`: plain values for JSON, the change of each variable against the weights in force among them.
     """
 
-    outcome: Outcome
+    outcome: ProposalOutcome
     reason: str
     weights: Floats | None
     evidence: dict[str, Any]
 
 
-def propose(learned: Replay, as_of: int, in_force: Floats, home: Floats) -> Proposal:
-    """One step from the weights in force toward what was learned by `as_of` (µs), an as_of of the replay or not.
+def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats) -> Proposal:
+    """One step from the weights in force toward what was learned by `as_of` (µs), an as_of of the history or not.
 
-    While the trial is lost the step leads home: to the weights that a person set last, the default ones if nobody did.
+    While the trial is lost the step leads back to the anchor weights: those that a person set last, the default ones if
+    nobody did.
     """
     day = int(np.searchsorted(learned.as_of, as_of))
     if day == len(learned.as_of) or learned.as_of[day] != as_of:
         return Proposal("frozen", f"no figures of ranked bots at the end of this day, {MIN_BOTS} bots needed", None, {})
-    known = learned.until(day)
-    found = evidence(known).record() | {"gate_open": bool(known.open[day])}
+    known = learned.up_to(day)
+    figures: dict[str, Any] = evidence(known).record() | {"gate_open": bool(known.gate_open[day])}
     refusal = known.reason[day]
     if refusal is not None:
-        return Proposal("frozen", refusal, None, found | {"change": _by_name(np.zeros(len(in_force)))})
-    moved = step(in_force, known.target[day] if known.open[day] else home)
+        return Proposal("frozen", refusal, None, figures | {"change": _by_name(np.zeros(len(in_force)))})
+    moved = step(in_force, known.target[day] if known.gate_open[day] else anchor)
     change = np.round(moved - in_force, 1)
-    found |= {"change": _by_name(change)}
-    verdict = f"the learner {'leads' if known.open[day] else 'does not lead'} the default weights{_over(known)}"
+    figures |= {"change": _by_name(change)}
+    verdict = f"the learner {'leads' if known.gate_open[day] else 'does not lead'} the default weights{_over(known)}"
     if change.any():
-        way = "toward what was learned" if known.open[day] else "back"
+        way = "toward what was learned" if known.gate_open[day] else "back"
         moves = f"{np.abs(change).sum():.1f} points {way} ({_largest(change)})"
-        return Proposal("published", f"{moves}: {verdict}", moved, found)
-    outcome: Outcome = "unchanged" if known.open[day] else "gate_closed"
-    return Proposal(outcome, f"nothing to move: {verdict}", None, found)
+        return Proposal("published", f"{moves}: {verdict}", moved, figures)
+    outcome: ProposalOutcome = "unchanged" if known.gate_open[day] else "gate_closed"
+    return Proposal(outcome, f"nothing to move: {verdict}", None, figures)
 
 
-def _over(known: Replay) -> str:
+def _over(known: WeightHistory) -> str:
     trial = known.lead[known.settled][-TRIAL_DAYS:]
     return f" ({trial.mean():+.3f} rank IC over the last {len(trial)} settled days)" if len(trial) else ""
 
 
 def _largest(change: Floats) -> str:
     order = np.argsort(-np.abs(change), kind="stable")[:NAMED_CHANGES]
-    return ", ".join(f"{VARIABLE[VARIABLE_NAMES[at]].label} {change[at]:+.1f}" for at in order if change[at])
+    moved = [(VARIABLE[VARIABLE_NAMES[number]].label, change[number]) for number in order if change[number]]
+    return ", ".join(f"{label} {points:+.1f}" for label, points in moved)
 
 
 def _by_name(values: Floats) -> dict[str, float]:

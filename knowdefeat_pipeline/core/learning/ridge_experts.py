@@ -1,4 +1,4 @@
-"""The experts among whom the weight learner divides its trust: ridge regressions of differing memory and caution.
+"""The experts that the weight learner weighs: ridge regressions of differing memory and caution.
 
 Each predicts a bot's next result (its rank, net of its group) as a weighted sum of the 17 ranked variables. The prior
 of all is that past performance persists: the default weights, with the money windows weighed by the days they cover,
@@ -40,7 +40,8 @@ def prior_direction() -> Floats:
     money = np.array([variable.scaling == "performance" for variable in VARIABLES])
     spread = default * [variable.window_days for variable in VARIABLES]
     weights = np.where(money, spread * default[money].sum() / spread[money].sum(), default)
-    return weights / np.abs(weights).sum()
+    out: Floats = weights / np.abs(weights).sum()
+    return out
 
 
 def precision(direction: Floats) -> Floats:
@@ -50,7 +51,7 @@ def precision(direction: Floats) -> Floats:
         members = np.where(np.isin(VARIABLE_NAMES, family), direction, 0.0)
         members /= np.sqrt(members @ members)
         covariance += np.outer(members, members)
-    return np.linalg.inv(covariance)
+    return np.asarray(np.linalg.inv(covariance), np.float64)
 
 
 def ridge(gram: Floats, moment: Floats, penalty: Floats, prior: Floats) -> Floats:
@@ -78,13 +79,14 @@ class Ridges:
         self.rows = keep * self.rows + len(label)
 
     def weights(self) -> Floats:
-        """Each expert's 17 weights now, Σ|w| = 1; experts x 17. Before the first day, all hold the prior."""
+        """Each expert's 17 weights, Σ|w| = 1; experts x 17. Before the first day, all hold the prior."""
         if not self.rows.any():
             return np.tile(self.direction, (len(EXPERTS), 1))
         # The regression slope at which the prior's scores have the rank IC that it expects of them.
         spread = np.einsum("i,mij,j->m", self.direction, self.gram, self.direction)
         slope = PRIOR_IC * np.sqrt(RANK_VARIANCE * self.rows / np.maximum(spread, 1e-3 * self.rows * RANK_VARIANCE))
-        found = ridge(
+        solved = ridge(
             self.gram[:, None], self.moment[:, None], self.penalty, (slope[:, None] * self.direction)[:, None]
         ).reshape(len(EXPERTS), -1)
-        return found / np.abs(found).sum(axis=1, keepdims=True)
+        out: Floats = solved / np.abs(solved).sum(axis=1, keepdims=True)
+        return out

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.units import Bools
+
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICES, "volume")
 _MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
@@ -18,10 +20,10 @@ class BarError(ValueError):
 
 def bar_length(timeframe: str) -> pd.Timedelta:
     """How long a bar of a timeframe lasts: a number and m, h, d or w, such as 15m or 1d. Raises BarError."""
-    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
+    if not match:
         raise BarError(f"'{timeframe}' is not a timeframe; write a number and m, h, d or w, such as 15m, 1h or 1d")
-    return pd.Timedelta(minutes=int(found[1]) * _MINUTES[found[2]])
+    return pd.Timedelta(minutes=int(match[1]) * _MINUTES[match[2]])
 
 
 def check_bars(bars: pd.DataFrame) -> None:
@@ -50,7 +52,7 @@ def true_range(bars: pd.DataFrame) -> pd.Series:
     return pd.Series(np.log(bars["high"].clip(lower=before) / bars["low"].clip(upper=before)))
 
 
-def _refuse(bars: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
+def _refuse(bars: pd.DataFrame, column: str, wrong: Bools, rule: str) -> None:
     if wrong.any():
         at = int(np.argmax(wrong))
         raise BarError(f"row {bars.index[at]}, column '{column}': {bars[column].iloc[at]}; {rule}")

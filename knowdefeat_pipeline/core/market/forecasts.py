@@ -16,6 +16,7 @@ import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.market.bars import check_bars, true_range
 from knowdefeat_pipeline.core.market.walk_forward import blocks, check_history, features_from
+from knowdefeat_pipeline.core.units import Floats
 
 FORECASTS = ("p_up", "volume_percentile")
 
@@ -58,13 +59,13 @@ def model_forecasts(bars: pd.DataFrame, *, position: int = 0, since: int = 0) ->
             reach = features_from(oldest)
             seen = bars.iloc[reach - position : stop - position]
             forecasts[start - position : stop - position] = _forecasts(seen, oldest - reach, start - reach)
-    shown = slice(max(0, since - position), None)
-    frame = pd.DataFrame(forecasts[shown], columns=list(FORECASTS), index=bars.index[shown])
-    frame.insert(0, "open_time", bars["open_time"].iloc[shown])
+    wanted = slice(max(0, since - position), None)
+    frame = pd.DataFrame(forecasts[wanted], columns=list(FORECASTS), index=bars.index[wanted])
+    frame.insert(0, "open_time", bars["open_time"].iloc[wanted])
     return frame
 
 
-def _forecasts(bars: pd.DataFrame, oldest: int, start: int) -> np.ndarray:
+def _forecasts(bars: pd.DataFrame, oldest: int, start: int) -> Floats:
     """FORECASTS at the bars from `start` on, by models fitted on the bars from `oldest` up to `start`."""
     mean_volume = bars["volume"].astype(float).rolling(WINDOW).mean()
     price, volume = _price_features(bars), _volume_features(bars, mean_volume)
@@ -74,13 +75,13 @@ def _forecasts(bars: pd.DataFrame, oldest: int, start: int) -> np.ndarray:
     return np.column_stack([p_up, _percentile(volume[past], busier[past], volume[start:])])
 
 
-def _rises(bars: pd.DataFrame) -> np.ndarray:
+def _rises(bars: pd.DataFrame) -> Floats:
     """1 where the next close is higher, 0 where it is lower, NaN where it is the same or unknown."""
     ahead = np.sign((bars["close"].shift(-1) - bars["close"]).to_numpy())
     return np.where(ahead == 0, np.nan, (ahead + 1) / 2)
 
 
-def _price_features(bars: pd.DataFrame) -> np.ndarray:
+def _price_features(bars: pd.DataFrame) -> Floats:
     """Recent moves against their volatility, and where the close stands in its bar and in its channel."""
     close = np.log(bars["close"])
     move = close.diff()
@@ -95,7 +96,7 @@ def _price_features(bars: pd.DataFrame) -> np.ndarray:
     return _clipped(features | {"bar": bar.fillna(0.0)})
 
 
-def _volume_features(bars: pd.DataFrame, mean_volume: pd.Series) -> np.ndarray:
+def _volume_features(bars: pd.DataFrame, mean_volume: pd.Series) -> Floats:
     """Recent volumes and ranges against their trailing means, and the time of the day and of the week."""
     relative = _relative_volume(bars["volume"], mean_volume)
     size = true_range(bars)
@@ -110,7 +111,7 @@ def _volume_features(bars: pd.DataFrame, mean_volume: pd.Series) -> np.ndarray:
     return _clipped(features)
 
 
-def _clipped(features: dict[str, pd.Series]) -> np.ndarray:
+def _clipped(features: dict[str, pd.Series]) -> Floats:
     """As a matrix, within ±5, NaN where not finite: one freak bar moves no fit far."""
     matrix = np.column_stack([series.to_numpy(float) for series in features.values()])
     return np.where(np.isfinite(matrix), np.clip(matrix, -5, 5), np.nan)
@@ -126,14 +127,15 @@ def _relative_volume(volume: pd.Series, mean: pd.Series) -> pd.Series:
 class _Linear:
     """A fitted linear function of features. Summed row by row, so that a row's bits do not depend on its neighbours."""
 
-    coefficients: np.ndarray
+    coefficients: Floats
     intercept: float
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        return (features * self.coefficients).sum(axis=1) + self.intercept
+    def __call__(self, features: Floats) -> Floats:
+        out: Floats = (features * self.coefficients).sum(axis=1) + self.intercept
+        return out
 
 
-def _fit(model: Any, features: np.ndarray, outcome: np.ndarray) -> _Linear:
+def _fit(model: Any, features: Floats, outcome: Floats) -> _Linear:
     """Fit a linear scikit-learn model on standardised features; the answer takes them as they are."""
     mean, sd = features.mean(axis=0), features.std(axis=0)
     sd[sd == 0] = 1.0
@@ -142,17 +144,18 @@ def _fit(model: Any, features: np.ndarray, outcome: np.ndarray) -> _Linear:
     return _Linear(coefficients, float(np.ravel(model.intercept_)[0] - coefficients @ mean))
 
 
-def _probability(past: np.ndarray, rises: np.ndarray, block: np.ndarray) -> np.ndarray:
+def _probability(past: Floats, rises: Floats, block: Floats) -> Floats:
     from sklearn.linear_model import LogisticRegression
 
     usable = np.isfinite(past).all(axis=1) & np.isfinite(rises)
     if usable.sum() < MIN_EXAMPLES or np.ptp(rises[usable]) == 0:
         return np.full(len(block), np.nan)
     model = _fit(LogisticRegression(C=PRICE_SHRINKAGE), past[usable], rises[usable])
-    return scipy.special.expit(model(block))
+    out: Floats = scipy.special.expit(model(block))
+    return out
 
 
-def _percentile(past: np.ndarray, busier: np.ndarray, block: np.ndarray) -> np.ndarray:
+def _percentile(past: Floats, busier: Floats, block: Floats) -> Floats:
     """Percentile of each forecast among those of the same model for the bars that it was fitted on, ties halved."""
     from sklearn.linear_model import Ridge
 

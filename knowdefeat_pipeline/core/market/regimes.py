@@ -1,4 +1,4 @@
-"""Market regimes: is a market trending, ranging or volatile, and since when, told from bars up to now alone.
+"""Market regimes: whether a market is trending, ranging or volatile at each bar, from the bars up to it alone.
 
 A hidden Markov model (Hamilton 1989) of two features of the last bars:
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.market.bars import check_bars, true_range
 from knowdefeat_pipeline.core.market.walk_forward import blocks, check_history, features_from
+from knowdefeat_pipeline.core.units import Floats, Texts
 
 REGIMES = ("TRENDING", "RANGING", "VOLATILE")
 TRENDING, RANGING, VOLATILE = range(3)
@@ -73,19 +74,19 @@ def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0) -> p
             features = regime_features(bars.iloc[reach - position : stop - position])[oldest - reach :]
             path, _ = _filter(features, learn_range(features[: start - oldest]))
             probability[start - position : stop - position] = path[start - oldest :]
-    shown = slice(max(0, since - position), None)
-    labels = pd.DataFrame(probability[shown], columns=list(PROBABILITIES), index=bars.index[shown])
-    labels.insert(0, "open_time", bars["open_time"].iloc[shown])
-    labels.insert(1, "label", _labels(probability[shown]))
+    wanted = slice(max(0, since - position), None)
+    labels = pd.DataFrame(probability[wanted], columns=list(PROBABILITIES), index=bars.index[wanted])
+    labels.insert(0, "open_time", bars["open_time"].iloc[wanted])
+    labels.insert(1, "label", _labels(probability[wanted]))
     return labels
 
 
-def _labels(probability: np.ndarray) -> np.ndarray:
+def _labels(probability: Floats) -> Texts:
     named = np.array(REGIMES, dtype=object)[probability.argmax(axis=1)]
     return np.where(probability.max(axis=1) < DECIDED, NEUTRAL, named)
 
 
-def regime_features(bars: pd.DataFrame) -> np.ndarray:
+def regime_features(bars: pd.DataFrame) -> Floats:
     """Range and stretch at the close of each bar, shape (bars, 2); NaN in both before 24 moves or at a flat price."""
     close = np.log(bars["close"])
     move = close.diff().abs()
@@ -103,11 +104,11 @@ def regime_features(bars: pd.DataFrame) -> np.ndarray:
 class RangeLaw:
     """Mean and standard deviation of the range in each regime, in the order of REGIMES."""
 
-    mean: np.ndarray
-    sd: np.ndarray
+    mean: Floats
+    sd: Floats
 
 
-def learn_range(features: np.ndarray) -> RangeLaw:
+def learn_range(features: Floats) -> RangeLaw:
     """The law of the range over past bars: from the prior on, a few rounds of filtering and taking moments."""
     size = features[:, 0]
     known = np.isfinite(size)
@@ -125,7 +126,7 @@ def learn_range(features: np.ndarray) -> RangeLaw:
     return law
 
 
-def _filter(features: np.ndarray, law: RangeLaw) -> tuple[np.ndarray, float]:
+def _filter(features: Floats, law: RangeLaw) -> tuple[Floats, float]:
     count = len(REGIMES)
     evidence = _log_normal(features[:, [0]], law.mean, law.sd) + _log_normal(features[:, [1]], STRETCH_MEAN, STRETCH_SD)
     transition = np.full((count, count), 1 / DWELL / (count - 1))
@@ -133,11 +134,12 @@ def _filter(features: np.ndarray, law: RangeLaw) -> tuple[np.ndarray, float]:
     return forward_filter(EVIDENCE * evidence, transition, np.full(count, 1 / count))
 
 
-def _log_normal(value: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    return -0.5 * ((value - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+def _log_normal(value: Floats, mean: Floats, sd: Floats) -> Floats:
+    out: Floats = -0.5 * ((value - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+    return out
 
 
-def forward_filter(log_likelihood: np.ndarray, transition: np.ndarray, initial: np.ndarray) -> tuple[np.ndarray, float]:
+def forward_filter(log_likelihood: Floats, transition: Floats, initial: Floats) -> tuple[Floats, float]:
     """Hamilton's filter: the probability of each state given the observations so far, and their log-likelihood.
 
     log_likelihood: shape (steps, states), of each observation given its state; a row with a NaN is an observation that

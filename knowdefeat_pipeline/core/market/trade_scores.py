@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.market.forecasts import FORECASTS
-from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.core.units import Floats, micros
 
 FORECAST_AGE = pd.Timedelta(days=4)  # a stock exchange's long weekend
 
@@ -50,12 +50,12 @@ def trade_scores(
     )
 
 
-def price_model_score(p_up: np.ndarray, side: np.ndarray) -> np.ndarray:
+def price_model_score(p_up: Floats, side: Floats) -> Floats:
     """50 + 50 · side · (2p - 1) per trade, side +1 LONG, -1 SHORT: 100 where the model was sure that it would pay."""
     return 50 + 50 * side * (2 * p_up - 1)
 
 
-def price_wall_score(bid: np.ndarray, ask: np.ndarray, side: np.ndarray) -> np.ndarray:
+def price_wall_score(bid: Floats, ask: Floats, side: Floats) -> Floats:
     """50 + 50 · side · (bid - ask)/(bid + ask) per trade, from the sizes of the walls; NaN where both are 0."""
     total = bid + ask
     return 50 + 50 * side * (bid - ask) / np.where(total > 0, total, np.nan)

@@ -2,7 +2,7 @@
 
 Bars are counted from the start of their series. A fit happens `first` bars in, at every doubling of that up to `EVERY`,
 and at every multiple of `EVERY`; it looks at the `TRAIL` bars before it and stays in force for the bars up to the next
-fit, its block. What a block's bars are told therefore rests on a bounded past, which makes a daily update cheap: it
+fit, its block. What is said of a block's bars therefore rests on a bounded past, which makes a daily update cheap: it
 loads the bars from `needed_from(since)` on, not the whole series.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from knowdefeat_pipeline.core.metrics.figures import (
 from knowdefeat_pipeline.core.metrics.lifetime import Lifetimes, Past, lifetimes
 from knowdefeat_pipeline.core.metrics.path import PathFigures, path_figures
 from knowdefeat_pipeline.core.metrics.returns import calmar_ratio, daily_pnl, sharpe_ratio, sortino_ratio
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
 from knowdefeat_pipeline.core.metrics.windows import Windows
@@ -38,7 +39,18 @@ from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
 from knowdefeat_pipeline.core.trades.columns import BLOCK_TRADES, Trades
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import Series, counts_before, positions
-from knowdefeat_pipeline.core.units import DAY, ROUNDING, SECOND, WINDOW_DAYS, Floats, Ints, day_of, last_day
+from knowdefeat_pipeline.core.units import (
+    DAY,
+    ROUNDING,
+    SECOND,
+    WINDOW_DAYS,
+    Array,
+    Bools,
+    Floats,
+    Ints,
+    day_of,
+    last_day,
+)
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
@@ -53,16 +65,20 @@ def bot_metrics(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
-    scores: Scores | None = None,
+    trade_scores: TradeScores | None = None,
 ) -> pd.DataFrame:
     """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
     of the first as_of's last day), `trades` begins with that month, or 30 days before the first as_of if that is
-    earlier. `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows
-    once a trade has closed; figures that cannot be computed are NaN.
+    earlier. `capital` by bot, default 10,000. `trade_scores`: of trades with exits in the windows, at least. A bot has
+    rows once a trade has closed; figures that cannot be computed are NaN.
     """
-    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past, scores=scores)]
+    blocks = [
+        *bot_metrics_blocks(
+            trades, as_of, capital=capital, window_days=window_days, past=past, trade_scores=trade_scores
+        )
+    ]
     if len(blocks) == 1:
         return blocks[0]
     return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
@@ -75,18 +91,18 @@ def bot_metrics_blocks(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
-    scores: Scores | None = None,
+    trade_scores: TradeScores | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
     as_of = np.unique(as_of)
-    for block in _blocks(trades, past, scores):
+    for block in _blocks(trades, past, trade_scores):
         yield _bot_metrics(*block, as_of, capital, window_days)
 
 
 def _blocks(
-    trades: Trades, past: Past | None, scores: Scores | None
-) -> Iterator[tuple[Trades, Past | None, Scores | None]]:
-    """Trades, past and scores, some bots at a time: memory stays bounded and arrays near the processor."""
+    trades: Trades, past: Past | None, trade_scores: TradeScores | None
+) -> Iterator[tuple[Trades, Past | None, TradeScores | None]]:
+    """Trades, past and trade_scores, some bots at a time: memory stays bounded and arrays near the processor."""
     last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
     cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
     for low, high in pairwise(cuts):
@@ -95,14 +111,14 @@ def _blocks(
             yield (
                 trades.rows(first, stop),
                 past.of_bots(low, high) if past else None,
-                scores.of_bots(low, high) if scores else None,
+                trade_scores.of_bots(low, high) if trade_scores else None,
             )
 
 
 def _bot_metrics(
     trades: Trades,
     past: Past | None,
-    scores: Scores | None,
+    trade_scores: TradeScores | None,
     as_of: Ints,
     capital: Mapping[int, float] | None,
     window_days: float | None,
@@ -115,8 +131,8 @@ def _bot_metrics(
     columns |= _window_figures(trades, windows, money, life, window_days)
     columns |= _streak_variables(windows)
     columns |= _main(trades, windows)
-    if scores:
-        columns |= scores.means(series, trades.tickers, windows.since, windows.as_of)
+    if trade_scores:
+        columns |= trade_scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
     return _frame(trades, windows, columns, life.trades.ravel() > 0)
 
@@ -211,8 +227,8 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
         months = monthly_summaries(days) if past is None else past.union(monthly_summaries(days))
     running = np.flatnonzero(as_of[:-1] % DAY != 0)
     parts = [(np.setdiff1d(np.arange(len(as_of)), running), days)]
-    parts += [(np.array([at]), _cut(windows, days, as_of[[at]], high[:, at])) for at in running.tolist()]
-    out = {
+    parts += [(np.array([n]), _cut(windows, days, as_of[[n]], high[:, n])) for n in running.tolist()]
+    out: dict[str, Array] = {
         name: np.empty(shape, np.int64 if name in ("trades", "wins", "first_exit", "last_exit") else np.float64)
         for name in Lifetimes.__dataclass_fields__
     }
@@ -223,11 +239,11 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
     return Lifetimes(**out)
 
 
-def _cut(windows: Windows, days: Stretches, instant: Ints, high: Ints) -> Stretches:
-    """The days before the instant's, and its own up to where `high` says that it ends."""
-    midnight = positions(windows.exit, windows.series.start, windows.series.stop, instant // DAY * DAY)[:, 0]
+def _cut(windows: Windows, days: Stretches, as_of: Ints, high: Ints) -> Stretches:
+    """The days before the last of as_of, and that one up to where `high` says that it ends."""
+    midnight = positions(windows.exit, windows.series.start, windows.series.stop, as_of // DAY * DAY)[:, 0]
     running = daily_summaries(windows.pnl, windows.exit, midnight, high)
-    return days.take(np.flatnonzero(days.day < last_day(instant))).union(running)
+    return days.take(np.flatnonzero(days.day < last_day(as_of))).union(running)
 
 
 def _performances(windows: Windows) -> dict[str, Floats]:
@@ -239,13 +255,13 @@ def _performances(windows: Windows) -> dict[str, Floats]:
 
 def _window_figures(
     trades: Trades, windows: Windows, capital: Floats, life: Lifetimes, window_days: float | None
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     low, high, series = windows.low, windows.high, windows.series
     count = high - low
     some = count > 0
     as_of = windows.as_of_each
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
-    held = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
+    seconds = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
     path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
     best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
     same = alike(best, worst)
@@ -258,7 +274,7 @@ def _window_figures(
     return {
         "avg_win_rate": win_rate(wins, count),
         "avg_drawdown": path.avg_drawdown,
-        "profit_per_second": profit_per_second(path.total, held),
+        "profit_per_second": profit_per_second(path.total, seconds),
         "trades": count,
         "wins": wins,
         "losses": losses,
@@ -279,17 +295,18 @@ def _window_figures(
         "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
         "time_in_drawdown": _time_in_drawdown(windows, path),
         "trade_frequency": frequency,
-        "avg_trade_duration": np.where(some, held / np.maximum(count, 1), np.nan),
+        "avg_trade_duration": np.where(some, seconds / np.maximum(count, 1), np.nan),
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
     }
 
 
-def _count(values: np.ndarray, low: Ints, high: Ints) -> Ints:
+def _count(values: Array, low: Ints, high: Ints) -> Ints:
     """Integer sums over windows, exact however long the series (differences wrap right)."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    return total[high] - total[low]
+    out: Ints = total[high] - total[low]
+    return out
 
 
 def _calendar_days(windows: Windows, life: Lifetimes) -> Ints:
@@ -323,7 +340,7 @@ def _streak_variables(windows: Windows) -> dict[str, Floats]:
     return {f"win_streak_{length}": frequency[:, at] for at, length in enumerate(STREAK_LENGTHS)}
 
 
-def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
+def _main(trades: Trades, windows: Windows) -> dict[str, Array]:
     """The most traded ticker × direction of each window; ties go to the first by name."""
     series = windows.series
     number = np.repeat(np.arange(len(series)), series.stop - series.start)
@@ -351,11 +368,11 @@ def _main(trades: Trades, windows: Windows) -> dict[str, np.ndarray]:
 def _combo_counts(windows: Windows, combo: Ints, combos: int) -> Ints:
     """Trades of each (series, ticker, direction) in each main window; shape (combos, as_ofs)."""
     known = counts_before(combo, combos, windows.exit, windows.cuts)
-    until, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
-    return until - before
+    by_then, before = (known[:, np.searchsorted(windows.cuts, cut)] for cut in (windows.as_of, windows.since))
+    return by_then - before
 
 
-def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
+def _lifetime_figures(life: Lifetimes) -> dict[str, Array]:
     return {
         "first_exit": life.first_exit.ravel(),
         "last_exit": life.last_exit.ravel(),
@@ -367,15 +384,15 @@ def _lifetime_figures(life: Lifetimes) -> dict[str, np.ndarray]:
     }
 
 
-def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], seen: np.ndarray) -> pd.DataFrame:
+def _frame(trades: Trades, windows: Windows, columns: dict[str, Array], seen: Bools) -> pd.DataFrame:
     series, per = windows.series, len(windows.as_of)
     answering, ticker = series.answers
     names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
     rank = np.argsort(np.argsort(names))
     in_order = np.lexsort((rank[ticker], series.bot[answering]))
     window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
-    kept = seen[window]
-    window, ticker = window[kept], np.tile(ticker[in_order], per)[kept]
+    wanted = seen[window]
+    window, ticker = window[wanted], np.tile(ticker[in_order], per)[wanted]
     keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
     absent = np.full(len(windows.low), np.nan)
     return _table(
@@ -385,9 +402,9 @@ def _frame(trades: Trades, windows: Windows, columns: dict[str, np.ndarray], see
     )
 
 
-def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
+def _table(columns: dict[str, Array]) -> pd.DataFrame:
     """A frame whose column types do not depend on what is in it."""
-    typed: dict = dict(columns)
+    typed: dict[str, Any] = dict(columns)
     typed |= {name: pd.to_datetime(columns[name], unit="us", utc=True) for name in INSTANTS if name in columns}
     typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
     return pd.DataFrame(typed, copy=False)

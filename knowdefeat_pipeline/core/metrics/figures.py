@@ -124,7 +124,7 @@ def sqn(mean: Floats, sd: Floats, trades: Ints) -> Floats:
 
 
 def volatility(sd: Floats, frequency: Floats) -> Floats:
-    """Standard deviation of a day's pnl, told from that of a trade: sd · √(trades per day).
+    """Standard deviation of a day's pnl, from that of a trade: sd · √(trades per day).
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.core.trades.series import Series, positions
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Array, Floats, Ints, Texts
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Past:
     """
 
     bot: Ints
-    ticker: np.ndarray
+    ticker: Texts
     months: Stretches
 
-    def of_bots(self, above: int, until: int) -> Past:
-        """The part of the bots above < bot <= until."""
-        chosen = (above < self.bot) & (self.bot <= until)
+    def of_bots(self, above: int, up_to: int) -> Past:
+        """The part of the bots above < bot <= up_to."""
+        chosen = (above < self.bot) & (self.bot <= up_to)
         rows = np.flatnonzero(chosen[self.months.series])
         part = self.months.take(rows)
         renumbered = replace(part, series=(np.cumsum(chosen) - 1)[part.series])
@@ -79,7 +79,7 @@ def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) ->
     whether one day is computed or a thousand. `capital` per series is the first peak of `max_drawdown` (percent).
     """
     shape = (len(capital), len(day))
-    out = {name: np.zeros(shape, np.int64) for name in ("trades", "wins", "first_exit", "last_exit")}
+    out: dict[str, Array] = {name: np.zeros(shape, np.int64) for name in ("trades", "wins", "first_exit", "last_exit")}
     out |= {name: np.full(shape, np.nan) for name in ("pnl", "gross_profit", "gross_loss", "max_drawdown")}
     month_of_day, month_of_month = month_number(days.day), month_number(months.day)
     for month in np.unique(month_number(day)):
@@ -92,7 +92,7 @@ def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) ->
     return Lifetimes(**out)
 
 
-def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints, capital: Floats) -> None:
+def _fill(out: dict[str, Array], rows: Stretches, columns: Ints, day: Ints, capital: Floats) -> None:
     summaries = rows.summaries
     first = np.flatnonzero(np.diff(rows.series, prepend=-1) != 0)
     running = running_state(summaries, first)
@@ -101,8 +101,8 @@ def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints,
     counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
     stop = np.append(first[1:], len(rows.series))
     # Per series and day asked for, the last row that ends by then.
-    at = positions(rows.day, first, stop, day + 1) - 1
-    some = at >= first[:, None]
+    last = positions(rows.day, first, stop, day + 1) - 1
+    some = last >= first[:, None]
     target = np.ix_(rows.series[first], columns)
     values = {
         "pnl": running.pnl,
@@ -114,12 +114,13 @@ def _fill(out: dict[str, np.ndarray], rows: Stretches, columns: Ints, day: Ints,
         "last_exit": summaries.last_exit,
     }
     for name, column in values.items():
-        out[name][target] = np.where(some, column[np.maximum(at, 0)], out[name][target])
+        out[name][target] = np.where(some, column[np.maximum(last, 0)], out[name][target])
 
 
 def _since(counts: Ints, begin: Ints) -> Ints:
     total = np.concatenate([[0], np.cumsum(counts)])
-    return total[1:] - total[begin]
+    out: Ints = total[1:] - total[begin]
+    return out
 
 
 def _running_drawdown(summaries: Summaries, running: Running, first: Ints, capital: Floats) -> Floats:
@@ -130,4 +131,4 @@ def _running_drawdown(summaries: Summaries, running: Running, first: Ints, capit
     share = np.zeros(len(summaries))
     np.maximum.at(share, leg_of, depth / (capital[leg_of] + mark))
     group = np.repeat(np.arange(len(first)), np.diff(first, append=len(share)))
-    return pd.Series(share).groupby(group).cummax().to_numpy()
+    return np.asarray(pd.Series(share).groupby(group).cummax(), np.float64)

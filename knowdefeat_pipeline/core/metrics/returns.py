@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.metrics.figures import alike, ratio
 from knowdefeat_pipeline.core.metrics.windows import Windows
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import positions
-from knowdefeat_pipeline.core.units import DAY, Bools, Floats, Ints, day_of, last_day
+from knowdefeat_pipeline.core.units import DAY, Array, Bools, Floats, Ints, day_of, last_day
 
 ANNUAL_DAYS = 365
 
@@ -147,25 +147,25 @@ def daily_pnl(windows: Windows, days: int) -> Floats:
     """
     series, since, as_of = windows.series, windows.since, windows.as_of
     count, per = len(series), len(as_of)
-    shown = last_day(as_of)[:, None] - np.arange(days)[::-1]
-    known = np.unique(shown)
+    calendar = last_day(as_of)[:, None] - np.arange(days)[::-1]
+    known = np.unique(calendar)
     day = day_of(windows.exit)
     slot = np.searchsorted(known, day)
     slot[known[np.minimum(slot, len(known) - 1)] != day] = len(known)
     width = len(known) + 1
     slot += np.repeat(np.arange(count) * width, series.stop - series.start)
-    sums = np.bincount(slot, windows.pnl, minlength=count * width).reshape(count, width)
-    out: Floats = sums[:, np.searchsorted(known, shown)]
+    sums: Array = np.bincount(slot, windows.pnl, minlength=count * width).reshape(count, width)
+    out: Floats = sums[:, np.searchsorted(known, calendar)]
     first = day_of(since)
-    out[:, shown < first[:, None]] = 0.0
+    out[:, calendar < first[:, None]] = 0.0
     # Days that a window holds a part of: at its beginning, and the last one while it runs.
     for at in np.flatnonzero((since % DAY != 0) | (as_of % DAY != 0)):
-        first_ends, last_begins = (first[at] + 1) * DAY, shown[at, -1] * DAY
+        first_ends, last_begins = (first[at] + 1) * DAY, calendar[at, -1] * DAY
         ends = np.unique([first_ends, last_begins])
         cuts = positions(windows.exit, series.start, series.stop, ends)
         begin, end = windows.low[at::per], windows.high[at::per]
         early = np.minimum(cuts[:, np.searchsorted(ends, first_ends)], end)
         late = np.maximum(cuts[:, np.searchsorted(ends, last_begins)], begin)
-        out[:, at, shown[at] == first[at]] = reduce_windows(np.add, windows.pnl, begin, early, 0.0)[:, None]
+        out[:, at, calendar[at] == first[at]] = reduce_windows(np.add, windows.pnl, begin, early, 0.0)[:, None]
         out[:, at, -1] = reduce_windows(np.add, windows.pnl, late, end, 0.0)
     return out.reshape(count * per, days)

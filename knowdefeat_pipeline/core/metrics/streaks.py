@@ -168,7 +168,8 @@ def current_streak(wins: Runs, losses: Runs, low: Ints, high: Ints) -> Ints:
     [-2, -1, 1]
     """
     count = high - low
-    return np.minimum(wins.length[high - 1], count) - np.minimum(losses.length[high - 1], count)
+    out: Ints = np.minimum(wins.length[high - 1], count) - np.minimum(losses.length[high - 1], count)
+    return out
 
 
 def streakiness_p_value(pnl: Floats, low: Ints, high: Ints) -> Floats:

@@ -16,7 +16,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.metrics.drawdown import drawdown, drawdown_episodes
 from knowdefeat_pipeline.core.metrics.path import profit_and_loss
 from knowdefeat_pipeline.core.trades.reductions import dense_chunks, flat_ranges, reduce_windows
-from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints, day_of
+from knowdefeat_pipeline.core.units import ROUNDING, Array, Floats, Ints, day_of
 
 NEVER = np.iinfo(np.int64)
 
@@ -48,14 +48,16 @@ class Summaries:
         """The given rows, in the given order."""
         begin, end = np.concatenate([[0], self.leg_stop])[rows], self.leg_stop[rows]
         _, legs = flat_ranges(begin, end)
-        plain = {f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")}
-        legs_of = {"leg_peak": self.leg_peak[legs], "leg_trough": self.leg_trough[legs]}
+        plain: dict[str, Array] = {
+            f.name: getattr(self, f.name)[rows] for f in fields(self) if not f.name.startswith("leg_")
+        }
+        legs_of: dict[str, Array] = {"leg_peak": self.leg_peak[legs], "leg_trough": self.leg_trough[legs]}
         return Summaries(**plain, leg_stop=np.cumsum(end - begin), **legs_of)
 
     @staticmethod
     def empty(rows: int) -> Summaries:
         """Summaries of stretches without trades: what changes nothing when merged."""
-        plain = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
+        plain: dict[str, Array] = {name: np.zeros(rows) for name in ("pnl", "gross_profit", "gross_loss", "peak")}
         return Summaries(
             trades=np.zeros(rows, np.int64),
             wins=np.zeros(rows, np.int64),
@@ -90,7 +92,8 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         leg_peak.append((equity + fall.amount)[episodes.window, episodes.first])
         leg_depth.append(episodes.amount)
     won = np.concatenate([[0], np.cumsum(pnl > 0)])
-    row, peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_row, leg_peak, leg_depth))
+    row = np.concatenate(leg_row) if leg_row else np.empty(0, np.int64)
+    peak, depth = (np.concatenate(part) if part else np.empty(0) for part in (leg_peak, leg_depth))
     order = np.argsort(row, kind="stable")
     return Summaries(
         trades=high - low,
@@ -101,11 +104,11 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
         peak=top,
         first_exit=exit_[low],
         last_exit=exit_[high - 1],
-        **_legs(len(low), row[order].astype(np.int64), peak[order], (peak - depth)[order]),
+        **_legs(len(low), row[order], peak[order], (peak - depth)[order]),
     )
 
 
-def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, np.ndarray]:
+def _legs(rows: int, row: Ints, peak: Floats, trough: Floats) -> dict[str, Array]:
     """The legs worth keeping, sorted by row as they come.
 
     Of legs from the same mark only the deepest is one; and a leg no deeper than an earlier, lower mark's can never
@@ -219,8 +222,8 @@ def daily_summaries(pnl: Floats, exit_: Ints, start: Ints, stop: Ints, month: in
     low = index[first]
     high = low + np.diff(first, append=len(index))
     if month is not None:
-        kept = month_number(day[first]) >= month
-        first, low, high = first[kept], low[kept], high[kept]
+        wanted = month_number(day[first]) >= month
+        first, low, high = first[wanted], low[wanted], high[wanted]
     return Stretches(series[first], day[first], summarise(pnl, exit_, low, high))
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.ranking.ranking import centred_ranks, scale_free, subtract_group
 from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
-from knowdefeat_pipeline.core.units import DAY, Floats, Ints
+from knowdefeat_pipeline.core.units import DAY, Bools, Floats, Ints
 
 HORIZON = DAY
 """What a label looks ahead, in microseconds."""
@@ -59,10 +59,11 @@ class Panel:
         """The number of each row's day."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
-    def scores(self, weights: Floats) -> Floats:
+    def rank_scores(self, weights: Floats) -> Floats:
         """Each row's rank score, 0..100, under the weights of its day (days x 17) or one set (17)."""
         weights = np.broadcast_to(weights, (len(self), len(VARIABLE_NAMES)))[self.day]
-        return 50 + 100 * (self.ranks * weights).sum(axis=1) / np.abs(weights).sum(axis=1)
+        out: Floats = 50 + 100 * (self.ranks * weights).sum(axis=1) / np.abs(weights).sum(axis=1)
+        return out
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Panel:
@@ -137,6 +138,6 @@ def _rank(values: Floats, day: Ints) -> Floats:
     return np.where(np.isnan(values), np.nan, ranks)
 
 
-def _count(present: np.ndarray, day: Ints, days: int) -> Ints:
+def _count(present: Bools, day: Ints, days: int) -> Ints:
     columns = [np.bincount(day, present[:, column], minlength=days) for column in range(present.shape[1])]
     return np.stack(columns, axis=1).astype(np.int64)

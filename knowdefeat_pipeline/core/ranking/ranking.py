@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES, VARIABLES
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
 
 MIN_TRADES = 5
 TIE_TOLERANCE = 1e-9
@@ -122,7 +122,7 @@ def rank_bots(
     return pd.DataFrame(columns, index=metrics.index[order], copy=False)
 
 
-def _reasons(trades: Ints, eligible: np.ndarray, min_trades: int) -> np.ndarray:
+def _reasons(trades: Ints, eligible: Bools, min_trades: int) -> Texts:
     out = np.full(len(trades), None, dtype=object)
     for count in np.unique(trades[~eligible]):
         text = f"{count} closed {'trade' if count == 1 else 'trades'} in 30 days, {min_trades} needed"

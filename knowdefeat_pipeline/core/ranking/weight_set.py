@@ -1,12 +1,17 @@
-"""A set of weights: 17 signed numbers, one decimal, whose absolute values sum to exactly 100.0."""
+"""A set of weights: 17 signed numbers, one decimal, whose absolute values sum to exactly 100.0; and its versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
+from knowdefeat_pipeline.core.units import Floats
 from knowdefeat_pipeline.errors import KnowDefeatError
 
 TOTAL_TENTHS = 1000
@@ -65,3 +70,51 @@ def normalise(weights: Mapping[str, float]) -> dict[str, float]:
         tenths[at] += 1
     signed = np.where(values < 0, -tenths, tenths)
     return {name: int(value) / 10 for name, value in zip(VARIABLE_NAMES, signed, strict=True)}
+
+
+Author = Literal["default", "manual", "ai"]
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class WeightVersion:
+    """One immutable set of weights. `weights`: the 17 by name, in the order of the house. `in_force_from`: None =
+    always; a version counts for every as_of strictly later than that, so that no ranking is rewritten by what was
+    learned from it."""
+
+    version: int
+    author: Author
+    reason: str
+    in_force_from: datetime | None
+    weights: Mapping[str, float]
+
+    @property
+    def vector(self) -> Floats:
+        """The 17 weights (17,) in the order of the house."""
+        return np.array([self.weights[name] for name in VARIABLE_NAMES])
+
+
+def version_in_force(versions: Sequence[WeightVersion], as_of: datetime) -> WeightVersion:
+    """The version that counts at as_of: the last of those in force from strictly before it.
+
+    `versions` in the order in which they came into force. Raises LookupError where none was in force yet.
+    """
+    return _last(versions, bisect_left(versions, as_of, key=_in_force_from), as_of)
+
+
+def version_in_force_after(versions: Sequence[WeightVersion], as_of: datetime) -> WeightVersion:
+    """The version that counts for whatever comes after as_of: what was learned at as_of among them.
+
+    `versions` in the order in which they came into force. Raises LookupError where none was in force yet.
+    """
+    return _last(versions, bisect_right(versions, as_of, key=_in_force_from), as_of)
+
+
+def _in_force_from(version: WeightVersion) -> datetime:
+    return version.in_force_from or ALWAYS
+
+
+def _last(versions: Sequence[WeightVersion], count: int, as_of: datetime) -> WeightVersion:
+    if not count:
+        raise LookupError(f"no version of the weights is in force at {as_of:%Y-%m-%d %H:%M} UTC")
+    return versions[count - 1]

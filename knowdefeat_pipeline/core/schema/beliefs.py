@@ -15,13 +15,13 @@ BELIEFS: tuple[Figure, ...] = (
     known("win_rate", "probability", "Posterior probability that the next trade wins. A win never lowers it and a loss never raises it."),
     known("win_rate_low", "probability", "Lower end of the win rate's 90 % credible interval."),
     known("win_rate_high", "probability", "Upper end of the win rate's 90 % credible interval."),
-    known("accuracy_improvement", "probability", "win_rate - prior_win_rate: what the strategy's own trades have shown."),
+    known("accuracy_improvement", "probability", "win_rate - prior_win_rate: what the strategy's own trades add."),
     known("edge", "R", "Posterior mean result of the next trade, in units of what its bot's trades usually make or lose."),
     known("edge_low", "R", "Lower end of the edge's 90 % credible interval."),
     known("edge_high", "R", "Upper end of the edge's 90 % credible interval."),
     known("edge_sd", "R", "Posterior standard deviation of the edge."),
-    known("confidence", "share", "Shrinkage: 1 - posterior sd / prior sd of the edge; 0 without evidence, towards 1 with it, falling while evidence fades."),
-    known("effective_samples", "trades", "Trades that have not faded from memory."),
+    known("confidence", "share", "Shrinkage: 1 - posterior sd / prior sd of the edge; 0 without evidence, towards 1 with it, falling while evidence decays."),
+    known("effective_samples", "trades", "Trades by which evidence still counts: each decayed by its age."),
 )
 
 STRATEGY_WEIGHTS: tuple[Figure, ...] = (

@@ -21,9 +21,9 @@ REGIMES: tuple[Figure, ...] = (
     TIMEFRAME,
     Figure("open_time", "timestamptz", "UTC", "When the bar opens; its label holds from its close on.", nullable=False),
     Figure("label", "text", "", "TRENDING, RANGING, VOLATILE, or NEUTRAL while no regime has half of the probability.", nullable=False),
-    number("p_trending", "probability", "Probability of TRENDING, told from the bars up to this one."),
-    number("p_ranging", "probability", "Probability of RANGING, told from the bars up to this one."),
-    number("p_volatile", "probability", "Probability of VOLATILE, told from the bars up to this one."),
+    number("p_trending", "probability", "Probability of TRENDING, from the bars up to this one."),
+    number("p_ranging", "probability", "Probability of RANGING, from the bars up to this one."),
+    number("p_volatile", "probability", "Probability of VOLATILE, from the bars up to this one."),
 )
 
 TRADE_SCORES: tuple[Figure, ...] = (

@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from knowdefeat_pipeline.core.market.regimes import RANGING, REGIMES, TRENDING, VOLATILE
+from knowdefeat_pipeline.core.units import Array, Floats, Ints
 
 STEPS = 12
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -46,7 +47,7 @@ class RegimeWorld:
     deviation: float = 0.005
 
 
-WORLDS = {
+REGIME_WORLDS = {
     "plain": RegimeWorld(),
     "weak": RegimeWorld(drift=0.12, volatile=2.0),
     "strong": RegimeWorld(drift=0.35, half_life=5, volatile=3.5),
@@ -60,17 +61,17 @@ WORLDS = {
 }
 
 
-def simulate_regimes(world: str, *, bars: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+def simulate_regimes(world: str, *, bars: int, seed: int) -> tuple[pd.DataFrame, Array]:
     """Hourly bars (open_time, open, high, low, close, volume) of a world, and each bar's regime (text).
 
     The same arguments give the same bars in any process. Raises ValueError for an unknown world or fewer than one bar.
     """
-    if world not in WORLDS:
-        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(WORLDS)}")
+    if world not in REGIME_WORLDS:
+        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(REGIME_WORLDS)}")
     if bars < 1:
         raise ValueError(f"need bars >= 1; got {bars}")
-    law = WORLDS[world]
-    rng = np.random.default_rng([seed, list(WORLDS).index(world)])
+    law = REGIME_WORLDS[world]
+    rng = np.random.default_rng([seed, list(REGIME_WORLDS).index(world)])
     first = _draw_episodes(rng, bars, law.episode)
     regime = _draw_regimes(rng, len(first))
     of_bar = np.repeat(regime, np.diff(first, append=bars))
@@ -100,7 +101,7 @@ class Verdict:
     flips: float
 
 
-def judge(labels: np.ndarray, truth: np.ndarray) -> Verdict:
+def judge(labels: Array, truth: Array) -> Verdict:
     """Compare the labels of consecutive bars with their regimes (text, of one length)."""
     right = labels == truth
     accuracy = [right[truth == name].mean() for name in np.unique(truth)]
@@ -114,24 +115,25 @@ def judge(labels: np.ndarray, truth: np.ndarray) -> Verdict:
     )
 
 
-def _draw_episodes(rng: np.random.Generator, bars: int, mean: float) -> np.ndarray:
+def _draw_episodes(rng: np.random.Generator, bars: int, mean: float) -> Ints:
     """The first bar of each episode; the lengths are geometric."""
     ends = np.cumsum(rng.geometric(1 / mean, size=bars))
     return np.concatenate([[0], ends[ends < bars]])
 
 
-def _draw_regimes(rng: np.random.Generator, count: int) -> np.ndarray:
+def _draw_regimes(rng: np.random.Generator, count: int) -> Ints:
     """One code per episode, never twice the same in a row."""
     return np.cumsum(np.append(rng.integers(3), rng.integers(1, 3, count - 1))) % 3
 
 
-def _draw_clusters(rng: np.random.Generator, bars: int, law: RegimeWorld) -> np.ndarray:
+def _draw_clusters(rng: np.random.Generator, bars: int, law: RegimeWorld) -> Floats:
     persistence = 0.5 ** (1 / CLUSTER_HALF_LIFE)
     shocks = np.sqrt(1 - persistence**2) * rng.standard_normal(bars)
-    return np.exp(law.clusters * lfilter([1.0], [1.0, -persistence], shocks))
+    out: Floats = np.exp(law.clusters * lfilter([1.0], [1.0, -persistence], shocks))
+    return out
 
 
-def _draw_noise(rng: np.random.Generator, bars: int, tails: int | None) -> np.ndarray:
+def _draw_noise(rng: np.random.Generator, bars: int, tails: int | None) -> Floats:
     """Steps of unit variance, bars x STEPS; under fat tails the steps of one bar share their scale."""
     noise = rng.standard_normal((bars, STEPS))
     if tails is None:
@@ -139,25 +141,27 @@ def _draw_noise(rng: np.random.Generator, bars: int, tails: int | None) -> np.nd
     return noise * np.sqrt((tails - 2) / rng.chisquare(tails, (bars, 1)))
 
 
-def _trend(noise: np.ndarray, slope: float, law: RegimeWorld) -> np.ndarray:
+def _trend(noise: Floats, slope: float, law: RegimeWorld) -> Floats:
     move = lfilter([1.0], [1.0, -law.momentum], noise.sum(axis=1) + slope)
     steady = move - noise.sum(axis=1)
-    return (np.cumsum(move) - move)[:, None] + np.cumsum(noise + steady[:, None] / STEPS, axis=1)
+    out: Floats = (np.cumsum(move) - move)[:, None] + np.cumsum(noise + steady[:, None] / STEPS, axis=1)
+    return out
 
 
-def _range(noise: np.ndarray, slope: float, law: RegimeWorld) -> np.ndarray:
+def _range(noise: Floats, slope: float, law: RegimeWorld) -> Floats:
     stay = 0.5 ** (1 / (law.half_life * STEPS))
-    return lfilter([1.0], [1.0, -stay], noise.ravel()).reshape(noise.shape)
+    out: Floats = lfilter([1.0], [1.0, -stay], noise.ravel()).reshape(noise.shape)
+    return out
 
 
-def _walk(noise: np.ndarray, slope: float, law: RegimeWorld) -> np.ndarray:
+def _walk(noise: Floats, slope: float, law: RegimeWorld) -> Floats:
     return np.cumsum(noise.ravel()).reshape(noise.shape)
 
 
 _PATHS = {TRENDING: _trend, RANGING: _range, VOLATILE: _walk}
 
 
-def _as_bars(path: np.ndarray, price: float) -> pd.DataFrame:
+def _as_bars(path: Floats, price: float) -> pd.DataFrame:
     """Bars of log prices after each step; the first one opens at `price`."""
     opens = np.append(0.0, path[:-1, -1])
     low, high = np.minimum(opens, path.min(axis=1)), np.maximum(opens, path.max(axis=1))
@@ -166,8 +170,9 @@ def _as_bars(path: np.ndarray, price: float) -> pd.DataFrame:
     return pd.DataFrame({"open_time": times} | {name: price * np.exp(log) for name, log in logs.items()})
 
 
-def _draw_volume(rng: np.random.Generator, activity: np.ndarray) -> np.ndarray:
+def _draw_volume(rng: np.random.Generator, activity: Floats) -> Floats:
     """Volumes that persist from bar to bar and grow with the noise."""
     shocks = np.sqrt(1 - VOLUME_PERSISTENCE**2) * rng.standard_normal(len(activity))
     wave = lfilter([1.0], [1.0, -VOLUME_PERSISTENCE], shocks)
-    return VOLUME_MEDIAN * activity * np.exp(VOLUME_LOG_SD * wave)
+    out: Floats = VOLUME_MEDIAN * activity * np.exp(VOLUME_LOG_SD * wave)
+    return out

@@ -21,7 +21,7 @@ from math import gamma, sqrt
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import DAY
+from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 # Skill: standard deviations over bots, per trade.
 CONSTANT_SD = 0.05
@@ -64,7 +64,7 @@ STEPS_PER_DAY = 96  # of the price paths
 
 
 @dataclass(frozen=True)
-class World:
+class BotWorld:
     """What one world changes: the informative score's correlation with next-day skill in each half, and reversal."""
 
     early: float = 0.0
@@ -73,12 +73,12 @@ class World:
     skilled: bool = True
 
 
-WORLDS = {
-    "base": World(),
-    "informative": World(early=SCORE_CORRELATION, late=SCORE_CORRELATION),
-    "adverse": World(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
-    "switch": World(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
-    "null": World(skilled=False),
+BOT_WORLDS = {
+    "base": BotWorld(),
+    "informative": BotWorld(early=SCORE_CORRELATION, late=SCORE_CORRELATION),
+    "adverse": BotWorld(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
+    "switch": BotWorld(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
+    "null": BotWorld(skilled=False),
 }
 
 
@@ -108,12 +108,12 @@ class Simulation:
 class _Bots:
     """Arrays with one entry per bot; `second` is -1 where a bot keeps to its main ticker."""
 
-    ticker: np.ndarray
-    second: np.ndarray
-    side: np.ndarray
-    strategy: np.ndarray
-    rate: np.ndarray
-    notional: np.ndarray
+    ticker: Ints
+    second: Ints
+    side: Ints
+    strategy: Ints
+    rate: Floats
+    notional: Floats
 
 
 def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> Simulation:
@@ -123,7 +123,7 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     or day, a negative seed, or an `end` that is no UTC midnight.
     """
     _check(world, bots, days, seed, end)
-    law = WORLDS[world]
+    law = BOT_WORLDS[world]
     bot_rng, skill_rng, trade_rng, price_rng, score_rng = np.random.default_rng(seed).spawn(5)
     start = pd.Timestamp(end.astimezone(UTC) - timedelta(days=days)).as_unit("us")
     population = _draw_bots(bot_rng, bots)
@@ -136,7 +136,7 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     trades = trades.sort_values(["exit_time", "entry_time"], na_position="last", kind="stable", ignore_index=True)
     trades.insert(0, "source_trade_id", f"{world}-{seed}-" + (trades.index + 1).astype("str"))
 
-    def by_day(values: np.ndarray) -> pd.DataFrame:
+    def by_day(values: Floats) -> pd.DataFrame:
         return pd.DataFrame(values, index=index, columns=pd.RangeIndex(1, bots + 1, name="bot_id"))
 
     return Simulation(
@@ -151,8 +151,8 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
 
 
 def _check(world: str, bots: int, days: int, seed: int, end: datetime) -> None:
-    if world not in WORLDS:
-        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(WORLDS)}")
+    if world not in BOT_WORLDS:
+        raise ValueError(f"unknown world {world!r}: choose one of {', '.join(BOT_WORLDS)}")
     if bots < 1 or days < 1 or seed < 0:
         raise ValueError(f"need bots >= 1, days >= 1, seed >= 0; got bots={bots}, days={days}, seed={seed}")
     if end.utcoffset() != timedelta(0) or end.timestamp() % 86_400:
@@ -172,7 +172,7 @@ def _draw_bots(rng: np.random.Generator, bots: int) -> _Bots:
     )
 
 
-def _draw_skill(rng: np.random.Generator, bots: int, days: int) -> np.ndarray:
+def _draw_skill(rng: np.random.Generator, bots: int, days: int) -> Floats:
     """True Sharpe per trade, days x bots, each part in its stationary state from the first day."""
     constant = CONSTANT_SD * rng.standard_normal(bots)
     effect = REGIME_SD * rng.standard_normal((REGIMES, bots))
@@ -182,19 +182,21 @@ def _draw_skill(rng: np.random.Generator, bots: int, days: int) -> np.ndarray:
     ar = AR_SD * rng.standard_normal((days, bots))
     for day in range(1, days):
         ar[day] = persistence * ar[day - 1] + sqrt(1 - persistence**2) * ar[day]
-    return constant + ar + effect[regime]
+    out: Floats = constant + ar + effect[regime]
+    return out
 
 
-def _draw_prices(rng: np.random.Generator, days: int) -> np.ndarray:
+def _draw_prices(rng: np.random.Generator, days: int) -> Floats:
     """Log prices, steps x tickers: random walks from the first to the last midnight."""
     first, daily_sd = np.array(list(TICKERS.values())).T
     moves = rng.standard_normal((days * STEPS_PER_DAY, len(TICKERS))) * daily_sd / sqrt(STEPS_PER_DAY)
-    return np.log(first) + np.vstack([np.zeros(len(TICKERS)), np.cumsum(moves, axis=0)])
+    out: Floats = np.log(first) + np.vstack([np.zeros(len(TICKERS)), np.cumsum(moves, axis=0)])
+    return out
 
 
 def _draw_trades(
-    rng: np.random.Generator, bots: _Bots, skill: np.ndarray, log_prices: np.ndarray, law: World, start: pd.Timestamp
-) -> tuple[pd.DataFrame, np.ndarray]:
+    rng: np.random.Generator, bots: _Bots, skill: Floats, log_prices: Floats, law: BotWorld, start: pd.Timestamp
+) -> tuple[pd.DataFrame, Floats]:
     """Canonical trade rows without their ids, in no particular order, and each bot's luck of the day before."""
     days, n_bots = skill.shape
     cell = np.repeat(np.arange(days * n_bots), rng.poisson(bots.rate, size=skill.shape).ravel())
@@ -211,9 +213,9 @@ def _draw_trades(
 
     median = np.array(list(STRATEGIES.values()))[bots.strategy[bot]]
     seconds = median * np.exp(DURATION_LOG_SD * rng.standard_normal(cell.size))
-    held = (np.clip(seconds, MIN_SECONDS, MAX_SECONDS) * 1e6).astype(np.int64)
-    # A closed trade ends within its day; an open one is still held at the day's end.
-    earliest, latest = np.where(is_open, DAY - held, 0), np.where(is_open, DAY, DAY - held)
+    duration = (np.clip(seconds, MIN_SECONDS, MAX_SECONDS) * 1e6).astype(np.int64)
+    # A closed trade ends within its day; an open one is still open at the day's end.
+    earliest, latest = np.where(is_open, DAY - duration, 0), np.where(is_open, DAY, DAY - duration)
     entry = day * DAY + earliest + (rng.random(cell.size) * (latest - earliest)).astype(np.int64)
 
     entry_price = _price_at(log_prices, entry, ticker)
@@ -230,7 +232,7 @@ def _draw_trades(
             "direction": _text(["LONG", "SHORT"], (side < 0).astype(int)),
             "status": _text(["closed", "open"], is_open.astype(int)),
             "entry_time": start + pd.to_timedelta(entry, unit="us"),
-            "exit_time": (start + pd.to_timedelta(entry + held, unit="us")).where(~is_open),
+            "exit_time": (start + pd.to_timedelta(entry + duration, unit="us")).where(~is_open),
             "entry_price": entry_price,
             "exit_price": np.where(is_open, np.nan, exit_price),
             "notional": notional,
@@ -245,8 +247,8 @@ def _draw_trades(
 
 
 def _draw_noise(
-    rng: np.random.Generator, cell: np.ndarray, group: np.ndarray, shape: tuple[int, int], reversal: float
-) -> tuple[np.ndarray, np.ndarray]:
+    rng: np.random.Generator, cell: Ints, group: Ints, shape: tuple[int, int], reversal: float
+) -> tuple[Floats, Floats]:
     """Unit-variance noise per trade, and the luck of the day before, days x bots.
 
     `cell` is the trade's place in days x bots and `shape` counts both.
@@ -268,7 +270,7 @@ def _draw_noise(
     return noise, yesterday.reshape(shape)
 
 
-def _draw_scores(rng: np.random.Generator, skill: np.ndarray, law: World, days: pd.DatetimeIndex) -> pd.DataFrame:
+def _draw_scores(rng: np.random.Generator, skill: Floats, law: BotWorld, days: pd.DatetimeIndex) -> pd.DataFrame:
     """Scores of each day and bot; `skill` has one day more than `days`."""
     n_days, n_bots = len(days), skill.shape[1]
     z = rng.standard_normal((len(SCORES), n_days, n_bots))
@@ -280,12 +282,13 @@ def _draw_scores(rng: np.random.Generator, skill: np.ndarray, law: World, days: 
     return pd.DataFrame(keys | {name: observed[k].ravel() for k, name in enumerate(SCORES)})
 
 
-def _price_at(log_prices: np.ndarray, micros: np.ndarray, ticker: np.ndarray) -> np.ndarray:
+def _price_at(log_prices: Floats, micros: Ints, ticker: Ints) -> Floats:
     step, within = np.divmod(micros, DAY // STEPS_PER_DAY)
     share = within / (DAY // STEPS_PER_DAY)
-    return np.exp((1 - share) * log_prices[step, ticker] + share * log_prices[step + 1, ticker])
+    out: Floats = np.exp((1 - share) * log_prices[step, ticker] + share * log_prices[step + 1, ticker])
+    return out
 
 
-def _text(names: list[str], codes: np.ndarray) -> pd.Series:
+def _text(names: list[str], codes: Ints) -> pd.Series:
     """The names of the codes; missing where a code is -1."""
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(names))).astype("str")

@@ -1,6 +1,6 @@
 """Panels of the simulated worlds: what a learner may know at each day's end, what came next, and what was to be known.
 
-The law of the worlds stands in `core.simulate`; here its trades go through the metrics engine, day by day, as real
+The law of the worlds stands in `simulation.bots`; here their trades go through the metrics engine, day by day, as real
 trades do.
 """
 
@@ -17,9 +17,9 @@ from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulation.bots import SCORES, WORLDS, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, SCORES, Simulation, simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.core.units import Floats, micros
 
 ONE_DAY = pd.Timedelta(days=1)
 
@@ -29,14 +29,14 @@ class WorldPanel:
     """One simulated history as a learner meets it.
 
     frame: a row per as_of (each day's end but the last) and bot with enough trades to be ranked: as_of, bot_id, group,
-        volatility, avg_drawdown_amount, the 17 variables and label, as `core.panel` reads them.
+        volatility, avg_drawdown_amount, the 17 variables and label, as `ranking.panel` reads them.
     skill: per row, the true skill: what it should bring on the next day in units of the bot's volatility.
     expected: the same to one who also knows the part of yesterday's luck that will be taken back (`adverse` alone).
     """
 
     frame: pd.DataFrame
-    skill: np.ndarray
-    expected: np.ndarray
+    skill: Floats
+    expected: Floats
 
 
 def simulate_panel(world: str, *, bots: int, days: int, seed: int, end: datetime) -> WorldPanel:
@@ -71,7 +71,7 @@ def scores_of_trades(simulation: Simulation) -> pd.DataFrame:
     A trade has its bot's scores of the day on which it closed, so that a bot's mean over its trades of the trailing 30
     days tells of the skill to come what these days' scores tell. No rows for a world in which no score tells anything.
     """
-    law = WORLDS[simulation.world]
+    law = BOT_WORLDS[simulation.world]
     closed = simulation.trades[simulation.trades["status"] == "closed"]
     if not (law.early or law.late):
         closed = closed.iloc[:0]

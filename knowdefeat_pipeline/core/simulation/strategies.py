@@ -20,9 +20,9 @@ from scipy.signal import lfilter
 from scipy.stats import t as student
 
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
-WORLDS = ("stationary", "switching", "drifting", "regimes")
+STRATEGY_WORLDS = ("stationary", "switching", "drifting", "regimes")
 STRATEGIES, ROUNDS = 8, 2000
 EDGE_MEAN, EDGE_SD = 0.03, 0.10
 SWITCH_ROUNDS, DRIFT_HALF_LIFE = 250, 300
@@ -32,14 +32,14 @@ SWAP_EDGES, SWAP_AT, SWAP_ROUNDS = (0.3, 0.1, -0.1), 500, 2000
 
 
 @dataclass(frozen=True)
-class World:
+class StrategyWorld:
     """T rounds of K strategies. edge, result, p_win (true probability of a win): (T, K); active: (T, K) bool; label:
     (T,) observed regime, -1 where the world has none."""
 
     edge: Floats
     result: Floats
     p_win: Floats
-    active: np.ndarray
+    active: Bools
     label: Ints
 
     @property
@@ -57,11 +57,11 @@ class World:
         )
 
 
-def simulate_beliefs(name: str, seed: int, rounds: int = ROUNDS, strategies: int = STRATEGIES) -> World:
-    """One world of WORLDS. Raises ValueError for another name."""
-    if name not in WORLDS:
-        raise ValueError(f"unknown world {name!r}: choose one of {', '.join(WORLDS)}")
-    rng = np.random.default_rng([seed, WORLDS.index(name)])
+def simulate_beliefs(name: str, seed: int, rounds: int = ROUNDS, strategies: int = STRATEGIES) -> StrategyWorld:
+    """One world of STRATEGY_WORLDS. Raises ValueError for another name."""
+    if name not in STRATEGY_WORLDS:
+        raise ValueError(f"unknown world {name!r}: choose one of {', '.join(STRATEGY_WORLDS)}")
+    rng = np.random.default_rng([seed, STRATEGY_WORLDS.index(name)])
     label = np.full(rounds, -1)
     if name == "drifting":
         standard = _drift(rng, rounds, strategies)
@@ -79,9 +79,9 @@ def simulate_beliefs(name: str, seed: int, rounds: int = ROUNDS, strategies: int
     return _played(rng, EDGE_MEAN + EDGE_SD * standard, order < strategies // 2, label)
 
 
-def simulate_swap(seed: int, edges: tuple[float, ...] = SWAP_EDGES) -> World:
+def simulate_swap(seed: int, edges: tuple[float, ...] = SWAP_EDGES) -> StrategyWorld:
     """Three strategies that trade in every round; before round 500 the first is best, from then on the last."""
-    rng = np.random.default_rng([seed, len(WORLDS)])
+    rng = np.random.default_rng([seed, len(STRATEGY_WORLDS)])
     edge = np.tile(np.array(edges), (SWAP_ROUNDS, 1))
     edge[SWAP_AT:] = edge[SWAP_AT:, ::-1]
     return _played(rng, edge, np.ones(edge.shape, dtype=bool), np.full(SWAP_ROUNDS, -1))
@@ -91,7 +91,8 @@ def _drift(rng: np.random.Generator, rounds: int, strategies: int) -> Floats:
     keep = 0.5 ** (1 / DRIFT_HALF_LIFE)
     shocks = rng.standard_normal((rounds, strategies))
     shocks[1:] *= sqrt(1 - keep**2)
-    return lfilter([1.0], [1.0, -keep], shocks, axis=0)
+    out: Floats = lfilter([1.0], [1.0, -keep], shocks, axis=0)
+    return out
 
 
 def _chain(rng: np.random.Generator, rounds: int) -> Ints:
@@ -99,31 +100,32 @@ def _chain(rng: np.random.Generator, rounds: int) -> Ints:
     return (rng.integers(REGIMES) + np.cumsum(moves)) % REGIMES
 
 
-def _played(rng: np.random.Generator, edge: Floats, active: np.ndarray, label: Ints) -> World:
+def _played(rng: np.random.Generator, edge: Floats, active: Bools, label: Ints) -> StrategyWorld:
     unit = sqrt((T_DF - 2) / T_DF)
     result = edge + unit * rng.standard_t(T_DF, edge.shape)
-    return World(edge, result, student.cdf(edge / unit, T_DF), active, label)
+    return StrategyWorld(edge, result, student.cdf(edge / unit, T_DF), active, label)
 
 
-def among_active(weights: Floats, active: np.ndarray) -> Floats:
+def among_active(weights: Floats, active: Bools) -> Floats:
     """Weights (T, K) of the active strategies, which sum to 1 in each round."""
-    held = np.where(active, weights, 0.0)
-    return held / held.sum(axis=1, keepdims=True)
+    counted = np.where(active, weights, 0.0)
+    out: Floats = counted / counted.sum(axis=1, keepdims=True)
+    return out
 
 
-def regret(world: World, weights: Floats) -> float:
+def regret(world: StrategyWorld, weights: Floats) -> float:
     """Mean over the rounds of the best active edge less that of the book held in the active strategies."""
     best = np.where(world.active, world.edge, -np.inf).max(axis=1)
     return float((best - (among_active(weights, world.active) * world.edge).sum(axis=1)).mean())
 
 
-def book_sharpe(world: World, weights: Floats) -> float:
+def book_sharpe(world: StrategyWorld, weights: Floats) -> float:
     """Mean / standard deviation over the rounds of the results of the book held in the active strategies."""
     results = (among_active(weights, world.active) * world.result).sum(axis=1)
     return float(results.mean() / results.std(ddof=1))
 
 
-def true_weights(world: World) -> Floats:
+def true_weights(world: StrategyWorld) -> Floats:
     """What a book with the true edges holds: in proportion to max(edge, 0)."""
     return np.maximum(world.edge, 0.0) + 1e-9
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Array, Bools, Codes, Floats, Ints
 
 BLOCK_TRADES = 250_000
 
@@ -29,8 +29,8 @@ class Trades:
     """
 
     bot: Ints
-    ticker: Ints
-    long: np.ndarray
+    ticker: Codes
+    long: Bools
     entry: Ints
     exit: Ints
     pnl: Floats
@@ -92,13 +92,13 @@ _TYPES = {
 }
 
 
-def _dealt(table: pa.Table) -> tuple[dict[str, np.ndarray], list[str], Ints]:
+def _dealt(table: pa.Table) -> tuple[dict[str, Array], list[str], Ints]:
     """The columns of the trades, dealt out to blocks of whole bots in their order, and the bounds of the blocks.
 
     Batch by batch, as they were read: what is sorted afterwards stays near the processor, so that many trades cost no
     more each than few.
     """
-    columns: dict[str, np.ndarray] = {name: np.empty(len(table), dtype) for name, dtype in _TYPES.items()}
+    columns: dict[str, Array] = {name: np.empty(len(table), dtype) for name, dtype in _TYPES.items()}
     names: dict[str, int] = {}
     low, block_of, bounds = _blocks(table["bot_id"])
     fill = bounds[:-1].copy()
@@ -119,7 +119,7 @@ def _dealt(table: pa.Table) -> tuple[dict[str, np.ndarray], list[str], Ints]:
     return columns, list(names), bounds
 
 
-def _blocks(bot: pa.ChunkedArray) -> tuple[int, Ints, Ints]:
+def _blocks(bot: pa.ChunkedArray) -> tuple[int, Array, Ints]:
     """The least bot, the block of every bot from there on, and the bounds of the blocks: one for few trades."""
     whole = 0, np.zeros(1, np.uint16), np.array([0, len(bot)])
     if len(bot) <= 2 * BLOCK_TRADES:
@@ -152,12 +152,14 @@ def _read(batch: pa.RecordBatch, names: dict[str, int]) -> dict[str, Any]:
 def _codes(column: pa.Array, names: dict[str, int]) -> Ints:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     code = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
-    return np.array(code, dtype=np.int32)[encoded.indices.to_numpy()]
+    out: Ints = np.array(code, dtype=np.int32)[encoded.indices.to_numpy()]
+    return out
 
 
 def arrow_micros(column: pa.Array | pa.ChunkedArray) -> Ints:
     """A column of timestamps as int64 microseconds since 1970 UTC, what is finer cut off."""
-    return pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()
+    out: Ints = pc.cast(column, pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_numpy()
+    return out
 
 
 def _order(bot: Ints, exit_: Ints, entry: Ints, trade_id: Ints) -> Ints | None:

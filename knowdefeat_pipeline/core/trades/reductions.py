@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Ints
+from knowdefeat_pipeline.core.units import Array, Bools, Ints
 
 CHUNK_ELEMENTS = 125_000
 
 
-def reduce_windows(operation: np.ufunc, values: np.ndarray, low: Ints, high: Ints, empty: float) -> np.ndarray:
+def reduce_windows(operation: np.ufunc, values: Array, low: Ints, high: Ints, empty: float) -> Array:
     """`operation` (add, maximum, minimum) over the values of each window [low, high); `empty` where there are none.
 
     Each window is reduced by itself, so its bits do not depend on its neighbours.
@@ -35,7 +35,7 @@ class Dense:
 
     pick: Ints
     index: Ints
-    inside: np.ndarray
+    inside: Bools
 
 
 def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Iterator[Dense]:

@@ -1,13 +1,12 @@
 -- The stale days of a family of assets, and since when; one statement and thus one snapshot.
 -- A day is stale where a change before its as_of was not seen, where something happened in it since, where what it was
 -- computed from was computed again, where some of the family's results are missing, and where it has ended since.
--- Parameters: %(family)s its name in settled_changes; %(assets)s its assets; %(resting)s and %(inputs)s pair assets with
--- the inputs of `changes` that they rest on; %(base)s the asset whose computed days the family has to have too;
--- %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(as_of)s now.
-WITH settled AS (
-    SELECT followed_changes(%(family)s, %(assets)s::text[]) AS seen
-),
-computed AS (
+-- Parameters: %(settled)s the snapshot whose changes need not be looked at again, and %(looked)s the one in which that was
+-- found; %(assets)s the family; %(resting)s and %(inputs)s pair assets with the inputs of `changes` that they rest on;
+-- %(base)s the asset whose computed days the family has to have too; %(opening)s the inputs for whose sake a day from
+-- %(horizon)s on is computed that never was; %(as_of)s now. (A parameter, and no subquery, tells the planner how few
+-- changes are younger.)
+WITH computed AS (
     SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
 ),
 resting AS (
@@ -17,8 +16,8 @@ fresh AS (
     SELECT input, day_of(changed_at) AS day, recorded_xid, min(changed_at) AS first_at, max(changed_at) AS latest_at,
            max(changed_at) FILTER (WHERE changed_at < %(as_of)s) AS last_at, sum(trades) AS trades, min(recorded_at) AS since
     FROM changes
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
       AND input = ANY(%(inputs)s::text[])
     GROUP BY 1, 2, 3
 ),
@@ -30,8 +29,8 @@ written AS (
 recomputed AS (
     SELECT day, recorded_xid
     FROM refreshed_days
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
 ),
 unseen AS (
     SELECT c.day, w.recorded_xid, w.since
@@ -81,12 +80,13 @@ stale AS (
     UNION ALL SELECT * FROM incomplete
     UNION ALL SELECT * FROM ended
 ),
--- Up to which snapshot every change has reached its days: this one where nothing is stale; where trades keep coming, the
+-- Up to which snapshot every change has reached its days: the one of this look where nothing is stale; where trades keep coming, the
 -- one that the last day rests on, if what is stale is all younger.
 candidates AS (
-    SELECT pg_current_snapshot() AS seen, 2 AS age
+    SELECT %(looked)s::pg_snapshot AS seen, 2 AS age
     UNION ALL
-    (SELECT seen, 1 FROM computed ORDER BY day DESC, mark LIMIT 1)
+    (SELECT seen, 1 FROM computed WHERE pg_snapshot_xmax(seen) <= pg_snapshot_xmax(%(looked)s::pg_snapshot)
+     ORDER BY day DESC, mark LIMIT 1)
 ),
 settling AS (
     SELECT s.seen

@@ -1,10 +1,9 @@
 -- The days that lack market data; one statement and thus one snapshot. A bar or an order book touches its day and every
 -- later one, a closed trade in a ticker of theirs the day on which it closed. Rows that are deleted touch none.
--- Parameters: %(assets)s the family's assets; the days from %(first)s to that of %(as_of)s (now) count.
-WITH RECURSIVE settled AS (
-    SELECT followed_changes('market', %(assets)s::text[]) AS seen
-),
-tickers AS (
+-- Parameters: %(settled)s the snapshot whose changes need not be looked at again, and %(looked)s the one in which that was
+-- found; %(assets)s the family; the days from
+-- %(first)s to that of %(as_of)s (now) count.
+WITH RECURSIVE tickers AS (
     SELECT least((SELECT min(ticker) FROM price_bars), (SELECT min(ticker) FROM order_book_levels)) AS ticker
     UNION ALL
     SELECT least((SELECT min(ticker) FROM price_bars WHERE ticker > t.ticker),
@@ -14,22 +13,22 @@ tickers AS (
 arrived AS (
     SELECT ticker, day_of(open_time) AS day, recorded_xid, min(recorded_at) AS since
     FROM price_bars
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2, 3
     UNION ALL
     SELECT ticker, day_of(observed_at), recorded_xid, min(recorded_at)
     FROM order_book_levels
-    WHERE recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+    WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2, 3
 ),
 closed AS (
     SELECT day, recorded_xid, min(recorded_at) AS since
     FROM closed_trades
     WHERE ticker IN (SELECT ticker FROM tickers)
-      AND recorded_xid >= (SELECT pg_snapshot_xmin(seen) FROM settled)
-      AND NOT pg_visible_in_snapshot(recorded_xid, (SELECT seen FROM settled))
+      AND recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
     GROUP BY 1, 2
 ),
 -- Trades that were settled before their ticker had market data.
@@ -69,5 +68,5 @@ SELECT coalesce(array_agg(DISTINCT day ORDER BY day) FILTER (WHERE day BETWEEN %
        (SELECT xid FROM newest) AS newest,
        (SELECT count(DISTINCT day) FROM computed) AS computed_days,
        CASE WHEN (SELECT xid FROM newest) IS NOT NULL
-                 AND coalesce(bool_and(day < %(first)s), true) THEN pg_current_snapshot()::text END AS settled
+                 AND coalesce(bool_and(day < %(first)s), true) THEN %(looked)s END AS settled
 FROM stale

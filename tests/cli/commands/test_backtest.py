@@ -36,14 +36,14 @@ def test_a_files_history_is_compared_as_the_core_does(shell: Shell, panel: Path,
     found = shell.json("backtest", "--panel", panel, "--weights-file", weights)
     history = Panel.of(plain(60, 10, seed=3))
     expected = backtest(history, contestants(history, {"mine": ONE_VARIABLE}))
-    assert list(found["sets"]) == ["default", "equal", "seed", "seed_fallback", "ai", "mine"]
+    assert list(found["sets"]) == ["default", "equal", "know_defeat", "know_defeat_fallback", "ai", "mine"]
     for name, row in found["sets"].items():
         assert row == pytest.approx({k: float(v) for k, v in expected.loc[name].items()}, rel=1e-12)
     # 2025-01-02 is the first as_of: the end of the day before.
     assert (found["from"], found["to"], found["days"], found["bots"]) == ("2025-01-01", "2025-03-01", 60, 10)
-    assert found["luck"] == pytest.approx(1 / (9 * 60) ** 0.5)
+    assert found["null_standard_error"] == pytest.approx(1 / (9 * 60) ** 0.5)
     assert found["statement"].startswith("mine is ahead of the default weights by +0.")
-    assert found["statement"].endswith("more than luck.")
+    assert found["statement"].endswith("more than chance.")
 
 
 def test_days_are_those_whose_end_the_scores_are_true_at(shell: Shell, panel: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_strategy_under_every_regime(learned: Shell) -> None:
     assert all(name in shown for name in ("as things stand", "VOLATILE", "% interval"))
     assert {row["regime"] for row in learned.json("beliefs", "--regime", "trending")["beliefs"]} == {"TRENDING"}
     assert "no regime" in learned("beliefs", "--regime", "sideways", status=2)
-    assert "Nothing is believed of a strategy 'nobody'" in learned("beliefs", "--strategy", "nobody", status=1)
+    assert "No beliefs for 'nobody' on " in learned("beliefs", "--strategy", "nobody", status=1)
 
 
 def test_recommended_are_those_with_the_largest_edge_in_the_regime(learned: Shell) -> None:
@@ -130,7 +130,7 @@ def test_backtests_that_cannot_be_learned_are_refused(learned: Shell, tmp_path: 
     assert "No backtest was learned under the name 'bad'" in learned(
         "beliefs", "withdraw", "bad", "--reason", "x", status=1
     )
-    assert "Nothing was decided yet" in learned("beliefs", "ledger")
+    assert "No decisions yet" in learned("beliefs", "ledger")
 
 
 def test_consensus_of_signals(learned: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_sizes(learned: Shell) -> None:
     assert found["kelly_size"] == pytest.approx(min(10_000 * 0.5 * sure / found["volatility"], 1_000))
     assert learned.json(*sized, "--cap", 100)["size"] == 100
     assert "half Kelly" in learned(*sized)
-    assert "Nothing is believed of a strategy 'nobody'" in learned(
+    assert "No beliefs for 'nobody' on " in learned(
         "size", "--strategy", "nobody", "--base", 1, "--confidence", 1, status=1
     )
 
@@ -188,4 +188,4 @@ def test_an_empty_database_says_what_to_do_next(shell: Shell, tmp_path: Path) ->
     file = tmp_path / "sweep.csv"
     file.write_text("time,strategy_id,result\n2025-02-20,a,1\n")
     told = shell("beliefs", "learn-backtest", file, "--source", "sweep", "--discount", 1)
-    assert "It will count once trades were learned. Next: knowdefeat run" in told
+    assert "It takes effect once trades have been learned. Next: knowdefeat run" in told

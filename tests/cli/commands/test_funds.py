@@ -86,7 +86,7 @@ def test_a_dry_run_shows_the_amounts_and_writes_nothing(shell: Shell, fleet: str
     assert sorted(amounts(tried["currencies"]).values()) == [20000.0, 20000.0, 20000.0, 20000.0, 20000.01]
     capped = shell.json("allocate", "--funds", 100000)["currencies"][0]
     assert (capped["allocated"], capped["cash"]) == (50000.0, 50000.0)
-    assert capped["cash_reason"] == "the caps let the 5 bots that take part hold no more"
+    assert capped["cash_reason"] == "all 5 eligible bots are at their caps"
     shown = shell("allocate", "--funds", 100000, "--day", LAST - timedelta(days=1))
     assert "Funds as of 2025-02-28 00:00 UTC" in shown
     assert "50,000.00 USD to 5 of 5 bots; cash 50,000.00" in shown

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulation.bots import WORLDS
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS
 from knowdefeat_pipeline.core.simulation.panels import simulate_panel
 from tests.cli.conftest import Shell
 
@@ -16,7 +16,7 @@ SIZE = ("--bots", 6, "--days", 25, "--seed", 3, "--end", "2025-03-01")
 END = datetime(2025, 3, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("world", list(WORLDS))
+@pytest.mark.parametrize("world", list(BOT_WORLDS))
 def test_a_panel_holds_the_true_skill(shell: Shell, tmp_path: Path, world: str) -> None:
     path = tmp_path / "panel.parquet"
     told = shell.json("simulate", "--world", world, *SIZE, "--panel", path)

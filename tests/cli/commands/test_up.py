@@ -60,7 +60,7 @@ def test_an_address_that_is_not_ours_is_refused(home: Path) -> None:
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
     with up._only_one(home / "up.lock") as lock:
         up._note(lock, "http://127.0.0.1:3000", [])
-        with pytest.raises(CommandError, match=rf"up already: http://127.0.0.1:3000\n.*kill {os.getpid()}"):
+        with pytest.raises(CommandError, match=rf"already running at http://127.0.0.1:3000\n.*kill {os.getpid()}"):
             up.up(port=None, host="127.0.0.1")
     with up._only_one(home / "up.lock"):
         pass  # free again
@@ -75,7 +75,7 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
     first, second, *lines = str(failure.value).splitlines()
-    assert first == "The Dagster daemon ended by itself (exit status 3)."
+    assert first == "The daemon exited unexpectedly (exit status 3)."
     assert second == f"The end of its log, {home / 'logs' / 'daemon.log'}:"
     assert lines == [f"line {n}" for n in range(85, 100)]
 

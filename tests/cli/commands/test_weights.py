@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.results import weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.cli.conftest import Shell
 
 MORE_WIN_RATE = ("avg_win_rate=14", "one_hour_performance=11")
 
 
-def versions(url: str) -> list[dict]:
+def versions(url: str) -> list[WeightVersion]:
     with connect(url) as connection:
         return weight_versions(connection)
 
@@ -53,8 +54,8 @@ def test_a_change_is_a_version_in_force_from_now(shell: Shell, database: str) ->
     expected = DEFAULT_WEIGHTS | {"avg_win_rate": 14.0, "one_hour_performance": 11.0}
     assert done["weights"] == expected
     newest = versions(database)[-1]
-    assert (newest["author"], newest["reason"], newest["weights"]) == ("manual", "steadier", expected)
-    assert begun <= newest["in_force_from"] <= datetime.now(UTC)
+    assert (newest.author, newest.reason, newest.weights) == ("manual", "steadier", expected)
+    assert begun <= newest.in_force_from <= datetime.now(UTC)
     assert shell.json("weights", "diff", 1) == {
         "from": 1, "to": 2, "change": {"one_hour_performance": -4.0, "avg_win_rate": 4.0}
     }  # fmt: skip
@@ -69,9 +70,9 @@ def test_rollback_and_reset_are_new_versions(shell: Shell, database: str) -> Non
     shell("weights", "reset")
     shell("weights", "rollback", 2)
     found = versions(database)
-    assert [v["reason"] for v in found[1:]] == ["steadier", "Back to the default weights", "Rollback to version 2"]
-    assert found[2]["weights"] == DEFAULT_WEIGHTS
-    assert found[3]["weights"] == found[1]["weights"]
+    assert [v.reason for v in found[1:]] == ["steadier", "Back to the default weights", "Rollback to version 2"]
+    assert found[2].weights == DEFAULT_WEIGHTS
+    assert found[3].weights == found[1].weights
     history = shell.json("weights", "history", "--limit", 2)
     assert [(row["version"], row["moved"]) for row in history] == [(4, 8.0), (3, 8.0)]
     lines = shell("weights", "history").splitlines()
@@ -161,4 +162,4 @@ def test_adjusting_prints_what_became_of_each_day(shell: Shell, database: str) -
     assert f"{outcomes.count('published')} of 28 days published a version." in shown
     published = next(line for line in shown.splitlines() if line.split()[1:2] == ["published"])
     assert published.split()[2] == "2"
-    assert end - timedelta(days=30) <= versions(database)[1]["in_force_from"] < end
+    assert end - timedelta(days=30) <= versions(database)[1].in_force_from < end

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.beliefs.daily import Memory, decided_between, remembered, stretches
+from knowdefeat_pipeline.core.beliefs.daily import Memory, entry_between, memories_at, stretches
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, clock
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.units import DAY
@@ -46,7 +46,7 @@ def test_a_range_a_day_and_another_order_of_arrival_leave_the_same_memory(seed: 
     entries = [Entry("backtest", -np.inf, "sweep", 0.5), Entry("backtest", -np.inf, "withdrawn", 1.0),
                Entry("withdrawal", -np.inf, "withdrawn")]  # fmt: skip
     instants = np.arange(1, frame["exit_time"].iloc[-1] // DAY + 2) * DAY
-    by_day = list(remembered(NOTHING, frame.sample(frac=1, random_state=seed % 1000), instants, entries, RULES))
+    by_day = list(memories_at(NOTHING, frame.sample(frac=1, random_state=seed % 1000), instants, entries, RULES))
     assert same(by_day[-1], NOTHING.learn(frame, DECIDED, RULES))
     for day, memory in enumerate(by_day):
         known = frame[frame["exit_time"] < instants[day]]
@@ -58,7 +58,7 @@ def test_what_follows_an_instant_plays_no_part_in_it() -> None:
     frame = history(1, 40)
     middle = int(frame["exit_time"].iloc[20])
     changed = frame.assign(pnl=frame["pnl"].where(frame["exit_time"] < middle, 1e6))
-    first, other = (next(remembered(NOTHING, rows, np.array([middle]), [], RULES)) for rows in (frame, changed))
+    first, other = (next(memories_at(NOTHING, rows, np.array([middle]), [], RULES)) for rows in (frame, changed))
     assert same(first, other)
 
 
@@ -75,5 +75,5 @@ def test_what_is_decided_between_two_instants_begins_another_stretch() -> None:
     assert stretches(instants, entries) == [slice(0, 3), slice(3, 4), slice(4, 5)]
     assert stretches(instants, []) == [slice(0, 5)]
     assert stretches(instants[:0], entries) == []
-    assert not decided_between(entries, instants[0], instants[1])
+    assert not entry_between(entries, instants[0], instants[1])
     assert clock(instants[0]) == pytest.approx(1.0)

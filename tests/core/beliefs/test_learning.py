@@ -315,12 +315,12 @@ def test_outcomes_that_cannot_be_learned_are_refused(change: dict, message: str)
 
 def test_a_late_outcome_is_refused_by_a_state_beyond_it() -> None:
     state = folded(trades("a", [1.0, 1.0]))
-    with pytest.raises(ValueError, match=r"comes too late for a state that holds those until 1\.0"):
+    with pytest.raises(ValueError, match=r"an outcome at 1\.0 does not follow the state's last outcome 1\.0; refold"):
         fold(state, Outcomes.from_frame(trades("a", [1.0], 1.0)), RULES)
     backwards = Outcomes.from_frame(trades("a", [1.0, 1.0]))
     with pytest.raises(ValueError, match="put them in order"):
         fold(PRIOR, replace(backwards, time=backwards.time[::-1]), RULES)
-    with pytest.raises(ValueError, match=r"cannot say what was believed at 0\.5"):
+    with pytest.raises(ValueError, match=r"as_of 0\.5 precedes the state's last outcome 1\.0"):
         beliefs_at(state, 0.5, RULES)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.beliefs.learning import fold
-from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, Reset, clock, counted, learning_velocity
+from knowdefeat_pipeline.core.beliefs.ledger import Entry, InForce, Reset, clock, learning_velocity, weigh_outcomes
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.state import Rules, State
 from tests.core.beliefs.test_learning import same_bits
@@ -35,12 +35,12 @@ def state_of(ledger: pd.DataFrame) -> State:
 
 def test_a_withdrawn_backtest_leaves_the_state_of_the_rest(ledger: pd.DataFrame) -> None:
     live = ledger[ledger["source"] == "live"]
-    assert same_bits(state_of(counted(ledger, {"backtest": 0.3}, withdrawn=["backtest"])), state_of(live))
-    assert not same_bits(state_of(counted(ledger, {"backtest": 0.3})), state_of(live))
+    assert same_bits(state_of(weigh_outcomes(ledger, {"backtest": 0.3}, withdrawn=["backtest"])), state_of(live))
+    assert not same_bits(state_of(weigh_outcomes(ledger, {"backtest": 0.3})), state_of(live))
 
 
 def test_a_backtest_counts_what_is_declared(ledger: pd.DataFrame) -> None:
-    rows = counted(ledger, {"backtest": 0.3})
+    rows = weigh_outcomes(ledger, {"backtest": 0.3})
     assert rows.groupby("source")["weight"].unique().map(list).to_dict() == {"backtest": [0.3], "live": [1.0]}
     state = state_of(rows)
     assert state.trades.sum() == pytest.approx(
@@ -49,19 +49,19 @@ def test_a_backtest_counts_what_is_declared(ledger: pd.DataFrame) -> None:
 
 
 def test_a_reset_returns_exactly_to_the_priors_and_history_stays(ledger: pd.DataFrame) -> None:
-    everything = counted(ledger, resets=[Reset(time=100.0)])
+    everything = weigh_outcomes(ledger, resets=[Reset(time=100.0)])
     assert len(everything) == 0
     assert same_bits(state_of(everything), State.prior(RULES))
     assert len(ledger) == 200
-    after = counted(ledger, resets=[Reset(time=50.0)])
+    after = weigh_outcomes(ledger, resets=[Reset(time=50.0)])
     assert same_bits(state_of(after), state_of(ledger[ledger["time"] >= 50]))
     moment = float(ledger["time"].iloc[100])
-    from_then_on = counted(ledger, resets=[Reset(time=moment)])
+    from_then_on = weigh_outcomes(ledger, resets=[Reset(time=moment)])
     assert from_then_on["trade_id"].tolist() == list(range(100, 200))
 
 
 def test_a_reset_of_one_strategy_is_as_if_it_had_never_traded(ledger: pd.DataFrame) -> None:
-    rows = counted(ledger, resets=[Reset(time=100.0, strategy_id="a")])
+    rows = weigh_outcomes(ledger, resets=[Reset(time=100.0, strategy_id="a")])
     assert same_bits(state_of(rows), state_of(ledger[ledger["strategy_id"] == "b"]))
 
 
@@ -73,7 +73,7 @@ def test_a_late_trade_is_folded_in_order(ledger: pd.DataFrame) -> None:
 
 def test_a_weight_outside_zero_to_one_is_refused(ledger: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="'backtest' is weighed 30"):
-        counted(ledger, {"backtest": 30})
+        weigh_outcomes(ledger, {"backtest": 30})
 
 
 def test_learning_velocity_counts_trades_a_day() -> None:

@@ -90,7 +90,7 @@ def test_what_cannot_be_weighed_is_refused() -> None:
     one = np.ones(1)
     with pytest.raises(ValueError, match="no method 'mean'"):
         adaptive_weights(one, one, "mean")
-    with pytest.raises(ValueError, match=r"floor 1.5"):
+    with pytest.raises(ValueError, match=r"floor must be in \[0, 1\], got 1.5"):
         adaptive_weights(one, one, floor=1.5)
     with pytest.raises(ValueError, match="deviations positive"):
         adaptive_weights(one, 0 * one)

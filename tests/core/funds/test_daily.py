@@ -82,7 +82,7 @@ def test_every_bot_has_its_reason() -> None:
     assert division.rows["reason"].tolist() == [
         "at the cap of 50% of the funds for one bot",
         "of what caps keep from the others",
-        "its share of the targets",
+        "in proportion to its target",
         "halted: lost 6.0 % of its capital within the day, beyond the limit of 5 %",
         "deactivated by ann: on holiday",
         "not ranked: 2 closed trades in 30 days, 5 needed",
@@ -99,13 +99,13 @@ def test_why_cash_is_left() -> None:
         return divide(fleet, replace(HALVES, allocation=rules)).days.loc[0, ["cash", "cash_reason"]].tolist()
 
     assert why(bots(60.0, 55.0, None), AllocationRules()) == [
-        800_00, "the caps let the 2 bots that take part hold no more (1 unranked)",
+        800_00, "both eligible bots are at their caps (1 unranked)",
     ]  # fmt: skip
     assert why(bots(60.0), AllocationRules(0.5, 1.0, 600_00)) == [
-        1000_00, "caps and the minimum of 600.00 let the bot that takes part hold no more",
+        1000_00, "the caps and the minimum of 600.00 leave no room for more",
     ]  # fmt: skip
-    assert why(bots(None, None), AllocationRules()) == [1000_00, "no bot takes part: 2 unranked"]
-    assert why(bots(), AllocationRules()) == [1000_00, "no bot takes part: the ranking is empty"]
+    assert why(bots(None, None), AllocationRules()) == [1000_00, "no bot is eligible: 2 unranked"]
+    assert why(bots(), AllocationRules()) == [1000_00, "no bot is eligible: the ranking is empty"]
 
 
 def test_currencies_have_funds_of_their_own() -> None:

@@ -17,9 +17,9 @@ def test_in_proportion_where_no_cap_binds() -> None:
     assert found.cents.tolist() == [100_00, 200_00, 0, 300_00]
     assert found.cash == 0
     assert found.table["reason"].tolist() == [
-        "its share of the targets",
-        "its share of the targets",
-        "no share of the targets",
+        "in proportion to its target",
+        "in proportion to its target",
+        "its target is 0",
         "at the cap of 50% of the funds for one bot",
     ]
 
@@ -133,7 +133,7 @@ def test_bots_of_a_ticker_share_one_shift_and_a_capped_ticker_a_lower_one(
         ([-1.0], 100, AllocationRules(), "target of bot 0 is -1.0"),
         ([np.nan], 100, AllocationRules(), "target of bot 0 is nan"),
         ([1.0], -1, AllocationRules(), "funds -1"),
-        ([1.0], 100, AllocationRules(bot_cap=10), "caps are shares"),
+        ([1.0], 100, AllocationRules(bot_cap=10), r"caps must be in \(0, 1\], got 10"),
         ([1.0], 100, AllocationRules(minimum=-1), "minimum -1"),
     ],
 )

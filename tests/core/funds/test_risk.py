@@ -30,6 +30,9 @@ def test_each_limit_and_its_reason() -> None:
         RiskRules(),
     )
     assert found["halted"].tolist() == [False, True, True, True, False, False, False]
+    assert found["verdict"].tolist() == [
+        "within_limits", "drawdown", "daily_loss", "cooling_down", "within_limits", "within_limits", "within_limits",
+    ]  # fmt: skip
     assert found["broken"].tolist() == [False, True, True, False, False, False, False]
     assert found["reason"].tolist()[:4] == [
         "within its limits",

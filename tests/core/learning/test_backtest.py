@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.learning.backtest import backtest, contestants, seed_fallback_scores, seed_scores
-from knowdefeat_pipeline.core.learning.learner import DEFAULT, replay
+from knowdefeat_pipeline.core.learning.backtest import (
+    backtest,
+    contestants,
+    know_defeat_fallback_scores,
+    know_defeat_scores,
+)
+from knowdefeat_pipeline.core.learning.learner import DEFAULT, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from tests.core.panels import plain, world
@@ -21,8 +26,8 @@ def test_know_defeat_s_scores_by_hand() -> None:
     frame = pd.DataFrame([dict.fromkeys(VARIABLE_NAMES, np.nan)] * 2)
     frame.loc[0, ["one_hour_performance", "avg_win_rate", "avg_drawdown"]] = [200.0, 55.0, 20.0]
     # 15 · 200 / 100 + 10 · 55 / 100 + 8 · (100 - 20) / 100; without any figure 8 · 100 / 100 is left.
-    assert seed_scores(frame).tolist() == pytest.approx([30 + 5.5 + 6.4, 8])
-    assert seed_fallback_scores(frame).tolist() == [255, 0]
+    assert know_defeat_scores(frame).tolist() == pytest.approx([30 + 5.5 + 6.4, 8])
+    assert know_defeat_fallback_scores(frame).tolist() == [255, 0]
 
 
 def test_a_backtest_by_hand() -> None:
@@ -64,8 +69,8 @@ def test_since_leaves_the_first_days_out() -> None:
 
 def test_contestants_are_the_known_ones_and_any_others() -> None:
     panel = Panel.of(world("informative").frame)
-    found = contestants(panel, {"mine": DEFAULT_WEIGHTS, "days": replay(panel).weights})
-    assert list(found) == ["default", "equal", "seed", "seed_fallback", "ai", "mine", "days"]
+    found = contestants(panel, {"mine": DEFAULT_WEIGHTS, "days": learn_weights(panel).weights})
+    assert list(found) == ["default", "equal", "know_defeat", "know_defeat_fallback", "ai", "mine", "days"]
     assert np.array_equal(found["mine"], found["default"])
     assert np.array_equal(found["days"], found["ai"])
     np.testing.assert_allclose(found["default"], 50 + panel.ranks @ DEFAULT)

@@ -10,8 +10,8 @@ from knowdefeat_pipeline.core.learning.inference import (
     best_is_luck,
     bootstrap_mean,
     deflated_sharpe,
-    expected_best_sharpe,
-    luck_error,
+    expected_maximum_sharpe,
+    standard_error_under_null,
     stationary_indices,
 )
 
@@ -24,7 +24,7 @@ def test_the_published_deflated_sharpe_ratios(trials: int, expected: float) -> N
 
 
 def test_one_trial_is_deflated_by_nothing() -> None:
-    assert expected_best_sharpe(1, 4.0) == 0
+    assert expected_maximum_sharpe(1, 4.0) == 0
     assert deflated_sharpe(0.0, 100, trials=1, variance=0.0) == 0.5
     # A normal of Sharpe .1 a day: 0.1 · √99 / √(1 + .01/2) standard errors above 0.
     assert deflated_sharpe(0.1, 100, trials=1, variance=0.0) == pytest.approx(
@@ -34,8 +34,8 @@ def test_one_trial_is_deflated_by_nothing() -> None:
 
 def test_the_best_of_many_normals() -> None:
     best = np.random.default_rng(1).standard_normal((20_000, 100)).max(axis=1).mean()
-    assert expected_best_sharpe(100, 1.0) == pytest.approx(best, abs=0.03)
-    assert expected_best_sharpe(100, 9.0) == pytest.approx(3 * expected_best_sharpe(100, 1.0))
+    assert expected_maximum_sharpe(100, 1.0) == pytest.approx(best, abs=0.03)
+    assert expected_maximum_sharpe(100, 9.0) == pytest.approx(3 * expected_maximum_sharpe(100, 1.0))
 
 
 def test_undefined_deflated_sharpes_are_nan() -> None:
@@ -43,10 +43,10 @@ def test_undefined_deflated_sharpes_are_nan() -> None:
     assert np.isnan(deflated_sharpe(1.0, 100, trials=3, variance=1.0, skew=5.0))
 
 
-def test_luck_error() -> None:
-    assert luck_error(40, 240) == pytest.approx(1 / np.sqrt(39 * 240))
-    assert np.isnan(luck_error(1, 240))
-    assert np.isnan(luck_error(8, 0))
+def test_standard_error_under_null() -> None:
+    assert standard_error_under_null(40, 240) == pytest.approx(1 / np.sqrt(39 * 240))
+    assert np.isnan(standard_error_under_null(1, 240))
+    assert np.isnan(standard_error_under_null(8, 0))
 
 
 def test_blocks_of_the_bootstrap_are_runs_of_geometric_length() -> None:

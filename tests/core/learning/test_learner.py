@@ -12,10 +12,9 @@ from knowdefeat_pipeline.core.learning.learner import (
     MAX_MOVE,
     MIN_SETTLED_DAYS,
     TRIAL_DAYS,
-    Replay,
-    as_sets,
+    WeightHistory,
+    learn_weights,
     rank_ic,
-    replay,
     rounded,
     step,
 )
@@ -28,26 +27,27 @@ COLUMN = {name: number for number, name in enumerate(VARIABLE_NAMES)}
 MONEY = [variable.name for variable in VARIABLES if variable.scaling != "none"]
 
 
-def learned(frame: pd.DataFrame) -> Replay:
-    return replay(Panel.of(frame))
+def learned(frame: pd.DataFrame) -> WeightHistory:
+    return learn_weights(Panel.of(frame))
 
 
 @cache
-def whole(name: str) -> Replay:
+def whole(name: str) -> WeightHistory:
     return learned(world(name).frame)
 
 
-def valid(found: Replay) -> None:
+def valid(found: WeightHistory) -> None:
     """Every day's weights are a set that the house accepts, and no day moves further than allowed."""
-    for weights in as_sets(found.weights):
+    for row in found.weights.tolist():
+        weights = dict(zip(VARIABLE_NAMES, row, strict=True))
         assert validate(weights) == weights
     moves = np.abs(np.diff(np.vstack([DEFAULT, found.weights]), axis=0)).sum(axis=1)
     assert moves.max() <= MAX_MOVE + 1e-9
 
 
-def same(left: Replay, right: Replay, days: int | None = None) -> None:
+def same(left: WeightHistory, right: WeightHistory, days: int | None = None) -> None:
     """Bit for bit, over the first days."""
-    for name in ("weights", "target", "trust", "open"):
+    for name in ("weights", "target", "expert_weights", "gate_open"):
         assert np.array_equal(getattr(left, name)[:days], getattr(right, name)[:days]), name
     assert left.reason[:days] == right.reason[:days]
 
@@ -84,7 +84,7 @@ def test_a_label_counts_from_the_moment_on_which_it_has_ended() -> None:
     changed = frame.assign(label=frame["label"].where(frame["as_of"] != frame["as_of"].unique()[40], -frame["label"]))
     before, after = learned(frame), learned(changed)
     same(before, after, 41)
-    assert not np.array_equal(before.trust[41], after.trust[41])
+    assert not np.array_equal(before.expert_weights[41], after.expert_weights[41])
 
 
 def test_as_ofs_at_uneven_times_wait_for_their_labels() -> None:
@@ -95,8 +95,8 @@ def test_as_ofs_at_uneven_times_wait_for_their_labels() -> None:
     found = learned(pd.concat([frame, noon], ignore_index=True))
     at = int(np.flatnonzero(np.diff(found.as_of) == 12 * 3_600_000_000)[0])
     assert found.reason[20:22] == (None, None)
-    assert np.array_equal(found.trust[at], found.trust[at + 1])
-    assert not np.array_equal(found.trust[at + 1], found.trust[at + 2])
+    assert np.array_equal(found.expert_weights[at], found.expert_weights[at + 1])
+    assert not np.array_equal(found.expert_weights[at + 1], found.expert_weights[at + 2])
 
 
 def test_shifting_the_labels_by_a_day_collapses_the_ic() -> None:
@@ -119,8 +119,8 @@ def test_names_and_the_order_of_rows_change_nothing() -> None:
     same(learned(renamed), whole("informative"))
     same(learned(shuffled), whole("informative"))
     panel = Panel.of(renamed)
-    assert np.array_equal(panel.scores(whole("informative").weights),
-                          Panel.of(frame).scores(whole("informative").weights))  # fmt: skip
+    assert np.array_equal(panel.rank_scores(whole("informative").weights),
+                          Panel.of(frame).rank_scores(whole("informative").weights))  # fmt: skip
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.01, 3.7])
@@ -143,7 +143,7 @@ def test_an_informative_variable_gains_weight_and_an_opposite_one_turns_negative
         weight = found.weights[-1, COLUMN["price_model_score"]]
         assert sign * weight > 30
         assert np.argmax(np.abs(found.weights[-1])) == COLUMN["price_model_score"]
-        assert found.open[-1]
+        assert found.gate_open[-1]
 
 
 def test_the_learned_weights_beat_the_default_in_hard_worlds() -> None:
@@ -165,7 +165,7 @@ def test_a_lost_trial_leads_back_to_the_default() -> None:
     frame = pd.concat([early, late[late["as_of"] > early["as_of"].max()]], ignore_index=True)
     found = learned(frame)
     valid(found)
-    closed = np.flatnonzero(~found.open[100:160]) + 100
+    closed = np.flatnonzero(~found.gate_open[100:160]) + 100
     assert len(closed) > 0
     assert (found.target[closed] == DEFAULT).all()
     distance = np.abs(found.weights - DEFAULT).sum(axis=1)
@@ -174,15 +174,15 @@ def test_a_lost_trial_leads_back_to_the_default() -> None:
 
 def test_the_trial_is_the_mean_lead_of_the_last_sixty_settled_days() -> None:
     panel, found = Panel.of(world("informative").frame), whole("informative")
-    for day in np.flatnonzero(found.open & found.settled):
+    for day in np.flatnonzero(found.gate_open & found.settled):
         rows = panel.rows(day)
         known = ~np.isnan(panel.label[rows])
         scores = panel.ranks[rows][known] @ np.stack([found.target[day], DEFAULT], axis=1)
         ours, default = rank_ic(scores, panel.net_label[rows][known])
         assert found.lead[day] == pytest.approx(ours - default, abs=1e-9)
     for day in range(1, len(panel)):  # the label of the day before has just ended
-        assert found.open[day] == (np.nanmean(found.lead[max(day - TRIAL_DAYS, 0) : day]) > 0)
-    assert not found.open[0]
+        assert found.gate_open[day] == (np.nanmean(found.lead[max(day - TRIAL_DAYS, 0) : day]) > 0)
+    assert not found.gate_open[0]
 
 
 # --- freezing --------------------------------------------------------------------------------------------------------
@@ -237,9 +237,9 @@ def test_a_variable_entirely_missing_keeps_a_weight_and_changes_no_order() -> No
     assert set(found.reason[20:]) == {None}
     assert found.weights[-1, COLUMN["avg_win_rate"]] > DEFAULT_WEIGHTS["avg_win_rate"]
     weights = found.weights[-1].copy()
-    scores = Panel.of(frame).scores(weights)
+    scores = Panel.of(frame).rank_scores(weights)
     weights[COLUMN["price_wall_score"]] = 0
-    assert np.array_equal(np.argsort(scores[-10:]), np.argsort(Panel.of(frame).scores(weights)[-10:]))
+    assert np.array_equal(np.argsort(scores[-10:]), np.argsort(Panel.of(frame).rank_scores(weights)[-10:]))
 
 
 def test_missing_cells_anywhere() -> None:
@@ -338,9 +338,9 @@ def test_evidence_of_a_real_gain() -> None:
     for name, estimate in facts.ic.items():
         assert estimate.mean == pytest.approx(np.nanmean(found.ic[name]))
         assert 0 < estimate.standard_error < 0.06
-    assert facts.luck == pytest.approx(1 / np.sqrt(19 * 119))
+    assert facts.null_error == pytest.approx(1 / np.sqrt(19 * 119))
     assert facts.gain.mean == pytest.approx(facts.ic["learned"].mean - facts.ic["default"].mean)
-    assert facts.open_share == found.open.mean()
+    assert facts.open_share == found.gate_open.mean()
     assert facts.change == dict(
         zip(VARIABLE_NAMES, (found.weights[-1] - found.weights[-2]).round(1).tolist(), strict=True)
     )
@@ -352,6 +352,6 @@ def test_evidence_says_when_a_gain_cannot_be_told_from_luck() -> None:
     assert "over 59 days of 8 bots: cannot be told from luck (standard error 0.0" in facts.statement
     none = evidence(learned(plain(40, 4, seed=20)))
     assert (none.days, none.statement[:31]) == (0, "No day has settled yet: nothing")
-    assert np.isnan([none.bots, none.luck, none.gain.mean]).all()
-    with pytest.raises(ValueError, match="a replay of no day has no evidence"):
+    assert np.isnan([none.bots, none.null_error, none.gain.mean]).all()
+    with pytest.raises(ValueError, match="a history of no day has no evidence"):
         evidence(learned(plain(1, 8, seed=1).iloc[:0]))

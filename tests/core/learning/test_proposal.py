@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from knowdefeat_pipeline.core.learning.evidence import evidence
-from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MAX_MOVE, MIN_SETTLED_DAYS, Replay, replay, step
+from knowdefeat_pipeline.core.learning.learner import (
+    DEFAULT,
+    EQUAL,
+    MAX_MOVE,
+    MIN_SETTLED_DAYS,
+    WeightHistory,
+    learn_weights,
+    step,
+)
 from knowdefeat_pipeline.core.learning.proposal import propose
 from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel
 from knowdefeat_pipeline.core.ranking.weight_set import validate
@@ -23,16 +31,16 @@ def panel() -> Panel:
 
 
 @cache
-def learned() -> Replay:
-    return replay(panel())
+def learned() -> WeightHistory:
+    return learn_weights(panel())
 
 
-def misled() -> Replay:
+def misled() -> WeightHistory:
     """A learner that has done worse than the default weights all along."""
     from dataclasses import replace
 
     lead = np.where(np.isnan(learned().lead), np.nan, -0.1)
-    return replace(learned(), open=np.zeros(DAYS, bool), lead=lead, target=np.tile(DEFAULT, (DAYS, 1)))
+    return replace(learned(), gate_open=np.zeros(DAYS, bool), lead=lead, target=np.tile(DEFAULT, (DAYS, 1)))
 
 
 @pytest.mark.parametrize("day", [0, 1, 25, DAYS - 1])
@@ -40,9 +48,9 @@ def misled() -> Replay:
 def test_a_replay_until_a_day_is_that_of_the_panel_cut_off_there(name: str, day: int) -> None:
     frame = plain(DAYS, 8, seed=6) if name == "plain" else world("informative").frame
     whole = Panel.of(frame)
-    cut = replay(Panel.of(frame[frame["as_of"] <= whole.frame["as_of"][whole.start[day]]]))
-    until = replay(whole).until(day)
-    for field in fields(Replay):
+    cut = learn_weights(Panel.of(frame[frame["as_of"] <= whole.frame["as_of"][whole.start[day]]]))
+    until = learn_weights(whole).up_to(day)
+    for field in fields(WeightHistory):
         found, expected = getattr(until, field.name), getattr(cut, field.name)
         if field.name == "ic":
             assert found.keys() == expected.keys()

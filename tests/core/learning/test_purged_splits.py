@@ -7,7 +7,7 @@ from purgedcv.diagnostics import assert_no_temporal_leakage, compute_overlap_fra
 from purgedcv.exceptions import TemporalLeakageError
 
 from knowdefeat_pipeline.core.learning import learner as adjuster
-from knowdefeat_pipeline.core.learning.learner import replay
+from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.ranking.panel import HORIZON, Panel
 from tests.core.panels import plain, world
 
@@ -31,7 +31,7 @@ watched: list[Watched] = []
 def splits(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows taught and rows scored, for each day."""
     monkeypatch.setattr(adjuster, "_Learner", Watched)
-    replay(panel)
+    learn_weights(panel)
     row = np.arange(len(panel.frame))
     return [(row[np.isin(panel.day, taught)], row[panel.rows(day)]) for day, taught in enumerate(watched.pop().taught)]
 

@@ -27,7 +27,7 @@ from knowdefeat_pipeline.core.market.regimes import (
     regime_features,
 )
 from knowdefeat_pipeline.core.market.walk_forward import EVERY, SeriesError, needed_from
-from knowdefeat_pipeline.core.simulation.bars import WORLDS, judge, simulate_regimes
+from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, judge, simulate_regimes
 
 GNP = pd.read_csv(Path(__file__).parents[1] / "golden" / "gnp_growth.csv")["growth"].to_numpy()
 HAMILTON = {
@@ -143,7 +143,7 @@ def test_features_by_hand() -> None:
 
 def test_figures_on_simulated_worlds_are_the_required_ones() -> None:
     found = []
-    for world in WORLDS:
+    for world in REGIME_WORLDS:
         bars, truth = simulate_regimes(world, bars=5000, seed=7)
         verdict = judge(label_regimes(bars)["label"].to_numpy(), truth)
         found.append((verdict.balanced_accuracy, verdict.median_delay, verdict.flips))
@@ -156,7 +156,7 @@ def test_figures_on_simulated_worlds_are_the_required_ones() -> None:
 
 def test_the_law_of_stretch_is_that_of_the_worlds() -> None:
     moments = []
-    for world in WORLDS:
+    for world in REGIME_WORLDS:
         bars, truth = simulate_regimes(world, bars=6000, seed=1)
         stretch = regime_features(bars)[:, 1]
         moments.append([[f(stretch[truth == name]) for name in REGIMES] for f in (np.nanmean, np.nanstd)])
@@ -217,7 +217,7 @@ def test_a_tail_of_the_series_is_labelled_as_the_whole() -> None:
 
 
 def test_regimes_keep_their_meaning_through_every_fit() -> None:
-    for world in WORLDS:
+    for world in REGIME_WORLDS:
         features = regime_features(simulate_regimes(world, bars=4096, seed=3)[0])
         for end in (64, 256, 1024, 4096):
             law = learn_range(features[:end])

@@ -1,12 +1,20 @@
 """Sets of weights: valid ones pass unchanged, any other is refused with a remedy or normalised to 100.0."""
 
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.ranking.weight_set import WeightError, normalise, validate
+from knowdefeat_pipeline.core.ranking.weight_set import (
+    WeightError,
+    WeightVersion,
+    normalise,
+    validate,
+    version_in_force,
+    version_in_force_after,
+)
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 
 ONE = dict.fromkeys(VARIABLE_NAMES, 0.0)
@@ -110,3 +118,39 @@ def test_sums_of_valid_sets_never_depend_on_rounding(tenths: list[int]) -> None:
     found = normalise({name: value / 7 for name, value in zip(VARIABLE_NAMES, tenths, strict=True)})
     assert sum(map(abs, found.values())) == pytest.approx(100.0, abs=1e-12)
     assert all(found[name] * value >= 0 for name, value in zip(VARIABLE_NAMES, tenths, strict=True))
+
+
+LEARNED_AT = datetime(2025, 3, 2, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+
+
+def version(number: int, in_force_from: datetime | None) -> WeightVersion:
+    return WeightVersion(number, "default" if in_force_from is None else "ai", "why", in_force_from, DEFAULT_WEIGHTS)
+
+
+def test_a_version_counts_for_every_as_of_strictly_later_than_its_own() -> None:
+    versions = [version(1, None), version(2, LEARNED_AT), version(3, LEARNED_AT + timedelta(days=1))]
+    at = {LEARNED_AT - TICK: 1, LEARNED_AT: 1, LEARNED_AT + TICK: 2, LEARNED_AT + timedelta(days=1): 2}
+    assert {as_of: version_in_force(versions, as_of).version for as_of in at} == at
+    assert version_in_force(versions, LEARNED_AT + timedelta(days=2)).version == 3
+
+
+def test_what_was_learned_at_an_as_of_counts_after_it() -> None:
+    versions = [version(1, None), version(2, LEARNED_AT)]
+    assert version_in_force_after(versions, LEARNED_AT - TICK).version == 1
+    assert version_in_force_after(versions, LEARNED_AT).version == 2
+
+
+def test_of_versions_in_force_from_one_instant_the_last_recorded_counts() -> None:
+    versions = [version(1, None), version(2, LEARNED_AT), version(3, LEARNED_AT)]
+    assert version_in_force(versions, LEARNED_AT + TICK).version == 3
+    assert version_in_force(versions, LEARNED_AT).version == 1
+
+
+def test_before_the_first_version_there_is_none() -> None:
+    with pytest.raises(LookupError, match="no version of the weights is in force at 2025-03-02 00:00"):
+        version_in_force([version(1, LEARNED_AT)], LEARNED_AT)
+
+
+def test_a_version_s_weights_as_a_vector() -> None:
+    assert version(1, None).vector.tolist() == list(DEFAULT_WEIGHTS.values())

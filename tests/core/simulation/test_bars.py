@@ -8,7 +8,7 @@ import pytest
 
 from knowdefeat_pipeline.core.market.bars import check_bars
 from knowdefeat_pipeline.core.market.regimes import REGIMES
-from knowdefeat_pipeline.core.simulation.bars import WORLDS, judge, simulate_regimes
+from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, judge, simulate_regimes
 
 LONG = 60_000
 
@@ -17,7 +17,7 @@ def episodes(truth: np.ndarray) -> list[np.ndarray]:
     return np.split(np.arange(len(truth)), np.flatnonzero(truth[1:] != truth[:-1]) + 1)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", REGIME_WORLDS)
 def test_bars_are_bars_and_the_same_every_time(world: str) -> None:
     bars, truth = simulate_regimes(world, bars=500, seed=3)
     check_bars(bars)
@@ -31,7 +31,7 @@ def test_bars_are_bars_and_the_same_every_time(world: str) -> None:
 
 
 def test_the_plain_world_follows_its_law() -> None:
-    law = WORLDS["plain"]
+    law = REGIME_WORLDS["plain"]
     bars, truth = simulate_regimes("plain", bars=LONG, seed=1)
     move = np.log(bars["close"] / bars["open"]).to_numpy() / law.deviation
     found = [part for part in episodes(truth) if len(part) > 50]
@@ -64,7 +64,7 @@ def test_the_plain_world_follows_its_law() -> None:
 def test_worlds_differ_by_what_their_names_say() -> None:
     def spread(world: str, regime: str) -> float:
         bars, truth = simulate_regimes(world, bars=20_000, seed=2)
-        return (np.log(bars["close"] / bars["open"]).to_numpy()[truth == regime]).std() / WORLDS[world].deviation
+        return (np.log(bars["close"] / bars["open"]).to_numpy()[truth == regime]).std() / REGIME_WORLDS[world].deviation
 
     def kurtosis(world: str) -> float:
         bars, truth = simulate_regimes(world, bars=20_000, seed=2)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.simulation import bots as module
-from knowdefeat_pipeline.core.simulation.bots import WORLDS, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, Simulation, simulate
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
 COLUMNS = [
@@ -106,7 +106,7 @@ def test_worlds_of_one_seed_differ_only_in_what_they_name() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    world=st.sampled_from(list(WORLDS)),
+    world=st.sampled_from(list(BOT_WORLDS)),
     bots=st.integers(1, 30),
     days=st.integers(1, 20),
     seed=st.integers(0, 2**63),
@@ -150,7 +150,7 @@ def test_every_trade_passes_the_domain_rules(world: str, bots: int, days: int, s
     assert per_bot.ticker.nunique().le(2).all()
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", BOT_WORLDS)
 def test_recomputed_pnl_equals_reported(world: str) -> None:
     closed = year(world).trades.query("status == 'closed'")
     side = closed.direction.map({"LONG": 1, "SHORT": -1})

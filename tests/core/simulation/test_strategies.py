@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from knowdefeat_pipeline.core.beliefs.replay import held_before
+from knowdefeat_pipeline.core.beliefs.replay import beliefs_before_each
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.simulation.strategies import (
+    STRATEGY_WORLDS,
     SWAP_AT,
-    WORLDS,
-    World,
+    StrategyWorld,
     book_sharpe,
     recovery,
     regret,
@@ -18,14 +18,14 @@ from knowdefeat_pipeline.core.simulation.strategies import (
 )
 
 
-def learned(world: World, method: str = "edge") -> tuple[np.ndarray, np.ndarray]:
+def learned(world: StrategyWorld, method: str = "edge") -> tuple[np.ndarray, np.ndarray]:
     weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
-    for instants, beliefs, held in held_before(world.outcomes, Rules(), method):
+    for instants, beliefs, held in beliefs_before_each(world.outcomes, Rules(), method):
         weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
     return weights, p_win
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", STRATEGY_WORLDS)
 def test_worlds_are_what_they_say(name: str) -> None:
     worlds = [simulate_beliefs(name, seed) for seed in range(12)]
     world = worlds[0]
@@ -53,7 +53,7 @@ def test_labels_are_right_as_often_as_they_should_be() -> None:
 
 
 def test_figures_by_hand() -> None:
-    world = World(
+    world = StrategyWorld(
         edge=np.array([[0.2, 0.1, 0.9], [0.2, 0.1, 0.9]]),
         result=np.array([[1.0, 3.0, 9.0], [2.0, 0.0, 9.0]]),
         p_win=np.full((2, 3), 0.5),
@@ -73,7 +73,7 @@ def test_recovery_counts_from_the_swap() -> None:
     assert recovery(weights) == 30
 
 
-@pytest.mark.parametrize(("method", "worlds"), [("edge", WORLDS), ("best", WORLDS[:1])])
+@pytest.mark.parametrize(("method", "worlds"), [("edge", STRATEGY_WORLDS), ("best", STRATEGY_WORLDS[:1])])
 def test_the_learner_leaves_much_less_than_equal_weights(method: str, worlds: tuple[str, ...]) -> None:
     left, equal, mean_square = 0.0, 0.0, []
     for name in worlds:

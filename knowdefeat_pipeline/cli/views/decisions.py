@@ -1,0 +1,62 @@
+"""What follows from beliefs: what signals say together, and how large a position may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.tables import instant, number, table
+from knowdefeat_pipeline.core.decisions.consensus import Consensus
+
+
+def show_consensus(outcome: Consensus, threshold: float, weights: Mapping[str, float], as_of: datetime) -> None:
+    """The direction, and what each signal counts."""
+    out.print(
+        f"[bold]{outcome.direction}[/]: agreement {outcome.agreement:.1%}, threshold {threshold:.0%} "
+        f"(long {outcome.long_score:.4f}, short {outcome.short_score:.4f}), "
+        f"by the weights as of {instant(as_of)}"
+    )
+    table(
+        "",
+        (
+            ("strategy", "left"),
+            ("direction", "left"),
+            ("confidence", "right"),
+            ("weight %", "right"),
+            ("counts", "right"),
+        ),
+        [
+            (
+                row["strategy_id"],
+                row["direction"],
+                number(row["confidence"], 0),
+                number(100 * weights[row["strategy_id"]], 1),
+                number(row["contribution"], 4),
+            )
+            for row in outcome.contributions.to_dict("records")
+        ],
+    )
+
+
+def show_size(answer: Record, belief: Record, base: float, confidence: float) -> None:
+    """The size by both rules, and what each rests on; confidence is on 0..100."""
+    table(
+        f"Size for {answer['strategy_id']}, by the beliefs as of {instant(belief['as_of'])}",
+        (("", "left"), ("size", "right"), ("", "left")),
+        [
+            (
+                "Scanstream's rule",
+                number(answer["size"]),
+                f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {confidence / 100:.2f}",
+            ),
+            (
+                "half Kelly",
+                number(answer["kelly_size"]),
+                f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
+                if answer["kelly_size"] is not None
+                else "not available: no trade of this strategy has a notional",
+            ),
+            ("at most", number(answer["cap"]), "the cap"),
+        ],
+    )
