@@ -1,17 +1,23 @@
 """From a trade's commit to the ranking that contains it: the live listener, the sensor alone, and Know-Defeat's way.
 
-    python -m benchmarks.live [--bots 1000] [--per-bot 1000] [--seconds 60] [--rate 200] [--json]
+    python -m benchmarks.live [--bots 1000] [--per-bot 1000] [--seconds 60] [--rate 200] [--log-minutes 10]
+                              [--batches 1000] [--json]
 
 Real processes (`knowdefeat live`, `dagster-daemon`) over a database of their own. Know-Defeat polls every 5 s, asks
 about ten questions of the bot that traded, then reads all bots' metrics and upserts the score of each by itself; here
-it does so on the same trades with the index (bot_id, exit_time). Then a steady stream of trades: whether any is missed,
-how old the ranking gets, how many runs there are, and what they leave in Dagster's event log. The floor of any run,
-what Dagster notes of five assets that do nothing, is measured beside them.
+it does so on the same trades with the index (bot_id, exit_time). The floor of any path by way of runs, what stock
+Dagster notes of a run of five assets that do nothing, is measured beside them. Then
+
+- a steady stream of trades: whether any is missed, how old the ranking gets, how many batches there are;
+- a trade a second for `--log-minutes`: what the listener's reports leave in Dagster's tables, extrapolated to a day;
+- `--batches` batches without a pause: the listener's memory at the hundredth and at the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import os
 import random
 import signal
@@ -22,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +86,8 @@ def _await(done: Callable[[], bool], poll: float = POLL) -> None:
 
 
 @contextmanager
-def program(name: str, *arguments: str, ready: str, home: str) -> Iterator[None]:
-    """One of our programs, from when it says that it is ready."""
+def program(name: str, *arguments: str, ready: str, home: str) -> Iterator[Path]:
+    """One of our programs, from when it says that it is ready; the file that it writes to."""
     log = Path(home) / f"{name}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -90,7 +97,7 @@ def program(name: str, *arguments: str, ready: str, home: str) -> Iterator[None]
         _await(lambda: ready in log.read_text() or process.poll() is not None)
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
-        yield
+        yield log
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -99,9 +106,9 @@ def program(name: str, *arguments: str, ready: str, home: str) -> Iterator[None]
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def sustained(connection: psycopg.Connection, bots: int, rate: int, seconds: int) -> dict[str, Any]:
+def sustained(connection: psycopg.Connection, log: Path, bots: int, rate: int, seconds: int) -> dict[str, Any]:
     """`rate` trades a second, each its own transaction, for so long; what the ranking makes of them."""
-    began, before = datetime.now(UTC), event_log(connection)
+    batches = _batches(log)
     ((known,),) = connection.execute("SELECT count(*) FROM trades WHERE status = 'closed'").fetchall()
     start, sent, ages = time.perf_counter(), 0, []
     while sent < rate * seconds:
@@ -120,28 +127,85 @@ def sustained(connection: psycopg.Connection, bots: int, rate: int, seconds: int
     ranked = "SELECT sum(lifetime_trades) FROM bot_metrics WHERE day = %s AND ticker = '*'"
     today = datetime.now(UTC).date()
     _await(lambda: connection.execute(ranked, (today,)).fetchall()[0][0] == known + sent)
-    ((runs,),) = connection.execute(
-        "SELECT count(*) FROM dagster.runs WHERE create_timestamp >= %s", (began.replace(tzinfo=None),)
-    ).fetchall()
-    after = event_log(connection)
+    batches = _batches(log) - batches
     return {
         "trades": sent,
         "per_second": sent / took,
-        "runs": runs,
-        "runs_per_second": runs / took,
+        "batches": batches,
+        "batches_per_second": batches / took,
         "age": quantiles(ages),
         "oldest": max(ages),
-        "event_rows_per_run": (after[0] - before[0]) / runs,
-        "event_kb_per_run": (after[1] - before[1]) / 1e3 / runs,
     }
 
 
-def event_log(connection: psycopg.Connection) -> tuple[int, int]:
-    """Rows and bytes of Dagster's event log, with its indexes."""
+def _batches(log: Path) -> int:
+    return log.read_text().count(" refreshed in ")
+
+
+def reports(connection: psycopg.Connection, bots: int, minutes: float) -> dict[str, float]:
+    """What a trade a second leaves in Dagster's tables, in so many minutes and, extrapolated, in a day."""
+    before, start, sent = dagster_tables(connection), time.perf_counter(), 0
+    while (passed := time.perf_counter() - start) < 60 * minutes:
+        if sent <= passed:
+            connection.execute(INSERT, (1 + sent % bots, 1 + sent % bots))
+            sent += 1
+        time.sleep(0.05)
+    after = dagster_tables(connection)
+    rows, size = (now - then for now, then in zip(after, before, strict=True))
+    return {"minutes": minutes, "trades": sent, "event_rows": rows, "bytes": size,
+            "mb_a_day": size * 24 * 60 / minutes / 1e6}  # fmt: skip
+
+
+def dagster_tables(connection: psycopg.Connection) -> tuple[int, int]:
+    """Rows of Dagster's event log, and the bytes of all tables of Dagster's with their indexes."""
     ((rows, size),) = connection.execute(
-        "SELECT (SELECT count(*) FROM dagster.event_logs), pg_total_relation_size('dagster.event_logs')"
+        "SELECT (SELECT count(*) FROM dagster.event_logs),"
+        " (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class"
+        "  WHERE relkind = 'r' AND relnamespace = 'dagster'::regnamespace)"
     ).fetchall()
     return rows, size
+
+
+def memory(connection: psycopg.Connection, url: str, bots: int, batches: int) -> dict[str, float]:
+    """The listener's resident memory (MB) after a tenth of the batches and after all, a trade each, without a pause."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_listen, args=(url, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    found, begun = {}, time.perf_counter()
+    try:
+        while not ours.recv().startswith("Listening"):
+            pass
+        for number in range(1, batches + 1):
+            connection.execute(INSERT, (1 + number % bots, 1 + number % bots))
+            while " refreshed in " not in ours.recv():
+                pass
+            if number in (max(1, batches // 10), batches):
+                found[number] = _resident_mb(process.pid)
+    finally:
+        process.kill()
+        process.join()
+    early, late = (found[number] for number in sorted(found))
+    return {"batches": batches, "early_mb": early, "late_mb": late, "seconds": time.perf_counter() - begun}
+
+
+def _listen(url: str, told: Connection) -> None:
+    """A listener that makes no pause between batches, and tells of each."""
+    from knowdefeat_pipeline.assets.calendar import Calendar
+    from knowdefeat_pipeline.assets.resources import Clock
+    from knowdefeat_pipeline.automation import live
+    from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+    from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
+    from knowdefeat_pipeline.build import build_defs
+
+    live.SPACING = 0.0
+    report = LiveReport(open_instance, parents_of(build_defs()), seconds=5)
+    live.Listener(url, Calendar(), Clock().now, told.send, report).run()
+
+
+def _resident_mb(pid: int | None) -> float:
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(shown.stdout) / 1e3
 
 
 class KnowDefeat:
@@ -210,8 +274,6 @@ def bookkeeping(home: str, runs: int) -> list[float]:
     With what any such process needs: connections that are kept open, and nothing captured of what steps print.
     """
     import dagster as dg
-    from dagster._core.instance.ref import InstanceRef
-    from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
     from knowdefeat_pipeline.automation.dagster_internals.instance import dagster_url
     from knowdefeat_pipeline.settings import Settings
@@ -229,13 +291,15 @@ def bookkeeping(home: str, runs: int) -> list[float]:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     stock = {
         "storage": {"postgres": {"postgres_url": dagster_url(Settings.from_environment())}},
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager",
+        },
         "telemetry": {"enabled": False},
-    }
-    (Path(home) / "dagster.yaml").touch()
+    }  # fmt: skip
+    (Path(home) / "dagster.yaml").write_text(json.dumps(stock))
     found = []
-    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=stock)) as instance:
+    with dg.DagsterInstance.from_config(home) as instance:
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
-        instance._compute_log_manager = NoOpComputeLogManager()
         for _ in range(runs):
             begun = time.perf_counter()
             job.execute_in_process(instance=instance, run_config=quiet)
@@ -257,27 +321,28 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         from knowdefeat_pipeline.automation.runs import refresh_days
         from knowdefeat_pipeline.definitions import defs
         from knowdefeat_pipeline.settings import ROOT
+        from knowdefeat_pipeline.store.staleness import HORIZON_DAYS
 
         now = datetime.now(UTC)
         store(url, fleet(chosen.bots, chosen.per_bot, DAYS, end=now - timedelta(minutes=1)))
         with open_instance() as instance:
-            refresh_days(defs, instance, now.date(), now.date())
+            refresh_days(defs, instance, now.date() - timedelta(days=HORIZON_DAYS), now.date())
+        figures: dict[str, Any] = {}
         with psycopg.connect(url, autocommit=True) as connection:
-            with program("knowdefeat", "live", ready="Listening", home=home):
-                live = latencies(connection, chosen.trials, (1.1, 2.1))
-                stream = sustained(connection, chosen.bots, chosen.rate, chosen.seconds)
+            with program("knowdefeat", "live", ready="Listening", home=home) as log:
+                figures["live"] = quantiles(latencies(connection, chosen.trials, (1.1, 2.1)))
+                figures["stream"] = sustained(connection, log, chosen.bots, chosen.rate, chosen.seconds)
+                if chosen.log_minutes:
+                    figures["reports"] = reports(connection, chosen.bots, chosen.log_minutes)
             workspace = ["-w", str(ROOT / "workspace.yaml")]
             with program("dagster-daemon", "run", *workspace, ready="Instance is configured", home=home):
                 sensor = latencies(connection, max(3, chosen.trials // 2), (1, 5), SENSOR_POLL)
-            others = peer(url, chosen.trials)
-            floor = bookkeeping(home, chosen.trials)
-    return {
-        "live": quantiles(live),
-        "sensor": quantiles(sensor),
-        "know_defeat": quantiles(others),
-        "bookkeeping": quantiles(floor),
-        "stream": stream,
-    }
+            figures["sensor"] = quantiles(sensor)
+            figures["know_defeat"] = quantiles(peer(url, chosen.trials))
+            if chosen.batches:
+                figures["memory"] = memory(connection, url, chosen.bots, chosen.batches)
+            figures["bookkeeping"] = quantiles(bookkeeping(home, chosen.trials))
+    return figures
 
 
 def main() -> None:
@@ -287,6 +352,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rate", type=int, default=200)
+    parser.add_argument("--log-minutes", type=float, default=0, help="0: the event log is not measured")
+    parser.add_argument("--batches", type=int, default=0, help="0: the listener's memory is not measured")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     figures = measure(chosen)
@@ -306,13 +373,28 @@ def main() -> None:
         ),
         (
             f"{chosen.rate} trades/s for {chosen.seconds} s",
-            f"{stream['trades']:,} sent at {stream['per_second']:.0f}/s, none missed; {stream['runs']} runs,"
-            f" {stream['runs_per_second']:.2f}/s",
+            f"{stream['trades']:,} sent at {stream['per_second']:.0f}/s, none missed; {stream['batches']} batches,"
+            f" {stream['batches_per_second']:.2f}/s",
         ),
         ("age of the ranking meanwhile", f"p50 {stream['age']['p50']:.2f} s, p95 {stream['age']['p95']:.2f} s,"
          f" oldest {stream['oldest']:.2f} s"),
-        ("event log", f"{stream['event_rows_per_run']:.0f} rows, {stream['event_kb_per_run']:.0f} kB a run"),
     ]  # fmt: skip
+    if left := figures.get("reports"):
+        rows += [
+            (
+                "event log at a trade a second",
+                f"{left['mb_a_day']:.0f} MB a day, extrapolated from {left['minutes']:g} minutes"
+                f" ({left['bytes'] / 1e6:.2f} MB, {left['event_rows']:,} rows)",
+            )
+        ]
+    if held := figures.get("memory"):
+        rows += [
+            (
+                "listener's memory",
+                f"{held['early_mb']:.0f} MB after {max(1, held['batches'] // 10):,} batches,"
+                f" {held['late_mb']:.0f} MB after {held['batches']:,}",
+            )
+        ]
     report(f"{chosen.bots:,} bots × {chosen.per_bot:,} trades, commit → ranking", rows, figures, chosen.json)
 
 

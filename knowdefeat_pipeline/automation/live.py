@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import adbc_driver_manager as adbc
 import psycopg
 
 from knowdefeat_pipeline.assets.calendar import Calendar
@@ -33,9 +34,9 @@ CATCH_UP = 10.0  # seconds after which it looks without having heard anything: d
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 
 # How connections say that the database is away.
-AWAY = (psycopg.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+AWAY = (psycopg.OperationalError, adbc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
 # How a batch fails: results that contradict each other, data that a step refuses, a statement that the database does.
-FAILED = (CheckFailed, ValueError, psycopg.Error)
+FAILED = (CheckFailed, ValueError, psycopg.Error, adbc.Error)
 
 
 ALREADY = "A live listener runs already over this database. Stop that one first; two would only wait for each other."
@@ -89,7 +90,7 @@ class Listener:
             try:
                 self._compute(session, found)
                 failures = 0
-            except psycopg.OperationalError:
+            except AWAY:
                 raise
             except FAILED as error:
                 failures += 1

@@ -12,8 +12,12 @@ import numpy as np
 import sqlalchemy.exc
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS, SEVERITY, check_metadata, row_count
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.outcome import CheckResult, StepResult
 
+# How Dagster's storage says that the database is away.
+AWAY = (sqlalchemy.exc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
 VERSION, CODE_VERSION = "dagster/data_version", "dagster/code_version"
 INPUT_VERSION, INPUT_EVENT = "dagster/input_data_version", "dagster/input_event_pointer"
 
@@ -79,7 +83,7 @@ class LiveReport:
                 for asset, checks in self._checks.items():
                     for check in checks:
                         instance.report_runless_asset_event(_evaluation(asset, check))
-        except sqlalchemy.exc.OperationalError as error:
+        except AWAY as error:
             say(f"Dagster could not be told: {str(error).strip().splitlines()[0]} It will be with the next report.")
             return
         self._days.clear()

@@ -34,6 +34,7 @@ def purge_events(
 ) -> Iterator[Purged]:
     """Delete the events of that type (None: log messages) of runs that ended before that instant, batch by batch.
 
+    Events of no run, as the live listener reports them, go by their own time.
     Each batch is a transaction of its own: whoever stops between two of them loses nothing, and the next call goes on.
     """
     after, done = 0, False
@@ -53,7 +54,8 @@ def ended_runs(connection: psycopg.Connection, run_ids: Sequence[str], before: d
 
 
 def purge_checks(connection: psycopg.Connection, before: datetime) -> int:
-    """Delete results of checks that later ones replaced, by runs that ended before that instant; how many."""
+    """Delete results of checks that later ones replaced, of runs that ended before that instant or, where they belong
+    to no run, from before it; how many."""
     return connection.execute(query("postgres/purge_checks"), {"before": before}).rowcount
 
 

@@ -140,12 +140,12 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
-    # What is settled next is what this statement sees: a day that is written after it is looked at again.
-    ((settled, looked),) = connection.execute(
-        "SELECT followed_changes(%s, %s)::text, pg_current_snapshot()::text", (family.name, list(family.assets))
-    ).fetchall()
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), {**parameters, "settled": settled, "looked": looked}).fetchall()
+    # Both questions in one snapshot: what commits between them would be settled and never looked at.
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        followed = "SELECT followed_changes(%s, %s::text[])::text AS settled"
+        (settled,) = cursor.execute(followed, (family.name, list(family.assets))).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, **settled}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 

@@ -1,21 +1,26 @@
 """kill -9 of a run, of the live listener and of the database server at random instants, while trades keep arriving.
 
-Afterwards every table equals a clean recomputation, bit for bit, and no trade is lost or counted twice.
-KNOWDEFEAT_KILLS sets the number of kills (6 by default).
+Afterwards every table equals a clean recomputation, bit for bit, no trade is lost or counted twice, nothing is stale and
+every rule of the audit holds. Two modes: 200 trades a second (KNOWDEFEAT_KILLS kills of the three in turn, 6 by default),
+and single trades, after which the server dies with what it had not written down yet (KNOWDEFEAT_SLOW_KILLS kills of the
+server, 15 by default, and some of the others between them).
 """
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -23,13 +28,18 @@ from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
-from knowdefeat_pipeline.store.staleness import Pending, Settled, pending_beliefs, pending_days
+from knowdefeat_pipeline.steps.audit import audit_days
+from knowdefeat_pipeline.store.funds import cents, save_settings
+from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
+SLOW_KILLS = int(os.environ.get("KNOWDEFEAT_SLOW_KILLS", "15"))
+SEED = 3
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 PATIENCE = 120.0
 BOTS = 7
@@ -40,31 +50,62 @@ INSERT = (
     " entry_price, exit_price, notional) VALUES ('test', %s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, %s, 100)"
     " ON CONFLICT (source, source_trade_id) DO NOTHING"
 )
+LIFETIMES = (
+    "SELECT coalesce(sum(lifetime_trades), 0) FROM bot_metrics"
+    " WHERE ticker = '*' AND day = (SELECT max(day) FROM bot_metrics)"
+)
 
 
-class Writer(threading.Thread):
-    """Bots that close a trade every few milliseconds, some of them days late, and try again until it is acknowledged."""
+class Bots:
+    """Bots that close trades, some of them days late, and try again until each is acknowledged."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
-        super().__init__()
-        self.server, self.written, self.stop = server, 0, threading.Event()
+        self.server, self.written = server, 0
+        self._draw = random.Random(7)
+        self._connection: psycopg.Connection | None = None
 
-    def run(self) -> None:
-        draw = random.Random(7)
-        connection = None
-        while not self.stop.wait(0.005):
-            exit_time = datetime.now(UTC) - timedelta(days=draw.choice([0] * 19 + [1, 2, 3]), milliseconds=self.written)
-            row = (str(self.written), 1 + self.written % BOTS, exit_time - timedelta(hours=1), exit_time)
-            while True:
-                try:
-                    connection = connection or psycopg.connect(self.server.ensure_running(), autocommit=True)
-                    connection.execute(INSERT, (*row, 100 + draw.gauss(0, 3)))
-                    break
-                except psycopg.OperationalError:  # killed, or not up yet; whether it was recorded is not known
-                    connection = None
-            self.written += 1
-        if connection:
-            connection.close()
+    def close_a_trade(self) -> None:
+        """One more, on a server that is started if it does not run."""
+        back = timedelta(days=self._draw.choice([0] * 19 + [1, 2, 3]), milliseconds=self.written)
+        exit_time = datetime.now(UTC) - back
+        row = (str(self.written), 1 + self.written % BOTS, exit_time - timedelta(hours=1), exit_time)
+        price = 100 + self._draw.gauss(0, 3)
+        while True:
+            try:
+                self._connection = self._connection or psycopg.connect(self.server.ensure_running(), autocommit=True)
+                self._connection.execute(INSERT, (*row, price))
+                break
+            except psycopg.OperationalError:  # killed, or not up yet; whether it was recorded is not known
+                self._connection = None
+        self.written += 1
+
+    def are_counted(self) -> bool:
+        """Whether nothing is stale, as they do not trade; a trade that is then not counted is lost."""
+        assert self._connection
+        with self._connection.transaction():  # one snapshot: the listener may publish between two looks
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if stale_days(self._connection, RANKING, datetime.now(UTC)):
+                return False
+            assert self._connection.execute(LIFETIMES).fetchall() == [(self.written,)]
+        return True
+
+
+@contextmanager
+def many_trades(bots: Bots) -> Iterator[None]:
+    """A trade every few milliseconds meanwhile."""
+    stop = threading.Event()
+
+    def trade() -> None:
+        while not stop.wait(0.005):
+            bots.close_a_trade()
+
+    thread = threading.Thread(target=trade)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Listener:
@@ -81,14 +122,25 @@ class Listener:
             self.process.wait(seconds)
             assert "Listening" not in self.log.read_text(), self.log.read_text()
 
+    def catch_up(self, bots: Bots) -> None:
+        """Wait until it listens and nothing is stale; every trade that was acknowledged is then counted."""
+        deadline = time.monotonic() + PATIENCE
+        while not ("Listening" in self.log.read_text() and bots.are_counted()):
+            self.watch(0.1)
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
 
 @contextmanager
 def listener(home: Path) -> Iterator[Listener]:
     """A listener that is killed at the end."""
     started = Listener(home)
     yield started
-    started.process.kill()
-    started.process.wait()
+    started.kill()
 
 
 @pytest.fixture
@@ -102,17 +154,25 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def server(home: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that may be killed."""
+    """A server that may be killed, and funds to divide."""
     server = EmbeddedPostgres(home)
     migrations.upgrade(server.ensure_running())
+    with connect(server.ensure_running()) as connection:
+        save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
     yield server
     server.stop()
 
 
 def kill_server(server: EmbeddedPostgres) -> None:
+    """All of its processes at once, so that none of them saves what the others had not written down."""
     pid = server.status().pid
     assert pid
-    os.kill(pid, signal.SIGKILL)
+    postmaster = psutil.Process(pid)
+    postmaster.suspend()  # it shall not begin another one meanwhile
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def kill_run(after: float) -> None:
@@ -127,26 +187,21 @@ def kill_run(after: float) -> None:
 
 
 def tables(url: str) -> dict[str, list[tuple]]:
-    """All results of the days that were refreshed: a run that is killed may leave some of a day that nothing touched."""
+    """All results."""
     found = {}
     with connect(url) as connection:
-        refreshed = "SELECT min(day) FROM refreshed_days WHERE asset = 'variable_weights'"
         for name in RESULTS:
-            rows = connection.execute(f"SELECT * FROM {name} WHERE day >= ({refreshed})").fetchall()
-            found[name] = sorted(rows, key=repr)
+            found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
     return found
 
 
-def recomputed(url: str) -> dict[str, list[tuple]]:
-    """What a clean computation of the same days, at the same instants, makes of the same trades."""
+def computed(url: str) -> tuple[date, date, datetime]:
+    """The first and the last day that was computed, and as of when."""
     with connect(url) as connection:
-        marks = connection.execute(
-            "SELECT min(day), max(day), max(as_of) FROM refreshed_days WHERE asset = 'variable_weights'"
+        (row,) = connection.execute(
+            "SELECT min(day), max(day), max(as_of) FROM refreshed_days WHERE asset = 'bot_metrics'"
         ).fetchall()
-        ((first, last, now),) = marks
-        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, {', '.join(FOLDED)}, refreshed_days")
-    compute(url, "recompute", first, last, now)
-    return tables(url)
+    return row
 
 
 def compute(url: str, job: str, first: date, last: date, now: datetime) -> None:
@@ -155,16 +210,33 @@ def compute(url: str, job: str, first: date, last: date, now: datetime) -> None:
         refresh_days(defs, instance, first, last, job=job)
 
 
-def settled(url: str) -> bool:
+def hold_against_a_clean_computation(bots: Bots, home: Path) -> None:
+    """Let a listener do what is left; then nothing may be stale, lost, doubled or other than a clean computation."""
+    with listener(home) as live:
+        live.catch_up(bots)
+    url = bots.server.ensure_running()
     with connect(url) as connection:
-        return isinstance(pending_days(connection, datetime.now(UTC)), Settled)
+        stale = stale_days(connection, BELIEFS, datetime.now(UTC))
+    if stale:  # what the sensor of beliefs does
+        compute(url, "learn", stale.first, stale.last, datetime.now(UTC))
+    first, last, as_of = computed(url)
+    found = tables(url)
+    with connect(url) as connection:
+        assert not stale_days(connection, BELIEFS, datetime.now(UTC))
+        assert not stale_days(connection, RANKING, as_of)
+        broken = [rule.name for rule, result in audit_days(connection, first, last) if not result.passed]
+        recorded = connection.execute("SELECT count(*), count(DISTINCT source_trade_id) FROM trades").fetchall()
+        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, {', '.join(FOLDED)}, refreshed_days, settled_changes")
+    assert broken == []
+    assert recorded == [(bots.written, bots.written)]
+    assert all(found[name] for name in ("bot_metrics", "bot_rankings", "fund_allocations", "strategy_beliefs"))
+    compute(url, "recompute", first, last, as_of)
+    assert tables(url) == found
 
 
 def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: EmbeddedPostgres, home: Path) -> None:
-    draw = random.Random(3)
-    writer = Writer(server)
-    writer.start()
-    try:
+    draw, bots, killed = random.Random(SEED), Bots(server), Counter[str]()
+    with many_trades(bots):
         for number in range(KILLS):
             victim = ("live", "server", "run")[number % 3]
             with listener(home) as live:
@@ -174,27 +246,31 @@ def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: E
                     live.watch(draw.uniform(0.0, 3.0))
                 if victim == "run":
                     kill_run(draw.uniform(0.5, 4.0))
-    finally:
-        writer.stop.set()
-        writer.join()
+            killed.update({victim, "live"})
+    hold_against_a_clean_computation(bots, home)
+    print(f"{bots.written:,} trades at 200 a second; killed with seed {SEED}: {dict(killed)}")
+
+
+def test_a_server_that_dies_after_a_single_trade_takes_none_with_it(server: EmbeddedPostgres, home: Path) -> None:
+    draw, bots, killed = random.Random(SEED), Bots(server), Counter[str]()
     with listener(home) as live:
-        url = server.ensure_running()
-        waited = datetime.now(UTC) + timedelta(seconds=PATIENCE)
-        while not settled(url):
-            live.watch(0.2)
-            assert live.process.poll() is None, live.log.read_text()
-            assert datetime.now(UTC) < waited, live.log.read_text()
-    with connect(url) as connection:
-        lag = pending_beliefs(connection)
-    if isinstance(lag, Pending):  # what the sensor of beliefs does
-        compute(url, "learn", lag.first, lag.last, datetime.now(UTC))
-    found = tables(url)
-    today: date = max(row[0] for row in found["bot_rankings"])
-    with connect(url) as connection:
-        counts = connection.execute(
-            "SELECT sum(lifetime_trades) FROM bot_metrics WHERE day = %s AND ticker = '*'", (today,)
-        ).fetchall()
-        recorded = connection.execute("SELECT count(*), count(DISTINCT source_trade_id) FROM trades").fetchall()
-    assert recorded == [(writer.written, writer.written)]
-    assert counts == [(writer.written,)]
-    assert recomputed(url) == found
+        for number in range(1, SLOW_KILLS + 1):
+            live.watch(draw.uniform(0.3, 1.5))
+            bots.close_a_trade()
+            live.watch(draw.uniform(0.1, 1.3))
+            kill_server(server)
+            bots.close_a_trade()  # at once, with a number of a transaction that the server has forgotten
+            live.catch_up(bots)
+            killed["server"] += 1
+            if number % 5 == 0:
+                bots.close_a_trade()
+                kill_run(draw.uniform(0.5, 4.0))
+                bots.close_a_trade()
+                live.watch(draw.uniform(0.1, 1.3))
+                live.kill()
+                live = Listener(home)
+                live.catch_up(bots)
+                killed.update({"run", "live"})
+        live.kill()
+    hold_against_a_clean_computation(bots, home)
+    print(f"{bots.written:,} single trades; killed with seed {SEED}: {dict(killed)}")

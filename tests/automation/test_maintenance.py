@@ -7,17 +7,20 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster import DagsterEventType as Event
-from knowdefeat_pipeline.assets.partitions import DAILY
 
+from knowdefeat_pipeline.assets.calendar import Calendar
+from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation import maintenance
-from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder
-from knowdefeat_pipeline.automation.jobs import CHAIN
+from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder, open_instance
+from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.maintenance import purge_events
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.steps.chain import refresh as refresh_chain
+from knowdefeat_pipeline.store.session import open_session
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 FIRST, LAST = date(2025, 2, 24), date(2025, 2, 28)
@@ -78,14 +81,14 @@ def events(connection: psycopg.Connection, run_id: str) -> Counter:
 
 def catalogue(instance: dg.DagsterInstance) -> dict[str, object]:
     """What the UI shows of the assets: latest materialisations, partitions, their status, tags and check results."""
-    keys = [dg.AssetKey(name) for name in CHAIN]
+    keys = [dg.AssetKey(name) for name in (*CHAIN, *FUNDS)]
     days = [day.isoformat() for day in (FIRST - timedelta(days=1), *(FIRST + timedelta(days=n) for n in range(5)))]
     checks = definitions("").resolve_asset_graph().asset_check_keys
     storage = instance.event_log_storage
     return {
         "materialisations": [instance.get_latest_materialization_event(key) for key in keys],
         "partitions": [instance.get_materialized_partitions(key) for key in keys],
-        "status": [instance.get_status_by_partition(key, days, DAILY) for key in keys],
+        "status": [instance.get_status_by_partition(key, days, Calendar().partitions) for key in keys],
         "unfinished": [
             storage.get_latest_asset_partition_materialization_attempts_without_materializations(key) for key in keys
         ],
@@ -101,10 +104,10 @@ def test_an_old_runs_log_goes_and_the_catalogue_stays(
     old, young = refresh(url, instance), refresh(url, instance, LAST, LAST)
     age(connection, old)
     before, shown = {run: events(connection, run) for run in (old, young)}, catalogue(instance)
-    assert before[old]["ASSET_MATERIALIZATION"] == before[old]["ASSET_MATERIALIZATION_PLANNED"] == 25
+    assert before[old]["ASSET_MATERIALIZATION"] == before[old]["ASSET_MATERIALIZATION_PLANNED"] == 30
     purged = maintain(url, instance)["purge_run_logs"]
     assert events(connection, young) == before[young]
-    assert events(connection, old) == {"ASSET_MATERIALIZATION": 20}  # of four days: the younger run did the fifth again
+    assert events(connection, old) == {"ASSET_MATERIALIZATION": 24}  # of four days: the younger run did the fifth again
     now = catalogue(instance)
     assert {**now, "runs": now["runs"][1:]} == shown  # the maintenance itself is one more run
     assert purged["events deleted"] == sum(before[old].values()) - sum(events(connection, old).values()) > 40
@@ -139,6 +142,48 @@ def test_of_a_day_that_is_refreshed_all_the_time_the_latest_stays(
     assert catalogue(instance) == {**shown, "runs": [latest.run_id]}
 
 
+def test_of_reports_of_the_live_listener_the_latest_stays(
+    url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
+) -> None:
+    def rows() -> list[tuple[int, int, int]]:
+        return connection.execute(
+            "SELECT (SELECT count(*) FROM dagster.event_logs WHERE run_id = ''),"
+            " (SELECT count(*) FROM dagster.asset_check_executions WHERE run_id = ''),"
+            " (SELECT count(*) FROM dagster.asset_event_tags)"
+        ).fetchall()
+
+    refresh(url, instance, LAST, LAST)
+    report = LiveReport(open_instance, parents_of(definitions(url)), seconds=30)
+    with open_session(url) as session:
+        report.add(refresh_chain(session, LAST, LAST, END), trades=1, latency=0.1)
+    ((_, _, tags),) = rows()
+    report.send(pytest.fail)
+    once = rows()
+    materialised, checked = len(CHAIN) + len(FUNDS), once[0][1]
+    assert once[0][0] == materialised + checked
+    assert checked > 0
+    for _ in range(2):
+        with open_session(url) as session:
+            report.add(refresh_chain(session, LAST, LAST, END), trades=1, latency=0.1)
+        report.send(pytest.fail)
+    assert rows() == [(3 * once[0][0], 3 * checked, tags + 3 * (once[0][2] - tags))]
+    shown = catalogue(instance)
+    assert maintain(url, instance)["purge_run_logs"]["events deleted"] == 0  # they are young
+    connection.execute("UPDATE dagster.event_logs SET timestamp = timestamp - interval '20 days' WHERE run_id = ''")
+    connection.execute(
+        "UPDATE dagster.asset_check_executions"
+        " SET evaluation_event_timestamp = evaluation_event_timestamp - interval '20 days' WHERE run_id = ''"
+    )
+    purged = maintain(url, instance)["purge_run_logs"]
+    assert purged["events deleted by type"] == {
+        "ASSET_MATERIALIZATION": 2 * materialised,
+        "ASSET_CHECK_EVALUATION": 3 * checked,  # the results stand in a table of their own
+    }
+    assert purged["replaced results of checks deleted"] == 2 * checked
+    assert rows() == [(materialised, checked, once[0][2])]
+    assert {**catalogue(instance), "runs": shown["runs"]} == shown
+
+
 def test_a_second_maintenance_finds_nothing_more(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -157,9 +202,9 @@ def test_a_failure_stays_readable_and_its_partitions_failed_until_they_are_done(
     maintain(url, instance)
     now = catalogue(instance)
     assert {**now, "runs": now["runs"][1:]} == shown
-    assert [len(unfinished) for unfinished in shown["unfinished"]] == [0, 0, 1, 1, 1]
+    assert [len(unfinished) for unfinished in shown["unfinished"]] == [0, 0, 1, 1, 1, 1]
     left = events(connection, failed)
-    assert (left["STEP_FAILURE"], left["PIPELINE_FAILURE"], left["ASSET_MATERIALIZATION_PLANNED"]) == (1, 1, 3)
+    assert (left["STEP_FAILURE"], left["PIPELINE_FAILURE"], left["ASSET_MATERIALIZATION_PLANNED"]) == (1, 1, 4)
     assert (left["STEP_START"], left["ENGINE_EVENT"]) == (0, 0)
     refresh(url, instance, FIRST - timedelta(days=1), FIRST - timedelta(days=1))
     maintain(url, instance)
@@ -194,9 +239,9 @@ def test_stopped_between_two_batches_it_goes_on_where_it_was(
     run = refresh(url, instance)
     age(connection, run)
     planned, before = Event.ASSET_MATERIALIZATION_PLANNED.value, datetime.now(UTC) - timedelta(days=14)
-    first_batch = next(purge_events(connection, planned, before, batch_rows=10))
-    assert (first_batch.rows, events(connection, run)[planned]) == (10, 15)
-    assert [batch.rows for batch in purge_events(connection, planned, before, batch_rows=10)] == [10, 5]
+    first_batch = next(purge_events(connection, planned, before, batch_rows=12))
+    assert (first_batch.rows, events(connection, run)[planned]) == (12, 18)
+    assert [batch.rows for batch in purge_events(connection, planned, before, batch_rows=12)] == [12, 6]
     assert events(connection, run)[planned] == 0
 
 
@@ -215,7 +260,7 @@ def test_old_events_are_found_by_the_index_and_young_ones_not_read(
         refresh(url, instance, LAST - timedelta(days=day), LAST - timedelta(days=day))
     before = datetime.now(UTC) - timedelta(days=14)
     batches = list(purge_events(connection, Event.STEP_START.value, before, batch_rows=3))
-    assert [batch.rows for batch in batches] == [0]  # 25 such events; the first three are young, so the rest is, too
+    assert [batch.rows for batch in batches] == [0]  # 30 such events; the first three are young, so the rest is, too
 
 
 def test_every_table_is_vacuumed_and_no_data_lost(

@@ -1,11 +1,10 @@
 -- The stale days of a family of assets, and since when; one statement and thus one snapshot.
 -- A day is stale where a change before its as_of was not seen, where something happened in it since, where what it was
 -- computed from was computed again, where some of the family's results are missing, and where it has ended since.
--- Parameters: %(settled)s the snapshot whose changes need not be looked at again, and %(looked)s the one in which that was
--- found; %(assets)s the family; %(resting)s and %(inputs)s pair assets with the inputs of `changes` that they rest on;
--- %(base)s the asset whose computed days the family has to have too; %(opening)s the inputs for whose sake a day from
--- %(horizon)s on is computed that never was; %(as_of)s now. (A parameter, and no subquery, tells the planner how few
--- changes are younger.)
+-- Parameters: %(settled)s the snapshot whose changes need not be looked at again; %(assets)s the family; %(resting)s and
+-- %(inputs)s pair assets with the inputs of `changes` that they rest on; %(base)s the asset whose computed days the family
+-- has to have too; %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(as_of)s
+-- now. (A parameter, and no subquery, tells the planner how few changes are younger.)
 WITH computed AS (
     SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
 ),
@@ -80,13 +79,12 @@ stale AS (
     UNION ALL SELECT * FROM incomplete
     UNION ALL SELECT * FROM ended
 ),
--- Up to which snapshot every change has reached its days: the one of this look where nothing is stale; where trades keep coming, the
+-- Up to which snapshot every change has reached its days: this one where nothing is stale; where trades keep coming, the
 -- one that the last day rests on, if what is stale is all younger.
 candidates AS (
-    SELECT %(looked)s::pg_snapshot AS seen, 2 AS age
+    SELECT pg_current_snapshot() AS seen, 2 AS age
     UNION ALL
-    (SELECT seen, 1 FROM computed WHERE pg_snapshot_xmax(seen) <= pg_snapshot_xmax(%(looked)s::pg_snapshot)
-     ORDER BY day DESC, mark LIMIT 1)
+    (SELECT seen, 1 FROM computed ORDER BY day DESC, mark LIMIT 1)
 ),
 settling AS (
     SELECT s.seen

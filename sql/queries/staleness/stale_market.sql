@@ -1,7 +1,6 @@
 -- The days that lack market data; one statement and thus one snapshot. A bar or an order book touches its day and every
 -- later one, a closed trade in a ticker of theirs the day on which it closed. Rows that are deleted touch none.
--- Parameters: %(settled)s the snapshot whose changes need not be looked at again, and %(looked)s the one in which that was
--- found; %(assets)s the family; the days from
+-- Parameters: %(settled)s the snapshot whose changes need not be looked at again; %(assets)s the family; the days from
 -- %(first)s to that of %(as_of)s (now) count.
 WITH RECURSIVE tickers AS (
     SELECT least((SELECT min(ticker) FROM price_bars), (SELECT min(ticker) FROM order_book_levels)) AS ticker
@@ -68,5 +67,5 @@ SELECT coalesce(array_agg(DISTINCT day ORDER BY day) FILTER (WHERE day BETWEEN %
        (SELECT xid FROM newest) AS newest,
        (SELECT count(DISTINCT day) FROM computed) AS computed_days,
        CASE WHEN (SELECT xid FROM newest) IS NOT NULL
-                 AND coalesce(bool_and(day < %(first)s), true) THEN %(looked)s END AS settled
+                 AND coalesce(bool_and(day < %(first)s), true) THEN pg_current_snapshot()::text END AS settled
 FROM stale

@@ -9,29 +9,31 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import market_days, refresh_days
-from knowdefeat_pipeline.automation.sensors.market_data import market_data
-from knowdefeat_pipeline.automation.sensors.new_trades import new_trades
+from knowdefeat_pipeline.automation.sensors import market_data, new_trades
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.store.staleness import days_locked
 
 NOW = datetime(2025, 3, 20, 15, 30, tzinfo=UTC)
+MARKET_DATA, NEW_TRADES = market_data.build(Calendar()), new_trades.build(Calendar())
 RESOURCES = {"clock": Clock(frozen_at=NOW.isoformat())}
 
 
 @pytest.fixture
 def instance(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setattr(new_trades, "LISTENING", 0.0)
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path))
     with open_instance() as instance:
         yield instance
 
 
-def tick(instance: dg.DagsterInstance, url: str, sensor: dg.SensorDefinition = market_data) -> tuple[date, ...] | str:
+def tick(instance: dg.DagsterInstance, url: str, sensor: dg.SensorDefinition = MARKET_DATA) -> tuple[date, ...] | str:
     """The days that a tick asks for; the reason if it asks for nothing."""
     with dg.build_sensor_context(instance=instance, resources={"database": Database(url=url), **RESOURCES}) as context:
         result = sensor(context)
@@ -51,8 +53,8 @@ def test_bars_lead_to_scores_and_scores_to_a_ranking(instance: dg.DagsterInstanc
                 (at - timedelta(hours=2), at),
             )
     refresh_days(definitions, instance, exits[-1].date(), NOW.date())
-    assert tick(instance, database).startswith("No new market data")
-    assert tick(instance, database, new_trades).startswith("No new trades")
+    assert tick(instance, database).startswith("Up to date")
+    assert tick(instance, database, NEW_TRADES).startswith("Up to date")
 
     bars, _ = simulate_regimes("plain", bars=480, seed=1)
     times = pd.date_range(end=pd.Timestamp(NOW).floor("h") - pd.Timedelta(hours=1), periods=480, freq="h")
@@ -61,15 +63,15 @@ def test_bars_lead_to_scores_and_scores_to_a_ranking(instance: dg.DagsterInstanc
         copy_arrow(connection, "price_bars", pa.Table.from_pandas(rows, preserve_index=False))
     days = tick(instance, database)
     assert days == (date(2025, 2, 28), date(2025, 3, 20))
-    with days_locked(database, *days):
+    with connect(database) as holder, days_locked(holder, *days):
         assert "is under way" in tick(instance, database)
     market_days(definitions, instance, *days)
-    assert tick(instance, database).startswith("No new market data")
+    assert tick(instance, database).startswith("Up to date")
 
-    again = tick(instance, database, new_trades)
+    again = tick(instance, database, NEW_TRADES)
     assert again == (exits[-1].date(), NOW.date())
     refresh_days(definitions, instance, *again)
-    assert tick(instance, database, new_trades).startswith("No new trades")
+    assert tick(instance, database, NEW_TRADES).startswith("Up to date")
     with connect(database) as connection:
         found = connection.execute(
             "SELECT price_model_score, (SELECT avg(price_model_score) FROM trade_scores) FROM bot_metrics "

@@ -7,13 +7,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
-from knowdefeat_pipeline.automation.sensors.new_beliefs import new_beliefs
+from knowdefeat_pipeline.automation.sensors import new_beliefs
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning_ledger import record_reset
+from knowdefeat_pipeline.store.staleness import RANKING, settle, stale_days
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 TODAY = NOW.date()
@@ -46,12 +48,13 @@ class World:
         first, last = (
             date.fromisoformat(request.tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end")
         )
-        self.run("learn", first, last, **request.tags, **{"dagster/sensor_name": new_beliefs.name})
+        self.run("learn", first, last, **request.tags, **{"dagster/sensor_name": new_beliefs.NAME})
         return first, last
 
     def ask(self) -> dg.RunRequest | str:
-        with dg.build_sensor_context(instance=self.instance, resources={"database": Database(url=self.url)}) as context:
-            result = new_beliefs(context)
+        resources = {"database": Database(url=self.url), "clock": Clock(frozen_at=self.now.isoformat())}
+        with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+            result = new_beliefs.build(Calendar())(context)
         return result if isinstance(result, dg.RunRequest) else str(result.skip_message)
 
 
@@ -64,12 +67,12 @@ def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_what_was_refreshed_is_learned_once(world: World) -> None:
-    assert world.tick() == "Nothing to learn: the beliefs of all 0 refreshed days are up to date."
+    assert world.tick() == "Up to date: all 0 computed days include every recorded change."
     yesterday = TODAY - timedelta(days=1)
     world.close(NOW - timedelta(days=1))
     world.run("refresh", yesterday, TODAY)
     assert world.tick() == (yesterday, TODAY)
-    settled = "Nothing to learn: the beliefs of all 2 refreshed days are up to date."
+    settled = "Up to date: all 2 computed days include every recorded change."
     assert world.tick() == settled
     world.close(NOW + timedelta(minutes=1))
     world.now += timedelta(minutes=2)
@@ -85,7 +88,7 @@ def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
     yesterday = TODAY - timedelta(days=1)
     world.close(NOW - timedelta(days=1))
     world.run("recompute", yesterday, TODAY)
-    assert str(world.tick()).startswith("Nothing to learn")
+    assert str(world.tick()).startswith("Up to date")
     with connect(world.url) as connection:
         record_reset(connection, None, "a fresh start")
     assert world.tick() == (TODAY, TODAY)
@@ -97,9 +100,10 @@ def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
         )
     assert world.tick() == (yesterday, TODAY)
     with connect(world.url) as connection:
-        assert connection.execute("SELECT count(*) FROM belief_changes").fetchone() == (2,)
-        assert str(world.tick()).startswith("Nothing to learn")
-        assert connection.execute("SELECT count(*) FROM belief_changes").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM input_changes").fetchone() == (2,)
+        assert str(world.tick()).startswith("Up to date")
+        settle(connection, stale_days(connection, RANKING, NOW))  # once all have followed
+        assert connection.execute("SELECT count(*) FROM input_changes").fetchone() == (0,)
 
 
 def test_a_failed_run_leaves_its_work_and_waits(world: World) -> None:
@@ -113,4 +117,4 @@ def test_a_failed_run_leaves_its_work_and_waits(world: World) -> None:
     with connect(world.url) as connection:
         connection.execute("ALTER TABLE mislaid RENAME TO strategy_weights")
     world.run("learn", TODAY, TODAY)
-    assert str(world.tick()).startswith("Nothing to learn")
+    assert str(world.tick()).startswith("Up to date")

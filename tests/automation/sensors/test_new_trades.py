@@ -1,31 +1,32 @@
 """The new-trade sensor tick by tick, on an instance in PostgreSQL."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
 
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
-from knowdefeat_pipeline.automation.sensors import new_trades as module
-from knowdefeat_pipeline.automation.sensors.new_trades import ATTEMPTS, new_trades, retry_delay
+from knowdefeat_pipeline.automation.sensors import new_trades, requests
+from knowdefeat_pipeline.automation.sensors.requests import ATTEMPTS, retry_delay
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.staleness import Pending, Settled, listener_lock, lock_days, pending_days
+from knowdefeat_pipeline.store.staleness import Family, Staleness, days_locked, listener_lock, stale_days
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 TODAY = NOW.date()
 
 
 class World:
-    """A database, an instance over it, and a clock that stands."""
+    """A database, an instance over it, a clock that stands, and the days that a run may cover."""
 
     def __init__(self, url: str, instance: dg.DagsterInstance, now: datetime = NOW) -> None:
-        self.url, self.instance, self.now = url, instance, now
+        self.url, self.instance, self.now, self.calendar = url, instance, now, Calendar()
 
     def close(self, exit_time: datetime, connection: psycopg.Connection | None = None, bot: int = 1) -> None:
         statement = (
@@ -43,7 +44,7 @@ class World:
         """What a tick asks for; the reason if it asks for nothing."""
         resources = {"database": Database(url=self.url), "clock": Clock(frozen_at=self.now.isoformat())}
         with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
-            result = new_trades(context)
+            result = new_trades.build(self.calendar)(context)
         return result if isinstance(result, dg.RunRequest) else str(result.skip_message)
 
     def execute(self, request: dg.RunRequest) -> None:
@@ -66,7 +67,7 @@ class World:
 def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
     monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path))
-    monkeypatch.setattr(module, "LISTENING", 0.0)
+    monkeypatch.setattr(new_trades, "LISTENING", 0.0)
     with open_instance() as instance:
         yield World(database, instance)
 
@@ -80,27 +81,27 @@ def days(request: dg.RunRequest | str) -> tuple[str, str]:
 
 
 def test_skip_fire_skip(world: World) -> None:
-    assert world.tick() == "No new trades: all 0 computed days have seen every trade."
+    assert world.tick() == "Up to date: all 0 computed days include every recorded change."
     world.close(NOW - timedelta(minutes=5))
     request = world.tick()
     assert days(request) == (str(TODAY), str(TODAY))
     world.execute(request)
     assert world.trades_of() == 1
-    assert world.tick() == "No new trades: all 1 computed days have seen every trade."
+    assert world.tick() == "Up to date: all 1 computed days include every recorded change."
 
 
 def arrives_after_the_first_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trade that commits when a tick has just seen that there is none."""
     looks = iter([True])
 
-    def look(connection: psycopg.Connection, now: datetime) -> Pending | Settled:
-        found = pending_days(connection, now)
+    def look(connection: psycopg.Connection, family: Family, as_of: datetime, first_day: date) -> Staleness:
+        found = stale_days(connection, family, as_of, first_day)
         if next(looks, False):
             world.close(NOW - timedelta(minutes=5))
         return found
 
-    monkeypatch.setattr(module, "pending_days", look)
-    monkeypatch.setattr(module, "LISTENING", 60.0)
+    monkeypatch.setattr(new_trades, "stale_days", look)
+    monkeypatch.setattr(new_trades, "LISTENING", 60.0)
 
 
 def test_a_tick_hears_of_trades_that_arrive_while_it_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +112,7 @@ def test_a_tick_hears_of_trades_that_arrive_while_it_listens(world: World, monke
 def test_a_tick_does_not_listen_beside_a_live_listener(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     arrives_after_the_first_look(world, monkeypatch)
     with connect(world.url) as connection, listener_lock(connection):
-        assert world.tick() == "No new trades: all 0 computed days have seen every trade."
+        assert world.tick() == "Up to date: all 0 computed days include every recorded change."
 
 
 def test_a_failed_run_is_tried_again_under_a_fresh_key_later_and_later(
@@ -120,7 +121,7 @@ def test_a_failed_run_is_tried_again_under_a_fresh_key_later_and_later(
     world.close(NOW - timedelta(minutes=5))
     with connect(world.url) as connection:
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")  # a check that blocks the chain
-    monkeypatch.setattr(module, "FIRST_DELAY", timedelta(0))
+    monkeypatch.setattr(requests, "FIRST_DELAY", timedelta(0))
     keys = []
     for attempt in range(ATTEMPTS):
         request = world.tick()
@@ -139,7 +140,7 @@ def test_a_failed_run_is_tried_again_under_a_fresh_key_later_and_later(
     assert isinstance(request, dg.RunRequest)
     world.execute(request)
     assert world.trades_of() == 2
-    assert world.tick().startswith("No new trades")
+    assert world.tick().startswith("Up to date")
 
 
 def test_after_a_failure_it_waits(world: World) -> None:
@@ -149,7 +150,7 @@ def test_after_a_failure_it_waits(world: World) -> None:
     with pytest.raises(RunFailed):
         world.execute(world.tick())
     reason = world.tick()
-    assert "1 new trades since" in reason
+    assert "1 new trades; stale since" in reason
     assert "Trying again in" in reason
     assert [retry_delay(n).total_seconds() for n in (1, 2, 3, 7, 20)] == [5, 10, 20, 300, 300]
 
@@ -166,10 +167,8 @@ def test_a_run_in_flight_is_waited_for(world: World) -> None:
 
 def test_a_refresh_under_way_elsewhere_is_waited_for(world: World) -> None:
     world.close(NOW - timedelta(minutes=5))
-    with connect(world.url) as holder:
-        lock_days(holder, TODAY, TODAY)
+    with connect(world.url) as holder, days_locked(holder, TODAY, TODAY):
         assert f"A refresh of {TODAY} is under way" in world.tick()
-        holder.execute("SELECT pg_advisory_unlock_all()")
     assert isinstance(world.tick(), dg.RunRequest)
 
 
@@ -204,7 +203,7 @@ def test_an_out_of_order_commit_is_not_missed(world: World) -> None:
         world.close(NOW - timedelta(minutes=5))
         world.execute(world.tick())
         assert world.trades_of() == 1
-        assert world.tick().startswith("No new trades")
+        assert world.tick().startswith("Up to date")
         slow.commit()
     world.execute(world.tick())
     assert world.trades_of() == 2
@@ -216,7 +215,31 @@ def test_two_sensors_at_once_ask_for_the_same_batch(world: World) -> None:
     assert isinstance(first, dg.RunRequest)
     assert first.run_key == second.run_key  # of which the daemon launches one
     world.execute(first)
-    assert world.tick().startswith("No new trades")
+    assert world.tick().startswith("Up to date")
+
+
+def test_a_day_that_ended_is_refreshed_once_more(world: World) -> None:
+    world.close(NOW - timedelta(minutes=5))
+    world.execute(world.tick())
+    world.now = datetime.combine(TODAY + timedelta(days=1), datetime.min.time(), UTC)
+    request = world.tick()
+    assert days(request) == (str(TODAY), str(TODAY))
+    assert request.tags["knowdefeat/batch"] == f"ranking/{TODAY}/{TODAY}/end of day"
+    world.execute(request)
+    assert world.tick().startswith("Up to date")
+
+
+def test_trades_that_were_deleted_are_followed(world: World) -> None:
+    for back in range(3):
+        world.close(NOW - timedelta(days=back, minutes=5))
+    world.execute(world.tick())
+    with connect(world.url) as connection:
+        connection.execute("DELETE FROM trades WHERE exit_time < %s", (NOW - timedelta(days=1),))
+    request = world.tick()
+    assert days(request) == (str(TODAY - timedelta(days=2)), str(TODAY))
+    world.execute(request)
+    assert world.trades_of() == 1
+    assert world.tick().startswith("Up to date")
 
 
 def test_a_run_killed_between_two_assets_leaves_its_work_pending(world: World) -> None:
@@ -231,11 +254,13 @@ def test_a_run_killed_between_two_assets_leaves_its_work_pending(world: World) -
             world.execute(request)
         connection.execute("ALTER TABLE elsewhere RENAME TO variable_weights")
     assert world.trades_of() == 2  # metrics are there, and yet
-    assert "1 new trades since" in world.tick()
+    reason = world.tick()
+    assert f"{TODAY} to {TODAY}" in reason
+    assert "Trying again in" in reason
 
 
-def test_a_long_range_is_refreshed_piece_by_piece(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK_DAYS", 3)
+def test_a_long_range_is_refreshed_piece_by_piece(world: World) -> None:
+    world.calendar = Calendar(chunk_days=3)
     for back in (0, 6):
         world.close(NOW - timedelta(days=back, minutes=5))
     day = [str(TODAY - timedelta(days=back)) for back in range(7)]
@@ -245,7 +270,7 @@ def test_a_long_range_is_refreshed_piece_by_piece(world: World, monkeypatch: pyt
     request = world.tick()
     world.execute(request)
     assert world.trades_of() == 2
-    assert world.tick().startswith("No new trades")
+    assert world.tick().startswith("Up to date")
 
 
 def test_a_database_that_is_away_fails_the_tick(world: World) -> None:
