@@ -11,7 +11,7 @@ import pytest
 
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.ranking.weight_set import validate
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, validate
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of
@@ -77,7 +77,7 @@ def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END
     return weighted
 
 
-def versions(url: str) -> list[dict]:
+def versions(url: str) -> list[WeightVersion]:
     with connect(url) as connection:
         return weight_versions(connection)
 
