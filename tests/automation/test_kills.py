@@ -297,7 +297,7 @@ def test_a_server_that_dies_after_a_single_trade_takes_none_with_it(server: Embe
         for number in range(1, SLOW_KILLS + 1):
             live.watch(draw.uniform(0.3, 1.5))
             bots.close_a_trade()
-            live.watch(draw.uniform(0.1, 1.3))
+            live.watch(draw.triangular(0.1, 1.3, 0.2))  # most are while it refreshes, or has just done so
             kill_server(server)
             bots.close_a_trade()  # at once, with a number of a transaction that the server has forgotten
             live.catch_up(bots)
