@@ -36,23 +36,23 @@ from knowdefeat_pipeline.core.simulation.strategies import (
 )
 
 FIGURES = ("regret", "Sharpe", "ECE", "RMSE")
-SEED = {"regret": "0.98", "Sharpe": "0.34", "ECE": ".108", "RMSE": ".14", "swap": "582"}
+SCANSTREAM = {"regret": "0.98", "Sharpe": "0.34", "ECE": ".108", "RMSE": ".14", "swap": "582"}
 MUST = {"regret": "≤ 0.58", "Sharpe": "≥ 0.65", "ECE": "≤ .015", "RMSE": "≤ .042", "swap": "≤ 100"}
 OUTSTANDING = {"regret": "≤ 0.48", "Sharpe": "≥ 0.75", "ECE": "≤ .008", "RMSE": "≤ .033", "swap": "≤ 45"}
 
 
-def held(world: StrategyWorld, method: WeighingMethod) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and win rates held before each round, (T, K), learned from the raw results of earlier rounds."""
+def weights_before_each(world: StrategyWorld, method: WeighingMethod) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and win rates before each round, (T, K), learned from the raw results of earlier rounds."""
     weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
-    for instants, beliefs, held in beliefs_before_each(world.outcomes, Rules(), method):
-        weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
+    for instants, beliefs, before in beliefs_before_each(world.outcomes, Rules(), method):
+        weights[instants.astype(int)], p_win[instants.astype(int)] = before, beliefs.p_win
     return weights, p_win
 
 
 def judge(name: str, seed: int, method: WeighingMethod) -> list[float]:
     """Regret, equal weights' regret, Sharpe, Sharpe with the true edges, ECE, mean squared error to the true p."""
     world = simulate_beliefs(name, seed)
-    weights, p_win = held(world, method)
+    weights, p_win = weights_before_each(world, method)
     stated = p_win[world.active]
     return [
         regret(world, weights),
@@ -82,7 +82,7 @@ def with_error(samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def swaps(seeds: range, method: WeighingMethod) -> np.ndarray:
     """Rounds until the new best leads, per seed."""
-    return np.array([recovery(held(simulate_swap(seed), method)[0]) for seed in seeds])
+    return np.array([recovery(weights_before_each(simulate_swap(seed), method)[0]) for seed in seeds])
 
 
 def costs() -> dict[str, float]:
@@ -150,14 +150,14 @@ def main() -> None:
         }
         cells = [f"{figure} {value:.4f} ± {se:.4f}" for figure, value, se in zip(FIGURES, figures, errors, strict=True)]
         rows.append((name, "   ".join(cells)))
-    for title, limits in (("Scanstream's updater", SEED), ("required", MUST), ("outstanding", OUTSTANDING)):
+    for title, limits in (("Scanstream's updater", SCANSTREAM), ("required", MUST), ("outstanding", OUTSTANDING)):
         rows.append((title, "   ".join(f"{figure} {limits[figure]}".ljust(22) for figure in FIGURES).rstrip()))
     rounds, cost, stored = swaps(seeds, chosen.method), costs(), alone(costs_through_the_database)
     rows.append(
         (
             "swap of best and worst",
             f"new best leads after {np.median(rounds):.0f} trades (median; quartiles {np.percentile(rounds, 25):.0f}, "
-            f"{np.percentile(rounds, 75):.0f}); Scanstream's {SEED['swap']}, required {MUST['swap']}, "
+            f"{np.percentile(rounds, 75):.0f}); Scanstream's {SCANSTREAM['swap']}, required {MUST['swap']}, "
             f"outstanding {OUTSTANDING['swap']}",
         )
     )

@@ -41,7 +41,7 @@ def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[fl
 
     simulated = simulate_panel(world, bots=bots, days=days + 1, seed=seed, end=END)
     panel = Panel.of(simulated.frame)
-    weighted = [panel.scores(weights) for weights in (learn_weights(panel).weights, DEFAULT, EQUAL)]
+    weighted = [panel.rank_scores(weights) for weights in (learn_weights(panel).weights, DEFAULT, EQUAL)]
     scores = np.stack([simulated.skill, simulated.expected, *weighted, know_defeat_scores(panel.frame)], axis=1)
     daily = []
     for day in range(since, len(panel)):

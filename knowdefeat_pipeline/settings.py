@@ -89,6 +89,11 @@ def webhook_url(environ: Mapping[str, str] = os.environ) -> str | None:
     return url
 
 
+def variable_names() -> list[str]:
+    """The variables that are read."""
+    return [PREFIX + name.upper() for name in _VARIABLES]
+
+
 def setting_errors(environ: Mapping[str, str] = os.environ) -> dict[str, SettingError]:
     """What is wrong with each variable that cannot be used, by its name."""
     found = {}

@@ -66,4 +66,5 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
 
 def top_equity(session: Session, day: date) -> pd.DataFrame:
     """What `draw_equity` draws: the bots that gained most in the 30 days to `day`, on each of these days."""
-    return session.results("metrics/top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS)
+    read: pd.DataFrame = session.read("metrics/top_equity", day, pictures.EQUITY_BOTS, pictures.EQUITY_DAYS).to_pandas()
+    return read

@@ -28,8 +28,8 @@ market = dg.define_asset_job(
 )
 learn = dg.define_asset_job(
     "learn",
-    selection=dg.AssetSelection.assets(*BELIEFS) - AUDITED,
-    description="Learn the beliefs and weights of strategies anew for days that were refreshed.",
+    selection=dg.AssetSelection.assets(*BELIEFS, *FUNDS) - AUDITED,
+    description="Learn the beliefs and weights of strategies anew for days that were refreshed, and divide the funds.",
 )
 recompute = dg.define_asset_job(
     "recompute",

@@ -53,7 +53,7 @@ def materialise(first: date, last: date, quiet: bool, beliefs_only: bool = False
 
     label = f"Materialising {_range(first, last)}"
     if beliefs_only:
-        return _run("learn", len(catalogue.BELIEFS), label, first, last, quiet)
+        return _run("learn", len(catalogue.BELIEFS) + len(catalogue.FUNDS), label, first, last, quiet)
     assets = (*catalogue.CHAIN, *catalogue.BELIEFS, *catalogue.FUNDS)
     return _run("recompute", len(assets), label, first, last, quiet)
 
@@ -74,8 +74,7 @@ def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
     What becomes stale meanwhile is left to the next one who asks.
     """
     computed: set[date] = set()
-    # Beliefs rest on metrics, and funds may rest on beliefs.
-    for family, job in ((RANKING, "refresh"), (BELIEFS, "learn"), (RANKING, "refresh")):
+    for family, job in ((RANKING, "refresh"), (BELIEFS, "learn")):  # beliefs rest on metrics
         for first, last in _stale_ranges(family, settings, url):
             label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
             _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.copy import QueuedLibpqWriter
+from psycopg.copy import LibpqWriter, QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 
 from knowdefeat_pipeline.errors import KnowDefeatError
@@ -195,8 +195,10 @@ def copy_arrow(
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
-        # A thread sends while the next rows are encoded: the server and this process work at the same time.
-        with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+        # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
+        # rows it would take as long to start one as to send them.
+        several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
+        with cursor.copy(statement, writer=(QueuedLibpqWriter if several else LibpqWriter)(cursor)) as copy:
             copy.write(encoder.write_header())
             for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
                 for batch in part.to_batches(ROWS_PER_MESSAGE):

@@ -188,7 +188,7 @@ def compute_strategy_weights(session: Session, first: date, last: date) -> Weigh
     connection = session.connection
     seen = current_snapshot(connection)
     upstream = marks(connection, "strategy_beliefs", first, last)
-    edges = session.results("beliefs/belief_edges", first, last)
+    edges = session.read("beliefs/belief_edges", first, last).to_pandas()
     rows = _weigh(edges, regime_shares(session, first, last))
     with connection.transaction():
         replace_days(connection, "strategy_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))

@@ -26,9 +26,9 @@ def refresh(session: Session, first: date, last: date, now: datetime) -> list[St
         with connection.transaction():
             return [
                 _passed(count_trades(session, first, last)),
-                _passed(compute_metrics(session, first, last, now)),
+                metrics := _passed(compute_metrics(session, first, last, now)),
                 _passed(compute_streaks(session, first, last)),
-                _passed(compute_rankings(session, first, last)),
+                _passed(compute_rankings(session, first, last, metrics.rows)),
                 _passed(compute_weights(session, first, last, now)),
                 _passed(compute_allocations(session, first, last)),
             ]

@@ -11,7 +11,6 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
@@ -53,7 +52,7 @@ class WeightedDays(StepResult):
 
 
 def compute_weights(session: Session, first: date, last: date, now: datetime, *, adjust: bool = False) -> WeightedDays:
-    """Replace the weights of the days first..last: those in force once the day was ranked, for the days that follow.
+    """Replace the weights of the ranked days first..last: those in force once the day was ranked, for what follows.
 
     With `adjust` the learner is asked first about those of the days that have ended. A day is adjusted once, and none
     that lies before the latest version: what was in force is never rewritten. Versions and rows are one transaction.
@@ -63,20 +62,17 @@ def compute_weights(session: Session, first: date, last: date, now: datetime, *,
         if adjust:
             lock_versions(connection)
         seen = current_snapshot(connection)
-        upstream = {of.day: of for of in marks(connection, "bot_rankings", first, last)}
+        ranked = marks(connection, "bot_rankings", first, last)
         attempts = _adjust(session, each_day(first, last), now) if adjust else []
-        as_of = {
-            day: upstream[day].as_of if day in upstream else units.as_of(day, now) for day in each_day(first, last)
-        }
-        rows = _rows(connection, as_of)
+        rows = _rows(connection, {of.day: of.as_of for of in ranked})
         replace_days(connection, "variable_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
-        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in upstream.values()]
+        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in ranked]
         mark(connection, "variable_weights", first, last, own)
     return WeightedDays("variable_weights", first, last, rows, attempts=attempts)
 
 
 def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> pd.DataFrame:
-    versions = weight_versions(connection, min(as_of.values()))
+    versions = weight_versions(connection, min(as_of.values(), default=None))
     return pd.DataFrame(
         [
             (day, end, variable, weight, version.version)

@@ -47,7 +47,7 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
         micros(ends),
         capital=bot_capital(connection),
         past=session.past(month),
-        scores=session.scores(window, ends[-1], known.seen),
+        trade_scores=session.scores(window, ends[-1], known.seen),
     )
     with connection.transaction():
         written = WrittenBlocks(blocks, dict(zip(pd.DatetimeIndex(ends), days, strict=True)))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.funds.events import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
 from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
-from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
@@ -32,12 +32,17 @@ CHECKS = (
 )
 
 
-def compute_rankings(session: Session, first: date, last: date) -> StepResult:
-    """Replace the rankings of the days first..last that have metrics."""
+def compute_rankings(session: Session, first: date, last: date, metrics: pd.DataFrame | None = None) -> StepResult:
+    """Replace the rankings of the days first..last that have metrics.
+
+    `metrics`: the rows of `bot_metrics` of these days, by whoever has just written them; they are read by default.
+    """
     connection = session.connection
     seen = current_snapshot(connection)
     upstream = marks(connection, "bot_metrics", first, last)
-    rows = _rank(connection, session.results("ranking/ranking_metrics", first, last))
+    if metrics is None:
+        metrics = session.read("ranking/ranking_metrics", first, last).to_pandas()
+    rows = _rank(connection, metrics[metrics["ticker"] == ALL_TICKERS].reset_index(drop=True))
     with connection.transaction():
         table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
         replace_days(connection, "bot_rankings", first, last, table)

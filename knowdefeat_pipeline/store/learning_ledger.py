@@ -15,7 +15,6 @@ from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.reads import Record, records
-from knowdefeat_pipeline.store.staleness import BELIEFS
 
 
 class LedgerError(KnowDefeatError):
@@ -43,7 +42,7 @@ def ledger_rows(connection: psycopg.Connection) -> list[Record]:
 def last_learned(connection: psycopg.Connection) -> tuple[date, datetime] | None:
     """The last day that was learned, and its as_of; None before the first."""
     row = connection.execute(
-        "SELECT day, as_of FROM refreshed_days WHERE asset = %s ORDER BY day DESC LIMIT 1", (BELIEFS.assets[-1],)
+        "SELECT day, as_of FROM refreshed_days WHERE asset = 'strategy_weights' ORDER BY day DESC LIMIT 1"
     ).fetchone()
     return (row[0], row[1]) if row else None
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.months import months_content, read_past
@@ -78,9 +78,9 @@ class Memory:
         """The closed trades with exit_time >= `since` that the snapshot shows."""
         return Trades.from_arrow(self.trade_rows.read(connection, since, snapshot))
 
-    def scores(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> Scores:
+    def scores(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> TradeScores:
         """The scores of the closed trades with exit_time >= `since` that the snapshot shows."""
-        return Scores.from_arrow(self.score_rows.read(connection, since, snapshot))
+        return TradeScores.from_arrow(self.score_rows.read(connection, since, snapshot))
 
     def past(self, connection: psycopg.Connection, before: date) -> Past:
         """All months before `before`, read again once they hold something else."""

@@ -7,21 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import pandas as pd
 import psycopg
 import pyarrow as pa
-from psycopg.postgres import types as postgres_types
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.postgres.connection import connect, query, quoted, read_arrow
+from knowdefeat_pipeline.core.units import day_start
+from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trade_scores import any_scores
-
-FLOAT8 = postgres_types["float8"].oid
 
 
 @dataclass(frozen=True)
@@ -62,37 +59,25 @@ class Session:
         """The committed rows of `sql/queries/<name>.sql`, fast however many there are."""
         return read_arrow(self.url, query(name), parameters)
 
-    def results(self, name: str, *parameters: object) -> pd.DataFrame:
-        """The rows of `sql/queries/<name>.sql`; inside a transaction its own uncommitted ones too."""
-        if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            committed: pd.DataFrame = self.read(name, *parameters).to_pandas()
-            return committed
-        with self.connection.cursor(binary=True) as cursor:
-            cursor.execute(quoted(query(name), parameters))
-            described = cursor.description or ()
-            rows = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in described])
-        # A column of NULLs alone is one of numbers all the same.
-        return rows.astype({column.name: "float64" for column in described if column.type_code == FLOAT8})
-
     def trades(self, since: datetime, until: datetime) -> KnownTrades:
         """The closed trades with since <= exit_time < until, at least, and the snapshot in which they were read."""
         known = self._known
         if known is None or not (known.since <= since and known.until >= until):
             seen = self._seen = self._seen or current_snapshot(self.connection)
-            if self.memory:
-                trades = self.memory.trades(self.connection, since, seen)
+            if self.memory:  # from a midnight on: rows that leave the window need not be left out at every batch
+                trades = self.memory.trades(self.connection, day_start(since.date()), seen)
             else:
                 trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
             known = self._known = KnownTrades(since, until, seen, trades)
         return known
 
-    def scores(self, since: datetime, until: datetime, seen: str) -> Scores | None:
+    def scores(self, since: datetime, until: datetime, seen: str) -> TradeScores | None:
         """The scores of the closed trades with since <= exit_time < until, at least; None where no trade has any."""
         if not any_scores(self.connection):
             return None
         if self.memory:
-            return self.memory.scores(self.connection, since, seen)
-        return Scores.from_arrow(self.read("market/read_scores", since, until))
+            return self.memory.scores(self.connection, day_start(since.date()), seen)
+        return TradeScores.from_arrow(self.read("market/read_scores", since, until))
 
     def past(self, before: date) -> Past:
         """All months before `before` (the first of a month), folded."""

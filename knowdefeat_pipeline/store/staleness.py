@@ -27,7 +27,7 @@ _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 @dataclass(frozen=True)
 class Family:
-    """Assets that are computed together.
+    """Assets that are computed together, each from the family's own and from `base`.
 
     `inputs`: of each asset the inputs of the view `changes` that it rests on. `base`: the asset whose computed days the
     family has to have too. `opening`: the inputs for whose sake a day is computed that never was.
@@ -50,16 +50,17 @@ RANKING = Family(
         "bot_metrics": ("trades", "capital", "scores"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
-        "variable_weights": ("weights",),
+        "variable_weights": ("next_weights",),
         "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
     },
     base="bot_metrics",
     opening=("trades", "scores"),
 )
-# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true.
+# New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong
+# to both families: whoever computes what they may rest on computes them after it, so that neither waits for the other.
 BELIEFS = Family(
     "beliefs",
-    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",)},
+    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",), "fund_allocations": ()},
     base="bot_metrics",
 )
 MARKET = Family("market", {"market_regimes": ("bars",), "trade_scores": ("bars", "books", "trades")}, base="")
@@ -139,11 +140,12 @@ def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: da
 def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
-    ((settled,),) = connection.execute(
-        "SELECT coalesce((SELECT seen FROM settled_changes WHERE family = %s), '1:1:')::text", (family.name,)
-    ).fetchall()
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute(query(name), {**parameters, "settled": settled}).fetchall()
+    # Both questions in one snapshot: what commits between them would be settled and never looked at.
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        followed = "SELECT followed_changes(%s, %s::text[])::text AS settled"
+        (settled,) = cursor.execute(followed, (family.name, list(family.assets))).fetchall()
+        (row,) = cursor.execute(query(name), {**parameters, **settled}).fetchall()
     return Staleness(family, **(row | {"days": tuple(row["days"])}))
 
 

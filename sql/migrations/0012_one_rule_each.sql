@@ -108,6 +108,7 @@ CREATE TRIGGER bots_capital_changes AFTER UPDATE OF capital ON bots FOR EACH ROW
 CREATE FUNCTION weight_versions_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM note_change('weights', (SELECT min(in_force_from) FROM changed));
+    PERFORM note_change('next_weights', (SELECT min(in_force_from) - interval '1 microsecond' FROM changed));
     RETURN NULL;
 END $$;
 CREATE TRIGGER weight_versions_deleted AFTER DELETE ON weight_versions REFERENCING OLD TABLE AS changed
@@ -116,8 +117,9 @@ DROP FUNCTION note_belief_change(timestamptz);
 
 -- Everything that results rest on, one row a change: it touches every figure whose as_of is later than `changed_at`.
 -- A decision counts at its own instant already, so it has changed one microsecond before; a version of the weights counts
--- for every as_of strictly later than its own, so that no ranking is rewritten by what was learned from it. What the risk
--- rules record themselves (halts, releases) follows from the rest.
+-- for every as_of strictly later than its own, so that no ranking is rewritten by what was learned from it; but it is what
+-- comes next at its own instant already (next_weights). What the risk rules record themselves (halts, releases) follows
+-- from the rest.
 CREATE VIEW changes AS
 SELECT 'trades' AS input, exit_time AS changed_at, recorded_xid, recorded_at, 1 AS trades FROM closed_trades
 UNION ALL
@@ -125,6 +127,8 @@ SELECT 'scores', t.exit_time, s.recorded_xid, s.recorded_at, 0
 FROM trade_scores AS s JOIN trades AS t USING (trade_id) WHERE t.status = 'closed'
 UNION ALL
 SELECT 'weights', in_force_from, recorded_xid, created_at, 0 FROM weight_versions
+UNION ALL
+SELECT 'next_weights', in_force_from - interval '1 microsecond', recorded_xid, created_at, 0 FROM weight_versions
 UNION ALL
 SELECT 'activity', in_force_from - interval '1 microsecond', recorded_xid, recorded_at, 0
 FROM bot_events WHERE kind IN ('activated', 'deactivated')
@@ -147,6 +151,25 @@ CREATE TABLE settled_changes (
     seen   pg_snapshot NOT NULL
 );
 DROP TABLE settled_trades, settled_market;
+
+-- Up to which snapshot all computed days of a family's assets have followed every change: the settled one, or an earlier one
+-- in which a day was read that was written since (by a run that took long). An earlier snapshot shows less than a later one.
+CREATE FUNCTION followed_changes(family_name text, assets text[]) RETURNS pg_snapshot LANGUAGE sql STABLE AS $$
+    WITH settled AS (
+        SELECT coalesce((SELECT seen FROM settled_changes WHERE family = family_name), '1:1:'::pg_snapshot) AS seen
+    ),
+    written_since AS (
+        SELECT d.seen
+        FROM settled AS s
+        JOIN refreshed_days AS d ON d.recorded_xid >= pg_snapshot_xmin(s.seen)
+            AND NOT pg_visible_in_snapshot(d.recorded_xid, s.seen)
+        WHERE d.asset = ANY(assets)
+    )
+    SELECT seen
+    FROM (SELECT seen FROM settled UNION ALL SELECT seen FROM written_since) AS snapshots
+    ORDER BY pg_snapshot_xmin(seen), pg_snapshot_xmax(seen), (SELECT count(*) FROM pg_snapshot_xip(seen)) DESC
+    LIMIT 1
+$$;
 
 -- Up to here an exit at midnight belonged to the day that ended, and a day was ranked with what was learned at its end.
 SELECT note_change('trades', min(exit_time) - interval '1 microsecond')

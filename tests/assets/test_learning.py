@@ -1,102 +1,72 @@
-"""From trades to better rankings: in a world where one variable tells the next day's skill, the chain finds it out."""
+"""The daily adjustment through Dagster: what the nightly runs do, and what the run shows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
+from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.runs import adjust_days, refresh_days
+from knowdefeat_pipeline.automation.runs import adjust_days
+from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.cli.commands.simulate import load_simulation
-from knowdefeat_pipeline.core.learning.learner import DEFAULT
-from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
-from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history
-from knowdefeat_pipeline.store.results import weight_versions
+from knowdefeat_pipeline.settings import Upkeep
+from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store.learning import adjustments
+from knowdefeat_pipeline.store.trades import load_trades
+from tests.steps import days
 
-END = datetime(2025, 7, 1, tzinfo=UTC)
-DAYS, BOTS, SEED = 120, 30, 8
+END = datetime(2025, 3, 1, tzinfo=UTC)
+DAYS = 40
 FIRST, LAST = (END - timedelta(days=DAYS)).date(), (END - timedelta(days=1)).date()
-LATER = 60  # days after which the ranking is judged
-
-# The means of the model scores over the trades of the trailing 30 days, where the metrics do not hold them already.
-FILL_SCORES = f"""
-UPDATE bot_metrics AS m
-SET ({", ".join(SCORES)}) = (
-    SELECT {", ".join(f"avg(s.{name})" for name in SCORES)}
-    FROM trades AS t JOIN trade_scores AS s USING (trade_id)
-    WHERE t.bot_id = m.bot_id AND (m.ticker = '*' OR m.ticker = t.ticker)
-      AND t.exit_time > m.as_of - interval '30 days' AND t.exit_time <= m.as_of)
-WHERE NOT EXISTS (SELECT FROM bot_metrics WHERE {INFORMATIVE_SCORE} IS NOT NULL)
-"""
-
-
-@pytest.fixture(scope="module")
-def world() -> Simulation:
-    return simulate("informative", bots=BOTS, days=DAYS, seed=SEED, end=END)
 
 
 @pytest.fixture
-def adjusted(database: str, world: Simulation) -> str:
-    """The world's trades and scores, all days computed and adjusted."""
-    load_simulation(database, world)
-    defs = build_defs({"database": Database(url=database), "clock": Clock(frozen_at=END.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        refresh_days(defs, instance, FIRST, LAST)
-        with connect(database) as connection:
-            connection.execute(FILL_SCORES)
-        adjust_days(defs, instance, FIRST, LAST)
+def fleet(database: str) -> str:
+    """Eight bots' trades over forty days, all of them computed."""
+    trades = simulate("base", bots=8, days=DAYS, seed=5, end=END).trades
+    load_trades(database, read_frame(trades, "simulator", END), "fleet")
+    days.refresh(database, FIRST, LAST, END)
     return database
 
 
-def test_the_informative_variable_gains_weight_and_the_ranking_foretells_more(adjusted: str, world: Simulation) -> None:
-    with connect(adjusted) as connection:
-        versions = weight_versions(connection)
-        ranked = pd.DataFrame(
-            connection.execute(
-                "SELECT day, bot_id, rank_score FROM bot_rankings WHERE eligible ORDER BY day, bot_id"
-            ).fetchall(),
-            columns=["day", "bot_id", "learned"],
-        )
-    assert versions[-1]["weights"][INFORMATIVE_SCORE] > 3 * DEFAULT_WEIGHTS[INFORMATIVE_SCORE]
-    history = Panel.of(read_history(adjusted, LAST))
-    assert ranked["bot_id"].tolist() == history.frame["bot_id"].tolist()
-    truth = world.skill_pnl.shift(-1).stack().rename("skill")
-    frame = ranked.assign(default=history.scores(DEFAULT), day=pd.to_datetime(ranked["day"], utc=True).dt.as_unit("us"))
-    frame = frame.join(truth, on=["day", "bot_id"]).assign(volatility=history.frame["volatility"])
-    later = frame[frame["day"].dt.date >= FIRST + timedelta(days=LATER)].dropna()
-    ic = later.groupby("day").apply(
-        lambda day: pd.Series(
-            {name: spearmanr(day[name], day["skill"] / day["volatility"]).statistic for name in ("learned", "default")}
-        )
-    )
-    assert len(ic) == DAYS - LATER - 1
-    gain = ic["learned"] - ic["default"]
-    assert gain.mean() > 0.05
-    assert np.mean(gain > 0) > 0.7
+def definitions(url: str, now: datetime) -> dg.Definitions:
+    return build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
 
 
-def test_scores_belong_to_the_trades_of_worlds_in_which_they_tell_something(database: str) -> None:
-    simulated = simulate("switch", bots=4, days=10, seed=2, end=END)
-    load_simulation(database, simulated)
-    with connect(database) as connection:
-        rows = connection.execute(
-            f"SELECT t.bot_id, t.exit_time, s.{SCORES[0]}, s.{SCORES[2]} FROM trade_scores AS s JOIN trades AS t USING (trade_id)"
-            " ORDER BY t.exit_time"
-        ).fetchall()
-        ((closed,),) = connection.execute("SELECT count(*) FROM trades WHERE status = 'closed'").fetchall()
-    assert len(rows) == closed
-    daily = simulated.scores.set_index(["day", "bot_id"])
-    for bot, exit_time, price, wall in rows:
-        own = daily.loc[(pd.Timestamp(exit_time).floor("D"), bot)]
-        for found, expected in ((price, own[SCORES[0]]), (wall, own[SCORES[2]])):
-            assert found == expected or (found is None and np.isnan(expected))
-    load_simulation(database, simulate("base", bots=4, days=10, seed=2, end=END))
-    with connect(database) as connection:
-        assert connection.execute("SELECT count(*) FROM trade_scores").fetchone() == (0,)
+def attempts(url: str) -> list[tuple[date, str]]:
+    with connect(url) as connection:
+        return [(attempt["day"], attempt["outcome"]) for attempt in adjustments(connection, date.min, date.max)]
+
+
+def in_force(url: str, day: date) -> dict[str, float]:
+    with connect(url) as connection:
+        rows = connection.execute("SELECT variable, weight FROM variable_weights WHERE day = %s", (day,))
+        return dict(rows.fetchall())
+
+
+def test_the_nightly_runs_adjust_the_day_that_ended(fleet: str) -> None:
+    days.adjust(fleet, FIRST, LAST - timedelta(days=1), END)
+    night = END + timedelta(minutes=15)
+    defs = definitions(fleet, night)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(scheduled_execution_time=night)
+        for request in daily_weights(Upkeep(), Calendar())(context):
+            job = defs.resolve_job_def("recompute")
+            assert job.execute_in_process(request.run_config, instance=instance, tags=request.tags).success
+    assert attempts(fleet)[-1] == (LAST, "published")
+    assert in_force(fleet, END.date()) == in_force(fleet, LAST) != in_force(fleet, LAST - timedelta(days=1))
+
+
+def test_the_run_shows_what_moved_and_why(fleet: str) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        adjust_days(definitions(fleet, END), instance, FIRST, LAST)
+        (event,) = instance.get_latest_materialization_events([dg.AssetKey("variable_weights")]).values()
+    shown = event.asset_materialization.metadata
+    assert shown["adjusted days"].value == [outcome for _, outcome in attempts(fleet)].count("published")
+    assert "published" in shown["adjustment"].value
+    assert "points" in shown["weight changes"].value
+    assert "IC" in shown["evidence"].value
+    assert shown["weights over time"].value.startswith("![weights over time](data:image/svg+xml;base64,")

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from knowdefeat_pipeline.assets.bot_metrics import top_equity
 
 from knowdefeat_pipeline.assets import chart
 from knowdefeat_pipeline.assets.chart import HEIGHT, LINE_HEIGHT, WIDTH, Chart, ticks
+from knowdefeat_pipeline.assets.metrics import top_equity
 from knowdefeat_pipeline.assets.pictures import draw_equity, draw_scores, equity_by_day, marked_bots, score_bins
-from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.session import open_session
 
 DAY = date(2025, 2, 27)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -171,7 +171,8 @@ def test_the_bots_shown_are_those_that_gained_most_for_their_capital(database: s
                     " VALUES (%s, %s, %s, %s, '2025-01-01Z', '2025-01-01Z', '2025-01-01Z', '*', 9, 9, 0, 9)",
                     (day, bot, gain, gain - back),
                 )
-    rows = top_equity(Database(url=database), DAY)
+    with open_session(database) as session:
+        rows = top_equity(session, DAY)
     assert sorted(set(rows["bot_id"])) == [1, 2, 3, 4, 5]
     assert sorted(set(rows["day"])) == [DAY - timedelta(days=29), DAY - timedelta(days=1), DAY]
     last = rows[rows["day"] == DAY].set_index("bot_id")["lifetime_pnl"]

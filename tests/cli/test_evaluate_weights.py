@@ -47,7 +47,7 @@ def test_weights_and_scores_of_a_file_are_those_of_the_learner(run, tmp_path: Pa
     assert pd.to_datetime(found.as_of, utc=True).tolist() == sorted(frame.as_of.unique())
     assert list(scored.columns) == ["as_of", "bot_id", "score"]
     assert scored.bot_id.tolist() == expected.frame.bot_id.tolist()
-    np.testing.assert_allclose(scored.score, expected.scores(in_force), rtol=1e-12)
+    np.testing.assert_allclose(scored.score, expected.rank_scores(in_force), rtol=1e-12)
 
 
 def test_bots_may_have_names_and_json_tells_the_evidence(run, tmp_path: Path) -> None:

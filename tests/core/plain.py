@@ -60,7 +60,7 @@ def runs(trades: list[Trade]) -> list[tuple[int, int]]:
 
 
 def streak_hits(trades: list[Trade], length: int) -> int:
-    """The seed's count: a run of L wins adds max(0, L - k + 1)."""
+    """Know-Defeat's count: a run of L wins adds max(0, L - k + 1)."""
     return sum(max(0, run - length + 1) for sign, run in runs(trades) if sign > 0)
 
 

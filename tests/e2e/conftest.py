@@ -51,6 +51,7 @@ def system() -> Iterator[System]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["KNOWDEFEAT_HOME"] = home
         environment["KNOWDEFEAT_CHUNK_DAYS"] = "45"  # so that a backfill of 90 days is two runs
+        environment["KNOWDEFEAT_LIVE_REPORT_SECONDS"] = "2"  # so that a report can be awaited
         _command(environment, "run")
         try:
             url = _command(environment, "db", "url").strip()

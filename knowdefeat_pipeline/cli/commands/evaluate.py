@@ -46,7 +46,7 @@ def weights(
     write_table(in_force, output)
     if scores:
         rows = history.frame[["given_as_of", "bot_id"]].rename(columns={"given_as_of": "as_of"})
-        write_table(rows.assign(score=history.scores(learned.weights)), scores)
+        write_table(rows.assign(score=history.rank_scores(learned.weights)), scores)
     facts = evidence(learned)
     if json:
         ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in facts.ic.items()}

@@ -1,1 +1,4 @@
-"""What follows from beliefs for the signals of the moment: consensus and position size."""
+"""What follows from beliefs for a signal: consensus and position size.
+
+Nothing is learned here, and nothing of a bot's funds is decided.
+"""

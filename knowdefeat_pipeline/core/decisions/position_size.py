@@ -10,7 +10,7 @@ FRACTION = 0.5
 
 
 def base_size(base: float, posterior: float, prior: float, confidence: float, cap: float) -> float:
-    """The guide's size: base · posterior accuracy / prior accuracy · confidence / 100, at most `cap`.
+    """Scanstream's rule: base · posterior accuracy / prior accuracy · confidence / 100, at most `cap`.
 
     Accuracies are win rates in 0..1, the prior above 0; `confidence` is the signal's, 0..100. Raises ValueError for
     others, and for a base or cap below 0.

@@ -1,1 +1,4 @@
-"""The division of funds over bots: targets, caps, risk rules, cents that add up."""
+"""The division of funds over bots: settings, events, targets, caps, risk rules, and cents that add up.
+
+Who is ranked where belongs to `ranking`; what is written belongs to `store`.
+"""

@@ -45,13 +45,13 @@ def contestants(panel: Panel, sets: Mapping[str, Mapping[str, float] | Floats] |
     A set is 17 weights by name, or days x 17.
     """
     own = {
-        REFERENCE: panel.scores(DEFAULT),
-        "equal": panel.scores(EQUAL),
+        REFERENCE: panel.rank_scores(DEFAULT),
+        "equal": panel.rank_scores(EQUAL),
         "know_defeat": know_defeat_scores(panel.frame),
         "know_defeat_fallback": know_defeat_fallback_scores(panel.frame),
-        "ai": panel.scores(learn_weights(panel).weights),
+        "ai": panel.rank_scores(learn_weights(panel).weights),
     }
-    return own | {name: panel.scores(_array(weights)) for name, weights in (sets or {}).items()}
+    return own | {name: panel.rank_scores(_array(weights)) for name, weights in (sets or {}).items()}
 
 
 def _array(weights: Mapping[str, float] | Floats) -> Floats:

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.core.learning.learner import MIN_BOTS, TRIAL_DAYS, Weig
 from knowdefeat_pipeline.core.schema.variables import VARIABLE, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats
 
-Outcome = Literal["published", "unchanged", "gate_closed", "frozen", "disabled", "refused"]
+ProposalOutcome = Literal["published", "unchanged", "gate_closed", "frozen", "disabled", "refused"]
 NAMED_CHANGES = 3
 
 
@@ -23,7 +23,7 @@ class Proposal:
     `evidence`: plain values for JSON, the change of each variable against the weights in force among them.
     """
 
-    outcome: Outcome
+    outcome: ProposalOutcome
     reason: str
     weights: Floats | None
     evidence: dict[str, Any]
@@ -51,7 +51,7 @@ def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats
         way = "toward what was learned" if known.gate_open[day] else "back"
         moves = f"{np.abs(change).sum():.1f} points {way} ({_largest(change)})"
         return Proposal("published", f"{moves}: {verdict}", moved, figures)
-    outcome: Outcome = "unchanged" if known.gate_open[day] else "gate_closed"
+    outcome: ProposalOutcome = "unchanged" if known.gate_open[day] else "gate_closed"
     return Proposal(outcome, f"nothing to move: {verdict}", None, figures)
 
 

@@ -1,1 +1,4 @@
-"""The figures of bots: performance, risk, streaks, lifetimes, over windows of trades."""
+"""The figures of bots: performance, risk, streaks, lifetimes, over windows of trades, one public function a figure.
+
+Normalising them across bots belongs to `ranking`.
+"""

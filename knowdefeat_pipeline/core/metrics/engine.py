@@ -29,7 +29,7 @@ from knowdefeat_pipeline.core.metrics.figures import (
 from knowdefeat_pipeline.core.metrics.lifetime import Lifetimes, Past, lifetimes
 from knowdefeat_pipeline.core.metrics.path import PathFigures, path_figures
 from knowdefeat_pipeline.core.metrics.returns import calmar_ratio, daily_pnl, sharpe_ratio, sortino_ratio
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
 from knowdefeat_pipeline.core.metrics.windows import Windows
@@ -65,16 +65,20 @@ def bot_metrics(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
-    scores: Scores | None = None,
+    trade_scores: TradeScores | None = None,
 ) -> pd.DataFrame:
     """All figures of METRICS at each as_of (µs), one row per as_of, bot and ticker, `*` for all tickers.
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
     of the first as_of's last day), `trades` begins with that month, or 30 days before the first as_of if that is
-    earlier. `capital` by bot, default 10,000. `scores`: of trades with exits in the windows, at least. A bot has rows
-    once a trade has closed; figures that cannot be computed are NaN.
+    earlier. `capital` by bot, default 10,000. `trade_scores`: of trades with exits in the windows, at least. A bot has
+    rows once a trade has closed; figures that cannot be computed are NaN.
     """
-    blocks = [*bot_metrics_blocks(trades, as_of, capital=capital, window_days=window_days, past=past, scores=scores)]
+    blocks = [
+        *bot_metrics_blocks(
+            trades, as_of, capital=capital, window_days=window_days, past=past, trade_scores=trade_scores
+        )
+    ]
     if len(blocks) == 1:
         return blocks[0]
     return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
@@ -87,18 +91,18 @@ def bot_metrics_blocks(
     capital: Mapping[int, float] | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
-    scores: Scores | None = None,
+    trade_scores: TradeScores | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
     as_of = np.unique(as_of)
-    for block in _blocks(trades, past, scores):
+    for block in _blocks(trades, past, trade_scores):
         yield _bot_metrics(*block, as_of, capital, window_days)
 
 
 def _blocks(
-    trades: Trades, past: Past | None, scores: Scores | None
-) -> Iterator[tuple[Trades, Past | None, Scores | None]]:
-    """Trades, past and scores, some bots at a time: memory stays bounded and arrays near the processor."""
+    trades: Trades, past: Past | None, trade_scores: TradeScores | None
+) -> Iterator[tuple[Trades, Past | None, TradeScores | None]]:
+    """Trades, past and trade_scores, some bots at a time: memory stays bounded and arrays near the processor."""
     last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
     cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
     for low, high in pairwise(cuts):
@@ -107,14 +111,14 @@ def _blocks(
             yield (
                 trades.rows(first, stop),
                 past.of_bots(low, high) if past else None,
-                scores.of_bots(low, high) if scores else None,
+                trade_scores.of_bots(low, high) if trade_scores else None,
             )
 
 
 def _bot_metrics(
     trades: Trades,
     past: Past | None,
-    scores: Scores | None,
+    trade_scores: TradeScores | None,
     as_of: Ints,
     capital: Mapping[int, float] | None,
     window_days: float | None,
@@ -127,8 +131,8 @@ def _bot_metrics(
     columns |= _window_figures(trades, windows, money, life, window_days)
     columns |= _streak_variables(windows)
     columns |= _main(trades, windows)
-    if scores:
-        columns |= scores.means(series, trades.tickers, windows.since, windows.as_of)
+    if trade_scores:
+        columns |= trade_scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
     return _frame(trades, windows, columns, life.trades.ravel() > 0)
 

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
-class Scores:
+class TradeScores:
     """Scored trades as columns, sorted by (bot, exit, entry, trade id), as the trades of a series are.
 
     `exit` in µs; `ticker` codes into `tickers`; `value` of shape (scores, trades) in the order of SCORE_NAMES, 0 to
@@ -30,7 +30,7 @@ class Scores:
     tickers: tuple[str, ...]
 
     @classmethod
-    def from_arrow(cls, table: pa.Table) -> Scores:
+    def from_arrow(cls, table: pa.Table) -> TradeScores:
         """From columns trade_id, bot_id, ticker, entry_time, exit_time and SCORE_NAMES, rows in any order."""
         bot, trade_id = (table[name].to_numpy().astype(np.int64) for name in ("bot_id", "trade_id"))
         entry, exit_ = (arrow_micros(table[name]) for name in ("entry_time", "exit_time"))
@@ -45,11 +45,11 @@ class Scores:
             tuple(ticker.dictionary.to_pylist()),
         )
 
-    def of_bots(self, above: int, up_to: int) -> Scores:
+    def of_bots(self, above: int, up_to: int) -> TradeScores:
         """The part of the bots above < bot <= up_to."""
         first, stop = np.searchsorted(self.bot, [above, up_to], "right")
         part = slice(first, stop)
-        return Scores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
+        return TradeScores(self.bot[part], self.ticker[part], self.exit[part], self.value[:, part], self.tickers)
 
     def means(self, series: Series, tickers: tuple[str, ...], since: Ints, as_of: Ints) -> dict[str, Floats]:
         """Per score and window the mean over the trades with since <= exit < as_of, NaN where none has that score.

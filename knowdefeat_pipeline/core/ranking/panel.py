@@ -59,7 +59,7 @@ class Panel:
         """The number of each row's day."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
-    def scores(self, weights: Floats) -> Floats:
+    def rank_scores(self, weights: Floats) -> Floats:
         """Each row's rank score, 0..100, under the weights of its day (days x 17) or one set (17)."""
         weights = np.broadcast_to(weights, (len(self), len(VARIABLE_NAMES)))[self.day]
         out: Floats = 50 + 100 * (self.ranks * weights).sum(axis=1) / np.abs(weights).sum(axis=1)

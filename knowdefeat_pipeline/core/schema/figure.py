@@ -50,7 +50,7 @@ def text(name: str, description: str) -> Figure:
 PARTITION = Figure("day", "date", "UTC day", "The partition: one UTC day.", nullable=False)
 AS_OF = Figure(
     "as_of", "timestamptz", "UTC",
-    "The instant at which the figures are true: the day's end, or the time of the run for the running day.", nullable=False,
+    "The instant at which the figures are true: the day's end, or the time of the run for the running day. Trades that closed before it count.", nullable=False,
 )
 BOT = Figure("bot_id", "integer", "", "The bot.", nullable=False)
 TICKER = Figure("ticker", "text", "", "One of the bot's tickers, or '*' for all of them together.", nullable=False)

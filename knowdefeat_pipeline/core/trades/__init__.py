@@ -1,1 +1,4 @@
-"""Trades as columns, the series that they form, and reductions over them. No figure of a bot belongs here."""
+"""Closed trades as columns in the order of the house, the series that they form, and reductions over windows.
+
+No figure of a bot belongs here (`metrics`).
+"""

@@ -1,10 +1,11 @@
--- Changes that every family has followed need no longer be kept, nor looked at.
+-- Changes that every family has followed need no longer be looked at, nor kept once no run can be left that began before.
 WITH settled AS (
     INSERT INTO settled_changes (family, seen) VALUES (%(family)s, %(seen)s::pg_snapshot)
     ON CONFLICT (family) DO UPDATE SET seen = excluded.seen
 )
 DELETE FROM input_changes AS i
-WHERE pg_visible_in_snapshot(i.recorded_xid, %(seen)s::pg_snapshot)
+WHERE i.recorded_at < clock_timestamp() - interval '1 day'
+  AND pg_visible_in_snapshot(i.recorded_xid, %(seen)s::pg_snapshot)
   AND NOT EXISTS (SELECT FROM unnest(%(others)s::text[]) AS o (family)
                   LEFT JOIN settled_changes AS s USING (family)
                   WHERE s.seen IS NULL OR NOT pg_visible_in_snapshot(i.recorded_xid, s.seen))

@@ -6,7 +6,7 @@
 -- has to have too; %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(as_of)s
 -- now. (A parameter, and no subquery, tells the planner how few changes are younger.)
 WITH computed AS (
-    SELECT asset, day, as_of, seen, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
+    SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
 ),
 resting AS (
     SELECT asset, input FROM unnest(%(resting)s::text[], %(inputs)s::text[]) AS r (asset, input)
@@ -26,7 +26,7 @@ written AS (
     GROUP BY 1, 2
 ),
 recomputed AS (
-    SELECT asset, day, mark, recorded_xid, refreshed_at AS since
+    SELECT day, recorded_xid
     FROM refreshed_days
     WHERE recorded_xid >= pg_snapshot_xmin(%(settled)s::pg_snapshot)
       AND NOT pg_visible_in_snapshot(recorded_xid, %(settled)s::pg_snapshot)
@@ -37,6 +37,7 @@ unseen AS (
     JOIN resting AS r USING (input)
     JOIN computed AS c ON c.asset = r.asset AND c.as_of > w.first_at
         AND NOT pg_visible_in_snapshot(w.recorded_xid, c.seen)
+        AND w.recorded_xid <> c.recorded_xid -- what a transaction wrote itself, it followed
 ),
 running AS (
     SELECT c.day, f.recorded_xid, f.since
@@ -52,10 +53,12 @@ never_computed AS (
       AND NOT EXISTS (SELECT FROM computed AS c WHERE c.day = f.day)
 ),
 resting_on_older AS (
-    SELECT c.day, u.recorded_xid, u.since
-    FROM recomputed AS u
-    JOIN computed AS c ON c.day = u.day AND c.rests_on ? u.asset
-    WHERE (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
+    SELECT c.day, u.recorded_xid, u.refreshed_at AS since
+    FROM (SELECT DISTINCT day FROM recomputed) AS r
+    JOIN computed AS c USING (day)
+    JOIN refreshed_days AS u ON u.day = c.day AND c.rests_on ? u.asset
+    WHERE (u.asset = %(base)s OR u.asset = ANY(%(assets)s::text[]))
+      AND (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
 ),
 incomplete AS (
     SELECT b.day, b.recorded_xid, b.refreshed_at AS since

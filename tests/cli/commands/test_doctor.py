@@ -21,7 +21,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == ["Python", "Packages", "Settings", "Home", "Database", "Schema", *results, "Dagster home"]
     assert all(finding["ok"] for each in found.values() for finding in each)
-    assert found["Settings"][0]["found"] == "KNOWDEFEAT_DATABASE_URL, KNOWDEFEAT_HOME"
+    assert found["Settings"][0]["found"] == "KNOWDEFEAT_HOME, KNOWDEFEAT_DATABASE_URL"
 
 
 def test_every_setting_that_cannot_be_used_is_named_and_the_rest_is_looked_at(

@@ -88,7 +88,7 @@ def test_rows_come_in_any_order_of_time() -> None:
     pd.testing.assert_frame_equal(first, second, rtol=1e-6)
 
 
-def test_the_seeds_failures_do_not_return() -> None:
+def test_scanstream_s_failures_do_not_return() -> None:
     """100 small losses are no certainty of winning, 100 small wins none of losing, and idling is no merit."""
     rounds = np.arange(100)
     losses = pd.DataFrame({"time": rounds, "strategy_id": "loser", "result": -0.001})

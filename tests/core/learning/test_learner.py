@@ -119,8 +119,8 @@ def test_names_and_the_order_of_rows_change_nothing() -> None:
     same(learned(renamed), whole("informative"))
     same(learned(shuffled), whole("informative"))
     panel = Panel.of(renamed)
-    assert np.array_equal(panel.scores(whole("informative").weights),
-                          Panel.of(frame).scores(whole("informative").weights))  # fmt: skip
+    assert np.array_equal(panel.rank_scores(whole("informative").weights),
+                          Panel.of(frame).rank_scores(whole("informative").weights))  # fmt: skip
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.01, 3.7])
@@ -237,9 +237,9 @@ def test_a_variable_entirely_missing_keeps_a_weight_and_changes_no_order() -> No
     assert set(found.reason[20:]) == {None}
     assert found.weights[-1, COLUMN["avg_win_rate"]] > DEFAULT_WEIGHTS["avg_win_rate"]
     weights = found.weights[-1].copy()
-    scores = Panel.of(frame).scores(weights)
+    scores = Panel.of(frame).rank_scores(weights)
     weights[COLUMN["price_wall_score"]] = 0
-    assert np.array_equal(np.argsort(scores[-10:]), np.argsort(Panel.of(frame).scores(weights)[-10:]))
+    assert np.array_equal(np.argsort(scores[-10:]), np.argsort(Panel.of(frame).rank_scores(weights)[-10:]))
 
 
 def test_missing_cells_anywhere() -> None:

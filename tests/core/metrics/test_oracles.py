@@ -181,7 +181,7 @@ def test_empyrical_s_drawdown_of_realised_equity(seed: int, days: int) -> None:
 
 
 def know_defeat(folder: Path) -> pd.DataFrame:
-    """The seed's export without repeated rows, pnl in dollars recomputed from prices."""
+    """Know-Defeat's export without repeated rows, pnl in dollars recomputed from prices."""
     raw = pd.read_csv(folder / "know_defeat/all_trades.csv")
     closed = raw[raw.trade_status == "closed"].sort_values("trade_id")
     closed = closed.drop_duplicates([c for c in closed.columns if c != "trade_id"])

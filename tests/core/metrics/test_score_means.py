@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import engine as metrics
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
-from knowdefeat_pipeline.core.metrics.score_means import Scores
+from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
@@ -38,14 +38,14 @@ def history(seed: int, count: int = 300) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].mask(frame["bot_id"] == 5) for name in SCORE_NAMES})
 
 
-def scored(frame: pd.DataFrame) -> Scores:
+def scored(frame: pd.DataFrame) -> TradeScores:
     columns = ["trade_id", "bot_id", "ticker", "entry_time", "exit_time", *SCORE_NAMES]
     known = frame.loc[frame[[*SCORE_NAMES]].notna().any(axis=1), columns]
-    return Scores.from_arrow(pa.Table.from_pandas(known, preserve_index=False))
+    return TradeScores.from_arrow(pa.Table.from_pandas(known, preserve_index=False))
 
 
 def computed(frame: pd.DataFrame, *instants: datetime) -> pd.DataFrame:
-    rows = bot_metrics(Trades.from_frame(frame), micros(instants), scores=scored(frame))
+    rows = bot_metrics(Trades.from_frame(frame), micros(instants), trade_scores=scored(frame))
     return rows.set_index(["as_of", "bot_id", "ticker"])[[*SCORE_NAMES]]
 
 
@@ -93,7 +93,7 @@ def test_by_hand_and_scores_of_trades_that_are_not_there() -> None:
     assert found.to_numpy() == pytest.approx(np.array(expected), nan_ok=True)
     # Scores that arrive before their trades are read belong to no row yet.
     strangers = scored(frame.assign(bot_id=np.array([1, 8, 0, 2], np.int32), ticker=["BTC", "ETH", "BTC", "NEW"]))
-    rows = bot_metrics(Trades.from_frame(frame), micros([END]), scores=strangers)
+    rows = bot_metrics(Trades.from_frame(frame), micros([END]), trade_scores=strangers)
     assert rows["price_model_score"].to_numpy() == pytest.approx([10, 10, nothing, nothing, nothing], nan_ok=True)
 
 
@@ -102,4 +102,4 @@ def test_without_scores_there_are_no_means() -> None:
     trades = Trades.from_frame(frame)
     assert bot_metrics(trades, micros([END]))[[*SCORE_NAMES]].isna().all(axis=None)
     empty = scored(frame.assign(**dict.fromkeys(SCORE_NAMES, np.nan)))
-    assert bot_metrics(trades, micros([END]), scores=empty)[[*SCORE_NAMES]].isna().all(axis=None)
+    assert bot_metrics(trades, micros([END]), trade_scores=empty)[[*SCORE_NAMES]].isna().all(axis=None)

@@ -1,4 +1,4 @@
-"""win_streaks: hand-computed figures, the seed's count, the runs test of statsmodels, and plain loops."""
+"""win_streaks: hand-computed figures, Know-Defeat's count, the runs test of statsmodels, and plain loops."""
 
 from datetime import datetime
 from math import erfc, sqrt

@@ -81,7 +81,7 @@ def test_scores_are_the_ranking_s() -> None:
     frame = small(avg_win_rate=[1.0, 2.0, 3.0], price_model_score=[3.0, 2.0, 1.0])
     weights = np.zeros(17)
     weights[[COLUMN["avg_win_rate"], COLUMN["price_model_score"]]] = 60, -40
-    assert Panel.of(frame).scores(weights).tolist() == [0, 50, 100]
+    assert Panel.of(frame).rank_scores(weights).tolist() == [0, 50, 100]
 
 
 @pytest.mark.parametrize(

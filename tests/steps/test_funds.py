@@ -1,24 +1,21 @@
-"""Funds through the asset on a real database: who is given what, who is halted, and that it can be repeated."""
+"""Funds on a real database: who is given what, who is halted, and that it can be repeated."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-import dagster as dg
 import psycopg
 import pytest
-from knowdefeat_pipeline.assets.fund_allocations import compute
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.runs import Outcome, refresh_days
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.steps.funds import AllocatedDays
 from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
 from knowdefeat_pipeline.store.simulation import remove_source
+from tests.steps import days
 
 Clone = Callable[[str], AbstractContextManager[str]]
 FIRST, LAST = date(2025, 2, 10), date(2025, 2, 14)
@@ -65,17 +62,17 @@ def fleet(cloned: Clone, ranked: str) -> Iterator[str]:
 
 
 def allocate(url: str, first: date, last: date) -> None:
-    """The asset's work alone, by the rankings that are there."""
-    compute(Database(url=url), first, last)
+    """The step's work alone, by the rankings that are there."""
+    days.allocate(url, first, last)
 
 
-def materialise(url: str, first: date, last: date, now: datetime = NOW) -> tuple[Outcome, dict]:
-    """The run's outcome, and the metadata of its last day's allocation."""
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        outcome = refresh_days(defs, instance, first, last, job="recompute")
-        event = instance.get_latest_materialization_event(dg.AssetKey("fund_allocations"))
-    return outcome, {name: value.value for name, value in event.asset_materialization.metadata.items()}
+def materialise(url: str, first: date, last: date, now: datetime = NOW) -> AllocatedDays:
+    """What the job computes, and what it says of the allocations."""
+    days.refresh(url, first, last, now)
+    days.learn(url, first, last)
+    allocated = days.allocate(url, first, last)
+    allocated.require()
+    return allocated
 
 
 def save(url: str, settings: FundSettings, since: datetime | None = None) -> int:
@@ -105,17 +102,16 @@ def end_of(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def test_without_funds_nothing_is_allocated_and_the_run_says_what_to_do(fleet: str) -> None:
-    outcome, metadata = materialise(fleet, LAST, LAST)
+def test_without_funds_nothing_is_allocated_and_the_currencies_are_named(fleet: str) -> None:
+    found = materialise(fleet, LAST, LAST)
     assert rows(fleet) == rows(fleet, table="fund_allocation_days") == []
-    assert metadata["no funds in USD"] == ("None are set. Next: knowdefeat funds set --currency USD --funds AMOUNT")
-    assert "no funds in EUR" in metadata
-    assert all(check["passed"] for check in outcome.checks)
+    assert found.unfunded == ["EUR", "USD"]
+    assert all(check.passed for check in found.checks)
 
 
 def test_funds_follow_the_scores_to_the_cent_and_the_rest_is_cash(fleet: str) -> None:
     save(fleet, HALVES)
-    outcome, metadata = materialise(fleet, LAST, LAST)
+    divided = materialise(fleet, LAST, LAST)
     found = allocated(fleet)
     scores = {row[0]: row[1] for row in rows(fleet, "bot_id, rank_score, rank", f"day = '{LAST}'", "bot_rankings")}
     assert scores[1] > 50
@@ -127,12 +123,11 @@ def test_funds_follow_the_scores_to_the_cent_and_the_rest_is_cash(fleet: str) ->
         fleet, "quote_currency, method, funds, allocated, cash, cash_reason, bots", table="fund_allocation_days"
     )
     assert day == ("USD", "rank_score", 1000, 1000, 0, "all funds are allocated", 4)
-    assert metadata["allocated in USD"] == 1000.0
-    assert metadata["cash in USD"] == 0.0
-    checks = {check["check"]: check for check in outcome.checks if check["asset"] == "fund_allocations"}
-    assert all(check["passed"] for check in checks.values())
-    assert checks["no_cap_is_broken"]["metadata"] == {"largest share of a bot": 0.5, "largest share of a ticker": 1.0}
-    assert checks["amounts_and_cash_sum_to_the_funds"]["metadata"] == {"days": 1, "off by": 0.0}
+    assert divided.division.days[["allocated", "cash"]].to_numpy().tolist() == [[1000_00, 0]]
+    checks = days.checks([divided])
+    assert all(check.passed for check in checks.values())
+    assert checks["no_cap_is_broken"].figures == {"largest share of a bot": 0.5, "largest share of a ticker": 1.0}
+    assert checks["amounts_and_cash_sum_to_the_funds"].figures == {"days": 1, "off by": 0.0}
 
 
 def test_a_range_equals_its_days_and_a_second_run_changes_nothing(fleet: str) -> None:
@@ -151,8 +146,8 @@ def test_currencies_are_never_mixed(fleet: str) -> None:
     save(fleet, HALVES)
     save(fleet, FundSettings("EUR", 99_99, "equal", AllocationRules(bot_cap=1.0)))
     allocate(fleet, LAST, LAST)
-    days = rows(fleet, "quote_currency, funds, allocated, cash, funded", table="fund_allocation_days")
-    assert days == [("EUR", Decimal("99.99"), Decimal("99.99"), 0, 2), ("USD", 1000, 1000, 0, 3)]
+    totals = rows(fleet, "quote_currency, funds, allocated, cash, funded", table="fund_allocation_days")
+    assert totals == [("EUR", Decimal("99.99"), Decimal("99.99"), 0, 2), ("USD", 1000, 1000, 0, 3)]
     euro = rows(fleet, "bot_id, amount", "quote_currency = 'EUR'")
     assert sorted(amount for _, amount in euro) == [Decimal("49.99"), Decimal("50.00")]
     assert [bot for bot, _ in euro] == [11, 12]
@@ -168,11 +163,7 @@ def test_a_deactivated_bot_gets_nothing_and_stays_so(fleet: str) -> None:
     allocate(fleet, FIRST, LAST)
     allocate(fleet, FIRST, LAST)
     assert allocated(fleet)[1] == (Decimal("0.00"), "inactive")
-    assert (
-        rows(fleet, "reason", f"bot_id = 1 AND day = '{LAST}'") == [("deactivated by ann: on holiday",)]
-        if False
-        else True
-    )
+    assert rows(fleet, "reason", f"bot_id = 1 AND day = '{LAST}'") == [("deactivated by ann: on holiday",)]
     assert sum(amount for amount, _ in allocated(fleet).values()) == 1000
     assert allocated(fleet, FIRST) == before  # a past day keeps what was decided then
     assert events(fleet, 1) == [("deactivated", end_of(LAST), "ann", "on holiday")]
@@ -290,6 +281,17 @@ def test_funds_by_what_is_believed_of_strategies(fleet: str) -> None:
         3: (Decimal("0.00"), "unmeasured"),
         9: (Decimal("0.00"), "unranked"),
     }
+
+
+def test_a_bot_whose_trades_name_no_strategy_is_one_of_its_own(fleet: str) -> None:
+    save(fleet, FundSettings("USD", 1000_00, "belief_edge", AllocationRules(bot_cap=1.0)))
+    materialise(fleet, FIRST, LAST)
+    edges = dict(rows(fleet, "strategy_id, edge", f"regime = '*' AND day = '{LAST}'", "strategy_beliefs"))
+    assert edges["bot 1"] > 0
+    found = allocated(fleet)
+    assert found[1][1] == "funded"
+    assert found[1][0] > 0
+    assert "unmeasured" not in {decision for _, decision in found.values()}
 
 
 def test_decisions_go_only_with_their_bot(fleet: str) -> None:

@@ -3,16 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets import strategy_beliefs
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.runs import Outcome, refresh_days
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.beliefs.calibration import calibration
 from knowdefeat_pipeline.core.beliefs.daily import Memory
 from knowdefeat_pipeline.core.beliefs.learning import fold
@@ -24,10 +19,14 @@ from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.beliefs import compute_beliefs
+from knowdefeat_pipeline.steps.outcome import CheckResult
 from knowdefeat_pipeline.store.belief_checkpoints import checkpoint_before, pack, unpack, worth_keeping
 from knowdefeat_pipeline.store.learning_ledger import LedgerError, record_backtest, record_reset, record_withdrawal
+from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_source
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 12
@@ -44,10 +43,13 @@ def fleet(database: str) -> str:
     return database
 
 
-def materialise(url: str, first: date, last: date, job: str = "recompute") -> Outcome:
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=(END + timedelta(days=9)).isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        return refresh_days(defs, instance, first, last, job=job)
+def materialise(url: str, first: date, last: date) -> dict[str, CheckResult]:
+    days.refresh(url, first, last, END + timedelta(days=9))
+    return learn(url, first, last)
+
+
+def learn(url: str, first: date, last: date) -> dict[str, CheckResult]:
+    return days.checks([*days.learn(url, first, last)])
 
 
 def tables(url: str, first: date = FIRST) -> dict[str, list[tuple]]:
@@ -125,10 +127,10 @@ def test_daily_ranged_and_from_scratch_are_the_same_to_the_bit(fleet: str) -> No
     assert all(ranged.values())
     for n in range(DAYS - 4, DAYS):
         day = FIRST + timedelta(days=n)
-        materialise(fleet, day, day, job="learn")
+        learn(fleet, day, day)
     assert tables(fleet) == ranged
     forget_checkpoints(fleet)
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     assert tables(fleet) == ranged
     materialise(fleet, FIRST, LAST)
     assert tables(fleet) == ranged
@@ -157,12 +159,13 @@ def test_learning_goes_on_from_the_last_checkpoint(fleet: str) -> None:
     materialise(fleet, FIRST, LAST)
     yesterday = datetime.combine(LAST, datetime.min.time(), tzinfo=UTC)
     with connect(fleet) as connection:
-        days = {row[0] for row in connection.execute("SELECT day FROM belief_checkpoints")}
-        (trades,) = connection.execute("SELECT count(*) FROM trades WHERE exit_time > %s", (yesterday,)).fetchone()
+        kept = {row[0] for row in connection.execute("SELECT day FROM belief_checkpoints")}
+        (trades,) = connection.execute("SELECT count(*) FROM trades WHERE exit_time >= %s", (yesterday,)).fetchone()
         as_of, memory = checkpoint_before(connection, LAST)
-    assert days == {LAST - timedelta(days=n) for n in range(7)}
+    assert kept == {LAST - timedelta(days=n) for n in range(7)}
     assert (as_of, pack(unpack(pack(memory)))) == (yesterday, pack(memory))
-    learned = strategy_beliefs.compute(Database(url=fleet), LAST, LAST)
+    with open_session(fleet) as session:
+        learned = compute_beliefs(session, LAST, LAST)
     assert (learned.since, learned.outcomes) == (yesterday, trades)
     assert "is believed to have the largest edge" in learned.statement
 
@@ -178,20 +181,19 @@ def test_memory_survives_packing_when_empty() -> None:
 
 
 def test_a_day_without_any_trade_is_empty_and_not_a_failure(database: str) -> None:
-    outcome = materialise(database, FIRST, FIRST)
-    assert all(check["passed"] for check in outcome.checks)
+    assert all(check.passed for check in materialise(database, FIRST, FIRST).values())
     found = tables(database)
     assert found["strategy_beliefs"] == found["strategy_weights"] == []
     assert [row[2:5] for row in found["strategy_calibration"]] == [("*", 0, 0)]
 
 
 def test_checks_carry_their_figures(fleet: str) -> None:
-    checks = {check["check"]: check for check in materialise(fleet, FIRST, LAST).checks}
-    assert checks["weights_sum_to_one"]["metadata"] == {
+    checks = materialise(fleet, FIRST, LAST)
+    assert checks["weights_sum_to_one"].figures == {
         "days": DAYS, "largest distance of a sum from 1": 0.0, "negative or missing": 0
     }  # fmt: skip
-    assert checks["beliefs_are_finite"]["metadata"]["wrong"] == 0
-    assert checks["weights_sum_to_one"]["passed"]
+    assert checks["beliefs_are_finite"].figures["wrong"] == 0
+    assert checks["weights_sum_to_one"].passed
 
 
 # Regimes
@@ -221,7 +223,7 @@ def test_a_change_of_regime_changes_the_weights(database: str) -> None:
     assert held(database, "weight_trending", day)["trend"] > 0.8
     with connect(database) as connection:
         label(connection, "COIN", START - timedelta(hours=1), "TRENDING")
-    materialise(database, day, day, job="learn")
+    learn(database, day, day)
     trending = held(database, day=day)
     assert trending["trend"] > 0.8
     assert trending == held(database, "weight_trending", day)
@@ -240,7 +242,8 @@ def test_an_outcome_belongs_to_the_last_bar_that_had_closed_before_its_entry(dat
         for ticker, minute in exits.items():
             close(connection, 1, entry + timedelta(hours=1, minutes=minute), 1.0, ticker=ticker,
                   entry_time=entry)  # fmt: skip
-    rows = Database(url=database).read("beliefs/belief_outcomes", "-infinity", entry + timedelta(days=1))
+    with open_session(database) as session:
+        rows = session.read("beliefs/belief_outcomes", "-infinity", entry + timedelta(days=1))
     assert rows.sort_by("exit_time")["regime"].to_pylist() == ["VOLATILE", None, None, None]
 
 
@@ -251,11 +254,11 @@ def test_relabelled_bars_make_checkpoints_stale(database: str) -> None:
     materialise(database, day - timedelta(days=1), day)
     with connect(database) as connection:
         connection.execute("UPDATE market_regimes SET label = 'VOLATILE' WHERE label = 'RANGING'")
-    materialise(database, day, day, job="learn")
+    learn(database, day, day)
     assert held(database, "weight_volatile", day)["fade"] > 0.8
     continued = tables(database, day)
     forget_checkpoints(database)
-    materialise(database, day, day, job="learn")
+    learn(database, day, day)
     assert tables(database, day) == continued
 
 
@@ -279,7 +282,7 @@ def test_a_reset_returns_exactly_to_the_prior_and_history_stays(fleet: str) -> N
     before = tables(fleet)
     with connect(fleet) as connection:
         record_reset(connection, "pairs", "new code")
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     for column, prior in (("win_rate", "prior_win_rate"), ("win_rate_low", "prior_win_rate_low")):
         assert believed(fleet, column)["pairs"] == pytest.approx(believed(fleet, prior)["pairs"], abs=1e-15)
     assert believed(fleet, "confidence")["pairs"] == 0
@@ -289,7 +292,7 @@ def test_a_reset_returns_exactly_to_the_prior_and_history_stays(fleet: str) -> N
     assert tables_of(tables(fleet), FIRST, LAST) == tables_of(before, FIRST, LAST)
     with connect(fleet) as connection:
         record_reset(connection, None, "a fresh start")
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     assert set(believed(fleet, "win_rate").values()) == {0.5}
     assert set(believed(fleet, "edge").values()) == set(believed(fleet, "confidence").values()) == {0.0}
     assert sum(held(fleet).values()) == 1
@@ -312,10 +315,10 @@ def test_what_comes_after_a_reset_is_learned(fleet: str) -> None:
         connection.execute("ALTER TABLE belief_ledger DISABLE TRIGGER ALL")
         connection.execute("DELETE FROM belief_ledger")
         connection.execute(
-            "DELETE FROM trades WHERE exit_time <= %s",
+            "DELETE FROM trades WHERE exit_time < %s",
             (datetime.combine(first + timedelta(days=1), datetime.min.time(), tzinfo=UTC),),
         )
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     assert tables(fleet, LAST)["strategy_beliefs"] == after["strategy_beliefs"]
 
 
@@ -328,14 +331,14 @@ def test_a_backtest_counts_in_part_is_learned_once_and_withdrawn_as_a_whole(flee
         assert not record_backtest(connection, wins, "sweep-1", 0.3)
         with pytest.raises(LedgerError, match="stands for a backtest with other outcomes"):
             record_backtest(connection, wins, "sweep-1", 0.5)
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     assert 0 < believed(fleet, "effective_samples")["promising"] <= 0.3 * 90
     assert believed(fleet, "edge")["promising"] > 0
     learned = tables(fleet)
     assert tables_of(learned, FIRST, LAST) == tables_of(before, FIRST, LAST)
     with connect(fleet) as connection:
         record_withdrawal(connection, "sweep-1", "a bug in the fees")
-    materialise(fleet, LAST, LAST, job="learn")
+    learn(fleet, LAST, LAST)
     assert tables(fleet) == before
     with connect(fleet) as connection:
         with pytest.raises(LedgerError, match="already been withdrawn"):
@@ -393,16 +396,3 @@ def test_the_simulated_fleet_leaves_no_belief_behind(fleet: str) -> None:
     assert tables(fleet) == {name: [] for name in TABLES}
     materialise(fleet, LAST, LAST)
     assert held(fleet) == {"real": 1.0}
-
-
-def test_the_catalogue_describes_beliefs() -> None:
-    graph = build_defs().resolve_asset_graph()
-    parents = {
-        "strategy_beliefs": {"trades", "bot_metrics", "market_regimes"},
-        "strategy_weights": {"strategy_beliefs"},
-    }
-    for name, expected in parents.items():
-        node = graph.get(dg.AssetKey(name))
-        assert {key.to_user_string() for key in node.parent_keys} == expected
-        assert node.group_name == "beliefs"
-        assert all(column.description for column in node.metadata["dagster/column_schema"].columns)

@@ -1,22 +1,21 @@
 """The chain on a real database: what it writes, that it can be repeated, and what stops it."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.jobs import CHAIN
-from knowdefeat_pipeline.automation.runs import Outcome, RunFailed, refresh_days
-from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.metrics import _missing
+from knowdefeat_pipeline.steps.outcome import CheckFailed, CheckResult
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 12
@@ -34,10 +33,8 @@ def fleet(database: str) -> str:
     return database
 
 
-def materialise(url: str, first: date, last: date, now: datetime = END + timedelta(days=9)) -> Outcome:
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        return refresh_days(defs, instance, first, last)
+def materialise(url: str, first: date, last: date, now: datetime = END + timedelta(days=9)) -> dict[str, CheckResult]:
+    return days.checks(days.refresh(url, first, last, now))
 
 
 def tables(url: str) -> dict[str, list[tuple]]:
@@ -77,7 +74,7 @@ def test_a_small_history_by_hand(database: str) -> None:
         ranks = connection.execute(
             "SELECT bot_id, rank, rank_score, eligible, reason FROM bot_rankings WHERE day = '2025-02-10' ORDER BY bot_id"
         ).fetchall()
-        days = connection.execute("SELECT day, count(*) FROM bot_metrics GROUP BY day ORDER BY day").fetchall()
+        rows = connection.execute("SELECT day, count(*) FROM bot_metrics GROUP BY day ORDER BY day").fetchall()
     assert metrics[:3] == (5, 3, 1)
     assert metrics[3:8] == pytest.approx((25.0, 60.0, 6.0, 5.0, 20.0))
     assert metrics[8] == datetime(2025, 2, 11, tzinfo=UTC)
@@ -86,7 +83,7 @@ def test_a_small_history_by_hand(database: str) -> None:
         (7, 1, 50.0, True, None),
         (8, None, None, False, "1 closed trade in 30 days, 5 needed"),
     ]
-    assert days == [(date(2025, 2, 9), 2), (date(2025, 2, 10), 4)]
+    assert rows == [(date(2025, 2, 9), 2), (date(2025, 2, 10), 4)]
 
 
 def test_a_range_equals_its_days_one_by_one_to_the_bit(fleet: str) -> None:
@@ -128,7 +125,7 @@ def test_the_running_day_is_true_at_the_time_of_the_run(fleet: str) -> None:
             row[0] for row in connection.execute("SELECT as_of FROM bot_metrics UNION SELECT as_of FROM bot_rankings")
         }
         trades = connection.execute("SELECT sum(lifetime_trades) FROM bot_metrics WHERE ticker = '*'").fetchone()[0]
-        expected = connection.execute("SELECT count(*) FROM trades WHERE exit_time <= %s", (noon,)).fetchone()[0]
+        expected = connection.execute("SELECT count(*) FROM trades WHERE exit_time < %s", (noon,)).fetchone()[0]
     assert as_ofs == {noon}
     assert trades == expected > 0
 
@@ -162,8 +159,8 @@ def test_activity_set_by_a_person_is_kept_across_runs(fleet: str) -> None:
 
 
 def test_a_day_without_any_trade_is_an_empty_day_and_not_a_failure(database: str) -> None:
-    outcome = materialise(database, date(2025, 2, 9), date(2025, 2, 10))
-    assert all(check["passed"] for check in outcome.checks)
+    checks = materialise(database, date(2025, 2, 9), date(2025, 2, 10))
+    assert all(check.passed for check in checks.values())
     assert count(database, "bot_metrics") == count(database, "bot_rankings") == 0
     assert count(database, "variable_weights") == 2 * 17
 
@@ -175,7 +172,7 @@ def test_a_trade_that_was_tampered_with_stops_the_chain(fleet: str) -> None:
         connection.execute("ALTER TABLE trades DISABLE TRIGGER ALL")
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_pnl_agrees")
         connection.execute("UPDATE trades SET pnl = pnl + 1 WHERE exit_time >= %s AND bot_id = 1", (LAST,))
-    with pytest.raises(RunFailed, match=r"constraints_are_enforced on trades failed: .*net pnl follows"):
+    with pytest.raises(CheckFailed, match=r"constraints_are_enforced on trades failed .*net pnl follows"):
         materialise(fleet, LAST, LAST)
     assert tables(fleet) == before
 
@@ -189,44 +186,20 @@ def test_claims_that_disagree_are_counted_and_do_not_stop_the_chain(database: st
                 "100, 99, 100, %s)",
                 (bot, bot),
             )
-    outcome = materialise(database, date(2025, 2, 10), date(2025, 2, 10))
-    claim = next(check for check in outcome.checks if check["check"] == "reported_pnl_agrees")
-    assert (claim["passed"], claim["severity"]) == (False, "WARN")
-    assert claim["description"] == "1 of the 2 recorded pnl values disagreed and were recomputed"
+    checks = materialise(database, date(2025, 2, 10), date(2025, 2, 10))
+    claim = checks["reported_pnl_agrees"]
+    assert (claim.passed, claim.severity) == (False, "WARN")
+    assert claim.description == "1 of the 2 recorded pnl values disagreed and were recomputed"
     assert count(database, "bot_metrics") == 4
 
 
-def test_the_catalogue_is_filled_from_the_definitions() -> None:
-    graph = build_defs().resolve_asset_graph()
-    for name in CHAIN:
-        node = graph.get(dg.AssetKey(name))
-        assert node.description
-        assert node.group_name == "ranking"
-        assert node.owners == ["team:knowdefeat"]
-        assert "postgres" in node.kinds
-        columns = node.metadata["dagster/column_schema"].columns
-        if name in TABLES:
-            assert [column.name for column in columns] == [figure.name for figure in TABLES[name]]
-        assert all(column.description for column in columns if column.name != "bot_id")
-    parents = {name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} for name in CHAIN}
-    assert parents == {
-        "trades": set(),
-        "bot_metrics": {"trades", "trade_scores"},
-        "win_streaks": {"bot_metrics"},
-        "bot_rankings": {"bot_metrics", "win_streaks"},
-        "variable_weights": {"bot_rankings"},
-    }
-
-
-def test_the_first_seeds_real_trades(database: str, shared_data: object) -> None:
-    from knowdefeat_pipeline.sources.files import read_trades
-
+def test_the_first_seeds_real_trades(database: str, shared_data: Path) -> None:
     path = shared_data / "know_defeat" / "all_trades.csv"
     reference = pd.read_json(shared_data / "know_defeat" / "reference.json", typ="series")["per_bot_deduped"]
     load_trades(database, read_trades(path, now=END), path.name)
-    outcome = materialise(database, date(2025, 2, 11), date(2025, 2, 11))
-    claim = next(check for check in outcome.checks if check["check"] == "reported_pnl_agrees")
-    assert claim["metadata"] == {"disagreed and recomputed": 229, "reported": 230}
+    checks = materialise(database, date(2025, 2, 11), date(2025, 2, 11))
+    claim = checks["reported_pnl_agrees"]
+    assert claim.figures == {"disagreed and recomputed": 229, "reported": 230}
     with connect(database) as connection:
         rows = connection.execute(
             "SELECT m.bot_id, m.trades, m.wins, m.total_pnl, m.avg_win_rate, m.max_drawdown_amount, s.longest_win_streak "
@@ -250,7 +223,7 @@ def test_the_first_seeds_real_trades(database: str, shared_data: object) -> None
 def test_a_missing_unique_key_stops_the_chain(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")
-    with pytest.raises(RunFailed, match=r"constraints_are_enforced on trades failed: .*trades_source_key"):
+    with pytest.raises(CheckFailed, match=r"constraints_are_enforced on trades failed .*trades_source_key"):
         materialise(fleet, LAST, LAST)
     assert count(fleet, "bot_metrics") == 0
 

@@ -3,18 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
 import pytest
 
-from knowdefeat_pipeline.assets import bot_metrics, market_regimes, price_bars, trade_scores
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.jobs import MARKET
-from knowdefeat_pipeline.automation.runs import Outcome, market_days
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.market.forecasts import model_forecasts
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
 from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
@@ -22,8 +16,14 @@ from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.sources.market import BARS, read_market
+from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
+from knowdefeat_pipeline.steps.metrics import compute_metrics
+from knowdefeat_pipeline.steps.outcome import CheckResult
 from knowdefeat_pipeline.store.market import load_market
-from knowdefeat_pipeline.store.staleness import pending_days, pending_market
+from knowdefeat_pipeline.store.memory import Memory
+from knowdefeat_pipeline.store.session import Session, open_session
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
+from tests.steps import days
 
 HOUR = pd.Timedelta(hours=1)
 NOW = datetime(2025, 12, 31, tzinfo=UTC)
@@ -93,20 +93,30 @@ def scores(url: str) -> list[tuple]:
     return select(url, f"SELECT trade_id, {', '.join(SCORE_NAMES)} FROM trade_scores ORDER BY 1")
 
 
-def compute(url: str, first: date = FIRST, last: date = LAST, now: datetime = NOW) -> None:
-    market_regimes.compute(Database(url=url), first, last, now)
-    trade_scores.compute(Database(url=url), first, last, now)
+def compute(url: str, first: date = FIRST, last: date = LAST, now: datetime = NOW) -> dict[str, CheckResult]:
+    """What the market's job does; its checks."""
+    with open_session(url) as session:
+        results = [
+            count_bars(session, first, last),
+            compute_regimes(session, first, last, now),
+            compute_scores(session, first, last, now),
+        ]
+    for result in results:
+        result.require()
+    return days.checks(results)
 
 
-def run(url: str, first: date, last: date, now: datetime = NOW) -> Outcome:
-    definitions = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        return market_days(definitions, instance, first, last)
+def compute_figures(url: str, first: date, last: date) -> None:
+    """The metrics of bots alone."""
+    with open_session(url) as session:
+        session.begin(first)
+        compute_metrics(session, first, last, NOW)
 
 
 def waiting(url: str) -> tuple[date, date] | None:
     with connect(url) as connection:
-        found = pending_market(connection, date(2015, 1, 1), NOW.date())
+        found = stale_days(connection, MARKET, NOW, date(2015, 1, 1))
+        settle(connection, found)
     return (found.first, found.last) if found else None
 
 
@@ -131,8 +141,8 @@ def test_days_ranges_and_the_whole_come_out_the_same_to_the_bit(market: str, bar
 def test_scores_are_those_of_the_forecasts_at_entry(market: str, bars: pd.DataFrame) -> None:
     compute(market)
     trades = some_trades(400, START + 12 * timedelta(days=1), START + 80 * timedelta(days=1))
-    closed = (trades["exit_time"] > pd.Timestamp(FIRST, tz="UTC")) & (
-        trades["exit_time"] <= pd.Timestamp(LAST, tz="UTC") + 24 * HOUR
+    closed = (trades["exit_time"] >= pd.Timestamp(FIRST, tz="UTC")) & (
+        trades["exit_time"] < pd.Timestamp(LAST, tz="UTC") + 24 * HOUR
     )
     expected = trades[closed].set_index("trade_id")
     expected = scores_of(expected, model_forecasts(bars), HOUR).dropna(how="all").drop(columns="price_wall_score")
@@ -154,10 +164,10 @@ def test_nothing_after_an_instant_changes_what_was_told_until_then(market: str) 
     until = date(2025, 4, 20)
     cut = datetime(2025, 4, 21, tzinfo=UTC)
     known = [row for row in labels(market) if row[3] < cut], scores(market)
-    earlier = {trade for (trade,) in select(market, "SELECT trade_id FROM trades WHERE exit_time <= %s", cut)}
+    earlier = {trade for (trade,) in select(market, "SELECT trade_id FROM trades WHERE exit_time < %s", cut)}
     with connect(market) as connection:
         connection.execute("DELETE FROM price_bars WHERE open_time >= %s", (cut,))
-        connection.execute("DELETE FROM trades WHERE exit_time > %s", (cut,))
+        connection.execute("DELETE FROM trades WHERE exit_time >= %s", (cut,))
         connection.execute("DELETE FROM trade_scores")
         connection.execute("DELETE FROM market_regimes")
     compute(market, FIRST, until)
@@ -213,19 +223,23 @@ def test_the_shortest_timeframe_that_covers_an_entry_answers(database: str, bars
     assert [row[1] for row in scores(database)] == [hourly.iloc[0], quarterly.iloc[1]]
 
 
+def bars_of(url: str, first: date, last: date) -> pd.DataFrame:
+    with open_session(url) as session:
+        return count_bars(session, first, last).rows
+
+
 def test_the_job_counts_bars_and_finds_gaps(market: str) -> None:
     day = date(2025, 3, 20)
     with connect(market) as connection:
         connection.execute(
             "DELETE FROM price_bars WHERE open_time >= '2025-03-20 05:00Z' AND open_time < '2025-03-20 07:00Z'"
         )
-    rows = price_bars.count(Database(url=market), day, day)
+    rows = bars_of(market, day, day)
     assert [*rows[["ticker", "bars", "gaps"]].itertuples(index=False, name=None)] == [("BTC", 22, 2), ("ETH", 22, 2)]
-    outcome = run(market, date(2025, 3, 19), day)
-    checks = {check["check"]: check for check in outcome.checks}
-    assert (checks["no_gaps"]["passed"], checks["no_gaps"]["severity"]) == (False, "WARN")
-    assert checks["no_gaps"]["metadata"]["missing bars"] == 4
-    assert checks["probabilities_sum_to_one"]["passed"]
+    checks = compute(market, date(2025, 3, 19), day)
+    assert (checks["no_gaps"].passed, checks["no_gaps"].severity) == (False, "WARN")
+    assert checks["no_gaps"].figures["missing bars"] == 4
+    assert checks["probabilities_sum_to_one"].passed
     assert len(labels(market)) == 2 * (24 + 22)
 
 
@@ -233,7 +247,7 @@ def test_nights_and_weekends_of_an_exchange_are_no_gaps(database: str, bars: pd.
     times = pd.date_range(START, periods=24 * 28, freq="h")
     open_ = times[(times.hour >= 14) & (times.hour < 21) & (times.day_of_week < 5)]
     store_bars(database, "TSLA", bars[: len(open_)].assign(open_time=open_))
-    rows = price_bars.count(Database(url=database), START.date(), (START + 27 * 24 * HOUR).date())
+    rows = bars_of(database, START.date(), (START + 27 * 24 * HOUR).date())
     assert rows["gaps"].sum() == 0
     assert rows["bars"].sum() == len(open_)
 
@@ -241,8 +255,7 @@ def test_nights_and_weekends_of_an_exchange_are_no_gaps(database: str, bars: pd.
 def test_without_market_data_the_job_is_empty(database: str) -> None:
     store_trades(database, some_trades(5, START, START + 48 * HOUR))
     assert waiting(database) is None
-    outcome = run(database, START.date(), START.date())
-    assert all(check["passed"] for check in outcome.checks)
+    assert all(check.passed for check in compute(database, START.date(), START.date()).values())
     assert labels(database) == scores(database) == []
 
 
@@ -256,7 +269,7 @@ def test_what_arrives_is_pending_until_it_is_computed(database: str, bars: pd.Da
     )
     compute(database, *found)
     assert waiting(database) is None
-    assert select(database, "SELECT count(*) FROM settled_market") == [(1,)]
+    assert select(database, "SELECT count(*) FROM settled_changes WHERE family = 'market'") == [(1,)]
     # Later bars touch their own days, a late one all days from its own on, a trade the day on which it closed.
     store_bars(database, "BTC", bars[962:984])
     assert waiting(database) == (date(2025, 4, 10), found[1])
@@ -328,7 +341,7 @@ def test_means_of_a_bot_by_hand(database: str) -> None:
         give(connection, 2, 40, None, None)
         give(connection, 3, 70, 80, None)
         give(connection, 5, None, 90, None)
-    bot_metrics.compute(Database(url=database), date(2025, 4, 29), date(2025, 5, 20), NOW)
+    compute_figures(database, date(2025, 4, 29), date(2025, 5, 20))
     # The window of a day reaches back 30 days from its end, the beginning excluded.
     assert metrics_of(database, date(2025, 4, 29), 7) == {"*": [40, 50, 30], "BTC": [25, 20, 30], "ETH": [70, 80, None]}
     assert metrics_of(database, date(2025, 4, 30), 7) == {
@@ -352,18 +365,17 @@ def test_ranges_and_days_of_means_are_the_same_to_the_bit(market: str) -> None:
     )
     compute(market)
     first, last = date(2025, 4, 1), date(2025, 4, 12)
-    database = Database(url=market)
-    bot_metrics.compute(database, first, last, NOW)
+    compute_figures(market, first, last)
     ranged = select(market, statement)
     for day in pd.date_range(first, last).date:
-        bot_metrics.compute(Database(url=market), day, day, NOW)
+        compute_figures(market, day, day)
     assert select(market, statement) == ranged
     last_day = [row for row in ranged if row[0] == last]
     expected = pd.DataFrame(
         select(
             market,
             f"SELECT bot_id, ticker, {names} FROM trades JOIN trade_scores USING (trade_id) "
-            "WHERE exit_time > %s AND exit_time <= %s",
+            "WHERE exit_time >= %s AND exit_time < %s",
             datetime(2025, 3, 14, tzinfo=UTC), datetime(2025, 4, 13, tzinfo=UTC),
         ),
         columns=["bot_id", "ticker", *SCORE_NAMES],
@@ -393,26 +405,14 @@ def test_scores_that_change_make_their_days_pending(market: str) -> None:
 
 
 def run_chain(url: str, first: date, last: date) -> None:
-    from knowdefeat_pipeline.automation.runs import refresh_days
-
-    definitions = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=NOW.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        refresh_days(definitions, instance, first, last)
+    days.refresh(url, first, last, NOW)
 
 
 def pending_first(url: str) -> date | None:
     with connect(url) as connection:
-        return getattr(pending_days(connection, NOW), "first", None)
-
-
-def test_the_catalogue_describes_the_market(database: str) -> None:
-    graph = build_defs().resolve_asset_graph()
-    parents = {name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} for name in MARKET}
-    assert parents == {"price_bars": set(), "market_regimes": {"price_bars"}, "trade_scores": {"price_bars", "trades"}}
-    for name in MARKET:
-        node = graph.get(dg.AssetKey(name))
-        assert (node.group_name, bool(node.description)) == ("market", True)
-        assert all(column.description for column in node.metadata["dagster/column_schema"].columns)
+        found = stale_days(connection, RANKING, NOW)
+        settle(connection, found)
+    return found.first if found else None
 
 
 @pytest.mark.parametrize("ticker", ["BTCUSDT", "ETHUSDT"])
@@ -422,7 +422,7 @@ def test_real_bars_end_to_end(database: str, shared_data: Path, ticker: str) -> 
     end = pd.Timestamp("2025-12-01", tz="UTC")
     store_trades(database, some_trades(200, end - 720 * HOUR, end, ticker))
     first, last = date(2025, 11, 1), date(2025, 11, 30)
-    run(database, first, last)
+    compute(database, first, last)
     regimes = select(database, "SELECT label, count(*) FROM market_regimes GROUP BY 1")
     assert sum(count for _, count in regimes) == 720
     found = select(
@@ -432,7 +432,7 @@ def test_real_bars_end_to_end(database: str, shared_data: Path, ticker: str) -> 
     assert found[0][:2] == (200, 200)
     assert 0 <= found[0][2] < 50
     assert 50 < found[0][3] <= 100
-    bot_metrics.compute(Database(url=database), last, last, NOW)
+    compute_figures(database, last, last)
     for bot in (1, 2, 3, 4):
         prices, volumes, walls = metrics_of(database, last, bot)["*"]
         assert 30 < prices < 70
@@ -440,16 +440,18 @@ def test_real_bars_end_to_end(database: str, shared_data: Path, ticker: str) -> 
         assert walls is None
 
 
-def test_a_warm_process_reads_what_changed_and_comes_to_the_same(market: str) -> None:
+def test_a_memory_reads_what_changed_and_comes_to_the_same(market: str) -> None:
     compute(market)
-    day = date(2025, 4, 20)
+    day, memory = date(2025, 4, 20), Memory(market)
 
     def both() -> tuple[list[tuple], list[tuple]]:
         statement = f"SELECT day, bot_id, ticker, {', '.join(SCORE_NAMES)} FROM bot_metrics ORDER BY 1, 2, 3"
         found = []
-        for database in (Database(url=market, warm=True), Database(url=market)):
-            bot_metrics.compute(database, day, day, NOW)
-            found.append(select(market, statement))
+        with connect(market) as connection:
+            for session in (Session(market, connection, memory), Session(market, connection)):
+                session.begin(day)
+                compute_metrics(session, day, day, NOW)
+                found.append(select(market, statement))
         return found[0], found[1]
 
     first, cold = both()

@@ -1,18 +1,18 @@
 """Lifetime figures follow from stored months: right at once, right after late trades, whatever was computed before."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
-from knowdefeat_pipeline.assets.bot_metrics import compute
 
-from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.metrics import compute_metrics
+from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 6, 15, tzinfo=UTC)
@@ -36,10 +36,16 @@ def history(database: str) -> str:
     return database
 
 
-def lifetimes(url: str, day: object) -> pd.DataFrame:
-    rows, missing = compute(Database(url=url), day, day, END)
-    assert missing == []
-    return rows.set_index(["bot_id", "ticker"])[LIFETIME]
+def metrics(url: str, day: date) -> pd.DataFrame:
+    with open_session(url) as session:
+        session.begin(day)
+        computed = compute_metrics(session, day, day, END)
+    computed.require()
+    return computed.rows
+
+
+def lifetimes(url: str, day: date) -> pd.DataFrame:
+    return metrics(url, day).set_index(["bot_id", "ticker"])[LIFETIME]
 
 
 def in_one_pass(url: str) -> pd.DataFrame:
@@ -73,7 +79,7 @@ def test_stored_months_change_no_bit(history: str) -> None:
     [
         (3, "TSLA", datetime(2025, 4, 10, 12, tzinfo=UTC)),
         (3, "NEWCOIN", datetime(2025, 4, 10, 12, tzinfo=UTC)),  # the bot's first trade in a second ticker
-        (3, "TSLA", datetime(2025, 5, 1, tzinfo=UTC)),  # the last instant of April
+        (3, "TSLA", datetime(2025, 5, 1, tzinfo=UTC)),  # the first instant of May
         (99, "TSLA", datetime(2025, 2, 3, tzinfo=UTC)),  # a new bot in a month before all others
     ],
 )
@@ -84,7 +90,7 @@ def test_a_late_trade_renews_its_bots_month_alone(history: str, bot: int, ticker
     after = lifetimes(history, LAST)
     pd.testing.assert_frame_equal(after, in_one_pass(history), check_exact=True)
     changed = {(row[0].month, row[1]) for row in set(map(repr_row, months(history))) ^ set(map(repr_row, before))}
-    assert changed == {((exit_time - timedelta(microseconds=1)).month, bot)}
+    assert changed == {(exit_time.month, bot)}
 
 
 def repr_row(row: tuple) -> tuple:
@@ -105,7 +111,7 @@ def test_an_older_day_after_a_newer_one(history: str) -> None:
 
 def test_a_bot_that_stopped_long_ago_keeps_its_row(history: str) -> None:
     close(history, 50, "TSLA", datetime(2025, 3, 20, 12, tzinfo=UTC), 110.0)
-    rows, _ = compute(Database(url=history), LAST, LAST, END)
+    rows = metrics(history, LAST)
     idle = rows[(rows["bot_id"] == 50) & (rows["ticker"] == "*")].iloc[0]
     assert (idle["trades"], idle["lifetime_trades"]) == (0, 1)
     assert idle["lifetime_pnl"] == pytest.approx(100.0)

@@ -1,29 +1,25 @@
-"""The daily adjustment on a real database: versions, rankings and rows of attempts, and what it may not touch."""
+"""The daily adjustment on a real database: versions, rows of attempts, what follows, and what it may not touch."""
 
 import random
-from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from threading import Event, Thread
+from threading import Thread
 
-import dagster as dg
 import numpy as np
+import pandas as pd
 import psycopg
 import pytest
-from knowdefeat_pipeline.assets.partitions import each_day
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
-from knowdefeat_pipeline.automation.schedules import daily_weights
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import validate
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.core.simulation.bots import Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of
+from knowdefeat_pipeline.core.units import day_end, each_day
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
-from knowdefeat_pipeline.settings import Upkeep
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps import learning
+from knowdefeat_pipeline.steps.learning import WeightedDays, changes, weights_over_time
 from knowdefeat_pipeline.store.learning import (
     WeightsChanged,
     add_version,
@@ -32,11 +28,12 @@ from knowdefeat_pipeline.store.learning import (
     evidence_of,
     read_history,
     set_ai,
+    weight_versions,
 )
-from knowdefeat_pipeline.store.results import weight_versions
-from knowdefeat_pipeline.store.staleness import days_locked
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.conftest import temporary_database
+from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS, BOTS, SEED = 40, 8, 5
@@ -45,11 +42,11 @@ NOON = END + timedelta(hours=12)
 RESULTS = ("bot_metrics", "bot_rankings", "variable_weights", "weight_versions", "weight_adjustments")
 
 
-def trades(days: int = DAYS, seed: int = SEED) -> object:
-    return simulate("base", bots=BOTS, days=days, seed=seed, end=END)
+def trades(seed: int = SEED) -> Simulation:
+    return simulate("base", bots=BOTS, days=DAYS, seed=seed, end=END)
 
 
-def load(url: str, frame: object) -> None:
+def load(url: str, frame: pd.DataFrame) -> None:
     load_trades(url, read_frame(frame, "simulator", END), "fleet")
 
 
@@ -69,21 +66,15 @@ def fleet(server_url: str, computed: str) -> str:
         yield url
 
 
-def run(job: Callable[..., object], url: str, first: date, last: date, now: datetime) -> Mapping[str, dg.MetadataValue]:
-    """Run a job as of `now`; what it says of the weights on its last day."""
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        job(defs, instance, first, last)
-        (event,) = instance.get_latest_materialization_events([dg.AssetKey("variable_weights")]).values()
-    return event.asset_materialization.metadata
-
-
 def refresh(url: str, first: date, last: date, now: datetime = END) -> None:
-    run(refresh_days, url, first, last, now)
+    days.refresh(url, first, last, now)
 
 
-def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END) -> Mapping[str, dg.MetadataValue]:
-    return run(adjust_days, url, first, last, now)
+def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END) -> WeightedDays:
+    """The learner is asked, and what its versions make stale is computed."""
+    weighted = days.adjust(url, first, last, now)
+    days.compute_stale(url, now)
+    return weighted
 
 
 def versions(url: str) -> list[dict]:
@@ -101,16 +92,19 @@ def outcomes(url: str) -> list[str]:
 
 
 def in_force(url: str, day: date) -> dict[str, float]:
-    """The row of the table and the version that the ranking names, which must agree."""
+    """The weights in force once the day was ranked."""
     with connect(url) as connection:
-        weights = dict(
-            connection.execute("SELECT variable, weight FROM variable_weights WHERE day = %s", (day,)).fetchall()
-        )
+        rows = connection.execute("SELECT variable, weight FROM variable_weights WHERE day = %s", (day,))
+        return dict(rows.fetchall())
+
+
+def ranked_with(url: str, day: date) -> dict[str, float]:
+    """The weights of the version that the day's ranking names."""
+    with connect(url) as connection:
         ((ranked,),) = connection.execute(
             "SELECT DISTINCT weight_version FROM bot_rankings WHERE day = %s", (day,)
         ).fetchall()
-    assert next(v["weights"] for v in versions(url) if v["version"] == ranked) == weights
-    return weights
+    return next(v["weights"] for v in versions(url) if v["version"] == ranked)
 
 
 def tables(url: str, until: date) -> dict[str, list[tuple]]:
@@ -119,7 +113,7 @@ def tables(url: str, until: date) -> dict[str, list[tuple]]:
     with connect(url) as connection:
         return {
             name: connection.execute(
-                f"SELECT to_jsonb(t) - 'created_at' AS row FROM {name} t WHERE {keep.get(name, 'day <= %s')} ORDER BY 1",
+                f"SELECT to_jsonb(t) - '{{created_at,recorded_xid}}'::text[] AS row FROM {name} t WHERE {keep.get(name, 'day <= %s')} ORDER BY 1",
                 (until,),
             ).fetchall()
             for name in RESULTS
@@ -130,12 +124,9 @@ def test_each_day_is_a_step_toward_what_the_learner_held_then(fleet: str) -> Non
     adjust(fleet)
     learned = learn_weights(Panel.of(read_history(fleet, LAST)))
     held = DEFAULT
-    days = each_day(FIRST, LAST)
-    for attempt, day, target in zip(attempts(fleet), days, learned.weights, strict=True):
-        assert (attempt["day"], attempt["as_of"]) == (
-            day,
-            datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC),
-        )
+    for attempt, day, target in zip(attempts(fleet), each_day(FIRST, LAST), learned.weights, strict=True):
+        assert (attempt["day"], attempt["as_of"]) == (day, day_end(day))
+        assert ranked_with(fleet, day) == dict(zip(VARIABLE_NAMES, held.tolist(), strict=True))
         weights = np.array([in_force(fleet, day)[name] for name in VARIABLE_NAMES])
         np.testing.assert_array_equal(weights, target)
         assert np.abs(weights - held).sum() <= MAX_MOVE + 1e-9
@@ -165,7 +156,7 @@ def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
     with connect(fleet) as connection:
         evidence = evidence_of(connection, attempt["version"])
         known, last_exit = connection.execute(
-            "SELECT count(*), max(exit_time) FROM trades WHERE status = 'closed' AND exit_time <= %s",
+            "SELECT count(*), max(exit_time) FROM trades WHERE status = 'closed' AND exit_time < %s",
             (attempt["as_of"],),
         ).fetchone()
     version = versions(fleet)[attempt["version"] - 1]
@@ -211,7 +202,7 @@ def test_nothing_that_closed_later_can_change_a_bit(fleet: str, server_url: str,
     adjust(fleet)
     frame = trades().trades
     with temporary_database(server_url, template) as other:
-        load(other, frame[(frame["status"] == "closed") & (frame["exit_time"] <= until)])
+        load(other, frame[(frame["status"] == "closed") & (frame["exit_time"] < until)])
         refresh(other, FIRST, cut, until)
         adjust(other, FIRST, cut, until)
         kept, found = tables(fleet, cut), tables(other, cut)
@@ -226,39 +217,27 @@ def test_a_run_without_adjust_adjusts_nothing(fleet: str) -> None:
     assert attempts(fleet) == []
 
 
-def test_the_nightly_runs_adjust_the_day_that_ended(fleet: str) -> None:
-    adjust(fleet, FIRST, LAST - timedelta(days=1))
-    night = END + timedelta(minutes=15)
-    defs = build_defs({"database": Database(url=fleet), "clock": Clock(frozen_at=night.isoformat())})
-    with dg.DagsterInstance.ephemeral() as instance:
-        for request in daily_weights(Upkeep())(dg.build_schedule_context(scheduled_execution_time=night)):
-            job = defs.resolve_job_def("recompute")
-            assert job.execute_in_process(request.run_config, instance=instance, tags=request.tags).success
-    last = attempts(fleet)[-1]
-    assert (last["day"], last["outcome"]) == (LAST, "published")
-    assert in_force(fleet, END.date()) == in_force(fleet, LAST) != in_force(fleet, LAST - timedelta(days=1))
-
-
-def test_the_running_day_is_ranked_anew_and_not_adjusted(fleet: str) -> None:
+def test_the_weights_are_adjusted_in_their_own_table_and_the_running_day_becomes_stale(fleet: str) -> None:
     refresh(fleet, NOON.date(), NOON.date(), NOON)
-    with connect(fleet) as connection:
-        marked = connection.execute("SELECT * FROM refreshed_days ORDER BY asset, day").fetchall()
     adjust(fleet, FIRST, LAST - timedelta(days=1), NOON)
-    adjust(fleet, LAST, NOON.date(), NOON)
+    others = "SELECT * FROM refreshed_days WHERE asset <> 'variable_weights' ORDER BY asset, day"
+    with connect(fleet) as connection:
+        marked = connection.execute(others).fetchall()
+        days.adjust(fleet, LAST, NOON.date(), NOON)
+        assert connection.execute(others).fetchall() == marked
+        assert stale_days(connection, RANKING, NOON).days == (NOON.date(),)
     assert [attempt["day"] for attempt in attempts(fleet)] == each_day(FIRST, LAST)
     newest = versions(fleet)[-1]
-    assert in_force(fleet, NOON.date()) == newest["weights"] != DEFAULT_WEIGHTS
+    assert in_force(fleet, LAST) == newest["weights"] != ranked_with(fleet, NOON.date())
+    days.compute_stale(fleet, NOON)
+    assert in_force(fleet, NOON.date()) == ranked_with(fleet, NOON.date()) == newest["weights"] != DEFAULT_WEIGHTS
     with connect(fleet) as connection:
         rows = connection.execute(
             "SELECT DISTINCT as_of FROM bot_rankings WHERE day = %s UNION "
             "SELECT DISTINCT as_of FROM variable_weights WHERE day = %s",
             (NOON.date(), NOON.date()),
         ).fetchall()
-        again = connection.execute(
-            "SELECT * FROM refreshed_days WHERE asset <> 'variable_weights' ORDER BY asset, day"
-        ).fetchall()
     assert rows == [(NOON,)]
-    assert again == [mark for mark in marked if mark[0] != "variable_weights"]  # no trade was seen by ranking again
 
 
 def test_history_in_force_is_not_rewritten(fleet: str) -> None:
@@ -315,44 +294,26 @@ def test_a_persons_weights_are_built_upon_and_what_they_ruled_stays(fleet: str) 
 
 
 def test_what_fails_leaves_nothing_behind(fleet: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from knowdefeat_pipeline.assets import weight_adjustment
-
     def fall(*_: object) -> None:
-        raise RuntimeError("the ranking fell over")
+        raise RuntimeError("the table fell over")
 
     before = tables(fleet, LAST)
-    monkeypatch.setattr(weight_adjustment, "rank_days", fall)
-    with pytest.raises(RunFailed, match="fell over"):
+    monkeypatch.setattr(learning, "replace_days", fall)
+    with pytest.raises(RuntimeError, match="fell over"):
         adjust(fleet)
     assert tables(fleet, LAST) == before
 
 
-def test_later_days_are_waited_for(fleet: str) -> None:
-    done = Event()
-
-    def work() -> None:
-        adjust(fleet, LAST, LAST, NOON)
-        done.set()
-
-    with days_locked(fleet, NOON.date(), NOON.date()):
-        thread = Thread(target=work)
-        thread.start()
-        with connect(fleet) as connection:
-            while not connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
-                assert thread.is_alive()
-        assert not done.is_set()
-        assert versions(fleet)[-1]["version"] == 1
-    thread.join()
-    assert versions(fleet)[-1]["version"] == 2
-
-
-def test_the_run_shows_what_moved_and_why(fleet: str) -> None:
-    shown = adjust(fleet)
-    assert shown["adjusted days"].value == outcomes(fleet).count("published")
-    assert "published" in shown["adjustment"].value
-    assert "points" in shown["weight changes"].value
-    assert "IC" in shown["evidence"].value
-    assert shown["weights over time"].value.startswith("![weights over time](data:image/svg+xml;base64,")
+def test_the_step_says_what_moved_and_why(fleet: str) -> None:
+    attempted = adjust(fleet).attempts
+    rows = changes(attempted)
+    assert rows["day"].tolist() == each_day(FIRST, LAST)
+    assert rows["version"].notna().sum() == outcomes(fleet).count("published")
+    assert rows["reason"].tolist() == [attempt["reason"] for attempt in attempts(fleet)]
+    with connect(fleet) as connection:
+        over_time = weights_over_time(connection, each_day(FIRST, LAST))
+    expected = [in_force(fleet, day) for day in each_day(FIRST, LAST)]
+    assert over_time.tolist() == [[weights[name] for name in VARIABLE_NAMES] for weights in expected]
 
 
 def test_two_editors_the_second_is_told(fleet: str) -> None:
