@@ -32,7 +32,9 @@ def begin_learning(connection: psycopg.Connection, rules: str) -> str:
         since = None
         if row:
             ((since,),) = connection.execute(query("beliefs/beliefs_changed_since"), {"seen": row[0]}).fetchall()
-        connection.execute("DELETE FROM belief_checkpoints WHERE as_of >= %s OR rules <> %s", (since, rules))
+        connection.execute(
+            "DELETE FROM belief_checkpoints WHERE as_of >= %s::timestamptz OR rules <> %s", (since, rules)
+        )
         connection.execute(
             "INSERT INTO belief_checkpoints_state (seen) VALUES (%s::pg_snapshot) "
             "ON CONFLICT (only_row) DO UPDATE SET seen = excluded.seen",

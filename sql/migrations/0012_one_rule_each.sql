@@ -83,11 +83,12 @@ BEGIN
     PERFORM note_change('regimes', (SELECT min(open_time) FROM changed));
     RETURN NULL;
 END $$;
--- Months are folded again from what is left.
+-- Months are folded again from what is left; whoever folds them now has read what goes, and is waited for.
 CREATE OR REPLACE FUNCTION trades_deleted_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM changed WHERE status = 'closed') THEN
         PERFORM note_change('trades', (SELECT min(exit_time) FROM changed WHERE status = 'closed'));
+        PERFORM pg_advisory_xact_lock(7738430385091274867); -- as store/months.py
         DELETE FROM bot_months;
         DELETE FROM bot_months_state;
     END IF;

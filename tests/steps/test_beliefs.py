@@ -396,3 +396,16 @@ def test_the_simulated_fleet_leaves_no_belief_behind(fleet: str) -> None:
     assert tables(fleet) == {name: [] for name in TABLES}
     materialise(fleet, LAST, LAST)
     assert held(fleet) == {"real": 1.0}
+
+
+def test_what_is_decided_before_anything_was_learned_counts_from_the_beginning(fleet: str) -> None:
+    days.refresh(fleet, FIRST, LAST, END)
+    with connect(fleet) as connection:
+        record_backtest(connection, backtest("promising", [1.0]), "sweep-1", 0.5)
+    learn(fleet, LAST, LAST)
+    with connect(fleet) as connection:  # as if it had been recorded while the first days were learned
+        connection.execute("UPDATE belief_checkpoints_state SET seen = '1:1:'")
+    continued = tables(fleet, LAST)
+    learn(fleet, LAST, LAST)
+    assert tables(fleet, LAST) == continued
+    assert "promising" in believed(fleet, "edge")

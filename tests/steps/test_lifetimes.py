@@ -1,6 +1,7 @@
 """Lifetime figures follow from stored months: right at once, right after late trades, whatever was computed before."""
 
 from datetime import UTC, date, datetime, timedelta
+from threading import Thread
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.metrics import compute_metrics
+from knowdefeat_pipeline.store.months import sync_months
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.trades import load_trades
 
@@ -116,3 +118,21 @@ def test_a_bot_that_stopped_long_ago_keeps_its_row(history: str) -> None:
     assert (idle["trades"], idle["lifetime_trades"]) == (0, 1)
     assert idle["lifetime_pnl"] == pytest.approx(100.0)
     assert pd.isna(idle["total_pnl"])
+
+
+def test_a_deletion_waits_for_whoever_folds_the_months_that_it_empties(history: str) -> None:
+    def delete() -> None:
+        with connect(history) as other:
+            other.execute("DELETE FROM trades WHERE bot_id = 3")
+
+    thread = Thread(target=delete)
+    with connect(history) as connection, connect(history) as watching:
+        with connection.transaction():
+            sync_months(connection, history, LAST.replace(day=1))
+            thread.start()
+            while not watching.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+                assert thread.is_alive()
+        thread.join()
+    assert months(history) == []
+    pd.testing.assert_frame_equal(lifetimes(history, LAST), in_one_pass(history), check_exact=True)
+    assert 3 not in {row[1] for row in months(history)}

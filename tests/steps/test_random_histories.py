@@ -46,7 +46,7 @@ RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events"
 FORGOTTEN = (*RESULTS, "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
              "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
 ROUNDS = 6  # after which nothing may be stale
-HISTORIES = int(os.environ.get("KNOWDEFEAT_HISTORIES", "20"))
+HISTORIES = int(os.environ.get("KNOWDEFEAT_HISTORIES", "15"))
 
 
 @dataclass

@@ -1,5 +1,6 @@
--- The earliest instant whose outcomes are not those that the snapshot %(seen)s saw; NULL if all are.
-SELECT min(changed_at)
+-- The earliest instant whose outcomes are not those that the snapshot %(seen)s saw; NULL if all are. As text, as it may be
+-- -infinity: what is decided before anything was learned counts from the beginning.
+SELECT min(changed_at)::text
 FROM changes
 WHERE input IN ('trades', 'ledger', 'regimes', 'strategies')
   AND recorded_xid >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
