@@ -38,6 +38,7 @@ def test_a_run_stands_under_its_job_with_its_days(instance: dg.DagsterInstance, 
         ("trades", True),
         ("bot_metrics", True),
         ("bot_rankings", True),
+        ("fund_allocations", True),
     }
     for asset in (*CHAIN, *FUNDS):
         assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {"2025-02-26", "2025-02-27"}

@@ -145,7 +145,7 @@ def test_a_range_leaves_the_same_records_as_with_the_stock_event_log(
     planned = [row for row in events if row[0] == "ASSET_MATERIALIZATION_PLANNED"]
     days = ["2025-02-26", "2025-02-27", "2025-02-28", "2025-03-01"]
     assert [(row[2], row[3]) for row in planned] == [(day, 1) for _ in REFRESHED for day in days]
-    assert Counter(row[3] for row in checks) == {"PLANNED": 4 * len(days), "SUCCEEDED": 4}
+    assert Counter(row[3] for row in checks) == {"PLANNED": 8 * len(days), "SUCCEEDED": 8}
     assert [row[0] for row in assets] == sorted(f'["{asset}"]' for asset in REFRESHED)
 
 
