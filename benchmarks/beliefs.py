@@ -112,21 +112,24 @@ def costs() -> dict[str, float]:
 
 def costs_through_the_database(strategies: int = 1000, a_day: int = 5) -> dict[str, float]:
     """Seconds to learn 20 days of trades from the first, and then the day after: read, fold, believe, write."""
-    from knowdefeat_pipeline.assets import bot_metrics, strategy_beliefs
-    from knowdefeat_pipeline.assets.resources import Database
+    from knowdefeat_pipeline.steps.beliefs import compute_beliefs
+    from knowdefeat_pipeline.steps.metrics import compute_metrics
+    from knowdefeat_pipeline.store.session import open_session
 
     with database() as url:
         store(url, fleet(strategies, 21 * a_day, 21))
         last = (END - timedelta(days=1)).date()
         before = last - timedelta(days=1)
-        bot_metrics.compute(Database(url=url), before, last, END)
-        begin = time.perf_counter()
-        first = strategy_beliefs.compute(Database(url=url), before, before)
-        learned = time.perf_counter()
-        strategy_beliefs.compute(Database(url=url), last, last)
-        warm = time.perf_counter()
-        day = strategy_beliefs.compute(Database(url=url), last, last)
-        end = time.perf_counter()
+        with open_session(url) as session:
+            session.begin(before)
+            compute_metrics(session, before, last, END)
+            begin = time.perf_counter()
+            first = compute_beliefs(session, before, before)
+            learned = time.perf_counter()
+            compute_beliefs(session, last, last)
+            warm = time.perf_counter()
+            day = compute_beliefs(session, last, last)
+            end = time.perf_counter()
     return {"first": learned - begin, "first_outcomes": first.outcomes, "day": end - warm, "day_outcomes": day.outcomes}
 
 

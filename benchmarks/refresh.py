@@ -60,11 +60,12 @@ def one_trade(bots: int, per_bot: int, days: float, repeat: int) -> dict:
 
 
 def _compute(url: str, first: Any, last: Any) -> None:
-    from knowdefeat_pipeline.assets.bot_metrics import compute
+    from knowdefeat_pipeline.steps.metrics import compute_metrics
+    from knowdefeat_pipeline.store.session import open_session
 
-    from knowdefeat_pipeline.assets.resources import Database
-
-    compute(Database(url=url), first, last, END)
+    with open_session(url) as session:
+        session.begin(first)
+        compute_metrics(session, first, last, END)
 
 
 def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
@@ -84,7 +85,7 @@ def _forget(url: str) -> None:
     from knowdefeat_pipeline.postgres.connection import connect
 
     with connect(url) as connection:
-        connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months, bot_months_state")
+        connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months, bot_months_state, refreshed_days")
 
 
 def main() -> None:
