@@ -28,21 +28,18 @@ def days(json: Json = False) -> None:
     calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
         states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded_days(connection), calendar)
-        stale = {
-            asset: found.days
-            for found in (stale_days(connection, family, datetime.now(UTC), settings.first_day) for family in FAMILIES)
-            for asset in found.family.assets
-        }
+        families = [stale_days(connection, family, datetime.now(UTC), settings.first_day) for family in FAMILIES]
+    stale = {
+        of.asset: sorted({day for found in families if of.asset in found.family.assets for day in found.days})
+        for of in states
+    }
     if json:
-        print_json([asdict(of) | {"stale": stale.get(of.asset, ())} for of in states])
+        print_json([asdict(of) | {"stale": stale[of.asset]} for of in states])
         return
     table(
         "Days with trades or between them (UTC)",
         (("asset", "left"), ("computed", "right"), ("stale", "left"), ("failed", "left"), ("missing", "left")),
-        [
-            (s.asset, number(len(s.computed)), *map(in_words, (stale.get(s.asset, ()), s.failed, s.missing)))
-            for s in states
-        ],
+        [(s.asset, number(len(s.computed)), *map(in_words, (stale[s.asset], s.failed, s.missing))) for s in states],
     )
     lacking = sorted({day for of in states for day in (*of.failed, *of.missing)})
     if lacking:
