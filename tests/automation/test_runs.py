@@ -6,7 +6,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets.catalogue import CHAIN
+from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
 from knowdefeat_pipeline.build import build_defs
@@ -32,23 +32,23 @@ def test_a_run_stands_under_its_job_with_its_days(instance: dg.DagsterInstance, 
         "dagster/asset_partition_range_end": "2025-02-27",
         "knowdefeat/note": "by hand",
     }
-    assert heard == [*CHAIN]
+    assert sorted(heard) == sorted([*CHAIN, *FUNDS])
+    assert [asset for asset in heard if asset in CHAIN] == [*CHAIN]
     assert {(check["asset"], check["passed"]) for check in outcome.checks} == {
         ("trades", True),
         ("bot_metrics", True),
         ("bot_rankings", True),
     }
-    for asset in CHAIN:
+    for asset in (*CHAIN, *FUNDS):
         assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {"2025-02-26", "2025-02-27"}
 
 
-def test_the_tags_and_the_configuration_of_the_job_are_those_of_its_runs(
+def test_the_configuration_of_the_job_is_that_of_its_runs(
     instance: dg.DagsterInstance, definitions: dg.Definitions
 ) -> None:
     run_id = adjust_days(definitions, instance, FIRST, FIRST).run_id
     run = instance.get_run_by_id(run_id)
     assert run is not None
-    assert run.tags["knowdefeat/weight-adjustment"] == "true"
     assert run.run_config["ops"] == {"variable_weights": {"config": {"adjust": True}}}
 
 

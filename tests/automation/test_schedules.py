@@ -6,15 +6,16 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from knowdefeat_pipeline.automation import schedules
-from knowdefeat_pipeline.automation.jobs import CHAIN
-from knowdefeat_pipeline.automation.schedules import ADJUSTMENT_TAG, daily_weights
+from knowdefeat_pipeline.assets.calendar import Calendar
+from knowdefeat_pipeline.automation.jobs import ADJUSTING, CHAIN
+from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.settings import SettingError, Upkeep, webhook_url
 
 
-def requests(at: datetime, upkeep: Upkeep | None = None) -> list[dg.RunRequest]:
-    result = daily_weights(upkeep or Upkeep()).evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at))
+def requests(at: datetime, calendar: Calendar | None = None) -> list[dg.RunRequest]:
+    schedule = daily_weights(Upkeep(), calendar or Calendar())
+    result = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at))
     return list(result.run_requests or [])
 
 
@@ -28,14 +29,13 @@ def test_the_day_that_ended_and_then_the_running_one() -> None:
     assert days(first) == ("2025-02-28", "2025-02-28")
     assert days(second) == ("2025-03-01", "2025-03-01")
     assert first.run_key != second.run_key
-    assert first.tags[ADJUSTMENT_TAG] == second.tags[ADJUSTMENT_TAG] == "true"
+    assert first.run_config == second.run_config == ADJUSTING
 
 
-def test_days_are_utc_whatever_the_clock_on_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_are_utc_whatever_the_clock_on_the_wall() -> None:
     evening = datetime(2025, 3, 1, 20, 15, tzinfo=ZoneInfo("America/New_York"))  # 01:15 of the 2nd
     assert [days(request)[0] for request in requests(evening)] == ["2025-03-01", "2025-03-02"]
-    monkeypatch.setattr(schedules, "FIRST_DAY", date(2025, 3, 2))
-    assert [days(request)[0] for request in requests(evening)] == ["2025-03-02"]
+    assert [days(request)[0] for request in requests(evening, Calendar(date(2025, 3, 2)))] == ["2025-03-02"]
 
 
 def test_when_is_settled_by_the_environment() -> None:
@@ -48,7 +48,7 @@ def test_when_is_settled_by_the_environment() -> None:
     }
     upkeep = Upkeep.from_environment(given)
     assert upkeep == Upkeep(time(6, 40), time(23, 5), "Europe/Zurich", 3)
-    schedule = daily_weights(upkeep)
+    schedule = daily_weights(upkeep, Calendar())
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("40 6 * * *", "Europe/Zurich")
 
 

@@ -59,11 +59,13 @@ def test_the_informative_variable_gains_weight_and_the_ranking_foretells_more(ad
             ).fetchall(),
             columns=["day", "bot_id", "learned"],
         )
-    assert versions[-1]["weights"][INFORMATIVE_SCORE] > 3 * DEFAULT_WEIGHTS[INFORMATIVE_SCORE]
+    assert versions[-1].weights[INFORMATIVE_SCORE] > 3 * DEFAULT_WEIGHTS[INFORMATIVE_SCORE]
     history = Panel.of(read_history(adjusted, LAST))
     assert ranked["bot_id"].tolist() == history.frame["bot_id"].tolist()
     truth = world.skill_pnl.shift(-1).stack().rename("skill")
-    frame = ranked.assign(default=history.scores(DEFAULT), day=pd.to_datetime(ranked["day"], utc=True).dt.as_unit("us"))
+    frame = ranked.assign(
+        default=history.rank_scores(DEFAULT), day=pd.to_datetime(ranked["day"], utc=True).dt.as_unit("us")
+    )
     frame = frame.join(truth, on=["day", "bot_id"]).assign(volatility=history.frame["volatility"])
     later = frame[frame["day"].dt.date >= FIRST + timedelta(days=LATER)].dropna()
     ic = later.groupby("day").apply(

@@ -11,7 +11,7 @@ import pytest
 
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_MOVE, MIN_SETTLED_DAYS, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.ranking.weight_set import validate
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, validate
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of
@@ -77,7 +77,7 @@ def adjust(url: str, first: date = FIRST, last: date = LAST, now: datetime = END
     return weighted
 
 
-def versions(url: str) -> list[dict]:
+def versions(url: str) -> list[WeightVersion]:
     with connect(url) as connection:
         return weight_versions(connection)
 
@@ -104,7 +104,7 @@ def ranked_with(url: str, day: date) -> dict[str, float]:
         ((ranked,),) = connection.execute(
             "SELECT DISTINCT weight_version FROM bot_rankings WHERE day = %s", (day,)
         ).fetchall()
-    return next(v["weights"] for v in versions(url) if v["version"] == ranked)
+    return next(v.weights for v in versions(url) if v.version == ranked)
 
 
 def tables(url: str, until: date) -> dict[str, list[tuple]]:
@@ -161,9 +161,9 @@ def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
         ).fetchone()
     version = versions(fleet)[attempt["version"] - 1]
     before = versions(fleet)[attempt["version"] - 2]
-    assert (version["author"], version["reason"]) == ("ai", attempt["reason"])
-    assert version["in_force_from"] == attempt["as_of"]
-    assert evidence["based_on"] == before["version"]
+    assert (version.author, version.reason) == ("ai", attempt["reason"])
+    assert version.in_force_from == attempt["as_of"]
+    assert evidence["based_on"] == before.version
     assert (evidence["trades"], datetime.fromisoformat(evidence["last_exit"])) == (known, last_exit)
     assert evidence["days"] == (attempt["day"] - FIRST).days - sum(
         1 for a in attempts(fleet)[:10] if a["evidence"]["days"] == 0 and a["day"] > FIRST
@@ -174,7 +174,7 @@ def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
     assert evidence["gate_open"] in (True, False)
     assert evidence["statement"].startswith("Mean rank IC")
     for name, change in evidence["change"].items():
-        assert version["weights"][name] - before["weights"][name] == pytest.approx(change, abs=1e-9)
+        assert version.weights[name] - before.weights[name] == pytest.approx(change, abs=1e-9)
 
 
 def test_once_a_day_and_a_second_run_changes_nothing(fleet: str) -> None:
@@ -228,9 +228,9 @@ def test_the_weights_are_adjusted_in_their_own_table_and_the_running_day_becomes
         assert stale_days(connection, RANKING, NOON).days == (NOON.date(),)
     assert [attempt["day"] for attempt in attempts(fleet)] == each_day(FIRST, LAST)
     newest = versions(fleet)[-1]
-    assert in_force(fleet, LAST) == newest["weights"] != ranked_with(fleet, NOON.date())
+    assert in_force(fleet, LAST) == newest.weights != ranked_with(fleet, NOON.date())
     days.compute_stale(fleet, NOON)
-    assert in_force(fleet, NOON.date()) == ranked_with(fleet, NOON.date()) == newest["weights"] != DEFAULT_WEIGHTS
+    assert in_force(fleet, NOON.date()) == ranked_with(fleet, NOON.date()) == newest.weights != DEFAULT_WEIGHTS
     with connect(fleet) as connection:
         rows = connection.execute(
             "SELECT DISTINCT as_of FROM bot_rankings WHERE day = %s UNION "
@@ -245,7 +245,7 @@ def test_history_in_force_is_not_rewritten(fleet: str) -> None:
     adjust(fleet, middle, LAST)
     before = tables(fleet, LAST)
     adjust(fleet, FIRST, LAST)
-    assert versions(fleet)[-1]["version"] == len(before["weight_versions"])
+    assert versions(fleet)[-1].version == len(before["weight_versions"])
     late = [attempt for attempt in attempts(fleet) if attempt["day"] < middle]
     assert {attempt["outcome"] for attempt in late} == {"refused"}
     assert "history is not rewritten" in late[0]["reason"]
@@ -287,10 +287,10 @@ def test_a_persons_weights_are_built_upon_and_what_they_ruled_stays(fleet: str) 
     adjust(fleet)
     done = attempts(fleet)
     assert {attempt["outcome"] for attempt in done if attempt["as_of"] < middle} == {"refused"}
-    first = next(version for version in versions(fleet) if version["author"] == "ai")
-    moved = sum(abs(first["weights"][name] - person[name]) for name in VARIABLE_NAMES)
+    first = next(version for version in versions(fleet) if version.author == "ai")
+    moved = sum(abs(first.weights[name] - person[name]) for name in VARIABLE_NAMES)
     assert 0 < moved <= MAX_MOVE + 1e-9
-    assert first["in_force_from"] >= middle
+    assert first.in_force_from >= middle
 
 
 def test_what_fails_leaves_nothing_behind(fleet: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +338,7 @@ def test_two_editors_the_second_is_told(fleet: str) -> None:
     assert [str(error).splitlines()[0] for error in told] == [
         "Version 2 (manual: mine) is the latest, and this change builds on version 1: nothing was written."
     ]
-    assert [version["reason"] for version in versions(fleet)] == ["The default weights", "mine"]
+    assert [version.reason for version in versions(fleet)] == ["The default weights", "mine"]
 
 
 def test_versions_are_append_only_and_follow_one_another(fleet: str) -> None:
@@ -376,12 +376,12 @@ def test_versions_are_append_only_and_follow_one_another(fleet: str) -> None:
 
 def test_what_was_learned_from_the_simulated_fleet_leaves_with_it(fleet: str) -> None:
     adjust(fleet)
-    newest = versions(fleet)[-1]["version"]
+    newest = versions(fleet)[-1].version
     with connect(fleet) as connection:
         add_version(connection, DEFAULT_WEIGHTS, based_on=newest, author="manual", reason="kept", in_force_from=END)
     real = trades(seed=6).trades
     load_trades(fleet, read_frame(real, "table", END), "real", replaces="simulator")
-    assert [(v["version"], v["author"]) for v in versions(fleet)] == [(1, "default"), (newest + 1, "manual")]
+    assert [(v.version, v.author) for v in versions(fleet)] == [(1, "default"), (newest + 1, "manual")]
     assert attempts(fleet) == []
     with connect(fleet) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("DELETE FROM weight_versions")

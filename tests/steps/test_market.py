@@ -282,8 +282,8 @@ def test_what_arrives_is_pending_until_it_is_computed(database: str, bars: pd.Da
     compute(database, date(2025, 4, 11), found[1])
     late = some_trades(1, START + 20 * 24 * HOUR, START + 20 * 24 * HOUR, seed=2).assign(trade_id=999)
     store_trades(database, late)
-    assert waiting(database) == (date(2025, 3, 20), date(2025, 3, 20))
-    compute(database, date(2025, 3, 20), date(2025, 3, 20))
+    assert waiting(database) == (date(2025, 3, 21), date(2025, 3, 21))
+    compute(database, date(2025, 3, 21), date(2025, 3, 21))
     other = late.assign(trade_id=1000, ticker="XYZ")
     store_trades(database, other)
     assert waiting(database) is None
@@ -295,7 +295,7 @@ def test_bars_of_a_ticker_whose_trades_were_settled_touch_their_days(database: s
     compute(database, *waiting(database))
     assert waiting(database) is None
     store_bars(database, "BTC", bars[:30])
-    assert waiting(database) == (date(2025, 3, 1), date(2025, 4, 9))
+    assert waiting(database) == (date(2025, 3, 1), date(2025, 4, 10))
 
 
 def test_a_corrected_bar_is_news(market: str) -> None:
@@ -324,10 +324,11 @@ def give(connection: psycopg.Connection, trade: int, *values: float | None) -> N
 
 
 def test_means_of_a_bot_by_hand(database: str) -> None:
+    instant = timedelta(microseconds=1)
     exits = [
-        datetime(2025, 4, 1, tzinfo=UTC),
+        datetime(2025, 4, 1, tzinfo=UTC) - instant,
         *(datetime(2025, 4, day, 12, tzinfo=UTC) for day in (10, 20, 30)),
-        datetime(2025, 5, 1, tzinfo=UTC),
+        datetime(2025, 5, 1, tzinfo=UTC) - instant,
     ]
     trades = pd.DataFrame(
         {
@@ -342,7 +343,7 @@ def test_means_of_a_bot_by_hand(database: str) -> None:
         give(connection, 3, 70, 80, None)
         give(connection, 5, None, 90, None)
     compute_figures(database, date(2025, 4, 29), date(2025, 5, 20))
-    # The window of a day reaches back 30 days from its end, the beginning excluded.
+    # The window of a day reaches back 30 days from its end, which is excluded.
     assert metrics_of(database, date(2025, 4, 29), 7) == {"*": [40, 50, 30], "BTC": [25, 20, 30], "ETH": [70, 80, None]}
     assert metrics_of(database, date(2025, 4, 30), 7) == {
         "*": [55, 85, None],

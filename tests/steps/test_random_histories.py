@@ -207,10 +207,10 @@ def version(at: timedelta, shift: float) -> Action:
 
     def act(world: World) -> None:
         latest = weight_versions(world.connection)[-1]
-        since = max(START + at, latest["in_force_from"] or START)
+        since = max(START + at, latest.in_force_from or START)
         weights = DEFAULT_WEIGHTS | {"avg_win_rate": 10.0 - shift, "one_hour_performance": 15.0 + shift}
         world.versions = add_version(
-            world.connection, weights, based_on=latest["version"], author="manual", reason="a test",
+            world.connection, weights, based_on=latest.version, author="manual", reason="a test",
             in_force_from=since,
         )  # fmt: skip
 

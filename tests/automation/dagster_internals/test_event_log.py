@@ -17,7 +17,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.runs import RunStorage
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 
-from knowdefeat_pipeline.assets.catalogue import CHAIN
+from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
@@ -27,6 +27,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 
 NOON = "2025-03-01T12:00:00+00:00"
 FIRST, DAY = date(2025, 2, 26), date(2025, 3, 1)
+REFRESHED = (*CHAIN, *FUNDS)
 CHECKED = {
     "trades": "constraints_are_enforced",
     "bot_metrics": "every_active_bot_has_metrics",
@@ -95,9 +96,9 @@ def test_assets_name_what_they_were_made_of(either: dg.DagsterInstance, definiti
     graph = definitions.resolve_asset_graph()
     for _ in range(2):
         run = refresh_days(definitions, either, DAY, DAY).run_id
-        for asset in CHAIN:
+        for asset in REFRESHED:
             assert last(either, asset).run_id == run
-            for parent in {key.to_user_string() for key in graph.get(AssetKey(asset)).parent_keys} & {*CHAIN}:
+            for parent in {key.to_user_string() for key in graph.get(AssetKey(asset)).parent_keys} & {*REFRESHED}:
                 made_of = last(either, parent)
                 assert tags(last(either, asset))[f"dagster/input_event_pointer/{parent}"] == str(made_of.storage_id)
                 version = sha256(tags(made_of)["dagster/data_version"].encode()).hexdigest()  # of its one partition
@@ -105,7 +106,7 @@ def test_assets_name_what_they_were_made_of(either: dg.DagsterInstance, definiti
         for asset in CHECKED:
             assert status(either, asset) == (AssetCheckExecutionRecordStatus.SUCCEEDED, last(either, asset).storage_id)
         statistics = {step.step_key: step.status.value for step in either.get_run_step_stats(run)}
-        assert statistics == dict.fromkeys(CHAIN, "SUCCESS")
+        assert statistics == dict.fromkeys(REFRESHED, "SUCCESS")
 
 
 def test_a_blocked_run_says_why(
@@ -143,9 +144,9 @@ def test_a_range_leaves_the_same_records_as_with_the_stock_event_log(
         assert [events, checks, assets] == left_behind(other)
     planned = [row for row in events if row[0] == "ASSET_MATERIALIZATION_PLANNED"]
     days = ["2025-02-26", "2025-02-27", "2025-02-28", "2025-03-01"]
-    assert [(row[2], row[3]) for row in planned] == [(day, 1) for _ in CHAIN for day in days]
+    assert [(row[2], row[3]) for row in planned] == [(day, 1) for _ in REFRESHED for day in days]
     assert Counter(row[3] for row in checks) == {"PLANNED": 4 * len(days), "SUCCEEDED": 4}
-    assert [row[0] for row in assets] == sorted(f'["{asset}"]' for asset in CHAIN)
+    assert [row[0] for row in assets] == sorted(f'["{asset}"]' for asset in REFRESHED)
 
 
 def test_a_dagster_that_lacks_what_we_rely_on_is_served_by_its_stock_storage_with_one_warning(

@@ -1,7 +1,6 @@
 """What leaves the queue first, by the daemon's own rules."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -11,9 +10,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from knowdefeat_pipeline.assets.tags import PRIORITY
-from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.settings import Upkeep
 
 BACKFILL = "dagster/backfill"
 Queue = Callable[..., str]
@@ -65,14 +62,3 @@ def test_two_backfills_share_the_places_of_one(instance: dg.DagsterInstance, que
     for run_id in (first, second):
         instance.report_run_failed(instance.get_run_by_id(run_id))
     assert dequeue(instance) == [third]
-
-
-def test_the_running_day_is_ranked_after_the_weights_of_the_day_that_ended(
-    instance: dg.DagsterInstance, queue: Queue
-) -> None:
-    midnight = dg.build_schedule_context(scheduled_execution_time=datetime(2025, 3, 1, 0, 15, tzinfo=UTC))
-    ended, running = (queue(request.tags) for request in daily_weights(Upkeep()).evaluate_tick(midnight).run_requests)
-    assert dequeue(instance) == [ended]
-    assert dequeue(instance) == []
-    instance.report_run_failed(instance.get_run_by_id(ended))  # whatever came of it
-    assert dequeue(instance) == [running]
