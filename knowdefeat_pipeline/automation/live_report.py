@@ -10,14 +10,16 @@ from datetime import date
 import dagster as dg
 import numpy as np
 import sqlalchemy.exc
+from dagster_postgres.utils import DagsterPostgresException
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS, SEVERITY, check_metadata, row_count
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.outcome import CheckResult, StepResult
 
-# How Dagster's storage says that the database is away.
-AWAY = (sqlalchemy.exc.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+# How Dagster's storage says that it cannot be written to: a connection that breaks, or none to be had. Whatever it is,
+# results do not wait for it.
+AWAY = (sqlalchemy.exc.DBAPIError, DagsterPostgresException, DatabaseUnreachable, EmbeddedPostgresError)
 VERSION, CODE_VERSION = "dagster/data_version", "dagster/code_version"
 INPUT_VERSION, INPUT_EVENT = "dagster/input_data_version", "dagster/input_event_pointer"
 
@@ -72,7 +74,7 @@ class LiveReport:
             self.send(say)
 
     def send(self, say: Callable[[str], None]) -> None:
-        """Send what was gathered. `say` hears of a database that is away; it is then sent with the next report."""
+        """Send what was gathered. `say` hears of a storage that is away; it is then sent with the next report."""
         self._sent = time.monotonic()
         try:
             with self.open_instance() as instance:

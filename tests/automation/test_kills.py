@@ -189,6 +189,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("KNOWDEFEAT_DATABASE_URL", raising=False)
     with tempfile.TemporaryDirectory(prefix="knowdefeat-") as folder:
         monkeypatch.setenv("KNOWDEFEAT_HOME", folder)
+        monkeypatch.setenv("KNOWDEFEAT_LIVE_REPORT_SECONDS", "1")  # so that kills meet reports too
         yield Path(folder)
 
 

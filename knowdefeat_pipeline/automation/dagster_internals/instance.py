@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import dagster as dg
+import psycopg
 
 # What a run launcher answers to Dagster's run monitoring: the monitoring is documented, its types are private.
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -21,6 +23,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster_postgres import DagsterPostgresStorage
+from psycopg import sql
 
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
 from knowdefeat_pipeline.postgres.connection import connect, database_url
@@ -48,6 +51,36 @@ def dagster_url(settings: Settings) -> str:
     # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
     # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
     return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA} -csynchronous_commit=off')}"
+
+
+COMPLETE = "Dagster's tables, all of them"
+_SCHEMA_LOCK = int.from_bytes(b"kdagster", "big")  # the advisory lock of whoever makes the schema
+
+
+@contextmanager
+def whole_schema(settings: Settings) -> Iterator[None]:
+    """Dagster makes its tables meanwhile, all of them or, as far as anybody will see, none.
+
+    It makes them one by one and, if it is killed half-way, never those that are missing. Whether all are there is noted
+    on the schema; one without that note and without a run is made anew.
+    """
+    with connect(database_url(settings)) as connection:
+        noted = "SELECT obj_description(oid) FROM pg_namespace WHERE nspname = %s"
+        if connection.execute(noted, (SCHEMA,)).fetchone() == (COMPLETE,):
+            yield
+            return
+        connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
+        if connection.execute(noted, (SCHEMA,)).fetchone() != (COMPLETE,) and not _any_run(connection):
+            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+            connection.execute(f"CREATE SCHEMA {SCHEMA}")
+        yield
+        connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(SCHEMA), sql.Literal(COMPLETE)))
+
+
+def _any_run(connection: psycopg.Connection) -> bool:
+    if connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.runs",)).fetchone() == (None,):
+        return False
+    return connection.execute(f"SELECT FROM {SCHEMA}.runs LIMIT 1").fetchone() is not None
 
 
 class Storage(DagsterPostgresStorage):
@@ -82,7 +115,9 @@ class Storage(DagsterPostgresStorage):
         # this variable is the only way to have batches, and this the place where every process that writes events, also
         # one that Dagster starts for a run, comes by before the first of them.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
-        return cls(dagster_url(Settings.from_environment()), inst_data=inst_data)
+        settings = Settings.from_environment()
+        with whole_schema(settings):
+            return cls(dagster_url(settings), inst_data=inst_data)
 
 
 class HomeArtifacts(LocalArtifactStorage):

@@ -35,7 +35,8 @@ UPDATE bot_events AS t SET recorded_xid = CASE
     WHEN (SELECT bool_and(pg_visible_in_snapshot(t.recorded_xid, s.seen)) FROM settled_changes AS s WHERE s.family IN ('ranking'))
     THEN '1'::xid8 ELSE pg_current_xact_id() END;
 ALTER TABLE bot_events ENABLE TRIGGER USER;
-UPDATE refreshed_days SET seen = '2:2:', recorded_xid = pg_current_xact_id();
+-- Marks are neither settled nor of a transaction that wrote changes: what they rest on is compared once more.
+UPDATE refreshed_days SET seen = '2:2:', recorded_xid = '2';
 UPDATE settled_changes SET seen = '2:2:';
 -- Changes of inputs that somebody has not followed yet are changes of now.
 CREATE TEMP TABLE changed AS SELECT input, min(since) AS since FROM input_changes GROUP BY input;

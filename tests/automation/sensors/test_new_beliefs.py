@@ -101,9 +101,10 @@ def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
     assert world.tick() == (yesterday, TODAY)
     with connect(world.url) as connection:
         assert connection.execute("SELECT count(*) FROM input_changes").fetchone() == (2,)
-        connection.execute("UPDATE input_changes SET recorded_at = recorded_at - interval '2 days'")
         assert str(world.tick()).startswith("Up to date")
-        settle(connection, stale_days(connection, RANKING, NOW))  # once all have followed, and no run is left from then
+        # Once all have followed, and no run can be left that began before.
+        connection.execute("UPDATE input_changes SET recorded_at = recorded_at - interval '25 hours'")
+        settle(connection, stale_days(connection, RANKING, NOW))
         assert connection.execute("SELECT count(*) FROM input_changes").fetchone() == (0,)
 
 
