@@ -1,7 +1,8 @@
 """The database that a command works on, and what the command may do to its schema.
 
-Only `run`, `up` and `db migrate` bring an existing schema up to date. A command that reads or decides requires that it
-is; one that brings input creates the schema in a database that has none at all.
+Only `run`, `up` and `db migrate` bring an existing schema up to date (`db restore` that of the empty database that it
+fills). A command that reads or decides requires that it is; one that brings input creates the schema in a database that
+has none at all.
 """
 
 from __future__ import annotations
