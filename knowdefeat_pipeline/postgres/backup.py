@@ -64,10 +64,7 @@ def restore(url: str, path: Path) -> None:
 
 
 def _require_empty(connection: psycopg.Connection) -> None:
-    ((tables, name),) = connection.execute(
-        "SELECT count(*), current_database() FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-        "WHERE c.relkind IN ('r', 'p') AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'"
-    ).fetchall()
+    ((tables, name),) = connection.execute(query("postgres/count_tables")).fetchall()
     if tables:
         raise BackupError(
             f"The database {name} holds {tables} tables already, and a backup is restored into an empty one only.\n"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import psycopg
 
+from knowdefeat_pipeline.postgres.connection import query
+
 SILENT_SECONDS = (
     30  # a run that was heard of so recently lives: its lock is taken after its start, and freed before its end
 )
@@ -19,10 +21,6 @@ def show_alive(connection: psycopg.Connection, run_id: str) -> None:
 
 def is_alive(connection: psycopg.Connection, run_id: str) -> bool:
     """Whether a process works on a run that has started."""
-    ((free, heard),) = connection.execute(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended(%(run)s, 0)),"
-        " EXISTS (SELECT FROM dagster.event_logs WHERE run_id = %(run)s"
-        " AND timestamp > clock_timestamp() AT TIME ZONE 'UTC' - %(silent)s * interval '1 second')",
-        {"run": run_id, "silent": SILENT_SECONDS},
-    ).fetchall()
-    return heard or not free
+    about = {"run": run_id, "silent": SILENT_SECONDS}
+    ((is_free, was_heard),) = connection.execute(query("postgres/run_is_alive"), about).fetchall()
+    return was_heard or not is_free

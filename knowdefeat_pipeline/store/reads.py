@@ -95,15 +95,7 @@ def regimes(
 
 def counts(connection: psycopg.Connection) -> Record:
     """How much is there: bots, trades by status, held rows of the quarantine."""
-    statement = """
-        SELECT (SELECT count(*) FROM bots) AS bots,
-               count(*) AS trades,
-               count(*) FILTER (WHERE status = 'closed') AS closed,
-               count(*) FILTER (WHERE status <> 'closed') AS open,
-               (SELECT count(*) FROM trade_quarantine WHERE status = 'held') AS held
-        FROM trades
-    """
-    return records(connection, statement, {})[0]
+    return records(connection, query("trades/counts"), {})[0]
 
 
 def records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:

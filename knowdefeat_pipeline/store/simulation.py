@@ -6,25 +6,15 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.postgres.connection import copy_arrow
+from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 
 
 def sources(connection: psycopg.Connection) -> set[str]:
-    """The sources that recorded trades, found by hopping through the index instead of reading every row."""
-    rows = connection.execute(
-        """
-        WITH RECURSIVE hop(source) AS (
-            SELECT min(source) FROM trades
-            UNION ALL
-            SELECT (SELECT min(source) FROM trades WHERE source > hop.source) FROM hop WHERE hop.source IS NOT NULL
-        )
-        SELECT source FROM hop WHERE source IS NOT NULL
-        """
-    ).fetchall()
-    return {row[0] for row in rows}
+    """The sources that recorded trades."""
+    return {source for (source,) in connection.execute(query("trades/sources")).fetchall()}
 
 
 def remove_source(connection: psycopg.Connection, source: str) -> int:
@@ -74,9 +64,4 @@ def record_scores(connection: psycopg.Connection, source: str, scores: pd.DataFr
             "price_model_score, volume_model_score, price_wall_score FROM trade_scores WITH NO DATA"
         )
         copy_arrow(connection, "scored", pa.Table.from_pandas(scores, preserve_index=False))
-        return connection.execute(
-            "INSERT INTO trade_scores (trade_id, price_model_score, volume_model_score, price_wall_score) "
-            "SELECT t.trade_id, s.price_model_score, s.volume_model_score, s.price_wall_score "
-            "FROM scored s JOIN trades t ON (t.source, t.source_trade_id) = (%s, s.source_trade_id)",
-            (source,),
-        ).rowcount
+        return connection.execute(query("market/record_scores"), (source,)).rowcount

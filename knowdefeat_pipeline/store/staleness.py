@@ -240,10 +240,5 @@ def listener_is_there(connection: psycopg.Connection) -> bool:
 
 
 def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
-    ((found,),) = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND (classid, objid) = (%s::oid, %s::oid) "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-        (lock, number),
-    ).fetchall()
+    ((found,),) = connection.execute(query("postgres/lock_is_held"), {"lock": lock, "number": number}).fetchall()
     return bool(found)
