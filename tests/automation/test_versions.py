@@ -19,12 +19,14 @@ from knowdefeat_pipeline.settings import ROOT
 
 TESTED = (
     "tests/automation/dagster_internals",
+    "tests/automation/test_live_report.py",
     "tests/automation/test_maintenance.py",
+    "tests/automation/test_runs.py",
     "tests/automation/test_schedules.py",
     "tests/automation/sensors/test_failures.py",
     "tests/automation/sensors/test_new_trades.py",
     "tests/assets/test_audit.py",
-    "tests/assets/test_chain.py",
+    "tests/assets/test_catalogue.py",
 )
 TOOLS = ("pytest", "hypothesis")
 DEPENDENCIES: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -32,6 +34,10 @@ RANGES = [requirement for requirement in DEPENDENCIES if requirement.startswith(
 OLDEST = [re.sub(r">=([^,]+),.*", r"==\1", requirement) for requirement in RANGES]
 
 pytestmark = pytest.mark.versions
+
+
+def test_what_is_tested_is_there() -> None:
+    assert [name for name in TESTED if not (ROOT / name).exists()] == []
 
 
 def locked() -> list[str]:
