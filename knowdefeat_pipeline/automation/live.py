@@ -27,7 +27,15 @@ from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import CHANNEL, RANKING, Staleness, listener_lock, settle, stale_days
+from knowdefeat_pipeline.store.staleness import (
+    CHANNEL,
+    RANKING,
+    Staleness,
+    days_locked,
+    listener_lock,
+    settle,
+    stale_days,
+)
 
 SPACING = 1.0  # seconds between the beginnings of two batches
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
@@ -109,7 +117,10 @@ class Listener:
         if not found:  # a run of the sensor was faster
             return
         begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
-        results = refresh(session, first, last, self.now())
+        with days_locked(session.connection, first, last):
+            if self._look(session).days != found.days:  # whoever held the days has computed some of them
+                return
+            results = refresh(session, first, last, self.now())
         now = self.now()
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from knowdefeat_pipeline.assets.tags import REPOSITORY, range_tags
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market
@@ -90,14 +91,20 @@ def _execute(
     run_id = str(uuid4())
     if progress:
         instance.add_event_listener(run_id, lambda entry: _tell(entry, progress))
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        raise_on_error=False,
-        # Events are stored and shown in the UI; a terminal hears of progress instead.
-        run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={**range_tags(first, last), REPOSITORY: CODE_LOCATION, **(tags or {})},
-    )
+    try:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            # Events are stored and shown in the UI; a terminal hears of progress instead.
+            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={**range_tags(first, last), REPOSITORY: CODE_LOCATION, **(tags or {})},
+        )
+    except (OperationalError, InterfaceError) as error:  # the instance's events are stored in the same server
+        raise RunFailed(
+            f"The database did not answer during run {run_id}: {error.orig}\nWhat was published before stays. Start it "
+            "again once the database is up (knowdefeat doctor)."
+        ) from error
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:
         raise RunFailed(_why(result, checks))

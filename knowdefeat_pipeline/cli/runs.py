@@ -28,7 +28,9 @@ def day_range(
         raise CommandError("No trade has closed yet, so there is nothing to rank. Ingest some: knowdefeat ingest FILE")
     last = to or (max(traded[0], min(traded[1], datetime.now(UTC).date())))
     first = from_ or (traded[0] if all_ else max(traded[0], last - timedelta(days=DEFAULT_DAYS - 1)))
-    first = min(first, last) if from_ is None else first
+    if from_ is None:
+        # Days before the first partition count in the figures of later ones; only whoever asks for all is told of them.
+        first = min(first if all_ else max(first, settings.first_day), last)
     if first > last:
         raise CommandError(f"--from {first} lies after --to {last}.")
     if last > datetime.now(UTC).date():

@@ -94,6 +94,15 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+CREATE FUNCTION trades_truncated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM note_change('trades', '-infinity');
+    PERFORM pg_advisory_xact_lock(7738430385091274867); -- as store/months.py
+    DELETE FROM bot_months;
+    DELETE FROM bot_months_state;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trades_truncated AFTER TRUNCATE ON trades FOR EACH STATEMENT EXECUTE FUNCTION trades_truncated();
 CREATE OR REPLACE FUNCTION bots_strategy_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM note_change('strategies', (SELECT min(exit_time) FROM closed_trades WHERE bot_id = NEW.bot_id));
@@ -104,8 +113,16 @@ BEGIN
     PERFORM note_change('capital', (SELECT min(exit_time) FROM closed_trades WHERE bot_id = NEW.bot_id));
     RETURN NULL;
 END $$;
-CREATE TRIGGER bots_capital_changes AFTER UPDATE OF capital ON bots FOR EACH ROW
-    WHEN (OLD.capital IS DISTINCT FROM NEW.capital) EXECUTE FUNCTION bots_capital_changes();
+CREATE TRIGGER bots_capital_changes AFTER UPDATE OF capital, quote_currency ON bots FOR EACH ROW
+    WHEN ((OLD.capital, OLD.quote_currency) IS DISTINCT FROM (NEW.capital, NEW.quote_currency))
+    EXECUTE FUNCTION bots_capital_changes();
+CREATE FUNCTION bots_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM note_change(input, (SELECT min(exit_time) FROM closed_trades WHERE bot_id = OLD.bot_id))
+        FROM unnest(ARRAY['capital', 'strategies']) AS input;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER bots_deleted AFTER DELETE ON bots FOR EACH ROW EXECUTE FUNCTION bots_deleted();
 CREATE FUNCTION weight_versions_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM note_change('weights', (SELECT min(in_force_from) FROM changed));

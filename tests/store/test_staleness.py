@@ -300,6 +300,26 @@ def test_decisions_capital_and_deletions_are_changes(connection: psycopg.Connect
     assert connection.execute("SELECT count(*) FROM settled_changes").fetchall() == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE bots SET quote_currency = 'EUR' WHERE bot_id = 1",
+        "DELETE FROM bots WHERE bot_id = 1",
+        "TRUNCATE trades CASCADE",
+    ],
+)
+def test_what_no_row_tells_of_is_a_change(connection: psycopg.Connection, statement: str) -> None:
+    days = (TODAY - timedelta(days=1), TODAY)
+    for day in days:
+        close(connection, end(day) - timedelta(hours=12))
+    refresh(connection, *days)
+    assert not look(connection)
+    connection.execute(statement)
+    assert look(connection).days == days
+    refresh(connection, *days)
+    assert not look(connection)
+
+
 def test_beliefs_follow_the_metrics_and_the_ledger(connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
     refresh(connection, yesterday, TODAY)

@@ -90,8 +90,9 @@ def _points(row: Record) -> float | None:
 
 
 def _gain(row: Record) -> float | None:
-    gain = row["evidence"].get("gain")
-    return float(gain["mean"]) if gain else None
+    gain = row["evidence"].get("gain") or {}
+    mean: float | None = gain.get("mean")
+    return mean
 
 
 def show_version(version: WeightVersion) -> None:
