@@ -24,7 +24,9 @@ from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import new_trades, requests
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.store.memory import Memory
+from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.staleness import RANKING, listener_lock, stale_days
 
 PATIENCE = 60.0  # seconds that nothing here needs
@@ -229,6 +231,22 @@ def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:
             world.hear("Trying again in 0.1 s")
         world.hear("refreshed in")
     assert world.ranked() == [(1, 1)]
+
+
+def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(world: World) -> None:
+    world.stopped_at = datetime.now(UTC)
+    world.close()
+    listener, day = world.listener(), world.now().date()
+    with open_session(world.url) as waiting, open_session(world.url) as run:
+        found = listener._look(waiting)
+        assert day in found.days
+        refresh(run, found.days[0], day, world.now())
+        computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
+        listener._compute(waiting, found)
+        assert world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark") == computed
+        world.close(back=timedelta(minutes=2))
+        listener._compute(waiting, listener._look(waiting))
+    assert world.ranked() == [(1, 2)]
 
 
 def test_a_batch_that_fails_publishes_nothing_and_is_tried_later_and_later(
