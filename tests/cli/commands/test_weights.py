@@ -1,11 +1,12 @@
 """`knowdefeat weights`: what a person sees of the weights and changes about them."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from knowdefeat_pipeline.cli.views.weights import show_attempts
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
@@ -163,3 +164,14 @@ def test_adjusting_prints_what_became_of_each_day(shell: Shell, database: str) -
     published = next(line for line in shown.splitlines() if line.split()[1:2] == ["published"])
     assert published.split()[2] == "2"
     assert end - timedelta(days=30) <= versions(database)[1].in_force_from < end
+
+
+def test_a_day_of_which_no_gain_is_known_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    day = date(2024, 3, 1)
+    row = {"day": day, "outcome": "kept", "version": None, "reason": "Too few bots"}
+    show_attempts(
+        [{**row, "evidence": {"gain": {"mean": None}}}, {**row, "evidence": {"gain": {"mean": 0.25}}}], day, day
+    )
+    unknown, known = (line for line in capsys.readouterr().out.splitlines() if "Too few bots" in line)
+    assert "+0.250" in known
+    assert "+0.250" not in unknown
