@@ -83,9 +83,10 @@ def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
 def _forget(url: str) -> None:
     from knowdefeat_pipeline.core.schema import TABLES
     from knowdefeat_pipeline.postgres.connection import connect
+    from knowdefeat_pipeline.store.results import stored
 
     with connect(url) as connection:
-        connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months, bot_months_state, refreshed_days")
+        connection.execute(f"TRUNCATE {', '.join(map(stored, TABLES))}, bot_months, bot_months_state, refreshed_days")
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from knowdefeat_pipeline.store.staleness import (
     CHANNEL,
     RANKING,
     Staleness,
+    day_is_locked,
     days_locked,
     listener_lock,
     settle,
@@ -117,8 +118,9 @@ class Listener:
         if not found:  # a run of the sensor was faster
             return
         begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
+        held = first < last or day_is_locked(session.connection, first)
         with days_locked(session.connection, first, last):
-            if self._look(session).days != found.days:  # whoever held the days has computed some of them
+            if held and self._look(session).days != found.days:  # whoever held the days has computed some of them
                 return
             results = refresh(session, first, last, self.now())
         now = self.now()

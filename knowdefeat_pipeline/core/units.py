@@ -24,6 +24,8 @@ Array: TypeAlias = NDArray[Any]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+NEVER = int(np.iinfo(np.int64).min)
+"""In place of an instant that there is none of: what NumPy takes for no time."""
 WINDOW_DAYS = 30
 """The length of the main window."""
 

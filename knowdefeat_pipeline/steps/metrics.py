@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -12,12 +13,15 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
+from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.schema import TABLES
-from knowdefeat_pipeline.core.units import WINDOW_DAYS, day_start, each_day, micros
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
+from knowdefeat_pipeline.store.memory import Memory
+from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
-from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
 CHECKS = (
@@ -39,26 +43,73 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     # At the very midnight the day that begins has no instant of its own yet.
     days = [day for day in each_day(first, last) if day_start(day) < now] or [first]
     ends = [units.as_of(day, now) for day in days]
-    window = ends[0] - timedelta(days=WINDOW_DAYS)
-    month = first.replace(day=1)
-    known = session.trades(min(day_start(month), window), ends[-1])
-    blocks = engine.bot_metrics_blocks(
-        known.trades,
-        micros(ends),
-        capital=bot_capital(connection),
-        past=session.past(month),
-        trade_scores=session.scores(window, ends[-1], known.seen),
-    )
-    with connection.transaction():
-        written = WrittenBlocks(blocks, dict(zip(pd.DatetimeIndex(ends), days, strict=True)))
-        replace_days(connection, "bot_metrics", first, last, written.tables())
-        own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
-        mark(connection, "bot_metrics", first, last, own)
-    rows = written.rows()
+    known = session.trades(_since(first, ends), ends[-1])
+    own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
+    inputs = _Inputs.read(session, known, first, ends)
+    if session.memory and first == last:
+        rows = _write_day(connection, session.memory, inputs, own[0])
+    else:
+        rows = _write_days(connection, inputs, first, last, own)
     missing = _missing(connection, rows, dict(zip(days, ends, strict=True)), known.seen)
     figures: Figures = {"checked": len(rows), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, figures)
     return StepResult("bot_metrics", first, last, rows, (check,))
+
+
+def _since(first: date, ends: Sequence[datetime]) -> datetime:
+    """The exits that the metrics of these days look back to: those of the window, and of the month of the first day."""
+    return min(day_start(first.replace(day=1)), ends[0] - timedelta(days=WINDOW_DAYS))
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What metrics are computed from."""
+
+    known: KnownTrades
+    ends: Sequence[datetime]
+    capital: dict[int, float]
+    past: Past
+    scores: Scores
+
+    @classmethod
+    def read(cls, session: Session, known: KnownTrades, first: date, ends: Sequence[datetime]) -> _Inputs:
+        scores = session.scores(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1], known.seen)
+        return cls(known, ends, bot_capital(session.connection), session.past(first.replace(day=1)), scores)
+
+    def blocks(self, bots: Ints | None = None) -> Iterator[pd.DataFrame]:
+        """The metrics of these bots, None for all, some at a time."""
+        return engine.bot_metrics_blocks(
+            self.known.of_bots(bots),
+            micros(self.ends),
+            capital=self.capital,
+            past=self.past if bots is None else self.past.among(bots),
+            trade_scores=self.scores(bots),
+        )
+
+    def table(self, bots: Ints | None) -> tuple[pd.DataFrame, ...]:
+        """The metrics of these bots in one table."""
+        return (pd.concat(self.blocks(bots), ignore_index=True),)
+
+
+def _write_days(
+    connection: psycopg.Connection, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
+) -> pd.DataFrame:
+    """Compute and replace the metrics of these days; all of them."""
+    with connection.transaction():
+        written = WrittenBlocks(inputs.blocks(), {pd.Timestamp(of.as_of): of.day for of in own})
+        replace_days(connection, "bot_metrics", first, last, written.tables())
+        mark(connection, "bot_metrics", first, last, own)
+    return written.rows()
+
+
+def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
+    """Renew the metrics of a day of which a memory may know what was there; all of them."""
+    found = memory.renewed(
+        "bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics, engine.young_bots
+    )
+    with connection.transaction():
+        renew_day(connection, memory, "bot_metrics", ["bot_metrics"], found, of)
+    return found.tables[0].assign(day=of.day)
 
 
 class WrittenBlocks:
@@ -109,16 +160,35 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
     """Replace the streaks of the days first..last that have metrics; the rows are those of the summary."""
     connection = session.connection
     upstream = marks(connection, "bot_metrics", first, last)
-    lengths, summary = (pd.DataFrame(columns=[f.name for f in TABLES[name]]) for name in STREAK_TABLES)
-    own: list[Mark] = []
-    if upstream:
-        ends = [of.as_of for of in upstream]
-        known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1])
-        own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream]
-        day_of = dict(zip(pd.DatetimeIndex(ends), [of.day for of in upstream], strict=True))
-        lengths, summary = (_with_day(rows, day_of) for rows in engine.win_streak_tables(known.trades, micros(ends)))
-    with connection.transaction():
-        for table, rows in zip(STREAK_TABLES, (lengths, summary), strict=True):
-            replace_days(connection, table, first, last, pa.Table.from_pandas(rows, preserve_index=False, nthreads=1))
-        mark(connection, "win_streaks", first, last, own)
+    if not upstream:
+        return StepResult("win_streaks", first, last, _write_streaks(session, first, last, (), []))
+    ends = [of.as_of for of in upstream]
+    known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1])
+    own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream]
+
+    def compute(bots: Ints | None) -> tuple[pd.DataFrame, ...]:
+        return engine.win_streak_tables(known.of_bots(bots), micros(ends))
+
+    if session.memory and first == last:
+        found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
+        with connection.transaction():
+            renew_day(connection, session.memory, "win_streaks", STREAK_TABLES, found, own[0])
+        summary = found.tables[1].assign(day=first)
+    else:
+        summary = _write_streaks(session, first, last, compute(None), own)
     return StepResult("win_streaks", first, last, summary)
+
+
+def _write_streaks(
+    session: Session, first: date, last: date, tables: Sequence[pd.DataFrame], own: Sequence[Mark]
+) -> pd.DataFrame:
+    """Replace the streaks of the days by these tables, none where nothing was computed; the summary with its days."""
+    empty = [pd.DataFrame(columns=[figure.name for figure in TABLES[name]]) for name in STREAK_TABLES]
+    day_of = {pd.Timestamp(of.as_of): of.day for of in own}
+    dated = [_with_day(rows, day_of) for rows in tables] or empty
+    with session.connection.transaction():
+        for table, rows in zip(STREAK_TABLES, dated, strict=True):
+            written = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
+            replace_days(session.connection, table, first, last, written)
+        mark(session.connection, "win_streaks", first, last, own)
+    return dated[1]

@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
+from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
@@ -43,11 +44,15 @@ def compute_rankings(session: Session, first: date, last: date, metrics: pd.Data
     if metrics is None:
         metrics = session.read("ranking/ranking_metrics", first, last).to_pandas()
     rows = _rank(connection, metrics[metrics["ticker"] == ALL_TICKERS].reset_index(drop=True))
+    own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     with connection.transaction():
-        table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
-        replace_days(connection, "bot_rankings", first, last, table)
-        own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
-        mark(connection, "bot_rankings", first, last, own)
+        if session.memory and [of.day for of in own] == [first] == [last]:
+            found = session.memory.compared("bot_rankings", rows)
+            renew_day(connection, session.memory, "bot_rankings", ["bot_rankings"], found, own[0])
+        else:
+            table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
+            replace_days(connection, "bot_rankings", first, last, table)
+            mark(connection, "bot_rankings", first, last, own)
     return StepResult("bot_rankings", first, last, rows, (_check(rows),))
 
 

@@ -1,4 +1,5 @@
-"""What a session that computes often remembers: the window's trades and their scores, each row read once, and the past.
+"""What a session that computes often remembers: the window's trades and their scores, each row read once, the past, and
+the figures of bots to which nothing has happened since.
 
 A memory belongs to one session and ends with it. A process must not keep it any longer: what committed without waiting
 for the disk may be undone by a crash of the server, which then gives the same transaction ids out again, and a memory
@@ -7,21 +8,26 @@ that counts them as seen would never read the trades that get them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.metrics.score_means import TradeScores
-from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.trades.columns import arrow_micros
+from knowdefeat_pipeline.core.units import Array, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.months import months_content, read_past
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
+CHUNKS = 64  # of rows as they arrived, after which they are put together
 
 
 @dataclass
@@ -39,6 +45,10 @@ class RecentRows:
     seen: str = NOTHING
     content: UUID | None = None
     table: pa.Table | None = None
+    # How often rows were read, in which of these readings each bot had one last, and which was the last from nothing.
+    readings: int = 0
+    arrived_in: dict[int, int] = field(default_factory=dict)
+    begun_in: int = 0
 
     def read(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> pa.Table:
         """All rows since then that the snapshot shows. What is held is not read again."""
@@ -46,19 +56,60 @@ class RecentRows:
         content = months_content(connection)
         if self.table is None or self.since is None or since < self.since or content != self.content:
             self.since, self.seen, self.content, self.table = since, NOTHING, content, None
+            self.begun_in, self.arrived_in = self.readings + 1, {}
         arrived = read_arrow(self.url, query(self.arrived), [since, self.seen, snapshot])
         self.table = arrived if self.table is None else pa.concat_tables([self._kept(self.table, arrived), arrived])
         if since > self.since:
             oldest = pa.scalar(since, pa.timestamp("us", "UTC"))
             self.table = self.table.filter(pc.greater_equal(self.table["exit_time"], oldest))
-        self.table = self.table.combine_chunks()
+        if self.table.num_columns and self.table.column(0).num_chunks > CHUNKS:
+            self.table = self.table.combine_chunks()
         self.since, self.seen = since, snapshot
+        self.readings += 1
+        self.arrived_in |= dict.fromkeys(pc.unique(arrived["bot_id"]).to_pylist(), self.readings)
         return self.table
+
+    def bots_since(self, reading: int) -> list[int] | None:
+        """The bots of which rows arrived since that reading; None where all were read from nothing since."""
+        if self.begun_in > reading:
+            return None
+        return [bot for bot, arrived in self.arrived_in.items() if arrived > reading]
 
     def _kept(self, held: pa.Table, arrived: pa.Table) -> pa.Table:
         if not self.renewed or not len(arrived):
             return held
         return held.filter(pc.invert(pc.is_in(held["trade_id"], arrived["trade_id"].combine_chunks())))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Tables of all bots' figures at `as_of`, and what they rest on: the readings of trades and scores, the months'
+    content and each bot's capital."""
+
+    as_of: datetime
+    trade_reading: int
+    score_reading: int
+    content: UUID | None
+    capital: Mapping[int, float]
+    tables: tuple[pd.DataFrame, ...]
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Tables of all bots' figures. Those of the last time were written under the mark `written` (None: they were not),
+    and the rows of `moved` bots differ from them in more than what the mark tells; None where those of all may."""
+
+    tables: tuple[pd.DataFrame, ...]
+    moved: Ints | None
+    written: int | None
+
+
+# Tables of the figures of these bots, None for all.
+Compute = Callable[[Ints | None], tuple[pd.DataFrame, ...]]
+# A table of bots to which nothing has happened, at a later as_of (µs).
+Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
+# The bots of such a table that cannot be carried all the same.
+Restless = Callable[[pd.DataFrame], Ints]
 
 
 @dataclass
@@ -69,18 +120,13 @@ class Memory:
     trade_rows: RecentRows = field(init=False)
     score_rows: RecentRows = field(init=False)
     _past: tuple[date, UUID | None, Past] | None = field(init=False, default=None)
+    _kept: dict[str, Kept] = field(init=False, default_factory=dict)
+    _rows: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
+    _written: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trade_rows = RecentRows(self.url, "trades/read_arrived_trades", renewed=False)
         self.score_rows = RecentRows(self.url, "market/read_arrived_scores", renewed=True)
-
-    def trades(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> Trades:
-        """The closed trades with exit_time >= `since` that the snapshot shows."""
-        return Trades.from_arrow(self.trade_rows.read(connection, since, snapshot))
-
-    def scores(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> TradeScores:
-        """The scores of the closed trades with exit_time >= `since` that the snapshot shows."""
-        return TradeScores.from_arrow(self.score_rows.read(connection, since, snapshot))
 
     def past(self, connection: psycopg.Connection, before: date) -> Past:
         """All months before `before`, read again once they hold something else."""
@@ -88,3 +134,91 @@ class Memory:
         if self._past is None or self._past[:2] != (before, content):
             self._past = before, content, read_past(connection, self.url, before)
         return self._past[2]
+
+    def renewed(
+        self,
+        name: str,
+        as_of: datetime,
+        capital: Mapping[int, float],
+        compute: Compute,
+        carry: Carry,
+        restless: Restless | None = None,
+    ) -> Renewed:
+        """Tables of all bots at `as_of`, by bot: computed for those to which something has happened since the last time
+        under this `name`, carried for the others.
+
+        Call it after trades and scores were read. A bot's figures depend on no other bot, so that it comes to the same
+        as to compute all.
+        """
+        kept = self._kept.pop(name, None)
+        moved = self._moved(kept, as_of, capital) if kept else None
+        if kept is None or moved is None:
+            tables = compute(None)
+        else:
+            if restless:
+                moved = np.union1d(moved, np.concatenate([restless(table) for table in kept.tables]))
+            (end,) = micros([as_of]).tolist()
+            pairs = zip(kept.tables, compute(moved), strict=True)
+            tables = tuple(_merged(table, moved, rows, lambda others: carry(others, end)) for table, rows in pairs)
+        trades = self.trade_rows
+        self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, tables)
+        return Renewed(tables, moved, self._written.pop(name, None))
+
+    def compared(self, name: str, rows: pd.DataFrame) -> Renewed:
+        """One row a bot, beside those of the last time under this `name`."""
+        known = self._rows.pop(name, None)
+        self._rows[name] = rows
+        moved = None if known is None else _differing(known, rows)
+        return Renewed((rows,), moved, self._written.pop(name, None))
+
+    def wrote(self, name: str, mark: int) -> None:
+        """What was renewed last under this name was written under this mark."""
+        self._written[name] = mark
+
+    def _moved(self, kept: Kept, as_of: datetime, capital: Mapping[int, float]) -> Ints | None:
+        """The bots to which something has happened since, None where it may be all."""
+        table = self.trade_rows.table
+        if table is None or kept.content != self.trade_rows.content or not _carries(*micros([kept.as_of, as_of])):
+            return None
+        arrived = self.trade_rows.bots_since(kept.trade_reading)
+        scored = self.score_rows.bots_since(kept.score_reading)
+        if arrived is None or scored is None:
+            return None
+        before, end = micros([kept.as_of, as_of]).tolist()
+        bot, exit_ = table["bot_id"].to_numpy(), arrow_micros(table["exit_time"])
+        changed = [of for of in {*capital, *kept.capital} if capital.get(of) != kept.capital.get(of)]
+        moved = [np.array([*arrived, *scored, *changed], np.int64), moved_bots(bot, exit_, before, end)]
+        return np.unique(np.concatenate(moved))
+
+
+def _carries(before: int, as_of: int) -> bool:
+    """Whether figures can be carried from one instant to the other: a later one of the same day."""
+    first, last = last_day(np.array([before, as_of])).tolist()
+    return before <= as_of and first == last
+
+
+def _merged(
+    table: pd.DataFrame, moved: Ints, rows: pd.DataFrame, carry: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """The rows of the moved bots in place of theirs in the table, and the others carried."""
+    merged = pd.concat([carry(table[~table["bot_id"].isin(moved)]), rows])
+    return merged.iloc[np.argsort(merged["bot_id"].to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _differing(known: pd.DataFrame, rows: pd.DataFrame) -> Ints | None:
+    """The bots whose rows differ in more than their as_of; None where not the same bots have rows."""
+    bots, others = (frame["bot_id"].to_numpy() for frame in (rows, known))
+    order, other_order = np.argsort(bots), np.argsort(others)
+    if not np.array_equal(bots[order], others[other_order]):
+        return None
+    differs = np.zeros(len(rows), bool)
+    for name in rows.columns.difference(["as_of"]):
+        new, old = _comparable(rows[name])[order], _comparable(known[name])[other_order]
+        differs |= (new != old) & ~((new != new) & (old != old))  # NaN is equal to NaN here
+    return bots[order][differs]
+
+
+def _comparable(column: pd.Series) -> Array:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return column.to_numpy(object)

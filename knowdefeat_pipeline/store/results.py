@@ -6,24 +6,67 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
+import pandas as pd
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from knowdefeat_pipeline.core.units import Ints
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
+
+# Results whose as_of, with what follows from it alone, stands in the mark of the day: a view of each, and the table of
+# what a batch has to write.
+ROWS = {
+    "bot_metrics": "bot_metrics_rows",
+    "win_streaks": "win_streaks_rows",
+    "win_streak_summary": "win_streak_summary_rows",
+    "bot_rankings": "bot_rankings_rows",
+}
+_FROM_THE_MARK = ("as_of", "time_in_drawdown")
+
+
+def stored(table: str) -> str:
+    """The table that holds a result's rows."""
+    return ROWS.get(table, table)
 
 
 def replace_days(
     connection: psycopg.Connection, table: str, first: date, last: date, rows: pa.Table | Iterable[pa.Table]
 ) -> int:
-    """Delete the table's rows of the days first..last and copy `rows` in their place (see `copy_arrow`); how many.
+    """Delete the result's rows of the days first..last and copy `rows` in their place (see `copy_arrow`); how many.
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
-    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table))
+    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(stored(table)))
     connection.execute(delete, (first, last))
-    return copy_arrow(connection, table, rows)
+    return copy_arrow(connection, stored(table), _as_stored(table, rows))
+
+
+def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: pd.DataFrame) -> None:
+    """Replace the rows that these bots have on that day, as `replace_days` those of all; `rows` may hold others too."""
+    if len(bots) == 0:
+        return
+    delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
+    connection.execute(delete, (day, bots.tolist()))
+    copy_arrow(connection, stored(table), _as_stored(table, of_day(rows[rows["bot_id"].isin(bots)], day)))
+
+
+def of_day(rows: pd.DataFrame, day: date) -> pa.Table:
+    """Rows of one day, to be written."""
+    return pa.Table.from_pandas(rows.assign(day=day), preserve_index=False, nthreads=1)
+
+
+def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+    if table not in ROWS:
+        return rows
+    if isinstance(rows, pa.Table):
+        return _without_mark(rows)
+    return map(_without_mark, rows)
+
+
+def _without_mark(rows: pa.Table) -> pa.Table:
+    return rows.select([name for name in rows.column_names if name not in _FROM_THE_MARK])
 
 
 def bot_capital(connection: psycopg.Connection) -> dict[int, float]:
@@ -44,7 +87,7 @@ def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
 
 def last_computed_day(connection: psycopg.Connection) -> date | None:
     """The last day that has metrics; None without any."""
-    row = connection.execute("SELECT max(day) FROM bot_metrics").fetchone()
+    row = connection.execute("SELECT max(day) FROM bot_metrics_rows").fetchone()
     return None if row is None else row[0]
 
 

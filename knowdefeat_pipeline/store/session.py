@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property, partial
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import day_start
+from knowdefeat_pipeline.core.units import Ints, day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trade_scores import any_scores
 
+# Scores of the trades of these bots, None for all; None where no trade has any.
+Scores = Callable[[Ints | None], TradeScores | None]
+
 
 @dataclass(frozen=True)
 class KnownTrades:
-    """At least the trades with since <= exit_time < until that the snapshot `seen` shows."""
+    """At least the trades with since <= exit_time < until that the snapshot `seen` shows, sorted once they are asked
+    for."""
 
     since: datetime
     until: datetime
     seen: str
-    trades: Trades
+    read: Callable[[Ints | None], Trades]
+
+    @cached_property
+    def trades(self) -> Trades:
+        """All of them."""
+        return self.read(None)
+
+    def of_bots(self, bots: Ints | None) -> Trades:
+        """Those of these bots, None for all."""
+        return self.trades if bots is None else self.read(bots)
 
 
 class Session:
@@ -65,25 +80,40 @@ class Session:
         if known is None or not (known.since <= since and known.until >= until):
             seen = self._seen = self._seen or current_snapshot(self.connection)
             if self.memory:  # from a midnight on: rows that leave the window need not be left out at every batch
-                trades = self.memory.trades(self.connection, day_start(since.date()), seen)
+                table = self.memory.trade_rows.read(self.connection, day_start(since.date()), seen)
+                read = partial(_trades, table)
             else:
                 trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
-            known = self._known = KnownTrades(since, until, seen, trades)
+                read = partial(Trades.among, trades)
+            known = self._known = KnownTrades(since, until, seen, read)
         return known
 
-    def scores(self, since: datetime, until: datetime, seen: str) -> TradeScores | None:
-        """The scores of the closed trades with since <= exit_time < until, at least; None where no trade has any."""
+    def scores(self, since: datetime, until: datetime, seen: str) -> Scores:
+        """The scores of the closed trades with since <= exit_time < until, at least, for the bots that are asked for;
+        None where no trade has any."""
         if not any_scores(self.connection):
-            return None
+            return lambda bots: None
         if self.memory:
-            return self.memory.scores(self.connection, day_start(since.date()), seen)
-        return TradeScores.from_arrow(self.read("market/read_scores", since, until))
+            table = self.memory.score_rows.read(self.connection, day_start(since.date()), seen)
+        else:
+            table = self.read("market/read_scores", since, until)
+        return lambda bots: TradeScores.from_arrow(_rows_of(table, bots))
 
     def past(self, before: date) -> Past:
         """All months before `before` (the first of a month), folded."""
         if self.memory:
             return self.memory.past(self.connection, before)
         return read_past(self.connection, self.url, before)
+
+
+def _trades(table: pa.Table, bots: Ints | None) -> Trades:
+    return Trades.from_arrow(_rows_of(table, bots))
+
+
+def _rows_of(table: pa.Table, bots: Ints | None) -> pa.Table:
+    if bots is None:
+        return table.combine_chunks()
+    return table.filter(pc.is_in(table["bot_id"], pa.array(bots, table["bot_id"].type)))
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
+from knowdefeat_pipeline.store.results import ROWS
 
-RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
+RESULTS = (*ROWS.values(), "bot_events", "fund_allocations")
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 
 

@@ -190,9 +190,9 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
     return [Mark(*row) for row in rows]
 
 
-def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> None:
-    """Note what the asset's days first..last rest on, in the transaction that writes their rows."""
-    connection.execute(
+def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[int]:
+    """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks' numbers."""
+    rows = connection.execute(
         query("staleness/mark"),
         {
             "asset": asset,
@@ -203,7 +203,8 @@ def mark(connection: psycopg.Connection, asset: str, first: date, last: date, da
             "seen": [m.seen for m in days],
             "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
         },
-    )
+    ).fetchall()
+    return [number for (number,) in rows]
 
 
 @contextmanager

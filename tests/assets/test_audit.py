@@ -11,7 +11,7 @@ from knowdefeat_pipeline.assets.audit import CHECK_KEYS, STATES
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG, CHAIN
 from knowdefeat_pipeline.assets.partition_states import partition_states
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.runs import RunFailed, audit_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import nightly_audit
 from knowdefeat_pipeline.build import build_defs
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, url: str, instance: dg.DagsterInstance) -> None:
         self.url, self.instance = url, instance
-        resources = {"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())}
+        resources = {"database": DatabaseAt(url=url), "clock": StoppedClock(at=END.isoformat())}
         self.definitions = build_defs(resources)
 
     def refresh(self, first: date, last: date, **tags: str) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_what_the_chain_wrote_passes_and_says_over_what(world: World) -> None:
 
 def test_an_offender_is_counted_and_shown_and_stops_nothing(world: World) -> None:
     world.refresh(FIRST, LAST)
-    world.execute("UPDATE bot_metrics SET total_pnl = total_pnl + 1 WHERE bot_id <= 2 AND ticker = '*'")
+    world.execute("UPDATE bot_metrics_rows SET total_pnl = total_pnl + 1 WHERE bot_id <= 2 AND ticker = '*'")
     check = world.audit()["bot_metrics", "tickers_sum_to_the_bot"]
     assert (check["passed"], check["severity"], check["metadata"]["wrong"]) == (False, "ERROR", 8)
     table = check["metadata"]["first"].splitlines()
@@ -107,11 +107,11 @@ def test_failed_and_missing_days_are_listed(world: World) -> None:
     world.refresh(FIRST, FIRST)
     world.refresh(LAST, LAST)
     with connect(world.url) as connection:
-        connection.execute("ALTER TABLE bot_rankings RENAME TO moved")
+        connection.execute("ALTER TABLE bot_rankings_rows RENAME TO moved")
     with pytest.raises(RunFailed):
         world.refresh(LAST, LAST)
     with connect(world.url) as connection:
-        connection.execute("ALTER TABLE moved RENAME TO bot_rankings")
+        connection.execute("ALTER TABLE moved RENAME TO bot_rankings_rows")
     states = {
         s.asset: s for s in partition_states(world.instance, CHAIN, (FIRST - timedelta(days=20), LAST), Calendar())
     }

@@ -166,9 +166,14 @@ def test_the_bots_shown_are_those_that_gained_most_for_their_capital(database: s
             for back in (0, 1, 29, 30):
                 day = DAY - timedelta(days=back)
                 connection.execute(
-                    "INSERT INTO bot_metrics (day, bot_id, total_pnl, lifetime_pnl, as_of, first_exit, last_exit,"
+                    "INSERT INTO refreshed_days (asset, day, as_of, seen) VALUES ('bot_metrics', %s, '2025-01-01Z', '1:1:')"
+                    " ON CONFLICT DO NOTHING",
+                    (day,),
+                )
+                connection.execute(
+                    "INSERT INTO bot_metrics_rows (day, bot_id, total_pnl, lifetime_pnl, first_exit, last_exit,"
                     " ticker, trades, wins, losses, lifetime_trades)"
-                    " VALUES (%s, %s, %s, %s, '2025-01-01Z', '2025-01-01Z', '2025-01-01Z', '*', 9, 9, 0, 9)",
+                    " VALUES (%s, %s, %s, %s, '2025-01-01Z', '2025-01-01Z', '*', 9, 9, 0, 9)",
                     (day, bot, gain, gain - back),
                 )
     with open_session(database) as session:

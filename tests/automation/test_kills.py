@@ -24,7 +24,7 @@ import psutil
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
@@ -35,6 +35,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.steps.audit import audit_days
 from knowdefeat_pipeline.store.funds import cents, save_settings
+from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
@@ -246,7 +247,7 @@ def computed(url: str) -> tuple[date, date, datetime]:
 
 
 def compute(url: str, job: str, first: date, last: date, now: datetime) -> None:
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
+    defs = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=now.isoformat())})
     with open_instance() as instance:
         refresh_days(defs, instance, first, last, job=job)
 
@@ -267,7 +268,9 @@ def hold_against_a_clean_computation(bots: Bots, home: Path) -> None:
         assert not stale_days(connection, RANKING, as_of)
         broken = [rule.name for rule, result in audit_days(connection, first, last) if not result.passed]
         recorded = connection.execute("SELECT count(*), count(DISTINCT source_trade_id) FROM trades").fetchall()
-        connection.execute(f"TRUNCATE {', '.join(RESULTS)}, {', '.join(FOLDED)}, refreshed_days, settled_changes")
+        connection.execute(
+            f"TRUNCATE {', '.join(map(stored, RESULTS))}, {', '.join(FOLDED)}, refreshed_days, settled_changes"
+        )
     assert broken == []
     assert recorded == [(bots.written, bots.written)]
     assert all(found[name] for name in ("bot_metrics", "bot_rankings", "fund_allocations", "strategy_beliefs"))

@@ -11,7 +11,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BELIEFS, CHAIN, FUNDS
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation import live_report
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
@@ -48,7 +48,7 @@ def batch(report: LiveReport, url: str, first: date = DAY, last: date = DAY, tra
 
 
 def run(url: str, instance: dg.DagsterInstance, job: str, day: date = DAY) -> None:
-    definitions = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())})
+    definitions = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=END.isoformat())})
     refresh_days(definitions, instance, day, day, job=job)
 
 
@@ -151,10 +151,10 @@ def test_a_connection_that_breaks_while_it_tells_loses_no_report(
 def test_days_are_materialised_also_one_that_had_failed(
     report: LiveReport, url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
-    connection.execute("ALTER TABLE win_streaks RENAME TO hidden")
+    connection.execute("ALTER TABLE win_streaks_rows RENAME TO hidden")
     with pytest.raises(RunFailed):
         run(url, instance, "refresh")
-    connection.execute("ALTER TABLE hidden RENAME TO win_streaks")
+    connection.execute("ALTER TABLE hidden RENAME TO win_streaks_rows")
     days = [str(BEFORE), str(DAY)]
 
     def states(asset: str) -> list[str | None]:

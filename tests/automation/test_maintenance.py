@@ -10,7 +10,7 @@ from dagster import DagsterEventType as Event
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import Clock, DatabaseAt
 from knowdefeat_pipeline.automation import maintenance
 from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder, open_instance
 from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
@@ -27,7 +27,7 @@ FIRST, LAST = date(2025, 2, 24), date(2025, 2, 28)
 
 
 def definitions(url: str) -> dg.Definitions:
-    return build_defs({"database": Database(url=url), "clock": Clock()})
+    return build_defs({"database": DatabaseAt(url=url), "clock": Clock()})
 
 
 def refresh(url: str, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST) -> str:
@@ -37,10 +37,10 @@ def refresh(url: str, instance: dg.DagsterInstance, first: date = FIRST, last: d
 def failing_refresh(url: str, instance: dg.DagsterInstance, day: date) -> str:
     """A run that fails at win_streaks."""
     with connect(url) as connection:
-        connection.execute("ALTER TABLE win_streaks RENAME TO hidden")
+        connection.execute("ALTER TABLE win_streaks_rows RENAME TO hidden")
         with pytest.raises(RunFailed, match="win_streaks"):
             refresh(url, instance, day, day)
-        connection.execute("ALTER TABLE hidden RENAME TO win_streaks")
+        connection.execute("ALTER TABLE hidden RENAME TO win_streaks_rows")
     return instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)[0].run_id
 
 

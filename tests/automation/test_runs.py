@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import Clock, DatabaseAt
 from knowdefeat_pipeline.automation.runs import RunFailed, adjust_days, refresh_days
 from knowdefeat_pipeline.build import build_defs
 
@@ -16,7 +16,7 @@ FIRST, LAST = date(2025, 2, 26), date(2025, 2, 27)
 
 @pytest.fixture
 def definitions(url: str) -> dg.Definitions:
-    return build_defs({"database": Database(url=url), "clock": Clock()})
+    return build_defs({"database": DatabaseAt(url=url), "clock": Clock()})
 
 
 def test_a_run_stands_under_its_job_with_its_days(instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
@@ -56,11 +56,11 @@ def test_the_configuration_of_the_job_is_that_of_its_runs(
 def test_a_failed_run_names_the_step_the_reason_and_the_run(
     instance: dg.DagsterInstance, definitions: dg.Definitions, connection: psycopg.Connection
 ) -> None:
-    connection.execute("ALTER TABLE win_streaks RENAME TO hidden")
+    connection.execute("ALTER TABLE win_streaks_rows RENAME TO hidden")
     with pytest.raises(RunFailed) as failure:
         refresh_days(definitions, instance, FIRST, LAST)
     (run,) = instance.get_runs()
     step, _, log = str(failure.value).partition("\n")
-    assert step.startswith('win_streaks: psycopg.errors.UndefinedTable: relation "win_streaks" does not exist')
+    assert step.startswith('win_streaks: psycopg.errors.UndefinedTable: relation "win_streaks_rows" does not exist')
     assert log.endswith(f"Run {run.run_id}: its log is in the Dagster UI (knowdefeat up), under Runs.")
     assert run.status == dg.DagsterRunStatus.FAILURE

@@ -16,7 +16,8 @@ FIGURES = {
     figures: ["win_rate", "expectancy", "profit_factor", "payoff_ratio", "sqn", "volatility", "trade_frequency",
               "profit_per_second"],
     returns: ["sharpe_ratio", "sortino_ratio", "calmar_ratio"],
-    drawdown: ["drawdown", "drawdown_episodes", "max_drawdown", "avg_drawdown", "time_below_peak"],
+    drawdown: ["drawdown", "drawdown_episodes", "max_drawdown", "avg_drawdown", "time_below_peak",
+               "time_in_drawdown"],
     streaks: ["win_streaks", "longest_streak", "current_streak", "streakiness_p_value", "expected_frequency"],
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ Snapshot = Callable[[str], None]
 
 CHAIN_PAGE = "/locations/knowdefeat_pipeline/asset-groups/ranking/lineage"
 RANKED = "SELECT bot_id, rank, rank_score, as_of FROM bot_rankings WHERE day = %s ORDER BY bot_id"
-VERSIONS = "SELECT DISTINCT xmin::text FROM bot_rankings WHERE day = %s"
+VERSIONS = "SELECT DISTINCT xmin::text FROM bot_rankings_rows WHERE day = %s"
 
 
 def last_day(rows: Rows) -> date:
@@ -207,7 +207,7 @@ def test_a_backfill_of_90_days_killed_half_way_and_started_again_gives_the_same_
     found = await_runs(page, rows, backfill, lambda statuses: "STARTED" in statuses)
     kill(rows, next(run for run, status in found if status == "STARTED"))
     found = await_runs(page, rows, backfill, lambda statuses: "FAILURE" in statuses and "STARTED" not in statuses)
-    rows("DELETE FROM bot_rankings WHERE day = %s RETURNING day", last)
+    rows("DELETE FROM bot_rankings_rows WHERE day = %s RETURNING day", last)
 
     backfill = launch_backfill(page, rows, first, last)
     await_runs(page, rows, backfill, lambda statuses: statuses == ["SUCCESS"] * len(statuses) and len(statuses) == 2)

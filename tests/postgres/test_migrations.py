@@ -12,6 +12,7 @@ from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus
 from knowdefeat_pipeline.settings import ROOT
+from knowdefeat_pipeline.store.results import stored
 
 OURS = sorted(path.name[:4] for path in (ROOT / "sql" / "migrations").glob("*.sql"))
 
@@ -166,10 +167,11 @@ def test_tables_of_results_have_dead_rows_removed_whatever_their_size(database: 
     with connect(database) as connection:
         settings = dict(
             connection.execute(
-                "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND relname = ANY(%s)", (list(TABLES),)
+                "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND relname = ANY(%s)",
+                (list(map(stored, TABLES)),),
             ).fetchall()
         )
-    assert set(settings) == set(TABLES)
-    replaced = set(TABLES) - {"fund_settings", "bot_events"}  # to which rows are only added
+    assert set(settings) == set(map(stored, TABLES))
+    replaced = set(settings) - {"fund_settings", "bot_events"}  # to which rows are only added
     for options in (settings[table] for table in replaced):
         assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"} <= set(options or [])

@@ -20,16 +20,18 @@ BY_NAME = {rule.name: rule for rule in RULES}
 
 TAMPERED = {
     "figures_are_possible": [
-        "UPDATE bot_metrics SET sharpe = 'infinity' WHERE day = %s AND bot_id = 2 AND ticker = '*'"
+        "UPDATE bot_metrics_rows SET sharpe = 'infinity' WHERE day = %s AND bot_id = 2 AND ticker = '*'"
     ],
     "tickers_sum_to_the_bot": [
-        "UPDATE bot_metrics SET total_pnl = total_pnl + 1 WHERE day = %s AND bot_id = 2 AND ticker = '*'"
+        "UPDATE bot_metrics_rows SET total_pnl = total_pnl + 1 WHERE day = %s AND bot_id = 2 AND ticker = '*'"
     ],
-    "longer_streaks_are_rarer": ["DELETE FROM win_streaks WHERE day = %s AND bot_id = 2 AND streak_length = 7"],
-    "streaks_agree_with_metrics": ["UPDATE win_streak_summary SET trades = trades + 1 WHERE day = %s AND bot_id = 2"],
-    "ranks_follow_the_scores": ["UPDATE bot_rankings SET rank_score = -1 WHERE day = %s AND rank = 3"],
-    "ranked_or_with_a_reason": ["DELETE FROM bot_rankings WHERE day = %s AND bot_id = 2"],
-    "ranked_with_an_earlier_version": ["UPDATE bot_rankings SET weight_version = 2 WHERE day = %s"],
+    "longer_streaks_are_rarer": ["DELETE FROM win_streaks_rows WHERE day = %s AND bot_id = 2 AND streak_length = 7"],
+    "streaks_agree_with_metrics": [
+        "UPDATE win_streak_summary_rows SET trades = trades + 1 WHERE day = %s AND bot_id = 2"
+    ],
+    "ranks_follow_the_scores": ["UPDATE bot_rankings_rows SET rank_score = -1 WHERE day = %s AND rank = 3"],
+    "ranked_or_with_a_reason": ["DELETE FROM bot_rankings_rows WHERE day = %s AND bot_id = 2"],
+    "ranked_with_an_earlier_version": ["UPDATE bot_rankings_rows SET weight_version = 2 WHERE day = %s"],
     "allocations_follow_the_ranking": ["UPDATE fund_allocations SET rank = rank + 1 WHERE day = %s AND bot_id = 2"],
     "weights_make_100": [
         "UPDATE variable_weights SET weight = weight + 0.1 WHERE day = %s AND variable = 'avg_drawdown'"
@@ -95,7 +97,7 @@ def test_a_day_that_rests_on_an_older_computation_is_found(fleet: str, rule: Rul
 
 def test_a_swap_of_ranks_is_two_wrong_ranks(fleet: str) -> None:
     with connect(fleet) as connection:
-        connection.execute("UPDATE bot_rankings SET rank = 3 - rank WHERE rank <= 2")
+        connection.execute("UPDATE bot_rankings_rows SET rank = 3 - rank WHERE rank <= 2")
         wrong, shown = offenders(connection, BY_NAME["ranks_follow_the_scores"], LAST, LAST)
     assert wrong == 2
     assert list(zip(shown["rank"], shown["expected"], strict=True)) == [(2, 1), (1, 2)]

@@ -23,13 +23,14 @@ LATER = 60  # days after which the ranking is judged
 
 # The means of the model scores over the trades of the trailing 30 days, where the metrics do not hold them already.
 FILL_SCORES = f"""
-UPDATE bot_metrics AS m
+UPDATE bot_metrics_rows AS m
 SET ({", ".join(SCORES)}) = (
     SELECT {", ".join(f"avg(s.{name})" for name in SCORES)}
     FROM trades AS t JOIN trade_scores AS s USING (trade_id)
     WHERE t.bot_id = m.bot_id AND (m.ticker = '*' OR m.ticker = t.ticker)
-      AND t.exit_time >= m.as_of - interval '30 days' AND t.exit_time < m.as_of)
-WHERE NOT EXISTS (SELECT FROM bot_metrics WHERE {INFORMATIVE_SCORE} IS NOT NULL)
+      AND t.exit_time >= d.as_of - interval '30 days' AND t.exit_time < d.as_of)
+FROM refreshed_days AS d
+WHERE d.asset = 'bot_metrics' AND d.day = m.day AND NOT EXISTS (SELECT FROM bot_metrics WHERE {INFORMATIVE_SCORE} IS NOT NULL)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 from knowdefeat_pipeline.cli.database import current_url
@@ -23,9 +24,12 @@ def live() -> None:
 
         report = LiveReport(open_instance, parents_of(build_defs(settings=settings)), settings.live_report_seconds)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What was loaded stays; to look through it for garbage again and again would delay a batch now and then.
+    gc.collect()
+    gc.freeze()
 
     def say(line: str) -> None:
-        out.print(line, markup=False, highlight=False)
+        out.print(line)
 
     try:
         Listener(url, Calendar(settings.first_day, settings.chunk_days), Clock().now, say, report).run()

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Bools, Floats, Ints
+from knowdefeat_pipeline.core.metrics.figures import ratio
+from knowdefeat_pipeline.core.units import NEVER, Bools, Floats, Ints
 
 
 class Drawdown(NamedTuple):
@@ -164,8 +165,11 @@ def _mean(episodes: Episodes, depth: Floats) -> Floats:
     return mean
 
 
-def time_below_peak(episodes: Episodes, exit_time: Ints, low: Ints, high: Ints, as_of: Ints) -> Ints:
-    """Microseconds from each episode's first exit to the exit that ends it, summed over a window's episodes.
+def time_below_peak(episodes: Episodes, exit_time: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """How long equity lay below its peak in the episodes that are over, and since when it does now.
+
+    An episode lasts from its first exit to the exit that ends it. Both change with the trades alone; what changes as
+    time goes by is left to `time_in_drawdown`.
 
     Parameters
     ----------
@@ -173,23 +177,53 @@ def time_below_peak(episodes: Episodes, exit_time: Ints, low: Ints, high: Ints, 
         Of windows [low, high) laid out from their first trade on.
     exit_time : ndarray of int, shape (n_trades,)
         Of all trades that windows index, in µs.
-    low, high, as_of : ndarray of int, shape (n_windows,)
-        The windows' bounds, and when they end (µs): an episode that is not over lasts until then.
+    low, high : ndarray of int, shape (n_windows,)
+        The windows' bounds.
 
     Returns
     -------
-    ndarray of int, shape (n_windows,)
+    ended : ndarray of int, shape (n_windows,)
+        In µs.
+    since : ndarray of int, shape (n_windows,)
+        The first exit of the episode that is not over, in µs; NEVER at the peak.
 
     Examples
     --------
     >>> episodes = drawdown_episodes(drawdown(np.array([[-1.0, 2.0, -1.0]]), np.array([100.0])))
-    >>> time_below_peak(episodes, np.array([10, 14, 20]), np.array([0]), np.array([3]), np.array([25])).tolist()
-    [9]
+    >>> ended, since = time_below_peak(episodes, np.array([10, 14, 20]), np.array([0]), np.array([3]))
+    >>> ended.tolist(), since.tolist()
+    ([4], [20])
     """
     window = episodes.window
-    after = low[window] + episodes.last + 1
+    begin, after = exit_time[low[window] + episodes.first], low[window] + episodes.last + 1
     lasting = after >= high[window]  # an episode that is not over reaches into the padding
-    end = np.where(lasting, as_of[window], exit_time[np.minimum(after, len(exit_time) - 1)])
-    total = np.zeros(episodes.windows, np.int64)
-    np.add.at(total, window, end - exit_time[low[window] + episodes.first])
-    return total
+    ended, since = np.zeros(episodes.windows, np.int64), np.full(episodes.windows, NEVER)
+    np.add.at(ended, window[~lasting], exit_time[after[~lasting]] - begin[~lasting])
+    since[window[lasting]] = begin[lasting]
+    return ended, since
+
+
+def time_in_drawdown(as_of: Ints, first_exit: Ints, ended: Ints, since: Ints) -> Floats:
+    """Share of the time since the window's first exit during which equity was below its peak.
+
+    The database's function of this name is the same.
+
+    Parameters
+    ----------
+    as_of, first_exit : ndarray of int, shape (n_windows,)
+        The window's end and its first exit, in µs.
+    ended, since : ndarray of int, shape (n_windows,)
+        As `time_below_peak` answers: an episode that is not over lasts until `as_of`.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        In percent; NaN where no time has passed.
+
+    Examples
+    --------
+    >>> time_in_drawdown(np.array([25, 10]), np.array([10, 10]), np.array([4, 0]), np.array([20, NEVER])).tolist()
+    [60.0, nan]
+    """
+    below = ended + np.where(since == NEVER, 0, as_of - since)
+    return 100 * ratio(below, as_of - first_exit)

@@ -6,13 +6,14 @@ its own window: neither the other windows of the call nor later trades change a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.metrics.drawdown import time_in_drawdown
 from knowdefeat_pipeline.core.metrics.figures import (
     alike,
     expectancy,
@@ -41,6 +42,7 @@ from knowdefeat_pipeline.core.trades.reductions import reduce_windows
 from knowdefeat_pipeline.core.trades.series import Series, counts_before, positions
 from knowdefeat_pipeline.core.units import (
     DAY,
+    NEVER,
     ROUNDING,
     SECOND,
     WINDOW_DAYS,
@@ -50,12 +52,15 @@ from knowdefeat_pipeline.core.units import (
     Ints,
     day_of,
     last_day,
+    micros,
 )
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
-INSTANTS = ("as_of", "first_exit", "last_exit")
+INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
 TEXTS = ("ticker", "main_ticker", "main_direction")
+# What `time_in_drawdown` rests on, which changes as time goes by though nothing trades.
+OF_DRAWDOWN = ("window_first_exit", "drawdown_time", "drawdown_since")
 
 
 def bot_metrics(
@@ -75,7 +80,8 @@ def bot_metrics(
     rows once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [
-        *bot_metrics_blocks(
+        block.drop(columns=[*OF_DRAWDOWN])
+        for block in bot_metrics_blocks(
             trades, as_of, capital=capital, window_days=window_days, past=past, trade_scores=trade_scores
         )
     ]
@@ -93,10 +99,48 @@ def bot_metrics_blocks(
     past: Past | None = None,
     trade_scores: TradeScores | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed."""
+    """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed.
+
+    With the columns OF_DRAWDOWN, by which `carry_metrics` and the database know `time_in_drawdown` at a later as_of.
+    """
     as_of = np.unique(as_of)
     for block in _blocks(trades, past, trade_scores):
         yield _bot_metrics(*block, as_of, capital, window_days)
+
+
+def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
+    """Rows of `bot_metrics_blocks` at a later as_of of the same day: what it would answer there, bit for bit.
+
+    Of bots that neither `moved_bots` nor `young_bots` names and of which no trade has arrived.
+    """
+    end = np.full(len(rows), as_of)
+    first, since = (micros(rows[name]) for name in ("window_first_exit", "drawdown_since"))
+    spent = time_in_drawdown(end, first, rows["drawdown_time"].to_numpy(), since)
+    spent[rows["trades"] == 0] = np.nan
+    return rows.assign(as_of=_instants(end), time_in_drawdown=spent)
+
+
+def carry_streaks(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
+    """Rows of `win_streak_tables` at a later as_of of the same day, of bots as in `carry_metrics`."""
+    return rows.assign(as_of=_instants(np.full(len(rows), as_of)))
+
+
+def moved_bots(bot: Ints, exit_: Ints, before: int, as_of: int) -> Ints:
+    """The bots of trades that are in another window at `as_of` than at `before`.
+
+    `bot` and `exit_` (µs) have an entry per trade, in any order.
+    """
+    moved = np.zeros(len(bot), bool)
+    for days in {0, WINDOW_DAYS, *PERFORMANCE.values()}:
+        length = round(days * DAY)
+        moved |= (exit_ >= before - length) & (exit_ < as_of - length)
+    return np.unique(bot[moved])
+
+
+def young_bots(rows: pd.DataFrame) -> Ints:
+    """The bots that have traded for less than the main window, so that their trades a day change as time goes by."""
+    whole = rows["as_of"] - pd.Timedelta(days=WINDOW_DAYS)
+    return np.unique(rows["bot_id"].to_numpy()[rows["first_exit"] > whole])
 
 
 def _blocks(
@@ -134,7 +178,8 @@ def _bot_metrics(
     if trade_scores:
         columns |= trade_scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
-    return _frame(trades, windows, columns, life.trades.ravel() > 0)
+    names = [*(figure.name for figure in METRICS), *OF_DRAWDOWN]
+    return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
 
 
 def win_streak_tables(
@@ -262,11 +307,12 @@ def _window_figures(
     as_of = windows.as_of_each
     wins, losses = _count(windows.pnl > 0, low, high), _count(windows.pnl < 0, low, high)
     seconds = _count((trades.exit - trades.entry)[series.rows], low, high) / SECOND
-    path = path_figures(windows.pnl, windows.exit, low, high, as_of, capital)
+    path = path_figures(windows.pnl, windows.exit, low, high, capital)
     best, worst = (reduce_windows(f, windows.pnl, low, high, np.nan) for f in (np.maximum, np.minimum))
     same = alike(best, worst)
     sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     sd[(count < 2) | same] = np.nan
+    first = np.where(some, np.append(windows.exit, 0)[low], NEVER)
     frequency = trade_frequency(count, life.first_exit.ravel(), as_of, window_days or np.inf)
     mean = expectancy(path.total, count)
     days = _calendar_days(windows, life)
@@ -292,13 +338,18 @@ def _window_figures(
         "max_drawdown": path.max_drawdown,
         "max_drawdown_amount": path.max_drawdown_amount,
         "avg_drawdown_amount": path.avg_drawdown_amount,
-        "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
-        "time_in_drawdown": _time_in_drawdown(windows, path),
-        "trade_frequency": frequency,
         "avg_trade_duration": np.where(some, seconds / np.maximum(count, 1), np.nan),
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
+        "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
+        "trade_frequency": frequency,
+        "time_in_drawdown": np.where(
+            some, time_in_drawdown(as_of, first, path.drawdown_time, path.drawdown_since), np.nan
+        ),
+        "window_first_exit": first,
+        "drawdown_time": path.drawdown_time,
+        "drawdown_since": path.drawdown_since,
     }
 
 
@@ -320,11 +371,6 @@ def _daily(windows: Windows, path: PathFigures, days: int) -> Floats:
     daily = daily_pnl(windows, days)
     rounding = ROUNDING * (path.gross_profit + path.gross_loss)[:, None]
     return np.where(np.abs(daily) > rounding, daily, 0.0)
-
-
-def _time_in_drawdown(windows: Windows, path: PathFigures) -> Floats:
-    first = np.append(windows.exit, 0)[windows.low]
-    return 100 * ratio(path.time_below, windows.as_of_each - first)
 
 
 def _slippage(trades: Trades, windows: Windows) -> Floats:
@@ -384,11 +430,13 @@ def _lifetime_figures(life: Lifetimes) -> dict[str, Array]:
     }
 
 
-def _frame(trades: Trades, windows: Windows, columns: dict[str, Array], seen: Bools) -> pd.DataFrame:
+def _frame(
+    trades: Trades, windows: Windows, columns: dict[str, Array], names: Sequence[str], seen: Bools
+) -> pd.DataFrame:
     series, per = windows.series, len(windows.as_of)
     answering, ticker = series.answers
-    names = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
-    rank = np.argsort(np.argsort(names))
+    tickers = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
+    rank = np.argsort(np.argsort(tickers))
     in_order = np.lexsort((rank[ticker], series.bot[answering]))
     window = (answering[in_order] * per + np.arange(per)[:, None]).ravel()
     wanted = seen[window]
@@ -397,14 +445,18 @@ def _frame(trades: Trades, windows: Windows, columns: dict[str, Array], seen: Bo
     absent = np.full(len(windows.low), np.nan)
     return _table(
         {name: values[window] for name, values in keys.items()}
-        | {"ticker": names[ticker]}
-        | {figure.name: columns.get(figure.name, absent)[window] for figure in METRICS}
+        | {"ticker": tickers[ticker]}
+        | {name: columns.get(name, absent)[window] for name in names}
     )
 
 
 def _table(columns: dict[str, Array]) -> pd.DataFrame:
     """A frame whose column types do not depend on what is in it."""
     typed: dict[str, Any] = dict(columns)
-    typed |= {name: pd.to_datetime(columns[name], unit="us", utc=True) for name in INSTANTS if name in columns}
+    typed |= {name: _instants(columns[name]) for name in INSTANTS if name in columns}
     typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
     return pd.DataFrame(typed, copy=False)
+
+
+def _instants(values: Ints) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.core.trades.series import Series, positions
-from knowdefeat_pipeline.core.units import Array, Floats, Ints, Texts
+from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints, Texts
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,13 @@ class Past:
 
     def of_bots(self, above: int, up_to: int) -> Past:
         """The part of the bots above < bot <= up_to."""
-        chosen = (above < self.bot) & (self.bot <= up_to)
+        return self._chosen((above < self.bot) & (self.bot <= up_to))
+
+    def among(self, bots: Ints) -> Past:
+        """The part of these bots."""
+        return self._chosen(np.isin(self.bot, bots))
+
+    def _chosen(self, chosen: Bools) -> Past:
         rows = np.flatnonzero(chosen[self.months.series])
         part = self.months.take(rows)
         renumbered = replace(part, series=(np.cumsum(chosen) - 1)[part.series])

@@ -16,14 +16,14 @@ from knowdefeat_pipeline.core.metrics.drawdown import (
     time_below_peak,
 )
 from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
-from knowdefeat_pipeline.core.units import ROUNDING, Floats, Ints
+from knowdefeat_pipeline.core.units import NEVER, ROUNDING, Floats, Ints
 
 
 @dataclass(frozen=True)
 class PathFigures:
     """One value per window, NaN for an empty one. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent
-    of the peak. `deviation`: sum of squared deviations from the window's mean. `time_below`: microseconds from exits
-    below the peak to the next exit (or as_of)."""
+    of the peak. `deviation`: sum of squared deviations from the window's mean. `drawdown_time` and
+    `drawdown_since`: see `time_below_peak`."""
 
     total: Floats
     gross_profit: Floats
@@ -33,14 +33,14 @@ class PathFigures:
     max_drawdown_amount: Floats
     avg_drawdown: Floats
     avg_drawdown_amount: Floats
-    time_below: Floats
+    drawdown_time: Ints
+    drawdown_since: Ints
 
 
-def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, as_of: Ints, capital: Floats) -> PathFigures:
+def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, capital: Floats) -> PathFigures:
     """Walk every window [low, high) once.
 
-    `pnl` and `exit_time` (µs) are the series' columns; `low`, `high`, `as_of` (µs) and `capital` (> 0) have one entry
-    per window.
+    `pnl` and `exit_time` (µs) are the series' columns; `low`, `high` and `capital` (> 0) have one entry per window.
     """
     total, profit, loss = (reduce_windows(np.add, part, low, high, np.nan) for part in (pnl, *profit_and_loss(pnl)))
     figures = {
@@ -49,7 +49,8 @@ def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, as_of: Int
         "avg_drawdown": avg_drawdown,
         "avg_drawdown_amount": avg_drawdown_amount,
     }
-    out: dict[str, Floats] = {name: np.full(len(low), np.nan) for name in (*figures, "deviation", "time_below")}
+    out: dict[str, Floats] = {name: np.full(len(low), np.nan) for name in (*figures, "deviation")}
+    ended, since = np.zeros(len(low), np.int64), np.full(len(low), NEVER)
     padded = np.append(pnl, 0.0)  # what lies outside a window moves nothing
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
@@ -60,8 +61,10 @@ def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, as_of: Int
         episodes = drawdown_episodes(drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None]))
         for name, figure in figures.items():
             out[name][pick] = figure(episodes)
-        out["time_below"][pick] = time_below_peak(episodes, exit_time, low[pick], high[pick], as_of[pick])
-    return PathFigures(total=total, gross_profit=profit, gross_loss=loss, **out)
+        ended[pick], since[pick] = time_below_peak(episodes, exit_time, low[pick], high[pick])
+    return PathFigures(
+        total=total, gross_profit=profit, gross_loss=loss, drawdown_time=ended, drawdown_since=since, **out
+    )
 
 
 def profit_and_loss(pnl: Floats) -> tuple[Floats, Floats]:

@@ -52,6 +52,14 @@ class Trades:
         part = {f.name: getattr(self, f.name)[first:stop] for f in fields(self) if f.name != "tickers"}
         return replace(self, **part)
 
+    def among(self, bots: Ints | None) -> Trades:
+        """The trades of these bots, None for all."""
+        if bots is None:
+            return self
+        chosen = np.isin(self.bot, bots)
+        part = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "tickers"}
+        return replace(self, **part)
+
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Trades:
         """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl and, if there, slippage."""

@@ -13,3 +13,4 @@ SELECT %(asset)s, day, as_of, seen, rests_on FROM given ORDER BY day
 ON CONFLICT (asset, day) DO UPDATE
 SET as_of = excluded.as_of, seen = excluded.seen, rests_on = excluded.rests_on, mark = DEFAULT,
     recorded_xid = pg_current_xact_id(), refreshed_at = clock_timestamp()
+RETURNING mark

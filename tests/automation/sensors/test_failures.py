@@ -10,7 +10,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import Clock, DatabaseAt
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import failures
 from knowdefeat_pipeline.automation.sensors.failures import report_failures
@@ -63,7 +63,7 @@ class Daemon:
 
     def __init__(self, instance: dg.DagsterInstance, url: str) -> None:
         self.instance = instance
-        self.definitions = build_defs({"database": Database(url=url), "clock": Clock()})
+        self.definitions = build_defs({"database": DatabaseAt(url=url), "clock": Clock()})
         self.cursor: str | None = None
 
     def tick(self) -> list:
@@ -75,10 +75,10 @@ class Daemon:
         return list(data.dagster_run_reactions or [])
 
     def fail(self, connection: psycopg.Connection, first: date = FIRST, last: date = LAST) -> str:
-        connection.execute("ALTER TABLE win_streaks RENAME TO hidden")
+        connection.execute("ALTER TABLE win_streaks_rows RENAME TO hidden")
         with pytest.raises(RunFailed):
             refresh_days(self.definitions, self.instance, first, last)
-        connection.execute("ALTER TABLE hidden RENAME TO win_streaks")
+        connection.execute("ALTER TABLE hidden RENAME TO win_streaks_rows")
         return self.instance.get_runs(limit=1)[0].run_id
 
 
@@ -97,7 +97,7 @@ def test_a_failed_run_is_posted_once(daemon: Daemon, connection: psycopg.Connect
     assert (report["path"], report["type"]) == ("/hook", "application/json")
     assert (report["job"], report["run_id"], report["partitions"]) == ("refresh", run_id, "2025-02-24..2025-02-25")
     assert report["error"].startswith("win_streaks: ")
-    assert 'relation "win_streaks" does not exist' in report["error"]
+    assert 'relation "win_streaks_rows" does not exist' in report["error"]
     assert report["text"].startswith(f"KnowDefeat Pipeline: refresh (2025-02-24..2025-02-25) failed in run {run_id}: ")
     assert daemon.tick() == []
     assert len(hook.received) == 1

@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -85,7 +86,7 @@ def test_interrupted_it_says_how_to_go_on_and_what_is_done_stays_done(
     assert command(monkeypatch, *RANGE) == 0
     whole = tables(fleet)
     with connect(fleet) as connection:
-        connection.execute(f"TRUNCATE {', '.join(TABLES)}")
+        connection.execute(f"TRUNCATE {', '.join(map(stored, TABLES))}")
     materialise, done = backfill.materialise, []
 
     def two_then_a_key(first: date, last: date, quiet: bool) -> object:

@@ -1,0 +1,48 @@
+"""time_in_drawdown in SQL says what core.metrics.drawdown says, to the last bit."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.core.metrics.drawdown import time_in_drawdown
+from knowdefeat_pipeline.core.units import NEVER, micros
+from knowdefeat_pipeline.postgres.connection import connect
+from tests.conftest import temporary_database
+
+FIRST = datetime(2024, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def connection(server_url: str, template: str) -> Iterator[psycopg.Connection]:
+    with temporary_database(server_url, template) as url, connect(url) as opened:
+        yield opened
+
+
+def in_sql(connection: psycopg.Connection, *arguments: object) -> float | None:
+    ((found,),) = connection.execute("SELECT time_in_drawdown(%s, %s, %s, %s)", arguments).fetchall()
+    return found
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(1, 40 * 86_400_000_000), st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_both_are_the_same(
+    connection: psycopg.Connection, length: int, ended: float, since: float, below: bool
+) -> None:
+    as_of = FIRST + timedelta(microseconds=length)
+    begun = FIRST + timedelta(microseconds=int(length * since))
+    spent = int(ended * since * length)
+    expected = time_in_drawdown(
+        micros([as_of]), micros([FIRST]), np.array([spent]), micros([begun]) if below else np.array([NEVER])
+    )
+    assert [in_sql(connection, as_of, FIRST, spent, begun if below else None)] == expected.tolist()
+
+
+def test_without_time_or_trades_there_is_none(connection: psycopg.Connection) -> None:
+    assert in_sql(connection, FIRST, FIRST, 0, FIRST) is None
+    assert in_sql(connection, FIRST, None, 0, None) is None
+    assert in_sql(connection, FIRST + timedelta(hours=4), FIRST, 3_600_000_000, None) == 25.0
