@@ -44,6 +44,7 @@ FOREIGN = {
 # The subjects of core, each with those whose figures it rests on.
 SUBJECTS = {
     "units": set(),
+    "escaping": set(),
     "schema": set(),
     "trades": {"units"},
     "market": {"units"},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
+from knowdefeat_pipeline.core.escaping import for_markdown
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 
@@ -136,7 +137,7 @@ def show(context: dg.AssetExecutionContext, day: date, name: str, draw: Callable
 
 
 def markdown_table(rows: pd.DataFrame) -> str:
-    """A small table; numbers to four significant digits, an empty one says so."""
+    """A small table; numbers to four significant digits, texts as they are, an empty one says so."""
     if rows.empty:
         return "No rows on this day."
     cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False, name=None)]
@@ -147,4 +148,4 @@ def markdown_table(rows: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
         return ""
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else for_markdown(str(value))

@@ -78,6 +78,6 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    err.print("[bold red]Error:[/] ", end="")
-    err.print(message, markup=False)
+    err.print("Error: ", end="", style="bold red")
+    err.print(message)
     sys.exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.core.escaping import for_csv
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.sources.replay import Column, read_table
@@ -47,4 +48,5 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
     else:
-        frame.to_csv(path, index=False)
+        texts = [str(name) for name in frame if pd.api.types.is_string_dtype(frame[name])]
+        frame.assign(**{name: frame[name].map(for_csv, na_action="ignore") for name in texts}).to_csv(path, index=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from rich.text import Text
+
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import Json
-from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -43,6 +45,10 @@ def days(json: Json = False) -> None:
     )
     lacking = sorted({day for of in states for day in (*of.failed, *of.missing)})
     if lacking:
-        out.print(f"\nCompute them: [bold]knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}[/]")
+        command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")
+        out.print(Text.assemble("\nCompute them: ", command))
     elif any(stale.values()):
-        out.print("\nCompute what is stale: [bold]knowdefeat run[/]. While knowdefeat up runs, it is done by itself.")
+        command = strong("knowdefeat run")
+        out.print(
+            Text.assemble("\nCompute what is stale: ", command, ". While knowdefeat up runs, it is done by itself.")
+        )

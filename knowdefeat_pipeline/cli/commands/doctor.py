@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import typer
+from rich.text import Text
 
 from knowdefeat_pipeline.cli.database import address
 from knowdefeat_pipeline.cli.options import Json
@@ -46,7 +47,7 @@ def doctor(json: Json = False) -> None:
     else:
         rows = [
             (
-                "[green]ok[/]" if f.ok else "[red]not ok[/]",
+                Text("ok", "green") if f.ok else Text("not ok", "red"),
                 f.subject,
                 f.found if f.ok or not f.remedy else f"{f.found}\n{f.remedy}",
             )

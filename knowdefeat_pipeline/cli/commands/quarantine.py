@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import Json, Limit, parse_pairs
-from knowdefeat_pipeline.cli.views.output import out, print_json
+from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table, text
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.store import quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Refused rows: list, show, release corrected, discard.")
@@ -51,8 +53,10 @@ def show(quarantine_id: Number, json: Json = False) -> None:
     if json:
         print_json(asdict(row))
         return
-    out.print(f"[bold]Row {row.row_number} of {row.file_name}[/] ({row.source}): {row.status}")
-    out.print(row.message, style="yellow", markup=False)
+    out.print(
+        Text.assemble(strong(f"Row {row.row_number} of {row.file_name}"), f" ({printable(row.source)}): {row.status}")
+    )
+    out.print(row.message, style="yellow")
     table("", (("column", "left"), ("value", "left")), [(name, text(value)) for name, value in row.original.items()])
 
 

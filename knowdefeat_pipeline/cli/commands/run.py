@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.simulate import load_simulation, simulation
 from knowdefeat_pipeline.cli.commands.trades import load, read_file
@@ -28,7 +29,7 @@ from knowdefeat_pipeline.cli.options import (
 )
 from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
 from knowdefeat_pipeline.cli.views.checks import show_checks
-from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json
+from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json, strong
 from knowdefeat_pipeline.cli.views.ranking import show_ranking
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
@@ -117,6 +118,13 @@ def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record
     out.print()
     show_checks(checks)
     out.print(
-        "\nNext: [bold]knowdefeat up[/] (or make up) opens the Dagster UI; [bold]knowdefeat metrics --bot N[/] shows "
-        "one bot;\n[bold]knowdefeat run --trades FILE[/] ranks your own trades."
+        Text.assemble(
+            "\nNext: ",
+            strong("knowdefeat up"),
+            " (or make up) opens the Dagster UI; ",
+            strong("knowdefeat metrics --bot N"),
+            " shows one bot;\n",
+            strong("knowdefeat run --trades FILE"),
+            " ranks your own trades.",
+        )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import http.client
+import ipaddress
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.database import upgraded_url
 from knowdefeat_pipeline.cli.options import CommandError
-from knowdefeat_pipeline.cli.views.output import err, out
+from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.settings import ROOT, Settings
 
 FIRST_PORT, LAST_PORT = 3000, 3099
@@ -47,22 +48,29 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="Port of the Dagster UI; the first free one from 3000 by default.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name under which browsers may ask, such as that of a proxy with a login. Repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
+    _require_loopback(host)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     with _only_one(settings.home / "up.lock") as lock, _stopping() as running:
         port = _free_port(host, port)
         upgraded_url(settings)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        for name, command in _commands(host, port).items():
+        for name, command in _commands(host, port, allow_host or []).items():
             running.append(_start(name, command, settings.home / "logs", lock))
         _note(lock, address, running)
         with err.status(f"Starting the Dagster UI on {address}"):
             _await_answer(running, host, port)
-        out.print(f"Dagster UI: [bold]{address}[/]  (Ctrl-C stops)")
+        out.print(Text.assemble("Dagster UI: ", strong(address), "  (Ctrl-C stops)"))
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
         while True:
             _require_running(running)
@@ -71,10 +79,25 @@ def up(
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
 
-def _commands(host: str, port: int) -> dict[str, list[str]]:
+def _require_loopback(host: str) -> None:
+    """Raises CommandError: the Dagster UI asks nobody who they are, so that only this machine may reach it."""
+    try:
+        found = {address[0] for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise CommandError(f"Cannot listen on {host}: {error.strerror}") from error
+    if not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
+        raise CommandError(
+            f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
+            "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
+            "its name in with --allow-host NAME."
+        )
+
+
+def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[str]]:
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
+    guarded = [sys.executable, "-m", "knowdefeat_pipeline.web.dagster_ui", f"--host={host}", f"--port={port}"]
     return {
-        "webserver": [str(programs / "dagster-webserver"), "-h", host, "-p", str(port), *workspace],
+        "webserver": [*guarded, *(f"--allow-host={name}" for name in allowed)],
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
         "listener": [str(programs / "knowdefeat"), "live"],
     }

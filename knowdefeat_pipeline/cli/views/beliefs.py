@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from knowdefeat_pipeline.cli.options import ANY_REGIME
-from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
 
 COLUMNS: tuple[tuple[str, Justify], ...] = (
@@ -55,8 +57,10 @@ def show_calibration(rows: Sequence[Record]) -> None:
             out.print("No signal stated its confidence (trades.signal_confidence), so there is nothing to calibrate.")
             continue
         out.print(
-            f"[bold]Calibration of stated confidence[/]: Brier score {row['brier_score']:.4f}, "
-            f"expected calibration error {row['calibration_error']:.4f}"
+            Text.assemble(
+                strong("Calibration of stated confidence"),
+                f": Brier score {row['brier_score']:.4f}, expected calibration error {row['calibration_error']:.4f}",
+            )
         )
         table(
             "",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from knowdefeat_pipeline.cli.views.output import Record, out
+from rich.text import Text
+
+from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import instant, number, table
 from knowdefeat_pipeline.core.decisions.consensus import Consensus
 
@@ -13,9 +15,12 @@ from knowdefeat_pipeline.core.decisions.consensus import Consensus
 def show_consensus(outcome: Consensus, threshold: float, weights: Mapping[str, float], as_of: datetime) -> None:
     """The direction, and what each signal counts."""
     out.print(
-        f"[bold]{outcome.direction}[/]: agreement {outcome.agreement:.1%}, threshold {threshold:.0%} "
-        f"(long {outcome.long_score:.4f}, short {outcome.short_score:.4f}), "
-        f"by the weights as of {instant(as_of)}"
+        Text.assemble(
+            strong(outcome.direction),
+            f": agreement {outcome.agreement:.1%}, threshold {threshold:.0%} "
+            f"(long {outcome.long_score:.4f}, short {outcome.short_score:.4f}), "
+            f"by the weights as of {instant(as_of)}",
+        )
     )
     table(
         "",

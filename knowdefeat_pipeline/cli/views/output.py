@@ -12,13 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
+
+from knowdefeat_pipeline.core.escaping import printable
 
 PIPED_WIDTH = 130  # a file or pipe has no width; tables then keep their lines
 
 
+class _Console(Console):
+    """A console that takes texts as they are: much of what is printed came from outside. What is to be set off is given
+    as `Text` (see `strong`)."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's; control characters but line breaks are shown as �."""
+        super().print(*(printable(o, kept="\n") if isinstance(o, str) else o for o in objects), **options)
+
+
+def strong(text: str) -> Text:
+    """Text that is set off."""
+    return Text(printable(text), "bold")
+
+
 def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+    console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        return console
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPED_WIDTH)
 
 
 out, err = _console(False), _console(True)

@@ -15,7 +15,7 @@ Advance = Callable[[str], None]
 @contextmanager
 def progress(label: str, steps: int, quiet: bool, transient: bool = False) -> Iterator[Advance]:
     """A bar over `steps`; what is yielded is called with the name of each step that is done. None where `quiet`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet, transient=transient) as bar:
         task = bar.add_task(label, total=steps)
 

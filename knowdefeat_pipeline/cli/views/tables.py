@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.core.escaping import printable
 
 NOTHING = "–"
 
@@ -32,13 +34,13 @@ FOLDING = (
 )
 
 
-def table(title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str]]) -> None:
+def table(title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str | Text]]) -> None:
     """A table; each column is (heading, "left" | "right"). A narrow terminal folds the long texts and cuts nothing."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for heading, justify in columns:
         grid.add_column(heading, justify=justify, overflow="fold", no_wrap=heading not in FOLDING)
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell, kept="\n")) for cell in row))
     out.print(grid)
 
 
@@ -56,13 +58,13 @@ def text(value: Any) -> str:
     return NOTHING if value is None or value == "" else str(value)
 
 
-def pnl(row: Record, field: str) -> str:
+def pnl(row: Record, field: str) -> Text:
     """An amount of money, green above and red below zero."""
     value = row[field]
     shown = number(value, sign=True)
     if value is None or value == 0:
-        return shown
-    return f"[green]{shown}[/]" if value > 0 else f"[red]{shown}[/]"
+        return Text(shown)
+    return Text(shown, "green" if value > 0 else "red")
 
 
 def instant(moment: datetime) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from knowdefeat_pipeline.cli.views.output import out
+from rich.text import Text
+
+from knowdefeat_pipeline.cli.views.output import out, strong
 from knowdefeat_pipeline.cli.views.tables import number
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
@@ -15,7 +18,8 @@ def show_report(report: LoadReport) -> None:
         f"{number(report.unchanged)} known",
         f"{number(sum(report.quarantined.values()))} quarantined",
     ]
-    out.print(f"[bold]{report.file_name}[/] ({report.source}): {number(report.rows_read)} rows: {', '.join(parts)}")
+    became = f" ({printable(report.source)}): {number(report.rows_read)} rows: {', '.join(parts)}"
+    out.print(Text.assemble(strong(report.file_name), became))
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
     if report.pnl_disagreements:
