@@ -127,10 +127,10 @@ def night(url: str) -> dict:
 def run_days(url: str, run: Callable[..., Any], first: Any, last: Any) -> float:
     import dagster as dg
 
-    from knowdefeat_pipeline.assets.resources import Clock, Database
+    from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
     from knowdefeat_pipeline.build import build_defs
 
-    defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())})
+    defs = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=END.isoformat())})
     with dg.DagsterInstance.ephemeral() as instance:
         begun = time.perf_counter()
         run(defs, instance, first, last)

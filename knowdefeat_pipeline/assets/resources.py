@@ -19,17 +19,22 @@ from knowdefeat_pipeline.store.staleness import days_locked
 
 
 class Database(dg.ConfigurableResource["Database"]):
-    """The database of KNOWDEFEAT_DATABASE_URL, or the embedded one."""
+    """The database of KNOWDEFEAT_DATABASE_URL, or the embedded one.
 
-    url: str = ""
+    It has no configuration: whoever may start a run, with whatever config, must not choose where it writes.
+    """
+
     _resolved: str = PrivateAttr(default="")
     _session: Session | None = PrivateAttr(default=None)
 
     def address(self) -> str:
         """The URL, found once per process and run."""
         if not self._resolved:
-            self._resolved = self.url or database_url(Settings.from_environment())
+            self._resolved = self._find()
         return self._resolved
+
+    def _find(self) -> str:
+        return database_url(Settings.from_environment())
 
     @property
     def session(self) -> Session:
@@ -63,10 +68,27 @@ class Database(dg.ConfigurableResource["Database"]):
 
 
 class Clock(dg.ConfigurableResource["Clock"]):
-    """The time of the running day; `frozen_at` (ISO 8601 with zone) stops it."""
-
-    frozen_at: str = ""
+    """The time of the running day. It has no configuration, as the database has none."""
 
     def now(self) -> datetime:
         """The current instant, UTC."""
-        return datetime.fromisoformat(self.frozen_at) if self.frozen_at else datetime.now(UTC)
+        return datetime.now(UTC)
+
+
+class DatabaseAt(Database):
+    """Another database: for tests and benchmarks, never in definitions that users launch."""
+
+    url: str
+
+    def _find(self) -> str:
+        return self.url
+
+
+class StoppedClock(Clock):
+    """A clock that stands at `at` (ISO 8601 with zone): for tests and benchmarks, as DatabaseAt."""
+
+    at: str
+
+    def now(self) -> datetime:
+        """That instant."""
+        return datetime.fromisoformat(self.at)

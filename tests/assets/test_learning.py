@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.runs import adjust_days
 from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
@@ -33,7 +33,7 @@ def fleet(database: str) -> str:
 
 
 def definitions(url: str, now: datetime) -> dg.Definitions:
-    return build_defs({"database": Database(url=url), "clock": Clock(frozen_at=now.isoformat())})
+    return build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=now.isoformat())})
 
 
 def attempts(url: str) -> list[tuple[date, str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import Clock, DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation import live
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.live import AlreadyListening, Listener
@@ -278,7 +278,7 @@ def test_a_failing_check_is_shown_by_a_run_of_the_sensor(world: World) -> None:
         with open_instance() as instance:
             request = tick(world, instance)
             day = date.fromisoformat(request.tags["dagster/asset_partition_range_start"])
-            definitions = build_defs({"database": Database(url=world.url), "clock": Clock()})
+            definitions = build_defs({"database": DatabaseAt(url=world.url), "clock": Clock()})
             with pytest.raises(RunFailed, match="constraints_are_enforced"):
                 refresh_days(definitions, instance, day, day, tags=request.tags)
             (record,) = instance.get_run_records()
@@ -293,8 +293,8 @@ def test_a_failing_check_is_shown_by_a_run_of_the_sensor(world: World) -> None:
 
 def tick(world: World, instance: dg.DagsterInstance) -> dg.RunRequest:
     """What the sensor asks for, once the time has passed that it leaves to the listener."""
-    clock = Clock(frozen_at=(world.now() + 2 * new_trades.LISTENER_GRACE).isoformat())
-    resources = {"database": Database(url=world.url), "clock": clock}
+    clock = StoppedClock(at=(world.now() + 2 * new_trades.LISTENER_GRACE).isoformat())
+    resources = {"database": DatabaseAt(url=world.url), "clock": clock}
     with dg.build_sensor_context(instance=instance, resources=resources) as context:
         request = new_trades.build(Calendar())(context)
     assert isinstance(request, dg.RunRequest)

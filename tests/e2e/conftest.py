@@ -28,6 +28,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",  # a name that another site has made to point here
 ]
 PATIENCE = 60_000  # milliseconds that a page may take on a busy machine
 STOP_SECONDS = 60

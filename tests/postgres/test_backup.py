@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
@@ -57,7 +57,7 @@ def source(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
 
 def compute(url: str, monkeypatch: pytest.MonkeyPatch, first: date = FIRST, last: date = LAST) -> None:
     monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", url)
-    definitions = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=NOW.isoformat())})
+    definitions = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=NOW.isoformat())})
     with open_instance() as instance:
         refresh_days(definitions, instance, first, last)
 

@@ -18,7 +18,7 @@ from dagster._core.storage.runs import RunStorage
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 
 from knowdefeat_pipeline.assets.catalogue import CHAIN, FUNDS
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
@@ -69,7 +69,7 @@ def either(request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def definitions(url: str) -> dg.Definitions:
-    return build_defs({"database": Database(url=url), "clock": Clock(frozen_at=NOON)})
+    return build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=NOON)})
 
 
 def last(instance: dg.DagsterInstance, asset: str) -> EventLogRecord:
@@ -137,7 +137,7 @@ def test_a_range_leaves_the_same_records_as_with_the_stock_event_log(
             refresh_days(definitions, instance, FIRST, DAY)
         request.getfixturevalue("old_dagster")
         monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", other)
-        stock = build_defs({"database": Database(url=other), "clock": Clock(frozen_at=NOON)})
+        stock = build_defs({"database": DatabaseAt(url=other), "clock": StoppedClock(at=NOON)})
         with open_instance() as instance:
             refresh_days(stock, instance, FIRST, DAY)
         events, checks, assets = left_behind(url)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import market_days, refresh_days
 from knowdefeat_pipeline.automation.sensors import market_data, new_trades
@@ -21,7 +21,7 @@ from knowdefeat_pipeline.store.staleness import days_locked
 
 NOW = datetime(2025, 3, 20, 15, 30, tzinfo=UTC)
 MARKET_DATA, NEW_TRADES = market_data.build(Calendar()), new_trades.build(Calendar())
-RESOURCES = {"clock": Clock(frozen_at=NOW.isoformat())}
+RESOURCES = {"clock": StoppedClock(at=NOW.isoformat())}
 
 
 @pytest.fixture
@@ -35,7 +35,9 @@ def instance(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def tick(instance: dg.DagsterInstance, url: str, sensor: dg.SensorDefinition = MARKET_DATA) -> tuple[date, ...] | str:
     """The days that a tick asks for; the reason if it asks for nothing."""
-    with dg.build_sensor_context(instance=instance, resources={"database": Database(url=url), **RESOURCES}) as context:
+    with dg.build_sensor_context(
+        instance=instance, resources={"database": DatabaseAt(url=url), **RESOURCES}
+    ) as context:
         result = sensor(context)
     if isinstance(result, dg.SkipReason):
         return str(result.skip_message)
@@ -43,7 +45,7 @@ def tick(instance: dg.DagsterInstance, url: str, sensor: dg.SensorDefinition = M
 
 
 def test_bars_lead_to_scores_and_scores_to_a_ranking(instance: dg.DagsterInstance, database: str) -> None:
-    definitions = build_defs({"database": Database(url=database), **RESOURCES})
+    definitions = build_defs({"database": DatabaseAt(url=database), **RESOURCES})
     exits = [NOW - timedelta(hours=20 * n + 1) for n in range(4)]
     with connect(database) as connection:
         for at in exits:

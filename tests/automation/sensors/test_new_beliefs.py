@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import new_beliefs
@@ -36,8 +36,8 @@ class World:
             )
 
     def run(self, job: str, first: date, last: date, **tags: str) -> None:
-        clock = Clock(frozen_at=self.now.isoformat())
-        refresh_days(build_defs({"database": Database(url=self.url), "clock": clock}), self.instance, first, last,
+        clock = StoppedClock(at=self.now.isoformat())
+        refresh_days(build_defs({"database": DatabaseAt(url=self.url), "clock": clock}), self.instance, first, last,
                      tags=tags, job=job)  # fmt: skip
 
     def tick(self) -> tuple[date, date] | str:
@@ -52,7 +52,7 @@ class World:
         return first, last
 
     def ask(self) -> dg.RunRequest | str:
-        resources = {"database": Database(url=self.url), "clock": Clock(frozen_at=self.now.isoformat())}
+        resources = {"database": DatabaseAt(url=self.url), "clock": StoppedClock(at=self.now.isoformat())}
         with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
             result = new_beliefs.build(Calendar())(context)
         return result if isinstance(result, dg.RunRequest) else str(result.skip_message)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from knowdefeat_pipeline.assets.calendar import Calendar
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import new_trades, requests
@@ -42,7 +42,7 @@ class World:
 
     def tick(self) -> dg.RunRequest | str:
         """What a tick asks for; the reason if it asks for nothing."""
-        resources = {"database": Database(url=self.url), "clock": Clock(frozen_at=self.now.isoformat())}
+        resources = {"database": DatabaseAt(url=self.url), "clock": StoppedClock(at=self.now.isoformat())}
         with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
             result = new_trades.build(self.calendar)(context)
         return result if isinstance(result, dg.RunRequest) else str(result.skip_message)
@@ -51,7 +51,7 @@ class World:
         """The run that the daemon would launch."""
         tags = {**request.tags, "dagster/sensor_name": "new_trades", "dagster/run_key": request.run_key}
         first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
-        defs = build_defs({"database": Database(url=self.url), "clock": Clock(frozen_at=self.now.isoformat())})
+        defs = build_defs({"database": DatabaseAt(url=self.url), "clock": StoppedClock(at=self.now.isoformat())})
         day = datetime.fromisoformat
         refresh_days(defs, self.instance, day(first).date(), day(last).date(), tags=tags)
 

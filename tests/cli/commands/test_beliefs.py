@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bots import simulate
@@ -41,7 +41,7 @@ def traded(shell: Shell) -> Shell:
 def learned(traded: Shell) -> Shell:
     """The last two days computed."""
     with dg.DagsterInstance.ephemeral() as instance:
-        defs = build_defs({"database": Database(url=traded.database)})
+        defs = build_defs({"database": DatabaseAt(url=traded.database)})
         refresh_days(defs, instance, date(2025, 2, 27), date(2025, 2, 28), job="recompute")
     return traded
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from knowdefeat_pipeline.assets.resources import Clock, Database
+from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bots import simulate
@@ -29,7 +29,7 @@ def ranked(cloned: Clone, template: str) -> Iterator[str]:
     with cloned(template) as url:
         trades = simulate("base", bots=5, days=8, seed=2, end=END).trades
         load_trades(url, read_frame(trades, "paper", END), "fleet")
-        defs = build_defs({"database": Database(url=url), "clock": Clock(frozen_at=END.isoformat())})
+        defs = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=END.isoformat())})
         with dg.DagsterInstance.ephemeral() as instance:
             refresh_days(defs, instance, LAST - timedelta(days=1), LAST)
         yield url

@@ -52,9 +52,15 @@ def test_without_a_port_the_first_free_one_is_taken(taken_port: int, monkeypatch
         up._free_port("127.0.0.1", None)
 
 
-def test_an_address_that_is_not_ours_is_refused(home: Path) -> None:
-    with pytest.raises(CommandError, match=r"Cannot listen on 192\.0\.2\.1, port"):
-        up.up(port=None, host="192.0.2.1")
+@pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "::"])
+def test_an_address_that_others_reach_is_refused(home: Path, host: str) -> None:
+    with pytest.raises(CommandError, match=rf"{host} is no loopback address\..*--allow-host"):
+        up.up(port=None, host=host)
+
+
+def test_names_that_the_user_allows_reach_the_guard() -> None:
+    command = up._commands("127.0.0.1", 3000, ["bots.example", "other.example"])["webserver"]
+    assert command[-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
 
 
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
@@ -71,7 +77,7 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
 ) -> None:
     script = "for n in $(seq 99); do echo line $n; done; exit 3"
     monkeypatch.setattr(up, "upgraded_url", str)
-    monkeypatch.setattr(up, "_commands", lambda host, port: {"daemon": ["sh", "-c", script]})
+    monkeypatch.setattr(up, "_commands", lambda host, port, allowed: {"daemon": ["sh", "-c", script]})
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
     first, second, *lines = str(failure.value).splitlines()
