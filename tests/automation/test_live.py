@@ -1,6 +1,7 @@
 """The live listener in a thread: it hears, waits, survives, publishes whole batches, and tells Dagster."""
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.staleness import RANKING, listener_lock, stale_days
+from knowdefeat_pipeline.store.staleness import RANKING, days_locked, listener_lock, stale_days
 
 PATIENCE = 60.0  # seconds that nothing here needs
 PARENTS = parents_of(build_defs())
@@ -240,9 +241,15 @@ def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(
     with open_session(world.url) as waiting, open_session(world.url) as run:
         found = listener._look(waiting)
         assert day in found.days
-        refresh(run, found.days[0], day, world.now())
-        computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
-        listener._compute(waiting, found)
+        with days_locked(run.connection, found.days[0], day):
+            batch = threading.Thread(target=listener._compute, args=(waiting, found))
+            batch.start()
+            deadline = time.monotonic() + PATIENCE
+            while not world.ask("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+                assert time.monotonic() < deadline
+            refresh(run, found.days[0], day, world.now())
+            computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
+        batch.join()
         assert world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark") == computed
         world.close(back=timedelta(minutes=2))
         listener._compute(waiting, listener._look(waiting))
