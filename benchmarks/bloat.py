@@ -2,7 +2,7 @@
 
     python -m benchmarks.bloat [--bots 200] [--days 730] [--minutes 30] [--naptime 60] [--speed 12] [--json]
 
-Copies of `bot_metrics` with `days` of history, of which the last day's rows are deleted and inserted anew once a second
+Copies of `bot_metrics_rows` with `days` of history, of which the last day's rows are deleted and inserted anew once a second
 for `minutes`, each copy with its own settings. `--speed` runs the clock of both the refreshes and the autovacuum
 launcher that many times as fast. Shown are the bytes, indexes included, beyond those of the table as it was made.
 """
@@ -60,13 +60,13 @@ def main() -> None:
 
 def _make(connection: psycopg.Connection, bots: int, days: int) -> None:
     columns = connection.execute(
-        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'bot_metrics' "
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'bot_metrics_rows' "
         "AND column_name NOT IN ('day', 'bot_id', 'ticker') ORDER BY ordinal_position"
     ).fetchall()
     names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
     values = sql.SQL(", ").join(sql.SQL(VALUES[kind]) for _, kind in columns)  # type: ignore[arg-type]
     for number, settings in enumerate(VARIANTS.values()):
-        connection.execute(f"CREATE TABLE v{number} (LIKE bot_metrics INCLUDING ALL)")
+        connection.execute(f"CREATE TABLE v{number} (LIKE bot_metrics_rows INCLUDING ALL)")
         if settings:
             connection.execute(f"ALTER TABLE v{number} SET ({settings})")
         connection.execute(

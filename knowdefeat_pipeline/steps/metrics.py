@@ -104,9 +104,7 @@ def _write_days(
 
 def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
-    found = memory.renewed(
-        "bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics, engine.young_bots
-    )
+    found = memory.renewed("bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics)
     with connection.transaction():
         renew_day(connection, memory, "bot_metrics", ["bot_metrics"], found, of)
     return found.tables[0].assign(day=of.day)

@@ -108,8 +108,6 @@ class Renewed:
 Compute = Callable[[Ints | None], tuple[pd.DataFrame, ...]]
 # A table of bots to which nothing has happened, at a later as_of (µs).
 Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
-# The bots of such a table that cannot be carried all the same.
-Restless = Callable[[pd.DataFrame], Ints]
 
 
 @dataclass
@@ -142,7 +140,6 @@ class Memory:
         capital: Mapping[int, float],
         compute: Compute,
         carry: Carry,
-        restless: Restless | None = None,
     ) -> Renewed:
         """Tables of all bots at `as_of`, by bot: computed for those to which something has happened since the last time
         under this `name`, carried for the others.
@@ -155,8 +152,6 @@ class Memory:
         if kept is None or moved is None:
             tables = compute(None)
         else:
-            if restless:
-                moved = np.union1d(moved, np.concatenate([restless(table) for table in kept.tables]))
             (end,) = micros([as_of]).tolist()
             pairs = zip(kept.tables, compute(moved), strict=True)
             tables = tuple(_merged(table, moved, rows, lambda others: carry(others, end)) for table, rows in pairs)

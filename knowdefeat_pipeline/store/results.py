@@ -23,7 +23,7 @@ ROWS = {
     "win_streak_summary": "win_streak_summary_rows",
     "bot_rankings": "bot_rankings_rows",
 }
-_FROM_THE_MARK = ("as_of", "time_in_drawdown")
+_FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
 
 
 def stored(table: str) -> str:

@@ -23,16 +23,28 @@ RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     END
 $$;
 
+-- Trades a day since a bot's or ticker's first one: counted over at least 1 and at most 30 days. The same as core's.
+CREATE FUNCTION trade_frequency(trades bigint, first_exit timestamptz, as_of timestamptz)
+RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN trades > 0 THEN
+        trades / least(greatest(
+            (extract(epoch FROM as_of - first_exit) * 1000000)::bigint::double precision / 86400000000, 1), 30)
+    END
+$$;
+
 ALTER TABLE bot_metrics RENAME TO bot_metrics_rows;
 ALTER TABLE bot_metrics_rows
+    ADD COLUMN pnl_sd double precision,
     ADD COLUMN window_first_exit timestamptz,
     ADD COLUMN drawdown_time bigint,
     ADD COLUMN drawdown_since timestamptz;
--- What was computed so far tells the share alone.
+-- What was computed so far tells the figures alone, which come out again but for rounding.
 UPDATE bot_metrics_rows
-SET window_first_exit = as_of - interval '30 days', drawdown_time = round(time_in_drawdown / 100 * 2592e9)::bigint
-WHERE time_in_drawdown IS NOT NULL;
-ALTER TABLE bot_metrics_rows DROP COLUMN as_of, DROP COLUMN time_in_drawdown;
+SET pnl_sd = volatility / sqrt(trade_frequency),
+    window_first_exit = as_of - interval '30 days',
+    drawdown_time = round(time_in_drawdown / 100 * 2592e9)::bigint;
+ALTER TABLE bot_metrics_rows
+    DROP COLUMN as_of, DROP COLUMN volatility, DROP COLUMN time_in_drawdown, DROP COLUMN trade_frequency;
 CREATE VIEW bot_metrics AS
 SELECT r.day, m.as_of, r.bot_id, r.ticker,
        r.one_hour_performance, r.two_hour_performance, r.one_day_performance, r.one_week_performance,
@@ -40,9 +52,10 @@ SELECT r.day, m.as_of, r.bot_id, r.ticker,
        r.volume_model_score, r.price_wall_score, r.win_streak_2, r.win_streak_3, r.win_streak_4, r.win_streak_5,
        r.win_streak_6, r.win_streak_7, r.trades, r.wins, r.losses, r.total_pnl, r.avg_pnl, r.gross_profit,
        r.gross_loss, r.profit_factor, r.expectancy, r.payoff_ratio, r.sqn, r.sharpe, r.sortino, r.calmar,
-       r.max_drawdown, r.max_drawdown_amount, r.avg_drawdown_amount, r.volatility,
+       r.max_drawdown, r.max_drawdown_amount, r.avg_drawdown_amount,
+       r.pnl_sd * sqrt(trade_frequency(r.trades, r.first_exit, m.as_of)) AS volatility,
        time_in_drawdown(m.as_of, r.window_first_exit, r.drawdown_time, r.drawdown_since) AS time_in_drawdown,
-       r.trade_frequency, r.avg_trade_duration, r.best_trade, r.worst_trade, r.price_slippage, r.main_ticker,
+       trade_frequency(r.trades, r.first_exit, m.as_of) AS trade_frequency, r.avg_trade_duration, r.best_trade, r.worst_trade, r.price_slippage, r.main_ticker,
        r.main_direction, r.first_exit, r.last_exit, r.lifetime_trades, r.lifetime_pnl, r.lifetime_max_drawdown,
        r.lifetime_win_rate, r.lifetime_profit_factor
 FROM bot_metrics_rows AS r

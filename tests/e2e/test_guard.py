@@ -22,6 +22,11 @@ LAUNCH = """mutation { launchRun(executionParams: {mode: "default", selector: {
     { __typename } }"""
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["bot_rankings"]}}]) { __typename } }'
 
+REPORTED = (
+    "SELECT count(*) FROM dagster.event_logs"
+    " WHERE run_id = '' AND dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NULL"
+)
+
 HOSTILE = """<!doctype html><title>hostile</title>
 <img src="%(address)s/graphql?query=%(launch)s"><img src="%(address)s/graphql?query=%(wipe)s">
 <iframe src="%(address)s/runs"></iframe>
@@ -94,14 +99,21 @@ def test_another_site_starts_and_reads_nothing(foreign: Page, system: System, ro
     foreign.on(
         "response", lambda response: answers.append(response) if response.url.startswith(system.address) else None
     )
+    refused: list[str] = []
+    foreign.on("requestfailed", lambda request: refused.append(request.url))
     with served(hostile) as address:
         foreign.goto(address)
         foreign.wait_for_selector("body[data-socket]", state="attached")
         foreign.wait_for_load_state("networkidle")
     assert foreign.locator("body").get_attribute("data-socket") == "closed"
-    assert len(answers) >= 6
+    # The refusals forbid the browser to hand them out, so that most requests end as failed.
+    assert {"/graphql", "/runs", "/server_info", "/report_asset_materialization/bot_rankings"} == {
+        urlsplit(url).path for url in refused
+    }
+    assert len(refused) >= 8
     assert {answer.status for answer in answers} == {403}
     assert launched(rows) == before
+    assert rows(REPORTED) == [(0,)]
     assert rows("SELECT count(*) FROM dagster.asset_keys WHERE wipe_timestamp IS NOT NULL") == wiped
 
     # The same words from a program of the user do start a run: it was the guard that kept the others out.

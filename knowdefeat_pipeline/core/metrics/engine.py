@@ -59,8 +59,9 @@ _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
 INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
 TEXTS = ("ticker", "main_ticker", "main_direction")
-# What `time_in_drawdown` rests on, which changes as time goes by though nothing trades.
-OF_DRAWDOWN = ("window_first_exit", "drawdown_time", "drawdown_since")
+# What figures rest on that change as time goes by, though nothing trades: `volatility`, `trade_frequency` and
+# `time_in_drawdown`.
+CARRIED = ("pnl_sd", "window_first_exit", "drawdown_time", "drawdown_since")
 
 
 def bot_metrics(
@@ -80,7 +81,7 @@ def bot_metrics(
     rows once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [
-        block.drop(columns=[*OF_DRAWDOWN])
+        block.drop(columns=[*CARRIED])
         for block in bot_metrics_blocks(
             trades, as_of, capital=capital, window_days=window_days, past=past, trade_scores=trade_scores
         )
@@ -101,7 +102,7 @@ def bot_metrics_blocks(
 ) -> Iterator[pd.DataFrame]:
     """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed.
 
-    With the columns OF_DRAWDOWN, by which `carry_metrics` and the database know `time_in_drawdown` at a later as_of.
+    With the columns CARRIED, by which `carry_metrics` and the database know all figures at a later as_of.
     """
     as_of = np.unique(as_of)
     for block in _blocks(trades, past, trade_scores):
@@ -111,13 +112,13 @@ def bot_metrics_blocks(
 def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
     """Rows of `bot_metrics_blocks` at a later as_of of the same day: what it would answer there, bit for bit.
 
-    Of bots that neither `moved_bots` nor `young_bots` names and of which no trade has arrived.
+    Of bots that `moved_bots` does not name and of which no trade has arrived.
     """
     end = np.full(len(rows), as_of)
-    first, since = (micros(rows[name]) for name in ("window_first_exit", "drawdown_since"))
-    spent = time_in_drawdown(end, first, rows["drawdown_time"].to_numpy(), since)
-    spent[rows["trades"] == 0] = np.nan
-    return rows.assign(as_of=_instants(end), time_in_drawdown=spent)
+    first_exit, first, since = (micros(rows[name]) for name in ("first_exit", "window_first_exit", "drawdown_since"))
+    count, ended, sd = (rows[name].to_numpy() for name in ("trades", "drawdown_time", "pnl_sd"))
+    figures = _figures_of_time(end, count, first_exit, WINDOW_DAYS, sd, first, ended, since)
+    return rows.assign(as_of=_instants(end), **figures)
 
 
 def carry_streaks(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
@@ -135,12 +136,6 @@ def moved_bots(bot: Ints, exit_: Ints, before: int, as_of: int) -> Ints:
         length = round(days * DAY)
         moved |= (exit_ >= before - length) & (exit_ < as_of - length)
     return np.unique(bot[moved])
-
-
-def young_bots(rows: pd.DataFrame) -> Ints:
-    """The bots that have traded for less than the main window, so that their trades a day change as time goes by."""
-    whole = rows["as_of"] - pd.Timedelta(days=WINDOW_DAYS)
-    return np.unique(rows["bot_id"].to_numpy()[rows["first_exit"] > whole])
 
 
 def _blocks(
@@ -178,7 +173,7 @@ def _bot_metrics(
     if trade_scores:
         columns |= trade_scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
-    names = [*(figure.name for figure in METRICS), *OF_DRAWDOWN]
+    names = [*(figure.name for figure in METRICS), *CARRIED]
     return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
 
 
@@ -313,7 +308,7 @@ def _window_figures(
     sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     sd[(count < 2) | same] = np.nan
     first = np.where(some, np.append(windows.exit, 0)[low], NEVER)
-    frequency = trade_frequency(count, life.first_exit.ravel(), as_of, window_days or np.inf)
+    pnl_sd = np.where(same & (count >= 2), 0.0, sd)
     mean = expectancy(path.total, count)
     days = _calendar_days(windows, life)
     returns = _daily(windows, path, days.max(initial=1)) / capital[:, None]
@@ -342,14 +337,39 @@ def _window_figures(
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
-        "volatility": np.where(same & (count >= 2), 0.0, volatility(sd, frequency)),
-        "trade_frequency": frequency,
-        "time_in_drawdown": np.where(
-            some, time_in_drawdown(as_of, first, path.drawdown_time, path.drawdown_since), np.nan
+        **_figures_of_time(
+            as_of,
+            count,
+            life.first_exit.ravel(),
+            window_days or np.inf,
+            pnl_sd,
+            first,
+            path.drawdown_time,
+            path.drawdown_since,
         ),
+        "pnl_sd": pnl_sd,
         "window_first_exit": first,
         "drawdown_time": path.drawdown_time,
         "drawdown_since": path.drawdown_since,
+    }
+
+
+def _figures_of_time(
+    as_of: Ints,
+    count: Ints,
+    first_exit: Ints,
+    window_days: float,
+    pnl_sd: Floats,
+    window_first_exit: Ints,
+    ended: Ints,
+    since: Ints,
+) -> dict[str, Floats]:
+    """The figures that change as time goes by, though nothing trades. The view `bot_metrics` computes the same."""
+    frequency = trade_frequency(count, first_exit, as_of, window_days)
+    return {
+        "volatility": volatility(pnl_sd, frequency),
+        "trade_frequency": frequency,
+        "time_in_drawdown": np.where(count > 0, time_in_drawdown(as_of, window_first_exit, ended, since), np.nan),
     }
 
 

@@ -23,10 +23,9 @@ def computed(trades: Trades, as_of: datetime) -> tuple[pd.DataFrame, ...]:
     )
 
 
-def moved(frame: pd.DataFrame, before: datetime, later: datetime, rows: pd.DataFrame) -> set[int]:
+def moved(frame: pd.DataFrame, before: datetime, later: datetime) -> set[int]:
     begin, end = micros([before, later]).tolist()
-    bots = engine.moved_bots(frame["bot_id"].to_numpy(), micros(frame["exit_time"]), begin, end)
-    return {*bots.tolist(), *engine.young_bots(rows).tolist()}
+    return {*engine.moved_bots(frame["bot_id"].to_numpy(), micros(frame["exit_time"]), begin, end).tolist()}
 
 
 def hours_back() -> st.SearchStrategy[timedelta]:
@@ -51,7 +50,7 @@ def test_what_is_carried_is_what_is_computed_there(
     later = NOON + timedelta(minutes=minutes)
     whole = Trades.from_frame(frame)
     before, there = computed(whole, NOON), computed(whole, later)
-    gone = moved(frame, NOON, later, before[0])
+    gone = moved(frame, NOON, later)
     (end,) = micros([later]).tolist()
     carry = (engine.carry_metrics, engine.carry_streaks, engine.carry_streaks)
     for rows, carried, expected in zip(before, carry, there, strict=True):
@@ -70,18 +69,8 @@ def test_figures_of_a_bot_do_not_depend_on_the_others() -> None:
 
 def test_a_bot_moves_when_a_trade_enters_or_leaves_a_window() -> None:
     frame = outcomes([1.0], start=NOON)
-    rows = pd.DataFrame({"as_of": [], "bot_id": [], "first_exit": []}).astype(
-        {"as_of": "datetime64[us, UTC]", "bot_id": "int64", "first_exit": "datetime64[us, UTC]"}
-    )
     micro = timedelta(microseconds=1)
     for age in (timedelta(0), HOUR, 2 * HOUR, DAY, 7 * DAY, 30 * DAY):
-        assert moved(frame, NOON + age, NOON + age + micro, rows) == {1}
-        assert moved(frame, NOON + age - micro, NOON + age, rows) == set()
-        assert moved(frame, NOON + age + micro, NOON + age + HOUR / 2, rows) == set()
-
-
-def test_a_bot_is_young_for_a_whole_window() -> None:
-    frame = outcomes([1.0], start=NOON)
-    for age, young in ((timedelta(hours=5), [1]), (30 * DAY - HOUR, [1]), (30 * DAY, []), (40 * DAY, [])):
-        rows = computed(Trades.from_frame(frame), NOON + age)[0]
-        assert engine.young_bots(rows).tolist() == young
+        assert moved(frame, NOON + age, NOON + age + micro) == {1}
+        assert moved(frame, NOON + age - micro, NOON + age) == set()
+        assert moved(frame, NOON + age + micro, NOON + age + HOUR / 2) == set()
