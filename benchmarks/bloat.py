@@ -2,8 +2,8 @@
 
     python -m benchmarks.bloat [--bots 200] [--days 730] [--minutes 30] [--naptime 60] [--speed 12] [--json]
 
-Copies of `bot_metrics_rows` with `days` of history, of which the last day's rows are deleted and inserted anew once a second
-for `minutes`, each copy with its own settings. `--speed` runs the clock of both the refreshes and the autovacuum
+Copies of `bot_metrics_rows` with `days` of history, of which the last day's rows are deleted and inserted anew once a
+second for `minutes`, each copy with its own settings. `--speed` runs the clock of both the refreshes and the autovacuum
 launcher that many times as fast. Shown are the bytes, indexes included, beyond those of the table as it was made.
 """
 

@@ -148,4 +148,6 @@ def markdown_table(rows: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
         return ""
-    return f"{value:,.4g}" if isinstance(value, float) else for_markdown(str(value))
+    if isinstance(value, str):
+        return for_markdown(value)
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -37,6 +37,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",  # Dagster's storages, the API and the pipeline each hold pools
     "work_mem": "32MB",  # a range of days sorts and groups in memory
+    "checkpoint_timeout": "15min",  # after each, every page is logged whole once more
     "max_wal_size": "4GB",  # bulk loads should not force checkpoints
     "wal_compression": "on",
     "wal_init_zero": "off",  # zeroing a log file that is then filled is work done twice

@@ -65,10 +65,20 @@ def compute_weights(session: Session, first: date, last: date, now: datetime, *,
         ranked = marks(connection, "bot_rankings", first, last)
         attempts = _adjust(session, each_day(first, last), now) if adjust else []
         rows = _rows(connection, {of.day: of.as_of for of in ranked})
-        replace_days(connection, "variable_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
+        _write_where_different(connection, first, last, rows)
         own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in ranked]
         mark(connection, "variable_weights", first, last, own)
     return WeightedDays("variable_weights", first, last, rows, attempts=attempts)
+
+
+def _write_where_different(connection: psycopg.Connection, first: date, last: date, rows: pd.DataFrame) -> None:
+    """Replace the days' weights; as they seldom change, what stands there already stays."""
+    columns = ["day", "variable", "weight", "version"]
+    standing = connection.execute(
+        "SELECT day, variable, weight, version FROM variable_weights_rows WHERE day BETWEEN %s AND %s", (first, last)
+    ).fetchall()
+    if sorted(standing) != sorted(rows[columns].itertuples(index=False, name=None)):
+        replace_days(connection, "variable_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
 
 
 def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ ROWS = {
     "win_streaks": "win_streaks_rows",
     "win_streak_summary": "win_streak_summary_rows",
     "bot_rankings": "bot_rankings_rows",
+    "variable_weights": "variable_weights_rows",
 }
 _FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
 

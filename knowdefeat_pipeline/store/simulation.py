@@ -7,9 +7,9 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
-from knowdefeat_pipeline.store.results import ROWS
+from knowdefeat_pipeline.store.results import stored
 
-RESULTS = (*ROWS.values(), "bot_events", "fund_allocations")
+OF_BOTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 
 
@@ -24,7 +24,7 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
     with connection.transaction():
         removed = connection.execute("DELETE FROM trades WHERE source = %s", (source,)).rowcount
         connection.execute("DELETE FROM bots b WHERE NOT EXISTS (SELECT FROM trades t WHERE t.bot_id = b.bot_id)")
-        for table in RESULTS:
+        for table in map(stored, OF_BOTS):
             connection.execute(
                 f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
             )
@@ -41,7 +41,7 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
         if not connection.execute("SELECT FROM closed_trades LIMIT 1").fetchone():
             # Days on which nothing is left to be computed are no computed days; of others the deletion is a change.
             connection.execute("DELETE FROM refreshed_days")
-            connection.execute("DELETE FROM variable_weights")
+            connection.execute("DELETE FROM variable_weights_rows")
     return removed
 
 
@@ -50,7 +50,7 @@ def _forget_lessons(connection: psycopg.Connection) -> None:
     connection.execute("SELECT weight_versions_lock()")  # an adjustment that is under way is forgotten too
     connection.execute("DELETE FROM weight_adjustments")
     connection.execute(
-        "DELETE FROM variable_weights w USING weight_versions v WHERE v.version = w.version AND v.author = 'ai'"
+        "DELETE FROM variable_weights_rows w USING weight_versions v WHERE v.version = w.version AND v.author = 'ai'"
     )
     connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
     connection.execute("DELETE FROM weight_versions WHERE author = 'ai'")

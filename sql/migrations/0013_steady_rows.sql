@@ -9,6 +9,8 @@ FROM (
     SELECT 'win_streaks', day, as_of FROM win_streak_summary
     UNION ALL
     SELECT 'bot_rankings', day, as_of FROM bot_rankings
+    UNION ALL
+    SELECT 'variable_weights', day, as_of FROM variable_weights
 ) AS computed
 ORDER BY asset, day, as_of DESC
 ON CONFLICT DO NOTHING;
@@ -88,3 +90,10 @@ SELECT r.day, m.as_of, r.bot_id,
        r.win_streak_7_points
 FROM bot_rankings_rows AS r
 JOIN refreshed_days AS m ON m.asset = 'bot_rankings' AND m.day = r.day;
+
+ALTER TABLE variable_weights RENAME TO variable_weights_rows;
+ALTER TABLE variable_weights_rows DROP COLUMN as_of;
+CREATE VIEW variable_weights AS
+SELECT r.day, m.as_of, r.variable, r.weight, r.version
+FROM variable_weights_rows AS r
+JOIN refreshed_days AS m ON m.asset = 'variable_weights' AND m.day = r.day;

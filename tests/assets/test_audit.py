@@ -89,7 +89,7 @@ def test_an_offender_is_counted_and_shown_and_stops_nothing(world: World) -> Non
 
 def test_a_day_without_weights_is_found(world: World) -> None:
     world.refresh(FIRST, LAST)
-    world.execute("DELETE FROM variable_weights WHERE day = %s", FIRST)
+    world.execute("DELETE FROM variable_weights_rows WHERE day = %s", FIRST)
     assert world.failed() == {("variable_weights", "weights_make_100")}
 
 

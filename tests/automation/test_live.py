@@ -261,15 +261,15 @@ def test_a_batch_that_fails_publishes_nothing_and_is_tried_later_and_later(
 ) -> None:
     monkeypatch.setattr(requests, "FIRST_DELAY", timedelta(seconds=0.1))
     with connect(world.url) as connection:
-        connection.execute("ALTER TABLE variable_weights RENAME TO elsewhere")
+        connection.execute("ALTER TABLE variable_weights_rows RENAME TO elsewhere")
         with listening(world):
             world.close()
             told = world.hear("Looking again in 0.1 s")
-            assert 'relation "variable_weights" does not exist' in told
+            assert 'relation "variable_weights_rows" does not exist' in told
             assert "Nothing was published; the sensor new_trades takes over." in told
             assert world.ask("SELECT count(*) FROM bot_metrics") == [(0,)]  # which had been computed before it
             world.hear("Looking again in 0.2 s")
-            connection.execute("ALTER TABLE elsewhere RENAME TO variable_weights")
+            connection.execute("ALTER TABLE elsewhere RENAME TO variable_weights_rows")
             world.hear("refreshed in")
     assert world.ranked() == [(1, 1)]
     assert world.is_up_to_date()

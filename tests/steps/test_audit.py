@@ -34,10 +34,10 @@ TAMPERED = {
     "ranked_with_an_earlier_version": ["UPDATE bot_rankings_rows SET weight_version = 2 WHERE day = %s"],
     "allocations_follow_the_ranking": ["UPDATE fund_allocations SET rank = rank + 1 WHERE day = %s AND bot_id = 2"],
     "weights_make_100": [
-        "UPDATE variable_weights SET weight = weight + 0.1 WHERE day = %s AND variable = 'avg_drawdown'"
+        "UPDATE variable_weights_rows SET weight = weight + 0.1 WHERE day = %s AND variable = 'avg_drawdown'"
     ],
     "version_was_in_force": [
-        "UPDATE variable_weights SET weight = -weight WHERE day = %s AND variable = 'avg_drawdown'"
+        "UPDATE variable_weights_rows SET weight = -weight WHERE day = %s AND variable = 'avg_drawdown'"
     ],
 }
 RESTING = [rule for rule in RULES if rule.query == "rests_on"]

@@ -119,7 +119,7 @@ def test_decisions_and_new_bots_count_too(fleet: Fleet) -> None:
     assert found == fleet.cold()
 
 
-@pytest.mark.parametrize("step", ["win_streaks_rows", "variable_weights"])
+@pytest.mark.parametrize("step", ["win_streaks_rows", "variable_weights_rows"])
 def test_a_batch_that_came_to_nothing_leaves_no_gap(fleet: Fleet, step: str) -> None:
     fleet.refresh()
     bots = sorted(fleet.written("bot_metrics"))

@@ -249,10 +249,10 @@ def test_a_run_killed_between_two_assets_leaves_its_work_pending(world: World) -
     world.close(NOW - timedelta(minutes=4))
     request = world.tick()
     with connect(world.url) as connection:  # the end of the chain cannot be written
-        connection.execute("ALTER TABLE variable_weights RENAME TO elsewhere")
+        connection.execute("ALTER TABLE variable_weights_rows RENAME TO elsewhere")
         with pytest.raises(RunFailed, match="variable_weights"):
             world.execute(request)
-        connection.execute("ALTER TABLE elsewhere RENAME TO variable_weights")
+        connection.execute("ALTER TABLE elsewhere RENAME TO variable_weights_rows")
     assert world.trades_of() == 2  # metrics are there, and yet
     reason = world.tick()
     assert f"{TODAY} to {TODAY}" in reason
