@@ -14,7 +14,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.schema import TABLES
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
@@ -31,7 +31,6 @@ CHECKS = (
         "Each active bot with closed trades has a row on every day computed.",
     ),
 )
-STREAK_TABLES = ("win_streaks", "win_streak_summary")
 
 
 def compute_metrics(session: Session, first: date, last: date, now: datetime) -> StepResult:
@@ -155,38 +154,25 @@ def _missing(
 
 
 def compute_streaks(session: Session, first: date, last: date) -> StepResult:
-    """Replace the streaks of the days first..last that have metrics; the rows are those of the summary."""
+    """Replace the streaks of the days first..last that have metrics; a row per bot and day."""
     connection = session.connection
     upstream = marks(connection, "bot_metrics", first, last)
-    if not upstream:
-        return StepResult("win_streaks", first, last, _write_streaks(session, first, last, (), []))
     ends = [of.as_of for of in upstream]
-    known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1])
-    own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream]
+    known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1]) if upstream else None
+    own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream] if known else []
 
     def compute(bots: Ints | None) -> tuple[pd.DataFrame, ...]:
-        return engine.win_streak_tables(known.of_bots(bots), micros(ends))
+        return (engine.win_streak_rows(known.of_bots(bots) if known else Trades.none(), micros(ends)),)
 
-    if session.memory and first == last:
+    if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with connection.transaction():
-            renew_day(connection, session.memory, "win_streaks", STREAK_TABLES, found, own[0])
-        summary = found.tables[1].assign(day=first)
+            renew_day(connection, session.memory, "win_streaks", ["win_streaks"], found, own[0])
+        rows = found.tables[0].assign(day=first)
     else:
-        summary = _write_streaks(session, first, last, compute(None), own)
-    return StepResult("win_streaks", first, last, summary)
-
-
-def _write_streaks(
-    session: Session, first: date, last: date, tables: Sequence[pd.DataFrame], own: Sequence[Mark]
-) -> pd.DataFrame:
-    """Replace the streaks of the days by these tables, none where nothing was computed; the summary with its days."""
-    empty = [pd.DataFrame(columns=[figure.name for figure in TABLES[name]]) for name in STREAK_TABLES]
-    day_of = {pd.Timestamp(of.as_of): of.day for of in own}
-    dated = [_with_day(rows, day_of) for rows in tables] or empty
-    with session.connection.transaction():
-        for table, rows in zip(STREAK_TABLES, dated, strict=True):
+        rows = _with_day(compute(None)[0], {pd.Timestamp(of.as_of): of.day for of in own})
+        with connection.transaction():
             written = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
-            replace_days(session.connection, table, first, last, written)
-        mark(session.connection, "win_streaks", first, last, own)
-    return dated[1]
+            replace_days(connection, "win_streaks", first, last, written)
+            mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, rows)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -59,7 +58,7 @@ def fund_inputs(
     seen = current_snapshot(connection)
     settings = fund_settings(connection) if settings is None else settings
     days = [(of.day, of.as_of) for of in ranked]
-    trades = no_trades()
+    trades = Trades.none()
     if days and settings:
         known = session.trades(days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1])
         trades, seen = known.trades, known.seen
@@ -77,13 +76,6 @@ def fund_inputs(
         for of in ranked
     ]
     return FundInputs(days, bots, trades, settings, bot_events(connection)), own
-
-
-def no_trades() -> Trades:
-    """Trades of which there are none."""
-    instant = pa.timestamp("us", "UTC")
-    columns = {"trade_id": pa.int64(), "bot_id": pa.int64(), "entry_time": instant, "exit_time": instant}
-    return Trades.from_arrow(pa.schema([*columns.items(), ("pnl", pa.float64())]).empty_table())
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.units import Ints
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
@@ -20,7 +23,7 @@ from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 ROWS = {
     "bot_metrics": "bot_metrics_rows",
     "win_streaks": "win_streaks_rows",
-    "win_streak_summary": "win_streak_summary_rows",
+    "win_streak_summary": "win_streaks_rows",
     "bot_rankings": "bot_rankings_rows",
     "variable_weights": "variable_weights_rows",
 }
@@ -61,13 +64,28 @@ def of_day(rows: pd.DataFrame, day: date) -> pa.Table:
 def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
     if table not in ROWS:
         return rows
-    if isinstance(rows, pa.Table):
-        return _without_mark(rows)
-    return map(_without_mark, rows)
+    store = _single_rows if table == "bot_metrics" else _without_mark
+    return store(rows) if isinstance(rows, pa.Table) else map(store, rows)
 
 
 def _without_mark(rows: pa.Table) -> pa.Table:
     return rows.select([name for name in rows.column_names if name not in _FROM_THE_MARK])
+
+
+def _single_rows(rows: pa.Table) -> pa.Table:
+    """The rows of `bot_metrics`, of which that of a bot's only ticker, which repeats the bot's, is named there instead.
+
+    A bot's rows follow one another.
+    """
+    bot, day = rows["bot_id"].to_numpy(), rows["day"].to_numpy()
+    whole = pc.equal(rows["ticker"], ALL_TICKERS).to_numpy(zero_copy_only=False)
+    begin = np.flatnonzero(np.append(True, (bot[1:] != bot[:-1]) | (day[1:] != day[:-1])) if len(bot) else [])
+    count = np.diff(begin, append=len(bot))
+    alone = np.repeat(count == 2, count)
+    other = np.repeat(2 * begin + 1, count) - np.arange(len(bot))  # of two rows the one that a row is not
+    ticker = rows["ticker"].take(pa.array(np.where(alone, other, 0)))
+    only = pc.if_else(pa.array(alone), ticker, None) if len(bot) else rows["ticker"]
+    return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
 
 
 def bot_capital(connection: psycopg.Connection) -> dict[int, float]:

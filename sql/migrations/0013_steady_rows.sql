@@ -47,8 +47,17 @@ SET pnl_sd = volatility / sqrt(trade_frequency),
     drawdown_time = round(time_in_drawdown / 100 * 2592e9)::bigint;
 ALTER TABLE bot_metrics_rows
     DROP COLUMN as_of, DROP COLUMN volatility, DROP COLUMN time_in_drawdown, DROP COLUMN trade_frequency;
+-- A bot that has only traded one ticker has one row for both, which names that ticker.
+ALTER TABLE bot_metrics_rows ADD COLUMN only_ticker text;
+CREATE TEMP TABLE single_tickers ON COMMIT DROP AS
+SELECT day, bot_id, max(ticker) FILTER (WHERE ticker <> '*') AS ticker
+FROM bot_metrics_rows
+GROUP BY day, bot_id
+HAVING count(*) = 2;
+DELETE FROM bot_metrics_rows AS r USING single_tickers AS s WHERE (r.day, r.bot_id, r.ticker) = (s.day, s.bot_id, s.ticker);
+UPDATE bot_metrics_rows AS r SET only_ticker = s.ticker FROM single_tickers AS s WHERE (r.day, r.bot_id) = (s.day, s.bot_id);
 CREATE VIEW bot_metrics AS
-SELECT r.day, m.as_of, r.bot_id, r.ticker,
+SELECT r.day, m.as_of, r.bot_id, t.ticker,
        r.one_hour_performance, r.two_hour_performance, r.one_day_performance, r.one_week_performance,
        r.one_month_performance, r.avg_win_rate, r.avg_drawdown, r.profit_per_second, r.price_model_score,
        r.volume_model_score, r.price_wall_score, r.win_streak_2, r.win_streak_3, r.win_streak_4, r.win_streak_5,
@@ -61,22 +70,54 @@ SELECT r.day, m.as_of, r.bot_id, r.ticker,
        r.main_direction, r.first_exit, r.last_exit, r.lifetime_trades, r.lifetime_pnl, r.lifetime_max_drawdown,
        r.lifetime_win_rate, r.lifetime_profit_factor
 FROM bot_metrics_rows AS r
-JOIN refreshed_days AS m ON m.asset = 'bot_metrics' AND m.day = r.day;
+JOIN refreshed_days AS m ON m.asset = 'bot_metrics' AND m.day = r.day
+CROSS JOIN LATERAL (SELECT r.ticker UNION ALL SELECT r.only_ticker WHERE r.only_ticker IS NOT NULL) AS t (ticker);
 
-ALTER TABLE win_streaks RENAME TO win_streaks_rows;
-ALTER TABLE win_streaks_rows DROP COLUMN as_of;
-CREATE VIEW win_streaks AS
-SELECT r.day, m.as_of, r.bot_id, r.streak_length, r.hits, r.frequency, r.runs, r.expected_frequency
-FROM win_streaks_rows AS r
-JOIN refreshed_days AS m ON m.asset = 'win_streaks' AND m.day = r.day;
-
-ALTER TABLE win_streak_summary RENAME TO win_streak_summary_rows;
-ALTER TABLE win_streak_summary_rows DROP COLUMN as_of;
+-- A bot's streaks of a day are one row.
+ALTER TABLE win_streak_summary RENAME TO win_streaks_rows;
+ALTER TABLE win_streaks_rows
+    DROP COLUMN as_of,
+    ADD COLUMN hits_2 bigint, ADD COLUMN runs_2 bigint, ADD COLUMN expected_frequency_2 double precision,
+    ADD COLUMN hits_3 bigint, ADD COLUMN runs_3 bigint, ADD COLUMN expected_frequency_3 double precision,
+    ADD COLUMN hits_4 bigint, ADD COLUMN runs_4 bigint, ADD COLUMN expected_frequency_4 double precision,
+    ADD COLUMN hits_5 bigint, ADD COLUMN runs_5 bigint, ADD COLUMN expected_frequency_5 double precision,
+    ADD COLUMN hits_6 bigint, ADD COLUMN runs_6 bigint, ADD COLUMN expected_frequency_6 double precision,
+    ADD COLUMN hits_7 bigint, ADD COLUMN runs_7 bigint, ADD COLUMN expected_frequency_7 double precision;
+UPDATE win_streaks_rows AS r
+SET hits_2 = s.hits[1], runs_2 = s.runs[1], expected_frequency_2 = s.expected_frequency[1],
+    hits_3 = s.hits[2], runs_3 = s.runs[2], expected_frequency_3 = s.expected_frequency[2],
+    hits_4 = s.hits[3], runs_4 = s.runs[3], expected_frequency_4 = s.expected_frequency[3],
+    hits_5 = s.hits[4], runs_5 = s.runs[4], expected_frequency_5 = s.expected_frequency[4],
+    hits_6 = s.hits[5], runs_6 = s.runs[5], expected_frequency_6 = s.expected_frequency[5],
+    hits_7 = s.hits[6], runs_7 = s.runs[6], expected_frequency_7 = s.expected_frequency[6]
+FROM (
+    SELECT day, bot_id, array_agg(hits ORDER BY streak_length) AS hits, array_agg(runs ORDER BY streak_length) AS runs,
+           array_agg(expected_frequency ORDER BY streak_length) AS expected_frequency
+    FROM win_streaks
+    GROUP BY day, bot_id
+) AS s
+WHERE (s.day, s.bot_id) = (r.day, r.bot_id);
+DROP TABLE win_streaks;
 CREATE VIEW win_streak_summary AS
 SELECT r.day, m.as_of, r.bot_id, r.trades, r.win_rate, r.longest_win_streak, r.longest_loss_streak, r.current_streak,
        r.streakiness_p_value
-FROM win_streak_summary_rows AS r
+FROM win_streaks_rows AS r
 JOIN refreshed_days AS m ON m.asset = 'win_streaks' AND m.day = r.day;
+CREATE VIEW win_streaks AS
+SELECT r.day, m.as_of, r.bot_id, s.streak_length, s.hits,
+       CASE WHEN r.trades > 0 THEN 100.0::double precision * s.hits / r.trades END AS frequency,
+       s.runs, s.expected_frequency
+FROM win_streaks_rows AS r
+JOIN refreshed_days AS m ON m.asset = 'win_streaks' AND m.day = r.day
+CROSS JOIN LATERAL (VALUES
+    (2, r.hits_2, r.runs_2, r.expected_frequency_2),
+    (3, r.hits_3, r.runs_3, r.expected_frequency_3),
+    (4, r.hits_4, r.runs_4, r.expected_frequency_4),
+    (5, r.hits_5, r.runs_5, r.expected_frequency_5),
+    (6, r.hits_6, r.runs_6, r.expected_frequency_6),
+    (7, r.hits_7, r.runs_7, r.expected_frequency_7)
+) AS s (streak_length, hits, runs, expected_frequency)
+WHERE s.hits IS NOT NULL;
 
 ALTER TABLE bot_rankings RENAME TO bot_rankings_rows;
 ALTER TABLE bot_rankings_rows DROP COLUMN as_of;

@@ -78,7 +78,9 @@ def test_what_the_chain_wrote_passes_and_says_over_what(world: World) -> None:
 
 def test_an_offender_is_counted_and_shown_and_stops_nothing(world: World) -> None:
     world.refresh(FIRST, LAST)
-    world.execute("UPDATE bot_metrics_rows SET total_pnl = total_pnl + 1 WHERE bot_id <= 2 AND ticker = '*'")
+    world.execute(
+        "UPDATE bot_metrics_rows SET only_ticker = NULL, total_pnl = total_pnl + 1 WHERE bot_id <= 2 AND ticker = '*'"
+    )
     check = world.audit()["bot_metrics", "tickers_sum_to_the_bot"]
     assert (check["passed"], check["severity"], check["metadata"]["wrong"]) == (False, "ERROR", 8)
     table = check["metadata"]["first"].splitlines()

@@ -22,13 +22,9 @@ TAMPERED = {
     "figures_are_possible": [
         "UPDATE bot_metrics_rows SET sharpe = 'infinity' WHERE day = %s AND bot_id = 2 AND ticker = '*'"
     ],
-    "tickers_sum_to_the_bot": [
-        "UPDATE bot_metrics_rows SET total_pnl = total_pnl + 1 WHERE day = %s AND bot_id = 2 AND ticker = '*'"
-    ],
-    "longer_streaks_are_rarer": ["DELETE FROM win_streaks_rows WHERE day = %s AND bot_id = 2 AND streak_length = 7"],
-    "streaks_agree_with_metrics": [
-        "UPDATE win_streak_summary_rows SET trades = trades + 1 WHERE day = %s AND bot_id = 2"
-    ],
+    "tickers_sum_to_the_bot": ["UPDATE bot_metrics_rows SET only_ticker = NULL WHERE day = %s AND bot_id = 2"],
+    "longer_streaks_are_rarer": ["UPDATE win_streaks_rows SET hits_7 = NULL WHERE day = %s AND bot_id = 2"],
+    "streaks_agree_with_metrics": ["UPDATE win_streaks_rows SET trades = trades + 1 WHERE day = %s AND bot_id = 2"],
     "ranks_follow_the_scores": ["UPDATE bot_rankings_rows SET rank_score = -1 WHERE day = %s AND rank = 3"],
     "ranked_or_with_a_reason": ["DELETE FROM bot_rankings_rows WHERE day = %s AND bot_id = 2"],
     "ranked_with_an_earlier_version": ["UPDATE bot_rankings_rows SET weight_version = 2 WHERE day = %s"],

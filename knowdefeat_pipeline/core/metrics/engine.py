@@ -122,7 +122,7 @@ def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
 
 
 def carry_streaks(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
-    """Rows of `win_streak_tables` at a later as_of of the same day, of bots as in `carry_metrics`."""
+    """Rows of `win_streak_rows` at a later as_of of the same day, of bots as in `carry_metrics`."""
     return rows.assign(as_of=_instants(np.full(len(rows), as_of)))
 
 
@@ -175,6 +175,18 @@ def _bot_metrics(
     columns |= _lifetime_figures(life)
     names = [*(figure.name for figure in METRICS), *CARRIED]
     return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
+
+
+def win_streak_rows(trades: Trades, as_of: Ints) -> pd.DataFrame:
+    """`win_streak_tables` in one: the summary's rows with `hits_2`, `runs_2`, `expected_frequency_2` and so on."""
+    lengths, summary = win_streak_tables(trades, as_of)
+    counted = {
+        f"{name}_{length}": values[:, at]
+        for name in ("hits", "runs", "expected_frequency")
+        for values in [lengths[name].to_numpy().reshape(-1, len(STREAK_LENGTHS))]
+        for at, length in enumerate(STREAK_LENGTHS)
+    }
+    return summary.assign(**counted)
 
 
 def win_streak_tables(

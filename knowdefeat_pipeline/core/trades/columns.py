@@ -61,6 +61,13 @@ class Trades:
         return replace(self, **part)
 
     @classmethod
+    def none(cls) -> Trades:
+        """Trades of which there are none."""
+        instant = pa.timestamp("us", "UTC")
+        columns = {"trade_id": pa.int64(), "bot_id": pa.int64(), "entry_time": instant, "exit_time": instant}
+        return cls.from_arrow(pa.schema([*columns.items(), ("pnl", pa.float64())]).empty_table())
+
+    @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Trades:
         """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl and, if there, slippage."""
         return cls.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
