@@ -80,7 +80,7 @@ class Listener:
                     wait = RECONNECT[0]
                     self._serve(session)
             except AWAY as error:
-                self.say(f"{str(error).strip().splitlines()[0]}\nTrying again in {wait:g} s.")
+                self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 

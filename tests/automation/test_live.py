@@ -23,7 +23,7 @@ from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import new_trades, requests
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import open_session
@@ -214,6 +214,20 @@ def test_it_comes_back_when_the_database_does_and_remembers_nothing(
     assert world.ranked() == [(1, 1), (2, 1)]
     assert world.is_up_to_date()
     assert [memory.trade_rows.table.num_rows for memory in memories if memory.trade_rows.table] == [1, 2]
+
+
+def test_the_whole_reason_is_told_why_the_database_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Event()
+
+    def away(url: str) -> None:
+        stop.set()
+        raise DatabaseUnreachable("The database cannot be opened:\nno pg_hba.conf entry\nCheck the address.")
+
+    monkeypatch.setattr(live, "connect", away)
+    world.listener(stop.is_set).run()
+    assert world.words.get_nowait() == (
+        "The database cannot be opened:\nno pg_hba.conf entry\nCheck the address.\nTrying again in 0.1 s."
+    )
 
 
 def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:

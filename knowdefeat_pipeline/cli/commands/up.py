@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.settings import ROOT, Settings
@@ -31,6 +31,7 @@ from knowdefeat_pipeline.settings import ROOT, Settings
 FIRST_PORT, LAST_PORT = 3000, 3099
 LAST_WORDS = 15  # lines of a log
 LOOK = 0.2  # seconds between two looks at the programs
+LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
 
@@ -72,11 +73,28 @@ def up(
             _await_answer(running, host, port)
         out.print(Text.assemble("Dagster UI: ", strong(address), "  (Ctrl-C stops)"))
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
-        while True:
-            _require_running(running)
-            time.sleep(LOOK)
+        _watch(running)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
+
+
+def _watch(running: Sequence[Program]) -> None:
+    """Return never: raise CommandError once a program has ended."""
+    looked_at_logs = time.monotonic()
+    while True:
+        _require_running(running)
+        if time.monotonic() >= looked_at_logs + LOOK_AT_LOGS:
+            looked_at_logs = time.monotonic()
+            for program in running:
+                _keep_short(program.log)
+        time.sleep(LOOK)
+
+
+def _keep_short(log: Path) -> None:
+    try:
+        rotate(log)
+    except OSError as error:  # a full disk, most often, is no reason to end what runs
+        err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
 def _require_loopback(host: str) -> None:
@@ -104,14 +122,13 @@ def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[st
 
 
 def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
-    logs.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "DAGSTER_HOME": str(ROOT),
         "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
         "PYTHONUNBUFFERED": "1",
     }
     log = logs / f"{name}.log"
-    with log.open("wb") as file:
+    with open_log(log, name) as file:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.
         process = subprocess.Popen(
             command,
@@ -156,9 +173,7 @@ def _require_running(running: Iterable[Program]) -> None:
 
 
 def _last_words(program: Program) -> str:
-    with program.log.open(encoding="utf-8", errors="replace") as file:
-        lines = deque(file, LAST_WORDS)
-    return f"The end of its log, {program.log}:\n{Text.from_ansi(''.join(lines)).plain.rstrip()}"
+    return f"The end of its log, {program.log}:\n{last_words(program.log, LAST_WORDS)}"
 
 
 @contextmanager

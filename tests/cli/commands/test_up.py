@@ -1,5 +1,6 @@
 """`knowdefeat up` when things go wrong; that it serves and stops is tested in a browser (tests/e2e)."""
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from knowdefeat_pipeline.cli import logs
 from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.cli.options import CommandError
 
@@ -86,6 +88,36 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     assert lines == [f"line {n}" for n in range(85, 100)]
 
 
+def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
+    monkeypatch.setattr(up, "upgraded_url", str)
+    monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
+    monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
+    log, older = home / "logs" / "daemon.log", home / "logs" / "daemon.log.1"
+    for attempt in ("once", "twice"):
+        command = ["sh", "-c", script, attempt, str(log if attempt == "once" else older)]
+        monkeypatch.setattr(up, "_commands", lambda host, port, allowed, command=command: {"daemon": command})
+        with pytest.raises(CommandError, match="exit status 3"):
+            up.up(port=None, host="127.0.0.1")
+        monkeypatch.setattr(logs, "LARGEST", log.stat().st_size + 10)
+    assert older.read_text().count("the daemon is started") == 2
+    assert [line for line in older.read_text().splitlines() if "===" not in line] == ["started once", "started twice"]
+    assert log.read_bytes() == b""
+
+
+def test_a_log_that_cannot_be_set_aside_ends_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(log: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(up, "rotate", full)
+    up._keep_short(home / "daemon.log")
+    assert capsys.readouterr().err.endswith("daemon.log grows on, as it cannot be set aside: No space left on device\n")
+
+
 def test_a_program_that_does_not_stop_is_killed_with_all_that_it_started(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +127,7 @@ def test_a_program_that_does_not_stop_is_killed_with_all_that_it_started(
         program = up._start("daemon", family, home / "logs", lock)
         tail = subprocess.Popen(["tail", "-F", "-n", "+1", program.log], stdout=subprocess.PIPE, text=True)
         assert tail.stdout is not None
+        assert "the daemon is started" in tail.stdout.readline()
         assert [tail.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
         tail.kill()
         tail.communicate()
