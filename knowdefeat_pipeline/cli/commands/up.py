@@ -29,6 +29,7 @@ from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.settings import ROOT, Settings
 
 FIRST_PORT, LAST_PORT = 3000, 3099
+LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
 LAST_WORDS = 15  # lines of a log
 LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
@@ -62,7 +63,7 @@ def up(
     _require_loopback(host)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
-    with _only_one(settings.home / "up.lock") as lock, _stopping() as running:
+    with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         port = _free_port(host, port)
         upgraded_url(settings)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -211,6 +212,16 @@ def _members(groups: set[int]) -> list[psutil.Process]:
             if os.getpgid(process.pid) in groups:
                 members.append(process)
     return members
+
+
+def running_at(home: Path) -> str | None:
+    """The address of the Dagster UI that an `up` over this home serves, or what is left of it; None where none does."""
+    with suppress(FileNotFoundError), (home / LOCK).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.readline().strip() or None
+    return None
 
 
 @contextmanager
