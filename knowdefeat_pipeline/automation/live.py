@@ -57,11 +57,14 @@ class AlreadyListening(KnowDefeatError):
 
 @dataclass
 class Listener:
-    """One process's listener. `now` tells the time, `say` hears of every batch and trouble, `report` tells Dagster."""
+    """One process's listener.
+
+    `now` tells the time (see `Clock`), `say` hears of every batch and trouble, `report` tells Dagster.
+    """
 
     url: str
     calendar: Calendar
-    now: Callable[[], datetime]
+    now: Callable[[psycopg.Connection], datetime]
     say: Callable[[str], None]
     report: LiveReport
     stop: Callable[[], bool] = lambda: False
@@ -110,7 +113,7 @@ class Listener:
                 time.sleep(delay)
 
     def _look(self, session: Session) -> Staleness:
-        found = stale_days(session.connection, RANKING, self.now(), self.calendar.first_day)
+        found = stale_days(session.connection, RANKING, self.now(session.connection), self.calendar.first_day)
         settle(session.connection, found)
         return found
 
@@ -122,8 +125,8 @@ class Listener:
         with days_locked(session.connection, first, last):
             if held and self._look(session).days != found.days:  # whoever held the days has computed some of them
                 return
-            results = refresh(session, first, last, self.now())
-        now = self.now()
+            results = refresh(session, first, last, self.now(session.connection))
+        now = self.now(session.connection)
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)
         days = f"{first}" if first == last else f"{first} to {last}"

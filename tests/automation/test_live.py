@@ -81,7 +81,7 @@ class World:
 
     def listener(self, stop: Callable[[], bool] = lambda: False) -> Listener:
         report = LiveReport(open_instance, PARENTS, seconds=0.1)
-        return Listener(self.url, Calendar(), self.now, self.words.put, report, stop)
+        return Listener(self.url, Calendar(), lambda connection: self.now(), self.words.put, report, stop)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, database: Database, clock: Clock
     ) -> dg.SkipReason | dg.RunRequest:
         with database.connect() as connection:
-            found = stale_days(connection, MARKET, clock.now(), calendar.first_day)
+            found = stale_days(connection, MARKET, clock.now(connection), calendar.first_day)
             settle(connection, found)
             if not found:
                 return up_to_date(found)

@@ -41,17 +41,17 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
         """Where nothing is stale, and no live listener is there, a tick listens for a while and looks again."""
         with database.connect() as connection:
             connection.execute(f"LISTEN {CHANNEL}")
-            found = stale_days(connection, RANKING, clock.now(), calendar.first_day)
+            found = stale_days(connection, RANKING, clock.now(connection), calendar.first_day)
             if not found and not listener_is_there(connection):
                 for _ in connection.notifies(timeout=LISTENING, stop_after=1):
                     pass
-                found = stale_days(connection, RANKING, clock.now(), calendar.first_day)
+                found = stale_days(connection, RANKING, clock.now(connection), calendar.first_day)
             settle(connection, found)
             if not found:
                 return up_to_date(found)
             if day_is_locked(connection, found.first):
                 return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
-            if listener_is_there(connection) and found.since and clock.now() - found.since < LISTENER_GRACE:
+            if listener_is_there(connection) and found.since and clock.now(connection) - found.since < LISTENER_GRACE:
                 return dg.SkipReason(f"{describe(found)} Left to the live listener.")
         return request_run(context.instance, NAME, found, calendar, {PRIORITY: "10"})
 

@@ -181,7 +181,7 @@ def _results(settings: Settings, url: str) -> list[Finding]:
     findings = []
     with connect(url) as connection:
         for family in FAMILIES:
-            found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
+            found = stale_days(connection, family, clock.now(connection), settings.first_day)
             shown = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
             findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
