@@ -274,11 +274,11 @@ def test_every_table_is_vacuumed_and_no_data_lost(
     done = maintain(url, instance)["vacuum_tables"]
     assert connection.execute(counted).fetchone() == before
     tables = {row["table"]: row for row in [record.data for record in done["tables"].records]}
-    assert {"public.trades", "public.bot_metrics", "public.bot_rankings", "dagster.event_logs"} <= set(tables)
+    assert {"public.trades", "public.bot_metrics_rows", "public.bot_rankings_rows", "dagster.event_logs"} <= set(tables)
     assert done["bytes before"] == sum(row["bytes before"] for row in tables.values()) > 0
     assert done["bytes after"] == sum(row["bytes after"] for row in tables.values()) > 0
     analysed = connection.execute(
-        "SELECT count(*) FROM pg_class WHERE relname IN ('trades', 'bot_metrics', 'event_logs') AND reltuples > 0"
+        "SELECT count(*) FROM pg_class WHERE relname IN ('trades', 'bot_metrics_rows', 'event_logs') AND reltuples > 0"
     ).fetchone()
     assert analysed == (3,)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import psutil
@@ -25,6 +26,7 @@ from rich.text import Text
 from knowdefeat_pipeline.cli.database import upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.settings import ROOT, Settings
 
@@ -35,6 +37,7 @@ LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
+TERMINATION_TIMEOUT = 7.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Program:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, from somebody who does not wait for long."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def up(
@@ -61,8 +72,9 @@ def up(
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
     _require_loopback(host)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
+    for number in (signal.SIGINT, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         port = _free_port(host, port)
         upgraded_url(settings)
@@ -74,6 +86,7 @@ def up(
             _await_answer(running, host, port)
         out.print(Text.assemble("Dagster UI: ", strong(address), "  (Ctrl-C stops)"))
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
+        notify(READY)
         _watch(running)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
@@ -123,7 +136,8 @@ def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[st
 
 
 def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
-    environment = os.environ | {
+    ours = {name: value for name, value in os.environ.items() if name != SOCKET}  # up alone says when it is ready
+    environment = ours | {
         "DAGSTER_HOME": str(ROOT),
         "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
         "PYTHONUNBUFFERED": "1",
@@ -181,22 +195,27 @@ def _last_words(program: Program) -> str:
 def _stopping() -> Iterator[list[Program]]:
     """A list of programs that are stopped at the end, whatever ended us; being interrupted is the usual way."""
     running: list[Program] = []
+    timeout = STOP_TIMEOUT
     try:
         yield running
+    except Terminated:
+        timeout = TERMINATION_TIMEOUT
+        out.print(f"Stopping; a run that is under way may finish within {timeout:g} s.")
     except KeyboardInterrupt:
         out.print("\nStopping; a run that is under way may finish. Ctrl-C again ends it.")
     finally:
-        _stop(running)
+        notify(STOPPING)
+        _stop(running, timeout)
 
 
-def _stop(running: list[Program]) -> None:
+def _stop(running: list[Program], timeout: float) -> None:
     members = _members({program.process.pid for program in running})
     for program in running:
         if program.process.poll() is None:
             program.process.send_signal(signal.SIGINT)
     left = members
     with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
-        _, left = psutil.wait_procs(members, timeout=STOP_TIMEOUT)
+        _, left = psutil.wait_procs(members, timeout=timeout)
     for member in left:
         with suppress(psutil.NoSuchProcess):
             member.kill()
