@@ -15,8 +15,8 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import days_locked
 
 
 class Database(dg.ConfigurableResource["Database"]):

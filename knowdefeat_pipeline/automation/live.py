@@ -25,15 +25,13 @@ from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
+from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, lease_renewed, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import (
     CHANNEL,
     RANKING,
     Staleness,
-    day_is_locked,
-    days_locked,
-    listener_lock,
     settle,
     stale_days,
 )
@@ -81,7 +79,8 @@ class Listener:
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
-                    self._serve(session)
+                    with lease_renewed(self.url, connection):
+                        self._serve(session)
             except AWAY as error:
                 self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
                 time.sleep(wait)

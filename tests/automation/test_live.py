@@ -25,9 +25,10 @@ from knowdefeat_pipeline.automation.sensors import new_trades, requests
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.steps.chain import refresh
+from knowdefeat_pipeline.store.locks import days_locked, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.staleness import RANKING, listener_lock, stale_days
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 
 PATIENCE = 60.0  # seconds that nothing here needs
 PARENTS = parents_of(build_defs())
@@ -253,10 +254,15 @@ def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(
     listener, day = world.listener(), world.now().date()
     with open_session(world.url) as waiting, open_session(world.url) as run:
         found = listener._look(waiting)
-        assert day in found.days
-        refresh(run, found.days[0], day, world.now())
-        computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
-        listener._compute(waiting, found)
+        assert found.days == (day,)
+        thread = Thread(target=listener._compute, args=(waiting, found))
+        with days_locked(run.connection, day, day):
+            thread.start()
+            while not world.ask("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+                assert thread.is_alive()
+            refresh(run, day, day, world.now())
+            computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
+        thread.join(PATIENCE)
         assert world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark") == computed
         world.close(back=timedelta(minutes=2))
         listener._compute(waiting, listener._look(waiting))

