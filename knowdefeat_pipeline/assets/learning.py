@@ -46,7 +46,8 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, config: Adjustment, database: Database, clock: Clock
     ) -> Iterator[dg.MaterializeResult[None]]:
         first, last = covered_days(context)
-        weighted = compute_weights(database.session, first, last, clock.now(), adjust=config.adjust)
+        now = clock.now(database.session.connection)
+        weighted = compute_weights(database.session, first, last, now, adjust=config.adjust)
         catalogue.describe(context, weighted, PREVIEW)
         if config.adjust:
             context.add_asset_metadata(_adjustment(weighted), partition_key=last.isoformat())

@@ -46,7 +46,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     def market_regimes(
         context: dg.AssetExecutionContext, database: Database, clock: Clock
     ) -> Iterator[dg.MaterializeResult[None]]:
-        labelled = compute_regimes(database.session, *covered_days(context), clock.now())
+        labelled = compute_regimes(database.session, *covered_days(context), clock.now(database.session.connection))
         catalogue.describe(context, labelled, REGIME_COLUMNS[1:])
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(labelled))
 
@@ -60,7 +60,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     def trade_scores(
         context: dg.AssetExecutionContext, database: Database, clock: Clock
     ) -> Iterator[dg.MaterializeResult[None]]:
-        scored = compute_scores(database.session, *covered_days(context), clock.now())
+        scored = compute_scores(database.session, *covered_days(context), clock.now(database.session.connection))
         catalogue.describe(context, scored, SCORES_PREVIEW)
         yield dg.MaterializeResult[None]()
 

@@ -44,7 +44,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         first, last = covered_days(context)
         session = database.session
         session.begin(first)
-        computed = compute_metrics(session, first, last, clock.now())
+        computed = compute_metrics(session, first, last, clock.now(session.connection))
         catalogue.describe(context, computed, METRICS_PREVIEW)
         catalogue.show(context, last, "equity", lambda: pictures.draw_equity(top_equity(session, last)))
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(computed))

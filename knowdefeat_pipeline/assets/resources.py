@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 import psycopg
 from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.assets.tags import covered_range
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import days_locked
 
 
 class Database(dg.ConfigurableResource["Database"]):
@@ -68,11 +69,15 @@ class Database(dg.ConfigurableResource["Database"]):
 
 
 class Clock(dg.ConfigurableResource["Clock"]):
-    """The time of the running day. It has no configuration, as the database has none."""
+    """The time of the running day: the database's, whatever the clock of this machine shows.
 
-    def now(self) -> datetime:
+    Trades are recorded by that clock; by one that is behind, they would close in the future and wait uncounted. It has
+    no configuration, as the database has none.
+    """
+
+    def now(self, connection: psycopg.Connection) -> datetime:
         """The current instant, UTC."""
-        return datetime.now(UTC)
+        return clock.now(connection)
 
 
 class DatabaseAt(Database):
@@ -89,6 +94,6 @@ class StoppedClock(Clock):
 
     at: str
 
-    def now(self) -> datetime:
+    def now(self, connection: psycopg.Connection) -> datetime:
         """That instant."""
         return datetime.fromisoformat(self.at)

@@ -25,15 +25,13 @@ from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
+from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, lease_renewed, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import (
     CHANNEL,
     RANKING,
     Staleness,
-    day_is_locked,
-    days_locked,
-    listener_lock,
     settle,
     stale_days,
 )
@@ -57,11 +55,14 @@ class AlreadyListening(KnowDefeatError):
 
 @dataclass
 class Listener:
-    """One process's listener. `now` tells the time, `say` hears of every batch and trouble, `report` tells Dagster."""
+    """One process's listener.
+
+    `now` tells the time (see `Clock`), `say` hears of every batch and trouble, `report` tells Dagster.
+    """
 
     url: str
     calendar: Calendar
-    now: Callable[[], datetime]
+    now: Callable[[psycopg.Connection], datetime]
     say: Callable[[str], None]
     report: LiveReport
     stop: Callable[[], bool] = lambda: False
@@ -78,9 +79,10 @@ class Listener:
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
-                    self._serve(session)
+                    with lease_renewed(self.url, connection):
+                        self._serve(session)
             except AWAY as error:
-                self.say(f"{str(error).strip().splitlines()[0]}\nTrying again in {wait:g} s.")
+                self.say(f"{str(error).strip()}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
@@ -110,7 +112,7 @@ class Listener:
                 time.sleep(delay)
 
     def _look(self, session: Session) -> Staleness:
-        found = stale_days(session.connection, RANKING, self.now(), self.calendar.first_day)
+        found = stale_days(session.connection, RANKING, self.now(session.connection), self.calendar.first_day)
         settle(session.connection, found)
         return found
 
@@ -122,8 +124,8 @@ class Listener:
         with days_locked(session.connection, first, last):
             if held and self._look(session).days != found.days:  # whoever held the days has computed some of them
                 return
-            results = refresh(session, first, last, self.now())
-        now = self.now()
+            results = refresh(session, first, last, self.now(session.connection))
+        now = self.now(session.connection)
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)
         days = f"{first}" if first == last else f"{first} to {last}"

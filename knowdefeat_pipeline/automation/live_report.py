@@ -86,7 +86,9 @@ class LiveReport:
                     for check in checks:
                         instance.report_runless_asset_event(_evaluation(asset, check))
         except AWAY as error:
-            say(f"Dagster could not be told: {str(error).strip().splitlines()[0]} It will be with the next report.")
+            # The driver's words: SQLAlchemy's add the statement, which nobody needs who reads the log.
+            reason = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+            say(f"Dagster could not be told: {str(reason).strip()}\nIt will be with the next report.")
             return
         self._days.clear()
         self._checks.clear()

@@ -74,9 +74,9 @@ class Keep(dg.Config):
     description="Delete the log of runs that ended long ago; the latest state of all partitions and all failures stay."
 )
 def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Database, clock: Clock) -> None:
-    before = clock.now() - timedelta(days=config.run_days)
     deadline = time.monotonic() + PURGE_SECONDS
     with database.connect() as connection:
+        before = clock.now(connection) - timedelta(days=config.run_days)
         rows, size, finished = _purge(connection, before, deadline)
         checks = purge_checks(connection, before)
         folders = _remove_printed(connection, logs_folder(Settings.from_environment()), before)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 
 import psycopg
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
-from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres import clock, migrations
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import Settings
@@ -53,6 +53,12 @@ def current_url(settings: Settings | None = None) -> str:
     url = address(settings or Settings.from_environment())
     migrations.require_current(url)
     return url
+
+
+def current_time(url: str) -> datetime:
+    """The current instant by the clock of the database (see `clock.now`)."""
+    with connect(url) as connection:
+        return clock.now(connection)
 
 
 @contextmanager

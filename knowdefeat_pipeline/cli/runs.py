@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import err
 from knowdefeat_pipeline.cli.views.progress import progress
 from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.staleness import BELIEFS, MARKET, RANKING, Family, settle, stale_days
@@ -21,19 +22,19 @@ DEFAULT_DAYS = 90
 
 
 def day_range(
-    settings: Settings, traded: tuple[date, date] | None, from_: date | None, to: date | None, all_: bool
+    settings: Settings, traded: tuple[date, date] | None, today: date, from_: date | None, to: date | None, all_: bool
 ) -> tuple[date, date]:
-    """The days that a command is to compute. Raises CommandError where there are none."""
+    """The days that a command is to compute, at most until `today`. Raises CommandError where there are none."""
     if traded is None:
         raise CommandError("No trade has closed yet, so there is nothing to rank. Ingest some: knowdefeat ingest FILE")
-    last = to or (max(traded[0], min(traded[1], datetime.now(UTC).date())))
+    last = to or (max(traded[0], min(traded[1], today)))
     first = from_ or (traded[0] if all_ else max(traded[0], last - timedelta(days=DEFAULT_DAYS - 1)))
     if from_ is None:
         # Days before the first partition count in the figures of later ones; only whoever asks for all is told of them.
         first = min(first if all_ else max(first, settings.first_day), last)
     if first > last:
         raise CommandError(f"--from {first} lies after --to {last}.")
-    if last > datetime.now(UTC).date():
+    if last > today:
         raise CommandError(f"--to {last} lies in the future.")
     if first < settings.first_day:
         raise CommandError(
@@ -87,7 +88,7 @@ def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
 def _stale_ranges(family: Family, settings: Settings, url: str) -> list[tuple[date, date]]:
     """The stale days of a family, in pieces of at most a run's worth of days."""
     with connect(url) as connection:
-        found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
+        found = stale_days(connection, family, clock.now(connection), settings.first_day)
         settle(connection, found)
     return chunks(found.first, found.last, settings.chunk_days) if found else []
 

@@ -24,3 +24,11 @@ def is_alive(connection: psycopg.Connection, run_id: str) -> bool:
     about = {"run": run_id, "silent": SILENT_SECONDS}
     ((is_free, was_heard),) = connection.execute(query("postgres/run_is_alive"), about).fetchall()
     return was_heard or not is_free
+
+
+def dead_runs(connection: psycopg.Connection) -> list[str]:
+    """The runs that Dagster takes for started and whose process is gone, the oldest first."""
+    if connection.execute("SELECT to_regclass('dagster.runs')").fetchone() == (None,):
+        return []
+    started = "SELECT run_id FROM dagster.runs WHERE status IN ('STARTED', 'CANCELING') ORDER BY id"
+    return [run for (run,) in connection.execute(started).fetchall() if not is_alive(connection, run)]

@@ -10,8 +10,8 @@ from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.steps.ranking import compute_rankings
 from knowdefeat_pipeline.steps.trades import count_trades
+from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import days_locked
 
 
 def refresh(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:

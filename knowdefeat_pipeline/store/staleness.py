@@ -7,8 +7,7 @@ never remembered by a process: whoever asks next finds it again until the result
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -21,8 +20,6 @@ from knowdefeat_pipeline.store.market import has_market_data
 
 CHANNEL = "knowdefeat_trades"  # on which the database notifies of new trades
 HORIZON_DAYS = 90  # days that were never computed count if they are no older than this
-_DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
-_LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
 @dataclass(frozen=True)
@@ -205,41 +202,3 @@ def mark(connection: psycopg.Connection, asset: str, first: date, last: date, da
         },
     ).fetchall()
     return [number for (number,) in rows]
-
-
-@contextmanager
-def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iterator[None]:
-    """Nobody else computes one of the days meanwhile; waits for whoever does. Ends with the session in any case."""
-    days = (_DAY_LOCK, first.toordinal(), last.toordinal())
-    connection.execute("SELECT pg_advisory_lock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day", days)
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.execute(
-                "SELECT pg_advisory_unlock(%s, day) FROM generate_series(%s::integer, %s::integer) AS day", days
-            )
-
-
-def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
-    """Whether somebody computes the day at this moment."""
-    return _is_locked(connection, _DAY_LOCK, day.toordinal())
-
-
-@contextmanager
-def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
-    """Whether this session is now the only live listener: as long as it lasts, others leave fresh trades to it."""
-    ((alone,),) = connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (_LISTENER_LOCK,)).fetchall()
-    yield alone
-    if alone and not connection.closed:
-        connection.execute("SELECT pg_advisory_unlock(%s, 0)", (_LISTENER_LOCK,))
-
-
-def listener_is_there(connection: psycopg.Connection) -> bool:
-    """Whether a live listener runs."""
-    return _is_locked(connection, _LISTENER_LOCK, 0)
-
-
-def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
-    ((found,),) = connection.execute(query("postgres/lock_is_held"), {"lock": lock, "number": number}).fetchall()
-    return bool(found)

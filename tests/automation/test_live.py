@@ -1,7 +1,6 @@
 """The live listener in a thread: it hears, waits, survives, publishes whole batches, and tells Dagster."""
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,11 +23,12 @@ from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.automation.sensors import new_trades, requests
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.steps.chain import refresh
+from knowdefeat_pipeline.store.locks import days_locked, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.staleness import RANKING, days_locked, listener_lock, stale_days
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 
 PATIENCE = 60.0  # seconds that nothing here needs
 PARENTS = parents_of(build_defs())
@@ -82,7 +82,7 @@ class World:
 
     def listener(self, stop: Callable[[], bool] = lambda: False) -> Listener:
         report = LiveReport(open_instance, PARENTS, seconds=0.1)
-        return Listener(self.url, Calendar(), self.now, self.words.put, report, stop)
+        return Listener(self.url, Calendar(), lambda connection: self.now(), self.words.put, report, stop)
 
 
 @contextmanager
@@ -217,6 +217,20 @@ def test_it_comes_back_when_the_database_does_and_remembers_nothing(
     assert [memory.trade_rows.table.num_rows for memory in memories if memory.trade_rows.table] == [1, 2]
 
 
+def test_the_whole_reason_is_told_why_the_database_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Event()
+
+    def away(url: str) -> None:
+        stop.set()
+        raise DatabaseUnreachable("The database cannot be opened:\nno pg_hba.conf entry\nCheck the address.")
+
+    monkeypatch.setattr(live, "connect", away)
+    world.listener(stop.is_set).run()
+    assert world.words.get_nowait() == (
+        "The database cannot be opened:\nno pg_hba.conf entry\nCheck the address.\nTrying again in 0.1 s."
+    )
+
+
 def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:
     with connect(world.url) as holder, listening(world):
         with holder.transaction():
@@ -240,16 +254,15 @@ def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(
     listener, day = world.listener(), world.now().date()
     with open_session(world.url) as waiting, open_session(world.url) as run:
         found = listener._look(waiting)
-        assert day in found.days
-        with days_locked(run.connection, found.days[0], day):
-            batch = threading.Thread(target=listener._compute, args=(waiting, found))
-            batch.start()
-            deadline = time.monotonic() + PATIENCE
+        assert found.days == (day,)
+        thread = Thread(target=listener._compute, args=(waiting, found))
+        with days_locked(run.connection, day, day):
+            thread.start()
             while not world.ask("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-                assert time.monotonic() < deadline
-            refresh(run, found.days[0], day, world.now())
+                assert thread.is_alive()
+            refresh(run, day, day, world.now())
             computed = world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark")
-        batch.join()
+        thread.join(PATIENCE)
         assert world.ask("SELECT asset, day, mark FROM refreshed_days ORDER BY mark") == computed
         world.close(back=timedelta(minutes=2))
         listener._compute(waiting, listener._look(waiting))

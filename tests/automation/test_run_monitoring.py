@@ -22,7 +22,7 @@ from knowdefeat_pipeline.postgres import liveness
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import is_alive, show_alive
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store.staleness import days_locked
+from knowdefeat_pipeline.store.locks import days_locked
 
 STATUS = dg.DagsterRunStatus
 PATIENCE = 60.0  # seconds

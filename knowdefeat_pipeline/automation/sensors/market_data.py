@@ -7,8 +7,8 @@ import dagster as dg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import market
-from knowdefeat_pipeline.automation.sensors.requests import describe, request_run, up_to_date
-from knowdefeat_pipeline.store.staleness import MARKET, day_is_locked, settle, stale_days
+from knowdefeat_pipeline.automation.sensors.requests import describe, is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.store.staleness import MARKET, settle, stale_days
 
 NAME = "market_data"
 
@@ -28,11 +28,11 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, database: Database, clock: Clock
     ) -> dg.SkipReason | dg.RunRequest:
         with database.connect() as connection:
-            found = stale_days(connection, MARKET, clock.now(), calendar.first_day)
+            found = stale_days(connection, MARKET, clock.now(connection), calendar.first_day)
             settle(connection, found)
             if not found:
                 return up_to_date(found)
-            if day_is_locked(connection, found.first):
+            if is_under_way(context, connection, found):
                 return dg.SkipReason(f"{describe(found)} A run of {found.first} is under way.")
         return request_run(context.instance, NAME, found, calendar)
 

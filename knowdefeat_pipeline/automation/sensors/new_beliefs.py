@@ -10,8 +10,8 @@ import dagster as dg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import learn
-from knowdefeat_pipeline.automation.sensors.requests import request_run, up_to_date
-from knowdefeat_pipeline.store.staleness import BELIEFS, day_is_locked, settle, stale_days
+from knowdefeat_pipeline.automation.sensors.requests import is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.store.staleness import BELIEFS, settle, stale_days
 
 NAME = "new_beliefs"
 
@@ -30,14 +30,14 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, database: Database, clock: Clock
     ) -> dg.SkipReason | dg.RunRequest:
         with database.connect() as connection:
-            found = stale_days(connection, BELIEFS, clock.now(), calendar.first_day)
+            found = stale_days(connection, BELIEFS, clock.now(connection), calendar.first_day)
             settle(connection, found)
             if not found:
                 return up_to_date(found)
             described = (
                 f"Beliefs for {found.first} to {found.last} have been stale since {found.since:%Y-%m-%d %H:%M:%S} UTC."
             )
-            if day_is_locked(connection, found.first):
+            if is_under_way(context, connection, found):
                 return dg.SkipReason(f"{described} A refresh of {found.first} is under way.")
         return request_run(context.instance, NAME, found, calendar)
 

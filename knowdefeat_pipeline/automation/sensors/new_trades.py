@@ -10,15 +10,9 @@ from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.assets.tags import PRIORITY
 from knowdefeat_pipeline.automation.jobs import refresh
-from knowdefeat_pipeline.automation.sensors.requests import describe, request_run, up_to_date
-from knowdefeat_pipeline.store.staleness import (
-    CHANNEL,
-    RANKING,
-    day_is_locked,
-    listener_is_there,
-    settle,
-    stale_days,
-)
+from knowdefeat_pipeline.automation.sensors.requests import describe, is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.store.locks import listener_is_there
+from knowdefeat_pipeline.store.staleness import CHANNEL, RANKING, settle, stale_days
 
 NAME = "new_trades"
 LISTENER_GRACE = timedelta(seconds=10)
@@ -41,17 +35,17 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
         """Where nothing is stale, and no live listener is there, a tick listens for a while and looks again."""
         with database.connect() as connection:
             connection.execute(f"LISTEN {CHANNEL}")
-            found = stale_days(connection, RANKING, clock.now(), calendar.first_day)
+            found = stale_days(connection, RANKING, clock.now(connection), calendar.first_day)
             if not found and not listener_is_there(connection):
                 for _ in connection.notifies(timeout=LISTENING, stop_after=1):
                     pass
-                found = stale_days(connection, RANKING, clock.now(), calendar.first_day)
+                found = stale_days(connection, RANKING, clock.now(connection), calendar.first_day)
             settle(connection, found)
             if not found:
                 return up_to_date(found)
-            if day_is_locked(connection, found.first):
+            if is_under_way(context, connection, found):
                 return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
-            if listener_is_there(connection) and found.since and clock.now() - found.since < LISTENER_GRACE:
+            if listener_is_there(connection) and found.since and clock.now(connection) - found.since < LISTENER_GRACE:
                 return dg.SkipReason(f"{describe(found)} Left to the live listener.")
         return request_run(context.instance, NAME, found, calendar, {PRIORITY: "10"})
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
+import psycopg
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.tags import range_tags
+from knowdefeat_pipeline.store.locks import day_is_locked, dismiss_listener
 from knowdefeat_pipeline.store.staleness import Staleness
 
 ATTEMPT_TAG = "knowdefeat/attempt"
@@ -33,6 +35,15 @@ def describe(found: Staleness) -> str:
     other = "A day ended" if found.newest is None else "Inputs changed"
     what = f"{found.trades:,} new trades" if found.trades else other
     return f"{what}; stale since {found.since:%Y-%m-%d %H:%M:%S} UTC: {found.first} to {found.last}."
+
+
+def is_under_way(context: dg.SensorEvaluationContext, connection: psycopg.Connection, found: Staleness) -> bool:
+    """Whether somebody computes the first of the stale days; a live listener that stopped is dismissed first."""
+    if dismiss_listener(connection):
+        context.log.warning(
+            "The live listener did not renew its lease: it was stopped, or its machine was. What it had locked is free."
+        )
+    return day_is_locked(connection, found.first)
 
 
 def retry_delay(failures: int) -> timedelta:

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.cli.runs import (
 from knowdefeat_pipeline.cli.views.checks import show_checks
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import number
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import MOST_DAYS, Settings
 from knowdefeat_pipeline.store.market import has_market_data
@@ -41,7 +42,7 @@ def backfill(
         raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
     url = current_url(settings)
     with connect(url) as connection:
-        first, last = day_range(settings, traded_days(connection), from_, to, all_)
+        first, last = day_range(settings, traded_days(connection), clock.now(connection).date(), from_, to, all_)
         market = has_market_data(connection)
     compute_market(settings, url, quiet=json)
     runs = []

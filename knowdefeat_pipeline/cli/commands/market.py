@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.database import database, url_for_input
+from knowdefeat_pipeline.cli.database import current_time, database, url_for_input
 from knowdefeat_pipeline.cli.options import CommandError, Json, Map, Ticker, TickerOfFile, Timezone, parse_pairs
 from knowdefeat_pipeline.cli.views.market import show_loaded, show_regime_runs, show_regimes
 from knowdefeat_pipeline.cli.views.output import print_json
@@ -73,7 +72,7 @@ def _ingest(
     try:
         with progress("Loading", len(files), quiet=json, transient=True) as advance:
             for path in files:
-                now = datetime.now(UTC)
+                now = current_time(url)
                 reading = read_market(path, form, now=now, mapping=mapping, constants=given, timezone=timezone)
                 reports.append(load_market(url, reading, path.name, replaces=replace))
                 advance(path.name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.database import current_time, current_url
 from knowdefeat_pipeline.cli.options import Json, Limit, parse_pairs
 from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table, text
@@ -71,7 +70,8 @@ def release(
 ) -> None:
     """Correct a row and record its trade."""
     corrections = parse_pairs("--set", "COLUMN=VALUE", set_)
-    recorded = quarantine.release(current_url(), quarantine_id, corrections, datetime.now(UTC))
+    url = current_url()
+    recorded = quarantine.release(url, quarantine_id, corrections, current_time(url))
     if json:
         print_json({"inserted": recorded.inserted, "updated": recorded.updated, "unchanged": recorded.unchanged})
     else:
@@ -83,7 +83,8 @@ def discard(
     quarantine_id: Number, note: Annotated[str | None, typer.Option(help="Why.")] = None, json: Json = False
 ) -> None:
     """Settle a row as not wanted; it stays on record."""
-    quarantine.discard(current_url(), quarantine_id, note, datetime.now(UTC))
+    url = current_url()
+    quarantine.discard(url, quarantine_id, note, current_time(url))
     if json:
         print_json({"quarantine_id": quarantine_id, "status": "discarded"})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.simulate import load_simulation, simulation
 from knowdefeat_pipeline.cli.commands.trades import load, read_file
-from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.database import current_time, upgraded_url
 from knowdefeat_pipeline.cli.options import (
     Account,
     AllDays,
@@ -33,6 +33,7 @@ from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json, s
 from knowdefeat_pipeline.cli.views.ranking import show_ranking
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.funds import allocation
@@ -63,14 +64,15 @@ def run(
     url = upgraded_url(settings)
     report = None
     if trades is not None:
-        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size)
+        now = current_time(url)
+        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size, now=now)
         report = load(url, reading, trades.name)
     else:
         report = _demo(url)
     if report and not json:
         show_report(report)
     with connect(url) as connection:
-        first, last = day_range(settings, traded_days(connection), from_, to, all_)
+        first, last = day_range(settings, traded_days(connection), clock.now(connection).date(), from_, to, all_)
     market = compute_market(settings, url, quiet=json)
     outcome = materialise(first, last, quiet=json)
     bring_up_to_date(settings, url, quiet=json)
@@ -101,8 +103,9 @@ def _demo(url: str) -> LoadReport | None:
     with connect(url) as connection:
         if counts(connection)["trades"]:
             return None
+        today = clock.now(connection).date()
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=datetime.now(UTC).date()))
+    return load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=today))
 
 
 def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record], checks: Sequence[Record]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from knowdefeat_pipeline.cli.commands.trades import SIMULATOR
-from knowdefeat_pipeline.cli.database import url_for_input
+from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
@@ -36,7 +36,7 @@ def simulation(world: str, bots: int, days: int, seed: int, end: date) -> Simula
 
 def load_simulation(url: str, simulated: Simulation) -> LoadReport:
     """Load a simulated fleet in the place of an earlier one, with the scores of its trades where the world has some."""
-    report = load_trades(url, _reading(simulated), SIMULATOR, replaces=SIMULATOR)
+    report = load_trades(url, _reading(simulated, current_time(url)), SIMULATOR, replaces=SIMULATOR)
     scores = scores_of_trades(simulated)
     if len(scores):
         with connect(url) as connection:
@@ -44,8 +44,8 @@ def load_simulation(url: str, simulated: Simulation) -> LoadReport:
     return report
 
 
-def _reading(simulated: Simulation) -> Reading:
-    return read_frame(simulated.trades, SIMULATOR, datetime.now(UTC))
+def _reading(simulated: Simulation, now: datetime) -> Reading:
+    return read_frame(simulated.trades, SIMULATOR, now)
 
 
 def simulate_command(
@@ -97,7 +97,8 @@ def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_js
     """The trades, the panel or both, and what to do next."""
     summary: dict[str, Any] = {}
     if output:
-        frame = _reading(simulated).valid.drop(columns=["row_number", "pnl"]).dropna(axis=1, how="all")
+        valid = _reading(simulated, datetime.now(UTC)).valid
+        frame = valid.drop(columns=["row_number", "pnl"]).dropna(axis=1, how="all")
         write_table(frame, output)
         summary |= {"file": str(output), "trades": len(frame)}
     if panel:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from knowdefeat_pipeline.cli.database import url_for_input
+from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.options import (
     Account,
     ConfidenceScale,
@@ -42,8 +42,10 @@ def read_file(
     currency: str = "USD",
     confidence_scale: int = 1,
     size: str | None = None,
+    *,
+    now: datetime,
 ) -> Reading:
-    """A file read with the options of the command line."""
+    """A file read with the options of the command line; a trade later than `now` is refused."""
     return read_trades(
         path,
         mapping=parse_pairs("--map", "COLUMN=FIELD", map_),
@@ -53,7 +55,7 @@ def read_file(
         currency=currency,
         confidence_scale=confidence_scale,
         size=_size(size),
-        now=datetime.now(UTC),
+        now=now,
     )
 
 
@@ -88,7 +90,8 @@ def ingest(
     url = url_for_input(Settings.from_environment())
     reports = []
     for path in files:
-        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size)
+        now = current_time(url)
+        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size, now=now)
         reports.append(load(url, reading, path.name))
         if not json:
             show_report(reports[-1])

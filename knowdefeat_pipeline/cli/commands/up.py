@@ -12,11 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import psutil
@@ -24,15 +24,20 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.settings import ROOT, Settings
 
 FIRST_PORT, LAST_PORT = 3000, 3099
+LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
 LAST_WORDS = 15  # lines of a log
 LOOK = 0.2  # seconds between two looks at the programs
+LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
+TERMINATION_TIMEOUT = 7.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,14 @@ class Program:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, from somebody who does not wait for long."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def up(
@@ -59,9 +72,10 @@ def up(
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
     _require_loopback(host)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
+    for number in (signal.SIGINT, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
-    with _only_one(settings.home / "up.lock") as lock, _stopping() as running:
+    signal.signal(signal.SIGTERM, _terminate)
+    with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         port = _free_port(host, port)
         upgraded_url(settings)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -72,11 +86,29 @@ def up(
             _await_answer(running, host, port)
         out.print(Text.assemble("Dagster UI: ", strong(address), "  (Ctrl-C stops)"))
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
-        while True:
-            _require_running(running)
-            time.sleep(LOOK)
+        notify(READY)
+        _watch(running)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
+
+
+def _watch(running: Sequence[Program]) -> None:
+    """Return never: raise CommandError once a program has ended."""
+    looked_at_logs = time.monotonic()
+    while True:
+        _require_running(running)
+        if time.monotonic() >= looked_at_logs + LOOK_AT_LOGS:
+            looked_at_logs = time.monotonic()
+            for program in running:
+                _keep_short(program.log)
+        time.sleep(LOOK)
+
+
+def _keep_short(log: Path) -> None:
+    try:
+        rotate(log)
+    except OSError as error:  # a full disk, most often, is no reason to end what runs
+        err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
 def _require_loopback(host: str) -> None:
@@ -104,14 +136,14 @@ def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[st
 
 
 def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
-    logs.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
+    ours = {name: value for name, value in os.environ.items() if name != SOCKET}  # up alone says when it is ready
+    environment = ours | {
         "DAGSTER_HOME": str(ROOT),
         "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
         "PYTHONUNBUFFERED": "1",
     }
     log = logs / f"{name}.log"
-    with log.open("wb") as file:
+    with open_log(log, name) as file:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.
         process = subprocess.Popen(
             command,
@@ -156,31 +188,34 @@ def _require_running(running: Iterable[Program]) -> None:
 
 
 def _last_words(program: Program) -> str:
-    with program.log.open(encoding="utf-8", errors="replace") as file:
-        lines = deque(file, LAST_WORDS)
-    return f"The end of its log, {program.log}:\n{Text.from_ansi(''.join(lines)).plain.rstrip()}"
+    return f"The end of its log, {program.log}:\n{last_words(program.log, LAST_WORDS)}"
 
 
 @contextmanager
 def _stopping() -> Iterator[list[Program]]:
     """A list of programs that are stopped at the end, whatever ended us; being interrupted is the usual way."""
     running: list[Program] = []
+    timeout = STOP_TIMEOUT
     try:
         yield running
+    except Terminated:
+        timeout = TERMINATION_TIMEOUT
+        out.print(f"Stopping; a run that is under way may finish within {timeout:g} s.")
     except KeyboardInterrupt:
         out.print("\nStopping; a run that is under way may finish. Ctrl-C again ends it.")
     finally:
-        _stop(running)
+        notify(STOPPING)
+        _stop(running, timeout)
 
 
-def _stop(running: list[Program]) -> None:
+def _stop(running: list[Program], timeout: float) -> None:
     members = _members({program.process.pid for program in running})
     for program in running:
         if program.process.poll() is None:
             program.process.send_signal(signal.SIGINT)
     left = members
     with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
-        _, left = psutil.wait_procs(members, timeout=STOP_TIMEOUT)
+        _, left = psutil.wait_procs(members, timeout=timeout)
     for member in left:
         with suppress(psutil.NoSuchProcess):
             member.kill()
@@ -196,6 +231,16 @@ def _members(groups: set[int]) -> list[psutil.Process]:
             if os.getpgid(process.pid) in groups:
                 members.append(process)
     return members
+
+
+def running_at(home: Path) -> str | None:
+    """The address of the Dagster UI that an `up` over this home serves, or what is left of it; None where none does."""
+    with suppress(FileNotFoundError), (home / LOCK).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.readline().strip() or None
+    return None
 
 
 @contextmanager

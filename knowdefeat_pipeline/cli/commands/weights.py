@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +34,7 @@ from knowdefeat_pipeline.core.ranking.weight_set import (
     version_in_force,
 )
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
@@ -69,7 +70,7 @@ def show(
     """The 17 weights of a version, and what it rests on."""
     with database() as connection:
         versions = weight_versions(connection)
-        chosen = version_in_force(versions, datetime.now(UTC)) if version is None else _version(versions, version)
+        chosen = version_in_force(versions, clock.now(connection)) if version is None else _version(versions, version)
         setting, evidence = ai_setting(connection), evidence_of(connection, chosen.version)
     if json:
         print_json(asdict(chosen) | {"evidence": evidence, "ai_enabled": setting["ai_enabled"]})
@@ -115,9 +116,9 @@ def diff(
 ) -> None:
     """How two versions differ, the largest difference first."""
     with database() as connection:
-        versions = weight_versions(connection)
+        versions, now = weight_versions(connection), clock.now(connection)
     before = _version(versions, one)
-    after = version_in_force(versions, datetime.now(UTC)) if other is None else _version(versions, other)
+    after = version_in_force(versions, now) if other is None else _version(versions, other)
     rows = [(name, before.weights[name], after.weights[name]) for name in VARIABLE_NAMES]
     rows = sorted((row for row in rows if row[1] != row[2]), key=lambda row: -abs(row[2] - row[1]))
     if json:
@@ -207,8 +208,9 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
     """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
     reason = require_reason(reason)
     settings = Settings.from_environment()
-    url, now = current_url(settings), datetime.now(UTC)
+    url = current_url(settings)
     with connect(url) as connection:
+        now = clock.now(connection)
         versions = weight_versions(connection)
         latest = versions[-1]
         wanted = make(latest, versions)
@@ -217,7 +219,7 @@ def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: 
         except WeightError as error:
             raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
         base = latest.version if based_on is None else based_on
-        now = max(now, latest.in_force_from or now)  # another machine's clock may be ahead
+        now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
         if base == latest.version and valid == latest.weights:
             raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
         version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)

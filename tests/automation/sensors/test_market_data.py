@@ -17,7 +17,7 @@ from knowdefeat_pipeline.automation.sensors import market_data, new_trades
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
-from knowdefeat_pipeline.store.staleness import days_locked
+from knowdefeat_pipeline.store.locks import days_locked
 
 NOW = datetime(2025, 3, 20, 15, 30, tzinfo=UTC)
 MARKET_DATA, NEW_TRADES = market_data.build(Calendar()), new_trades.build(Calendar())

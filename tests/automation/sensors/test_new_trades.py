@@ -16,7 +16,8 @@ from knowdefeat_pipeline.automation.sensors import new_trades, requests
 from knowdefeat_pipeline.automation.sensors.requests import ATTEMPTS, retry_delay
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.staleness import Family, Staleness, days_locked, listener_lock, stale_days
+from knowdefeat_pipeline.store.locks import days_locked, listener_lock
+from knowdefeat_pipeline.store.staleness import Family, Staleness, stale_days
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 TODAY = NOW.date()

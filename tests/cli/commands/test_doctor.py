@@ -1,9 +1,26 @@
 """`knowdefeat doctor`: what it looks at, and what it says to do."""
 
 import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import dagster as dg
+import psycopg
 import pytest
 
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.cli.commands import doctor, up
+from knowdefeat_pipeline.cli.last_backup import NOTE
+from knowdefeat_pipeline.postgres import clock, liveness
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.liveness import show_alive
 from tests.cli.conftest import Shell
 
 
@@ -19,8 +36,16 @@ def findings(shell: Shell, status: int = 0) -> dict[str, list[dict]]:
 def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
-    assert list(found) == ["Python", "Packages", "Settings", "Home", "Database", "Schema", *results, "Dagster home"]
-    assert all(finding["ok"] for each in found.values() for finding in each)
+    assert list(found) == [
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", *results, "Live listener",
+        "Runs", "Backup",
+        "Dagster home", "Guard",
+    ]  # fmt: skip
+    assert all(finding["ok"] and not finding["warning"] for each in found.values() for finding in each)
+    assert found["Clock"][0]["found"] == "that of the database"
+    assert found["Runs"][0]["found"] == "none is dead"
+    assert found["Backup"][0]["found"] == "none is known. Make one: knowdefeat db backup FILE"
+    assert found["Guard"][0]["found"] == "knowdefeat up does not run"
     assert found["Settings"][0]["found"] == "KNOWDEFEAT_HOME, KNOWDEFEAT_DATABASE_URL"
 
 
@@ -50,3 +75,114 @@ def test_another_dagster_home_is_named(shell: Shell, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
     (home,) = findings(shell, status=1)["Dagster home"]
     assert home["found"] == "DAGSTER_HOME is /elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("free", "ok", "warning"), [(1_000_000_000, True, False), (999_000_000, True, True), (199_000_000, False, True)]
+)
+def test_a_disk_that_fills_is_a_warning_and_a_full_one_an_error(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, free: int, ok: bool, warning: bool
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=free)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    (disk,) = findings(shell, status=0 if ok else 1)["Disk"]
+    assert (disk["ok"], disk["warning"]) == (ok, warning)
+    assert disk["found"] == f"{free / 1e9:.1f} GB free"
+
+
+def test_a_warning_is_shown_with_its_remedy_and_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=500_000_000)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    shown = shell("doctor")
+    assert "warning" in shown
+    assert "0.5 GB free" in shown
+    assert "Make room on the disk of" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ok", "warning", "found"),
+    [
+        (-4, True, False, "that of the database"),
+        (-9, True, True, "9 s behind the database's"),
+        (299, True, True, "299 s ahead of the database's"),
+        (7_200, False, True, "7,200 s ahead of the database's"),
+        (-7_200, False, True, "7,200 s behind the database's"),
+    ],
+)
+def test_a_clock_that_is_not_the_database_s(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, seconds: int, ok: bool, warning: bool, found: str
+) -> None:
+    real = clock.now
+
+    def ahead(connection: psycopg.Connection) -> datetime:
+        return real(connection) - timedelta(seconds=seconds)
+
+    monkeypatch.setattr(clock, "now", ahead)
+    (finding,) = findings(shell, status=0 if ok else 1)["Clock"]
+    assert (finding["ok"], finding["warning"], finding["found"]) == (ok, warning, found)
+
+
+def test_a_run_whose_process_is_gone_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "SILENT_SECONDS", 0)
+    with open_instance() as instance, connect(shell.database) as session:
+        job = build_defs().resolve_job_def("refresh")
+        dead, alive = (instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED) for _ in range(2))
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)
+        show_alive(session, alive.run_id)
+        (runs,) = findings(shell, status=1)["Runs"]
+        assert (runs["ok"], runs["found"]) == (
+            False,
+            f"1 started, whose process was killed or crashed: {dead.run_id}",
+        )
+        assert runs["remedy"].startswith("knowdefeat up marks them as failed within two minutes")
+        instance.report_run_failed(dead)
+        assert findings(shell)["Runs"][0]["found"] == "none is dead"
+
+
+def test_the_last_backup_is_remembered(shell: Shell, tmp_path: Path) -> None:
+    shell("db", "backup", tmp_path / "knowdefeat.dump")
+    (backup,) = findings(shell)["Backup"]
+    today = datetime.now(UTC).date()
+    assert backup["found"].startswith(f"{today} ")
+    assert backup["found"].endswith(f" UTC, within the last two days, to {tmp_path / 'knowdefeat.dump'}")
+    note = Path(os.environ["KNOWDEFEAT_HOME"]) / NOTE
+    note.write_text(json.dumps({"at": f"{today - timedelta(days=9)}T00:00:00+00:00", "file": "/elsewhere/a.dump"}))
+    assert findings(shell)["Backup"][0]["found"].endswith(" 00:00 UTC, 9 days ago, to /elsewhere/a.dump")
+    note.write_text("{")
+    assert findings(shell)["Backup"][0]["found"].startswith("none is known")
+
+
+@contextmanager
+def serving(status: int) -> Iterator[str]:
+    """A web server that answers everything by this status; its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.headers["Host"] == "elsewhere.invalid"
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_dagster_ui_that_answers_under_a_foreign_name_is_an_error(shell: Shell) -> None:
+    lock = Path(os.environ["KNOWDEFEAT_HOME"]) / up.LOCK
+    with up._only_one(lock) as held:
+        for status, ok in ((403, True), (200, False)):
+            with serving(status) as address:
+                up._note(held, address, [])
+                (guard,) = findings(shell, status=0 if ok else 1)["Guard"]
+            assert guard["ok"] is ok
+            assert guard["found"].startswith(f"the Dagster UI at {address} answers under ")
+        (guard,) = findings(shell)["Guard"]  # it is gone
+        assert (guard["ok"], guard["warning"]) == (True, True)
+        assert "does not answer" in guard["found"]
+    assert findings(shell)["Guard"][0]["found"] == "knowdefeat up does not run"

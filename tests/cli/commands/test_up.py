@@ -1,19 +1,23 @@
 """`knowdefeat up` when things go wrong; that it serves and stops is tested in a browser (tests/e2e)."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from knowdefeat_pipeline.cli import logs
 from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.cli.options import CommandError
 
+PATIENCE = 60.0  # seconds that nothing here needs
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -86,20 +90,109 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     assert lines == [f"line {n}" for n in range(85, 100)]
 
 
+def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
+    monkeypatch.setattr(up, "upgraded_url", str)
+    monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
+    monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
+    log, older = home / "logs" / "daemon.log", home / "logs" / "daemon.log.1"
+    for attempt in ("once", "twice"):
+        command = ["sh", "-c", script, attempt, str(log if attempt == "once" else older)]
+        monkeypatch.setattr(up, "_commands", lambda host, port, allowed, command=command: {"daemon": command})
+        with pytest.raises(CommandError, match="exit status 3"):
+            up.up(port=None, host="127.0.0.1")
+        monkeypatch.setattr(logs, "LARGEST", log.stat().st_size + 10)
+    assert older.read_text().count("the daemon is started") == 2
+    assert [line for line in older.read_text().splitlines() if "===" not in line] == ["started once", "started twice"]
+    assert log.read_bytes() == b""
+
+
+def test_a_log_that_cannot_be_set_aside_ends_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(log: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(up, "rotate", full)
+    up._keep_short(home / "daemon.log")
+    assert capsys.readouterr().err.endswith("daemon.log grows on, as it cannot be set aside: No space left on device\n")
+
+
 def test_a_program_that_does_not_stop_is_killed_with_all_that_it_started(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up, "STOP_TIMEOUT", 0.1)
     with up._only_one(home / "up.lock") as lock:
         family = ["sh", "-c", '"$0" -c "$1" & "$0" -c "$1"', sys.executable, STUBBORN]
         program = up._start("daemon", family, home / "logs", lock)
         tail = subprocess.Popen(["tail", "-F", "-n", "+1", program.log], stdout=subprocess.PIPE, text=True)
         assert tail.stdout is not None
+        assert "the daemon is started" in tail.stdout.readline()
         assert [tail.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
         tail.kill()
         tail.communicate()
         members = up._members({program.process.pid})
         assert len(members) == 3
-        up._stop([program])
+        up._stop([program], timeout=0.1)
         _, alive = psutil.wait_procs(members, timeout=30)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+SERVED = """
+import sys
+from knowdefeat_pipeline.cli.commands import up
+program, timeout = sys.argv[1:]
+up.upgraded_url, up._await_answer, up.TERMINATION_TIMEOUT = str, lambda *arguments: None, float(timeout)
+programs = {name: [sys.executable, "-c", program, name] for name in ("webserver", "daemon", "listener")}
+up._commands = lambda host, port, allowed: programs
+up.up(port=None, host="127.0.0.1")
+"""
+# A program of ours: it says whether it could speak to the service manager, works until SIGINT, and says goodbye.
+POLITE = """
+import os, sys, time
+try:
+    print(sys.argv[1], "NOTIFY_SOCKET" in os.environ, flush=True)
+    time.sleep(600)
+except KeyboardInterrupt:
+    print("goodbye", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "timeout", "words"), [(POLITE, 7, ["listener False", "goodbye"]), (STUBBORN, 0.2, ["ready"])]
+)
+def test_a_service_manager_hears_when_it_is_ready_and_sigterm_stops_it_in_time(
+    home: Path, monkeypatch: pytest.MonkeyPatch, program: str, timeout: float, words: list[str]
+) -> None:
+    assert up.TERMINATION_TIMEOUT <= 7
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(PATIENCE)
+        manager.bind(str(home / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(home / "notify"))
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVED, program, str(timeout)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert manager.recv(100) == b"READY=1"
+        log = home / "logs" / "listener.log"
+        await_line(log, words[0])
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert manager.recv(100) == b"STOPPING=1"
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert time.monotonic() - begun < 10
+    assert process.returncode == 0, said
+    assert f"Stopping; a run that is under way may finish within {timeout:g} s." in said
+    assert log.read_text().splitlines()[1:] == words
+
+
+def await_line(log: Path, line: str) -> None:
+    """Wait until the log has this line."""
+    tail = subprocess.Popen(["tail", "-F", "-n", "+1", log], stdout=subprocess.PIPE, text=True)
+    assert tail.stdout is not None
+    assert f"{line}\n" in tail.stdout
+    tail.kill()
+    tail.communicate()

@@ -1,0 +1,172 @@
+"""SIGSTOP of the live listener: its trades are counted by the sensor's run, and it commits nothing once it goes on."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from knowdefeat_pipeline.assets.calendar import Calendar
+from knowdefeat_pipeline.assets.resources import Clock, DatabaseAt
+from knowdefeat_pipeline.automation.runs import refresh_days
+from knowdefeat_pipeline.automation.sensors import new_trades
+from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.postgres import clock
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.locks import day_is_locked, dismiss_listener, lease_expired_at
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
+
+CLOSE = (
+    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
+    " SELECT 1, 'COIN', 'LONG', 'closed', now - interval '1 hour', now, 100, 101, 100 FROM clock_timestamp() AS now"
+)
+# `knowdefeat live` with a short lease. With the argument `wait` its first batch stops before the end of its transaction:
+# it says so, and goes on once it is given a line.
+LIVE = """
+import sys
+from knowdefeat_pipeline.steps import chain
+from knowdefeat_pipeline.store import locks
+
+locks.LEASE, locks.RENEWAL = 1.0, 0.1
+compute = chain.compute_allocations
+
+def wait(*arguments):
+    found = compute(*arguments)
+    chain.compute_allocations = compute
+    print("All but the commit is done.", flush=True)
+    sys.stdin.readline()
+    return found
+
+if "wait" in sys.argv:
+    chain.compute_allocations = wait
+sys.argv = ["knowdefeat", "live"]
+from knowdefeat_pipeline.cli.app import main
+main()
+"""
+
+
+class Live:
+    """The process, and what it says."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-c", LIVE, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def hear(self, part: str) -> None:
+        """Await the next line that contains `part`."""
+        assert self.process.stdout is not None
+        heard = []
+        for line in self.process.stdout:
+            heard.append(line)
+            if part in line:
+                return
+        raise AssertionError("".join(heard))
+
+    def go_on(self) -> None:
+        """End the wait within the batch."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def stop(self, connection: psycopg.Connection) -> None:
+        """SIGSTOP, until its lease has ended."""
+        self.process.send_signal(signal.SIGSTOP)
+        while lease_expired_at(connection) is None:
+            assert self.process.poll() is None
+
+
+@contextmanager
+def live(*arguments: str) -> Iterator[Live]:
+    """A listener that is killed at the end."""
+    started = Live(*arguments)
+    try:
+        started.hear("Listening for new trades")
+        yield started
+    finally:
+        started.process.kill()
+        started.process.communicate()
+
+
+@pytest.fixture
+def empty(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database without trades, which is also Dagster's."""
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", database)
+    monkeypatch.setenv("KNOWDEFEAT_HOME", str(tmp_path))
+    monkeypatch.setattr(new_trades, "LISTENING", 0.0)
+    return database
+
+
+def tick_and_run(url: str, instance: dg.DagsterInstance) -> None:
+    """The sensor asks for a run, and the run does its work."""
+    resources = {"database": DatabaseAt(url=url), "clock": Clock()}
+    with dg.build_sensor_context(instance=instance, resources=resources) as context:
+        request = new_trades.build(Calendar())(context)
+    assert isinstance(request, dg.RunRequest), request
+    first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    refresh_days(
+        build_defs(resources), instance, date.fromisoformat(first), date.fromisoformat(last), tags=request.tags
+    )
+
+
+def counted(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    """(trades, lifetime trades) of the bot on the last day."""
+    return connection.execute(
+        "SELECT trades, lifetime_trades FROM bot_metrics WHERE ticker = '*' ORDER BY day DESC LIMIT 1"
+    ).fetchall()
+
+
+def marks(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT asset, day, mark FROM refreshed_days ORDER BY asset, day").fetchall()
+
+
+def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
+    with connect(empty) as connection, live() as listener, dg.instance_for_test() as instance:
+        connection.execute(CLOSE)
+        listener.hear("refreshed in")
+        listener.stop(connection)
+        connection.execute(CLOSE)
+        tick_and_run(empty, instance)
+        assert counted(connection) == [(2, 2)]
+        done = marks(connection)
+        listener.process.send_signal(signal.SIGCONT)
+        listener.hear("Trying again in 1 s.")
+        listener.hear("Listening for new trades")
+        assert marks(connection) == done
+        connection.execute(CLOSE)
+        listener.hear("refreshed in")
+        assert counted(connection) == [(3, 3)]
+        assert not stale_days(connection, RANKING, clock.now(connection))
+
+
+def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_on(empty: str) -> None:
+    with connect(empty) as connection, live("wait") as listener, dg.instance_for_test() as instance:
+        connection.execute(CLOSE)
+        listener.hear("All but the commit is done.")
+        assert not dismiss_listener(connection)  # it computes for long, and lives
+        listener.stop(connection)
+        today = clock.now(connection).date()
+        assert day_is_locked(connection, today)
+        assert counted(connection) == []
+        connection.execute(CLOSE)
+        tick_and_run(empty, instance)
+        assert counted(connection) == [(2, 2)]
+        done = marks(connection)
+        listener.go_on()
+        listener.process.send_signal(signal.SIGCONT)
+        listener.hear("Trying again in 1 s.")
+        listener.hear("Listening for new trades")
+        assert marks(connection) == done
+        assert counted(connection) == [(2, 2)]
+        connection.execute(CLOSE)
+        listener.hear("refreshed in")
+        assert counted(connection) == [(3, 3)]
+        assert not stale_days(connection, RANKING, clock.now(connection))

@@ -1,0 +1,139 @@
+"""Days that are locked, and the lease without which nobody waits for a listener."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import date, timedelta
+from threading import Thread
+
+import psycopg
+import pytest
+
+from knowdefeat_pipeline.postgres import clock
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store import locks
+from knowdefeat_pipeline.store.locks import (
+    day_is_locked,
+    days_locked,
+    dismiss_listener,
+    lease_expired_at,
+    lease_renewed,
+    listener_is_there,
+    listener_lock,
+)
+
+DAY = date(2025, 3, 10)
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+CHANGE = "INSERT INTO input_changes (input, since) VALUES ('trades', now())"
+EXPIRE = "UPDATE listener_lease SET expires_at = clock_timestamp() - interval '1 second'"
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    with closing(connect(database)) as opened:
+        yield opened
+
+
+def test_days_are_locked_by_one_at_a_time_and_as_often_as_it_asks(
+    database: str, connection: psycopg.Connection
+) -> None:
+    later = DAY + timedelta(days=2)
+    with days_locked(connection, DAY, later), days_locked(connection, DAY, later), connect(database) as other:
+        assert [day_is_locked(other, DAY + timedelta(days=n)) for n in range(-1, 4)] == [False, True, True, True, False]
+    assert connection.execute(LOCKS).fetchall() == [(0,)]
+
+
+def test_a_holder_that_lives_is_waited_for_beyond_patience(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    looks: list[int] = []
+
+    def look(waiting: psycopg.Connection) -> bool:
+        looks.append(waiting.execute(LOCKS).fetchall()[0][0])
+        return dismiss_listener(waiting)
+
+    monkeypatch.setattr(locks, "dismiss_listener", look)
+    got: list[int] = []
+
+    def wait() -> None:
+        with connect(database) as other, days_locked(other, DAY, DAY + timedelta(days=2)):
+            got.append(other.execute(LOCKS).fetchall()[0][0])
+        assert other.closed
+
+    held = DAY + timedelta(days=1)
+    with days_locked(connection, held, held):
+        thread = Thread(target=wait)
+        thread.start()
+        while len(looks) < 3:
+            assert thread.is_alive()
+    thread.join(60)
+    assert set(looks) == {1}  # the day before the one that was held stays locked
+    assert got == [3]
+
+
+def test_a_listener_without_a_lease_is_dismissed_with_all_that_it_holds(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with closing(connect(database)) as stopped, ExitStack() as stack:
+        assert stack.enter_context(listener_lock(stopped))
+        stack.enter_context(days_locked(stopped, DAY, DAY))
+        assert listener_is_there(connection)
+        assert lease_expired_at(connection) is None
+        assert not dismiss_listener(connection)
+        stopped.execute(EXPIRE)
+        expired = lease_expired_at(connection)
+        assert expired is not None
+        assert expired < clock.now(connection)
+        stopped.execute("BEGIN")
+        stopped.execute(CHANGE)
+        with days_locked(connection, DAY, DAY):
+            assert not listener_is_there(connection)
+            assert lease_expired_at(connection) is None
+            assert not dismiss_listener(connection)
+        with pytest.raises(psycopg.OperationalError):
+            stopped.execute("COMMIT")
+    assert connection.execute("SELECT count(*) FROM input_changes").fetchall() == [(0,)]
+
+
+def test_the_next_listener_takes_the_place_of_one_without_a_lease(
+    database: str, connection: psycopg.Connection
+) -> None:
+    with closing(connect(database)) as stopped, listener_lock(stopped):
+        with listener_lock(connection) as alone:
+            assert not alone
+        stopped.execute(EXPIRE)
+        with listener_lock(connection) as alone:
+            assert alone
+            assert connection.execute("SELECT backend = pg_backend_pid() FROM listener_lease").fetchall() == [(True,)]
+        with pytest.raises(psycopg.OperationalError):
+            stopped.execute("SELECT")
+
+
+def test_a_listener_may_dismiss_nobody_but_others(connection: psycopg.Connection) -> None:
+    with listener_lock(connection):
+        connection.execute(EXPIRE)
+        assert not dismiss_listener(connection)
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_broke(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "RENEWAL", 0.01)
+
+    def renewed() -> None:
+        connection.execute(EXPIRE)
+        while lease_expired_at(connection):
+            pass
+
+    with connect(database) as listener, listener_lock(listener), lease_renewed(database, listener):
+        renewed()
+        listener_pid = listener.info.backend_pid
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
+            (listener_pid,),
+        )
+        renewed()
+        assert not dismiss_listener(connection)
