@@ -17,6 +17,7 @@ from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 
@@ -64,7 +65,9 @@ def require_current(url: str) -> None:
 
 
 def upgrade(url: str) -> list[str]:
-    """Run the pending migrations, all in one transaction; the revisions run. Concurrent upgrades wait for each other.
+    """Run the pending migrations, all in one transaction, and give the roles their rights; the revisions run.
+
+    Concurrent upgrades wait for each other.
 
     Raises MigrationError (the database is then as it was) and DatabaseUnreachable.
     """
@@ -92,6 +95,7 @@ def upgrade(url: str) -> list[str]:
             ) from error
         if pending:
             _comment(driver)
+        roles.follow_upgrade(driver, was_changed=bool(pending))
         return pending
 
 

@@ -19,7 +19,17 @@ def findings(shell: Shell, status: int = 0) -> dict[str, list[dict]]:
 def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
-    assert list(found) == ["Python", "Packages", "Settings", "Home", "Database", "Schema", *results, "Dagster home"]
+    assert list(found) == [
+        "Python",
+        "Packages",
+        "Settings",
+        "Home",
+        "Database",
+        "Schema",
+        "Roles",
+        *results,
+        "Dagster home",
+    ]
     assert all(finding["ok"] for each in found.values() for finding in each)
     assert found["Settings"][0]["found"] == "KNOWDEFEAT_HOME, KNOWDEFEAT_DATABASE_URL"
 
