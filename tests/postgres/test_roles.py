@@ -10,10 +10,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.postgres.connection import connect, hidden_password
 from knowdefeat_pipeline.postgres.roles import Passwords, RoleError
+from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.chain import refresh
+from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
+from knowdefeat_pipeline.store.trades import load_trades
 
 OPEN = """
     INSERT INTO trades (source, source_trade_id, bot_id, strategy_id, ticker, direction, entry_time, entry_price, notional)
@@ -68,15 +73,15 @@ def granted(database: str) -> str:
     return database
 
 
-@pytest.fixture(scope="session")
-def passwords(tmp_path_factory: pytest.TempPathFactory) -> Passwords:
-    """Kept as long as the server, whose roles outlive each database."""
-    return Passwords(tmp_path_factory.mktemp("roles"))
+@pytest.fixture
+def passwords(tmp_path: Path) -> Passwords:
+    return Passwords(tmp_path / "roles")
 
 
 @pytest.fixture
 def url_as(granted: str, passwords: Passwords) -> Callable[[str], str]:
-    return lambda role: roles.login_url(granted, f"knowdefeat_{role}", passwords)
+    """The URL for a role; with a new password, as the server's roles outlive each test."""
+    return lambda role: roles.rotate(granted, f"knowdefeat_{role}", passwords)
 
 
 def reached(url: str) -> tuple[set[tuple[str, str, str]], set[tuple[str, str]], list[tuple[str]]]:
@@ -135,6 +140,9 @@ def test_a_bot_reaches_its_trades_and_nothing_else(url_as: Callable[[str], str])
         "CREATE ROLE mine SUPERUSER",
         "SET ROLE knowdefeat_owner",
         "SET session_replication_role = replica",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 1)",
+        "SELECT lo_create(0)",
     ],
 )
 def test_what_a_bot_is_refused(url_as: Callable[[str], str], statement: str) -> None:
@@ -160,6 +168,38 @@ def test_a_bots_trade_is_counted(granted: str, url_as: Callable[[str], str]) -> 
         found = stale_days(owner, RANKING, now, FIRST_DAY)
         assert found is not None
         assert date(2026, 3, 2) in found.days
+
+
+def test_a_bot_may_send_a_trade_twice_and_ask_for_what_was_made_of_it(url_as: Callable[[str], str]) -> None:
+    with connect(url_as("bot")) as bot:
+        added = OPEN + "ON CONFLICT (source, source_trade_id) DO NOTHING RETURNING bot_id, status"
+        assert bot.execute(added, ["a", 7]).fetchall() == [(7, "open")]
+        assert bot.execute(added, ["a", 7]).fetchall() == []
+
+
+def test_a_schema_of_another_name_is_guarded_alike(empty_database: str, passwords: Passwords) -> None:
+    with connect(empty_database) as connection:
+        connection.execute("CREATE SCHEMA elsewhere")
+    url = f"{empty_database}?options=-csearch_path%3Delsewhere"
+    migrations.upgrade(url)
+    with connect(url) as owner, connect(roles.rotate(url, "knowdefeat_bot", passwords)) as bot:
+        assert roles.lacking(owner) is None
+        bot.execute(OPEN, ["a", 7])
+        assert owner.execute("SELECT bot_id FROM elsewhere.bots").fetchall() == [(7,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            bot.execute("SELECT * FROM bots")
+        paths = owner.execute(
+            "SELECT DISTINCT proconfig FROM pg_proc WHERE prosecdef AND proname ~ '^trades_'"
+        ).fetchall()
+        assert paths == [(["search_path=pg_catalog, elsewhere, pg_temp"],)]
+
+
+def test_a_table_of_ones_own_takes_the_place_of_none_of_ours(granted: str, url_as: Callable[[str], str]) -> None:
+    with connect(url_as("pipeline")) as connection:
+        connection.execute("CREATE TEMP TABLE bots (LIKE public.bots INCLUDING ALL)")
+        connection.execute(OPEN, ["a", 7])
+        assert connection.execute("SELECT count(*) FROM pg_temp.bots").fetchone() == (0,)
+        assert connection.execute("SELECT bot_id FROM public.bots").fetchall() == [(7,)]
 
 
 def test_closed_trades_stay_and_a_bot_is_told_why(url_as: Callable[[str], str]) -> None:
@@ -332,6 +372,17 @@ def test_web_reads_all_and_enters_decisions(granted: str, url_as: Callable[[str]
         assert owner.execute("SELECT input FROM input_changes").fetchall() == [("ledger",)]
 
 
+def test_the_pipeline_loads_and_computes(granted: str, url_as: Callable[[str], str]) -> None:
+    end = datetime(2025, 3, 1, tzinfo=UTC)
+    frame = read_frame(simulate("base", bots=3, days=3, seed=3, end=end).trades, "simulator", end)
+    url = url_as("pipeline")
+    load_trades(url, frame, "f")
+    with connect(url) as connection:
+        refresh(Session(url, connection), date(2025, 2, 27), date(2025, 2, 28), end)
+        ranked = connection.execute("SELECT day, count(*) FROM bot_rankings GROUP BY day ORDER BY day").fetchall()
+    assert ranked == [(date(2025, 2, 27), 3), (date(2025, 2, 28), 3)]
+
+
 def test_what_acts_in_the_owners_name_has_a_fixed_search_path_and_an_owner_who_is_no_superuser(granted: str) -> None:
     with connect(granted) as connection:
         found = connection.execute(
@@ -369,7 +420,7 @@ def test_the_policy_costs_neither_owner_nor_superuser_anything(granted: str, url
 
 
 def test_a_new_password_makes_the_old_one_useless(granted: str, passwords: Passwords) -> None:
-    old = roles.login_url(granted, "knowdefeat_reader", passwords)
+    old = roles.rotate(granted, "knowdefeat_reader", passwords)
     assert roles.login_url(granted, "knowdefeat_reader", passwords) == old
     new = roles.rotate(granted, "knowdefeat_reader", passwords)
     assert new != old
