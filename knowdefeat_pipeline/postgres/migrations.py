@@ -95,8 +95,18 @@ def upgrade(url: str) -> list[str]:
             ) from error
         if pending:
             _comment(driver)
-        roles.follow_upgrade(driver, was_changed=bool(pending))
+        _give_rights(driver, was_changed=bool(pending))
         return pending
+
+
+def _give_rights(driver: psycopg.Connection, was_changed: bool) -> None:
+    try:
+        roles.follow_upgrade(driver, was_changed)
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"Giving the roles their rights failed, and the database is as it was: {error}\n"
+            "If a lock timed out, end the sessions that use the table and try again."
+        ) from error
 
 
 def _comment(driver: psycopg.Connection) -> None:

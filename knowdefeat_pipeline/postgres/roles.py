@@ -234,9 +234,12 @@ def _set_password(connection: psycopg.Connection, name: str, passwords: Password
     password = secrets.token_urlsafe(24)
     verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
     statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier))
-    with _refusal_told(f"give {name} a password"), connection.transaction():
-        connection.execute(statement)
-        passwords.keep(name, password)
+    try:
+        with _refusal_told(f"give {name} a password"), connection.transaction():
+            connection.execute(statement)
+            passwords.keep(name, password)
+    except OSError as error:
+        raise RoleError(f"The password of {name} cannot be kept in {passwords.folder}: {error.strerror}.") from error
     return password
 
 

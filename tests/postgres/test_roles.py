@@ -12,6 +12,7 @@ from psycopg import sql
 
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
+from knowdefeat_pipeline.postgres.backup import backup, restore
 from knowdefeat_pipeline.postgres.connection import connect, hidden_password
 from knowdefeat_pipeline.postgres.roles import Passwords, RoleError
 from knowdefeat_pipeline.sources.frames import read_frame
@@ -361,7 +362,13 @@ def test_web_reads_all_and_enters_decisions(granted: str, url_as: Callable[[str]
     with connect(url_as("web")) as web:
         assert web.execute("SHOW statement_timeout").fetchone() == ("30s",)
         assert web.execute("SELECT bot_id FROM trades").fetchall() == [(7,)]
-        web.execute("UPDATE bots SET is_active = false WHERE bot_id = 7")
+        web.execute("UPDATE bots SET is_active = false, capital = 5000, strategy_id = 'other' WHERE bot_id = 7")
+        web.execute(
+            "INSERT INTO weight_versions SELECT (jsonb_populate_record(w, jsonb_build_object("
+            "'version', 2, 'author', 'manual', 'in_force_from', '2026-03-02Z'))).* FROM weight_versions AS w"
+        )
+        web.execute(OPEN, ["b", 8])
+        web.execute(CLOSE, ["b"])
         web.execute("INSERT INTO belief_ledger (kind, reason, in_force_from) VALUES ('reset', 'anew', '2026-03-02Z')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             web.execute("DELETE FROM trades")
@@ -370,6 +377,7 @@ def test_web_reads_all_and_enters_decisions(granted: str, url_as: Callable[[str]
     with connect(granted) as owner:
         assert owner.execute("SELECT kind, author FROM bot_events").fetchall() == [("deactivated", "knowdefeat_web")]
         assert owner.execute("SELECT input FROM input_changes").fetchall() == [("ledger",)]
+        assert owner.execute("SELECT bot_id FROM bots ORDER BY 1").fetchall() == [(7,), (8,)]
 
 
 def test_the_pipeline_loads_and_computes(granted: str, url_as: Callable[[str], str]) -> None:
@@ -395,6 +403,46 @@ def test_what_acts_in_the_owners_name_has_a_fixed_search_path_and_an_owner_who_i
     assert {(tuple(config or ()), superuser) for _, config, superuser in found} == {
         (("search_path=pg_catalog, public, pg_temp",), False)
     }
+
+
+def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_the_row_alone(granted: str) -> None:
+    with connect(granted) as connection:
+        found = connection.execute(
+            "SELECT DISTINCT proname FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid "
+            "WHERE NOT tgisinternal AND NOT prosecdef AND (has_any_column_privilege('knowdefeat_web', tgrelid, 'INSERT')"
+            " OR has_any_column_privilege('knowdefeat_web', tgrelid, 'UPDATE'))"
+        ).fetchall()
+    assert {name for (name,) in found} == {
+        "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
+        "belief_ledger_append_only",
+    }  # fmt: skip
+
+
+def test_a_restored_database_gives_the_same_rights(
+    granted: str, empty_database: str, passwords: Passwords, tmp_path: Path
+) -> None:
+    with connect(granted) as connection:
+        connection.execute(OPEN, ["theirs", 9])
+    backup(granted, tmp_path / "all.dump")
+    restore(empty_database, tmp_path / "all.dump")
+    with connect(roles.rotate(empty_database, "knowdefeat_bot", passwords)) as bot:
+        bot.execute(OPEN, ["mine", 7])
+        assert bot.execute("SELECT bot_id FROM trades ORDER BY 1").fetchall() == [(7,), (9,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            bot.execute("SELECT * FROM bots")
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT bot_id FROM bots ORDER BY 1").fetchall() == [(7,), (9,)]
+        assert roles.lacking(connection) is None
+
+
+def test_a_password_that_cannot_be_kept_is_not_given(
+    granted: str, url_as: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = url_as("web")
+    (tmp_path / "file").touch()
+    with pytest.raises(RoleError, match="cannot be kept"):
+        roles.rotate(granted, "knowdefeat_web", Passwords(tmp_path / "file" / "roles"))
+    psycopg.connect(url).close()
 
 
 def test_everything_belongs_to_the_owner_who_may_migrate(granted: str, url_as: Callable[[str], str]) -> None:
@@ -508,6 +556,8 @@ def test_a_user_who_may_make_roles_needs_no_superuser(empty_database: str, tmp_p
             connection.execute(OPEN, ["a", 9])
             assert connection.execute("SELECT count(*) FROM trades").fetchone() == (1,)
         assert roles.login_url(url, "knowdefeat_owner", kept) == url
+        with pytest.raises(RoleError, match="maker owns the tables here"):
+            roles.rotate(url, "knowdefeat_owner", kept)
         with connect(roles.make_bot(url, "bot_gamma", [7], kept)) as bot:
             bot.execute(OPEN, ["b", 7])
             assert bot.execute("SELECT bot_id FROM trades").fetchall() == [(7,)]
