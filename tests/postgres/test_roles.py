@@ -109,6 +109,12 @@ def test_a_bot_reaches_its_trades_and_nothing_else(url_as: Callable[[str], str])
     assert functions == {("public", name) for name in HARMLESS}
     assert sequences == []
     with connect(url_as("bot")) as connection:
+        places = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE') "
+            "UNION ALL SELECT datname FROM pg_database WHERE datname = current_database() "
+            "AND has_database_privilege(oid, 'CREATE, TEMPORARY')"
+        )
+        assert places.fetchall() == []
         assert columns(connection, "INSERT") == INSERTED
         assert columns(connection, "UPDATE") == UPDATED
         tables = connection.execute("SELECT DISTINCT table_schema, table_name FROM information_schema.tables")
@@ -201,6 +207,13 @@ def test_a_table_of_ones_own_takes_the_place_of_none_of_ours(granted: str, url_a
         connection.execute(OPEN, ["a", 7])
         assert connection.execute("SELECT count(*) FROM pg_temp.bots").fetchone() == (0,)
         assert connection.execute("SELECT bot_id FROM public.bots").fetchall() == [(7,)]
+
+
+def test_nobody_is_let_into_the_servers_other_databases(url_as: Callable[[str], str]) -> None:
+    url = url_as("bot")
+    for name in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match=f'permission denied for database "{name}"'):
+            psycopg.connect(urlsplit(url)._replace(path=f"/{name}").geturl())
 
 
 def test_closed_trades_stay_and_a_bot_is_told_why(url_as: Callable[[str], str]) -> None:

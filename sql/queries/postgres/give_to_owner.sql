@@ -35,6 +35,12 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO knowdefeat_owner, knowdefeat_pipeline, knowdefeat_web',
                        given.name);
     END LOOP;
-    EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    FOR given IN
+        SELECT datname AS name FROM pg_database
+        WHERE datname IN (current_database(), 'postgres', 'template1')
+          AND (has_database_privilege('public', oid, 'CONNECT') OR has_database_privilege('public', oid, 'TEMPORARY'))
+    LOOP
+        EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', given.name);
+    END LOOP;
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO knowdefeat_owner', current_schema());
 END $$;
