@@ -16,6 +16,8 @@ from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 
+LARGEST_BOT = 2**31 - 1  # a bot's number is an integer of PostgreSQL's
+
 app = typer.Typer(no_args_is_help=True, help="Roles of single bots.")
 
 RoleName = Annotated[
@@ -101,6 +103,9 @@ def _numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{text!r} are no bots; write their numbers as 1,2,3") from None
+        numbers = []
+    if not numbers or not all(abs(number) <= LARGEST_BOT for number in numbers):
+        raise typer.BadParameter(f"{text!r} are no bots; write their numbers as 1,2,3")
+    return numbers
