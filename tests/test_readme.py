@@ -8,6 +8,7 @@ import pytest
 from typer.main import get_command
 
 from knowdefeat_pipeline.cli.app import app
+from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources.canonical import FIELDS
@@ -21,9 +22,9 @@ def examples(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_sql_that_bots_may_write_works(database: str) -> None:
+def test_the_sql_that_bots_may_write_works(database: str, tmp_path: Path) -> None:
     (script,) = examples("sql")
-    with connect(database) as connection:
+    with connect(roles.rotate(database, roles.BOT, roles.Passwords(tmp_path))) as connection:
         for statement in filter(str.strip, script.partition("--")[0].split(";")):
             cursor = connection.execute(statement)
         bot, status, pnl = cursor.fetchone()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import migrations
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import connect, hidden_password, query
 from knowdefeat_pipeline.postgres.server import binaries
 
 
@@ -75,13 +73,10 @@ def _require_empty(connection: psycopg.Connection) -> None:
 
 def _run(program: str, url: str, *arguments: str) -> None:
     """Run a program of PostgreSQL's on the database; its password goes through the environment, unseen."""
-    parts: dict[str, Any] = conninfo_to_dict(url)
-    password = parts.pop("password", None)
-    environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
-    address = f"--dbname={make_conninfo(**parts)}"
+    address, environment = hidden_password(url)
     done = subprocess.run(
-        [str(binaries() / program), "--no-password", address, *arguments],
-        env=environment,
+        [str(binaries() / program), "--no-password", f"--dbname={address}", *arguments],
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

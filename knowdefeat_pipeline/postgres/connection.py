@@ -213,6 +213,13 @@ def query(name: str) -> str:
     return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def hidden_password(url: str) -> tuple[str, dict[str, str]]:
+    """The address as an argument of a program, which everybody on the machine may read; the password as environment."""
+    parts: dict[str, Any] = conninfo_to_dict(url)
+    password = parts.pop("password", None)
+    return make_conninfo(**parts), {"PGPASSWORD": str(password)} if password else {}
+
+
 def _conninfo(url: str) -> str:
     """The URL as libpq's `key=value` text, with our session's settings; the URL's own come first."""
     malformed = DatabaseUnreachable(

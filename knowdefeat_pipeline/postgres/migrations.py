@@ -17,6 +17,7 @@ from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 
@@ -64,7 +65,9 @@ def require_current(url: str) -> None:
 
 
 def upgrade(url: str) -> list[str]:
-    """Run the pending migrations, all in one transaction; the revisions run. Concurrent upgrades wait for each other.
+    """Run the pending migrations, all in one transaction, and give the roles their rights; the revisions run.
+
+    Concurrent upgrades wait for each other.
 
     Raises MigrationError (the database is then as it was) and DatabaseUnreachable.
     """
@@ -92,7 +95,18 @@ def upgrade(url: str) -> list[str]:
             ) from error
         if pending:
             _comment(driver)
+        _give_rights(driver, was_changed=bool(pending))
         return pending
+
+
+def _give_rights(driver: psycopg.Connection, was_changed: bool) -> None:
+    try:
+        roles.follow_upgrade(driver, was_changed)
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"Giving the roles their rights failed, and the database is as it was: {error}\n"
+            "If a lock timed out, end the sessions that use the table and try again."
+        ) from error
 
 
 def _comment(driver: psycopg.Connection) -> None:

@@ -153,11 +153,6 @@ class EmbeddedPostgres:
         url = f"postgresql://{USER}@{ADDRESS}:{postmaster.port}/{DATABASE}"
         return ServerStatus(True, postmaster.pid, postmaster.port, self.data, server_version(), url)
 
-    def shell_command(self) -> tuple[list[str], dict[str, str]]:
-        """`psql` on the database: its argument vector, and what to add to its environment (the password)."""
-        url = self.ensure_running()
-        return [str(binaries() / "psql"), url.replace(f":{self._password()}@", "@")], {"PGPASSWORD": self._password()}
-
     # Finding
 
     def _postmaster(self) -> Postmaster | None:

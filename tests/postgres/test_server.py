@@ -124,14 +124,6 @@ def test_settings_and_credentials(cluster: EmbeddedPostgres) -> None:
         psycopg.connect(url, password="guess")
 
 
-def test_shell_command_reaches_the_database_without_showing_the_password(cluster: EmbeddedPostgres) -> None:
-    command, environment = cluster.shell_command()
-    assert cluster.password_file.read_text().strip() not in " ".join(command)
-    query = [*command, "-XAtc", "SELECT current_database()"]
-    answer = subprocess.run(query, env=os.environ | environment, capture_output=True, text=True, check=True)
-    assert answer.stdout == "knowdefeat\n"
-
-
 def test_nothing_is_lost_when_the_server_is_killed(cluster: EmbeddedPostgres) -> None:
     url = cluster.ensure_running()
     with psycopg.connect(url) as connection:

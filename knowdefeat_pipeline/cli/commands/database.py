@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from knowdefeat_pipeline.cli.commands import roles
 from knowdefeat_pipeline.cli.database import address, server
 from knowdefeat_pipeline.cli.last_backup import note_backup
 from knowdefeat_pipeline.cli.options import CommandError, Json
@@ -17,7 +18,8 @@ from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
 from knowdefeat_pipeline.postgres import backup as backups
 from knowdefeat_pipeline.postgres import migrations
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import connect, hidden_password
+from knowdefeat_pipeline.postgres.server import binaries
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import counts, latest_day
 from knowdefeat_pipeline.store.results import traded_days
@@ -25,10 +27,21 @@ from knowdefeat_pipeline.store.results import traded_days
 app = typer.Typer(no_args_is_help=True, help="The database: its address, schema and state.")
 
 
+app.command("roles")(roles.list_roles)
+app.command()(roles.rotate)
+app.add_typer(roles.app, name="role")
+
+As = Annotated[str | None, typer.Option("--role", help="As owner, pipeline, web, bot, reader, or a bot's role.")]
+
+
 @app.command()
-def url() -> None:
-    """Print the database's URL (with its password); the server is started if it does not run."""
-    typer.echo(address(Settings.from_environment()))
+def url(role: As = None) -> None:
+    """Print the database's URL, with its password; the server is started if it does not run.
+
+    Without --role, that of the user who may do everything; give no program more than it needs.
+    """
+    settings = Settings.from_environment()
+    typer.echo(roles.role_url(settings, role) if role else address(settings))
 
 
 @app.command()
@@ -86,18 +99,15 @@ def _shown(key: str, value: Any) -> str:
 
 
 @app.command()
-def shell() -> None:
+def shell(role: As = None) -> None:
     """Open psql on the database."""
     settings = Settings.from_environment()
-    place = address(settings)
-    if settings.database_url is None:
-        command, environment = server(settings).shell_command()
-    else:
-        program = shutil.which("psql")
-        if program is None:
-            raise CommandError("psql is not on the PATH; install PostgreSQL's client programs.")
-        command, environment = [program, place], dict(os.environ)
-    os.execvpe(command[0], command, environment)  # noqa: S606 (no shell is meant)
+    place, environment = hidden_password(roles.role_url(settings, role) if role else address(settings))
+    own = binaries() / "psql" if settings.database_url is None else None
+    program = str(own) if own else shutil.which("psql")
+    if program is None:
+        raise CommandError("psql is not on the PATH; install PostgreSQL's client programs.")
+    os.execvpe(program, [program, place], os.environ | environment)  # noqa: S606 (no shell is meant)
 
 
 @app.command()

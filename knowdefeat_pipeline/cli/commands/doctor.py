@@ -26,6 +26,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import dead_runs
+from knowdefeat_pipeline.postgres.roles import lacking, may_mend
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
@@ -158,7 +159,8 @@ def _database(settings: Settings) -> list[Finding]:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
     results = _results(settings, url) if schema.ok else []
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *results]
+    roles = [_roles(url)] if schema.ok else []
+    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *roles, *results]
 
 
 def _clock(connection: psycopg.Connection) -> Finding:
@@ -175,6 +177,13 @@ def _clock(connection: psycopg.Connection) -> Finding:
         "Set the clocks of both machines by NTP. Days run by the database's.",
         abs(off) > OFF,
     )
+
+
+def _roles(url: str) -> Finding:
+    """Where this user may not make them, everything works without: that is told and no fault."""
+    with connect(url) as connection:
+        missing = lacking(connection)
+        return Finding("Roles", missing is None or not may_mend(connection), missing or "each has its rights")
 
 
 def _results(settings: Settings, url: str) -> list[Finding]:

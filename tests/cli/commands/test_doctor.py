@@ -37,7 +37,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
-        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", *results, "Live listener",
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", *results, "Live listener",
         "Runs", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip

@@ -1,0 +1,111 @@
+"""`db roles`, `db rotate` and `db role`: who may do what in the database, and with which password."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from psycopg.conninfo import conninfo_to_dict
+
+from knowdefeat_pipeline.cli.database import address, current_url
+from knowdefeat_pipeline.cli.options import Json
+from knowdefeat_pipeline.cli.views.output import err, out, print_json
+from knowdefeat_pipeline.cli.views.tables import NOTHING, table
+from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.postgres import roles
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
+
+LARGEST_BOT = 2**31 - 1  # a bot's number is an integer of PostgreSQL's
+
+app = typer.Typer(no_args_is_help=True, help="Roles of single bots.")
+
+RoleName = Annotated[
+    str, typer.Argument(metavar="ROLE", help="owner, pipeline, web, bot, reader, or a bot's role by its name.")
+]
+
+
+def full_name(role: str) -> str:
+    """The role's name in the server; the five go by short names."""
+    return roles.ROLES[role].name if role in roles.ROLES else role
+
+
+def passwords(settings: Settings) -> roles.Passwords:
+    """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
+    if settings.database_url is None:
+        return roles.Passwords(settings.home / "postgres" / "roles")
+    parts = conninfo_to_dict(address(settings))
+    server = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
+    return roles.Passwords(settings.home / "roles" / server)
+
+
+def role_url(settings: Settings, role: str) -> str:
+    """The database's URL for a role."""
+    return roles.login_url(current_url(settings), full_name(role), passwords(settings))
+
+
+def list_roles(json: Json = False) -> None:
+    """The roles of the database: what each may do, and which can log in."""
+    with connect(current_url()) as connection:
+        found = {state.name: state for state in roles.states(connection)}
+        missing = roles.lacking(connection)
+    fixed = {role.name: role for role in roles.ROLES.values()}
+    records = [
+        {
+            "role": role.short if (role := fixed.get(state.name)) else state.name,
+            "name": state.name,
+            "may": role.may if role else _bots_of(state.bots),
+            "logs_in": state.logs_in,
+        }
+        for state in found.values()
+    ]
+    if json:
+        print_json({"roles": records, "missing": missing})
+        return
+    rows = [(str(r["role"]), str(r["may"]), "yes" if r["logs_in"] else NOTHING) for r in records]
+    table("Roles", (("role", "left"), ("may", "left"), ("logs in", "left")), rows)
+    if missing:
+        out.print(printable(missing), soft_wrap=True)
+
+
+def _bots_of(bots: list[int] | None) -> str:
+    whose = f"bots {', '.join(map(str, bots))}" if bots else "any bot"
+    return f"adds, closes and reads trades of {whose}"
+
+
+def rotate(role: RoleName) -> None:
+    """Give a role a new password and print its URL. The old one is refused from now on; open sessions stay."""
+    settings = Settings.from_environment()
+    typer.echo(roles.rotate(current_url(settings), full_name(role), passwords(settings)))
+
+
+@app.command("bot")
+def bot_role(
+    name: Annotated[str, typer.Argument(help="Its name: small letters, digits and underscores.")],
+    bots: Annotated[
+        str | None, typer.Option("--bots", metavar="1,2,…", help="The bots that it may write; any by default.")
+    ] = None,
+) -> None:
+    """Make a role for one bot or some, or bind one anew, and print its URL."""
+    settings = Settings.from_environment()
+    typer.echo(roles.make_bot(current_url(settings), name, _numbers(bots), passwords(settings)))
+
+
+@app.command("remove")
+def remove_role(name: Annotated[str, typer.Argument(help="A role that db role bot made.")]) -> None:
+    """Remove a bot's role; its trades stay."""
+    settings = Settings.from_environment()
+    roles.remove_bot(current_url(settings), name, passwords(settings))
+    err.print(f"Removed {name}.")
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(abs(number) <= LARGEST_BOT for number in numbers):
+        raise typer.BadParameter(f"{text!r} are no bots; write their numbers as 1,2,3")
+    return numbers

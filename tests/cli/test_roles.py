@@ -1,0 +1,141 @@
+"""The commands about roles, over an embedded server of their own and over one that a URL names."""
+
+import json
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from knowdefeat_pipeline.postgres import roles
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.server import EmbeddedPostgres, binaries
+from tests.cli.conftest import Shell
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """The home of an embedded server. Not in tmp_path, which the account that runs the server may not enter."""
+    with tempfile.TemporaryDirectory(prefix="knowdefeat-") as folder:
+        yield Path(folder)
+        EmbeddedPostgres(Path(folder)).stop()
+
+
+@pytest.fixture
+def embedded(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """`knowdefeat` over an embedded server with every migration."""
+    monkeypatch.delenv("KNOWDEFEAT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("KNOWDEFEAT_HOME", str(home))
+    shell = Shell(monkeypatch, capsys, EmbeddedPostgres(home).ensure_running())
+    shell("db", "migrate")
+    return shell
+
+
+def started(shell: Shell, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The arguments and environment of the program that the command would become."""
+    found: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execvpe", lambda program, vector, environment: found.append((vector, dict(environment))))
+    shell(*arguments)
+    return found[0]
+
+
+@pytest.mark.parametrize("role", ["owner", "pipeline", "web", "bot", "reader"])
+def test_each_role_has_an_address_that_stays_and_works(embedded: Shell, home: Path, role: str) -> None:
+    url = embedded("db", "url", "--role", role).strip()
+    assert embedded("db", "url", "--role", role).strip() == url
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    assert row == (f"knowdefeat_{role}", False)
+    kept = home / "postgres" / "roles" / f"knowdefeat_{role}"
+    assert kept.read_text().strip() == conninfo_to_dict(url)["password"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_without_a_role_the_address_is_that_of_whoever_may_do_everything(embedded: Shell) -> None:
+    assert embedded("db", "url").strip() == embedded.database
+    assert conninfo_to_dict(embedded.database)["user"] == "knowdefeat"
+
+
+def test_rotation_prints_the_new_address_and_the_old_one_is_refused(embedded: Shell) -> None:
+    old = embedded("db", "url", "--role", "bot").strip()
+    new = embedded("db", "rotate", "bot").strip()
+    assert new == embedded("db", "url", "--role", "bot").strip() != old
+    psycopg.connect(new).close()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(old)
+
+
+def test_a_bot_gets_a_role_of_its_own_which_is_listed_and_removed(embedded: Shell) -> None:
+    url = embedded("db", "role", "bot", "momentum", "--bots", "9,7").strip()
+    assert embedded("db", "url", "--role", "momentum").strip() == url
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT own_bots()").fetchone() == ([7, 9],)
+    listed = embedded.json("db", "roles")
+    assert listed["missing"] is None
+    assert [r["role"] for r in listed["roles"]] == ["owner", "pipeline", "web", "bot", "reader", "momentum"]
+    assert listed["roles"][-1]["may"] == "adds, closes and reads trades of bots 7, 9"
+    embedded("db", "role", "remove", "momentum")
+    assert "no role momentum" in embedded("db", "url", "--role", "momentum", status=1)
+    for text in ("a", "", "1,,2", str(2**31)):
+        assert "write their numbers" in embedded("db", "role", "bot", "momentum", "--bots", text, status=2)
+
+
+def test_the_shell_holds_no_password_among_its_arguments(
+    embedded: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role, expected in (((), "knowdefeat"), (("--role", "bot"), "knowdefeat_bot")):
+        vector, environment = started(embedded, monkeypatch, "db", "shell", *role)
+        assert vector[0] == str(binaries() / "psql")
+        assert environment["PGPASSWORD"] not in " ".join(vector)
+        done = subprocess.run(
+            [*vector, "-XAtc", "SELECT current_user"], env=environment, capture_output=True, text=True
+        )
+        assert done.stdout == f"{expected}\n"
+
+
+def test_the_shell_on_another_server_holds_no_password_among_its_arguments(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "psql").symlink_to(binaries() / "psql")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    vector, environment = started(shell, monkeypatch, "db", "shell")
+    password = conninfo_to_dict(shell.database)["password"]
+    assert vector[0] == str(tmp_path / "psql")
+    assert (password in " ".join(vector), environment["PGPASSWORD"]) == (False, password)
+
+
+def test_passwords_of_another_server_are_kept_by_its_address(shell: Shell, tmp_path: Path) -> None:
+    with connect(shell.database) as connection:
+        roles.establish(connection)
+    url = shell("db", "rotate", "reader").strip()
+    parts = conninfo_to_dict(url)
+    kept = tmp_path / "home" / "roles" / f"127.0.0.1_{parts['port']}" / "knowdefeat_reader"
+    assert kept.read_text().strip() == parts["password"]
+    assert shell("db", "url", "--role", "reader").strip() == url
+    assert "There is no role postgres" in shell("db", "rotate", "postgres", status=1)
+
+
+def test_doctor_says_in_one_sentence_which_roles_are_missing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finding() -> dict:
+        return next(each for each in json.loads(shell.output) if each["subject"] == "Roles")
+
+    monkeypatch.setattr(roles, "GRANTED", (roles.Role("knowdefeat_stranger", "nothing"),))
+    shell("doctor", "--json", status=1)
+    assert finding()["found"] == (
+        "Roles lack rights in this database: knowdefeat db migrate, as the user who owns its tables, gives them."
+    )
+    monkeypatch.setattr(roles, "_may_create", lambda connection: False)
+    shell("doctor", "--json")
+    assert finding()["ok"]
+    assert finding()["found"].startswith("knowdefeat_stranger is missing and this user may not create roles")
+
+
+def test_no_log_of_the_server_holds_a_password(embedded: Shell, home: Path) -> None:
+    passwords = {embedded("db", "rotate", role).strip().split(":")[2].split("@")[0] for role in ("web", "bot")}
+    log = (home / "postgres" / "server.log").read_text()
+    assert not any(password in log for password in passwords)
