@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.assets.tags import covered_range
 from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.session import Session
@@ -56,6 +57,7 @@ class Database(dg.ConfigurableResource["Database"]):
             yield self
             return
         with ExitStack() as stack:
+            require_own(self.address())
             connection = stack.enter_context(connect(self.address()))
             # What a run writes can be computed again, and what it rests on is written with it: if the server dies, the
             # last instants are lost as a whole. To wait for the disk at every step would only take time.
