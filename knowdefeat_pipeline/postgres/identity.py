@@ -35,10 +35,15 @@ _FOLLOWED_BY = {
 _MADE_AGAIN = ("belief_checkpoints", "belief_checkpoints_state", "bot_months", "bot_months_state")
 _SPECIAL = ("refreshed_days", "settled_changes", "input_changes", *_MADE_AGAIN)
 
+# A number larger than that of every transaction of this server whose rows the statement sees, its own included.
+_TOP = (
+    "(SELECT greatest(pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
+    " pg_current_xact_id_if_assigned()::text::bigint + 1))"
+)
 # The transaction that wrote a row as this server numbers it, or a later one: a row knows the lower half of its number.
-_WRITTEN_BY = sql.SQL("({top} - mod({top} - xmin::text::bigint + 4294967296, 4294967296))")
+_WRITTEN_BY = f"({_TOP} - mod({_TOP} - xmin::text::bigint + 4294967296, 4294967296))"
 # No transaction writes a later one's number: such a row was copied, and its number is another server's.
-_IS_COPIED = sql.SQL("{top} - mod({top} - xmin::text::bigint + 4294967296, 4294967296) < recorded_xid::text::bigint")
+_IS_COPIED = f"{_WRITTEN_BY} < recorded_xid::text::bigint"
 _RENUMBERED = sql.SQL(
     "CASE WHEN (SELECT bool_and(pg_visible_in_snapshot(recorded_xid, s.seen)) FROM settled_changes AS s"
     " WHERE {families}::text[] IS NULL OR s.family = ANY({families}::text[])) AND {is_copied}"
@@ -161,14 +166,15 @@ def record(connection: psycopg.Connection, server: Server) -> None:
 
 def names_the_future(connection: psycopg.Connection) -> bool:
     """Whether the database names transactions that have not happened here, or had not when a row was written."""
-    top = _next_number(connection)
     for table, column, is_snapshot in connection.execute(query("postgres/numbered_columns")).fetchall():
-        number = sql.SQL("pg_snapshot_xmax({})" if is_snapshot else "{}").format(sql.Identifier(column))
-        number = sql.SQL("{}::text::bigint").format(number)
         # A snapshot may be younger than the transaction that notes it.
-        known = sql.Literal(top) if is_snapshot else _WRITTEN_BY.format(top=sql.Literal(top))
-        found = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > {})").format(sql.Identifier(table), number, known)
-        if connection.execute(found).fetchone() == (True,):
+        number = "pg_snapshot_xmax({})::text::bigint" if is_snapshot else "{}::text::bigint"
+        statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > {})").format(
+            sql.Identifier(table),
+            sql.SQL(number).format(sql.Identifier(column)),
+            sql.SQL(_TOP if is_snapshot else _WRITTEN_BY),
+        )
+        if connection.execute(statement).fetchone() == (True,):
             return True
     return False
 
@@ -179,8 +185,9 @@ def renumber(connection: psycopg.Connection, all_copied: bool = False) -> None:
     What every computed day had followed becomes older than every snapshot; all else is a change of now. `all_copied`:
     no row was written on this server. Otherwise a row whose number may be this server's counts as a change of now.
     """
-    top = sql.Literal(_next_number(connection))
-    for table, column, is_snapshot in connection.execute(query("postgres/numbered_columns")).fetchall():
+    columns = connection.execute(query("postgres/numbered_columns")).fetchall()
+    # Trades first: whoever writes one holds that table when he comes to the others.
+    for table, column, is_snapshot in sorted(columns, key=lambda row: row[0] != "trades"):
         if table in _SPECIAL:
             continue
         value: sql.Composable
@@ -191,7 +198,7 @@ def renumber(connection: psycopg.Connection, all_copied: bool = False) -> None:
         else:
             value = _RENUMBERED.format(
                 families=sql.Literal([*_FOLLOWED_BY[table]] if table in _FOLLOWED_BY else None),
-                is_copied=sql.SQL("true") if all_copied else _IS_COPIED.format(top=top),
+                is_copied=sql.SQL("true" if all_copied else _IS_COPIED),
             )
         with without_triggers(connection, [table]):
             update = sql.SQL("UPDATE {} SET {} = {}")
@@ -218,10 +225,3 @@ def _control_data(connection: psycopg.Connection, tells: bool) -> tuple[int | No
         "SELECT s.system_identifier, c.timeline_id FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
     ).fetchall()
     return system_identifier, timeline
-
-
-def _next_number(connection: psycopg.Connection) -> int:
-    """A number that is larger than that of every transaction of this server whose rows can be seen."""
-    ((own,),) = connection.execute("SELECT pg_current_xact_id_if_assigned()::text::bigint").fetchall()
-    ((xmax,),) = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchall()
-    return max(int(xmax), int(own or 0) + 1)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from knowdefeat_pipeline.automation.dagster_internals.instance import open_insta
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.backup import BackupError, backup, restore
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError
@@ -392,3 +394,27 @@ def test_a_dump_of_pg_dump_is_restored_too(source: str, new_server: str, tmp_pat
         assert not look(other)
         close(other, NOW - timedelta(days=1, minutes=5))
         assert look(other).trades == 1
+
+
+def test_a_backup_of_an_older_schema_is_brought_up_to_date(
+    source: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(source, tmp_path / "file")
+    newer = tmp_path / "migrations"
+    shutil.copytree(migrations.MIGRATIONS, newer)
+    number = f"{int(migrations.revisions()[-1]) + 1:04}"
+    (newer / f"{number}_notes.sql").write_text(
+        "ALTER TABLE bots ADD COLUMN note text; UPDATE bots SET note = 'bot ' || bot_id; CREATE TABLE notes (note text);"
+    )
+    monkeypatch.setattr(migrations, "MIGRATIONS", newer)
+    restore(empty_database, tmp_path / "file")
+    with connect(empty_database) as connection:
+        assert migrations.status(empty_database).current == number
+        notes = "SELECT bot_id, note FROM bots ORDER BY 1"
+        assert connection.execute(notes).fetchall() == [(1, "bot 1"), (2, "bot 2"), (3, "bot 3")]
+    backup(empty_database, tmp_path / "newer")
+    monkeypatch.undo()
+    with connect(empty_database) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; DROP SCHEMA dagster CASCADE; CREATE SCHEMA public")
+    with pytest.raises(BackupError, match=rf"schema is at {number}, and this version of the code knows it up to"):
+        restore(empty_database, tmp_path / "newer")

@@ -1,7 +1,10 @@
 """Copies that stock programs make, onto another server or the same: noticed, and no later trade is missed."""
 
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -283,3 +286,30 @@ def test_adopting_needs_the_owner_and_says_so(source: str) -> None:
             connection.execute("RESET ROLE")
             connection.execute("DROP OWNED BY knowdefeat_test_plain")
             connection.execute("DROP ROLE knowdefeat_test_plain")
+
+
+def test_a_trade_that_commits_while_the_database_is_adopted_is_counted(source: str, new_server: str) -> None:
+    stock_copy(source, new_server)
+    begun = threading.Event()
+
+    def adopt() -> None:
+        begun.set()
+        migrations.upgrade(new_server)
+
+    with connect(new_server) as connection, ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price,"
+                " notional) VALUES (1, 'COIN', 'LONG', 'closed', %s, %s, 100, 101, 100)",
+                (END - timedelta(hours=2), END - timedelta(hours=1)),
+            )
+            adopting = pool.submit(adopt)
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'trades'::regclass"
+            assert begun.wait(10)
+            deadline = time.monotonic() + 20
+            while connection.execute(waiting).fetchone() == (0,) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert connection.execute(waiting).fetchone() == (1,)
+        adopting.result(20)
+    compute(new_server)
+    assert lifetime_trades(new_server) == closed_trades(new_server) == closed_trades(source) + 1
