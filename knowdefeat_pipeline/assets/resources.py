@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from knowdefeat_pipeline.assets.tags import covered_range
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.locks import days_locked
@@ -57,6 +58,7 @@ class Database(dg.ConfigurableResource["Database"]):
             yield self
             return
         with ExitStack() as stack:
+            require_own(self.address())
             connection = stack.enter_context(connect(self.address()))
             # What a run writes can be computed again, and what it rests on is written with it: if the server dies, the
             # last instants are lost as a whole. To wait for the disk at every step would only take time.

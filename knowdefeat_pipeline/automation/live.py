@@ -22,6 +22,7 @@ from knowdefeat_pipeline.automation.live_report import LiveReport
 from knowdefeat_pipeline.automation.sensors.requests import retry_delay
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
+from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
@@ -72,6 +73,7 @@ class Listener:
         wait = RECONNECT[0]
         while not self.stop():
             try:
+                require_own(self.url)  # at every connection: another server may answer than the last time
                 with connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
                         raise AlreadyListening(ALREADY)

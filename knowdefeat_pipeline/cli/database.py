@@ -1,5 +1,8 @@
 """The database that a command works on, and what the command may do to its schema.
 
+A database that was copied from another server is refused by all but `run`, `up`, `db migrate` and `db adopt`, which
+make it this server's own (see `postgres/identity.py`).
+
 Only `run`, `up` and `db migrate` bring an existing schema up to date (`db restore` that of the empty database that it
 fills). A command that reads or decides requires that it is; one that brings input creates the schema in a database that
 has none at all.
@@ -15,7 +18,7 @@ import psycopg
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
-from knowdefeat_pipeline.postgres import clock, migrations
+from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import Settings
@@ -33,7 +36,7 @@ def address(settings: Settings) -> str:
 
 
 def upgraded_url(settings: Settings) -> str:
-    """The URL of the database, its schema brought up to date."""
+    """The URL of the database, its schema brought up to date and its transaction ids this server's own."""
     url = address(settings)
     migrations.upgrade(url)
     return url
@@ -45,13 +48,18 @@ def url_for_input(settings: Settings) -> str:
     if migrations.status(url).current is None:
         migrations.upgrade(url)
     migrations.require_current(url)
+    identity.require_own(url)
     return url
 
 
 def current_url(settings: Settings | None = None) -> str:
-    """The URL of a database whose schema is what the code needs. Raises MigrationError otherwise, with what to do."""
+    """The URL of a database whose schema is what the code needs, and whose transaction ids are its server's own.
+
+    Raises MigrationError or ForeignTransactions otherwise, with what to do.
+    """
     url = address(settings or Settings.from_environment())
     migrations.require_current(url)
+    identity.require_own(url)
     return url
 
 

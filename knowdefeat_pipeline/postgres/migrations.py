@@ -6,6 +6,7 @@ folder: a new migration is one more SQL file.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,13 @@ from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import roles
+from knowdefeat_pipeline.postgres import identity, roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
     from alembic.script import Script
+    from sqlalchemy import Connection
 
 MIGRATIONS = ROOT / "sql" / "migrations"
 VERSION_TABLE = "knowdefeat_version"
@@ -69,33 +71,44 @@ def upgrade(url: str) -> list[str]:
 
     Concurrent upgrades wait for each other.
 
-    Raises MigrationError (the database is then as it was) and DatabaseUnreachable.
+    A database that was copied from another server becomes this server's own on the way (see `identity`).
+    Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable.
     """
-    # With SQLAlchemy 0.4 s, which only an upgrade should pay.
-    from alembic.runtime.migration import MigrationContext, RevisionStep
-    from alembic.script.revision import RevisionMap
-    from sqlalchemy import NullPool, create_engine
-    from sqlalchemy.exc import DBAPIError
+    with upgrading(url) as schema:
+        pending = schema.bring_to()
+        identity.adopt(schema.connection)
+        return pending
 
-    engine = create_engine("postgresql+psycopg://", creator=partial(_connect_for_upgrade, url), poolclass=NullPool)
-    with engine.begin() as connection:
-        driver = cast(psycopg.Connection, connection.connection.driver_connection)
-        _lock(driver)
-        scripts = list(_scripts(driver))
-        revisions = RevisionMap(lambda: scripts)
-        pending = _status(driver).pending
-        steps = [RevisionStep(revisions, cast("Script", revisions.get_revision(r)), is_upgrade=True) for r in pending]
+
+@dataclass(frozen=True)
+class Schema:
+    """The schema of a database in the transaction of an upgrade, which commits at its end or leaves no trace."""
+
+    connection: psycopg.Connection
+    alchemy: "Connection"
+
+    def bring_to(self, revision: str | None = None) -> list[str]:
+        """Run the migrations up to that revision (None: all); the revisions run. Raises MigrationError."""
+        from alembic.runtime.migration import MigrationContext, RevisionStep
+        from alembic.script.revision import RevisionMap
+        from sqlalchemy.exc import DBAPIError
+
+        scripts = list(_scripts(self.connection))
+        history = RevisionMap(lambda: scripts)
+        pending = [r for r in _status(self.connection).pending if revision is None or r <= revision]
+        steps = [RevisionStep(history, cast("Script", history.get_revision(r)), is_upgrade=True) for r in pending]
         options = {"version_table": VERSION_TABLE, "fn": lambda heads, context: steps}
         try:
-            MigrationContext.configure(connection, opts=options).run_migrations()
+            MigrationContext.configure(self.alchemy, opts=options).run_migrations()
         except DBAPIError as error:
             raise MigrationError(
                 f"The database refused the upgrade, and is as it was: {error.orig}\n"
                 "Its user must be allowed to create tables: make it the owner of the database."
             ) from error
         if pending:
-            _comment(driver)
-        _give_rights(driver, was_changed=bool(pending))
+            _comment(self.connection)
+        if revision is None:
+            _give_rights(self.connection, was_changed=bool(pending))
         return pending
 
 
@@ -107,6 +120,27 @@ def _give_rights(driver: psycopg.Connection, was_changed: bool) -> None:
             f"Giving the roles their rights failed, and the database is as it was: {error}\n"
             "If a lock timed out, end the sessions that use the table and try again."
         ) from error
+
+
+@contextmanager
+def upgrading(url: str) -> Iterator[Schema]:
+    """One transaction for migrations and whatever else belongs to them; others wait. Raises as `upgrade` does."""
+    from sqlalchemy import NullPool, create_engine  # with Alembic 0.4 s, which only an upgrade should pay
+    from sqlalchemy.exc import DBAPIError
+
+    engine = create_engine("postgresql+psycopg://", creator=partial(_connect_for_upgrade, url), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            driver = cast(psycopg.Connection, connection.connection.driver_connection)
+            _lock(driver)
+            yield Schema(driver, connection)
+    except DBAPIError as error:  # of the commit, or of the rollback over a connection that was lost
+        raise cast(psycopg.Error, error.orig) from error
+
+
+def revisions() -> list[str]:
+    """The revisions that this version of the code knows, in order."""
+    return list(_files())
 
 
 def _comment(driver: psycopg.Connection) -> None:

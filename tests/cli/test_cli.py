@@ -183,7 +183,7 @@ def test_a_backup_is_restored_into_an_empty_database_only(
 ) -> None:
     shell("ingest", trades_file)
     held = shell.json("db", "status")
-    file = tmp_path / "knowdefeat.dump"
+    file = tmp_path / "knowdefeat.backup"
     written = shell.json("db", "backup", file)
     assert written == {"file": str(file), "bytes": file.stat().st_size}
     assert "tables already" in shell("db", "restore", file, status=1)

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
 from knowdefeat_pipeline.postgres import backup as backups
-from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres import identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, hidden_password
 from knowdefeat_pipeline.postgres.server import binaries
 from knowdefeat_pipeline.settings import Settings
@@ -54,6 +54,26 @@ def migrate(json: Json = False) -> None:
         print_json({"applied": applied, "revision": latest})
     else:
         out.print(f"Applied {', '.join(applied)}." if applied else f"The schema is up to date ({latest}).")
+
+
+@app.command()
+def adopt(
+    force: Annotated[
+        bool, typer.Option(help="Also where no copy is noticed: rows were loaded while triggers were disabled.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a database that was copied from another server this server's own, so that no later trade is missed."""
+    place = address(Settings.from_environment())
+    migrations.require_current(place)
+    with connect(place) as connection, connection.transaction():
+        adopted = identity.adopt(connection, force=force)
+    if json:
+        print_json({"renumbered": adopted})
+    elif adopted:
+        out.print("The transaction ids are this server's own now. Days that are stale are listed by: knowdefeat days")
+    else:
+        out.print("The database is this server's own: nothing was changed.")
 
 
 @app.command()
@@ -121,7 +141,7 @@ def stop() -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="A new file, for instance knowdefeat.dump.")], json: Json = False
+    file: Annotated[Path, typer.Argument(help="A new file, for instance knowdefeat.backup.")], json: Json = False
 ) -> None:
     """Write everything, Dagster's runs included, to a file; whatever runs may go on meanwhile."""
     settings = Settings.from_environment()
@@ -135,12 +155,14 @@ def backup(
 
 @app.command()
 def restore(file: Annotated[Path, typer.Argument(help="A file of db backup.")], json: Json = False) -> None:
-    """Fill an empty database from a backup, and bring its schema up to date."""
+    """Fill an empty database from a backup, all or nothing, and bring its schema up to date."""
     place = address(Settings.from_environment())
-    backups.restore(place, file)
+    strangers = backups.restore(place, file)
     with connect(place) as connection:
         held = counts(connection)
     if json:
         print_json(held)
     else:
+        if strangers:
+            out.print(f"Left out, as no table of KnowDefeat's has the name: {', '.join(strangers)}.", soft_wrap=True)
         out.print(f"Restored {', '.join(f'{number(count)} {name}' for name, count in held.items())} from {file}.")

@@ -23,7 +23,7 @@ from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import clock, migrations
+from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import dead_runs
 from knowdefeat_pipeline.postgres.roles import lacking, may_mend
@@ -158,9 +158,8 @@ def _database(settings: Settings) -> list[Finding]:
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
-    results = _results(settings, url) if schema.ok else []
-    roles = [_roles(url)] if schema.ok else []
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *roles, *results]
+    rest = [_roles(url), _origin(url), *_results(settings, url)] if schema.ok else []
+    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *rest]
 
 
 def _clock(connection: psycopg.Connection) -> Finding:
@@ -184,6 +183,18 @@ def _roles(url: str) -> Finding:
     with connect(url) as connection:
         missing = lacking(connection)
         return Finding("Roles", missing is None or not may_mend(connection), missing or "each has its rights")
+
+
+def _origin(url: str) -> Finding:
+    """Whether the transaction ids that the database holds are those of the server that it is on."""
+    with connect(url) as connection:
+        found = identity.identify(connection)
+        foreign = found is not None and identity.is_foreign(connection, found)
+    name = found.present.system_identifier if found else None
+    shown = f"system identifier {name}" if name is not None else "the server does not tell its system identifier"
+    if foreign:
+        shown = "the database was copied from another server, and new trades can be missed"
+    return Finding("Transaction ids", not foreign, shown, "Run: knowdefeat db adopt")
 
 
 def _results(settings: Settings, url: str) -> list[Finding]:

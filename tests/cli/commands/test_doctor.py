@@ -37,7 +37,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
-        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", *results, "Live listener",
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", "Transaction ids", *results, "Live listener",
         "Runs", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
@@ -63,6 +63,24 @@ def test_every_setting_that_cannot_be_used_is_named_and_the_rest_is_looked_at(
     ]
     assert found["Settings"][0]["remedy"] == "Write it as YYYY-MM-DD, for instance 2015-01-01."
     assert found["Schema"][0]["ok"] is True
+
+
+def test_a_copy_from_another_server_is_named_until_it_is_adopted(shell: Shell) -> None:
+    with connect(shell.database) as connection:
+        connection.execute("UPDATE cluster_identity SET system_identifier = 7")
+    (origin,) = findings(shell, status=1)["Transaction ids"]
+    assert (origin["ok"], origin["remedy"]) == (False, "Run: knowdefeat db adopt")
+    assert origin["found"] == "the database was copied from another server, and new trades can be missed"
+    for command in (("rankings",), ("days",), ("live",), ("db", "backup", "x")):
+        assert "copied from another PostgreSQL server" in shell(*command, status=1)
+    assert "are this server's own now" in shell("db", "adopt")
+    assert "nothing was changed" in shell("db", "adopt")
+    (origin,) = findings(shell)["Transaction ids"]
+    assert origin["found"].startswith("system identifier ")
+    with connect(shell.database) as connection:
+        connection.execute("UPDATE cluster_identity SET system_identifier = 7")
+    shell("db", "migrate")
+    assert findings(shell)["Transaction ids"][0]["ok"] is True
 
 
 def test_an_empty_database_lacks_the_schema(new_shell: Shell) -> None:
