@@ -78,6 +78,20 @@ def test_no_table_takes_other_names(connection: psycopg.Connection, table: str, 
     insert(connection, table, {**row, column: "B" * 200})
 
 
+def test_trades_take_the_characters_of_plain_names(connection: psycopg.Connection) -> None:
+    """Their constraint spells the rule out."""
+    names = [f"a{chr(number)}b" for number in range(1, 0x3000)]
+    for name in (name for name in names if not is_plain_name(name)):
+        with pytest.raises(psycopg.errors.CheckViolation, match="trades_plain_text"):
+            insert(connection, "trades", {**TRADE, "ticker": name})
+    plain = [name for name in names if is_plain_name(name)]
+    connection.execute(
+        "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, notional)"
+        " SELECT 1, name, 'LONG', %s, 1, 1 FROM unnest(%s::text[]) AS name",
+        (AT, plain),
+    )
+
+
 def test_an_exit_reason_is_plain_text_of_any_length(connection: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match="trades_plain_text"):
         insert(connection, "trades", {**TRADE, "exit_reason": "tp\x1b]0;title\x07"})
