@@ -53,9 +53,53 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Held to the end of the transaction by whoever adds bots. One lock for all of them: two transactions that add the same
--- bots in different orders would otherwise wait for each other. Trades of bots that are there take no lock.
-CREATE FUNCTION new_bots_lock() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_xact_lock(7738431441803046772)';
+-- A bot's events go with the bot itself, and what the risk rules decided of simulated trades with these.
+CREATE OR REPLACE FUNCTION decisions_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'bot_events' THEN
+        IF NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = OLD.bot_id) THEN
+            RETURN OLD;
+        END IF;
+        IF OLD.kind IN ('halted', 'released') AND current_setting('knowdefeat.simulated_fleet_leaves', true) = 'yes' THEN
+            RETURN OLD;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '% is never changed or deleted', TG_TABLE_NAME USING ERRCODE = 'check_violation',
+        HINT = 'Record a new decision: the last one counts.';
+END $$;
+
+-- New bots are noted down by the trades that name them, and enter the table `bots` when the transaction commits, in the order
+-- of their numbers. So no order in which writers name them makes two transactions wait for each other, and none that stays
+-- open keeps others waiting. Until its commit a transaction does not see the rows of its own new bots either.
+CREATE UNLOGGED TABLE arriving_bots (
+    arrival        bigint GENERATED ALWAYS AS IDENTITY,
+    recorded_xid   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    bot_id         integer NOT NULL,
+    strategy_id    text,
+    quote_currency text NOT NULL
+);
+CREATE INDEX arriving_bots_recorded ON arriving_bots (recorded_xid);
+CREATE FUNCTION bots_arrive() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    bad record;
+BEGIN
+    -- Called once for each row; the first call sees to all.
+    INSERT INTO bots (bot_id, strategy_id, quote_currency)
+        SELECT DISTINCT ON (bot_id) bot_id, strategy_id, quote_currency
+        FROM arriving_bots WHERE recorded_xid = pg_current_xact_id() ORDER BY bot_id, arrival
+        ON CONFLICT DO NOTHING;
+    SELECT a.*, b.quote_currency AS bot_currency INTO bad FROM arriving_bots a JOIN bots b USING (bot_id)
+        WHERE a.recorded_xid = pg_current_xact_id() AND a.quote_currency <> b.quote_currency LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a trade is in %, but bot % accounts in %: sums never mix currencies',
+            bad.quote_currency, bad.bot_id, bad.bot_currency
+            USING ERRCODE = 'check_violation', HINT = 'Give the trades of the other currency a bot_id of their own.';
+    END IF;
+    DELETE FROM arriving_bots WHERE recorded_xid = pg_current_xact_id();
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER bots_arrive AFTER INSERT ON arriving_bots DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION bots_arrive();
 
 -- Once per statement, for any number of rows: clocks, bots, currencies, and the news.
 CREATE OR REPLACE FUNCTION trades_admit() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,12 +116,10 @@ BEGIN
             bad.source, bad.source_trade_id, greatest(bad.entry_time, bad.exit_time)
             USING ERRCODE = 'check_violation', HINT = 'Check the writer''s clock and time zone; times are UTC.';
     END IF;
-    IF EXISTS (SELECT FROM recorded r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)) THEN
-        PERFORM new_bots_lock();
-        INSERT INTO bots (bot_id, strategy_id, quote_currency)
-            SELECT DISTINCT ON (bot_id) bot_id, strategy_id, quote_currency FROM recorded ORDER BY bot_id, entry_time DESC
-            ON CONFLICT DO NOTHING;
-    END IF;
+    INSERT INTO arriving_bots (bot_id, strategy_id, quote_currency)
+        SELECT DISTINCT ON (bot_id, quote_currency) bot_id, strategy_id, quote_currency FROM recorded r
+        WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)
+        ORDER BY bot_id, quote_currency, entry_time DESC;
     SELECT r.*, b.quote_currency AS bot_currency INTO bad FROM recorded r JOIN bots b USING (bot_id)
         WHERE r.quote_currency <> b.quote_currency LIMIT 1;
     IF FOUND THEN
