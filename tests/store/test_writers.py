@@ -22,6 +22,12 @@ def write(connection: psycopg.Connection, bot: int, strategy: str | None = None,
     connection.execute(INSERT, (bot, strategy, AT + timedelta(seconds=random.random()), currency))
 
 
+def write_together(connection: psycopg.Connection, *trades: tuple[int, str]) -> None:
+    with connection.transaction():
+        for bot, currency in trades:
+            write(connection, bot, currency=currency)
+
+
 def rows(url: str, statement: str) -> list[tuple]:
     with connect(url) as connection:
         return connection.execute(statement).fetchall()
@@ -69,9 +75,7 @@ def test_what_is_rolled_back_leaves_no_bot(database: str) -> None:
 def test_currencies_never_mix_however_they_arrive(database: str) -> None:
     with connect(database) as connection:
         with pytest.raises(psycopg.errors.CheckViolation, match="in EUR, but bot 1 accounts in USD"):
-            with connection.transaction():
-                write(connection, 1, currency="USD")
-                write(connection, 1, currency="EUR")
+            write_together(connection, (1, "USD"), (1, "EUR"))
         with connection.transaction():
             write(connection, 2, currency="EUR")
             with connect(database) as other:
