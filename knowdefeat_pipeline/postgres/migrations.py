@@ -24,6 +24,7 @@ from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
     from alembic.script import Script
+    from sqlalchemy import Connection
 
 MIGRATIONS = ROOT / "sql" / "migrations"
 VERSION_TABLE = "knowdefeat_version"
@@ -71,31 +72,43 @@ def upgrade(url: str) -> list[str]:
     Raises MigrationError (the database is then as it was) and DatabaseUnreachable.
     """
     # With SQLAlchemy 0.4 s, which only an upgrade should pay.
-    from alembic.runtime.migration import MigrationContext, RevisionStep
-    from alembic.script.revision import RevisionMap
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
 
     engine = create_engine("postgresql+psycopg://", creator=partial(_connect_for_upgrade, url), poolclass=NullPool)
-    with engine.begin() as connection:
-        driver = cast(psycopg.Connection, connection.connection.driver_connection)
-        _lock(driver)
-        scripts = list(_scripts(driver))
-        revisions = RevisionMap(lambda: scripts)
-        pending = _status(driver).pending
-        steps = [RevisionStep(revisions, cast("Script", revisions.get_revision(r)), is_upgrade=True) for r in pending]
-        options = {"version_table": VERSION_TABLE, "fn": lambda heads, context: steps}
-        try:
-            MigrationContext.configure(connection, opts=options).run_migrations()
-        except DBAPIError as error:
-            raise MigrationError(
-                f"The database refused the upgrade, and is as it was: {error.orig}\n"
-                "Its user must be allowed to create tables: make it the owner of the database."
-            ) from error
-        if pending:
-            _comment(driver)
-        _note_checksums(driver)
-        return pending
+    try:
+        with engine.begin() as connection:
+            return _run_pending(connection)
+    except DBAPIError as error:
+        raise MigrationError(
+            f"The connection broke during the upgrade, of which all or nothing was done: {error.orig}\n"
+            "Run again: knowdefeat db migrate"
+        ) from error
+
+
+def _run_pending(connection: "Connection") -> list[str]:
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from alembic.script.revision import RevisionMap
+    from sqlalchemy.exc import DBAPIError
+
+    driver = cast(psycopg.Connection, connection.connection.driver_connection)
+    _lock(driver)
+    scripts = list(_scripts(driver))
+    revisions = RevisionMap(lambda: scripts)
+    pending = _status(driver).pending
+    steps = [RevisionStep(revisions, cast("Script", revisions.get_revision(r)), is_upgrade=True) for r in pending]
+    options = {"version_table": VERSION_TABLE, "fn": lambda heads, context: steps}
+    try:
+        MigrationContext.configure(connection, opts=options).run_migrations()
+    except DBAPIError as error:
+        raise MigrationError(
+            f"The database refused the upgrade, and is as it was: {error.orig}\n"
+            "Its user must be allowed to create tables: make it the owner of the database."
+        ) from error
+    if pending:
+        _comment(driver)
+    _note_checksums(driver)
+    return pending
 
 
 def _comment(driver: psycopg.Connection) -> None:

@@ -90,8 +90,8 @@ def test_a_migration_that_is_killed_is_a_sentence_and_leaves_the_database_as_it_
     )
     monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path)
     message = new_shell("db", "migrate", status=1)
-    assert "Migration 0001_first.sql" in message
-    assert "terminating connection due to administrator command" in message
+    assert "The connection broke during the upgrade, of which all or nothing was done" in message
+    assert "Run again: knowdefeat db migrate" in message
     assert "Traceback" not in message
     with connect(new_shell.database) as connection:
         assert connection.execute("SELECT to_regclass('first')").fetchone() == (None,)
@@ -111,10 +111,9 @@ def test_a_role_without_temporary_tables_is_told_what_to_grant(
             "KNOWDEFEAT_DATABASE_URL", place._replace(netloc=f"{role}:plain@{place.hostname}:{place.port}").geturl()
         )
         for command in (("ingest", trades_file), ("run",)):
-            assert shell(*command, status=1) == (
-                f"Error: The role {role} may make no temporary tables in the database {name}, and loading and computing "
-                f'need them. As its owner, run: GRANT TEMPORARY ON DATABASE "{name}" TO "{role}"\n'
-            )
+            message = " ".join(shell(*command, status=1).split())
+            assert f"The role {role} may make no temporary tables in the database {name}, and loading" in message
+            assert message.endswith(f'As its owner, run: GRANT TEMPORARY ON DATABASE "{name}" TO "{role}"')
     finally:
         with connect(shell.database) as connection:
             connection.execute(f"DROP ROLE {role}")
