@@ -73,6 +73,13 @@ def current_url(settings: Settings | None = None) -> str:
     return url
 
 
+def computing_url(settings: Settings) -> str:
+    """The URL of a database whose schema is what the code needs, and on which it can compute."""
+    url = current_url(settings)
+    _patiently(require_needs, url)
+    return url
+
+
 @contextmanager
 def database() -> Iterator[psycopg.Connection]:
     """A connection to the database that the environment names, its schema being what the code needs."""

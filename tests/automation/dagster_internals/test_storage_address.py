@@ -16,8 +16,8 @@ def test_the_urls_own_options_stay(database: str, query: str) -> None:
     with engine.connect() as connection:
         shown = [
             connection.execute(text(f"SHOW {name}")).scalar()
-            for name in ("search_path", "synchronous_commit", "work_mem", "application_name")
+            for name in ("search_path", "synchronous_commit", "idle_session_timeout", "work_mem", "application_name")
         ]
-    assert shown[:2] == ["dagster", "off"]
-    assert (shown[2] == "7MB") == ("work_mem" in query)
-    assert (shown[3] == "mine") == ("mine" in query)
+    assert shown[:3] == ["dagster", "off", "0"]
+    assert (shown[3] == "7MB") == ("work_mem" in query)
+    assert (shown[4] == "mine") == ("mine" in query)
