@@ -116,16 +116,19 @@ BEGIN
             bad.source, bad.source_trade_id, greatest(bad.entry_time, bad.exit_time)
             USING ERRCODE = 'check_violation', HINT = 'Check the writer''s clock and time zone; times are UTC.';
     END IF;
-    INSERT INTO arriving_bots (bot_id, strategy_id, quote_currency)
-        SELECT DISTINCT ON (bot_id, quote_currency) bot_id, strategy_id, quote_currency FROM recorded r
-        WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)
-        ORDER BY bot_id, quote_currency, entry_time DESC;
-    SELECT r.*, b.quote_currency AS bot_currency INTO bad FROM recorded r JOIN bots b USING (bot_id)
-        WHERE r.quote_currency <> b.quote_currency LIMIT 1;
-    IF FOUND THEN
+    -- One look at the bots, as nearly all rows name known ones: another currency first, then bots that nobody knew.
+    SELECT r.*, b.quote_currency AS bot_currency INTO bad FROM recorded r LEFT JOIN bots b USING (bot_id)
+        WHERE b.bot_id IS NULL OR r.quote_currency <> b.quote_currency ORDER BY b.bot_id IS NULL LIMIT 1;
+    IF bad.bot_currency IS NOT NULL THEN
         RAISE EXCEPTION 'trade (%, %) is in %, but bot % accounts in %: sums never mix currencies',
             bad.source, bad.source_trade_id, bad.quote_currency, bad.bot_id, bad.bot_currency
             USING ERRCODE = 'check_violation', HINT = 'Give the trades of the other currency a bot_id of their own.';
+    END IF;
+    IF bad.bot_id IS NOT NULL THEN
+        INSERT INTO arriving_bots (bot_id, strategy_id, quote_currency)
+            SELECT DISTINCT ON (bot_id, quote_currency) bot_id, strategy_id, quote_currency FROM recorded r
+            WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)
+            ORDER BY bot_id, quote_currency, entry_time DESC;
     END IF;
     NOTIFY knowdefeat_trades;
     RETURN NULL;
