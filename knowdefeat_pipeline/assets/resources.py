@@ -63,6 +63,7 @@ class Database(dg.ConfigurableResource["Database"]):
             # What a run writes can be computed again, and what it rests on is written with it: if the server dies, the
             # last instants are lost as a whole. To wait for the disk at every step would only take time.
             connection.execute("SET synchronous_commit = off")
+            connection.execute("SET idle_session_timeout = 0")  # while a step computes, its session waits
             show_alive(connection, context.run.run_id)
             if days := covered_range(context.run.tags):
                 stack.enter_context(days_locked(connection, *days))

@@ -139,6 +139,7 @@ def _prepared(connection: psycopg.Connection) -> psycopg.Connection:
     """The session, listening, and without a wait for the disk at every step (see `Database`)."""
     connection.prepare_threshold = None  # a plan kept for all days knows nothing of the few rows of the last one
     connection.execute("SET synchronous_commit = off")
+    connection.execute("SET idle_session_timeout = 0")  # between two trades it only listens
     connection.execute(f"LISTEN {CHANNEL}")
     return connection
 

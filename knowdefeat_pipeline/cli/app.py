@@ -71,10 +71,29 @@ def main() -> None:
         app()
     except KnowDefeatError as error:
         _fail(str(error))
-    except psycopg.OperationalError as error:
-        _fail(f"Lost the connection to the database: {error}\nSee: knowdefeat db status")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        lost = _lost_connection(error)
+        if lost is None:
+            raise
+        _fail(
+            f"Lost the connection to the database: {' '.join(str(lost).split())}\n"
+            "What was under way is undone or will be done again. See: knowdefeat db status. Then run the command again."
+        )
+
+
+def _lost_connection(error: BaseException | None) -> BaseException | None:
+    """The driver's error where a connection broke, also below what SQLAlchemy or Dagster made of it."""
+    from sqlalchemy import exc  # 0.1 s that only a failure should pay
+
+    while error is not None:
+        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+            return error
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+            return error.orig
+        error = error.__cause__
+    return None
 
 
 def _fail(message: str) -> None:

@@ -10,9 +10,11 @@ has none at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from typing import TypeVar
 
 import psycopg
 
@@ -20,9 +22,13 @@ from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
 from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.needs import require_needs
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import latest_day
+
+PAUSES = (0.2, 1.0)  # seconds before a question is asked again
+T = TypeVar("T")
 
 
 def server(settings: Settings) -> EmbeddedPostgres:
@@ -35,9 +41,20 @@ def address(settings: Settings) -> str:
     return database_url(settings) if settings.database_url else server(settings).ensure_running()
 
 
+def _patiently(read: Callable[[str], T], url: str) -> T:
+    """What a command reads before it begins, asked again where the connection breaks: nothing was done yet."""
+    for pause in PAUSES:
+        try:
+            return read(url)
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            time.sleep(pause)
+    return read(url)
+
+
 def upgraded_url(settings: Settings) -> str:
     """The URL of the database, its schema brought up to date and its transaction ids this server's own."""
     url = address(settings)
+    _patiently(require_needs, url)
     migrations.upgrade(url)
     return url
 
@@ -45,10 +62,11 @@ def upgraded_url(settings: Settings) -> str:
 def url_for_input(settings: Settings) -> str:
     """The URL of a database that can take input: a new one gets its schema, an older schema is refused."""
     url = address(settings)
-    if migrations.status(url).current is None:
+    _patiently(require_needs, url)
+    if _patiently(migrations.status, url).current is None:
         migrations.upgrade(url)
-    migrations.require_current(url)
-    identity.require_own(url)
+    _patiently(migrations.require_current, url)
+    _patiently(identity.require_own, url)
     return url
 
 
@@ -58,8 +76,15 @@ def current_url(settings: Settings | None = None) -> str:
     Raises MigrationError or ForeignTransactions otherwise, with what to do.
     """
     url = address(settings or Settings.from_environment())
-    migrations.require_current(url)
-    identity.require_own(url)
+    _patiently(migrations.require_current, url)
+    _patiently(identity.require_own, url)
+    return url
+
+
+def computing_url(settings: Settings) -> str:
+    """The URL of a database whose schema is what the code needs, and on which it can compute."""
+    url = current_url(settings)
+    _patiently(require_needs, url)
     return url
 
 

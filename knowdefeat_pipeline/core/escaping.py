@@ -8,6 +8,15 @@ from __future__ import annotations
 import re
 
 LONGEST = 200
+"""Characters of a name, and of a text that is shown in one line."""
+
+CONTROL_CHARACTERS = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""A regular expression of what steers a terminal, breaks a line or turns the direction of the text."""
+
+PLAIN_NAME = f"write one of at most {LONGEST} characters, without line breaks and other control characters"
+"""What to do about a name that is none (see `is_plain_name`)."""
+
+_CONTROL_CHARACTERS = re.compile(CONTROL_CHARACTERS)
 
 # CommonMark takes a backslash before any ASCII punctuation as that character itself.
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -42,6 +51,15 @@ def for_csv(text: str) -> str:
     ("'=HYPERLINK(1)", 'BTC', '-1.5')
     """
     return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+
+
+def is_plain_name(text: str) -> bool:
+    """Whether a ticker, source, strategy or id can be shown anywhere: what the database's function of this name says.
+
+    >>> is_plain_name("BTC-USD"), is_plain_name("BTC\\n"), is_plain_name("B" * 201)
+    (True, False, False)
+    """
+    return len(text) <= LONGEST and not _CONTROL_CHARACTERS.search(text)
 
 
 def shortened(text: str) -> str:

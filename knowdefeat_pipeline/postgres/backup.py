@@ -22,7 +22,7 @@ from knowdefeat_pipeline.postgres.server import binaries
 
 PG_DUMP_MAGIC = b"PGDMP"
 # What is true of a database alone, and never of a copy: its schema's revision stands in the manifest.
-_LEFT_OUT = {migrations.VERSION_TABLE, identity.TABLE}
+_LEFT_OUT = {migrations.VERSION_TABLE, migrations.CHECKSUM_TABLE, identity.TABLE}
 
 
 class BackupError(KnowDefeatError):

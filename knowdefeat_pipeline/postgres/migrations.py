@@ -1,7 +1,8 @@
 """The schema's history: the files `sql/migrations/NNNN_name.sql`, run by Alembic in the order of their numbers.
 
 A revision is a file's number, and its parent the number before it, so the map of revisions is made in memory from the
-folder: a new migration is one more SQL file.
+folder: a new migration is one more SQL file. Of each that ran its checksum is kept, so that one that was edited since
+is not taken for the one that ran.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS = ROOT / "sql" / "migrations"
 VERSION_TABLE = "knowdefeat_version"
+CHECKSUM_TABLE = "knowdefeat_migrations"
 LOCK_TIMEOUT = "60s"  # how long an upgrade waits for another one, and for the users of a table that it changes
 _LOCK = int.from_bytes(b"knowdfts", "big")  # the advisory lock that upgrades hold
 
@@ -74,10 +77,16 @@ def upgrade(url: str) -> list[str]:
     A database that was copied from another server becomes this server's own on the way (see `identity`).
     Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable.
     """
-    with upgrading(url) as schema:
-        pending = schema.bring_to()
-        identity.adopt(schema.connection)
-        return pending
+    try:
+        with upgrading(url) as schema:
+            pending = schema.bring_to()
+            identity.adopt(schema.connection)
+            return pending
+    except psycopg.OperationalError as error:
+        raise MigrationError(
+            f"The connection broke during the upgrade, of which all or nothing was done: {error}\n"
+            "Run again: knowdefeat db migrate"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,7 @@ class Schema:
             ) from error
         if pending:
             _comment(self.connection)
+        _note_checksums(self.connection, revision)
         if revision is None:
             _give_rights(self.connection, was_changed=bool(pending))
         return pending
@@ -180,6 +190,7 @@ def _status(connection: psycopg.Connection) -> MigrationStatus:
             "newer version has been here. Update knowdefeat-pipeline, or point KNOWDEFEAT_DATABASE_URL (or "
             "KNOWDEFEAT_HOME) to another database."
         )
+    _require_unedited(connection)
     return MigrationStatus(current, revisions[-1], [r for r in revisions if current is None or r > current])
 
 
@@ -188,6 +199,43 @@ def _current(connection: psycopg.Connection) -> str | None:
         return None
     row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(VERSION_TABLE))).fetchone()
     return row[0] if row else None
+
+
+def _checksum(path: Path) -> str:
+    """Of the text, however a checkout ends its lines."""
+    return sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _note_checksums(driver: psycopg.Connection, until: str | None) -> None:
+    """Note the checksum of each migration that has run, up to that one (None: all), and has none yet.
+
+    In a database that was migrated before checksums were kept, that is the checksum of today's file: which one ran
+    then, nobody knows any more.
+    """
+    driver.execute(
+        "CREATE TABLE IF NOT EXISTS knowdefeat_migrations (revision text PRIMARY KEY, checksum text NOT NULL, "
+        "noted_at timestamptz NOT NULL DEFAULT now())"
+    )
+    driver.cursor().executemany(
+        "INSERT INTO knowdefeat_migrations (revision, checksum) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [(revision, _checksum(path)) for revision, path in _files().items() if until is None or revision <= until],
+    )
+
+
+def _require_unedited(connection: psycopg.Connection) -> None:
+    """Raise MigrationError where a file is not the one that ran."""
+    if connection.execute("SELECT to_regclass('knowdefeat_migrations')").fetchone() == (None,):
+        return
+    files = _files()
+    noted = connection.execute("SELECT revision, checksum FROM knowdefeat_migrations ORDER BY 1").fetchall()
+    for revision, checksum in noted:
+        if revision in files and _checksum(files[revision]) != checksum:
+            path = files[revision]
+            raise MigrationError(
+                f"{path.name} is not the migration that was applied to this database: it was edited since. Restore it "
+                f"(git checkout {path}; of an installed package: pip install --force-reinstall knowdefeat-pipeline), "
+                "or load your trades into a new database: set KNOWDEFEAT_DATABASE_URL or KNOWDEFEAT_HOME."
+            )
 
 
 def _connect_for_upgrade(url: str) -> psycopg.Connection:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools, Floats
 
 Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
@@ -84,6 +85,9 @@ FIELDS: Mapping[str, Field] = {
 COLUMNS = tuple(name for name in FIELDS if name != "quantity")
 """The fields that a validated trade carries, in order."""
 
+NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency")
+"""The fields that name something."""
+
 UNITLESS_SIZE_NAMES = ("trade_size", "position_size", "size")
 """Column names that say how large a position is, but not whether in quote currency or in units of the asset."""
 
@@ -92,6 +96,8 @@ class Reason(StrEnum):
     """Why a row is refused."""
 
     UNREADABLE_VALUE = "unreadable_value"
+    BAD_NAME = "bad_name"
+    BAD_TEXT = "bad_text"
     UNKNOWN_DIRECTION = "unknown_direction"
     UNKNOWN_STATUS = "unknown_status"
     BAD_PRICE = "bad_price"
@@ -108,6 +114,8 @@ class Reason(StrEnum):
 
 MESSAGES: Mapping[Reason, str] = {
     Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
+    Reason.BAD_NAME: f"{{column}} '{{value}}' is no plain name; {PLAIN_NAME}.",
+    Reason.BAD_TEXT: "{column} '{value}' holds line breaks or other control characters; write plain text.",
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
@@ -174,7 +182,7 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
         template = MISSING_SIZE if field == "notional" else MISSING
     return template.format(
         column=column,
-        value=value,
+        value=shortened(printable(value or "")),
         kind=KINDS[FIELDS[field].kind],
         description=FIELDS[field].description,
         **facts,
@@ -223,6 +231,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
     trades["pnl"] = _pnl(trades)
     checks = [
         *_reading_checks(frame, trades),
+        *_text_checks(trades),
         *_number_checks(trades),
         *_time_checks(trades, pd.Timestamp(now) + CLOCK_SKEW),
         *_size_checks(trades),
@@ -281,6 +290,24 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
     ]
+
+
+def _text_checks(trades: pd.DataFrame) -> list[Check]:
+    """What could not be shown as it stands (see `core.escaping.is_plain_name`). A missing text is plain."""
+    return [
+        *((Reason.BAD_NAME, name, is_no_plain_name(trades[name])) for name in NAMES),
+        (Reason.BAD_TEXT, "exit_reason", _has_control_characters(trades["exit_reason"])),
+    ]
+
+
+def is_no_plain_name(names: "pd.Series[str]") -> Bools:
+    """Where `core.escaping.is_plain_name` does not hold; a missing name is none that is not plain."""
+    bad: Bools = _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
+    return bad
+
+
+def _has_control_characters(texts: "pd.Series[str]") -> Bools:
+    return texts.str.contains(CONTROL_CHARACTERS, na=False).to_numpy(bool)
 
 
 def _number_checks(trades: pd.DataFrame) -> list[Check]:

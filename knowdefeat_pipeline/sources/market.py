@@ -16,10 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.market.bars import BarError, bar_length
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources import cells
-from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field
+from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field, is_no_plain_name
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import RawTable, misshapen_rows, refusals
@@ -87,6 +88,7 @@ class Reason(StrEnum):
     """Why a row is refused."""
 
     UNREADABLE_VALUE = "unreadable_value"
+    BAD_NAME = "bad_name"
     BAD_TIMEFRAME = "bad_timeframe"
     BAD_PRICE = "bad_price"
     BAD_RANGE = "bad_range"
@@ -98,6 +100,7 @@ class Reason(StrEnum):
 
 MESSAGES: Mapping[Reason, str] = {
     Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
+    Reason.BAD_NAME: f"{{column}} '{{value}}' is no plain name; {PLAIN_NAME}.",
     Reason.BAD_TIMEFRAME: "{column} '{value}' is not a timeframe; write a number and m, h, d or w, such as 15m or 1h.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
     Reason.BAD_RANGE: "{column} '{value}' contradicts the bar's other prices: low is the lowest of the four, high the "
@@ -352,6 +355,7 @@ def _reading_checks(form: Form, frame: pd.DataFrame, blame: pd.Series) -> Iterat
         if field.required:
             yield unknown.get(field.name, Reason.UNREADABLE_VALUE), field.name, frame[field.name].isna().to_numpy()
     yield Reason.UNREADABLE_VALUE, "ticker", (frame["ticker"] == ALL_TICKERS).to_numpy(bool)
+    yield Reason.BAD_NAME, "ticker", is_no_plain_name(frame["ticker"])
 
 
 def _value_checks(form: Form, frame: pd.DataFrame, now: datetime) -> Iterator[Check]:
@@ -412,6 +416,7 @@ def _explain(findings: Sequence[Finding], raw: RawTable, layout: MarketLayout) -
         field, column = layout.form.fields[name], layout.columns.get(name, name)
         value = original.get(column, layout.constants.get(name))
         template = MESSAGES[reason] if value else MISSING
+        shown = shortened(printable(value or ""))
         words = {"kind": KINDS[field.kind], "description": field.description, **facts}
-        rows.append((number, reason, column, template.format(column=column, value=value, **words), original))
+        rows.append((number, reason, column, template.format(column=column, value=shown, **words), original))
     return refusals(rows)

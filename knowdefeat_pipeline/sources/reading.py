@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.core.units import Floats, Ints
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import (
@@ -109,12 +110,15 @@ def read_table(
         with np.errstate(over="ignore", under="ignore"):
             frame["notional"] = frame["quantity"] * frame["entry_price"]
     notes += _notes(frame, raw, layout, naive)
+    name = source or _source(layout.format, account, frame["strategy_id"])
+    if not is_plain_name(name):
+        raise SourceError(f"the source '{shortened(printable(name))}' is no plain name; {PLAIN_NAME}: --source NAME")
     valid, refused = validate(frame, now)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
     explained = [_explain(findings, raw, layout), misshapen_rows(raw)]
     return Reading(
-        source=source or _source(layout.format, account, frame["strategy_id"]),
+        source=name,
         layout=layout,
         raw=raw,
         valid=valid,
@@ -229,7 +233,7 @@ def _source(format_: str, account: str | None, strategies: pd.Series) -> str:
     if account:
         return f"{format_}:{account}"
     only = strategies.unique()
-    if format_ == TABLE and len(only) == 1 and isinstance(only[0], str):
+    if format_ == TABLE and len(only) == 1 and isinstance(only[0], str) and is_plain_name(f"{format_}:{only[0]}"):
         return f"{format_}:{only[0]}"
     return format_
 

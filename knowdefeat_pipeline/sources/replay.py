@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import cells
-from knowdefeat_pipeline.sources.canonical import KINDS, Kind
+from knowdefeat_pipeline.sources.canonical import KINDS, Kind, is_no_plain_name
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import RawTable
@@ -59,6 +60,8 @@ def _read(raw: RawTable, name: str, kind: Column, may_be_empty: bool) -> pd.Seri
         infinite = np.isinf(values.to_numpy(np.float64))
         _refuse(raw, name, infinite, "is not finite; give a number, or leave the cell empty where it may be")
     _refuse(raw, name, read.unreadable, f"cannot be read as {KINDS[as_kind]}; correct the cell")
+    if as_kind == "text":
+        _refuse(raw, name, is_no_plain_name(values), f"is no plain name; {PLAIN_NAME}")
     if not may_be_empty:
         _refuse(raw, name, values.isna().to_numpy(), "is no value, and one is needed in every row; fill the cell")
     return values
@@ -77,4 +80,5 @@ def _refuse(raw: RawTable, name: str, bad: Bools, problem: str) -> None:
     if bad.any():
         first = int(bad.argmax())
         value = raw.table.column(name)[first].as_py()
-        raise SourceError(f"row {raw.row_number[first]}, column '{name}': '{'' if value is None else value}' {problem}")
+        shown = "" if value is None else shortened(printable(str(value)))
+        raise SourceError(f"row {raw.row_number[first]}, column '{name}': '{shown}' {problem}")

@@ -11,6 +11,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, clock
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
@@ -95,6 +96,9 @@ def _record(connection: psycopg.Connection, **values: object) -> int:
     """A new entry, in force from the last learned as_of on: what is shown changes, what was shown before stays."""
     if not str(values["reason"]).strip():
         raise LedgerError("A reason is required: --reason TEXT")
+    for name in filter(None, (values.get("source"), values.get("strategy_id"))):
+        if not is_plain_name(str(name)):
+            raise LedgerError(f"{shortened(printable(str(name)))!r} is no plain name; {PLAIN_NAME}")
     learned = last_learned(connection)
     values["in_force_from"] = learned[1].astimezone(UTC) if learned else "-infinity"
     ((entry,),) = connection.execute(

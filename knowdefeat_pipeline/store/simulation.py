@@ -9,22 +9,35 @@ import pyarrow as pa
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.results import stored
 
-OF_BOTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_events", "fund_allocations")
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
+OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded
 
 
-def sources(connection: psycopg.Connection) -> set[str]:
-    """The sources that recorded trades."""
-    return {source for (source,) in connection.execute(query("trades/sources")).fetchall()}
+def has_own_trades(connection: psycopg.Connection) -> bool:
+    """Whether there are trades that nobody simulated here."""
+    return connection.execute("SELECT FROM trades WHERE NOT simulated LIMIT 1").fetchone() is not None
 
 
-def remove_source(connection: psycopg.Connection, source: str) -> int:
-    """Delete a source's trades, the bots that have no others, those bots' results, and every version of the weights
-    that was learned from them; the number of trades."""
+def remove_simulated(connection: psycopg.Connection) -> int:
+    """Delete the simulated trades and what rests on them alone; how many trades there were.
+
+    That is the bots that have no others with all their results, the days on which nothing else had closed yet, and
+    every version of the weights that was learned from them. All other computed days become stale by the deletion.
+    """
     with connection.transaction():
-        removed = connection.execute("DELETE FROM trades WHERE source = %s", (source,)).rowcount
-        connection.execute("DELETE FROM bots b WHERE NOT EXISTS (SELECT FROM trades t WHERE t.bot_id = b.bot_id)")
-        for table in map(stored, OF_BOTS):
+        fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
+        if not fleet:
+            return 0
+        connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
+        connection.execute(query("simulation/readmit_bots"))
+        connection.execute(query("simulation/forget_halts"))
+        removed = connection.execute("DELETE FROM trades WHERE simulated").rowcount
+        connection.execute(
+            "DELETE FROM bots b WHERE bot_id = ANY(%s) AND NOT EXISTS (SELECT FROM trades t WHERE t.bot_id = b.bot_id)",
+            ([bot for (bot,) in fleet],),
+        )
+        for table in (*map(stored, RESULTS), "bot_events"):
             connection.execute(
                 f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
             )
@@ -33,16 +46,25 @@ def remove_source(connection: psycopg.Connection, source: str) -> int:
         connection.execute(
             "DELETE FROM refreshed_days WHERE asset = ANY(%s)", (["strategy_beliefs", "strategy_weights"],)
         )
-        connection.execute(
-            "DELETE FROM fund_allocation_days d WHERE NOT EXISTS "
-            "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
-        )
+        _forget_days(connection)
         _forget_lessons(connection)
-        if not connection.execute("SELECT FROM closed_trades LIMIT 1").fetchone():
-            # Days on which nothing is left to be computed are no computed days; of others the deletion is a change.
-            connection.execute("DELETE FROM refreshed_days")
-            connection.execute("DELETE FROM variable_weights_rows")
+        connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
     return removed
+
+
+def _forget_days(connection: psycopg.Connection) -> None:
+    """Days before the first trade that is left are no computed days any more; without one, no day is."""
+    ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
+    for table in map(stored, (*RESULTS, "variable_weights")):
+        connection.execute(f"DELETE FROM {table} WHERE %(first)s::date IS NULL OR day < %(first)s", {"first": first})  # noqa: S608 (fixed names)
+    connection.execute(
+        "DELETE FROM refreshed_days WHERE %(first)s::date IS NULL OR (day < %(first)s AND asset <> ALL(%(market)s))",
+        {"first": first, "market": list(OF_THE_MARKET)},
+    )
+    connection.execute(
+        "DELETE FROM fund_allocation_days d WHERE NOT EXISTS "
+        "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
+    )
 
 
 def _forget_lessons(connection: psycopg.Connection) -> None:
@@ -52,17 +74,15 @@ def _forget_lessons(connection: psycopg.Connection) -> None:
     connection.execute(
         "DELETE FROM variable_weights_rows w USING weight_versions v WHERE v.version = w.version AND v.author = 'ai'"
     )
-    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
     connection.execute("DELETE FROM weight_versions WHERE author = 'ai'")
-    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
 
 
-def record_scores(connection: psycopg.Connection, source: str, scores: pd.DataFrame) -> int:
-    """Record the scores of a source's trades: source_trade_id and the columns of `trade_scores`, NaN for NULL."""
+def record_scores(connection: psycopg.Connection, scores: pd.DataFrame) -> int:
+    """Record the scores of the simulated trades: source_trade_id and the columns of `trade_scores`, NaN for NULL."""
     with connection.transaction():
         connection.execute(
             "CREATE TEMP TABLE scored ON COMMIT DROP AS SELECT '' AS source_trade_id, "
             "price_model_score, volume_model_score, price_wall_score FROM trade_scores WITH NO DATA"
         )
         copy_arrow(connection, "scored", pa.Table.from_pandas(scores, preserve_index=False))
-        return connection.execute(query("market/record_scores"), (source,)).rowcount
+        return connection.execute(query("market/record_scores")).rowcount

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
-from knowdefeat_pipeline.store.simulation import remove_source
+from knowdefeat_pipeline.store.simulation import remove_simulated
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
 _MANY_ROWS = 10_000
@@ -24,6 +24,8 @@ _MANY_ROWS = 10_000
 @dataclass(frozen=True)
 class LoadReport:
     """What became of a file: `rows_read` is the sum of inserted, updated, unchanged and quarantined rows.
+
+    `removed`: trades of the simulated fleet, which made room.
 
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
@@ -42,6 +44,7 @@ class LoadReport:
     first_exit_day: date | None = None
     last_exit_day: date | None = None
     notes: tuple[str, ...] = ()
+    removed: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,24 @@ class Recorded:
     refused: pd.DataFrame
 
 
-def load_trades(url: str, reading: Reading, file_name: str, *, replaces: str | None = None) -> LoadReport:
+def load_trades(url: str, reading: Reading, file_name: str, *, simulated: bool = False) -> LoadReport:
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
 
     The same trade again changes nothing; a trade that moved on (open, pending_exit, closed) is updated; rows that
-    contradict or repeat another trade go to quarantine with those that the reader refused. The trades of the source
-    `replaces` are removed first.
+    contradict or repeat another trade go to quarantine with those that the reader refused. A simulated fleet makes room
+    first; `simulated` marks the reading's trades as one.
     Raises DatabaseUnreachable and psycopg.Error.
     """
     with connect(url) as connection, connection.transaction():
-        if replaces is not None:
-            remove_source(connection, replaces)
-        recorded = record(connection, reading)
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        removed = remove_simulated(connection)
+        recorded = record(connection, reading, simulated=simulated)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
         held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused)
-    return _report(reading, file_name, recorded, refused, held)
+    return replace(_report(reading, file_name, recorded, refused, held), removed=removed)
 
 
-def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
+def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool = False) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing."""
     names = ["row_number", *COLUMNS, "pnl"]
     source = {"source": reading.source}
@@ -91,7 +94,7 @@ def record(connection: psycopg.Connection, reading: Reading) -> Recorded:
         connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
     connection.execute(query("trades/load_followers"))
     updated = connection.execute(query("trades/load_update")).rowcount
-    inserted = connection.execute(query("trades/load_insert"), source).rowcount
+    inserted = connection.execute(query("trades/load_insert"), source | {"simulated": simulated}).rowcount
     if inserted:
         connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
     refused = reading.refuse(_findings(connection))

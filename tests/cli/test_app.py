@@ -2,6 +2,8 @@
 
 import psycopg
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from knowdefeat_pipeline.automation.runs import RunFailed
 from knowdefeat_pipeline.cli import app as module
@@ -43,8 +45,26 @@ def test_a_connection_that_breaks_is_a_message(
 ) -> None:
     assert ends_with(psycopg.OperationalError("server closed"), monkeypatch) == 1
     assert capsys.readouterr().err == (
-        "Error: Lost the connection to the database: server closed\nSee: knowdefeat db status\n"
+        "Error: Lost the connection to the database: server closed\n"
+        "What was under way is undone or will be done again. See: knowdefeat db status. Then run the command again.\n"
     )
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_connection_that_breaks_below_other_libraries_is_a_message_too(
+    driver: str, server_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = create_engine(server_url.replace("postgresql://", f"postgresql+{driver}://"), poolclass=NullPool)
+    with engine.connect() as connection, pytest.raises(DBAPIError) as broken:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    outer = RuntimeError("a step failed")
+    outer.__cause__ = broken.value
+    assert ends_with(outer, monkeypatch) == 1
+    message = capsys.readouterr().err
+    said = "terminating connection due to administrator command" if driver == "psycopg" else "server closed the"
+    assert message.startswith(f"Error: Lost the connection to the database: {said}")
+    assert message.endswith("Then run the command again.\n")
+    assert "Traceback" not in message
 
 
 def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

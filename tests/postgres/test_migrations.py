@@ -1,6 +1,7 @@
 """Migrations on real databases: complete or not at all, in order, once."""
 
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationSta
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store.results import stored
 
-OURS = sorted(path.name[:4] for path in (ROOT / "sql" / "migrations").glob("*.sql"))
+OUR_FOLDER = ROOT / "sql" / "migrations"
+OURS = sorted(path.name[:4] for path in OUR_FOLDER.glob("*.sql"))
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_a_failure_after_an_earlier_upgrade_keeps_that_upgrade(folder: Path, emp
     (folder / "0003_third.sql").write_text("CREATE TABLE third (n integer); INSERT INTO third VALUES (1 / 0);")
     with pytest.raises(MigrationError, match=r"0003_third\.sql failed(?s:.*)division by zero"):
         migrations.upgrade(empty_database)
-    assert tables(empty_database) == {"first", "second", "knowdefeat_version"}
+    assert tables(empty_database) == {"first", "second", "knowdefeat_version", "knowdefeat_migrations"}
     assert migrations.status(empty_database).current == "0002"
 
 
@@ -126,6 +128,59 @@ def test_a_database_newer_than_the_code_is_refused(folder: Path, empty_database:
         with pytest.raises(MigrationError, match=r"at 0003.*up to 0002.*[Uu]pdate knowdefeat-pipeline"):
             function(empty_database)
     assert "third" in tables(empty_database)
+
+
+def test_a_migration_that_was_edited_after_it_ran_is_refused(folder: Path, empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    ran = (folder / "0001_first.sql").read_bytes()
+    (folder / "0003_third.sql").write_text("CREATE TABLE third (n integer);")
+    (folder / "0001_first.sql").write_bytes(ran.replace(b"integer", b"bigint"))
+    for function in (migrations.upgrade, migrations.require_current, migrations.status):
+        with pytest.raises(
+            MigrationError, match=r"0001_first\.sql is not the migration that was applied.*git checkout"
+        ):
+            function(empty_database)
+    assert "third" not in tables(empty_database)
+    (folder / "0001_first.sql").write_bytes(ran.replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
+    assert migrations.upgrade(empty_database) == ["0003"]
+
+
+def test_a_database_without_checksums_takes_those_of_the_files(folder: Path, empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        connection.execute("DROP TABLE knowdefeat_migrations")
+    assert migrations.status(empty_database).pending == []
+    assert migrations.upgrade(empty_database) == []
+    (folder / "0002_second.sql").write_text("CREATE TABLE second (n bigint);")
+    with pytest.raises(MigrationError, match=r"0002_second\.sql is not the migration"):
+        migrations.status(empty_database)
+
+
+def git(*arguments: str) -> str | None:
+    """What git says; None without git, a repository, or what is asked for."""
+    try:
+        asked = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return asked.stdout
+
+
+def test_no_migration_that_has_landed_is_edited() -> None:
+    """What is on the main branch may have run somewhere; on that branch itself, what its last commit found there."""
+    bases = [base for main in ("origin/main", "main") if (base := git("merge-base", "HEAD", main))]
+    if not bases or not (ROOT / ".git").exists():
+        pytest.skip("no repository, or one without a main branch")
+    base = bases[0].strip()
+    if base == (git("rev-parse", "HEAD") or "").strip():
+        base = (git("rev-parse", "HEAD^") or base).strip()
+    landed = (git("ls-tree", "--name-only", f"{base}:sql/migrations") or "").split()
+    assert len(landed) >= 13
+    edited = {
+        name
+        for name in landed
+        if (OUR_FOLDER / name).read_text("utf-8") != git("show", f"{base}:sql/migrations/{name}")
+    }
+    assert edited == set()
 
 
 @pytest.mark.parametrize("name", ["0004_gap.sql", "0002_twice.sql", "003_short.sql", "0003-dash.sql"])

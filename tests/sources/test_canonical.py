@@ -86,6 +86,11 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
     [
         ({"ticker": None}, Reason.UNREADABLE_VALUE, "ticker"),
         ({"ticker": "*"}, Reason.UNREADABLE_VALUE, "ticker"),
+        ({"ticker": "TSLA\n"}, Reason.BAD_NAME, "ticker"),
+        ({"source_trade_id": "7\x1b[2J"}, Reason.BAD_NAME, "source_trade_id"),
+        ({"strategy_id": "m" * 201}, Reason.BAD_NAME, "strategy_id"),
+        ({"quote_currency": "U\u202eSD"}, Reason.BAD_NAME, "quote_currency"),
+        ({"exit_reason": "tp\r\n"}, Reason.BAD_TEXT, "exit_reason"),
         ({"bot_id": None}, Reason.UNREADABLE_VALUE, "bot_id"),
         ({"direction": "UP"}, Reason.UNKNOWN_DIRECTION, "direction"),
         ({"status": "done"}, Reason.UNKNOWN_STATUS, "status"),
@@ -125,6 +130,7 @@ def test_each_fault_has_its_reason(change: dict, reason: Reason, field: str):
         {"signal_confidence": 0.0, "entry_quality": 1.0},
         {"fees": -2.0},  # a rebate
         {"notional": 1e300},
+        {"strategy_id": "Zürich — 200 ✓".ljust(200, "x"), "ticker": "BRK.B", "exit_reason": "x" * 1000},
     ],
 )
 def test_the_edges_are_accepted(change: dict):

@@ -120,6 +120,12 @@ REFUSALS = [
         "notional is empty, and a closed trade needs its size or its net pnl; fill in one of them.",
     ),
     (
+        {"symbol": "BTC\x1b[2J"},
+        "bad_name",
+        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, without line breaks and other control "
+        "characters.",
+    ),
+    (
         {"confidence": "80"},
         "confidence_out_of_range",
         "confidence '80' is outside 0 to 1; correct it, or import with a confidence scale of 100 "
@@ -147,15 +153,16 @@ def test_rows_with_another_number_of_fields_are_refused_and_the_rest_goes_on(tmp
     table.write_text(f'{header}\na,{good}\n\nb,1\nc,{good},x,y\n"d\nd",{good}\ne,{good}\n')
     reading = read(table)
     assert reading.rows_read == 5
-    assert reading.valid[["row_number", "source_trade_id"]].to_numpy().tolist() == [[1, "a"], [4, "d\nd"], [5, "e"]]
-    assert reading.refused["row_number"].tolist() == [2, 3]
-    assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2
-    assert reading.refused["message"].tolist() == [
+    assert reading.valid[["row_number", "source_trade_id"]].to_numpy().tolist() == [[1, "a"], [5, "e"]]
+    assert reading.refused["row_number"].tolist() == [2, 3, 4]
+    assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2 + ["bad_name"]
+    assert reading.refused["message"].tolist()[:2] == [
         "the row has 2 fields, but the header has 8; correct the row.",
         "the row has 10 fields, but the header has 8; correct the row.",
     ]
-    short, long = (json.loads(original) for original in reading.refused["original"])
+    short, long, broken = (json.loads(original) for original in reading.refused["original"])
     assert (short["trade_id"], short["bot_id"], short["symbol"]) == ("b", "1", None)
+    assert (broken["trade_id"], broken["notional"]) == ("d\nd", "100")
     assert (long["notional"], long["field 9"], long["field 10"]) == ("100", "x", "y")
 
 
@@ -271,6 +278,15 @@ def test_the_source_is_named_after_account_or_strategy(table: Path, options: dic
 def test_the_source_of_several_strategies_is_the_format(table: Path):
     assert read(write(table, ROW, {**ROW, "trade_id": "8", "strategy": "rsi"})).source == "table"
     assert read(write(table, {**ROW, "strategy": ""})).source == "table"
+
+
+def test_a_source_that_is_no_plain_name(table: Path):
+    with pytest.raises(SourceError, match=r"the source 'a�b' is no plain name; write one of .*: --source NAME"):
+        read(write(table, ROW), source="a\nb")
+    with pytest.raises(SourceError, match="the source 'table:aaa"):
+        read(write(table, ROW), account="a" * 195)
+    only = {**ROW, "strategy": "s" * 200}  # a plain name, but no longer with the format before it
+    assert read(write(table, only)).source == "table"
 
 
 def test_naive_times_are_read_in_the_given_zone(table: Path):

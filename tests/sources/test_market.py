@@ -135,6 +135,11 @@ def test_ticker_and_timeframe_from_columns_options_or_the_name(tmp_path: Path) -
     )  # fmt: skip
     assert list(columns.valid[["ticker", "timeframe"]].iloc[0]) == ["ETH", "1h"]
     assert reasons(columns) == [(2, "bad_timeframe", "Interval"), (3, "unreadable_value", "Symbol")]
+    named = read(tmp_path, "2025-02-01,1,1,1,1,1", constants={"ticker": "B" * 201, "timeframe": "1h"})
+    assert reasons(named) == [(1, "bad_name", "ticker")]
+    assert (
+        named.refused["message"].iloc[0].startswith(f"ticker '{'B' * 199}…' is no plain name; write one of at most 200")
+    )
     for name, ticker, timeframe in (("BTC-USD_15m.csv", "BTC-USD", "15m"), ("TSLA_1d_2024.csv", "TSLA", "1d")):
         (tmp_path / name).write_text(f"{HEADER}\n2025-02-01,1,1,1,1,1\n")
         reading = read_market(tmp_path / name, BARS, now=NOW)

@@ -62,6 +62,7 @@ def test_cells_that_may_be_empty(tmp_path: Path) -> None:
         ),
         ("time,strategy_id,result\n1,a,2\n2,b,inf\n", "row 2, column 'result': 'inf' is not finite"),
         ("time,strategy_id,result\n1,a,\n", "row 1, column 'result': '' is no value"),
+        ("time,strategy_id,result\n1,a\x07,2\n", "row 1, column 'strategy_id': 'a�' is no plain name; write one of at"),
         ("time,strategy_id,result\n1,,2\n", "row 1, column 'strategy_id': '' is no value"),
         ("time,strategy_id,result\n1,a,2\n2025-01-01,a,2\n", "row 2, column 'time': '2025-01-01' cannot be read"),
         ("time,strategy_id,result\n2025-01-01,a,2\n7,a,2\n", "row 2, column 'time': '7' cannot be read as a time"),

@@ -24,7 +24,7 @@ from knowdefeat_pipeline.steps.outcome import CheckResult
 from knowdefeat_pipeline.store.belief_checkpoints import checkpoint_before, pack, unpack, worth_keeping
 from knowdefeat_pipeline.store.learning_ledger import LedgerError, record_backtest, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.simulation import remove_source
+from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
@@ -39,7 +39,7 @@ START = datetime(2025, 2, 1, tzinfo=UTC)
 def fleet(database: str) -> str:
     """A database with six bots' trades over twelve days."""
     trades = simulate("base", bots=6, days=DAYS, seed=3, end=END).trades
-    load_trades(database, read_frame(trades, "simulator", END), "fleet")
+    load_trades(database, read_frame(trades, "simulator", END), "fleet", simulated=True)
     return database
 
 
@@ -391,7 +391,7 @@ def test_calibration_counts_losses_and_states_its_bins(database: str) -> None:
 def test_the_simulated_fleet_leaves_no_belief_behind(fleet: str) -> None:
     materialise(fleet, LAST, LAST)
     with connect(fleet) as connection:
-        remove_source(connection, "simulator")
+        remove_simulated(connection)
         close(connection, 1, END - timedelta(hours=3), 1.0, strategy_id="real")
     assert tables(fleet) == {name: [] for name in TABLES}
     materialise(fleet, LAST, LAST)

@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.steps.funds import AllocatedDays
 from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
-from knowdefeat_pipeline.store.simulation import remove_source
+from knowdefeat_pipeline.store.simulation import remove_simulated
 from tests.steps import days
 
 Clone = Callable[[str], AbstractContextManager[str]]
@@ -301,7 +301,9 @@ def test_decisions_go_only_with_their_bot(fleet: str) -> None:
         connection.execute("UPDATE bots SET is_active = false")
     allocate(fleet, LAST, LAST)
     with connect(fleet) as connection:
-        remove_source(connection, "bot")
+        connection.execute("ALTER TABLE trades DISABLE TRIGGER trades_protect")
+        connection.execute("UPDATE trades SET simulated = true")
+        remove_simulated(connection)
     tables = ("bot_events", "fund_allocations", "fund_allocation_days", "bots")
     assert [rows(fleet, table=table) for table in tables] == [[], [], [], []]
     with connect(fleet) as connection:

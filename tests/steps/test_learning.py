@@ -47,7 +47,7 @@ def trades(seed: int = SEED) -> Simulation:
 
 
 def load(url: str, frame: pd.DataFrame) -> None:
-    load_trades(url, read_frame(frame, "simulator", END), "fleet")
+    load_trades(url, read_frame(frame, "simulator", END), "fleet", simulated=True)
 
 
 @pytest.fixture(scope="module")
@@ -380,7 +380,7 @@ def test_what_was_learned_from_the_simulated_fleet_leaves_with_it(fleet: str) ->
     with connect(fleet) as connection:
         add_version(connection, DEFAULT_WEIGHTS, based_on=newest, author="manual", reason="kept", in_force_from=END)
     real = trades(seed=6).trades
-    load_trades(fleet, read_frame(real, "table", END), "real", replaces="simulator")
+    load_trades(fleet, read_frame(real, "table", END), "real")
     assert [(v.version, v.author) for v in versions(fleet)] == [(1, "default"), (newest + 1, "manual")]
     assert attempts(fleet) == []
     with connect(fleet) as connection, pytest.raises(psycopg.errors.CheckViolation):

@@ -8,20 +8,20 @@ import psycopg
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.memory import RecentRows
-from knowdefeat_pipeline.store.simulation import remove_source
+from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.staleness import current_snapshot
 
 NOW = datetime(2025, 3, 10, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=30)
 
 
-def write(connection: psycopg.Connection, back: timedelta, bot: int = 1, source: str = "bot") -> None:
+def write(connection: psycopg.Connection, back: timedelta, bot: int = 1, simulated: bool = False) -> None:
     exit_time = NOW - back
     connection.execute(
         "INSERT INTO trades"
-        " (source, bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
+        " (simulated, bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
         " VALUES (%s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, 101, 100)",
-        (source, bot, exit_time - timedelta(hours=1), exit_time),
+        (simulated, bot, exit_time - timedelta(hours=1), exit_time),
     )
 
 
@@ -77,13 +77,13 @@ def test_an_earlier_window_is_read_anew(database: str) -> None:
     assert len(cold(database)) == 2
 
 
-def test_trades_that_were_removed_with_their_source_are_forgotten(database: str) -> None:
+def test_trades_that_were_removed_with_the_simulated_fleet_are_forgotten(database: str) -> None:
     trades = recent_trades(database)
     with connect(database) as connection:
-        write(connection, timedelta(days=1), source="simulator")
+        write(connection, timedelta(days=1), simulated=True)
         write(connection, timedelta(days=2), bot=2)
         connection.execute("INSERT INTO bot_months_state (complete_before, recorded_below) VALUES ('2025-01-01', '1')")
         assert len(held(database, trades)) == 2
-        remove_source(connection, "simulator")
+        remove_simulated(connection)
     assert held(database, trades) == cold(database)
     assert len(cold(database)) == 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode
 
 import dagster as dg
 import psycopg
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for
 SCHEMA = "dagster"
 STATEMENT_TIMEOUT_MS = 10 * 60 * 1000
 POOL_RECYCLE_SECONDS = 3600
+SESSION = ("-csynchronous_commit=off", "-cidle_session_timeout=0")
 MAX_OVERFLOW = 20
 
 
@@ -47,10 +48,14 @@ def dagster_url(settings: Settings) -> str:
     with connect(url) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     url = url.replace("postgresql://", "postgresql+psycopg2://", 1)  # NOTIFY with parameters fails on psycopg 3
-    separator = "&" if "?" in url else "?"
+    place, _, query = url.partition("?")
+    given = parse_qs(query, keep_blank_values=True)
+    # Connections are kept open, so that a server which ends idle sessions must leave them alone.
     # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
     # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
-    return f"{url}{separator}options={quote(f'-csearch_path={SCHEMA} -csynchronous_commit=off')}"
+    # The URL's own options come first, so that ours hold where they speak of the same.
+    options = " ".join([*given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
+    return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
 
 
 COMPLETE = "Dagster's tables, all of them"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.database import computing_url
 from knowdefeat_pipeline.cli.options import AllDays, CommandError, From, Json, To
 from knowdefeat_pipeline.cli.runs import (
     audit,
@@ -40,7 +40,7 @@ def backfill(
     settings = Settings.from_environment()
     if from_ is None and not all_:
         raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
-    url = current_url(settings)
+    url = computing_url(settings)
     with connect(url) as connection:
         first, last = day_range(settings, traded_days(connection), clock.now(connection).date(), from_, to, all_)
         market = has_market_data(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 
-from knowdefeat_pipeline.cli.database import current_url
+from knowdefeat_pipeline.cli.database import computing_url
 from knowdefeat_pipeline.cli.views.output import err, out
 from knowdefeat_pipeline.settings import Settings
 
@@ -13,7 +13,7 @@ from knowdefeat_pipeline.settings import Settings
 def live() -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
     settings = Settings.from_environment()
-    url = current_url(settings)
+    url = computing_url(settings)
     with err.status("Starting the live listener"):
         from knowdefeat_pipeline.assets.calendar import Calendar
         from knowdefeat_pipeline.assets.resources import Clock

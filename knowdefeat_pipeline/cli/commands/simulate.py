@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from knowdefeat_pipeline.cli.commands.trades import SIMULATOR
 from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
@@ -22,8 +21,10 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.simulation import record_scores, sources
+from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+
+SOURCE = "simulator"  # of the fleet's trades; a bot may call its own so, for what is simulated has a mark
 
 
 def simulation(world: str, bots: int, days: int, seed: int, end: date) -> Simulation:
@@ -36,16 +37,16 @@ def simulation(world: str, bots: int, days: int, seed: int, end: date) -> Simula
 
 def load_simulation(url: str, simulated: Simulation) -> LoadReport:
     """Load a simulated fleet in the place of an earlier one, with the scores of its trades where the world has some."""
-    report = load_trades(url, _reading(simulated, current_time(url)), SIMULATOR, replaces=SIMULATOR)
+    report = load_trades(url, _reading(simulated, current_time(url)), SOURCE, simulated=True)
     scores = scores_of_trades(simulated)
     if len(scores):
         with connect(url) as connection:
-            record_scores(connection, SIMULATOR, scores)
+            record_scores(connection, scores)
     return report
 
 
 def _reading(simulated: Simulation, now: datetime) -> Reading:
-    return read_frame(simulated.trades, SIMULATOR, now)
+    return read_frame(simulated.trades, SOURCE, now)
 
 
 def simulate_command(
@@ -79,8 +80,7 @@ def simulate_command(
         return
     url = url_for_input(Settings.from_environment())
     with connect(url) as connection:
-        present = sources(connection)
-        if present - {SIMULATOR}:
+        if has_own_trades(connection):
             raise CommandError(
                 "The database holds real trades; a simulated fleet is not mixed into them. "
                 "Write it to a file: --out FILE"

@@ -23,14 +23,10 @@ from knowdefeat_pipeline.cli.options import (
 )
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.simulation import sources
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
-
-SIMULATOR = "simulator"
 
 
 def read_file(
@@ -67,10 +63,8 @@ def _size(value: str | None) -> Any:
 
 def load(url: str, reading: Reading, name: str) -> LoadReport:
     """Load a reading; a simulated fleet makes room for the first real trades."""
-    with connect(url) as connection:
-        replaces = SIMULATOR if reading.source != SIMULATOR and SIMULATOR in sources(connection) else None
-    report = load_trades(url, reading, name, replaces=replaces)
-    if replaces:
+    report = load_trades(url, reading, name)
+    if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report
 

@@ -49,6 +49,7 @@ never_computed AS (
     SELECT f.day, f.recorded_xid, f.since
     FROM fresh AS f
     WHERE f.input = ANY(%(opening)s::text[]) AND f.last_at IS NOT NULL
+      AND (f.input <> 'trades' OR f.trades > 0) -- that trades went leaves nothing to be computed
       AND f.day BETWEEN %(horizon)s AND day_of(%(as_of)s)
       AND NOT EXISTS (SELECT FROM computed AS c WHERE c.day = f.day)
 ),

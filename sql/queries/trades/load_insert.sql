@@ -1,9 +1,9 @@
 -- New trades, in the order of the file.
 INSERT INTO trades (
-    source, source_trade_id, bot_id, strategy_id, ticker, direction, status, entry_time, exit_time, entry_price,
+    source, simulated, source_trade_id, bot_id, strategy_id, ticker, direction, status, entry_time, exit_time, entry_price,
     exit_price, mark_price, notional, fees, pnl, reported_pnl, quote_currency, signal_confidence, entry_quality,
     exit_reason, entry_trigger_price, entry_trigger_time, exit_trigger_price, exit_trigger_time)
-SELECT %(source)s, source_trade_id, bot_id, strategy_id, ticker, direction, status, entry_time, exit_time, entry_price,
+SELECT %(source)s, %(simulated)s, source_trade_id, bot_id, strategy_id, ticker, direction, status, entry_time, exit_time, entry_price,
     exit_price, mark_price, notional, fees, pnl, reported_pnl, quote_currency, signal_confidence, entry_quality,
     exit_reason, entry_trigger_price, entry_trigger_time, exit_trigger_price, exit_trigger_time
 FROM incoming
