@@ -123,9 +123,12 @@ def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
 
 def _home(text: str) -> Path:
     try:
-        return Path(text).expanduser().absolute()
+        home = Path(text).expanduser().absolute()
     except RuntimeError:  # ~somebody whom the system does not know
         raise ValueError from None
+    if any(path.exists() and not path.is_dir() for path in (home, *home.parents)):
+        raise ValueError
+    return home
 
 
 def _day(text: str) -> date:

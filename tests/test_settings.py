@@ -10,6 +10,8 @@ from knowdefeat_pipeline.settings import ROOT, SettingError, Settings, Upkeep, s
 
 REFUSED = [
     ("KNOWDEFEAT_HOME", "~no-such-user/x"),
+    ("KNOWDEFEAT_HOME", __file__),
+    ("KNOWDEFEAT_HOME", f"{__file__}/below"),
     ("KNOWDEFEAT_FIRST_DAY", "yesterday"),
     ("KNOWDEFEAT_FIRST_DAY", "2015-02-29"),
     ("KNOWDEFEAT_FIRST_DAY", "0001-01-01"),

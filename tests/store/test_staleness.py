@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, listener_is_there, listener_lock
 from knowdefeat_pipeline.store.staleness import (
     BELIEFS,
     RANKING,
@@ -13,10 +14,6 @@ from knowdefeat_pipeline.store.staleness import (
     Mark,
     Staleness,
     current_snapshot,
-    day_is_locked,
-    days_locked,
-    listener_is_there,
-    listener_lock,
     mark,
     marks,
     settle,
