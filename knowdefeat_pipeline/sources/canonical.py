@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.units import Bools, Floats
 Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
+EARLIEST = pd.Timestamp(0, tz="UTC")
 STATUSES = ("open", "pending_exit", "closed")
 ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
 DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
@@ -107,6 +108,7 @@ class Reason(StrEnum):
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
     FUTURE_TIME = "future_time"
+    IMPOSSIBLE_TIME = "impossible_time"
     CURRENCY_MISMATCH = "currency_mismatch"
     CONFLICTING_TRADE = "conflicting_trade"
     DUPLICATE_TRADE = "duplicate_trade"
@@ -133,6 +135,7 @@ MESSAGES: Mapping[Reason, str] = {
         "{column} '{value}' lies in the future (now is {now}; 5 minutes of clock skew are allowed); "
         "check the writer's clock, or import with the right time zone."
     ),
+    Reason.IMPOSSIBLE_TIME: "{column} '{value}' lies before 1970; correct it, or import with the right unit of time.",
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
         "give the trades in '{currency}' a bot_id of their own."
@@ -330,6 +333,8 @@ def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
         (Reason.CLOSED_WITHOUT_EXIT, "exit_time", closed & leave.isna().to_numpy()),
         (Reason.CLOSED_WITHOUT_EXIT, "exit_price", closed & trades["exit_price"].isna().to_numpy()),
         (Reason.OPEN_WITH_EXIT, "exit_time", ~closed & leave.notna().to_numpy()),
+        (Reason.IMPOSSIBLE_TIME, "entry_time", (entry < EARLIEST).to_numpy()),
+        (Reason.IMPOSSIBLE_TIME, "exit_time", (leave < EARLIEST).to_numpy()),
         (Reason.EXIT_BEFORE_ENTRY, "exit_time", (leave < entry).to_numpy()),
         (Reason.FUTURE_TIME, "entry_time", (entry > latest).to_numpy()),
         (Reason.FUTURE_TIME, "exit_time", (leave > latest).to_numpy()),

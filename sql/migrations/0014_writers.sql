@@ -25,6 +25,29 @@ ALTER TABLE trades ADD CONSTRAINT trades_plain_text CHECK (
              char_length(quote_currency)) <= 200
     AND source || source_trade_id || ticker || coalesce(strategy_id, '') || quote_currency || coalesce(exit_reason, '')
         !~ '[\u0001-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]') NOT VALID;
+-- Times that no trade has: what cannot be told as a day of ours would stop every run, for all bots. Those that were recorded
+-- go to quarantine, from where a corrected row is released.
+CREATE FUNCTION is_possible_time(instant timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN instant >= '1970-01-01Z' AND instant < '9999-01-01Z';
+INSERT INTO trade_quarantine (source, file_name, row_number, reason, column_name, message, original, layout)
+SELECT t.source, 'trades', t.trade_id, 'impossible_time', wrong.name,
+       format('%s %L lies outside of the years 1970 to 9998; correct it.', wrong.name, cells.original ->> wrong.name),
+       cells.original,
+       jsonb_build_object('format', 'table', 'columns', cells.names, 'timezone', 'UTC', 'currency', t.quote_currency,
+                          'confidence_scale', 1)
+FROM trades AS t
+CROSS JOIN LATERAL (SELECT CASE WHEN is_possible_time(t.entry_time) THEN 'exit_time' ELSE 'entry_time' END AS name) AS wrong
+CROSS JOIN LATERAL (
+    SELECT jsonb_object_agg(key, value) AS original, jsonb_object_agg(key, key) AS names
+    FROM jsonb_each_text(to_jsonb(t))
+    WHERE value IS NOT NULL AND key NOT IN ('trade_id', 'pnl', 'recorded_at', 'recorded_xid', 'simulated', 'source')
+) AS cells
+WHERE NOT is_possible_time(t.entry_time) OR NOT is_possible_time(t.exit_time)
+ON CONFLICT DO NOTHING;
+DELETE FROM trades WHERE NOT is_possible_time(entry_time) OR NOT is_possible_time(exit_time);
+ALTER TABLE trades ADD CONSTRAINT trades_possible_times CHECK (
+    entry_time >= '1970-01-01Z' AND entry_time < '9999-01-01Z' AND exit_time >= '1970-01-01Z' AND exit_time < '9999-01-01Z'
+);
 ALTER TABLE bots ADD CONSTRAINT bots_plain_names CHECK (
     is_plain_name(strategy_id) AND is_plain_name(quote_currency)) NOT VALID;
 ALTER TABLE price_bars ADD CONSTRAINT price_bars_plain_names CHECK (is_plain_name(ticker)) NOT VALID;

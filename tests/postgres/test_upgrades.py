@@ -12,6 +12,7 @@ from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store import quarantine
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
@@ -32,6 +33,17 @@ def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
 
 
+def make(url: str, revision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bring an empty database to an earlier schema."""
+    for path in migrations.MIGRATIONS.glob("*.sql"):
+        if path.name[:4] <= revision:
+            shutil.copy(path, folder)
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "MIGRATIONS", folder)
+        with migrations.upgrading(url) as schema:
+            assert schema.bring_to(revision)[-1] == revision
+
+
 def test_results_written_with_their_as_of_are_the_same_by_the_marks(
     database: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,16 +56,10 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
         before = {table: rows(connection, table) for table in MOVED}
         assert all(before.values())
 
-    earlier = tmp_path / "migrations"
-    earlier.mkdir()
-    for path in sorted(migrations.MIGRATIONS.glob("*.sql"))[:12]:
-        shutil.copy(path, earlier)
-    with monkeypatch.context() as then:
-        then.setattr(migrations, "MIGRATIONS", earlier)
-        assert migrations.upgrade(empty_database)[-1] == "0012"
-        with connect(empty_database) as connection:
-            for table in MOVED:
-                fill(connection, table, before[table])
+    make(empty_database, "0012", tmp_path, monkeypatch)
+    with connect(empty_database) as connection:
+        for table in MOVED:
+            fill(connection, table, before[table])
     migrations.upgrade(empty_database)
 
     with connect(empty_database) as connection:
@@ -69,3 +75,32 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
         [row[n] for n in exact] for row in before.pop("bot_metrics")
     ]
     assert after == before
+
+
+def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0013 to 0014: such a trade stopped every run."""
+    make(empty_database, "0013", tmp_path, monkeypatch)
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional) VALUES"
+            " ('early', 1, 'A', 'LONG', 'closed', '0044-03-14 BC', '0044-03-15 BC', 100, 101, 1000),"
+            " ('never', 1, 'A', 'LONG', 'closed', '-infinity', '2025-02-27 12:00Z', 100, 101, 1000),"
+            " ('right', 2, 'A', 'LONG', 'closed', '2025-02-27 11:00Z', '2025-02-27 12:00Z', 100, 101, 1000)"
+        )
+    migrations.upgrade(empty_database)
+    held = quarantine.list_rows(empty_database)
+    assert sorted((row.reason, row.column_name) for row in held) == [("impossible_time", "entry_time")] * 2
+    for hour, row in enumerate(held, start=9):
+        corrected = {"entry_time": f"2025-02-27 {hour:02}:00Z", "exit_time": f"2025-02-27 {hour:02}:30Z"}
+        quarantine.release(empty_database, row.quarantine_id, corrected, END)
+    days.refresh(empty_database, END.date() - timedelta(days=2), END.date() - timedelta(days=1), END)
+    with connect(empty_database) as connection:
+        ids = connection.execute("SELECT source_trade_id, pnl FROM trades ORDER BY 1").fetchall()
+        counted = connection.execute(
+            "SELECT bot_id, trades FROM bot_metrics WHERE ticker = '*' AND day = '2025-02-27' ORDER BY 1"
+        ).fetchall()
+    assert ids == [("early", 10.0), ("never", 10.0), ("right", 10.0)]
+    assert counted == [(1, 2), (2, 1)]

@@ -105,6 +105,16 @@ REFUSALS = [
         "exit_time '2026-01-01 00:06:00' lies in the future (now is 2026-01-01 00:00:00 UTC; 5 minutes of clock skew "
         "are allowed); check the writer's clock, or import with the right time zone.",
     ),
+    (
+        {"entry_time": "1850-02-11 20:00:00"},
+        "impossible_time",
+        "entry_time '1850-02-11 20:00:00' lies before 1970; correct it, or import with the right unit of time.",
+    ),
+    (
+        {"exit_time": "0001-01-01 00:00:00"},
+        "impossible_time",
+        "exit_time '0001-01-01 00:00:00' lies before 1970; correct it, or import with the right unit of time.",
+    ),
     ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
     ({"bot_id": "four"}, "unreadable_value", "bot_id 'four' cannot be read as a whole number; correct the value."),
     (

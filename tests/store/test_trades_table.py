@@ -1,7 +1,7 @@
 """The tables themselves, as bots see them that INSERT directly: constraints and triggers."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,21 @@ def test_python_and_the_database_compute_the_same_bits(connection: psycopg.Conne
     assert inserted.rowcount == 5000
     # A pnl that differed in one bit would have been recomputed, and have become the reported one.
     assert connection.execute("SELECT count(reported_pnl), count(pnl) FROM trades").fetchone() == (0, 5000)
+
+
+@pytest.mark.parametrize(
+    "instant", ["-infinity", "0044-03-15 BC", "1969-12-31 23:59:59.999999Z", "9999-01-01Z", "infinity"]
+)
+@pytest.mark.parametrize("column", ["entry_time", "exit_time"])
+def test_a_time_that_no_trade_has_is_refused(connection: psycopg.Connection, column: str, instant: str):
+    with pytest.raises(psycopg.errors.CheckViolation):
+        insert(connection, {**CLOSED, column: instant})
+    assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+
+
+def test_the_first_instant_of_1970_is_a_time_of_a_trade(connection: psycopg.Connection):
+    insert(connection, {**CLOSED, "entry_time": "1970-01-01Z", "exit_time": "1970-01-01Z"})
+    assert connection.execute("SELECT day FROM closed_trades").fetchone() == (date(1970, 1, 1),)
 
 
 def test_closing_a_trade(connection: psycopg.Connection):
