@@ -72,7 +72,7 @@ def new_server() -> Iterator[str]:
 def table_names(connection: psycopg.Connection) -> list[tuple[str, str]]:
     return connection.execute(
         "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'dagster')"
-        " AND tablename <> 'cluster_identity' ORDER BY 1, 2"
+        " AND tablename NOT IN ('cluster_identity', 'knowdefeat_migrations') ORDER BY 1, 2"
     ).fetchall()
 
 

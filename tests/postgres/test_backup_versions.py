@@ -136,7 +136,7 @@ def look(connection: psycopg.Connection) -> Staleness:
 def held(connection: psycopg.Connection) -> dict[str, list]:
     """Every row as the server writes it, but for what a server numbers; the sequences' last values."""
     names = connection.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'cluster_identity' ORDER BY 1"
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('cluster_identity', 'knowdefeat_migrations') ORDER BY 1"
     ).fetchall()
     rows = {}
     for (name,) in names:

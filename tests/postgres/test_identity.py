@@ -103,7 +103,9 @@ def closed_trades(url: str) -> int:
 def stock_copy(source: str, target: str, *options: str) -> None:
     """As people do it: pg_dump into psql, each table in a transaction of its own."""
     dump = subprocess.run(
-        [str(binaries() / "pg_dump"), "--no-owner", *options, source], check=True, capture_output=True
+        [str(binaries() / "pg_dump"), "--no-owner", "--no-privileges", *options, source],
+        check=True,
+        capture_output=True,
     )
     subprocess.run(
         [str(binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", target], input=dump.stdout, check=True,

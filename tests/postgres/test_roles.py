@@ -42,7 +42,17 @@ UPDATED = {
     "status", "exit_time", "exit_price", "mark_price", "fees", "reported_pnl", "exit_reason", "exit_trigger_price",
     "exit_trigger_time",
 }  # fmt: skip
-HARMLESS = {"day_of", "day_start", "day_end", "timeframe_length", "time_in_drawdown", "own_bots"}
+HARMLESS = {
+    "day_of",
+    "day_start",
+    "day_end",
+    "timeframe_length",
+    "time_in_drawdown",
+    "trade_frequency",
+    "own_bots",
+    "is_plain_name",
+    "is_possible_time",
+}
 REPORT = {"allocations", "beliefs", "bot_daily", "fleet_daily", "freshness", "rankings", "regimes", "trades"}
 
 RELATIONS = """
@@ -427,7 +437,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only",
+        "belief_ledger_append_only", "recorded_here",
     }  # fmt: skip
 
 
