@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
-from knowdefeat_pipeline.core.units import Array, Ints, last_day, micros
+from knowdefeat_pipeline.core.units import DAY, Array, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.months import months_content, read_past
 
@@ -187,9 +187,12 @@ class Memory:
 
 
 def _carries(before: int, as_of: int) -> bool:
-    """Whether figures can be carried from one instant to the other: a later one of the same day."""
+    """Whether figures can be carried from one instant to the other: a later one of the same day.
+
+    Not to the day's end: the window that ends there touches a calendar day less, and begins a day later.
+    """
     first, last = last_day(np.array([before, as_of])).tolist()
-    return before <= as_of and first == last
+    return before <= as_of and first == last and (before == as_of or as_of % DAY != 0)
 
 
 def _merged(

@@ -26,6 +26,8 @@ def remove_simulated(connection: psycopg.Connection) -> int:
     every version of the weights that was learned from them. All other computed days become stale by the deletion.
     """
     with connection.transaction():
+        # A trade that is on its way to a bot of the fleet is waited for: its bot stays.
+        connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
             return 0

@@ -71,7 +71,9 @@ def refusal(scope: Scope, allowed: Container[str | None], graphql: str) -> str |
     host, origin = headers.get("host", ""), headers.get("origin")
     if _host_name(host) not in allowed:
         return f"the host {_shown(host)!r} is not one of this server; knowdefeat up --allow-host lets in further names"
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if not scope["path"].isprintable():  # a router may take what ends with a line break for the path without it
+        return "the path has control characters"
+    if origin is not None and _netloc(origin) != host.lower():
         return f"the origin {_shown(origin)!r} is another one"
     method = scope.get("method", "GET")
     site = headers.get("sec-fetch-site", "none")
@@ -102,6 +104,13 @@ def _headers(scope: Scope) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _host_name(host: str) -> str | None:

@@ -95,7 +95,7 @@ END $$;
 -- of their numbers. So no order in which writers name them makes two transactions wait for each other, and none that stays
 -- open keeps others waiting. Until its commit a transaction does not see the rows of its own new bots either.
 CREATE UNLOGGED TABLE arriving_bots (
-    arrival        bigint GENERATED ALWAYS AS IDENTITY,
+    arrival        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     recorded_xid   xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bot_id         integer NOT NULL,
     strategy_id    text,
@@ -106,7 +106,10 @@ CREATE FUNCTION bots_arrive() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     bad record;
 BEGIN
-    -- Called once for each row; the first call sees to all.
+    -- Called once for each row; the first call sees to all of the transaction, and leaves none.
+    IF NOT EXISTS (SELECT FROM arriving_bots WHERE arrival = NEW.arrival) THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO bots (bot_id, strategy_id, quote_currency)
         SELECT DISTINCT ON (bot_id) bot_id, strategy_id, quote_currency
         FROM arriving_bots WHERE recorded_xid = pg_current_xact_id() ORDER BY bot_id, arrival
@@ -156,3 +159,21 @@ BEGIN
     NOTIFY knowdefeat_trades;
     RETURN NULL;
 END $$;
+
+-- Scores that go leave no row that could be seen as later, and what a session remembers of them goes with the months'
+-- content. (Those that go with their trades need nothing: the trades' own trigger sees to it.)
+CREATE FUNCTION trade_scores_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM changed JOIN trades USING (trade_id)) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    PERFORM note_change('scores', '1970-01-01Z'::timestamptz);
+    UPDATE bot_months_state SET content = gen_random_uuid();
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trade_scores_deleted AFTER DELETE ON trade_scores REFERENCING OLD TABLE AS changed FOR EACH STATEMENT
+    EXECUTE FUNCTION trade_scores_deleted();
+CREATE TRIGGER trade_scores_truncated AFTER TRUNCATE ON trade_scores FOR EACH STATEMENT
+    EXECUTE FUNCTION trade_scores_deleted();

@@ -37,7 +37,7 @@ BEGIN
         SELECT p.oid::regprocedure AS name
         FROM pg_proc AS p
         WHERE p.pronamespace = current_schema()::regnamespace
-          AND p.proname IN ('own_bots', 'trades_admit', 'bots_arrive', 'trades_deleted_changes', 'trades_truncated',
+          AND p.proname IN ('own_bots', 'trades_admit', 'bots_arrive', 'trade_scores_deleted', 'trades_deleted_changes', 'trades_truncated',
                             'belief_ledger_changes', 'market_regimes_changes', 'bots_strategy_changes',
                             'bots_capital_changes', 'bots_deleted', 'bots_record_activity', 'weight_versions_deleted',
                             'weight_versions_follow', 'decisions_append_only')

@@ -15,6 +15,7 @@ from knowdefeat_pipeline.steps.metrics import compute_metrics
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.results import ROWS
 from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
@@ -98,6 +99,44 @@ def test_whatever_arrives_it_comes_to_what_a_cold_run_writes(fleet: Fleet) -> No
         fleet.close(bots[step % 3])  # between two batches somebody else has written the day
         fleet.refresh()
         assert fleet.tables() == fleet.cold()
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=10), timedelta(hours=11)])
+def test_the_batch_that_closes_the_day_carries_nothing_over_its_end(fleet: Fleet, late: timedelta) -> None:
+    """There the window touches one calendar day less, and trades of the day that it leaves go."""
+    midnight = datetime(2025, 3, 11, tzinfo=UTC)
+    bots = [bot for (bot,) in fleet.connection.execute("SELECT bot_id FROM bots ORDER BY 1").fetchall()]
+    fleet.now = midnight - late - timedelta(seconds=2)
+    left = midnight - timedelta(days=30) - late / 2
+    fleet.close(bots[2], fleet.now - left, 107.0)
+    fleet.refresh()
+    fleet.now = midnight + timedelta(seconds=1)
+    fleet.refresh()
+    found = fleet.tables()
+    assert found == fleet.cold()
+    fleet.close(bots[4], timedelta(hours=2))  # late, for the day that has ended
+    fleet.refresh()
+    found = fleet.tables()
+    assert found == fleet.cold()
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM trade_scores", "TRUNCATE trade_scores"])
+def test_scores_that_are_deleted_go_from_the_running_day(fleet: Fleet, statement: str) -> None:
+    fleet.close(1)
+    fleet.connection.execute(
+        "INSERT INTO trade_scores (trade_id, price_model_score, volume_model_score, price_wall_score)"
+        " SELECT trade_id, 70, 60, 50 FROM trades WHERE exit_time > %s",
+        (fleet.now - timedelta(days=5),),
+    )
+    fleet.refresh()
+    scored = "SELECT count(price_model_score) FROM bot_metrics WHERE day = %s"
+    assert fleet.connection.execute(scored, (DAY,)).fetchone() != (0,)
+    fleet.connection.execute(statement)
+    assert stale_days(fleet.connection, RANKING, fleet.now).last == DAY
+    fleet.refresh()
+    assert fleet.connection.execute(scored, (DAY,)).fetchone() == (0,)
+    found = fleet.tables()
+    assert found == fleet.cold()
 
 
 def test_decisions_and_new_bots_count_too(fleet: Fleet) -> None:

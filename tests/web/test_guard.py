@@ -73,7 +73,7 @@ def test_a_page_of_ours_may_write(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:8000", "http://localhost:3000", "", "file://",
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:8000", "http://localhost:3000", "", "file://", "http://[::1",
                f"http://{OWN}.evil.example", f"http://evil.example/{OWN}", f"http://{OWN}, http://evil.example"]
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -97,7 +97,7 @@ def test_a_link_on_another_site_may_lead_here_but_executes_nothing() -> None:
     assert status("POST", "/runs", link) == 403
 
 
-@pytest.mark.parametrize("path", ["/graphql", "/graphql/"])
+@pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/graphql\n", "/graphql\r\n"])
 @pytest.mark.parametrize("query", ["query=mutation%7Bx%7D", "query=", "a=b&query=%7Bversion%7D", "query"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_nothing_is_executed_by_get(method: str, path: str, query: str) -> None:

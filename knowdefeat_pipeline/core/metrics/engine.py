@@ -112,7 +112,8 @@ def bot_metrics_blocks(
 def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
     """Rows of `bot_metrics_blocks` at a later as_of of the same day: what it would answer there, bit for bit.
 
-    Of bots that `moved_bots` does not name and of which no trade has arrived.
+    Not at the day's end, where the window touches a calendar day less. Of bots that `moved_bots` does not name and of
+    which no trade has arrived.
     """
     end = np.full(len(rows), as_of)
     first_exit, first, since = (micros(rows[name]) for name in ("first_exit", "window_first_exit", "drawdown_since"))
