@@ -59,6 +59,7 @@ _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
 INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
 TEXTS = ("ticker", "main_ticker", "main_direction")
+TINY = 1e-290
 # What figures rest on that change as time goes by, though nothing trades: `volatility`, `trade_frequency` and
 # `time_in_drawdown`.
 CARRIED = ("pnl_sd", "window_first_exit", "drawdown_time", "drawdown_since")
@@ -321,7 +322,8 @@ def _window_figures(
     sd = np.sqrt(path.deviation / np.maximum(count - 1, 1))
     sd[(count < 2) | same] = np.nan
     first = np.where(some, np.append(windows.exit, 0)[low], NEVER)
-    pnl_sd = np.where(same & (count >= 2), 0.0, sd)
+    # Of less than TINY no product is a number in the database, which would refuse to read the row.
+    pnl_sd = np.where((same & (count >= 2)) | (sd < TINY), 0.0, sd)
     mean = expectancy(path.total, count)
     days = _calendar_days(windows, life)
     returns = _daily(windows, path, days.max(initial=1)) / capital[:, None]
