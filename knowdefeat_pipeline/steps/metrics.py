@@ -85,9 +85,9 @@ class _Inputs:
             trade_scores=self.scores(bots),
         )
 
-    def table(self, bots: Ints | None) -> tuple[pd.DataFrame, ...]:
+    def table(self, bots: Ints | None) -> pd.DataFrame:
         """The metrics of these bots in one table."""
-        return (pd.concat(self.blocks(bots), ignore_index=True),)
+        return pd.concat(self.blocks(bots), ignore_index=True)
 
 
 def _write_days(
@@ -105,8 +105,8 @@ def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, 
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
     found = memory.renewed("bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics)
     with connection.transaction():
-        renew_day(connection, memory, "bot_metrics", ["bot_metrics"], found, of)
-    return found.tables[0].assign(day=of.day)
+        renew_day(connection, memory, "bot_metrics", found, of)
+    return found.table.assign(day=of.day)
 
 
 class WrittenBlocks:
@@ -161,16 +161,16 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
     known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1]) if upstream else None
     own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream] if known else []
 
-    def compute(bots: Ints | None) -> tuple[pd.DataFrame, ...]:
-        return (engine.win_streak_rows(known.of_bots(bots) if known else Trades.none(), micros(ends)),)
+    def compute(bots: Ints | None) -> pd.DataFrame:
+        return engine.win_streak_rows(known.of_bots(bots) if known else Trades.none(), micros(ends))
 
     if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with connection.transaction():
-            renew_day(connection, session.memory, "win_streaks", ["win_streaks"], found, own[0])
-        rows = found.tables[0].assign(day=first)
+            renew_day(connection, session.memory, "win_streaks", found, own[0])
+        rows = found.table.assign(day=first)
     else:
-        rows = _with_day(compute(None)[0], {pd.Timestamp(of.as_of): of.day for of in own})
+        rows = _with_day(compute(None), {pd.Timestamp(of.as_of): of.day for of in own})
         with connection.transaction():
             written = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
             replace_days(connection, "win_streaks", first, last, written)

@@ -48,7 +48,7 @@ def compute_rankings(session: Session, first: date, last: date, metrics: pd.Data
     with connection.transaction():
         if session.memory and [of.day for of in own] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
-            renew_day(connection, session.memory, "bot_rankings", ["bot_rankings"], found, own[0])
+            renew_day(connection, session.memory, "bot_rankings", found, own[0])
         else:
             table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
             replace_days(connection, "bot_rankings", first, last, table)

@@ -83,7 +83,7 @@ class RecentRows:
 
 @dataclass(frozen=True)
 class Kept:
-    """Tables of all bots' figures at `as_of`, and what they rest on: the readings of trades and scores, the months'
+    """The table of all bots' figures at `as_of`, and what it rests on: the readings of trades and scores, the months'
     content and each bot's capital."""
 
     as_of: datetime
@@ -91,22 +91,24 @@ class Kept:
     score_reading: int
     content: UUID | None
     capital: Mapping[int, float]
-    tables: tuple[pd.DataFrame, ...]
+    table: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Renewed:
-    """Tables of all bots' figures. Those of the last time were written under the mark `written` (None: they were not),
-    and the rows of `moved` bots differ from them in more than what the mark tells; None where those of all may."""
+    """The table of all bots' figures. That of the last time was written under the mark `written` (None: it was not).
 
-    tables: tuple[pd.DataFrame, ...]
+    The rows of `moved` bots differ from it in more than what the mark tells; None where those of all may.
+    """
+
+    table: pd.DataFrame
     moved: Ints | None
     written: int | None
 
 
-# Tables of the figures of these bots, None for all.
-Compute = Callable[[Ints | None], tuple[pd.DataFrame, ...]]
-# A table of bots to which nothing has happened, at a later as_of (µs).
+# The table of the figures of these bots, None for all.
+Compute = Callable[[Ints | None], pd.DataFrame]
+# A table of figures at a later as_of (µs), right for bots to which nothing has happened.
 Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
 
 
@@ -134,15 +136,10 @@ class Memory:
         return self._past[2]
 
     def renewed(
-        self,
-        name: str,
-        as_of: datetime,
-        capital: Mapping[int, float],
-        compute: Compute,
-        carry: Carry,
+        self, name: str, as_of: datetime, capital: Mapping[int, float], compute: Compute, carry: Carry
     ) -> Renewed:
-        """Tables of all bots at `as_of`, by bot: computed for those to which something has happened since the last time
-        under this `name`, carried for the others.
+        """The table of all bots at `as_of`, by bot: computed for those to which something has happened since the last
+        time under this `name`, carried for the others.
 
         Call it after trades and scores were read. A bot's figures depend on no other bot, so that it comes to the same
         as to compute all.
@@ -150,21 +147,20 @@ class Memory:
         kept = self._kept.pop(name, None)
         moved = self._moved(kept, as_of, capital) if kept else None
         if kept is None or moved is None:
-            tables = compute(None)
+            table = compute(None)
         else:
             (end,) = micros([as_of]).tolist()
-            pairs = zip(kept.tables, compute(moved), strict=True)
-            tables = tuple(_merged(table, moved, rows, lambda others: carry(others, end)) for table, rows in pairs)
+            table = _merged(carry(kept.table, end), moved, compute(moved))
         trades = self.trade_rows
-        self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, tables)
-        return Renewed(tables, moved, self._written.pop(name, None))
+        self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, table)
+        return Renewed(table, moved, self._written.pop(name, None))
 
     def compared(self, name: str, rows: pd.DataFrame) -> Renewed:
         """One row a bot, beside those of the last time under this `name`."""
         known = self._rows.pop(name, None)
         self._rows[name] = rows
         moved = None if known is None else _differing(known, rows)
-        return Renewed((rows,), moved, self._written.pop(name, None))
+        return Renewed(rows, moved, self._written.pop(name, None))
 
     def wrote(self, name: str, mark: int) -> None:
         """What was renewed last under this name was written under this mark."""
@@ -195,12 +191,13 @@ def _carries(before: int, as_of: int) -> bool:
     return before <= as_of and first == last and (before == as_of or as_of % DAY != 0)
 
 
-def _merged(
-    table: pd.DataFrame, moved: Ints, rows: pd.DataFrame, carry: Callable[[pd.DataFrame], pd.DataFrame]
-) -> pd.DataFrame:
-    """The rows of the moved bots in place of theirs in the table, and the others carried."""
-    merged = pd.concat([carry(table[~table["bot_id"].isin(moved)]), rows])
-    return merged.iloc[np.argsort(merged["bot_id"].to_numpy(), kind="stable")].reset_index(drop=True)
+def _merged(table: pd.DataFrame, moved: Ints, rows: pd.DataFrame) -> pd.DataFrame:
+    """The table, by bot, with `rows` in place of those of the moved bots."""
+    both = pd.concat([table, rows], ignore_index=True)
+    bot = both["bot_id"].to_numpy()
+    stays = np.flatnonzero(~np.isin(bot[: len(table)], moved))
+    order = np.concatenate([stays, np.arange(len(table), len(both))])
+    return both.take(order[np.argsort(bot[order], kind="stable")]).reset_index(drop=True)
 
 
 def _differing(known: pd.DataFrame, rows: pd.DataFrame) -> Ints | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import psycopg
 
 from knowdefeat_pipeline.store.memory import Memory, Renewed
@@ -11,20 +9,17 @@ from knowdefeat_pipeline.store.results import of_day, replace_bots, replace_days
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
 
-def renew_day(
-    connection: psycopg.Connection, memory: Memory, asset: str, tables: Sequence[str], found: Renewed, own: Mark
-) -> None:
-    """Write the asset's tables of the day of `own`, and the mark.
+def renew_day(connection: psycopg.Connection, memory: Memory, asset: str, found: Renewed, own: Mark) -> None:
+    """Write the asset's table of the day of `own`, and the mark.
 
     The rows of bots that moved, where the day still stands as this memory has left it, else all. Call it inside a
     transaction.
     """
     known = [of.number for of in marks(connection, asset, own.day, own.day)]
     as_left = found.written is not None and known == [found.written]
-    for table, rows in zip(tables, found.tables, strict=True):
-        if as_left and found.moved is not None:
-            replace_bots(connection, table, own.day, found.moved, rows)
-        else:
-            replace_days(connection, table, own.day, own.day, of_day(rows, own.day))
+    if as_left and found.moved is not None:
+        replace_bots(connection, asset, own.day, found.moved, found.table)
+    else:
+        replace_days(connection, asset, own.day, own.day, of_day(found.table, own.day))
     (number,) = mark(connection, asset, own.day, own.day, [own])
     memory.wrote(asset, number)
