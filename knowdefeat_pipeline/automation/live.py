@@ -137,7 +137,9 @@ class Listener:
 
 def _prepared(connection: psycopg.Connection) -> psycopg.Connection:
     """The session, listening, and without a wait for the disk at every step (see `Database`)."""
-    connection.prepare_threshold = None  # a plan kept for all days knows nothing of the few rows of the last one
+    # Parsed once; yet planned anew each time: a plan kept for all days knows nothing of the few rows of the last one.
+    connection.prepare_threshold = 2
+    connection.execute("SET plan_cache_mode = force_custom_plan")
     connection.execute("SET synchronous_commit = off")
     connection.execute("SET idle_session_timeout = 0")  # between two trades it only listens
     connection.execute(f"LISTEN {CHANNEL}")

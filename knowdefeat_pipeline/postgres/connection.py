@@ -5,7 +5,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import LibpqWriter, QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
+from psycopg.pq import TransactionStatus
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
@@ -97,6 +98,14 @@ def connect(url: str) -> psycopg.Connection:
             "or unset KNOWDEFEAT_DATABASE_URL to use the embedded one."
         )
     return connection
+
+
+def one_transaction(connection: psycopg.Connection) -> AbstractContextManager[object]:
+    """A transaction, or the one that is under way: a part of a whole needs no savepoint, which costs two round trips,
+    where its failure undoes the whole."""
+    if connection.info.transaction_status == TransactionStatus.IDLE:
+        return connection.transaction()
+    return nullcontext()
 
 
 def connect_arrow(url: str) -> "ArrowConnection":

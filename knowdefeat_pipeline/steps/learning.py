@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, version_in_force_after
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, day_end, each_day, micros
+from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.store.learning import (
     add_version,
@@ -58,7 +59,7 @@ def compute_weights(session: Session, first: date, last: date, now: datetime, *,
     that lies before the latest version: what was in force is never rewritten. Versions and rows are one transaction.
     """
     connection = session.connection
-    with connection.transaction():
+    with one_transaction(connection):
         if adjust:
             lock_versions(connection)
         seen = current_snapshot(connection)

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
-from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -94,7 +94,7 @@ def _write_days(
     connection: psycopg.Connection, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
 ) -> pd.DataFrame:
     """Compute and replace the metrics of these days; all of them."""
-    with connection.transaction():
+    with one_transaction(connection):
         written = WrittenBlocks(inputs.blocks(), {pd.Timestamp(of.as_of): of.day for of in own})
         replace_days(connection, "bot_metrics", first, last, written.tables())
         mark(connection, "bot_metrics", first, last, own)
@@ -104,7 +104,7 @@ def _write_days(
 def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
     found = memory.renewed("bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics)
-    with connection.transaction():
+    with one_transaction(connection):
         renew_day(connection, memory, "bot_metrics", found, of)
     return found.table.assign(day=of.day)
 
@@ -166,12 +166,12 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
 
     if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
-        with connection.transaction():
+        with one_transaction(connection):
             renew_day(connection, session.memory, "win_streaks", found, own[0])
         rows = found.table.assign(day=first)
     else:
         rows = _with_day(compute(None), {pd.Timestamp(of.as_of): of.day for of in own})
-        with connection.transaction():
+        with one_transaction(connection):
             written = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
             replace_days(connection, "win_streaks", first, last, written)
             mark(connection, "win_streaks", first, last, own)

@@ -15,6 +15,7 @@ from knowdefeat_pipeline.core.ranking.ranking import rank_bots
 from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
+from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
@@ -45,7 +46,7 @@ def compute_rankings(session: Session, first: date, last: date, metrics: pd.Data
         metrics = session.read("ranking/ranking_metrics", first, last).to_pandas()
     rows = _rank(connection, metrics[metrics["ticker"] == ALL_TICKERS].reset_index(drop=True))
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
-    with connection.transaction():
+    with one_transaction(connection):
         if session.memory and [of.day for of in own] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
             renew_day(connection, session.memory, "bot_rankings", found, own[0])
@@ -66,8 +67,9 @@ def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame
         weight_version=np.array([v.version for v in in_force], int)[number],
         is_active=_active(metrics["bot_id"].to_numpy(), number, [inactive_bots(events, end) for end in ends]),
     )
-    ranking = rank_bots(metrics, weights).join(metrics[["day", "weight_version", "is_active"]])
-    return ranking[[figure.name for figure in TABLES["bot_rankings"]]]
+    ranking = rank_bots(metrics, weights)
+    added = {name: metrics[name].array[ranking.index] for name in ("day", "weight_version", "is_active")}
+    return ranking.assign(**added)[[figure.name for figure in TABLES["bot_rankings"]]]
 
 
 def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Bools:
@@ -78,7 +80,7 @@ def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Boo
 
 
 def _check(rows: pd.DataFrame) -> CheckResult:
-    points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].sum(axis=1, skipna=False)
-    off = (points - (rows["rank_score"] - 50)).abs()[rows["eligible"].astype(bool)]
+    points = rows[[f"{name}_points" for name in VARIABLE_NAMES]].to_numpy(np.float64).sum(axis=1)
+    off = np.abs(points - (rows["rank_score"].to_numpy(np.float64) - 50))[rows["eligible"].to_numpy(bool)]
     wrong = int((~(off <= ROUNDING)).sum())
     return CheckResult("contributions_sum_to_the_score", wrong == 0, {"checked": len(off), "wrong": wrong})

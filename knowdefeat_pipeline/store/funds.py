@@ -24,7 +24,7 @@ from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
@@ -146,7 +146,7 @@ def write_division(
     connection: psycopg.Connection, first: date, last: date, division: Division, days: list[Mark]
 ) -> None:
     """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction."""
-    with connection.transaction():
+    with one_transaction(connection):
         for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
             connection.execute(
                 sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
