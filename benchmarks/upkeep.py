@@ -22,11 +22,12 @@ import psycopg
 from benchmarks.common import database, fleet, report, store
 from benchmarks.growth import RESULTS
 from benchmarks.live import dagster_tables
+from knowdefeat_pipeline.settings import Upkeep
 
 HISTORY_DAYS, PER_DAY = 60, 20
-KEEP = {"purge_run_logs": {"config": {"run_days": 14}}}
 REPORT = 3  # batches between two
-SETTLED = 20  # days after which what comes and what goes are in balance: logs of 14 days stay
+KEPT = Upkeep().keep_run_days
+SETTLED = KEPT + 6  # days after which what comes and what goes are in balance
 INSERT = (
     "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
     " VALUES (%s, 'ETH', 'LONG', 'closed', %s, %s, 100, 100 + random(), 1000)"
@@ -98,7 +99,10 @@ def _night(url: str, instance: Any, midnight: datetime) -> None:
     from knowdefeat_pipeline.build import build_defs
 
     defs = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=midnight.isoformat())})
-    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}, "ops": KEEP}
+    quiet = {
+        "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+        "ops": {"purge_run_logs": {"config": {"run_days": KEPT}}},
+    }
     if not defs.resolve_job_def("maintenance").execute_in_process(instance=instance, run_config=quiet).success:
         raise RuntimeError(f"the maintenance of {midnight:%Y-%m-%d} failed")
 

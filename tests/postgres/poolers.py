@@ -42,13 +42,21 @@ def pooler(database: str, folder: Path, mode: str) -> Iterator[str]:
     process = subprocess.Popen([str(BOUNCER), "-q", *user, str(folder / "pgbouncer.ini")])
     url = place._replace(netloc=f"{place.username}:{place.password}@127.0.0.1:{port}").geturl()
     try:
-        for _ in range(100):
-            try:
-                connect(url).close()
-                break
-            except KnowDefeatError:
-                time.sleep(0.05)
+        _await(url)
         yield url
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _await(url: str) -> None:
+    """Wait until it answers; it says nothing when it is ready."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            connect(url).close()
+            return
+        except KnowDefeatError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
