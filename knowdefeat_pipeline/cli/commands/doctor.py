@@ -192,7 +192,7 @@ def _roles(settings: Settings, url: str) -> Finding:
         return Finding("Roles", True, "each has its rights")
     found = [f"{name} was given other settings than ours: {', '.join(what)}" for name, what in changed.items()]
     found += [f"{name} cannot log in by the password that is kept here" for name in names[len(changed) :]]
-    remedy = f"What was not meant, as the role itself can do it: knowdefeat db rotate {names[0].removeprefix(PREFIX)}"
+    remedy = f"If that was not meant (a role may do it to itself): knowdefeat db rotate {names[0].removeprefix(PREFIX)}"
     return Finding("Roles", False, "\n".join(found), remedy)
 
 
