@@ -25,7 +25,9 @@ TABLE = "cluster_identity"
 _FOLLOWED_BY = {
     "trades": ("ranking", "market"),
     "trade_scores": ("ranking",),
-    "price_bars": ("market",),
+    "positions": ("ranking",),
+    "position_marks": ("ranking",),
+    "price_bars": ("market", "ranking"),
     "order_book_levels": ("market",),
     "weight_versions": ("ranking",),
     "fund_settings": ("ranking",),

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
+from knowdefeat_pipeline.store.open_positions import write_open_positions
 from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
@@ -95,6 +96,7 @@ def _write_days(
 ) -> pd.DataFrame:
     """Compute and replace the metrics of these days; all of them."""
     with one_transaction(connection):
+        write_open_positions(connection, first, last, own)
         written = WrittenBlocks(inputs.blocks(), {pd.Timestamp(of.as_of): of.day for of in own})
         replace_days(connection, "bot_metrics", first, last, written.tables())
         mark(connection, "bot_metrics", first, last, own)
@@ -105,6 +107,7 @@ def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, 
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
     found = memory.renewed("bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics)
     with one_transaction(connection):
+        write_open_positions(connection, of.day, of.day, [of])
         renew_day(connection, memory, "bot_metrics", found, of)
     return found.table.assign(day=of.day)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.funds.events import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import rank_bots
 from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
-from knowdefeat_pipeline.core.schema import ALL_TICKERS, TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Bools, Ints
 from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
@@ -25,6 +25,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
 ROUNDING = 1e-9
+COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure is not FLAG]
 CHECKS = (
     CheckSpec(
         "bot_rankings",
@@ -69,7 +70,7 @@ def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame
     )
     ranking = rank_bots(metrics, weights)
     added = {name: metrics[name].array[ranking.index] for name in ("day", "weight_version", "is_active")}
-    return ranking.assign(**added)[[figure.name for figure in TABLES["bot_rankings"]]]
+    return ranking.assign(**added)[COLUMNS]
 
 
 def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Bools:

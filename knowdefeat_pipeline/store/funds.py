@@ -25,6 +25,7 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
+from knowdefeat_pipeline.store.open_positions import read_positions
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
@@ -58,8 +59,9 @@ def fund_inputs(
     seen = current_snapshot(connection)
     settings = fund_settings(connection) if settings is None else settings
     days = [(of.day, of.as_of) for of in ranked]
-    trades = Trades.none()
+    trades, positions = Trades.none(), None
     if days and settings:
+        positions = read_positions(connection, days)
         known = session.trades(days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1])
         trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
@@ -75,7 +77,7 @@ def fund_inputs(
         )
         for of in ranked
     ]
-    return FundInputs(days, bots, trades, settings, bot_events(connection)), own
+    return FundInputs(days, bots, trades, settings, bot_events(connection), positions), own
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:

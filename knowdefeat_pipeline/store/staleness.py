@@ -41,17 +41,28 @@ class Family:
         return tuple(self.inputs)
 
 
+OPEN = ("positions", "marks", "marking_bars")
+"""What open positions rest on."""
 RANKING = Family(
     "ranking",
     {
-        "bot_metrics": ("trades", "capital", "scores"),
+        "bot_metrics": ("trades", "capital", "scores", *OPEN, "formulas"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
         "variable_weights": ("next_weights",),
-        "fund_allocations": ("trades", "capital", "activity", "resumption", "funds", "strategies"),
+        "fund_allocations": (
+            "trades",
+            "capital",
+            "activity",
+            "resumption",
+            "funds",
+            "strategies",
+            *OPEN,
+            "lasting_halts",
+        ),
     },
     base="bot_metrics",
-    opening=("trades", "scores"),
+    opening=("trades", "scores", "positions", "marks"),
 )
 # New trades reach the beliefs by way of the metrics, whose mark says at which instant a day is true. Allocations belong
 # to both families: whoever computes what they may rest on computes them after it, so that neither waits for the other.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import erfc, inf, sqrt
+from statistics import NormalDist
 
 MICROSECOND = timedelta(microseconds=1)
 SPANS = {
@@ -126,11 +127,12 @@ def annual_ratios(trades: list[Trade], first: datetime, as_of: datetime, capital
     while day <= last_day(as_of):
         returns.append(sum((t.pnl for t in trades if day_of(t.exit) == day), Fraction(0)) / capital)
         day += timedelta(days=1)
-    out: dict = {"sharpe": None, "sortino": None, "calmar": None}
-    if len(returns) < 2:
+    out: dict = dict.fromkeys(("sharpe", "sortino", "calmar", "sharpe_low", "sharpe_high"))
+    if len({day_of(t.exit) for t in trades}) < 10:
         return out
     if variance(returns) > 0:
         out["sharpe"] = float(mean(returns)) / sqrt(variance(returns)) * sqrt(365)
+        out["sharpe_low"], out["sharpe_high"] = sharpe_bounds(returns)
     downside = mean([min(r, Fraction(0)) ** 2 for r in returns])
     if downside > 0:
         out["sortino"] = float(mean(returns)) / sqrt(downside) * sqrt(365)
@@ -147,6 +149,17 @@ def annual_ratios(trades: list[Trade], first: datetime, as_of: datetime, capital
         except OverflowError:
             out["calmar"] = None
     return out
+
+
+def sharpe_bounds(returns: list[Fraction]) -> tuple[float, float]:
+    """Lo (2002) with Mertens' correction, at 90 %."""
+    middle, n = mean(returns), len(returns)
+    second, third, fourth = (mean([(r - middle) ** power for r in returns]) for power in (2, 3, 4))
+    skewness, kurtosis = float(third) / sqrt(second) ** 3, float(fourth / second**2)
+    daily = float(middle) / sqrt(variance(returns))
+    error = sqrt(max(0.0, 1 - skewness * daily + (kurtosis - 1) / 4 * daily**2) / (n - 1))
+    reach = NormalDist().inv_cdf(0.95) * error
+    return (daily - reach) * sqrt(365), (daily + reach) * sqrt(365)
 
 
 def quotient(numerator: Fraction, denominator: Fraction) -> Fraction | None:
@@ -193,7 +206,7 @@ def _counts(window: list[Trade]) -> dict:
 _MONEY = (
     "avg_win_rate", "avg_drawdown", "profit_per_second", *(f"win_streak_{k}" for k in range(2, 8)), "total_pnl",
     "avg_pnl", "gross_profit", "gross_loss", "profit_factor", "expectancy", "payoff_ratio", "sqn", "sharpe", "sortino",
-    "calmar", "max_drawdown", "max_drawdown_amount", "avg_drawdown_amount", "volatility", "time_in_drawdown",
+    "calmar", "sharpe_low", "sharpe_high", "max_drawdown", "max_drawdown_amount", "avg_drawdown_amount", "volatility", "time_in_drawdown",
     "trade_frequency", "avg_trade_duration", "best_trade", "worst_trade", "price_slippage",
 )  # fmt: skip
 
@@ -205,6 +218,7 @@ def _money(window: list[Trade], first: datetime, as_of: datetime, capital: Fract
     held = sum(Fraction((t.exit - t.entry) // MICROSECOND, 10**6) for t in window)
     amounts, shares, below = episodes(window, capital)
     sd = sqrt(variance(pnl)) if n >= 2 else None
+    floored = None if sd is None else max(sd, float(sum(abs(p) for p in pnl) / n / 100))
     frequency = n / min(max((as_of - first) / timedelta(days=1), 1.0), 30.0)
     under = sum(
         ((later.exit if later else as_of) - trade.exit) / MICROSECOND
@@ -226,7 +240,7 @@ def _money(window: list[Trade], first: datetime, as_of: datetime, capital: Fract
         **annual_ratios(window, since, as_of, capital),
         "max_drawdown": 100 * max(shares, default=0), "max_drawdown_amount": max(amounts, default=0),
         "avg_drawdown_amount": mean(amounts) if amounts else 0,
-        "volatility": None if sd is None else sd * sqrt(frequency),
+        "volatility": None if floored is None else floored * sqrt(frequency),
         "time_in_drawdown": 100 * under / elapsed if elapsed > 0 else None,
         "trade_frequency": frequency, "avg_trade_duration": held / n, "best_trade": max(pnl), "worst_trade": min(pnl),
         "price_slippage": sum(slippage) / len(slippage) if slippage else None,

@@ -9,15 +9,16 @@ from types import ModuleType
 import pytest
 
 import knowdefeat_pipeline.core as core
-from knowdefeat_pipeline.core.metrics import drawdown, figures, returns, streaks
+from knowdefeat_pipeline.core.metrics import drawdown, figures, open_positions, returns, streaks
 
 MODULES = [info.name for info in pkgutil.walk_packages(core.__path__, f"{core.__name__}.")]
 FIGURES = {
-    figures: ["win_rate", "expectancy", "profit_factor", "payoff_ratio", "sqn", "volatility", "trade_frequency",
+    figures: ["win_rate", "expectancy", "profit_factor", "payoff_ratio", "sqn", "spread_of_pnl", "volatility", "trade_frequency",
               "profit_per_second"],
-    returns: ["sharpe_ratio", "sortino_ratio", "calmar_ratio"],
+    returns: ["sharpe_ratio", "sharpe_interval", "sortino_ratio", "calmar_ratio"],
     drawdown: ["drawdown", "drawdown_episodes", "max_drawdown", "avg_drawdown", "time_below_peak",
                "time_in_drawdown"],
+    open_positions: ["open_pnl", "max_drawdown_with_open"],
     streaks: ["win_streaks", "longest_streak", "current_streak", "streakiness_p_value", "expected_frequency"],
 }  # fmt: skip
 

@@ -16,9 +16,17 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.funds import targets
-from knowdefeat_pipeline.core.funds.events import BotEvent, EventKind, events_in_force, halted_bots, inactive_bots
+from knowdefeat_pipeline.core.funds.events import (
+    OPEN_LOSS,
+    BotEvent,
+    EventKind,
+    events_in_force,
+    halted_bots,
+    inactive_bots,
+    lasting_halts,
+)
 from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
-from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions, risk_figures
+from knowdefeat_pipeline.core.funds.risk import RiskRules, open_loss_exceeds_gain, risk_decisions, risk_figures
 from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.trades.columns import Trades
@@ -41,7 +49,8 @@ class FundInputs:
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
     quote_currency, capital, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
     its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days before each as_of.
-    `settings` and `events`: in the order in which they were recorded.
+    `settings` and `events`: in the order in which they were recorded. `positions`: those open at each as_of that could
+    be marked: day and POSITION_COLUMNS.
     """
 
     days: Sequence[tuple[date, datetime]]
@@ -49,6 +58,11 @@ class FundInputs:
     trades: Trades
     settings: Sequence[FundSettings]
     events: Sequence[BotEvent]
+    positions: pd.DataFrame | None = None
+
+    def open_on(self, day: date) -> pd.DataFrame | None:
+        """The positions of one day."""
+        return None if self.positions is None else self.positions[self.positions["day"] == day]
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ def divide_days(inputs: FundInputs) -> Division:
         bots = of_day.get(day, inputs.bots.iloc[:0])
         for settings in settings_in_force(inputs.settings, as_of):
             own = bots[bots["quote_currency"] == settings.quote_currency].sort_values("bot_id", ignore_index=True)
-            judged = _judge(own, inputs.trades, events, as_of, settings.risk)
+            judged = _judge(own, inputs.trades, inputs.open_on(day), events, as_of, settings.risk)
             events += _transitions(judged, events, as_of, settings.risk)
             divided, summary = _divide(judged, inputs.trades, as_of, settings)
             stamp: dict[str, Any] = {"day": day, "as_of": as_of, "settings_version": settings.version}
@@ -135,38 +149,65 @@ def _most(values: pd.Series) -> float:
 
 
 def _judge(
-    bots: pd.DataFrame, trades: Trades, events: Sequence[BotEvent], as_of: datetime, rules: RiskRules
+    bots: pd.DataFrame,
+    trades: Trades,
+    positions: pd.DataFrame | None,
+    events: Sequence[BotEvent],
+    as_of: datetime,
+    rules: RiskRules,
 ) -> pd.DataFrame:
-    """The bots, what the risk rules say of each (halted, risk_reason, drawdown, daily_loss), and why it is inactive."""
+    """The bots, what the risk rules say of each (halted, risk_reason, drawdown, daily_loss; open_loss where it exceeds
+    the gain and that is not on record), and why it is inactive."""
     resumed: dict[int, datetime] = {}
     for event in events_in_force(events, as_of):
         if event.kind == "resumed" and event.in_force_from is not None:
             resumed[event.bot_id] = max(event.in_force_from, resumed.get(event.bot_id, event.in_force_from))
     capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].tolist(), strict=True))
-    figures = risk_figures(trades, capital, resumed, as_of, rules)
+    figures = risk_figures(trades, capital, resumed, as_of, rules, positions)
     decisions = risk_decisions(figures, as_of, rules)
-    has_traded = figures["drawdown"].notna()
+    has_traded = figures["gained"].notna()
+    lost = (-figures["open_pnl"]).where(
+        open_loss_exceeds_gain(figures["open_pnl"].to_numpy(), figures["gain"].to_numpy())
+    )
+    lost[bots["bot_id"].isin(lasting := lasting_halts(events, as_of))] = np.nan  # is on record
+    held = {bot: event.reason for bot, event in lasting.items()} | {
+        bot: _open_loss(loss, gain)
+        for bot, loss, gain in zip(bots["bot_id"], lost, figures["gain"], strict=True)
+        if loss == loss
+    }
     inactive = inactive_bots(events, as_of)
     why = {bot: f"deactivated by {event.author}: {event.reason}" for bot, event in inactive.items()}
     return bots.assign(
-        halted=decisions["halted"],
-        risk_reason=decisions["reason"],
+        halted=decisions["halted"] | bots["bot_id"].isin(held),
+        risk_reason=[held.get(bot, why) for bot, why in zip(bots["bot_id"], decisions["reason"], strict=True)],
+        open_loss=lost,
+        gain=figures["gain"],
         drawdown=figures["drawdown"],
         daily_loss=(0.0 - 100 * figures["day_pnl"].fillna(0.0) / figures["capital"]).where(has_traded),
         inactive=[why.get(bot, "") for bot in bots["bot_id"]],
     )
 
 
+def _open_loss(loss: float, gain: float) -> str:
+    return f"halted until resumed: open positions lost {loss:,.2f}, its gain of 30 days is {gain:,.2f}"
+
+
 def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime, rules: RiskRules) -> list[BotEvent]:
-    """What the rules decided that is not on record yet: halts and releases."""
+    """What the rules decided that is not on record yet: halts and releases.
+
+    A halt for an open loss is recorded beside another one: it outlasts it.
+    """
     before = halted_bots(events, as_of)
     limits = {"drawdown_limit": rules.drawdown, "daily_loss_limit": rules.daily_loss}
     changed = []
-    for bot, halted, reason, drawdown, loss in bots[
-        ["bot_id", "halted", "risk_reason", "drawdown", "daily_loss"]
+    for bot, halted, reason, drawdown, loss, open_loss, gain in bots[
+        ["bot_id", "halted", "risk_reason", "drawdown", "daily_loss", "open_loss", "gain"]
     ].itertuples(index=False):
-        if halted != (bot in before):
-            figures = {"drawdown": drawdown, "daily_loss": loss} if drawdown == drawdown else {}
+        if open_loss == open_loss:
+            lost = {OPEN_LOSS: open_loss, "gain": gain}
+            changed.append(BotEvent(bot, "halted", as_of, RULES, _open_loss(open_loss, gain), lost))
+        elif halted != (bot in before):
+            figures = {n: v for n, v in (("drawdown", drawdown), ("daily_loss", loss)) if v == v}
             why = reason if halted else "within its limits, and the cool-down is over"
             kind: EventKind = "halted" if halted else "released"
             changed.append(BotEvent(bot, kind, as_of, RULES, why, figures | limits))

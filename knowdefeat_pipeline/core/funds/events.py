@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 EventKind = Literal["activated", "deactivated", "halted", "released", "resumed"]
+OPEN_LOSS = "open_loss"
+"""The figure by which a halt for an open loss is known."""
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -22,6 +24,11 @@ class BotEvent:
     reason: str
     figures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it is a halt that only a person ends: that for an open loss."""
+        return self.kind == "halted" and OPEN_LOSS in self.figures
+
 
 def inactive_bots(events: Sequence[BotEvent], as_of: datetime) -> dict[int, BotEvent]:
     """The deactivation of every bot that is inactive at as_of: the last decision recorded counts."""
@@ -35,6 +42,14 @@ def halted_bots(events: Sequence[BotEvent], as_of: datetime) -> dict[int, BotEve
     known.sort(key=lambda event: event.in_force_from or ALWAYS)
     last = {e.bot_id: e for e in known}
     return {bot: event for bot, event in last.items() if event.kind == "halted"}
+
+
+def lasting_halts(events: Sequence[BotEvent], as_of: datetime) -> dict[int, BotEvent]:
+    """The halt of every bot that a person has to end before it goes on at as_of, whatever its figures say by then."""
+    known = [e for e in events_in_force(events, as_of) if e.kind == "resumed" or e.lasts]
+    known.sort(key=lambda event: event.in_force_from or ALWAYS)
+    last = {e.bot_id: e for e in known}
+    return {bot: event for bot, event in last.items() if event.lasts}
 
 
 def events_in_force(events: Sequence[BotEvent], as_of: datetime) -> list[BotEvent]:

@@ -22,6 +22,7 @@ from knowdefeat_pipeline.core.metrics.figures import (
     profit_factor,
     profit_per_second,
     ratio,
+    spread_of_pnl,
     sqn,
     trade_frequency,
     volatility,
@@ -29,7 +30,15 @@ from knowdefeat_pipeline.core.metrics.figures import (
 )
 from knowdefeat_pipeline.core.metrics.lifetime import Lifetimes, Past, lifetimes
 from knowdefeat_pipeline.core.metrics.path import PathFigures, path_figures
-from knowdefeat_pipeline.core.metrics.returns import calmar_ratio, daily_pnl, sharpe_ratio, sortino_ratio
+from knowdefeat_pipeline.core.metrics.returns import (
+    MIN_TRADING_DAYS,
+    calmar_ratio,
+    daily_pnl,
+    sharpe_interval,
+    sharpe_ratio,
+    sortino_ratio,
+    trading_days,
+)
 from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
@@ -61,8 +70,8 @@ INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_s
 TEXTS = ("ticker", "main_ticker", "main_direction")
 TINY = 1e-290
 # What figures rest on that change as time goes by, though nothing trades: `volatility`, `trade_frequency` and
-# `time_in_drawdown`.
-CARRIED = ("pnl_sd", "window_first_exit", "drawdown_time", "drawdown_since")
+# `time_in_drawdown`, and what open positions are worth, from which `max_drawdown_with_open` follows.
+CARRIED = ("pnl_sd", "window_first_exit", "drawdown_time", "drawdown_since", "below_peak", "peak_equity")
 
 
 def bot_metrics(
@@ -323,7 +332,8 @@ def _window_figures(
     sd[(count < 2) | same] = np.nan
     first = np.where(some, np.append(windows.exit, 0)[low], NEVER)
     # Of less than TINY no product is a number in the database, which would refuse to read the row.
-    pnl_sd = np.where((same & (count >= 2)) | (sd < TINY), 0.0, sd)
+    pnl_sd = spread_of_pnl(np.where(same & (count >= 2), 0.0, sd), path.gross_profit, path.gross_loss, count)
+    pnl_sd[pnl_sd < TINY] = 0.0
     mean = expectancy(path.total, count)
     days = _calendar_days(windows, life)
     returns = _daily(windows, path, days.max(initial=1)) / capital[:, None]
@@ -342,9 +352,6 @@ def _window_figures(
         "expectancy": mean,
         "payoff_ratio": payoff_ratio(path.gross_profit, path.gross_loss, wins, losses),
         "sqn": sqn(mean, sd, count),
-        "sharpe": np.where(some, sharpe_ratio(returns, days), np.nan),
-        "sortino": np.where(some, sortino_ratio(returns, days), np.nan),
-        "calmar": np.where(some, calmar_ratio(returns, days), np.nan),
         "max_drawdown": path.max_drawdown,
         "max_drawdown_amount": path.max_drawdown_amount,
         "avg_drawdown_amount": path.avg_drawdown_amount,
@@ -352,6 +359,7 @@ def _window_figures(
         "best_trade": best,
         "worst_trade": worst,
         "price_slippage": _slippage(trades, windows),
+        **_annual_ratios(windows, returns, days),
         **_figures_of_time(
             as_of,
             count,
@@ -366,7 +374,23 @@ def _window_figures(
         "window_first_exit": first,
         "drawdown_time": path.drawdown_time,
         "drawdown_since": path.drawdown_since,
+        "below_peak": path.below_peak,
+        "peak_equity": path.peak_equity,
     }
+
+
+def _annual_ratios(windows: Windows, returns: Floats, days: Ints) -> dict[str, Floats]:
+    """NaN where trades closed on too few days for a year's ratio to mean anything."""
+    low, high = sharpe_interval(returns, days)
+    figures = {
+        "sharpe": sharpe_ratio(returns, days),
+        "sortino": sortino_ratio(returns, days),
+        "calmar": calmar_ratio(returns, days),
+        "sharpe_low": low,
+        "sharpe_high": high,
+    }
+    enough = trading_days(windows) >= MIN_TRADING_DAYS
+    return {name: np.where(enough, values, np.nan) for name, values in figures.items()}
 
 
 def _figures_of_time(

@@ -10,6 +10,9 @@ import numpy as np
 
 from knowdefeat_pipeline.core.units import DAY, EQUAL, Bools, Floats, Ints
 
+LEAST_SPREAD = 0.01
+"""The least spread of a bot's results, as a share of their mean absolute value."""
+
 
 def win_rate(wins: Ints, trades: Ints) -> Floats:
     """Percent of the trades that made money; a breakeven trade stays in the denominator.
@@ -129,7 +132,7 @@ def volatility(sd: Floats, frequency: Floats) -> Floats:
     Parameters
     ----------
     sd : ndarray
-        Of the trades' net pnl with ddof 1, in currency.
+        Of the trades' net pnl, in currency (see `spread_of_pnl`).
     frequency : ndarray
         Trades per day.
 
@@ -144,6 +147,32 @@ def volatility(sd: Floats, frequency: Floats) -> Floats:
     [6.0]
     """
     return sd * np.sqrt(frequency)
+
+
+def spread_of_pnl(sd: Floats, gross_profit: Floats, gross_loss: Floats, trades: Ints) -> Floats:
+    """The standard deviation of the trades' pnl, at least 1 % of their mean absolute value.
+
+    So a bot whose results are all equal (fixed targets, fixed stops) has a scale by which its money is compared.
+
+    Parameters
+    ----------
+    sd : ndarray
+        Of the trades' net pnl with ddof 1, in currency; 0 where all are equal, NaN under 2 trades.
+    gross_profit, gross_loss : ndarray
+        Sums of the winning and of the losing trades' pnl, both as positive amounts, in currency.
+    trades : ndarray of int
+
+    Returns
+    -------
+    ndarray
+        In currency; NaN where sd is. 0 where every trade made 0.
+
+    Examples
+    --------
+    >>> spread_of_pnl(np.array([0.0, 3.0]), np.array([120.0, 40.0]), np.array([0.0, 10.0]), np.array([12, 5])).tolist()
+    [0.1, 3.0]
+    """
+    return np.maximum(sd, LEAST_SPREAD * ((gross_profit + gross_loss) / np.maximum(trades, 1)))
 
 
 def trade_frequency(trades: Ints, first_exit: Ints, as_of: Ints, most_days: float = np.inf) -> Floats:

@@ -23,7 +23,8 @@ from knowdefeat_pipeline.core.units import NEVER, ROUNDING, Floats, Ints
 class PathFigures:
     """One value per window, NaN for an empty one. Money in quote currency, `max_drawdown` and `avg_drawdown` in percent
     of the peak. `deviation`: sum of squared deviations from the window's mean. `drawdown_time` and
-    `drawdown_since`: see `time_below_peak`."""
+    `drawdown_since`: see `time_below_peak`. `below_peak`: how far equity is below its peak at the end, 0 for an empty
+    window; `peak_equity`: that peak, which is at least the capital."""
 
     total: Floats
     gross_profit: Floats
@@ -35,6 +36,8 @@ class PathFigures:
     avg_drawdown_amount: Floats
     drawdown_time: Ints
     drawdown_since: Ints
+    below_peak: Floats
+    peak_equity: Floats
 
 
 def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, capital: Floats) -> PathFigures:
@@ -51,6 +54,7 @@ def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, capital: F
     }
     out: dict[str, Floats] = {name: np.full(len(low), np.nan) for name in (*figures, "deviation")}
     ended, since = np.zeros(len(low), np.int64), np.full(len(low), NEVER)
+    below = np.zeros(len(low))
     padded = np.append(pnl, 0.0)  # what lies outside a window moves nothing
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
@@ -58,12 +62,21 @@ def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, capital: F
         spread = x - (total[pick] / (high - low)[pick])[:, None]
         spread *= chunk.inside
         out["deviation"][pick] = np.einsum("ij,ij->i", spread, spread)
-        episodes = drawdown_episodes(drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None]))
+        fall = drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None])
+        episodes = drawdown_episodes(fall)
+        below[pick] = fall.amount[:, -1]
         for name, figure in figures.items():
             out[name][pick] = figure(episodes)
         ended[pick], since[pick] = time_below_peak(episodes, exit_time, low[pick], high[pick])
     return PathFigures(
-        total=total, gross_profit=profit, gross_loss=loss, drawdown_time=ended, drawdown_since=since, **out
+        total=total,
+        gross_profit=profit,
+        gross_loss=loss,
+        drawdown_time=ended,
+        drawdown_since=since,
+        below_peak=below,
+        peak_equity=capital + np.where(high > low, total, 0.0) + below,
+        **out,
     )
 
 

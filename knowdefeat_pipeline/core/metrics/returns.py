@@ -1,5 +1,8 @@
 """Annualised ratios of daily returns: pnl / capital of each UTC calendar day, days without a trade counting 0.
 
+A ratio of few days is luck stretched over a year: `bot_metrics` holds NULL under MIN_TRADING_DAYS days on which a trade
+closed, and from there on the interval in which the Sharpe ratio lies with 90 % confidence.
+
 The definitions are those of empyrical with a period of 365 (its default is 252 trading days): markets of bots do not
 close, and a day without a trade is a day.
 """
@@ -15,6 +18,10 @@ from knowdefeat_pipeline.core.trades.series import positions
 from knowdefeat_pipeline.core.units import DAY, Array, Bools, Floats, Ints, day_of, last_day
 
 ANNUAL_DAYS = 365
+MIN_TRADING_DAYS = 10
+"""Days of the window on which a trade closed, under which there is no annualised ratio."""
+Z_90 = 1.6448536269514722
+"""The normal quantile that leaves 5 % on either side."""
 
 
 def sharpe_ratio(returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS) -> Floats:
@@ -49,11 +56,60 @@ def sharpe_ratio(returns: Floats, days: Ints | None = None, annual_days: float =
     [1.414214, nan]
     """
     returns, counted, days = _counted(returns, days)
-    mean = _row_sums(returns) / days
-    sd = np.sqrt(_row_sums(np.square(np.where(counted, returns - mean[:, None], 0.0))) / np.maximum(days - 1, 1))
-    high = np.max(returns, axis=1, where=counted, initial=-np.inf)
-    low = np.min(returns, axis=1, where=counted, initial=np.inf)
-    return ratio(mean * np.sqrt(annual_days), np.where((days >= 2) & ~alike(low, high), sd, 0.0))
+    mean, _, sd = _spread(returns, counted, days)
+    return ratio(mean * np.sqrt(annual_days), sd)
+
+
+def sharpe_interval(
+    returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS
+) -> tuple[Floats, Floats]:
+    """The bounds between which the true Sharpe ratio lies with 90 % confidence, annualised.
+
+    With s the ratio of T daily returns before annualising, g3 their skewness and g4 their kurtosis (3 for normal ones;
+    both of the sample's own moments), s is normal about the true one with variance
+
+        (1 - g3·s + (g4 - 1)/4 · s²) / (T - 1),
+
+    so that the bounds are (s ± 1.645 standard errors) · √annual_days. Returns that follow one another are taken as
+    independent.
+
+    Parameters
+    ----------
+    returns, days, annual_days
+        As for `sharpe_ratio`.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_windows,)
+        NaN where `sharpe_ratio` is.
+
+    Raises
+    ------
+    ValueError
+        Where `days` is not from 1 to n_days.
+
+    References
+    ----------
+    Lo, "The statistics of Sharpe ratios", Financial Analysts Journal 2002, corrected for skewness and kurtosis after
+    Mertens, "Comments on variance of the IID estimator in Lo (2002)", 2002.
+
+    Examples
+    --------
+    >>> low, high = sharpe_interval(np.array([[0.01, 0.03, -0.01, 0.02]]), annual_days=1)
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([-0.4043], [1.8681])
+    """
+    returns, counted, days = _counted(returns, days)
+    mean, off, sd = _spread(returns, counted, days)
+    daily = ratio(mean, sd)
+    off = ratio(off, np.broadcast_to(sd[:, None], off.shape))  # in units of sd: no power of a small return vanishes
+    squares = np.square(off)
+    variance = _row_sums(squares) / days
+    skewness = _row_sums(squares * off) / days / (variance * np.sqrt(variance))
+    kurtosis = _row_sums(np.square(squares)) / days / np.square(variance)
+    spread = np.maximum(1 - skewness * daily + (kurtosis - 1) / 4 * np.square(daily), 0.0) / np.maximum(days - 1, 1)
+    reach = Z_90 * np.sqrt(spread)
+    return (daily - reach) * np.sqrt(annual_days), (daily + reach) * np.sqrt(annual_days)
 
 
 def sortino_ratio(returns: Floats, days: Ints | None = None, annual_days: float = ANNUAL_DAYS) -> Floats:
@@ -133,6 +189,28 @@ def _counted(returns: Floats, days: Ints | None) -> tuple[Floats, Bools, Ints]:
         raise ValueError(f"days must be from 1 to the {width} given, got {days.min()} to {days.max()}")
     counted = np.arange(width) >= width - days[:, None]
     return np.where(counted, returns, 0.0), counted, days
+
+
+def _spread(returns: Floats, counted: Bools, days: Ints) -> tuple[Floats, Floats, Floats]:
+    """Of each row the mean, the days' deviations from it, and their standard deviation (ddof 1; 0 without any)."""
+    mean = _row_sums(returns) / days
+    off = np.where(counted, returns - mean[:, None], 0.0)
+    sd = np.sqrt(_row_sums(np.square(off)) / np.maximum(days - 1, 1))
+    high = np.max(returns, axis=1, where=counted, initial=-np.inf)
+    low = np.min(returns, axis=1, where=counted, initial=np.inf)
+    return mean, off, np.where((days >= 2) & ~alike(low, high), sd, 0.0)
+
+
+def trading_days(windows: Windows) -> Ints:
+    """On how many UTC days of each window a trade closed, (n_windows,)."""
+    day = day_of(windows.exit)
+    begins = np.diff(day, prepend=-1) != 0
+    begins[windows.series.start[windows.series.start < len(day)]] = True
+    count = np.concatenate([[0], np.cumsum(begins)])
+    low, high = windows.low, windows.high
+    # Whether or not a window's first trade is its series' first of that day, it is the window's.
+    out: Ints = np.where(high > low, 1 + count[high] - count[np.minimum(low + 1, high)], 0)
+    return out
 
 
 def _row_sums(values: Floats) -> Floats:

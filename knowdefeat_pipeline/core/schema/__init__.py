@@ -8,8 +8,8 @@ from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, STRATE
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, DEFAULT_CAPITAL, PARTITION, TICKER, Figure
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
 from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
-from knowdefeat_pipeline.core.schema.metrics import METRICS, STREAK_SUMMARY, STREAKS, TRADE_DAY
-from knowdefeat_pipeline.core.schema.ranking import RANKING, WEIGHTS_IN_FORCE
+from knowdefeat_pipeline.core.schema.metrics import METRICS, OPEN_POSITIONS, STREAK_SUMMARY, STREAKS, TRADE_DAY
+from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
@@ -32,8 +32,10 @@ __all__ = [
     "CALIBRATION",
     "DEFAULT_CAPITAL",
     "DEFAULT_WEIGHTS",
+    "FLAG",
     "FUND_SETTINGS",
     "METRICS",
+    "OPEN_POSITIONS",
     "PARTITION",
     "RANKING",
     "REGIMES",
@@ -56,7 +58,7 @@ __all__ = [
 ]
 
 TABLES: dict[str, tuple[Figure, ...]] = {
-    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS),
+    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS, *OPEN_POSITIONS),
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
     "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
     "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),

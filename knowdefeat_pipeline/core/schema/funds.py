@@ -41,11 +41,11 @@ FUND_SETTINGS: tuple[Figure, ...] = (
 BOT_EVENTS: tuple[Figure, ...] = (
     Figure("event_id", "bigint", "", "The event, in the order of recording.", nullable=False),
     BOT,
-    text("kind", "activated or deactivated, halted or released by the risk rules, or resumed: a person let a halted bot go on, and its risk counts from there."),
+    text("kind", "activated or deactivated, halted or released by the risk rules, or resumed: a person let a halted bot go on, and its risk counts from there. A halt for an open loss lasts until then."),
     IN_FORCE_FROM,
     AUTHOR,
     REASON,
-    Figure("figures", "jsonb", "", "What a halt rests on: drawdown and daily loss in percent, and the limits.", nullable=False),
+    Figure("figures", "jsonb", "", "What a halt rests on: drawdown and daily loss in percent, and the limits; of an open loss (open_loss) also the gain of 30 days (gain), in currency.", nullable=False),
     RECORDED_AT,
 )
 
@@ -61,8 +61,8 @@ ALLOCATIONS: tuple[Figure, ...] = (
     money("amount", "What the bot is given, to the cent."),
     text("decision", "funded, capped, below_minimum, no_share, inactive, halted, unranked or unmeasured."),
     REASON,
-    number("drawdown", "percent", "How far realised equity is below its peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades."),
-    number("daily_loss", "percent", "What the bot lost since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
+    number("drawdown", "percent", "How far equity, open positions included, is below its realised peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades and open positions."),
+    number("daily_loss", "percent", "What the bot's trades lost that closed since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
 )
 
 ALLOCATION_DAYS: tuple[Figure, ...] = (

@@ -18,13 +18,13 @@ METRICS: tuple[Figure, ...] = (
     number("expectancy", "currency", "Expected net pnl of a trade: the same number as avg_pnl, under the name that traders use. NULL without trades."),
     number("payoff_ratio", "ratio", "Mean win / mean loss, trailing 30 days. NULL without wins or without losses."),
     number("sqn", "ratio", "System quality number √n · mean / sd (ddof 1), trailing 30 days. NULL under 2 trades or without spread."),
-    number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl / capital, annualised by √365, trade-free days counting 0. NULL under 2 days or without spread."),
-    number("sortino", "ratio a year", "Mean / downside deviation of daily pnl / capital, annualised by √365. NULL without a losing day."),
-    number("calmar", "ratio", "Compound annual return of daily pnl / capital over their maximum drawdown. NULL without drawdown."),
+    number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl / capital, annualised by √365, trade-free days counting 0. NULL under 10 days on which a trade closed, or without spread."),
+    number("sortino", "ratio a year", "Mean / downside deviation of daily pnl / capital, annualised by √365. NULL under 10 days on which a trade closed, or without a losing day."),
+    number("calmar", "ratio", "Compound annual return of daily pnl / capital over their maximum drawdown. NULL under 10 days on which a trade closed, or without drawdown."),
     number("max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak, trailing 30 days; equity starts at the bot's capital."),
     number("max_drawdown_amount", "currency", "Deepest fall of realised equity below its peak, trailing 30 days."),
     number("avg_drawdown_amount", "currency", "Mean depth of the drawdown episodes, trailing 30 days; 0 when there was none."),
-    number("volatility", "currency/√day", "Sd (ddof 1) of the trades' pnl · √(trades per day), days counted since the bot's first trade, 1 to 30. NULL under 2 trades."),
+    number("volatility", "currency/√day", "Sd (ddof 1; at least 1 % of the mean absolute pnl) of the trades' pnl · √(trades per day), days counted since the bot's first trade, 1 to 30. NULL under 2 trades."),
     number("time_in_drawdown", "percent", "Share of the time since the window's first exit during which realised equity was below its peak. NULL when no time has passed."),
     number("trade_frequency", "trades/day", "Closed trades per day, days counted since the first trade, 1 to 30. NULL without trades."),
     number("avg_trade_duration", "s", "Mean time in position, trailing 30 days. NULL without trades."),
@@ -40,7 +40,18 @@ METRICS: tuple[Figure, ...] = (
     number("lifetime_max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak since the first trade; equity starts at the bot's capital."),
     number("lifetime_win_rate", "percent", "100 · wins / trades since the first trade."),
     number("lifetime_profit_factor", "ratio", "Gross profit / gross loss since the first trade. NULL without losses."),
+    number("sharpe_low", "ratio a year", "Lower bound of the sharpe with 90 % confidence (Lo 2002, with skewness and kurtosis after Mertens). NULL where sharpe is."),
+    number("sharpe_high", "ratio a year", "Upper bound of the sharpe with 90 % confidence. NULL where sharpe is."),
 )
+
+OPEN_POSITIONS: tuple[Figure, ...] = (
+    count("open_trades", "Trades that are open: recorded as open, entered before as_of, and not closed before it."),
+    number("open_pnl", "currency", "What the open trades that could be marked have gained before fees, at their mark price, else at the close of their ticker's last bar. NULL where none could be marked."),
+    count("unmarked_open", "Open trades whose worth is not known: neither a mark price nor a bar, or no size."),
+    Figure("oldest_open", "timestamptz", "UTC", "When the oldest open trade was entered. NULL without open trades."),
+    number("max_drawdown_with_open", "percent", "As max_drawdown, where equity ends with open_pnl added to it. NULL without closed trades in the trailing 30 days and without marked open ones."),
+)
+"""Figures of the same rows that stand beside those of closed trades, and are no part of the variables."""
 
 STREAKS: tuple[Figure, ...] = (
     Figure("streak_length", "integer", "trades", "k: the least length of a run of wins, 2 to 7.", nullable=False),

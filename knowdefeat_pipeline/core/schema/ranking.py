@@ -5,6 +5,9 @@ from __future__ import annotations
 from knowdefeat_pipeline.core.schema.figure import AS_OF, PARTITION, Figure, number
 from knowdefeat_pipeline.core.schema.variables import VARIABLES
 
+FLAG = Figure("flag", "text", "", "What a person should look at before the bot gets new funds: an open loss that exceeds the gain of 30 days. NULL for nothing.")
+"""The column that follows from open positions, and so is no part of the rows of a ranking."""
+
 RANKING: tuple[Figure, ...] = (
     Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
     number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
@@ -16,6 +19,7 @@ RANKING: tuple[Figure, ...] = (
         number(f"{v.name}_points", "points", f"What {v.name} adds to the score; the 17 contributions sum to rank_score - 50.")
         for v in VARIABLES
     ),
+    FLAG,
 )
 
 WEIGHTS_IN_FORCE: tuple[Figure, ...] = (

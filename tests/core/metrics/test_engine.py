@@ -50,16 +50,16 @@ EXPECTED = {
     "win_streak_7": 0,
     "trades": 9, "wins": 4, "losses": 2, "total_pnl": 3, "avg_pnl": 1 / 3, "gross_profit": 6, "gross_loss": 3,
     "profit_factor": 2, "expectancy": 1 / 3, "payoff_ratio": (6 / 4) / (3 / 2), "sqn": 3 * (1 / 3) / sqrt(2),
-    # Daily returns .1 .1 0 .1 -.1 0 0 -.2 .3: mean 1/30, sd √2/10, downside √(.05/9), growth down from 1.331 to .95832.
-    "sharpe": sqrt(365) / (3 * sqrt(2)), "sortino": sqrt(365) * 0.1 / sqrt(0.05),
-    "calmar": (1.245816 ** (365 / 9) - 1) / 0.28,
+    "sharpe": None, "sortino": None, "calmar": None,  # of nine days
     "max_drawdown": 300 / 13, "max_drawdown_amount": 3, "avg_drawdown_amount": 3,
     "volatility": sqrt(2) * sqrt(9 / 8.5), "time_in_drawdown": 100 * 4 / 8.5, "trade_frequency": 9 / 8.5,
     "avg_trade_duration": 3600, "best_trade": 3, "worst_trade": -2, "price_slippage": 3,
     "main_ticker": "AAA", "main_direction": "LONG",
     "first_exit": START, "last_exit": START + 8 * DAY, "lifetime_trades": 9, "lifetime_pnl": 3,
     "lifetime_max_drawdown": 300 / 13, "lifetime_win_rate": 400 / 9, "lifetime_profit_factor": 2,
+    "sharpe_low": None, "sharpe_high": None,
 }  # fmt: skip
+RATIOS = ("sharpe", "sortino", "calmar", "sharpe_low", "sharpe_high")
 
 
 def nine() -> pd.DataFrame:
@@ -128,8 +128,37 @@ def test_breakeven_trades_alone() -> None:
 def test_equal_results_have_no_spread_however_they_were_rounded() -> None:
     pnl = [100 * (price * 1.001 - price) / price for price in (30.0, 50.0, 70.1)]
     assert len(set(pnl)) == 3  # 0.1 three times, but for rounding
-    check(metrics_row(outcomes(pnl), END), {"sqn": None, "volatility": 0, "win_streak_2": 200 / 3})
-    check(metrics_row(outcomes(pnl), at("2025-01-04")), {"sharpe": None, "trades": 3})
+    # 1 % of 0.1 a trade, of which there are three in the 8.5 days since the first.
+    check(metrics_row(outcomes(pnl), END), {"sqn": None, "volatility": 0.001 * sqrt(3 / 8.5), "win_streak_2": 200 / 3})
+    check(metrics_row(outcomes(4 * pnl), at("2025-01-13")), {"sharpe": None, "sharpe_low": None, "trades": 12})
+
+
+def test_the_spread_is_at_least_1_percent_of_the_mean_absolute_result() -> None:
+    wide, narrow = [10.0, -10.3], [10.0, 10.01]
+    check(metrics_row(outcomes(wide), at("2025-01-03")), {"volatility": 20.3 / sqrt(2) * sqrt(2 / 1.5)})
+    check(metrics_row(outcomes(narrow), at("2025-01-03")), {"volatility": 0.10005 * sqrt(2 / 1.5)})
+    check(metrics_row(outcomes([-10.0, -10.0]), at("2025-01-03")), {"volatility": 0.1 * sqrt(2 / 1.5)})
+
+
+def test_there_are_no_annual_ratios_under_ten_days_on_which_a_trade_closed() -> None:
+    pnl = [3, -2, 4, -1, 2, 5, -3, 1, 2, -1]
+    row = metrics_row(outcomes(pnl), START + 10 * DAY, capital={1: 100.0})
+    assert not row[[*RATIOS]].isna().any()
+    check(metrics_row(outcomes(pnl[1:]), START + 10 * DAY), dict.fromkeys(RATIOS))
+    # Twelve trades on nine days, and ten calendar days of which one has none.
+    twice = union(outcomes(pnl[:9]), outcomes([1, -1, 2], start=START + HOUR))
+    check(metrics_row(twice, START + 10 * DAY), dict.fromkeys(RATIOS))
+    # The window holds the last hour of its first day alone, which counts.
+    begun = outcomes(pnl, start=START + 23 * HOUR / 2)
+    within = metrics_row(begun, START + 30 * DAY + 23 * HOUR / 2, capital={1: 100.0})
+    assert (within.trades, within.isna().sharpe) == (10, False)
+    check(metrics_row(begun, START + 30 * DAY + 23 * HOUR / 2 + TICK), dict.fromkeys(RATIOS) | {"trades": 9})
+
+
+def test_ticker_rows_count_their_own_days() -> None:
+    frame = union(outcomes([1, -2] * 5), outcomes([3], ticker="BBB", start=START + 5 * HOUR))
+    rows = metrics(frame, START + 10 * DAY).set_index("ticker")
+    assert rows.sharpe.isna().to_dict() == {"*": False, "AAA": False, "BBB": True}
 
 
 def test_equity_back_at_its_peak_ends_the_drawdown_however_it_was_rounded() -> None:
@@ -141,8 +170,9 @@ def test_equity_back_at_its_peak_ends_the_drawdown_however_it_was_rounded() -> N
 def test_a_day_that_sums_to_nothing_is_no_losing_day_however_it_was_rounded() -> None:
     pnl = [-0.1, -0.2, 0.3]
     assert sum(pnl) != 0
-    row = metrics_row(union(outcomes(pnl, every=HOUR), outcomes([1], start=START + DAY)), at("2025-01-03"))
-    check(row, {"sortino": None, "calmar": None, "sharpe": sqrt(365) / sqrt(2)})
+    row = metrics_row(union(outcomes(pnl, every=HOUR), outcomes([1, 0] * 5, start=START + DAY)), START + 11 * DAY)
+    returns = np.array([0.0, *[1.0, 0.0] * 5, 0.0])
+    check(row, {"sortino": None, "calmar": None, "sharpe": returns.mean() / returns.std(ddof=1) * sqrt(365)})
 
 
 def test_a_calmar_beyond_any_number_is_null() -> None:
@@ -225,7 +255,7 @@ def test_a_running_day_counts_its_trades_up_to_as_of() -> None:
     noon = START + 8 * DAY  # the last trade closes at this instant
     row = metrics_row(nine(), noon + TICK, capital={1: 10.0})
     check(row, {"trades": 9, "one_hour_performance": 3, "one_day_performance": 3, "trade_frequency": 9 / 8,
-                "time_in_drawdown": 50, "lifetime_trades": 9, "sharpe": EXPECTED["sharpe"]})  # fmt: skip
+                "time_in_drawdown": 50, "lifetime_trades": 9})  # fmt: skip
     before = metrics_row(nine(), noon, capital={1: 10.0})
     check(before, {"trades": 8, "one_hour_performance": None, "one_day_performance": -2, "lifetime_pnl": 0})
 
@@ -240,17 +270,17 @@ def test_a_running_day_s_thirty_days_touch_thirty_one() -> None:
 
 
 def test_a_trade_that_closes_at_midnight_belongs_to_the_day_that_begins() -> None:
-    frame = outcomes([1, -1], start=at("2025-01-02"))
-    returns = np.array([1e-4, -1e-4])  # 2 and 3 January
-    expected = {"sharpe": 0, "sortino": 0, "calmar": (np.prod(1 + returns) ** (365 / 2) - 1) / 1e-4}
-    for as_of in (at("2025-01-03 00:00:00.000001"), at("2025-01-03 12:00"), at("2025-01-04")):
-        check(metrics_row(frame, as_of), {"trades": 2} | expected)
-    # As of the midnight itself the second trade has not closed, and 2 January is the only day.
-    check(metrics_row(frame, at("2025-01-03")), {"trades": 1, "sharpe": None, "lifetime_trades": 1})
-    # A third day without a trade.
-    returns = np.array([1e-4, -1e-4, 0])
-    check(metrics_row(frame, at("2025-01-04") + TICK), {"sharpe": 0, "sortino": 0,
-          "calmar": (np.prod(1 + returns) ** (365 / 3) - 1) / 1e-4})  # fmt: skip
+    frame = outcomes([1, -1] * 5, start=at("2025-01-02"))
+    returns = np.array([1e-4, -1e-4] * 5)  # 2 to 11 January
+    worst = 1 - np.cumprod(1 + returns)[-1] / (1 + 1e-4)
+    expected = {"sharpe": 0, "sortino": 0, "calmar": (np.prod(1 + returns) ** (365 / 10) - 1) / worst}
+    for as_of in (at("2025-01-11 00:00:00.000001"), at("2025-01-11 12:00"), at("2025-01-12")):
+        check(metrics_row(frame, as_of), {"trades": 10} | expected)
+    # As of the midnight itself the tenth trade has not closed, and 10 January is the ninth day.
+    check(metrics_row(frame, at("2025-01-11")), {"trades": 9, "sharpe": None, "lifetime_trades": 9})
+    # An eleventh day without a trade.
+    check(metrics_row(frame, at("2025-01-12") + TICK), {"sharpe": 0, "sortino": 0,
+          "calmar": (np.prod(1 + returns) ** (365 / 11) - 1) / worst})  # fmt: skip
 
 
 def test_daily_bars_that_close_at_midnight_count_on_their_own_day() -> None:
@@ -308,14 +338,16 @@ def test_the_main_ticker_looks_at_the_window() -> None:
 
 def test_the_whole_history_as_the_window() -> None:
     as_of = END + 60 * DAY
-    row = metrics_row(nine(), as_of, capital={1: 10.0}, window_days=None)
-    daily = np.array([*np.array(PNL) / 10, *[0.0] * 60])
+    pnl = [*PNL, 1]
+    row = metrics_row(outcomes(pnl), as_of, capital={1: 10.0}, window_days=None)
+    daily = np.array([*np.array(pnl) / 10, *[0.0] * 59])
     alive = 68.5
     check(
         row,
-        {name: EXPECTED[name] for name in ("trades", "sqn", "profit_factor", "max_drawdown", "win_streak_2")}
-        | {"sharpe": daily.mean() / daily.std(ddof=1) * sqrt(365), "trade_frequency": 9 / alive,
-           "time_in_drawdown": 400 / alive, "calmar": (1.245816 ** (365 / 69) - 1) / 0.28},
+        {name: EXPECTED[name] for name in ("max_drawdown", "best_trade")}
+        | {"trades": 10, "profit_factor": 7 / 3, "sharpe": daily.mean() / daily.std(ddof=1) * sqrt(365),
+           "trade_frequency": 10 / alive, "time_in_drawdown": 400 / alive,
+           "calmar": ((1.245816 * 1.1) ** (365 / 69) - 1) / 0.28},
     )  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def test_freqtrade_on_eight_backtests(shared_data: Path) -> None:
 # --- empyrical ---------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.sampled_from([100.0, 10_000.0]))
+@given(st.integers(0, 2**32 - 1), st.integers(10, 30), st.sampled_from([100.0, 10_000.0]))
 def test_empyrical_on_daily_returns(seed: int, days: int, capital: float) -> None:
     pnl = np.random.default_rng(seed).normal(0.1, 2, days).round(2)
     pnl[::5] = 0
