@@ -9,7 +9,7 @@ import pandas as pd
 from knowdefeat_pipeline.assets import catalogue, pictures
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.core.schema import METRICS, SCORE_NAMES, STREAKS, TABLES
+from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS, SCORE_NAMES, STREAKS, TABLES
 from knowdefeat_pipeline.steps.metrics import CHECKS, compute_metrics, compute_streaks
 from knowdefeat_pipeline.store.session import Session
 
@@ -22,7 +22,9 @@ STREAKS_PREVIEW = (
 )  # fmt: skip
 METRICS_LINEAGE = {
     f.name: [("trades", column) for column in ("exit_time", "pnl")] for f in METRICS if f.name not in SCORE_NAMES
-} | {name: [("trade_scores", name)] for name in SCORE_NAMES}
+}
+METRICS_LINEAGE |= {name: [("trade_scores", name)] for name in SCORE_NAMES}
+METRICS_LINEAGE |= {f.name: [("trades", "mark_price")] for f in OPEN_POSITIONS}
 STREAKS_LINEAGE = {f.name: [("trades", "pnl"), ("bot_metrics", "as_of")] for f in STREAKS}
 
 

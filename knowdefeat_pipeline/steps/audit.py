@@ -14,7 +14,7 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
-from knowdefeat_pipeline.core.schema import METRICS
+from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, Figures
 
@@ -86,7 +86,7 @@ def offenders(connection: psycopg.Connection, rule: Rule, first: date, last: dat
     """How many rows of the days break the rule, and the first few of them."""
     amounts = [
         sql.SQL("abs({})").format(sql.Identifier(figure.name))
-        for figure in METRICS
+        for figure in (*METRICS, *OPEN_POSITIONS)
         if figure.type == "double precision"
     ]
     broken = sql.SQL(query(f"audits/{rule.query or rule.name}")).format(amounts=sql.SQL(", ").join(amounts))

@@ -94,11 +94,20 @@ def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool 
         connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
     connection.execute(query("trades/load_followers"))
     updated = connection.execute(query("trades/load_update")).rowcount
+    connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [_mark_time(reading.valid)])
     inserted = connection.execute(query("trades/load_insert"), source | {"simulated": simulated}).rowcount
     if inserted:
         connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
     refused = reading.refuse(_findings(connection))
     return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
+
+
+def _mark_time(trades: pd.DataFrame) -> str:
+    """When the mark prices of a file's new open trades were true: at the last time that the file tells of, as it was
+    written no earlier. "": now, where no trade has closed by which to tell; as every later price of a known trade."""
+    if not (trades["status"] == "closed").any():
+        return ""
+    return str(max(trades["exit_time"].max(), trades["entry_time"].max()).isoformat())
 
 
 def _findings(connection: psycopg.Connection) -> list[Finding]:

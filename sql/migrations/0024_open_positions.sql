@@ -4,7 +4,7 @@
 -- A position is a trade that was recorded while it was open: what had closed when it was first recorded never was one here.
 -- From its entry until its exit. recorded_xid: what last told what it is; that it closes is a change of its exit.
 CREATE TABLE positions (
-    trade_id     bigint PRIMARY KEY REFERENCES trades ON DELETE CASCADE,
+    trade_id     bigint PRIMARY KEY,
     ticker       text NOT NULL,
     entry_time   timestamptz NOT NULL,
     exit_time    timestamptz,
@@ -30,7 +30,7 @@ CREATE TABLE position_marks (
 CREATE INDEX position_marks_recorded ON position_marks (recorded_xid);
 COMMENT ON TABLE position_marks IS 'The last mark price of each open trade on each UTC day, kept by triggers of trades.';
 
--- When a mark price was true: when it was written, unless the session knows better (a file's marks are of its last time).
+-- When a mark price was true: when it was written, unless the session knows better (a file's new trades: its last time).
 CREATE FUNCTION mark_time() RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('knowdefeat.marked_at', true), '')::timestamptz, clock_timestamp())
 $$;
@@ -63,14 +63,21 @@ BEGIN
 END $$;
 CREATE FUNCTION positions_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM note_change('positions', OLD.entry_time);
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM positions;
+    ELSE
+        PERFORM note_change('positions', (SELECT min(p.entry_time) FROM positions AS p JOIN changed AS c USING (trade_id)));
+        DELETE FROM positions AS p USING changed AS c WHERE c.trade_id = p.trade_id;
+    END IF;
     RETURN NULL;
 END $$;
 -- The condition is evaluated without a function call: trades that come closed pay next to nothing.
 CREATE TRIGGER positions_open AFTER INSERT ON trades FOR EACH ROW
     WHEN (NEW.status <> 'closed') EXECUTE FUNCTION positions_follow();
 CREATE TRIGGER positions_change AFTER UPDATE ON trades FOR EACH ROW EXECUTE FUNCTION positions_follow();
-CREATE TRIGGER positions_deleted AFTER DELETE ON positions FOR EACH ROW EXECUTE FUNCTION positions_deleted();
+CREATE TRIGGER positions_deleted AFTER DELETE ON trades REFERENCING OLD TABLE AS changed FOR EACH STATEMENT
+    EXECUTE FUNCTION positions_deleted();
+CREATE TRIGGER positions_truncated AFTER TRUNCATE ON trades FOR EACH STATEMENT EXECUTE FUNCTION positions_deleted();
 
 INSERT INTO positions (trade_id, ticker, entry_time) SELECT trade_id, ticker, entry_time FROM trades WHERE status <> 'closed';
 INSERT INTO position_marks (trade_id, day, price, marked_at)

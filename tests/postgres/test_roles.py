@@ -52,6 +52,9 @@ HARMLESS = {
     "own_bots",
     "is_plain_name",
     "is_possible_time",
+    "open_pnl",
+    "max_drawdown_with_open",
+    "open_loss_exceeds_gain",
 }
 REPORT = {"allocations", "beliefs", "bot_daily", "fleet_daily", "freshness", "rankings", "regimes", "trades"}
 

@@ -142,8 +142,9 @@ def test_a_trade_that_closes_is_new(connection: psycopg.Connection) -> None:
         " VALUES (1, 'COIN', 'LONG', %s, 100, 100)",
         (NOW - timedelta(hours=1),),
     )
-    assert found(connection) == 0
+    assert found(connection) == (TODAY, TODAY, 0)
     refresh(connection, TODAY, TODAY)
+    assert found(connection) == 1
     connection.execute(
         "UPDATE trades SET status = 'closed', exit_time = %s, exit_price = 101", (NOW - timedelta(seconds=1),)
     )

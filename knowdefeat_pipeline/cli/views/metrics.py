@@ -7,7 +7,7 @@ from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, pnl, table, text
-from knowdefeat_pipeline.core.schema import METRICS
+from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "right"),
@@ -18,6 +18,7 @@ METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("profit factor", "right"),
     ("sharpe", "right"),
     ("max dd %", "right"),
+    ("open pnl", "right"),
     ("lifetime pnl", "right"),
 )
 
@@ -43,7 +44,7 @@ def show_bot(rows: Sequence[Record]) -> None:
     table(
         f"Bot {rows[0]['bot_id']} as of {instant(rows[0]['as_of'])}",
         columns,
-        [(f.name, f.unit, *(_cell(row[f.name]) for row in rows)) for f in METRICS],
+        [(f.name, f.unit, *(_cell(row[f.name]) for row in rows)) for f in (*METRICS, *OPEN_POSITIONS)],
     )
 
 
@@ -70,11 +71,18 @@ def show_metrics(rows: Sequence[Record]) -> None:
                 number(row["profit_factor"]),
                 number(row["sharpe"]),
                 number(row["max_drawdown"], 1),
+                pnl(row, "open_pnl"),
                 pnl(row, "lifetime_pnl"),
             )
             for row in rows
         ],
     )
+    if unmarked := sum(row["unmarked_open"] for row in rows):
+        out.print(
+            f"Without a mark price, a bar of the ticker or a size, and so in no open pnl: {number(unmarked)} open "
+            f"{'trade' if unmarked == 1 else 'trades'}.",
+            style="dim",
+        )
 
 
 def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]]) -> None:

@@ -54,6 +54,12 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
             for row in ranked
         ],
     )
+    for row in rows:
+        if row["flag"]:
+            out.print(
+                f"  bot {row['bot_id']}: {row['flag']} ({number(row['open_pnl'])}, {number(row['pnl'])})",
+                style="yellow",
+            )
     left_out = [row for row in rows if not row["eligible"]]
     for row in left_out[:10]:
         out.print(f"  bot {row['bot_id']} is not ranked: {row['reason']}", style="dim")

@@ -1,7 +1,8 @@
 -- The ranking of one day with the figures that people look at.
 SELECT r.*, b.strategy_id, b.quote_currency,
        m.trades, m.wins, m.losses, m.avg_win_rate AS win_rate, m.total_pnl AS pnl, m.max_drawdown, m.max_drawdown_amount,
-       m.profit_factor, m.lifetime_trades, m.lifetime_pnl,
+       m.profit_factor, m.lifetime_trades, m.lifetime_pnl, m.open_trades, m.open_pnl, m.unmarked_open,
+       m.max_drawdown_with_open,
        s.longest_win_streak, s.longest_loss_streak, s.current_streak, s.streakiness_p_value
 FROM bot_rankings AS r
 JOIN bots AS b USING (bot_id)
