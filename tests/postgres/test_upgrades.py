@@ -11,6 +11,7 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.canonical import Reason, explain
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store import quarantine
 from knowdefeat_pipeline.store.trades import load_trades
@@ -104,3 +105,53 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
         ).fetchall()
     assert ids == [("early", 10.0), ("never", 10.0), ("right", 10.0)]
     assert counted == [(1, 2), (2, 1)]
+
+
+def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320)")
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, exit_trigger_price) VALUES"
+            " ('huge', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 100, 101, 1e300, NULL),"
+            " ('tiny', 1, 'A', 'LONG', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 100, 1e10, 1000, 1e-300),"
+            " ('pnl', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 1e-9, 101, 1e10, NULL),"
+            " ('right', 2, 'A', 'LONG', 'closed', '2025-02-27 11:00Z', '2025-02-27 12:00Z', 100, 101, 1000, NULL)"
+        )
+        with pytest.raises(psycopg.errors.NumericValueOutOfRange):
+            connection.execute("SELECT * FROM closed_trades")
+        before = connection.execute("SELECT pg_current_xact_id()").fetchone()
+    migrations.upgrade(empty_database)
+    held = {row.original["source_trade_id"]: row for row in quarantine.list_rows(empty_database)}
+    assert {name: (row.reason, row.column_name) for name, row in held.items()} == {
+        "huge": ("poison", "notional"),
+        "tiny": ("poison", "exit_trigger_price"),
+        "pnl": ("poison", "notional"),
+    }
+    assert held["huge"].message == explain(Reason.POISON, "notional", "notional", "1e+300")
+    with connect(empty_database) as connection:
+        noted = connection.execute(
+            "SELECT since FROM input_changes WHERE input = 'trades' AND recorded_xid > %s", before
+        ).fetchall()
+    assert noted == [(datetime(2025, 2, 26, 9, 30, tzinfo=UTC),)]
+    days.compute_stale(empty_database, END)
+    with pytest.raises(quarantine.QuarantineError, match="stays in quarantine: notional '1e200' is, or gives"):
+        quarantine.release(empty_database, held["huge"].quarantine_id, {"notional": "1e200"}, END)
+    for name, corrected in (
+        ("huge", {"notional": "1000"}),
+        ("tiny", {"exit_trigger_price": "101", "exit_price": "101"}),
+        ("pnl", {"entry_price": "100", "notional": "1000"}),
+    ):
+        quarantine.release(empty_database, held[name].quarantine_id, corrected, END)
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        ids = connection.execute("SELECT source_trade_id, pnl FROM trades ORDER BY 1").fetchall()
+        counted = connection.execute(
+            "SELECT bot_id, trades FROM bot_metrics WHERE ticker = '*' AND day = '2025-02-27' ORDER BY 1"
+        ).fetchall()
+    assert ids == [("huge", 10.0), ("pnl", 10.0), ("right", 10.0), ("tiny", 10.0)]
+    assert counted == [(1, 3), (2, 1)]
