@@ -70,9 +70,7 @@ def load_trades(url: str, reading: Reading, file_name: str, *, simulated: bool =
         removed = remove_simulated(connection)
         recorded = record(connection, reading, simulated=simulated)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
-        held = hold(
-            connection, reading.source, reading.layout.as_json(), file_name, refused, simulated=simulated
-        )
+        held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused, simulated=simulated)
     return replace(_report(reading, file_name, recorded, refused, held), removed=removed)
 
 
