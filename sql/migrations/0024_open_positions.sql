@@ -161,6 +161,7 @@ LANGUAGE sql STABLE AS $$
         ORDER BY k.day DESC LIMIT 1
     ) AS m ON true
     LEFT JOIN bars AS b ON b.day = h.day AND b.ticker = h.ticker
+        AND b.close >= 1e-18 AND b.close < 1e15 -- as prices of trades: what cannot be computed with marks nothing
 $$;
 
 -- What is open of each bot, by ticker and over all (`*`). It changes as prices do, though nothing trades, and so stands by
