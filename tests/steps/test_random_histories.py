@@ -46,8 +46,9 @@ DAYS = 8
 NOON = START + timedelta(days=5, hours=12)  # the clock at the beginning; it moves on by at most two days
 BOTS = (1, 2, 3)
 RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
-FORGOTTEN = (*map(stored, RESULTS), "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
+FORGOTTEN = (*map(stored, RESULTS), "open_positions", "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
              "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
+COMPUTED = (RANKING, BELIEFS)  # what markets tell is given here
 ROUNDS = 6  # after which nothing may be stale
 HISTORIES = int(os.environ.get("KNOWDEFEAT_HISTORIES", "15"))
 
@@ -64,6 +65,7 @@ class World:
     sources: int = 0
     slow: list[psycopg.Connection] = field(default_factory=list)
     listener: Session = field(init=False)
+    open: list[int] = field(default_factory=list)  # trades that are
     long_runs: list[tuple[Session, date]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -197,6 +199,66 @@ def label(at: timedelta, name: str) -> Action:
             "INSERT INTO market_regimes (day, ticker, timeframe, open_time, label) VALUES (%s, 'COIN', '1h', %s, %s) "
             "ON CONFLICT (ticker, timeframe, open_time) DO UPDATE SET label = excluded.label",
             (open_time.date(), open_time, name),
+        )
+
+    return act
+
+
+def open_trade(at: timedelta, bot: int, ticker: str, long: bool, price: float | None) -> Action:
+    def act(world: World) -> None:
+        world.trades += 1
+        entry_time = min(START + at, world.now)
+        with marked_at(world, entry_time):
+            world.connection.execute(
+                "INSERT INTO trades (trade_id, bot_id, ticker, direction, entry_time, entry_price, notional, mark_price)"
+                " VALUES (%s, %s, %s, %s, %s, 100, 1000, %s)",
+                (world.trades, bot, ticker, "LONG" if long else "SHORT", entry_time, price),
+            )
+        world.open.append(world.trades)
+
+    return act
+
+
+def touch_open(which: int, at: timedelta, column: str, value: float | None) -> Action:
+    """Mark one of the open trades or change its size."""
+
+    def act(world: World) -> None:
+        if world.open:
+            number = world.open[which % len(world.open)]
+            with marked_at(world, min(START + at, world.now)):
+                world.connection.execute(f"UPDATE trades SET {column} = %s WHERE trade_id = %s", (value, number))
+
+    return act
+
+
+def close_open(which: int, after: timedelta, price: float) -> Action:
+    def act(world: World) -> None:
+        if world.open:
+            number = world.open.pop(which % len(world.open))
+            world.connection.execute(
+                "UPDATE trades SET status = 'closed', exit_price = %s,"
+                " exit_time = greatest(entry_time, least(entry_time + %s, %s)) WHERE trade_id = %s",
+                (price, after, world.now, number),
+            )
+
+    return act
+
+
+@contextmanager
+def marked_at(world: World, instant: datetime) -> Iterator[None]:
+    """The world's clock is not the database's."""
+    with world.connection.transaction():
+        world.connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", (instant.isoformat(),))
+        yield
+
+
+def bar(at: timedelta, ticker: str, timeframe: str, price: float) -> Action:
+    def act(world: World) -> None:
+        world.connection.execute(
+            "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close)"
+            " VALUES (%(ticker)s, %(timeframe)s, %(at)s, 100, 200, 50, %(price)s)"
+            " ON CONFLICT (ticker, timeframe, open_time) DO UPDATE SET close = excluded.close",
+            {"ticker": ticker, "timeframe": timeframe, "at": START + at, "price": price},
         )
 
     return act
@@ -372,6 +434,7 @@ def clock(hours: float) -> Action:
 
 def actions() -> st.SearchStrategy[Action]:
     day, some_time = st.integers(0, DAYS - 1), st.one_of(st.none(), instants())
+    price = st.one_of(st.none(), st.floats(60, 140).map(lambda value: round(value, 1)))
     return st.one_of(
         st.just(look),  # where counterexamples shrink to
         st.builds(trades, st.sampled_from(BOTS), day, st.lists(TRADE["exit_price"], min_size=5, max_size=8)),
@@ -379,6 +442,12 @@ def actions() -> st.SearchStrategy[Action]:
         st.builds(trade, instants(), st.just(False), **TRADE),
         st.builds(late_by_months, st.sampled_from(BOTS), st.integers(1, 60), TRADE["exit_price"]),
         st.builds(delete, st.integers(1, 20), st.integers(0, 3)),
+        st.builds(open_trade, instants(), TRADE["bot"], TRADE["ticker"], st.booleans(), price),
+        st.builds(open_trade, instants(), TRADE["bot"], TRADE["ticker"], st.booleans(), price),
+        st.builds(touch_open, st.integers(0, 9), instants(), st.just("mark_price"), price),
+        st.builds(touch_open, st.integers(0, 9), instants(), st.just("notional"), st.sampled_from([500.0, 2000.0])),
+        st.builds(close_open, st.integers(0, 9), instants(), st.floats(60, 140)),
+        st.builds(bar, instants(), TRADE["ticker"], st.sampled_from(["1h", "1d"]), st.floats(60, 140)),
         st.just(commit_slow),
         st.builds(score, st.integers(1, 20), st.floats(0, 100)),
         st.builds(label, instants(), st.sampled_from(["TRENDING", "RANGING", "NEUTRAL"])),
@@ -407,9 +476,9 @@ def actions() -> st.SearchStrategy[Action]:
 def compute_until_nothing_is_stale(world: World) -> None:
     for _ in range(ROUNDS):
         compute_stale(world)
-        if not any(world.stale(family) for family in FAMILIES):
+        if not any(world.stale(family) for family in COMPUTED):
             return
-    left = {family.name: stale_days(world.connection, family, world.now).days for family in FAMILIES}
+    left = {family.name: stale_days(world.connection, family, world.now).days for family in COMPUTED}
     raise AssertionError(f"after {ROUNDS} rounds still stale: {left}")
 
 
