@@ -211,8 +211,8 @@ def open_trade(at: timedelta, bot: int, ticker: str, long: bool, price: float | 
         with marked_at(world, entry_time):
             world.connection.execute(
                 "INSERT INTO trades (trade_id, bot_id, ticker, direction, entry_time, entry_price, notional, mark_price)"
-                " VALUES (%s, %s, %s, %s, %s, 100, 1000, %s)",
-                (world.trades, bot, ticker, "LONG" if long else "SHORT", entry_time, price),
+                " VALUES (%s, %s, %s, %s, %s, %s, 1000, %s)",
+                (world.trades, bot, ticker, "LONG" if long else "SHORT", entry_time, 100 + world.trades / 100, price),
             )
         world.open.append(world.trades)
 
