@@ -510,7 +510,7 @@ ACTIONS = st.one_of(
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(history=st.lists(ACTIONS, min_size=8, max_size=30))
 def test_whatever_happened_the_figures_are_those_of_plain_loops(
