@@ -15,11 +15,11 @@ METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("trades", "right"),
     ("win %", "right"),
     ("pnl", "right"),
-    ("profit factor", "right"),
+    ("factor", "right"),
     ("sharpe", "right"),
-    ("max dd %", "right"),
+    ("dd %", "right"),
     ("open pnl", "right"),
-    ("lifetime pnl", "right"),
+    ("lifetime", "right"),
 )
 
 

@@ -11,10 +11,13 @@ gone AS (
     WHERE day BETWEEN %(first)s AND %(last)s
       AND NOT EXISTS (SELECT FROM found AS f WHERE (f.day, f.bot_id, f.ticker) = (o.day, o.bot_id, o.ticker))
 )
-INSERT INTO open_positions AS o (day, bot_id, ticker, open_trades, open_pnl, unmarked_open, oldest_open)
-SELECT day, bot_id, ticker, open_trades, open_pnl, unmarked_open, oldest_open FROM found ORDER BY day, bot_id, ticker
+INSERT INTO open_positions (day, bot_id, ticker, open_trades, open_pnl, unmarked_open, oldest_open)
+SELECT day, bot_id, ticker, f.open_trades, f.open_pnl, f.unmarked_open, f.oldest_open
+FROM found AS f
+LEFT JOIN open_positions AS o USING (day, bot_id, ticker)
+WHERE (f.open_trades, f.open_pnl, f.unmarked_open, f.oldest_open)
+    IS DISTINCT FROM (o.open_trades, o.open_pnl, o.unmarked_open, o.oldest_open)
+ORDER BY day, bot_id, ticker
 ON CONFLICT (day, bot_id, ticker) DO UPDATE
 SET open_trades = excluded.open_trades, open_pnl = excluded.open_pnl, unmarked_open = excluded.unmarked_open,
     oldest_open = excluded.oldest_open
-WHERE (o.open_trades, o.open_pnl, o.unmarked_open, o.oldest_open)
-    IS DISTINCT FROM (excluded.open_trades, excluded.open_pnl, excluded.unmarked_open, excluded.oldest_open)
