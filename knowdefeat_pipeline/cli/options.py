@@ -42,6 +42,45 @@ def parse_pairs(option: str, form: str, pairs: list[str] | None) -> dict[str, st
     return dict(pair.split("=", 1) for pair in pairs or [])
 
 
+def parse_terms(
+    size: str | None,
+    fees: str | None,
+    side: str | None,
+    multiplier: list[str] | None,
+    contract: str | None,
+    leverage: float | None,
+    pnl: str | None,
+) -> dict[str, Any]:
+    """What the user says of the amounts in a file: fields of `sources.terms.Terms`."""
+    words = {
+        "size": (size, ("notional", "quantity", "margin")),
+        "fees": (fees, ("cost", "signed")),
+        "side": (side, ("position", "closing")),
+        "contract": (contract, ("linear", "inverse")),
+        "pnl": (pnl, ("stated", "computed")),
+    }
+    for name, (value, choices) in words.items():
+        if value not in (None, *choices):
+            raise typer.BadParameter(f"--{name} {value}: {' or '.join(choices)}")
+    terms: dict[str, Any] = {name: value for name, (value, _) in words.items() if value is not None}
+    if multiplier:
+        pairs = parse_pairs("--multiplier", "TICKER=NUMBER", multiplier)
+        terms["multipliers"] = {ticker: _factor("--multiplier", text) for ticker, text in pairs.items()}
+    if leverage is not None:
+        terms["leverage"] = _factor("--leverage", str(leverage))
+    return terms
+
+
+def _factor(option: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e15:
+        raise typer.BadParameter(f"{option} {text}: write a number above 0")
+    return value
+
+
 def require_reason(reason: str) -> str:
     """The reason without the space around it. Raises CommandError for an empty one."""
     if not reason.strip():
@@ -97,7 +136,25 @@ ConfidenceScale = Annotated[
     int, typer.Option("--confidence-scale", help="What full confidence is written as: 1 or 100.")
 ]
 Size = Annotated[
-    str | None, typer.Option("--size", help="What a size column holds: notional (quote currency) or quantity (units).")
+    str | None,
+    typer.Option("--size", help="What the size column holds: notional (quote currency), quantity (units) or margin."),
+]
+Fees = Annotated[
+    str | None, typer.Option("--fees", help="Whose fees are costs: cost (the positive ones) or signed (the negative).")
+]
+Side = Annotated[
+    str | None, typer.Option("--side", help="Whose side the direction is: position, or closing (the closing order's).")
+]
+Multiplier = Annotated[
+    list[str] | None, typer.Option("--multiplier", metavar="TICKER=N", help="Units a contract (repeat as needed).")
+]
+Contract = Annotated[str | None, typer.Option("--contract", help="linear, or inverse (settles in the asset).")]
+Leverage = Annotated[
+    float | None, typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says.")
+]
+Pnl = Annotated[
+    str | None,
+    typer.Option("--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]

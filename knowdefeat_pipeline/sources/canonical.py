@@ -8,18 +8,19 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from knowdefeat_pipeline.core.amounts import LEAST_MONEY, LEAST_SIZE, POSSIBLE, is_impossible
+from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
 from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
+from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
 
-Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
+Kind = Literal["text", "integer", "time", "price", "size", "units", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
 STATUSES = ("open", "pending_exit", "closed")
 ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
+TERMS_OF_TRADES = {"contract_type": ("linear", "inverse"), "pnl_basis": ("computed", "stated")}
 DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
 
 
@@ -53,25 +54,38 @@ FIELDS: Mapping[str, Field] = {
         Field("entry_price", "price", "the price at entry, in quote currency", True, ("open_price",)),
         Field("exit_price", "price", "the price at exit, in quote currency", aliases=("close_price",)),
         Field("mark_price", "price", "the latest price of an open position", aliases=("current_price",)),
+        Field("notional", "size", "the position's size at entry, in quote currency", aliases=("position_value",)),
+        Field("quantity", "units", "the position's size in units of the asset or contracts", aliases=("qty", "shares", "units")),
         Field(
-            "notional",
             "size",
-            "the position's size in quote currency at entry",
-            aliases=("trade_size", "position_size", "size"),
+            "units",
+            "the position's size, in a unit that the terms name",
+            aliases=("trade_size", "position_size", "amount", "volume", "lots"),
         ),
+        Field("margin", "size", "what of the bot's own money is in the position", aliases=("stake", "initial_margin")),
+        Field("leverage", "units", "how many times its margin the position is", aliases=("lev",)),
         Field(
-            "quantity",
-            "size",
-            "the position's size in units of the asset: notional = quantity * entry_price",
-            aliases=("qty", "shares", "units"),
+            "contract_multiplier", "units", "units of the asset a contract", aliases=("multiplier", "contract_size")
         ),
+        Field("contract_type", "text", "linear, or inverse (settles in the asset)"),
+        Field("exits", "integer", "how many exits closed the position"),
         Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
+        Field("entry_fee", "amount", "the costs of the entry", aliases=("entry_commission", "open_fee")),
+        Field("exit_fee", "amount", "the costs of the exit", aliases=("exit_commission", "close_fee")),
+        Field(
+            "fee_currency", "text", "what the fees were paid in", aliases=("fee_asset", "fee_coin", "commission_asset")
+        ),
+        Field("fee_rate", "units", "quote currency for one of the fees' currency"),
+        Field(
+            "funding", "amount", "funding and swaps; received is positive", aliases=("funding_fee", "funding_fees", "swap")
+        ),
         Field(
             "reported_pnl",
             "amount",
             "the net pnl that the source states",
             aliases=("trade_pnl", "net_pnl", "pnl"),
         ),
+        Field("pnl_basis", "text", "computed, or stated: the source's net pnl is taken at its word"),
         Field("quote_currency", "text", "the currency of prices, size, fees and pnl", aliases=("currency",)),
         Field("signal_confidence", "fraction", "the signal's confidence, 0 to 1", aliases=("confidence",)),
         Field("entry_quality", "fraction", "the quality of the entry, 0 to 1"),
@@ -82,16 +96,18 @@ FIELDS: Mapping[str, Field] = {
         Field("exit_trigger_time", "time", "when the exit was triggered"),
     )
 }
-"""Every field that a file may give. `quantity` is another way to give `notional`; the rest are columns of `trades`."""
+"""Every field that a file may give."""
 
-COLUMNS = tuple(name for name in FIELDS if name != "quantity")
-"""The fields that a validated trade carries, in order."""
+COLUMNS = tuple(name for name in FIELDS if name not in ("size", "fee_rate"))
+"""The fields that a validated trade carries, in order, all of them columns of `trades`."""
 
-NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency")
+NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency", "fee_currency")
 """The fields that name something."""
 
-UNITLESS_SIZE_NAMES = ("trade_size", "position_size", "size")
-"""Column names that say how large a position is, but not whether in quote currency or in units of the asset."""
+FEES = ("fees", "entry_fee", "exit_fee")
+
+SIZES = ("notional", "quantity", "size", "margin")
+"""The fields that tell how large a position is; the first of them that a file has does."""
 
 
 class Reason(StrEnum):
@@ -105,6 +121,8 @@ class Reason(StrEnum):
     BAD_PRICE = "bad_price"
     BAD_NOTIONAL = "bad_notional"
     CONFIDENCE_OUT_OF_RANGE = "confidence_out_of_range"
+    UNKNOWN_TERM = "unknown_term"
+    FEE_WITHOUT_RATE = "fee_without_rate"
     CLOSED_WITHOUT_EXIT = "closed_without_exit"
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
@@ -127,6 +145,11 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.CONFIDENCE_OUT_OF_RANGE: (
         "{column} '{value}' is outside 0 to 1; correct it, or import with a confidence scale of 100 "
         "if the file counts from 0 to 100."
+    ),
+    Reason.UNKNOWN_TERM: "{column} '{value}' is not known; write {choices}.",
+    Reason.FEE_WITHOUT_RATE: (
+        "{column} '{value}' is not in the currency of the trade, and no rate is given; add a column fee_rate (quote "
+        "currency for one of the fee's), or the net pnl as the source states it."
     ),
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
@@ -166,6 +189,7 @@ KINDS: Mapping[Kind, str] = {
     ),
     "price": "a price",
     "size": "a size",
+    "units": "a number above 0",
     "amount": "a finite number",
     "fraction": "a number from 0 to 1",
 }
@@ -174,13 +198,19 @@ SMALLEST, LARGEST = np.nextafter(0.0, 1.0), np.finfo(float).max
 RANGES: Mapping[Kind, tuple[Reason, float, float]] = {
     "price": (Reason.BAD_PRICE, SMALLEST, LARGEST),
     "size": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
+    "units": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
     "amount": (Reason.UNREADABLE_VALUE, -LARGEST, LARGEST),
     "fraction": (Reason.CONFIDENCE_OUT_OF_RANGE, 0.0, 1.0),
 }
 """Per kind of number: the reason for refusing one, and the least and the greatest that is one at all."""
 
-LEAST: Mapping[Kind, float] = {"price": LEAST_SIZE, "size": LEAST_SIZE, "amount": LEAST_MONEY}
-"""Per kind of amount: the least size that can be computed with."""
+POSSIBLE_SIZES: Mapping[Kind, tuple[float, float]] = {
+    "price": (LEAST_SIZE, BOUND),
+    "size": (LEAST_SIZE, BOUND),
+    "units": (LEAST_SIZE, UNITS_BOUND),
+    "amount": (LEAST_MONEY, BOUND),
+}
+"""Per kind of amount: the least size that can be computed with, 0 apart, and the bound that it stays below."""
 
 
 def explain(reason: Reason, field: str, column: str, value: str | None, **facts: object) -> str:
@@ -189,6 +219,7 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     `value` None or "" stands for an empty cell. `facts` are what the template of the reason needs besides.
     """
     template = MESSAGES[reason]
+    facts = facts | {"choices": " or ".join(TERMS_OF_TRADES.get(field, ()))}
     if reason == Reason.UNREADABLE_VALUE and not value:
         template = MISSING_SIZE if field == "notional" else MISSING
     return template.format(
@@ -198,20 +229,6 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
         description=FIELDS[field].description,
         **facts,
     )
-
-
-def net_pnl(
-    notional: Floats, direction: NDArray[np.object_], entry_price: Floats, exit_price: Floats, fees: Floats
-) -> Floats:
-    """Net pnl in quote currency: `notional * side * (exit - entry) / entry - fees`, side +1 for LONG, else -1.
-
-    float64 arrays of one length, NaN where an input is NaN. The order of the operations is that of the database's
-    constraint `trades_pnl_agrees`, so both arrive at the same bits. Not finite where the inputs are too large.
-    """
-    side = np.where(direction == "LONG", 1.0, -1.0)
-    with np.errstate(all="ignore"):
-        pnl: Floats = notional * side * (exit_price - entry_price) / entry_price - fees
-    return pnl
 
 
 def agrees(pnl: Floats, stated: Floats) -> Bools:
@@ -230,9 +247,9 @@ def is_marked(frame: pd.DataFrame) -> "pd.Series[bool]":
 def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows into trades that may be recorded and rows that are refused.
 
-    `frame`: `row_number`, the fields of `COLUMNS` (text as str, times as UTC timestamps, numbers as float64; missing
-    is None, NaT or NaN; a number that is given but not finite is infinite) and, where a reader could not read a cell,
-    `unreadable` with the name of the first such field. `now` is tz-aware.
+    `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC timestamps, numbers as float64; missing
+    is None, NaT or NaN; a number that is given but not finite is infinite) and, where there are such rows, `unreadable`
+    with the name of the first field whose cell cannot be read and `fee_unknown` (see `apply`). `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
     `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
@@ -259,7 +276,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
         }
     )
     valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
-    return valid.assign(bot_id=valid["bot_id"].astype("int32")), refused
+    return valid.assign(bot_id=valid["bot_id"].astype("int32"), exits=valid["exits"].astype("int32")), refused
 
 
 Check = tuple[Reason, str, Bools]
@@ -270,21 +287,42 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """Canonical spelling, with what is unknown missing; an open position's exit price becomes its mark price."""
     status = frame["status"].str.lower()
     marked = is_marked(frame)
+    frame = frame if "fee_unknown" in frame else frame.assign(fee_unknown=False)
+    unknown = (frame["notional"].isna() | frame["fee_unknown"]) & frame["reported_pnl"].notna()
+    basis = frame["pnl_basis"].str.lower().fillna("computed").mask(unknown, "stated")
     return frame.assign(
         direction=frame["direction"].str.upper().map(DIRECTIONS),
         status=status.where(status.isin(STATUSES)),
         mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
         exit_price=frame["exit_price"].mask(marked),
-        fees=frame["fees"].fillna(0.0),
+        fees=_fees(frame),
+        funding=frame["funding"].fillna(0.0),
+        contract_multiplier=frame["contract_multiplier"].fillna(1.0),
+        contract_type=frame["contract_type"].str.lower().fillna("linear"),
+        exits=frame["exits"].fillna(1.0),
+        pnl_basis=basis,
         quote_currency=frame["quote_currency"].str.upper(),
     )
 
 
+def _fees(frame: pd.DataFrame) -> "pd.Series[float]":
+    """Those of both ends where either is given, else their sum as given, else none."""
+    entry, leave = frame["entry_fee"], frame["exit_fee"]
+    return (entry + leave).fillna(entry).fillna(leave).fillna(frame["fees"]).fillna(0.0)
+
+
+def gross_of(trades: pd.DataFrame) -> Floats:
+    """Pnl before fees and funding of rows of canonical fields; NaN where an input is missing."""
+    sizes = (trades[name].to_numpy(float) for name in ("notional", "quantity", "contract_multiplier"))
+    inverse = (trades["contract_type"] == "inverse").to_numpy(bool)
+    direction, entry, leave = (trades[name].to_numpy() for name in ("direction", "entry_price", "exit_price"))
+    return gross_pnl(*sizes, inverse, direction, entry, leave)
+
+
 def _pnl(trades: pd.DataFrame) -> Floats:
-    """Net pnl of closed trades; what the source states where there is no size. NaN for the others."""
-    inputs = ("notional", "direction", "entry_price", "exit_price", "fees")
-    computed = net_pnl(*(trades[name].to_numpy() for name in inputs))
-    pnl = np.where(trades["notional"].isna(), trades["reported_pnl"], computed)
+    """Net pnl of closed trades; what the source states where that is its basis. NaN for the others."""
+    computed = net_pnl(gross_of(trades), trades["fees"].to_numpy(), trades["funding"].to_numpy())
+    pnl = np.where(trades["pnl_basis"] == "stated", trades["reported_pnl"], computed)
     return np.where(trades["status"] == "closed", pnl, np.nan)
 
 
@@ -301,6 +339,10 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
         (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
+        *(
+            (Reason.UNKNOWN_TERM, name, ~trades[name].isin(choices).to_numpy(bool))
+            for name, choices in TERMS_OF_TRADES.items()
+        ),
     ]
 
 
@@ -353,20 +395,23 @@ def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
 def _size_checks(trades: pd.DataFrame) -> list[Check]:
     """A closed trade needs a size or a stated pnl, and its pnl must lie in the range of float64, as in the database."""
     closed = (trades["status"] == "closed").to_numpy()
+    stated = (trades["pnl_basis"] == "stated").to_numpy()
     sized = trades["notional"].notna().to_numpy()
     moved = (trades["exit_price"] != trades["entry_price"]).to_numpy()
-    gross = _pnl(trades.assign(fees=0.0))
-    vanished = sized & moved & (gross == 0)
+    vanished = moved & (gross_of(trades) == 0)
+    pnl = trades["pnl"].to_numpy()
     return [
-        (Reason.UNREADABLE_VALUE, "notional", closed & ~sized & trades["reported_pnl"].isna().to_numpy()),
-        (Reason.BAD_NOTIONAL, "notional", closed & sized & (vanished | ~np.isfinite(trades["pnl"].to_numpy()))),
+        (Reason.UNREADABLE_VALUE, "reported_pnl", closed & stated & trades["reported_pnl"].isna().to_numpy()),
+        (Reason.UNREADABLE_VALUE, "notional", closed & ~stated & ~sized),
+        (Reason.FEE_WITHOUT_RATE, "fee_currency", closed & ~stated & trades["fee_unknown"].to_numpy(bool)),
+        (Reason.BAD_NOTIONAL, "notional", closed & ~stated & sized & (vanished | ~np.isfinite(pnl))),
     ]
 
 
 def _amount_checks(trades: pd.DataFrame) -> list[Check]:
     """Amounts, and a net pnl that follows from them, that cannot be computed with (see `core.amounts`)."""
-    amounts = [(name, name, LEAST[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in LEAST]
+    amounts = [(name, name, POSSIBLE_SIZES[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in POSSIBLE_SIZES]
     return [
-        (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), least))
-        for name, blamed, least in [*amounts, ("pnl", "notional", LEAST_MONEY)]
+        (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), *sizes))
+        for name, blamed, sizes in [*amounts, ("pnl", "notional", POSSIBLE_SIZES["amount"])]
     ]

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from knowdefeat_pipeline.sources.layout import Layout, Size, SourceError, recognise
+from knowdefeat_pipeline.sources.layout import Layout, SourceError, recognise
 from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
 
 LARGEST_BLOCK = 2**30
@@ -31,14 +32,15 @@ def read_trades(
     account: str | None = None,
     currency: str = "USD",
     confidence_scale: float = 1,
-    size: Size | None = None,
+    terms: Mapping[str, Any] | None = None,
 ) -> Reading:
     """Read a CSV or Parquet file of trades.
 
     Know-Defeat's own export is recognised by its columns; of any other table, columns are found by the name of the
     field or an alias of it, and by `mapping` (column -> field). `timezone`: of times that name none. `currency`: where
-    no column gives it. `confidence_scale`: 100 where the file counts signal confidence from 0 to 100. `size`: the unit
-    of a size column that does not say it. `source`: overrides the source derived from format and `account`.
+    no column gives it. `confidence_scale`: 100 where the file counts signal confidence from 0 to 100. `terms`: fields
+    of Terms that are known; the rest is proved by the pnl that the file states, or named by its columns (see
+    `sources.proof`). `source`: overrides the source derived from format and `account`.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -48,9 +50,9 @@ def read_trades(
         if confidence_scale not in (1, 100):
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
         raw = read_raw(path)
-        format_, columns, size_open = recognise(raw.table.column_names, mapping or {}, size)
+        format_, columns = recognise(raw.table.column_names, mapping or {})
         layout = Layout(format_, columns, timezone, currency, confidence_scale)
-        return read_table(raw, layout, now, source=source, account=account, size_open=size_open)
+        return read_table(raw, layout, now, source=source, account=account, chosen=terms or {})
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
 

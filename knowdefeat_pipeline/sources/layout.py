@@ -1,11 +1,12 @@
 """Which column of a foreign table is which field, and how its cells are meant."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.sources.canonical import FIELDS, UNITLESS_SIZE_NAMES
+from knowdefeat_pipeline.sources.canonical import FIELDS, SIZES
+from knowdefeat_pipeline.sources.terms import Terms
 
 KNOW_DEFEAT = "know_defeat"
 TABLE = "table"
@@ -30,8 +31,6 @@ KNOW_DEFEAT_COLUMNS = frozenset(
     }
 )
 
-Size = Literal["notional", "quantity"]
-
 
 class SourceError(KnowDefeatError):
     """A file that cannot be read at all. The message names file, row and column, and the remedy."""
@@ -42,7 +41,7 @@ class Layout:
     """How the rows of one table are read; kept with every refused row so that it can be read the same way again.
 
     `columns`: field -> column. `timezone`: IANA zone of times without one. `currency`: of rows that name none.
-    `confidence_scale`: what a full signal confidence is written as, 1 or 100.
+    `confidence_scale`: what a full signal confidence is written as, 1 or 100. `terms`: what its amounts mean.
     """
 
     format: str
@@ -50,6 +49,7 @@ class Layout:
     timezone: str = "UTC"
     currency: str = "USD"
     confidence_scale: float = 1
+    terms: Terms = field(default_factory=Terms)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""
@@ -58,40 +58,30 @@ class Layout:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The layout that `as_json` wrote."""
-        return cls(**value)
-
-    def with_quantity(self) -> Self:
-        """The same layout with the size read as units of the asset."""
-        columns = {("quantity" if field == "notional" else field): name for field, name in self.columns.items()}
-        return replace(self, columns=columns)
+        return cls(**{**value, "terms": Terms(**value.get("terms", {}))})
 
     def column_of(self, field: str, row: Mapping[str, str | None]) -> str:
         """The column of a row to name when a field is to blame: its own, or the filled one that the field was made
         from; without a column the field itself."""
-        made_from = {"notional": "quantity", "mark_price": "exit_price"}
+        made_from = {"notional": self.terms.for_columns(self.columns).size_field or "", "mark_price": "exit_price"}
         columns = [self.columns[name] for name in (field, made_from.get(field, "")) if name in self.columns]
         return next((column for column in columns if row.get(column)), columns[0] if columns else field)
 
 
-def recognise(seen: Sequence[str], mapping: Mapping[str, str], size: Size | None) -> tuple[str, dict[str, str], bool]:
-    """(format, field -> column, whether the unit of the size is open) for a table with the columns `seen`.
+def recognise(seen: Sequence[str], mapping: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The format and field -> column for a table with the columns `seen`.
 
     A column is found by `mapping` (column -> field), by the field's name, or by one of its aliases, in this order.
-    The size of a generic table may be a notional or a quantity; `size` decides, and None leaves it open.
     Raises SourceError for a mapping that does not fit and for required fields without a column.
     """
     _check_mapping(seen, mapping)
     chosen = {field: column for column, field in mapping.items()}
-    format_ = KNOW_DEFEAT if set(seen) == KNOW_DEFEAT_COLUMNS else TABLE
     columns = {**_by_name([column for column in seen if column not in mapping]), **chosen}
-    if "notional" in columns:
-        columns.pop("quantity", None)
+    format_ = KNOW_DEFEAT if set(seen) == KNOW_DEFEAT_COLUMNS else TABLE
+    if format_ == KNOW_DEFEAT and "size" in columns:
+        columns["notional"] = columns.pop("size")
     _check_required(seen, columns)
-    spelled = _spelling(columns.get("notional", ""))
-    unitless = "notional" not in chosen and spelled in UNITLESS_SIZE_NAMES
-    if unitless and size == "quantity":
-        columns["quantity"] = columns.pop("notional")
-    return format_, columns, unitless and size is None and format_ == TABLE
+    return format_, columns
 
 
 def _spelling(name: str) -> str:
@@ -124,7 +114,7 @@ def _check_mapping(seen: Sequence[str], mapping: Mapping[str, str]) -> None:
 
 def _check_required(seen: Sequence[str], columns: Mapping[str, str]) -> None:
     missing = [field for field in FIELDS.values() if field.required and field.name not in columns]
-    if not {"notional", "quantity", "reported_pnl"} & set(columns):
+    if not {*SIZES, "reported_pnl"} & set(columns):
         missing.append(FIELDS["notional"])
     if missing:
         wanted = ", ".join(f"{field.name} ({field.description})" for field in missing)

@@ -2,34 +2,35 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Ints
 from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import (
-    DIRECTIONS,
     FIELDS,
     KINDS,
     MISSHAPEN,
+    SIZES,
     Field,
     Reason,
     explain,
     is_marked,
-    net_pnl,
     validate,
 )
-from knowdefeat_pipeline.sources.layout import TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.partial_exits import join_partial_exits
+from knowdefeat_pipeline.sources.proof import settle
+from knowdefeat_pipeline.sources.terms import apply
 
-NEEDED_NUMBERS = ("entry_price", "exit_price", "notional", "quantity")
-SIZE_EVIDENCE = 0.99
-SIZE_TOLERANCE = 0.01
+NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Reading:
     """What was read from one file.
 
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
-    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know.
+    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `joined`: rows that are
+    further exits of the trade of another row.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Reading:
     valid: pd.DataFrame
     refused: pd.DataFrame
     notes: tuple[str, ...]
+    joined: int = 0
 
     @property
     def rows_read(self) -> int:
@@ -89,26 +92,24 @@ def read_table(
     *,
     source: str | None = None,
     account: str | None = None,
-    size_open: bool = False,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
-    `size_open`: the unit of the column read as `notional` is not known; the pnl that the rows state decides. The
-    reading's `layout` then says how. `source`: the key under which the trades are recorded; None derives it from the
+    `chosen`: the terms that are known where the rest is yet to be proved (see `sources.proof`); None where those of the
+    layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives it from the
     format and `account`, or the only strategy of a generic table.
-    Raises SourceError for a column that cannot hold its field, or in which no cell can be read.
+    Raises SourceError for a column that cannot hold its field, or in which no cell can be read, and for terms that are
+    not proved.
     """
     frame, naive = _parse(raw, layout)
-    notes = []
-    if size_open:
-        quantity, note = _weigh_size(frame, layout.columns["notional"])
-        notes.append(note)
-        if quantity:
-            layout = layout.with_quantity()
-            frame["quantity"] = frame["notional"]
-    if "quantity" in layout.columns:
-        with np.errstate(over="ignore", under="ignore"):
-            frame["notional"] = frame["quantity"] * frame["entry_price"]
+    notes: list[str] = []
+    if chosen is None or layout.format == KNOW_DEFEAT:
+        layout = replace(layout, terms=replace(layout.terms, **chosen or {}).for_columns(layout.columns))
+    else:
+        terms, notes = settle(layout.columns, frame, chosen)
+        layout = replace(layout, terms=terms)
+    frame, merged = join_partial_exits(apply(frame, layout.terms))
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
@@ -124,6 +125,7 @@ def read_table(
         valid=valid,
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
+        joined=merged,
     )
 
 
@@ -180,34 +182,6 @@ def _first_unreadable(read: dict[str, cells.Cells], rows: int) -> pd.Series:
     return names
 
 
-def _weigh_size(frame: pd.DataFrame, column: str) -> tuple[bool, str]:
-    """Whether the size column counts units of the asset, judged by the pnl that the closed rows state; and a note.
-
-    A stated pnl may be net or gross of fees, and rounded.
-    """
-    inputs = ["notional", "entry_price", "exit_price", "reported_pnl", "direction", "exit_time"]
-    known = frame.loc[frame["status"].str.lower() == "closed", [*inputs, "fees"]].dropna(subset=inputs)
-    direction = known["direction"].str.upper().map(DIRECTIONS).to_numpy()
-    size, entry, leave, stated = (known[name].to_numpy() for name in inputs[:4])
-    fees = known["fees"].fillna(0.0).to_numpy()
-
-    def agreeing(notional: Floats) -> int:
-        pnl = net_pnl(notional, direction, entry, leave, fees)
-        distance = np.minimum(np.abs(pnl - stated), np.abs(pnl + fees - stated))
-        rounding = np.minimum(0.005, np.abs(notional) / 1000)
-        return int((distance <= rounding + SIZE_TOLERANCE * np.abs(stated)).sum())
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        quantity, notional = agreeing(size * entry), agreeing(size)
-    if known.empty or quantity < SIZE_EVIDENCE * len(known) or quantity <= notional:
-        return False, f"{column} is read as a notional in quote currency; say --size quantity if it counts units"
-    return True, (
-        f"{column} is read as a quantity (notional = {column} * entry price): the pnl stated in the file agrees with "
-        f"that in {quantity:,} of {len(known):,} closed trades, with a notional in {notional:,}; "
-        "say --size notional if this is wrong"
-    )
-
-
 def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> list[str]:
     notes = []
     marked = int(is_marked(frame).sum())
@@ -216,9 +190,18 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
             f"{marked:,} trades that are not closed have an exit price and no exit time: they stay open, "
             "and the price is their mark price"
         )
+    partial = int((frame["exits"] > 1).sum())
+    if partial:
+        notes.append(f"{partial:,} trades left in several exits: each is one trade at its average exit price")
     unsized = int((frame["notional"].isna() & (frame["status"].str.lower() == "closed")).sum())
     if unsized:
         notes.append(f"{unsized:,} closed trades have no size: the net pnl that the file states is taken at its word")
+    foreign = int((frame["fee_unknown"] & frame["reported_pnl"].notna()).sum())
+    if foreign:
+        notes.append(
+            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is taken "
+            "at its word, and their fees are not shown"
+        )
     if naive:
         notes.append(f"times without a zone are read as {layout.timezone}")
     if "quote_currency" not in layout.columns:

@@ -18,14 +18,21 @@ from knowdefeat_pipeline.cli.options import (
     Account,
     AllDays,
     ConfidenceScale,
+    Contract,
     CurrencyOfFile,
+    Fees,
     From,
     Json,
+    Leverage,
     Map,
+    Multiplier,
+    Pnl,
+    Side,
     Size,
     Source,
     Timezone,
     To,
+    parse_terms,
 )
 from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
 from knowdefeat_pipeline.cli.views.checks import show_checks
@@ -57,15 +64,22 @@ def run(
     currency: CurrencyOfFile = "USD",
     confidence_scale: ConfidenceScale = 1,
     size: Size = None,
+    fees: Fees = None,
+    side: Side = None,
+    multiplier: Multiplier = None,
+    contract: Contract = None,
+    leverage: Leverage = None,
+    pnl: Pnl = None,
     json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
+    terms = parse_terms(size, fees, side, multiplier, contract, leverage, pnl)
     settings = Settings.from_environment()
     url = upgraded_url(settings)
     report = None
     if trades is not None:
         now = current_time(url)
-        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size, now=now)
+        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, terms, now=now)
         report = load(url, reading, trades.name)
     else:
         report = _demo(url)

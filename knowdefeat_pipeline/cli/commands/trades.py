@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,13 +14,20 @@ from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.options import (
     Account,
     ConfidenceScale,
+    Contract,
     CurrencyOfFile,
+    Fees,
     Json,
+    Leverage,
     Map,
+    Multiplier,
+    Pnl,
+    Side,
     Size,
     Source,
     Timezone,
     parse_pairs,
+    parse_terms,
 )
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.trades import show_report
@@ -37,7 +45,7 @@ def read_file(
     account: str | None = None,
     currency: str = "USD",
     confidence_scale: int = 1,
-    size: str | None = None,
+    terms: Mapping[str, Any] | None = None,
     *,
     now: datetime,
 ) -> Reading:
@@ -50,15 +58,9 @@ def read_file(
         account=account,
         currency=currency,
         confidence_scale=confidence_scale,
-        size=_size(size),
+        terms=terms,
         now=now,
     )
-
-
-def _size(value: str | None) -> Any:
-    if value not in (None, "notional", "quantity"):
-        raise typer.BadParameter(f"--size {value}: notional or quantity")
-    return value
 
 
 def load(url: str, reading: Reading, name: str) -> LoadReport:
@@ -78,14 +80,21 @@ def ingest(
     currency: CurrencyOfFile = "USD",
     confidence_scale: ConfidenceScale = 1,
     size: Size = None,
+    fees: Fees = None,
+    side: Side = None,
+    multiplier: Multiplier = None,
+    contract: Contract = None,
+    leverage: Leverage = None,
+    pnl: Pnl = None,
     json: Json = False,
 ) -> None:
     """Load trades from CSV or Parquet files; loading a file twice changes nothing."""
+    terms = parse_terms(size, fees, side, multiplier, contract, leverage, pnl)
     url = url_for_input(Settings.from_environment())
     reports = []
     for path in files:
         now = current_time(url)
-        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size, now=now)
+        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, terms, now=now)
         reports.append(load(url, reading, path.name))
         if not json:
             show_report(reports[-1])

@@ -13,7 +13,9 @@ states AS (
            ROW(i.bot_id, i.ticker, i.direction, i.entry_time, i.entry_price) AS entered,
            ROW(i.status, i.strategy_id, i.exit_time, i.exit_price, i.mark_price, i.notional, i.fees, i.reported_pnl,
                i.quote_currency, i.signal_confidence, i.entry_quality, i.exit_reason, i.entry_trigger_price,
-               i.entry_trigger_time, i.exit_trigger_price, i.exit_trigger_time) AS content
+               i.entry_trigger_time, i.exit_trigger_price, i.exit_trigger_time,
+               i.quantity, i.contract_multiplier, i.contract_type, i.funding, i.entry_fee, i.exit_fee, i.fee_currency,
+               i.leverage, i.margin, i.exits, i.pnl_basis) AS content
     FROM incoming i JOIN contested USING (source_trade_id)
     WHERE i.verdict = 'insert'
     UNION ALL
@@ -22,7 +24,9 @@ states AS (
            ROW(t.bot_id, t.ticker, t.direction, t.entry_time, t.entry_price),
            ROW(t.status, t.strategy_id, t.exit_time, t.exit_price, t.mark_price, t.notional, t.fees, t.reported_pnl,
                t.quote_currency, t.signal_confidence, t.entry_quality, t.exit_reason, t.entry_trigger_price,
-               t.entry_trigger_time, t.exit_trigger_price, t.exit_trigger_time)
+               t.entry_trigger_time, t.exit_trigger_price, t.exit_trigger_time,
+               t.quantity, t.contract_multiplier, t.contract_type, t.funding, t.entry_fee, t.exit_fee, t.fee_currency,
+               t.leverage, t.margin, t.exits, t.pnl_basis)
     FROM trades t JOIN contested USING (source_trade_id)
     WHERE t.source = %(source)s
 ),
