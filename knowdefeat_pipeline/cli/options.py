@@ -150,11 +150,14 @@ Multiplier = Annotated[
 ]
 Contract = Annotated[str | None, typer.Option("--contract", help="linear, or inverse (settles in the asset).")]
 Leverage = Annotated[
-    float | None, typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says.")
+    float | None,
+    typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says."),
 ]
 Pnl = Annotated[
     str | None,
-    typer.Option("--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."),
+    typer.Option(
+        "--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."
+    ),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]

@@ -1,7 +1,8 @@
 """Which column of a foreign table is which field, and how its cells are meant."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from dataclasses import field as default
 from typing import Any, Self
 
 from knowdefeat_pipeline.errors import KnowDefeatError
@@ -49,7 +50,7 @@ class Layout:
     timezone: str = "UTC"
     currency: str = "USD"
     confidence_scale: float = 1
-    terms: Terms = field(default_factory=Terms)
+    terms: Terms = default(default_factory=Terms)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""
@@ -58,7 +59,7 @@ class Layout:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The layout that `as_json` wrote."""
-        return cls(**{**value, "terms": Terms(**value.get("terms", {}))})
+        return cls(**{**value, "terms": Terms.from_json(value.get("terms", {}))})
 
     def column_of(self, field: str, row: Mapping[str, str | None]) -> str:
         """The column of a row to name when a field is to blame: its own, or the filled one that the field was made

@@ -97,8 +97,9 @@ def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool 
     inserted = connection.execute(query("trades/load_insert"), source | {"simulated": simulated}).rowcount
     if inserted:
         connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
-    refused = reading.refuse(_findings(connection))
-    return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
+    findings = _findings(connection)
+    unchanged = len(reading.valid) - inserted - updated - len(findings)
+    return Recorded(inserted, updated, unchanged, reading.refuse(findings))
 
 
 def _findings(connection: psycopg.Connection) -> list[Finding]:
