@@ -248,7 +248,8 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
 
 def agrees(pnl: Floats, stated: Floats) -> Bools:
     """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
-    close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+    with np.errstate(invalid="ignore"):
+        close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
     return close
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self, get_args
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.amounts import BOUND, UNITS_BOUND
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources.canonical import DIRECTIONS, FEES, SIZES
 from knowdefeat_pipeline.sources.terms import (
@@ -51,16 +52,15 @@ class Evidence:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
-        """Of rows as read. A trade without a side, prices or a size says nothing, nor does one whose fees have no rate,
-        or whose own cell says what its pnl rests on."""
-        priced = np.isfinite(frame[["entry_price", "exit_price"]].to_numpy(float)).all(axis=1)
-        sized = frame[[*SIZES]].notna().any(axis=1).to_numpy(bool)
+        """Of rows as read. A trade that is refused for its side or an amount says nothing, nor does one without a size,
+        one whose fees have no rate, or one whose own cell says what its pnl rests on."""
         sided = frame["direction"].str.upper().isin(DIRECTIONS).to_numpy(bool)
         closed = (frame["status"].str.lower() == "closed").to_numpy(bool)
+        open_basis = frame["pnl_basis"].isna().to_numpy(bool)
         written = Written.of(frame)
-        known = priced & sized & sided & closed & frame["pnl_basis"].isna().to_numpy(bool) & ~written.fee_unknown
+        known = sided & closed & open_basis & _is_sound(frame) & ~written.fee_unknown
         stated = frame["reported_pnl"].to_numpy(float)[known]
-        return cls(written.take(known), np.where(np.isfinite(stated), stated, np.nan))
+        return cls(written.take(np.flatnonzero(known)), np.where(np.isfinite(stated), stated, np.nan))
 
     @property
     def trades(self) -> int:
@@ -86,6 +86,17 @@ class Evidence:
             if np.mean(np.abs(np.round(stated, digits) - stated) <= 1e-12 * np.abs(stated)) >= EVIDENCE:
                 return 0.5001 * 10.0**-digits
         return 0.0
+
+
+def _is_sound(frame: pd.DataFrame) -> Bools:
+    """Which rows have all their cells readable, prices and a size, and no amount that cannot be computed with."""
+    prices = frame[["entry_price", "exit_price"]].to_numpy(float)
+    sizes = frame[[*SIZES]].fillna(0.0).to_numpy(float)
+    costs = frame[[*FEES, "funding"]].fillna(0.0).to_numpy(float)
+    sound = ((prices > 0) & (prices < BOUND)).all(axis=1) & (np.abs(costs) < BOUND).all(axis=1)
+    sound &= (sizes >= 0).all(axis=1) & (sizes < UNITS_BOUND).all(axis=1) & (sizes > 0).any(axis=1)
+    whole: Bools = sound & frame["unreadable"].isna().to_numpy(bool)
+    return whole
 
 
 @dataclass(frozen=True)
@@ -214,7 +225,7 @@ def _with_factor(terms: Terms, ticker: pd.Series, factor: Floats) -> Iterator[Te
     values = {str(name): float(f"{value:.3g}") for name, value in usual.items() if value > 0}
     if not values or len(values) < len(usual) or all(value == 1 for value in values.values()):
         return
-    if terms.size == "quantity" and not terms.multipliers:
+    if terms.size == "quantity" and terms.size_field != "notional" and not terms.multipliers:
         yield replace(terms, multipliers={name: value for name, value in values.items() if value != 1})
     alike = next(iter(values.values()))
     is_margin = terms.size == "notional" and terms.contract == "linear" and terms.leverage is None

@@ -141,12 +141,7 @@ def _undecided(evidence: Evidence, found: Sequence[Explanation], columns: Mappin
     """What to say where several readings explain the stated pnl: each by the options in which it differs."""
     told = [name for name in ("size", *WORDS) if len({getattr(one.terms, name) for one in found}) > 1]
     lines = [_line(one, evidence, columns, options_of(one.terms, columns, told)) for one in found[:SHOWN]]
-    return _table(
-        f"several readings that differ in money explain the pnl in '{columns['reported_pnl']}'.",
-        lines,
-        evidence,
-        columns,
-    )
+    return _table(f"several readings that differ explain the pnl in '{columns['reported_pnl']}'.", lines, columns)
 
 
 def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str, Any]) -> str:
@@ -168,10 +163,10 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
         if one.terms in shown and one.terms not in [fit.terms for fit in fits] and np.isfinite(one.notional).any()
     ]
     said = f"no reading gives the pnl in '{columns['reported_pnl']}' in 99 of 100 closed trades."
-    return _table(said, lines, evidence, columns)
+    return _table(said, lines, columns)
 
 
-def _table(said: str, lines: Sequence[str], evidence: Evidence, columns: Mapping[str, str]) -> str:
+def _table(said: str, lines: Sequence[str], columns: Mapping[str, str]) -> str:
     stated = f"the net pnl is taken as '{columns['reported_pnl']}' states it\n{INDENT}--pnl stated"
     return (
         f"{said}\nNothing was written. How many closed trades each reading explains, and the options that choose it:\n"
@@ -182,7 +177,7 @@ def _table(said: str, lines: Sequence[str], evidence: Evidence, columns: Mapping
 def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> str:
     share = f"{found.trades:,} of {evidence.trades:,}"
     before = f", it is the pnl{_before(found.terms)}" if found.terms.before else ""
-    off = f"; the others are off by {float(f'{found.off:.3g}'):,}" if found.off else ""
+    off = f"; the others are off by {float(f'{found.off:.3g}'):,g}" if found.off else ""
     what = f"{described(found.terms, columns)}{before}{off}"
     wrapped = textwrap.wrap(what, 100 - len(INDENT))
     return "\n".join([f"{share:>23}  {wrapped[0]}", *(f"{INDENT}{line}" for line in wrapped[1:]), f"{INDENT}{options}"])

@@ -114,13 +114,14 @@ class Written:
             funding=frame["funding"].fillna(0.0).to_numpy(float),
         )
 
-    def take(self, rows: Bools | Ints) -> Self:
-        """Some of the rows."""
+    def take(self, rows: Ints) -> Self:
+        """The rows of these numbers, counted from 0."""
         some: dict[str, Any] = {
             name: {key: array[rows] for key, array in value.items()} if isinstance(value, dict) else value[rows]
             for name, value in vars(self).items()
+            if name != "ticker"
         }
-        return type(self)(**some)
+        return type(self)(ticker=self.ticker.iloc[rows], **some)
 
 
 def _given(values: pd.Series) -> Floats:
