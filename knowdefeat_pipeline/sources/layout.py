@@ -42,6 +42,7 @@ class Layout:
 
     `columns`: field -> column. `timezone`: IANA zone of times without one. `currency`: of rows that name none.
     `confidence_scale`: what a full signal confidence is written as, 1 or 100. `terms`: what its amounts mean.
+    `holds_duplicates`: whether a trade that is like another is the same in spite of its id.
     """
 
     format: str
@@ -50,6 +51,7 @@ class Layout:
     currency: str = "USD"
     confidence_scale: float = 1
     terms: Terms = field(default_factory=Terms)
+    holds_duplicates: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""

@@ -58,7 +58,7 @@ DECLARE
     parts double precision := coalesce(NEW.entry_fee + NEW.exit_fee, NEW.entry_fee, NEW.exit_fee);
 BEGIN
     IF parts <> NEW.fees THEN
-        IF NEW.fees <> CASE TG_OP WHEN 'UPDATE' THEN OLD.fees ELSE 0 END THEN
+        IF NEW.fees <> (CASE TG_OP WHEN 'UPDATE' THEN OLD.fees ELSE 0 END) THEN
             RAISE EXCEPTION 'trade (%, %): fees % are not the sum of entry_fee and exit_fee, %',
                 NEW.source, NEW.source_trade_id, NEW.fees, parts
                 USING ERRCODE = 'check_violation', HINT = 'Write the fees of both ends, or their sum alone.';
@@ -99,6 +99,6 @@ SELECT coalesce(nullif(t.exit_time, '-infinity'), nullif(t.entry_time, '-infinit
        t.contract_type, t.funding, t.leverage, t.margin, t.exits, t.pnl_basis
 FROM trades AS t
 LEFT JOIN bot_strategies AS s USING (bot_id);
-COMMENT ON COLUMN report.trades.pnl IS 'Net result in quote currency: gross, fees taken off, funding added; as the source states '
-    'it where pnl_basis is "stated"; null while the trade is open.';
+COMMENT ON COLUMN report.trades.pnl IS 'Net result in quote currency: gross, fees taken off, funding added; as the source '
+    'states it where pnl_basis is "stated"; null while the trade is open.';
 COMMENT ON COLUMN report.trades.funding IS 'Funding and swaps in quote currency; received is positive.';
