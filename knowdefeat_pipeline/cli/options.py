@@ -159,6 +159,13 @@ Pnl = Annotated[
         "--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."
     ),
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Rows of known ids are corrections: they take the place of what was recorded.")
+]
+Duplicates = Annotated[
+    str | None,
+    typer.Option("--duplicates", help="keep: rows that are alike but for their ids are trades of their own; or hold them."),
+]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]
 

@@ -15,7 +15,10 @@ LEAST_MONEY = 1e-100
 """The least size of fees and pnl that are not 0: what rounding leaves of 0 is larger."""
 
 BOUND = 1e15
-"""What every amount stays below in size."""
+"""What every amount of money and every price stays below in size."""
+
+UNITS_BOUND = 1e30
+"""What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""
 
 UNITS_BOUND = 1e30
 """What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from knowdefeat_pipeline.sources.layout import Layout, SourceError, recognise
+from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, Layout, SourceError, recognise
 from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
 
 LARGEST_BLOCK = 2**30
@@ -33,6 +33,7 @@ def read_trades(
     currency: str = "USD",
     confidence_scale: float = 1,
     terms: Mapping[str, Any] | None = None,
+    holds_duplicates: bool | None = None,
 ) -> Reading:
     """Read a CSV or Parquet file of trades.
 
@@ -41,6 +42,8 @@ def read_trades(
     no column gives it. `confidence_scale`: 100 where the file counts signal confidence from 0 to 100. `terms`: fields
     of Terms that are known; the rest is proved by the pnl that the file states, or named by its columns (see
     `sources.proof`). `source`: overrides the source derived from format and `account`.
+    `holds_duplicates`: whether rows that are alike but for their ids are one trade; by default only in Know-Defeat's own
+    export, whose ids are known to be worthless.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -51,7 +54,8 @@ def read_trades(
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
         raw = read_raw(path)
         format_, columns = recognise(raw.table.column_names, mapping or {})
-        layout = Layout(format_, columns, timezone, currency, confidence_scale)
+        holds = format_ == KNOW_DEFEAT if holds_duplicates is None else holds_duplicates
+        layout = Layout(format_, columns, timezone, currency, confidence_scale, holds_duplicates=holds)
         return read_table(raw, layout, now, source=source, account=account, chosen=terms or {})
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error

@@ -1,8 +1,7 @@
 """Which column of a foreign table is which field, and how its cells are meant."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from dataclasses import field as default
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from knowdefeat_pipeline.errors import KnowDefeatError
@@ -43,6 +42,7 @@ class Layout:
 
     `columns`: field -> column. `timezone`: IANA zone of times without one. `currency`: of rows that name none.
     `confidence_scale`: what a full signal confidence is written as, 1 or 100. `terms`: what its amounts mean.
+    `holds_duplicates`: whether a trade that is like another is the same in spite of its id.
     """
 
     format: str
@@ -50,7 +50,8 @@ class Layout:
     timezone: str = "UTC"
     currency: str = "USD"
     confidence_scale: float = 1
-    terms: Terms = default(default_factory=Terms)
+    terms: Terms = field(default_factory=Terms)
+    holds_duplicates: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""
@@ -92,25 +93,23 @@ def _spelling(name: str) -> str:
 def _by_name(seen: Iterable[str]) -> dict[str, str]:
     spelled = {_spelling(column): column for column in reversed([*seen])}
     columns = {}
-    for field in FIELDS.values():
-        names = [name for name in (field.name, *field.aliases) if name in spelled]
+    for known in FIELDS.values():
+        names = [name for name in (known.name, *known.aliases) if name in spelled]
         if names:
-            columns[field.name] = spelled[names[0]]
+            columns[known.name] = spelled[names[0]]
     return columns
 
 
 def _check_mapping(seen: Sequence[str], mapping: Mapping[str, str]) -> None:
-    for column, field in mapping.items():
+    for column, name in mapping.items():
         if column not in seen:
             raise SourceError(f"--map names the column '{column}', which is not there; {_listed(seen)}")
-        if field not in FIELDS:
-            raise SourceError(
-                f"--map {column}={field}: no field is called '{field}'; the fields are {', '.join(FIELDS)}"
-            )
-    twice = {field for field in mapping.values() if list(mapping.values()).count(field) > 1}
-    for field in sorted(twice):
-        columns = ", ".join(column for column, named in mapping.items() if named == field)
-        raise SourceError(f"--map gives the field {field} to more than one column ({columns}); keep one")
+        if name not in FIELDS:
+            raise SourceError(f"--map {column}={name}: no field is called '{name}'; the fields are {', '.join(FIELDS)}")
+    twice = {name for name in mapping.values() if list(mapping.values()).count(name) > 1}
+    for name in sorted(twice):
+        columns = ", ".join(column for column, named in mapping.items() if named == name)
+        raise SourceError(f"--map gives the field {name} to more than one column ({columns}); keep one")
 
 
 def _check_required(seen: Sequence[str], columns: Mapping[str, str]) -> None:

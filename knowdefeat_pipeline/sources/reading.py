@@ -76,11 +76,6 @@ class Reading:
     parts: Parts
 
     @property
-    def joined(self) -> int:
-        """Rows that became part of the trade of another row."""
-        return sum(map(len, self.parts.values()))
-
-    @property
     def rows_read(self) -> int:
         """All rows of the file, whatever became of them."""
         return self.raw.rows

@@ -1,8 +1,10 @@
 """The refused rows: looking at them, releasing them corrected, and discarding them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ class QuarantineError(KnowDefeatError):
 @dataclass(frozen=True)
 class QuarantinedRow:
     """One refused row. `original`: column -> untouched text. `layout`: how the file was read. `status`: held, released
-    or discarded; `note` and `settled_at` say how and when it was settled."""
+    or discarded; `note` and `settled_at` say how and when it was settled. `simulated`: it is the simulated fleet's."""
 
     quarantine_id: int
     source: str
@@ -42,6 +44,8 @@ class QuarantinedRow:
     note: str | None
     quarantined_at: datetime
     settled_at: datetime | None
+    simulated: bool
+    import_id: int | None
 
 
 def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
@@ -81,6 +85,47 @@ def discard(url: str, quarantine_id: int, note: str | None, now: datetime) -> No
         _settle(connection, quarantine_id, "discarded", note, now)
 
 
+def discard_of_import(connection: psycopg.Connection, import_id: int, now: datetime) -> int:
+    """Settle the held rows of an import that is undone; how many."""
+    settled = connection.execute(
+        "UPDATE trade_quarantine SET status = 'discarded', note = %s, settled_at = %s"
+        " WHERE import_id = %s AND status = 'held'",
+        (f"import {import_id} was undone", now, import_id),
+    )
+    return settled.rowcount
+
+
+def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:
+    """Record the held rows of a source that stood against trades which are gone; how many could be.
+
+    A row that is refused again stays held as it was.
+    """
+    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
+    released: list[int] = []
+    by_file = groupby(held, key=lambda row: (row.import_id, row.file_name, json.dumps(row.layout, sort_keys=True)))
+    for _, group in by_file:
+        rows = {row.row_number: row for row in group}
+        refused = _record_all_again(connection, [*rows.values()], now)
+        released += [row.quarantine_id for number, row in rows.items() if number not in refused]
+    connection.execute(
+        "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s WHERE quarantine_id = ANY(%s)",
+        (note, now, released),
+    )
+    return len(released)
+
+
+def _record_all_again(connection: psycopg.Connection, rows: Sequence[QuarantinedRow], now: datetime) -> set[int]:
+    """Record rows of one file as they are; the numbers of those that are refused again."""
+    first = rows[0]
+    names = dict.fromkeys(name for row in rows for name in row.original)
+    table = pa.table({name: pa.array([row.original.get(name) for row in rows], pa.string()) for name in names})
+    raw = RawTable(table, np.array([row.row_number for row in rows]))
+    reading = read_table(raw, Layout.from_json(first.layout), now, source=first.source)
+    recorded = record(connection, reading, first.import_id, simulated=first.simulated)
+    return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
+
+
 def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         row = cursor.execute(query("trades/quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
@@ -104,7 +149,9 @@ def _record_again(
     layout = Layout.from_json(row.layout)
     raw, columns = _corrected(row, corrections, layout.columns, FIELDS)
     reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
-    return Recorded(0, 0, 0, reading.refused) if len(reading.refused) else record(connection, reading)
+    if len(reading.refused):
+        return Recorded(0, 0, 0, reading.refused)
+    return record(connection, reading, row.import_id, simulated=row.simulated)
 
 
 def _record_market_again(

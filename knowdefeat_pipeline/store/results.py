@@ -89,8 +89,8 @@ def _single_rows(rows: pa.Table) -> pa.Table:
 
 
 def bot_capital(connection: psycopg.Connection) -> dict[int, float]:
-    """The capital of each bot in its quote currency: the nearest one that can be computed with."""
-    return dict(connection.execute("SELECT bot_id, possible_capital(capital) FROM bots").fetchall())
+    """The capital of each bot in its quote currency."""
+    return dict(connection.execute("SELECT bot_id, capital FROM bots").fetchall())
 
 
 def active_bots(connection: psycopg.Connection) -> dict[int, bool]:

@@ -1,26 +1,32 @@
 """Amounts that can be computed with: the code and the database mean the same, and within them every figure is a number."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, is_impossible
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.schema import TABLES
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import close_idle, connect
 from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, LEAST, Reason, validate
-from knowdefeat_pipeline.store.results import bot_capital
+from knowdefeat_pipeline.store.funds import save_settings
+from tests.conftest import temporary_database
 from tests.sources.test_canonical import CLOSED, NOW, frame
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 AMOUNTS = [name for name in COLUMNS if FIELDS[name].kind in LEAST]
-PRICES = ("entry", "exit", "mark", "entry_trigger", "exit_trigger")
 PLAIN = {"entry_price": 100.0, "exit_price": 101.0, "notional": 1000.0, "fees": 0.0}
-EDGES = [edge for bound in (LEAST_SIZE, LEAST_MONEY, BOUND) for edge in (np.nextafter(bound, 0), bound)]
+EDGES = [edge for bound in (LEAST_SIZE, LEAST_MONEY, BOUND) for edge in (float(np.nextafter(bound, 0)), bound)]
 
 
 @pytest.fixture
@@ -39,28 +45,31 @@ def insert(
     connection.execute(f"INSERT INTO trades ({names}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values()))
 
 
-def takes(connection: psycopg.Connection, **amounts: float | None) -> bool:
-    """Whether the table takes such a trade; it is gone again then."""
-    try:
-        with connection.transaction(force_rollback=True):
-            insert(connection, 1, **amounts)
-    except psycopg.errors.CheckViolation as error:
-        return error.diag.constraint_name != "trades_possible_amounts"
-    return True
+def take(connection: psycopg.Connection, **amounts: float | None) -> None:
+    """The table takes such a trade; it is gone again then."""
+    with connection.transaction(force_rollback=True):
+        insert(connection, 1, **amounts)
+
+
+def refuse(connection: psycopg.Connection, **amounts: float | None) -> None:
+    """The table refuses such a trade for its amounts, and for nothing else."""
+    with pytest.raises(psycopg.errors.CheckViolation) as refusal, connection.transaction():
+        insert(connection, 1, **amounts)
+    assert refusal.value.diag.constraint_name == "trades_possible_amounts"
 
 
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_the_database_and_the_code_agree_on_every_bound(connection: psycopg.Connection, name: str) -> None:
     signs = (1.0, -1.0) if FIELDS[name].kind == "amount" else (1.0,)
     found = set()
-    for value in [sign * float(edge) for edge in EDGES for sign in signs]:
+    for value in [sign * edge for edge in EDGES for sign in signs]:
         # No size where the amount would make the pnl itself impossible.
         trade = {**PLAIN, "notional": None, "reported_pnl": 5.0, name: value}
         valid, refused = validate(frame({**CLOSED, **trade}), NOW)
         possible = not is_impossible(np.array([value]), LEAST[FIELDS[name].kind])[0]
         assert len(valid) == possible, value
         assert refused[["reason", "field"]].to_numpy().tolist() == [[Reason.POISON, name]] * (not possible)
-        assert takes(connection, **trade) == possible, value
+        (take if possible else refuse)(connection, **trade)
         found.add(possible)
     assert found == {True, False}
 
@@ -70,7 +79,7 @@ def test_a_pnl_that_follows_from_possible_amounts_may_be_impossible_itself(conne
     valid, refused = validate(frame({**CLOSED, **trade}), NOW)
     assert valid.empty
     assert refused[["reason", "field"]].to_numpy().tolist() == [[Reason.POISON, "notional"]]
-    assert not takes(connection, **trade)
+    refuse(connection, **trade)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +96,13 @@ def test_a_pnl_that_follows_from_possible_amounts_may_be_impossible_itself(conne
 def test_what_markets_know_is_possible(connection: psycopg.Connection, amounts: dict[str, float | None]) -> None:
     valid, refused = validate(frame({**CLOSED, **PLAIN, **amounts}), NOW)
     assert (len(valid), len(refused)) == (1, 0)
-    assert takes(connection, **amounts)
+    take(connection, **amounts)
 
 
 def figures(connection: psycopg.Connection) -> list[tuple[str, str, float]]:
-    """Every number of every table and view of results."""
+    """Every number of every table and view of results, and of what SQL makes of trades."""
     found = []
-    for table in TABLES:
+    for table in (*TABLES, "closed_trades", "report.fleet_daily"):
         cursor = connection.execute(f"SELECT * FROM {table}")
         names = [column.name for column in cursor.description or ()]
         for row in cursor.fetchall():
@@ -101,52 +110,83 @@ def figures(connection: psycopg.Connection) -> list[tuple[str, str, float]]:
     return found
 
 
-def extremes(rng: np.random.Generator) -> dict[str, float | None]:
-    """Amounts anywhere within the bounds, most of them near one, whose pnl is possible too."""
-    while True:
-        size, money = (float(10.0 ** rng.choice([low, low / 2, 0, 7, 14.99])) for low in (-18, -100))
-        fees, reported = (float(rng.choice([-1, 0, 1])) * money for _ in range(2))
-        prices = {f"{name}_price": float(10.0 ** rng.choice([-18, -9, 0, 2, 14.99])) for name in PRICES}
-        trade = {**prices, "fees": fees, "reported_pnl": reported, "notional": rng.choice([size, None])}
-        trade["exit_price"] = float(rng.choice([prices["exit_price"], prices["entry_price"] * 1.01]))
-        if len(validate(frame({**CLOSED, **trade}), NOW)[0]):
-            return trade
+TIMES = 12  # that each trade is made, so that its bot is ranked
+SIGNS = st.sampled_from([-1, 1])
+WITHIN = st.one_of(st.sampled_from([LEAST_SIZE, EDGES[-2]]), st.integers(-18, 14).map(lambda power: 10.0**power))
+MONEY_WITHIN = st.one_of(st.just(0.0), st.builds(lambda sign, power: sign * 10.0**power, SIGNS, st.integers(-100, 14)))
+ANY = st.one_of(st.sampled_from(EDGES), st.floats(min_value=5e-324, allow_infinity=False))
+ANY_MONEY = st.one_of(st.just(0.0), st.builds(lambda sign, size: sign * size, SIGNS, ANY))
 
 
-def test_within_the_bounds_every_figure_is_a_number(connection: psycopg.Connection, database: str) -> None:
-    """Bots of any possible capital, and days of trades of any possible amounts, beside a bot of everyday amounts."""
-    rng = np.random.default_rng(7)
-    capitals = [1e-18, 1e-9, 1.0, 1e4, 9.99e14]
-    for number, capital in enumerate(capitals * 6, start=2):
-        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (%s, %s)", (number, capital))
-        sort = extremes(rng)
-        for trade in range(12):
-            amounts = sort if number % 3 == 0 else extremes(rng)
-            direction = "LONG" if trade % 3 else "SHORT"
-            at = END - timedelta(hours=7 * trade)
-            insert(connection, 100 * number + trade, number, at, **{"direction": direction, **amounts})
-    insert(connection, 1)
-    days.compute_stale(database, END)
-    found = figures(connection)
-    assert {table for table, *_ in found} >= {"bot_metrics", "bot_rankings", "variable_weights"}
-    assert {name for name in found if not isfinite(name[2])} == set()
+@st.composite
+def trades_of_any_amounts(draw: st.DrawFn) -> dict[str, Any]:
+    """Most are within the bounds and exit near their entry, as otherwise nearly every pnl is impossible."""
+    sizes, money = draw(st.sampled_from([(WITHIN, MONEY_WITHIN)] * 3 + [(ANY, ANY_MONEY)]))
+    entry = draw(sizes)
+    near = st.sampled_from([0.5, 0.999, 1.0, 1.001, 2.0]).map(lambda factor: min(max(entry * factor, 5e-324), 1e308))
+    return {
+        "direction": draw(st.sampled_from(["LONG", "SHORT"])),
+        "entry_price": entry,
+        "exit_price": draw(st.sampled_from([near, near, near, sizes]).flatmap(lambda prices: prices)),
+        "notional": draw(st.one_of(st.none(), sizes)),
+        "fees": draw(st.one_of(st.just(0.0), money)),
+        "reported_pnl": draw(money),
+        "entry_trigger_price": draw(st.one_of(st.none(), sizes)),
+        "exit_trigger_price": draw(st.one_of(st.none(), sizes)),
+    }
 
 
-@pytest.mark.parametrize("capital", [5e-324, 1e300])
-def test_a_capital_from_before_the_rule_stays_and_breaks_nothing(
-    connection: psycopg.Connection, database: str, capital: float
+@settings(
+    max_examples=int(os.environ.get("KNOWDEFEAT_HISTORIES", "15")),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink a history of runs takes minutes
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    trades=st.lists(trades_of_any_amounts(), min_size=8, max_size=30),
+    capitals=st.lists(st.one_of(ANY, WITHIN), min_size=4, max_size=4),
+)
+def test_whatever_amounts_the_tables_accept_a_run_goes_through_and_every_figure_is_a_number(
+    server_url: str, template: str, trades: list[dict[str, Any]], capitals: list[float]
 ) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation, match="bots_possible_capital"):
-        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, %s)", (capital,))
-    connection.execute("ALTER TABLE bots DROP CONSTRAINT bots_possible_capital")
-    connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, %s)", (capital,))
-    for number in range(10):
-        at = END - timedelta(hours=3 * number)
-        insert(connection, number, 1, at, exit_price=101.0 if number % 3 else 98.0)
-        insert(connection, 100 + number, 2, at)
-    assert bot_capital(connection) == {1: min(max(capital, LEAST_SIZE), BOUND), 2: 10_000}
-    days.compute_stale(database, END)
-    assert {name for name in figures(connection) if not isfinite(name[2])} == set()
-    ranked = connection.execute("SELECT DISTINCT bot_id FROM bot_rankings ORDER BY 1").fetchall()
-    assert ranked == [(1,), (2,)]
-    assert len(connection.execute("SELECT * FROM closed_trades").fetchall()) == 20
+    """Beside a bot of everyday amounts; and the reader accepts the same trades as the table."""
+    with temporary_database(server_url, template) as url, connect(url) as connection:
+        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+        for bot, capital in enumerate(capitals, start=2):
+            with suppress(psycopg.errors.CheckViolation), connection.transaction():
+                connection.execute("INSERT INTO bots (bot_id, capital) VALUES (%s, %s)", (bot, capital))
+        accepted = []
+        for number, amounts in enumerate(trades):
+            valid, _ = validate(frame({**CLOSED, **amounts}), NOW)
+            try:
+                with connection.transaction():
+                    insert(connection, number, 2 + number % len(capitals), END - timedelta(minutes=number), **amounts)
+            except (psycopg.errors.CheckViolation, psycopg.errors.NumericValueOutOfRange):
+                assert valid.empty, amounts
+            else:
+                assert len(valid) == 1, amounts
+                accepted.append((number, amounts))
+        event(f"accepted: {10 * (10 * len(accepted) // len(trades))} %")
+        for again in range(1, TIMES):
+            for number, amounts in accepted:
+                at = END - timedelta(hours=9 * again, minutes=number)
+                insert(connection, 1000 * again + number, 2 + number % len(capitals), at, **amounts)
+            everyday = (101.0, 98.0, 100.0)[again % 3]
+            insert(connection, 1000 * again + 999, 1, END - timedelta(hours=9 * again), exit_price=everyday)
+        days.compute_stale(url, END)
+        found = figures(connection)
+        assert {table for table, *_ in found} >= {"bot_metrics", "bot_rankings", "variable_weights", "closed_trades"}
+        assert [figure for figure in found if not isfinite(figure[2])] == []
+        close_idle()
+
+
+@pytest.mark.parametrize("capital", [5e-324, 9.9e-19, 1e15, 1e300])
+def test_a_capital_that_cannot_be_computed_with_is_refused(connection: psycopg.Connection, capital: float) -> None:
+    for statement in (
+        "INSERT INTO bots (bot_id, capital) VALUES (1, %s)",
+        "UPDATE bots SET capital = %s WHERE bot_id = 2",
+    ):
+        connection.execute("INSERT INTO bots (bot_id) VALUES (2) ON CONFLICT DO NOTHING")
+        with pytest.raises(psycopg.errors.CheckViolation) as refusal:
+            connection.execute(statement, (capital,))
+        assert refusal.value.diag.constraint_name == "bots_possible_capital"

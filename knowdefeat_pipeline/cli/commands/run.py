@@ -80,7 +80,7 @@ def run(
     if trades is not None:
         now = current_time(url)
         reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, terms, now=now)
-        report = load(url, reading, trades.name)
+        report = load(url, reading, trades)
     else:
         report = _demo(url)
     if report and not json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -13,15 +14,18 @@ import typer
 from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.options import (
     Account,
+    Author,
     ConfidenceScale,
     Contract,
     CurrencyOfFile,
+    Duplicates,
     Fees,
     Json,
     Leverage,
     Map,
     Multiplier,
     Pnl,
+    Replace,
     Side,
     Size,
     Source,
@@ -46,6 +50,7 @@ def read_file(
     currency: str = "USD",
     confidence_scale: int = 1,
     terms: Mapping[str, Any] | None = None,
+    duplicates: str | None = None,
     *,
     now: datetime,
 ) -> Reading:
@@ -59,13 +64,22 @@ def read_file(
         currency=currency,
         confidence_scale=confidence_scale,
         terms=terms,
+        holds_duplicates=_holds(duplicates),
         now=now,
     )
 
 
-def load(url: str, reading: Reading, name: str) -> LoadReport:
-    """Load a reading; a simulated fleet makes room for the first real trades."""
-    report = load_trades(url, reading, name)
+def _holds(duplicates: str | None) -> bool | None:
+    if duplicates not in (None, "keep", "hold"):
+        raise typer.BadParameter(f"--duplicates {duplicates}: keep or hold")
+    return None if duplicates is None else duplicates == "hold"
+
+
+def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
+    """Load a reading of a file; a simulated fleet makes room for the first real trades."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    report = load_trades(url, reading, path.name, replaces=replaces, author=author, content_hash=digest)
     if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report
@@ -86,6 +100,9 @@ def ingest(
     contract: Contract = None,
     leverage: Leverage = None,
     pnl: Pnl = None,
+    duplicates: Duplicates = None,
+    replace: Replace = False,
+    author: Author = "manual",
     json: Json = False,
 ) -> None:
     """Load trades from CSV or Parquet files; loading a file twice changes nothing."""
@@ -94,8 +111,8 @@ def ingest(
     reports = []
     for path in files:
         now = current_time(url)
-        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, terms, now=now)
-        reports.append(load(url, reading, path.name))
+        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, terms, duplicates, now=now)
+        reports.append(load(url, reading, path, replaces=replace, author=author))
         if not json:
             show_report(reports[-1])
     if json:

@@ -1,7 +1,7 @@
 -- What a strategy's size rests on: the capital of its largest bot, and the spread of the returns of its last 100 trades.
 SELECT max(capital) AS capital, max(volatility) AS volatility
 FROM (
-    SELECT possible_capital(b.capital) AS capital, NULL::float8 AS volatility
+    SELECT b.capital, NULL::float8 AS volatility
     FROM bots AS b
     JOIN bot_strategies AS s USING (bot_id)
     WHERE s.strategy_id = %(strategy)s

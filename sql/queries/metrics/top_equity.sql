@@ -1,9 +1,9 @@
 -- The lifetime pnl on the $3 days up to $1 of the $2 bots that gained most, in percent of capital, in the 30 days to $1.
 WITH best AS (
-    SELECT bot_id, possible_capital(capital) AS capital
+    SELECT bot_id, capital
     FROM bot_metrics JOIN bots USING (bot_id)
     WHERE day = $1 AND ticker = '*' AND total_pnl IS NOT NULL
-    ORDER BY total_pnl / possible_capital(capital) DESC, bot_id
+    ORDER BY total_pnl / capital DESC, bot_id
     LIMIT $2
 )
 SELECT day, bot_id, lifetime_pnl, capital
