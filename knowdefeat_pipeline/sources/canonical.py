@@ -74,9 +74,9 @@ FIELDS: Mapping[str, Field] = {
         ),
         Field("contract_type", "text", "linear, or inverse (settles in the asset)"),
         Field("exits", "count", "how many exits closed the position"),
-        Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
         Field("entry_fee", "amount", "the costs of the entry", aliases=("entry_commission", "open_fee")),
         Field("exit_fee", "amount", "the costs of the exit", aliases=("exit_commission", "close_fee")),
+        Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
         Field(
             "fee_currency", "text", "what the fees were paid in", aliases=("fee_asset", "fee_coin", "commission_asset")
         ),

@@ -77,10 +77,11 @@ def _check_multipliers(frame: pd.DataFrame, chosen: Mapping[str, Any]) -> None:
 def _check_named(terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str, Any]) -> None:
     """That the names of the columns alone say what they mean. Raises SourceError where they do not."""
     of = terms.size_field or ""
+    silent = "with --pnl computed no stated pnl tells" if "pnl" in chosen else "the file states no pnl that would tell"
     if of not in NAMED and "size" not in chosen:
         raise SourceError(
-            f"column '{columns[of]}' may hold a size in quote currency or in units, and the file states no pnl that "
-            "would tell: say --size notional or --size quantity"
+            f"column '{columns[of]}' may hold a size in quote currency or in units, and {silent}: "
+            "say --size notional or --size quantity"
         )
     if terms.size == "margin" and terms.leverage is None and frame["leverage"].isna().all():
         raise SourceError(
@@ -89,8 +90,8 @@ def _check_named(terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, 
     if plain_sign(frame) == "signed" and "fees" not in chosen:
         paid = next(columns[field] for field in FEES if field in columns)
         raise SourceError(
-            f"column '{paid}' holds negative fees, and the file states no pnl that would tell what they are: say "
-            "--fees signed if they are costs, or --fees cost if they were received"
+            f"column '{paid}' holds negative fees, and {silent} what they are: "
+            "say --fees signed if they are costs, or --fees cost if they were received"
         )
 
 

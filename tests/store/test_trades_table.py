@@ -267,11 +267,11 @@ def test_bad_values_are_refused(connection: psycopg.Connection, change: dict, co
     assert connection.execute("SELECT count(*) FROM bots").fetchone() == (0,)
 
 
-def test_each_trade_is_held_once(connection: psycopg.Connection):
-    insert(connection, CLOSED)
-    with pytest.raises(psycopg.errors.UniqueViolation, match="trades_content_key"):
-        insert(connection, CLOSED)
+def test_an_id_is_one_trade_of_its_source_and_bot(connection: psycopg.Connection):
+    first, second = insert(connection, CLOSED), insert(connection, CLOSED)  # alike, and two trades
+    assert first != second
     insert(connection, {**OPEN, "source_trade_id": "1"})
+    insert(connection, {**OPEN, "source_trade_id": "1", "bot_id": 2})
     with pytest.raises(psycopg.errors.UniqueViolation, match="trades_source_key"):
         insert(connection, {**OPEN, "source_trade_id": "1", "ticker": "COIN"})
 
