@@ -95,6 +95,12 @@ def discard_of_import(connection: psycopg.Connection, import_id: int, now: datet
     return settled.rowcount
 
 
+def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
+    """Settle the held rows of a source that an import of corrections has recorded; how many."""
+    with connect(url) as connection, connection.transaction():
+        return release_again(connection, source, f"recorded by import {import_id}", now)
+
+
 def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:
     """Record the held rows of a source that stood against trades which are gone; how many could be.
 

@@ -84,7 +84,7 @@ def load_trades(
     with connect(url) as connection, connection.transaction():
         lock_loads(connection)
         removed = remove_simulated(connection)
-        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash)
+        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
         recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
         about = (reading.source, reading.layout.as_json(), file_name)
@@ -100,9 +100,14 @@ def lock_loads(connection: psycopg.Connection) -> None:
 
 
 def _open_import(
-    connection: psycopg.Connection, reading: Reading, file_name: str, author: str, content_hash: str | None
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    author: str,
+    content_hash: str | None,
+    replaces: bool,
 ) -> tuple[int, bool]:
-    """The import of a file, and whether it is a new one."""
+    """The import of a file, and whether it is a new one; corrections always are."""
     about = {
         "source": reading.source,
         "file_name": file_name,
@@ -110,7 +115,7 @@ def _open_import(
         "layout": Jsonb(reading.layout.as_json()),
         "author": author,
     }
-    known = connection.execute(query("trades/import_known"), about).fetchone()
+    known = None if replaces else connection.execute(query("trades/import_known"), about).fetchone()
     if known:
         return known[0], False
     ((import_id,),) = connection.execute(query("trades/import_open"), about).fetchall()

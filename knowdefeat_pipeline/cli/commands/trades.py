@@ -38,6 +38,7 @@ from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.quarantine import release_corrected
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 
@@ -76,10 +77,15 @@ def _holds(duplicates: str | None) -> bool | None:
 
 
 def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
-    """Load a reading of a file; a simulated fleet makes room for the first real trades."""
+    """Load a reading of a file; a simulated fleet makes room for the first real trades.
+
+    Rows that had been held and that its corrections have recorded are settled.
+    """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     report = load_trades(url, reading, path.name, replaces=replaces, author=author, content_hash=digest)
+    if replaces:
+        release_corrected(url, reading.source, report.import_id, current_time(url))
     if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report
