@@ -150,11 +150,14 @@ Multiplier = Annotated[
 ]
 Contract = Annotated[str | None, typer.Option("--contract", help="linear, or inverse (settles in the asset).")]
 Leverage = Annotated[
-    float | None, typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says.")
+    float | None,
+    typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says."),
 ]
 Pnl = Annotated[
     str | None,
-    typer.Option("--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."),
+    typer.Option(
+        "--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."
+    ),
 ]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Rows of known ids are corrections: they take the place of what was recorded.")

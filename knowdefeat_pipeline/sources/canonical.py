@@ -11,10 +11,10 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
 from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
-from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl
+from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
 
-Kind = Literal["text", "integer", "time", "price", "size", "units", "amount", "fraction"]
+Kind = Literal["text", "integer", "count", "time", "price", "size", "units", "factor", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
@@ -55,7 +55,12 @@ FIELDS: Mapping[str, Field] = {
         Field("exit_price", "price", "the price at exit, in quote currency", aliases=("close_price",)),
         Field("mark_price", "price", "the latest price of an open position", aliases=("current_price",)),
         Field("notional", "size", "the position's size at entry, in quote currency", aliases=("position_value",)),
-        Field("quantity", "units", "the position's size in units of the asset or contracts", aliases=("qty", "shares", "units")),
+        Field(
+            "quantity",
+            "units",
+            "the position's size in units of the asset or contracts",
+            aliases=("qty", "shares", "units"),
+        ),
         Field(
             "size",
             "units",
@@ -63,21 +68,24 @@ FIELDS: Mapping[str, Field] = {
             aliases=("trade_size", "position_size", "amount", "volume", "lots"),
         ),
         Field("margin", "size", "what of the bot's own money is in the position", aliases=("stake", "initial_margin")),
-        Field("leverage", "units", "how many times its margin the position is", aliases=("lev",)),
+        Field("leverage", "factor", "how many times its margin the position is", aliases=("lev",)),
         Field(
-            "contract_multiplier", "units", "units of the asset a contract", aliases=("multiplier", "contract_size")
+            "contract_multiplier", "factor", "units of the asset a contract", aliases=("multiplier", "contract_size")
         ),
         Field("contract_type", "text", "linear, or inverse (settles in the asset)"),
-        Field("exits", "integer", "how many exits closed the position"),
-        Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
+        Field("exits", "count", "how many exits closed the position"),
         Field("entry_fee", "amount", "the costs of the entry", aliases=("entry_commission", "open_fee")),
         Field("exit_fee", "amount", "the costs of the exit", aliases=("exit_commission", "close_fee")),
+        Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
         Field(
             "fee_currency", "text", "what the fees were paid in", aliases=("fee_asset", "fee_coin", "commission_asset")
         ),
-        Field("fee_rate", "units", "quote currency for one of the fees' currency"),
+        Field("fee_rate", "factor", "quote currency for one of the fees' currency"),
         Field(
-            "funding", "amount", "funding and swaps; received is positive", aliases=("funding_fee", "funding_fees", "swap")
+            "funding",
+            "amount",
+            "funding and swaps; received is positive",
+            aliases=("funding_fee", "funding_fees", "swap"),
         ),
         Field(
             "reported_pnl",
@@ -123,6 +131,7 @@ class Reason(StrEnum):
     CONFIDENCE_OUT_OF_RANGE = "confidence_out_of_range"
     UNKNOWN_TERM = "unknown_term"
     FEE_WITHOUT_RATE = "fee_without_rate"
+    FEES_DISAGREE = "fees_disagree"
     CLOSED_WITHOUT_EXIT = "closed_without_exit"
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
@@ -151,6 +160,7 @@ MESSAGES: Mapping[Reason, str] = {
         "{column} '{value}' is not in the currency of the trade, and no rate is given; add a column fee_rate (quote "
         "currency for one of the fee's), or the net pnl as the source states it."
     ),
+    Reason.FEES_DISAGREE: "{column} '{value}' is not the sum of the fees of entry and exit; correct one of the three.",
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
         "{column} '{value}' is given, but the trade is not closed; set the status to closed, or clear the exit time."
@@ -185,12 +195,14 @@ MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct 
 KINDS: Mapping[Kind, str] = {
     "text": "text",
     "integer": "a whole number",
+    "count": "a whole number from 1 on",
     "time": (
         "a time (ISO 8601, such as 2025-02-11 20:50:31; with its UTC offset where the local clock skips or repeats it)"
     ),
     "price": "a price",
     "size": "a size",
-    "units": "a number above 0",
+    "units": "a size",
+    "factor": "a number above 0",
     "amount": "a finite number",
     "fraction": "a number from 0 to 1",
 }
@@ -200,6 +212,8 @@ RANGES: Mapping[Kind, tuple[Reason, float, float]] = {
     "price": (Reason.BAD_PRICE, SMALLEST, LARGEST),
     "size": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
     "units": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
+    "factor": (Reason.UNREADABLE_VALUE, SMALLEST, LARGEST),
+    "count": (Reason.UNREADABLE_VALUE, 1.0, LARGEST),
     "amount": (Reason.UNREADABLE_VALUE, -LARGEST, LARGEST),
     "fraction": (Reason.CONFIDENCE_OUT_OF_RANGE, 0.0, 1.0),
 }
@@ -209,6 +223,7 @@ POSSIBLE_SIZES: Mapping[Kind, tuple[float, float]] = {
     "price": (LEAST_SIZE, BOUND),
     "size": (LEAST_SIZE, BOUND),
     "units": (LEAST_SIZE, UNITS_BOUND),
+    "factor": (LEAST_SIZE, UNITS_BOUND),
     "amount": (LEAST_MONEY, BOUND),
 }
 """Per kind of amount: the least size that can be computed with, 0 apart, and the bound that it stays below."""
@@ -234,7 +249,8 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
 
 def agrees(pnl: Floats, stated: Floats) -> Bools:
     """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
-    close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+    with np.errstate(invalid="ignore"):
+        close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
     return close
 
 
@@ -248,22 +264,24 @@ def is_marked(frame: pd.DataFrame) -> "pd.Series[bool]":
 def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows into trades that may be recorded and rows that are refused.
 
-    `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC timestamps, numbers as float64; missing
-    is None, NaT or NaN; a number that is given but not finite is infinite) and, where there are such rows, `unreadable`
-    with the name of the first field whose cell cannot be read and `fee_unknown` (see `apply`). `now` is tz-aware.
+    `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC
+    timestamps, numbers as float64; missing is None, NaT or NaN; a number that is given but not finite is infinite) and,
+    where there are such rows, `unreadable` with the name of the first field whose cell cannot be read and `fee_unknown`
+    (see `terms.apply`). `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
     `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
     has no exit time is its `mark_price`.
     """
     trades = _normalised(frame)
+    trades["gross"] = _gross(trades)
     trades["pnl"] = _pnl(trades)
     checks = [
         *_reading_checks(frame, trades),
         *_text_checks(trades),
         *_number_checks(trades),
         *_time_checks(trades, pd.Timestamp(now) + CLOCK_SKEW),
-        *_size_checks(trades),
+        *_size_checks(frame, trades),
         *_amount_checks(trades),
     ]
     failed = np.array([mask for _, _, mask in checks])
@@ -289,14 +307,14 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     status = frame["status"].str.lower()
     marked = is_marked(frame)
     frame = frame if "fee_unknown" in frame else frame.assign(fee_unknown=False)
-    unknown = (frame["notional"].isna() | frame["fee_unknown"]) & frame["reported_pnl"].notna()
+    unknown = (frame["notional"].isna() | frame["fee_unknown"]) & frame["reported_pnl"].notna() & (status == "closed")
     basis = frame["pnl_basis"].str.lower().fillna("computed").mask(unknown, "stated")
     return frame.assign(
         direction=frame["direction"].str.upper().map(DIRECTIONS),
         status=status.where(status.isin(STATUSES)),
         mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
         exit_price=frame["exit_price"].mask(marked),
-        fees=_fees(frame),
+        fees=all_fees(*(frame[name].to_numpy(float) for name in FEES)),
         funding=frame["funding"].fillna(0.0),
         contract_multiplier=frame["contract_multiplier"].fillna(1.0),
         contract_type=frame["contract_type"].str.lower().fillna("linear"),
@@ -306,24 +324,23 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _fees(frame: pd.DataFrame) -> "pd.Series[float]":
-    """Those of both ends where either is given, else their sum as given, else none."""
-    entry, leave = frame["entry_fee"], frame["exit_fee"]
-    return (entry + leave).fillna(entry).fillna(leave).fillna(frame["fees"]).fillna(0.0)
-
-
-def gross_of(trades: pd.DataFrame) -> Floats:
-    """Pnl before fees and funding of rows of canonical fields; NaN where an input is missing."""
-    sizes = (trades[name].to_numpy(float) for name in ("notional", "quantity", "contract_multiplier"))
-    inverse = (trades["contract_type"] == "inverse").to_numpy(bool)
-    direction, entry, leave = (trades[name].to_numpy() for name in ("direction", "entry_price", "exit_price"))
-    return gross_pnl(*sizes, inverse, direction, entry, leave)
+def _gross(trades: pd.DataFrame) -> Floats:
+    """Pnl before fees and funding; NaN where an input is missing."""
+    return gross_pnl(
+        notional=trades["notional"].to_numpy(float),
+        quantity=trades["quantity"].to_numpy(float),
+        contract_multiplier=trades["contract_multiplier"].to_numpy(float),
+        inverse=(trades["contract_type"] == "inverse").to_numpy(bool),
+        long=(trades["direction"] == "LONG").to_numpy(bool),
+        entry_price=trades["entry_price"].to_numpy(float),
+        exit_price=trades["exit_price"].to_numpy(float),
+    )
 
 
 def _pnl(trades: pd.DataFrame) -> Floats:
     """Net pnl of closed trades; what the source states where that is its basis. NaN for the others."""
-    computed = net_pnl(gross_of(trades), trades["fees"].to_numpy(), trades["funding"].to_numpy())
-    pnl = np.where(trades["pnl_basis"] == "stated", trades["reported_pnl"], computed)
+    gross, fees, funding = (trades[name].to_numpy(float) for name in ("gross", "fees", "funding"))
+    pnl = np.where(trades["pnl_basis"] == "stated", trades["reported_pnl"], net_pnl(gross, fees, funding))
     return np.where(trades["status"] == "closed", pnl, np.nan)
 
 
@@ -393,17 +410,19 @@ def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
     ]
 
 
-def _size_checks(trades: pd.DataFrame) -> list[Check]:
+def _size_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """A closed trade needs a size or a stated pnl, and its pnl must lie in the range of float64, as in the database."""
     closed = (trades["status"] == "closed").to_numpy()
     stated = (trades["pnl_basis"] == "stated").to_numpy()
     sized = trades["notional"].notna().to_numpy()
     moved = (trades["exit_price"] != trades["entry_price"]).to_numpy()
-    vanished = moved & (gross_of(trades) == 0)
+    vanished = moved & (trades["gross"] == 0).to_numpy()
     pnl = trades["pnl"].to_numpy()
+    fees = frame["fees"].to_numpy(float)
     return [
         (Reason.UNREADABLE_VALUE, "reported_pnl", closed & stated & trades["reported_pnl"].isna().to_numpy()),
         (Reason.UNREADABLE_VALUE, "notional", closed & ~stated & ~sized),
+        (Reason.FEES_DISAGREE, "fees", np.isfinite(fees) & ~agrees(trades["fees"].to_numpy(float), fees)),
         (Reason.FEE_WITHOUT_RATE, "fee_currency", closed & ~stated & trades["fee_unknown"].to_numpy(bool)),
         (Reason.BAD_NOTIONAL, "notional", closed & ~stated & sized & (vanished | ~np.isfinite(pnl))),
     ]
@@ -411,7 +430,9 @@ def _size_checks(trades: pd.DataFrame) -> list[Check]:
 
 def _amount_checks(trades: pd.DataFrame) -> list[Check]:
     """Amounts, and a net pnl that follows from them, that cannot be computed with (see `core.amounts`)."""
-    amounts = [(name, name, POSSIBLE_SIZES[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in POSSIBLE_SIZES]
+    amounts = [
+        (name, name, POSSIBLE_SIZES[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in POSSIBLE_SIZES
+    ]
     return [
         (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), *sizes))
         for name, blamed, sizes in [*amounts, ("pnl", "notional", POSSIBLE_SIZES["amount"])]

@@ -57,7 +57,7 @@ def read(kind: Kind, column: pa.ChunkedArray, timezone: str) -> Cells:
     if kind == "time":
         return _read_times(column, timezone)
     cells = _read_numbers(column)
-    return _whole(cells) if kind == "integer" else cells
+    return _whole(cells) if kind in ("integer", "count") else cells
 
 
 def _is_text(type_: pa.DataType) -> bool:

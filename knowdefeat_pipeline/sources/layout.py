@@ -60,7 +60,7 @@ class Layout:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The layout that `as_json` wrote."""
-        return cls(**{**value, "terms": Terms(**value.get("terms", {}))})
+        return cls(**{**value, "terms": Terms.from_json(value.get("terms", {}))})
 
     def column_of(self, field: str, row: Mapping[str, str | None]) -> str:
         """The column of a row to name when a field is to blame: its own, or the filled one that the field was made
@@ -93,25 +93,23 @@ def _spelling(name: str) -> str:
 def _by_name(seen: Iterable[str]) -> dict[str, str]:
     spelled = {_spelling(column): column for column in reversed([*seen])}
     columns = {}
-    for field in FIELDS.values():
-        names = [name for name in (field.name, *field.aliases) if name in spelled]
+    for known in FIELDS.values():
+        names = [name for name in (known.name, *known.aliases) if name in spelled]
         if names:
-            columns[field.name] = spelled[names[0]]
+            columns[known.name] = spelled[names[0]]
     return columns
 
 
 def _check_mapping(seen: Sequence[str], mapping: Mapping[str, str]) -> None:
-    for column, field in mapping.items():
+    for column, name in mapping.items():
         if column not in seen:
             raise SourceError(f"--map names the column '{column}', which is not there; {_listed(seen)}")
-        if field not in FIELDS:
-            raise SourceError(
-                f"--map {column}={field}: no field is called '{field}'; the fields are {', '.join(FIELDS)}"
-            )
-    twice = {field for field in mapping.values() if list(mapping.values()).count(field) > 1}
-    for field in sorted(twice):
-        columns = ", ".join(column for column, named in mapping.items() if named == field)
-        raise SourceError(f"--map gives the field {field} to more than one column ({columns}); keep one")
+        if name not in FIELDS:
+            raise SourceError(f"--map {column}={name}: no field is called '{name}'; the fields are {', '.join(FIELDS)}")
+    twice = {name for name in mapping.values() if list(mapping.values()).count(name) > 1}
+    for name in sorted(twice):
+        columns = ", ".join(column for column, named in mapping.items() if named == name)
+        raise SourceError(f"--map gives the field {name} to more than one column ({columns}); keep one")
 
 
 def _check_required(seen: Sequence[str], columns: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from knowdefeat_pipeline.sources.canonical import (
     validate,
 )
 from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, SourceError
-from knowdefeat_pipeline.sources.partial_exits import join_partial_exits
+from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
 from knowdefeat_pipeline.sources.terms import apply
 
@@ -63,8 +63,8 @@ class Reading:
     """What was read from one file.
 
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
-    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `joined`: rows that are
-    further exits of the trade of another row.
+    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `parts`: by row
+    number of `valid`, the rows that are earlier exits of the same trade.
     """
 
     source: str
@@ -73,7 +73,7 @@ class Reading:
     valid: pd.DataFrame
     refused: pd.DataFrame
     notes: tuple[str, ...]
-    joined: int = 0
+    parts: Parts
 
     @property
     def rows_read(self) -> int:
@@ -81,8 +81,9 @@ class Reading:
         return self.raw.rows
 
     def refuse(self, findings: Sequence[Finding]) -> pd.DataFrame:
-        """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`."""
-        return _explain(findings, self.raw, self.layout)
+        """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`, with all rows
+        of a trade of several exits."""
+        return _explain(_of_all_exits(findings, self.parts), self.raw, self.layout)
 
 
 def read_table(
@@ -97,8 +98,8 @@ def read_table(
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
     `chosen`: the terms that are known where the rest is yet to be proved (see `sources.proof`); None where those of the
-    layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives it from the
-    format and `account`, or the only strategy of a generic table.
+    layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives
+    it from the format and `account`, or the only strategy of a generic table.
     Raises SourceError for a column that cannot hold its field, or in which no cell can be read, and for terms that are
     not proved.
     """
@@ -109,7 +110,7 @@ def read_table(
     else:
         terms, notes = settle(layout.columns, frame, chosen)
         layout = replace(layout, terms=terms)
-    frame, merged = join_partial_exits(apply(frame, layout.terms))
+    frame, parts = join_partial_exits(apply(frame, layout.terms))
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
@@ -117,7 +118,8 @@ def read_table(
     valid, refused = validate(frame, now)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
-    explained = [_explain(findings, raw, layout), misshapen_rows(raw)]
+    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw)]
+    accepted = {*valid["row_number"].tolist()} if parts else set()
     return Reading(
         source=name,
         layout=layout,
@@ -125,7 +127,7 @@ def read_table(
         valid=valid,
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
-        joined=merged,
+        parts={number: rows for number, rows in parts.items() if number in accepted},
     )
 
 
@@ -199,8 +201,8 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
     foreign = int((frame["fee_unknown"] & frame["reported_pnl"].notna()).sum())
     if foreign:
         notes.append(
-            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is taken "
-            "at its word, and their fees are not shown"
+            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is "
+            "taken at its word, and their fees are not shown"
         )
     if naive:
         notes.append(f"times without a zone are read as {layout.timezone}")
@@ -219,6 +221,14 @@ def _source(format_: str, account: str | None, strategies: pd.Series) -> str:
     if format_ == TABLE and len(only) == 1 and isinstance(only[0], str) and is_plain_name(f"{format_}:{only[0]}"):
         return f"{format_}:{only[0]}"
     return format_
+
+
+def _of_all_exits(findings: Sequence[Finding], parts: Parts) -> list[Finding]:
+    """The findings, and the same of the rows of earlier exits: a trade is recorded whole or not at all."""
+    return sorted(
+        ((row, *finding[1:]) for finding in findings for row in (finding[0], *parts.get(finding[0], ()))),
+        key=lambda finding: finding[0],
+    )
 
 
 def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.DataFrame:

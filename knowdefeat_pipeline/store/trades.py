@@ -161,9 +161,9 @@ def record(
     inserted = connection.execute(query("trades/load_insert"), source).rowcount
     replaced = _replace(connection, source) if replaces else 0
     _analyze(connection, inserted)
-    refused = reading.refuse(_findings(connection))
-    unchanged = len(reading.valid) - inserted - updated - replaced - len(refused)
-    return Recorded(inserted, updated, unchanged, refused, replaced)
+    findings = _findings(connection)
+    unchanged = len(reading.valid) - inserted - updated - replaced - len(findings)
+    return Recorded(inserted, updated, unchanged, reading.refuse(findings), replaced)
 
 
 def _judge(connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool) -> None:
@@ -245,7 +245,8 @@ def hold(
 
 
 def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int) -> LoadReport:
-    accepted = reading.valid[~reading.valid["row_number"].isin(recorded.refused["row_number"])]
+    held_back = {*recorded.refused["row_number"].tolist()}
+    accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
     stated = closed[closed["reported_pnl"].notna()]
     disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
@@ -259,7 +260,7 @@ def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.Da
         updated=recorded.updated,
         replaced=recorded.replaced,
         unchanged=recorded.unchanged,
-        joined=reading.joined,
+        joined=sum(len(rows) for number, rows in reading.parts.items() if number not in held_back),
         quarantined=dict(sorted(Counter(refused["reason"]).items())),
         already_quarantined=len(refused) - held,
         pnl_disagreements=int(disagreeing.sum()),

@@ -9,8 +9,10 @@ ALTER TABLE trades
     ADD COLUMN entry_fee           double precision,
     ADD COLUMN exit_fee            double precision,
     -- What the fees were paid in, where that is another currency; they are converted.
-    ADD COLUMN fee_currency        text CHECK (fee_currency <> '' AND is_plain_name(fee_currency)),
-    ADD COLUMN leverage            double precision CHECK (leverage > 0 AND leverage <= 1e6),
+    ADD COLUMN fee_currency        text CHECK (
+        char_length(fee_currency) BETWEEN 1 AND 200  -- a plain name, without a function, as trades_plain_text
+        AND fee_currency !~ '[\u0001-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]'),
+    ADD COLUMN leverage            double precision,
     ADD COLUMN margin              double precision,
     ADD COLUMN exits               integer NOT NULL DEFAULT 1 CHECK (exits >= 1),
     ADD COLUMN pnl_basis           text NOT NULL DEFAULT 'computed' CHECK (pnl_basis IN ('computed', 'stated'));
@@ -39,38 +41,41 @@ ALTER TABLE trades
     DROP CONSTRAINT trades_pnl_agrees,
     DROP CONSTRAINT trades_size_or_pnl,
     ADD CONSTRAINT trades_pnl_agrees CHECK (status <> 'closed' OR pnl IS NOT DISTINCT FROM net_pnl(
-        pnl_basis, contract_type, direction, notional, quantity, contract_multiplier, entry_price, exit_price, fees, funding,
-        reported_pnl)),
+        pnl_basis, contract_type, direction, notional, quantity, contract_multiplier, entry_price, exit_price, fees,
+        funding, reported_pnl)),
     ADD CONSTRAINT trades_size_or_pnl CHECK (status <> 'closed' OR pnl IS NOT NULL),
-    ADD CONSTRAINT trades_fees_add_up CHECK (
-        fees = coalesce(entry_fee + exit_fee, entry_fee, exit_fee, fees)),
+    ADD CONSTRAINT trades_fees_add_up CHECK (fees = coalesce(entry_fee + exit_fee, entry_fee, exit_fee, fees)),
     -- As trades_possible_amounts; of the cheapest tokens there are more units than there is money. As in core/amounts.py.
     ADD CONSTRAINT trades_possible_terms CHECK (
-        least(quantity, contract_multiplier, margin) >= 1e-18 AND greatest(quantity, contract_multiplier) < 1e30
+        least(quantity, contract_multiplier, leverage, margin) >= 1e-18
+        AND greatest(quantity, contract_multiplier, leverage) < 1e30
         AND greatest(margin, abs(funding), abs(entry_fee), abs(exit_fee)) < 1e15
         AND (funding = 0 OR abs(funding) >= 1e-100)
         AND (entry_fee = 0 OR abs(entry_fee) >= 1e-100) AND (exit_fee = 0 OR abs(exit_fee) >= 1e-100));
 
--- What the database completes: fees from those of both ends, size from units (or the other way), and the net pnl. A writer's
--- own figure of it moves to reported_pnl; without a size it is taken at its word.
+-- What the database completes: fees from those of both ends, size from units (of an inverse contract the other way too), and
+-- the net pnl. A writer's own figure of it moves to reported_pnl; without a size it is taken at its word.
 CREATE OR REPLACE FUNCTION trades_compute_pnl() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    parts double precision := coalesce(NEW.entry_fee + NEW.exit_fee, NEW.entry_fee, NEW.exit_fee);
+    ends     double precision := coalesce(NEW.entry_fee + NEW.exit_fee, NEW.entry_fee, NEW.exit_fee);
+    -- At an insert OLD is null.
+    old_ends double precision := coalesce(OLD.entry_fee + OLD.exit_fee, OLD.entry_fee, OLD.exit_fee, 0);
 BEGIN
-    IF parts <> NEW.fees THEN
-        IF NEW.fees <> (CASE TG_OP WHEN 'UPDATE' THEN OLD.fees ELSE 0 END) THEN
+    IF ends <> NEW.fees THEN
+        -- The writer gave no sum, or the same but for rounding.
+        IF NOT (NEW.fees = coalesce(OLD.fees, 0) AND NEW.fees = old_ends) AND abs(ends - NEW.fees) > 1e-9 * abs(ends) THEN
             RAISE EXCEPTION 'trade (%, %): fees % are not the sum of entry_fee and exit_fee, %',
-                NEW.source, NEW.source_trade_id, NEW.fees, parts
+                NEW.source, NEW.source_trade_id, NEW.fees, ends
                 USING ERRCODE = 'check_violation', HINT = 'Write the fees of both ends, or their sum alone.';
         END IF;
-        NEW.fees := parts;
+        NEW.fees := ends;
     END IF;
     IF NEW.notional IS NULL AND NEW.quantity IS NOT NULL THEN
         NEW.notional := CASE NEW.contract_type
             WHEN 'inverse' THEN NEW.quantity * NEW.contract_multiplier / nullif(NEW.entry_price, 0)
             ELSE NEW.quantity * NEW.contract_multiplier * NEW.entry_price END;
     ELSIF NEW.quantity IS NULL AND NEW.contract_type = 'inverse' THEN
-        NEW.quantity := NEW.notional * NEW.entry_price / NEW.contract_multiplier;
+        NEW.quantity := NEW.notional * NEW.entry_price / nullif(NEW.contract_multiplier, 0);
     END IF;
     NEW.reported_pnl := coalesce(NEW.reported_pnl, NEW.pnl);
     IF NEW.status = 'closed' AND NEW.notional IS NULL AND NEW.reported_pnl IS NOT NULL THEN

@@ -174,7 +174,9 @@ def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_histor
     """From 0017 to 0018: such a bot can be switched off and given another capital, as any other."""
     make(empty_database, "0017", tmp_path, monkeypatch)
     with connect(empty_database) as connection:
-        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)")
+        connection.execute(
+            "INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)"
+        )
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         assert connection.execute("SELECT bot_id, capital FROM bots ORDER BY 1").fetchall() == [

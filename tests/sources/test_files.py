@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from knowdefeat_pipeline.sources.canonical import net_pnl
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
@@ -209,10 +208,10 @@ def test_the_stated_pnl_shows_that_a_size_is_a_quantity(shared_data: Path):
     np.testing.assert_allclose(valid["pnl"][closed], raw["trade_pnl"][closed], rtol=1e-9, atol=1e-8)
     np.testing.assert_array_equal(valid["mark_price"][~closed], raw["exit_price"][~closed])
     np.testing.assert_array_equal(valid["reported_pnl"], raw["trade_pnl"])
-    assert reading.layout.columns["quantity"] == "trade_size"
-    assert reading.notes[0].startswith(
-        "trade_size is read as a quantity (notional = trade_size * entry price): the pnl stated in the file agrees "
-        "with that in 204,137 of 204,137 closed trades, with a notional in 2,107;"
+    np.testing.assert_array_equal(valid["quantity"], raw["trade_size"])
+    assert reading.notes[0] == (
+        "trade_size is the size in units: so the pnl that the file states is right in 204,137 of 204,137 closed trades "
+        "(--size quantity)"
     )
     assert reading.notes[1].startswith("275 trades that are not closed have an exit price and no exit time")
     assert "columns not used: params, trade_return" in reading.notes
@@ -230,7 +229,7 @@ def sized(size: float, unit: str, rows: int = 200, wrong: int = 0, rounded: int 
     random = np.random.default_rng(5)
     entry, leave = random.uniform(40, 60, (2, rows)).round(2)
     notional = size * entry if unit == "quantity" else np.full(rows, size)
-    pnl = net_pnl(notional, np.full(rows, "LONG"), entry, leave, np.full(rows, 1.0))
+    pnl = notional * (leave - entry) / entry - 1
     pnl[:wrong] += 1000
     return [
         {
@@ -247,35 +246,51 @@ def sized(size: float, unit: str, rows: int = 200, wrong: int = 0, rounded: int 
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "field"),
+    ("rows", "options", "size"),
     [
         (sized(150, "quantity"), {}, "quantity"),
         (sized(5000, "notional"), {}, "notional"),
         (sized(150, "quantity", wrong=2), {}, "quantity"),
-        (sized(150, "quantity", wrong=3), {}, "notional"),
-        (sized(150, "quantity"), {"size": "notional"}, "notional"),
-        (sized(5000, "notional"), {"size": "quantity"}, "quantity"),
-        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}}, "notional"),
-        (sized(5000, "notional"), {"mapping": {"trade_size": "quantity"}}, "quantity"),
+        (sized(150, "quantity"), {"terms": {"size": "quantity"}}, "quantity"),
+        (sized(150, "quantity"), {"terms": {"size": "notional", "pnl": "computed"}}, "notional"),
+        (sized(5000, "notional"), {"terms": {"size": "quantity", "pnl": "computed"}}, "quantity"),
+        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}, "terms": {"pnl": "computed"}}, "notional"),
+        # The stated pnl says what a column means, whatever it is called.
+        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}}, "quantity"),
+        (sized(5000, "notional"), {"mapping": {"trade_size": "quantity"}}, "notional"),
     ],
 )
-def test_the_unit_of_a_size_column(table: Path, rows: list, options: dict, field: str):
+def test_the_unit_of_a_size_column(table: Path, rows: list, options: dict, size: str):
     reading = read(write(table, *rows), **options)
-    size = float(rows[0]["trade_size"])
-    expected = size if field == "notional" else size * reading.valid["entry_price"]
-    assert reading.layout.columns[field] == "trade_size"
+    written = float(rows[0]["trade_size"])
+    assert reading.layout.terms.size == size
+    expected = written if size == "notional" else written * reading.valid["entry_price"]
     assert (reading.valid["notional"] == expected).all()
 
 
-def test_a_size_without_any_evidence_is_a_notional_and_the_user_is_told(table: Path):
-    row = {name: value for name, value in ROW.items() if name not in ("notional", "pnl")}
-    reading = read(write(table, {**row, "size": "50"}))
-    assert reading.valid.loc[0, "notional"] == 50
-    assert reading.notes[0] == "size is read as a notional in quote currency; say --size quantity if it counts units"
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [(sized(150, "quantity", wrong=3), {}), (sized(150, "quantity"), {"terms": {"size": "notional"}})],
+)
+def test_a_file_whose_stated_pnl_contradicts_its_columns_is_refused(table: Path, rows: list, options: dict):
+    with pytest.raises(SourceError, match=r"no reading gives the pnl in 'trade_pnl' in 99 of 100 closed trades\."):
+        read(write(table, *rows), **options)
+
+
+def test_a_size_of_unknown_unit_is_asked_for(table: Path):
+    row = {name: value for name, value in ROW.items() if name not in ("notional", "pnl")} | {"size": "50"}
+    with pytest.raises(SourceError) as failure:
+        read(write(table, row))
+    assert str(failure.value) == (
+        f"{table}: column 'size' may hold a size in quote currency or in units, and the file states no pnl that would "
+        "tell: say --size notional or --size quantity"
+    )
+    for size, notional in (("notional", 50.0), ("quantity", 10_000.0)):
+        assert read(table, terms={"size": size}).valid.loc[0, "notional"] == notional
 
 
 def test_columns_may_be_named_by_the_user(table: Path):
-    row = {**ROW, "Kurs": "201.5", "Stück": "10"}
+    row = {**ROW, "Kurs": "201.5", "Stück": "10", "pnl": "82"}
     mapping = {"Kurs": "entry_price", "Stück": "quantity"}
     del row["notional"]
     reading = read(write(table, row), mapping=mapping)
@@ -388,7 +403,7 @@ LINE = ",".join(ROW.values()) + "\n"
         ),
         (
             b"trade_id,bot_id,ticker,side,status,entry_time,entry_price\n1,2,TSLA,long,open,2025-01-01,3\n",
-            "no column for notional (the position's size in quote currency at entry); "
+            "no column for notional (the position's size at entry, in quote currency); "
             "the columns are trade_id, bot_id, ticker, side, status, entry_time, entry_price; "
             "name the right ones with --map COLUMN=notional",
         ),

@@ -32,7 +32,9 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     return path
 
 
-def load(url: str, path: Path, *rows: Sequence[str], replaces: bool = False, content_hash: str | None = None) -> LoadReport:
+def load(
+    url: str, path: Path, *rows: Sequence[str], replaces: bool = False, content_hash: str | None = None
+) -> LoadReport:
     reading = read_trades(write(path, rows), now=NOW)
     return load_trades(url, reading, path.name, replaces=replaces, content_hash=content_hash)
 
@@ -141,7 +143,9 @@ def empty(url: str) -> None:
         connection.execute("TRUNCATE trades, bots, trade_quarantine, trade_revisions, imports RESTART IDENTITY CASCADE")
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(files=FILES, order=st.randoms(use_true_random=False))
 def test_undoing_leaves_what_the_others_alone_would_have_left(
     two_databases: tuple[str, str], tmp_path: Path, files: list, order
