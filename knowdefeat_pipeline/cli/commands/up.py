@@ -65,7 +65,7 @@ def up(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="A further name under which browsers may ask, such as that of a proxy with a login. Repeatable."
+            help="A further name under which browsers may ask: that of a proxy with a login over TLS. Repeatable."
         ),
     ] = None,
 ) -> None:
