@@ -20,6 +20,9 @@ _CONTROL_CHARACTERS = re.compile(CONTROL_CHARACTERS)
 
 # CommonMark takes a backslash before any ASCII punctuation as that character itself.
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Where GitHub's Markdown, which Dagster's UI speaks, finds an address in plain text, whatever is escaped in it.
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[-\w]+\.)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"  # has no width, and breaks no line
 # What a spreadsheet takes as the beginning of a formula.
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 
@@ -38,10 +41,14 @@ def printable(text: str, kept: str = "") -> str:
 def for_markdown(text: str) -> str:
     """As a cell of a Markdown table: no link, no picture, no HTML, no further cell; at most LONGEST characters.
 
-    >>> print(for_markdown("![x](http://a.example/b)|"))
-    \\!\\[x\\]\\(http\\:\\/\\/a\\.example\\/b\\)\\|
+    Within an address stands a character that cannot be seen, as Markdown would make a link of it otherwise.
+
+    >>> print(for_markdown("![x](a.example/b)|"))
+    \\!\\[x\\]\\(a\\.example\\/b\\)\\|
+    >>> for_markdown("http://a")
+    'http\\\\:\\u2060\\\\/\\\\/a'
     """
-    return _PUNCTUATION.sub(r"\\\1", shortened(printable(text)))
+    return _PUNCTUATION.sub(r"\\\1", _ADDRESS.sub(_JOINER, shortened(printable(text))))
 
 
 def for_csv(text: str) -> str:

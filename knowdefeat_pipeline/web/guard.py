@@ -111,8 +111,9 @@ def _is_own(origin: str, host: str, scheme: str) -> bool:
     """Whether a page of that origin is one of ours: the same scheme, name and port.
 
     A page of this name over plain HTTP may be anybody's who is on the way, so that it must not pass for the one over
-    TLS. Under a loopback name the scheme is the request's (which a proxy may forward); a further name is that of a proxy
-    that speaks TLS. The port need not be the one that we listen on: ssh -L has another, and no page can choose Host.
+    TLS. Under a loopback name the scheme is the request's (which a proxy may forward); a further name is that of a
+    proxy that speaks TLS. The port need not be the one that we listen on: ssh -L has another, and no page can choose
+    Host.
     """
     if _host_name(host) not in LOOPBACK:
         scheme = "https"
