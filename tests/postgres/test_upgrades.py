@@ -1,24 +1,38 @@
 """Databases of earlier schemas with results in them: after the upgrade these say what they said."""
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from adbc_driver_manager import DataError
 
+from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.market.bars import BarError
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.canonical import Reason, explain
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
 from knowdefeat_pipeline.store import quarantine
+from knowdefeat_pipeline.store.funds import history, save_settings, set_active
+from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.session import open_session
+from knowdefeat_pipeline.store.simulation import remove_simulated
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 40
 OF_TIME = ("volatility", "time_in_drawdown", "trade_frequency")
+COMPUTED = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
+FORGOTTEN = (*map(stored, COMPUTED), "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
+             "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
+REPLACED = "its capital was {}, which cannot be computed with, and is 10000 now, as where nobody said any"
 MOVED = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
 
 
@@ -130,3 +144,255 @@ def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_
     with connect(empty_database) as connection:
         counted = connection.execute("SELECT ticker, avg_pnl FROM bot_metrics WHERE day = '2025-02-27' ORDER BY 1")
         assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
+
+
+def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320)")
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, exit_trigger_price) VALUES"
+            " ('huge', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 100, 101, 1e300, NULL),"
+            " ('tiny', 1, 'A', 'LONG', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 100, 1e10, 1000, 1e-300),"
+            " ('pnl', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 1e-9, 101, 1e10, NULL),"
+            " ('right', 2, 'A', 'LONG', 'closed', '2025-02-27 11:00Z', '2025-02-27 12:00Z', 100, 101, 1000, NULL)"
+        )
+        with pytest.raises(psycopg.errors.NumericValueOutOfRange):
+            connection.execute("SELECT * FROM closed_trades")
+        before = connection.execute("SELECT pg_current_xact_id()").fetchone()
+    migrations.upgrade(empty_database)
+    held = {row.original["source_trade_id"]: row for row in quarantine.list_rows(empty_database)}
+    assert {name: (row.reason, row.column_name) for name, row in held.items()} == {
+        "huge": ("poison", "notional"),
+        "tiny": ("poison", "exit_trigger_price"),
+        "pnl": ("poison", "notional"),
+    }
+    assert held["huge"].message == explain(Reason.POISON, "notional", "notional", "1e+300")
+    with connect(empty_database) as connection:
+        noted = connection.execute(
+            "SELECT since FROM input_changes WHERE input = 'trades' AND recorded_xid > %s", before
+        ).fetchall()
+    assert noted == [(datetime(2025, 2, 26, 9, 30, tzinfo=UTC),)]
+    days.compute_stale(empty_database, END)
+    with pytest.raises(quarantine.QuarantineError, match="stays in quarantine: notional '1e200' is, or gives"):
+        quarantine.release(empty_database, held["huge"].quarantine_id, {"notional": "1e200"}, END)
+    for name, corrected in (
+        ("huge", {"notional": "1000"}),
+        ("tiny", {"exit_trigger_price": "101", "exit_price": "101"}),
+        ("pnl", {"entry_price": "100", "notional": "1000"}),
+    ):
+        quarantine.release(empty_database, held[name].quarantine_id, corrected, END)
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        ids = connection.execute("SELECT source_trade_id, pnl FROM trades ORDER BY 1").fetchall()
+        counted = connection.execute(
+            "SELECT bot_id, trades FROM bot_metrics WHERE ticker = '*' AND day = '2025-02-27' ORDER BY 1"
+        ).fetchall()
+    assert ids == [("huge", 10.0), ("pnl", 10.0), ("right", 10.0), ("tiny", 10.0)]
+    assert counted == [(1, 3), (2, 1)]
+
+
+def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018: such a bot can be switched off and given another capital, as any other."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)"
+        )
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT bot_id, capital FROM bots ORDER BY 1").fetchall() == [
+            (1, 10_000), (2, 10_000), (3, 10_000), (4, 9e14), (5, 7),
+        ]  # fmt: skip
+        assert set_active(connection, [1, 2], False, "me", "a test") == [1, 2]
+        told = [(row["bot_id"], row["kind"], row["author"], row["reason"]) for row in history(connection, None, 9)]
+    assert sorted(told) == [
+        (1, "corrected", "upgrade", REPLACED.format("1e-320")),
+        (1, "deactivated", "me", "a test"),
+        (2, "corrected", "upgrade", REPLACED.format("1e+300")),
+        (2, "deactivated", "me", "a test"),
+        (3, "corrected", "upgrade", REPLACED.format("1e+15")),
+    ]
+
+
+def closed(name: str, bot: int, at: datetime, notional: float, simulated: bool = False) -> tuple:
+    return name, bot, at - timedelta(hours=1), at, 100.0 + at.hour, 101.5 + at.hour % 3 * 100, notional, simulated
+
+
+def insert_closed(connection: psycopg.Connection, *trades: tuple) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, simulated) VALUES (%s, %s, 'A', 'LONG', 'closed', %s, %s, %s, %s, %s, %s)",
+            trades,
+        )
+
+
+def results(connection: psycopg.Connection) -> dict[str, list[tuple]]:
+    return {table: rows(connection, table) for table in COMPUTED}
+
+
+def clean_recompute(url: str) -> dict[str, list[tuple]]:
+    with connect(url) as connection:
+        connection.execute(f"TRUNCATE {', '.join(FORGOTTEN)}")
+    days.compute_stale(url, END)
+    with connect(url) as connection:
+        return results(connection)
+
+
+def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018, with amounts beyond the bounds that did not stop a run, and a capital of that kind."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (2, 1e16)")
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
+        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        before = results(connection)
+        assert all(before.values())
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        # The other capital counts from the bot's first trade on.
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = results(connection)
+    assert after != before
+    assert after == clean_recompute(empty_database)
+
+
+def test_without_another_capital_the_days_from_the_trade_on_are_stale(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = {table: found for table, found in results(connection).items() if "fund" not in table}
+    clean = clean_recompute(empty_database)
+    assert after == {table: clean[table] for table in after}
+
+
+def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    at = END - timedelta(hours=9)
+    with connect(empty_database) as connection:
+        insert_closed(connection, closed("invented", 1, at, 1e16, True), closed("own", 2, at, 1e16))
+    migrations.upgrade(empty_database)
+    held = quarantine.list_rows(empty_database)
+    assert {row.original["source_trade_id"]: row.simulated for row in held} == {"invented": True, "own": False}
+    with connect(empty_database) as connection:
+        remove_simulated(connection)
+    assert [row.original["source_trade_id"] for row in quarantine.list_rows(empty_database, None)] == ["own"]
+
+
+def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0018: a timeframe and a year that nobody can tell, and a size whose sum is no number."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    first, last = END.date() - timedelta(days=6), END.date() - timedelta(days=1)
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close) SELECT 'B', '1h', hour,"
+            " 100 + n %% 7, 110, 90, 100 + n %% 5 FROM generate_series(%s::timestamptz, %s, interval '1 hour')"
+            " WITH ORDINALITY AS h (hour, n)",
+            (END - timedelta(days=8), END - timedelta(hours=1)),
+        )
+        insert_closed(connection, closed("a", 1, END - timedelta(days=3), 1000.0))
+        connection.execute(
+            "INSERT INTO order_book_levels (ticker, observed_at, side, price, size) VALUES"
+            " ('A', %(at)s, 'BID', 100, 5), ('A', %(at)s, 'ASK', 100.5, 1e300)",
+            {"at": END - timedelta(days=3, hours=1)},
+        )
+    compute_market(empty_database, first, last)
+    with connect(empty_database) as connection:
+        settle(connection, stale_days(connection, MARKET, END, first))
+        connection.execute(
+            "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close, volume) VALUES"
+            " ('C', '100000m', '2025-02-27Z', 1, 1, 1, 1, NULL), ('C', '1h', '294276-12-31Z', 1, 1, 1, 1, NULL),"
+            " ('C', '1h', '2025-02-28Z', 1, 1, 1, 1, 1.7e308)"
+        )
+    with open_session(empty_database) as session:
+        with pytest.raises(DataError, match="timestamp out of range"):
+            count_bars(session, first, last)
+        with pytest.raises(BarError, match="'100000m' is not a timeframe"):
+            compute_scores(session, first, last, END)
+    migrations.upgrade(empty_database)
+    held = {(row.source, row.reason): row for row in quarantine.list_rows(empty_database)}
+    assert {key: row.column_name for key, row in held.items()} == {
+        ("bars", "bad_timeframe"): "timeframe",
+        ("bars", "future_time"): "open_time",
+        ("bars", "poison"): "volume",
+        ("order books", "poison"): "size",
+    }
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, MARKET, END, first)
+        assert {*stale.days} >= {END.date() - timedelta(days=back) for back in range(1, 5)}
+    with pytest.raises(quarantine.QuarantineError, match="volumes and sizes stay below 1e"):
+        quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "1e31"}, END)
+    quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "15"}, END)
+    quarantine.release(empty_database, held["bars", "bad_timeframe"].quarantine_id, {"timeframe": "1h"}, END)
+    quarantine.release(empty_database, held["bars", "poison"].quarantine_id, {"volume": "3"}, END)
+    compute_market(empty_database, stale.first, last)
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT price_wall_score FROM trade_scores").fetchall() == [(25.0,)]
+        assert connection.execute("SELECT volume FROM price_bars WHERE ticker = 'C' ORDER BY 1").fetchall() == [
+            (3.0,), (None,),
+        ]  # fmt: skip
+
+
+def compute_market(url: str, first: date, last: date) -> None:
+    with open_session(url) as session:
+        count_bars(session, first, last)
+        compute_regimes(session, first, last, END)
+        compute_scores(session, first, last, END)
+
+
+def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0018 to 0019. Its trades had stayed, and nothing named it."""
+    make(empty_database, "0018", tmp_path, monkeypatch)
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+        connection.execute("DELETE FROM bots WHERE bot_id = 2")
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        bots = connection.execute("SELECT bot_id, is_active, capital FROM bots ORDER BY 1").fetchall()
+        assert bots == [(1, True, 10_000), (2, False, 10_000), (3, True, 10_000)]
+        (event,) = history(connection, 2, 9)
+        assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
+        assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = results(connection)
+    assert after == clean_recompute(empty_database)
