@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
-from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
+from knowdefeat_pipeline.core.escaping import BLANKS, CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
 
@@ -374,7 +374,8 @@ def _text_checks(trades: pd.DataFrame) -> list[Check]:
 
 def is_no_plain_name(names: "pd.Series[str]") -> Bools:
     """Where `core.escaping.is_plain_name` does not hold; a missing name is none that is not plain."""
-    bad: Bools = _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
+    blank = names.str.fullmatch(BLANKS, na=False).to_numpy(bool)
+    bad: Bools = blank | _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
     return bad
 
 

@@ -120,6 +120,32 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
     assert counted == [(1, 2), (2, 1)]
 
 
+def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_one_is_taken(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0020: what was recorded stays, and counts."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    insert = (
+        "INSERT INTO trades (source_trade_id, bot_id, strategy_id, ticker, direction, entry_time, entry_price, notional)"
+        " VALUES (%s, 1, ' ', '   ', 'LONG', '2025-02-27 11:00Z', 100, 1000)"
+    )
+    close = "UPDATE trades SET status = 'closed', exit_time = '2025-02-27 12:00Z', exit_price = 101 WHERE source_trade_id = %s"
+    with connect(empty_database) as connection:
+        connection.execute(insert, ("\u3000",))
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute(close, ("\u3000",)).rowcount == 1
+        connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 1")
+        with pytest.raises(psycopg.errors.CheckViolation, match="the ticker of a row of trades is blank"):
+            connection.execute(insert, ("next",))
+        found = connection.execute("SELECT source_trade_id, strategy_id, ticker, pnl FROM trades").fetchall()
+    assert found == [("\u3000", " ", "   ", 10.0)]
+    days.refresh(empty_database, END.date() - timedelta(days=2), END.date() - timedelta(days=1), END)
+    with connect(empty_database) as connection:
+        counted = connection.execute("SELECT ticker, avg_pnl FROM bot_metrics WHERE day = '2025-02-27' ORDER BY 1")
+        assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
+
+
 def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
     empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,7 +137,7 @@ REFUSALS = [
     (
         {"symbol": "BTC\x1b[2J"},
         "bad_name",
-        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, without line breaks and other control "
+        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, not all blank, without line breaks and other control "
         "characters.",
     ),
     (
@@ -314,6 +314,9 @@ def test_the_source_of_several_strategies_is_the_format(table: Path):
 def test_a_source_that_is_no_plain_name(table: Path):
     with pytest.raises(SourceError, match=r"the source 'a�b' is no plain name; write one of .*: --source NAME"):
         read(write(table, ROW), source="a\nb")
+    for blank in (" ", "\u200b"):
+        with pytest.raises(SourceError, match=r"is no plain name; write one of .* not all blank"):
+            read(write(table, ROW), source=blank)
     with pytest.raises(SourceError, match="the source 'table:aaa"):
         read(write(table, ROW), account="a" * 195)
     only = {**ROW, "strategy": "s" * 200}  # a plain name, but no longer with the format before it
