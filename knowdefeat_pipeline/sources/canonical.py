@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.sources import words
 
 Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
-STATUSES = ("open", "pending_exit", "closed")
 ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
-DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ class Reason(StrEnum):
     UNREADABLE_VALUE = "unreadable_value"
     BAD_NAME = "bad_name"
     BAD_TEXT = "bad_text"
+    FOREIGN_UNIT = "foreign_unit"
     UNKNOWN_DIRECTION = "unknown_direction"
     UNKNOWN_STATUS = "unknown_status"
     BAD_PRICE = "bad_price"
@@ -118,6 +118,10 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
     Reason.BAD_NAME: f"{{column}} '{{value}}' is no plain name; {PLAIN_NAME}.",
     Reason.BAD_TEXT: "{column} '{value}' holds line breaks or other control characters; write plain text.",
+    Reason.FOREIGN_UNIT: (
+        "{column} '{value}' names another currency or unit than the trade has; convert it, "
+        "or say the trade's currency in a column or with --currency."
+    ),
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
@@ -224,7 +228,8 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
 
     `frame`: `row_number`, the fields of `COLUMNS` (text as str, times as UTC timestamps, numbers as float64; missing
     is None, NaT or NaN; a number that is given but not finite is infinite) and, where a reader could not read a cell,
-    `unreadable` with the name of the first such field. `now` is tz-aware.
+    `unreadable` with the name of the first such field, and `foreign` with that of the first whose cell names another
+    currency or unit than the trade's. `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
     `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
@@ -259,11 +264,10 @@ Check = tuple[Reason, str, Bools]
 
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """Canonical spelling, with what is unknown missing; an open position's exit price becomes its mark price."""
-    status = frame["status"].str.lower()
     marked = is_marked(frame)
     return frame.assign(
-        direction=frame["direction"].str.upper().map(DIRECTIONS),
-        status=status.where(status.isin(STATUSES)),
+        direction=words.translated(frame["direction"], words.DIRECTIONS),
+        status=words.translated(frame["status"], words.STATUSES),
         mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
         exit_price=frame["exit_price"].mask(marked),
         fees=frame["fees"].fillna(0.0),
@@ -282,6 +286,7 @@ def _pnl(trades: pd.DataFrame) -> Floats:
 def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """Cells that could not be read, are missing, or say what no one knows."""
     unreadable = frame["unreadable"] if "unreadable" in frame else pd.Series(None, index=frame.index, dtype="str")
+    foreign = frame["foreign"] if "foreign" in frame else pd.Series(None, index=frame.index, dtype="str")
     required = [field.name for field in FIELDS.values() if field.required]
     return [
         *(
@@ -289,6 +294,7 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
             for name in unreadable.dropna().unique()
         ),
         *((Reason.UNREADABLE_VALUE, name, frame[name].isna().to_numpy()) for name in required),
+        *((Reason.FOREIGN_UNIT, name, (foreign == name).to_numpy(dtype=bool)) for name in foreign.dropna().unique()),
         (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),

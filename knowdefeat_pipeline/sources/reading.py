@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
-from knowdefeat_pipeline.core.units import Floats, Ints
-from knowdefeat_pipeline.sources import cells
+from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.sources import cells, names, units, words
 from knowdefeat_pipeline.sources.canonical import (
-    DIRECTIONS,
     FIELDS,
     KINDS,
     MISSHAPEN,
@@ -26,31 +26,11 @@ from knowdefeat_pipeline.sources.canonical import (
     validate,
 )
 from knowdefeat_pipeline.sources.layout import TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.raw import RawTable
 
 NEEDED_NUMBERS = ("entry_price", "exit_price", "notional", "quantity")
 SIZE_EVIDENCE = 0.99
 SIZE_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """A foreign table, untouched. `row_number`: of each row of `table`, from 1. `misshapen`: the rows that do not fit
-    the header, as (row number, fields)."""
-
-    table: pa.Table
-    row_number: Ints
-    misshapen: Sequence[tuple[int, list[str]]] = ()
-
-    @property
-    def rows(self) -> int:
-        """All rows of the file."""
-        return len(self.row_number) + len(self.misshapen)
-
-    def originals(self, row_numbers: Ints) -> list[dict[str, str | None]]:
-        """The untouched text of rows of `table`, column -> cell; None is a null of the file."""
-        rows = self.table.take(np.searchsorted(self.row_number, row_numbers))
-        columns = [[_as_text(value) for value in column.to_pylist()] for column in rows.columns]
-        return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 Finding = tuple[int, Reason, str, Mapping[str, object]]
@@ -90,16 +70,19 @@ def read_table(
     source: str | None = None,
     account: str | None = None,
     size_open: bool = False,
+    notes: Sequence[str] = (),
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
     `size_open`: the unit of the column read as `notional` is not known; the pnl that the rows state decides. The
     reading's `layout` then says how. `source`: the key under which the trades are recorded; None derives it from the
-    format and `account`, or the only strategy of a generic table.
+    format and `account`, or the only strategy of a generic table. `notes`: what was decided before, for the reading's.
     Raises SourceError for a column that cannot hold its field, or in which no cell can be read.
     """
+    times = [layout.columns[name] for name in ("entry_time", "exit_time") if name in layout.columns]
+    raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
     frame, naive = _parse(raw, layout)
-    notes = []
+    notes = [*raw.notes, *notes]
     if size_open:
         quantity, note = _weigh_size(frame, layout.columns["notional"])
         notes.append(note)
@@ -127,11 +110,6 @@ def read_table(
     )
 
 
-def _as_text(value: object) -> str | None:
-    """A cell as text that PostgreSQL can hold: it knows no NUL."""
-    return None if value is None else str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     """The frame that `validate` takes, and whether any time came without a zone."""
     rows = len(raw.row_number)
@@ -139,14 +117,55 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     frame = pd.DataFrame({"row_number": raw.row_number})
     for name, field in FIELDS.items():
         frame[name] = read[name].values if name in read else _absent(field, rows)
-    frame["unreadable"] = _first_unreadable(read, rows)
-    needed = frame["status"].str.lower() == "closed"
+        if name in layout.constants:
+            frame[name] = frame[name].fillna(constant(name, layout.constants[name], layout.timezone))
+    frame["unreadable"] = _first(read, {name: column.unreadable for name, column in read.items()}, rows)
+    for name, known in (("direction", words.DIRECTIONS), ("status", words.STATUSES)):
+        frame[name] = words.translated(frame[name], known).fillna(frame[name])
+    if "status" not in {*layout.columns, *layout.constants}:
+        frame = _with_status(frame)
+    needed = frame["status"] == "closed"
     for name in NEEDED_NUMBERS:
         if name in read:
             frame[name] = frame[name].mask((needed | FIELDS[name].required) & read[name].nan, np.inf)
-    frame["signal_confidence"] /= layout.confidence_scale
+    percent = read["signal_confidence"].percent if "signal_confidence" in read else None
+    scale = layout.confidence_scale
+    frame["signal_confidence"] /= scale if percent is None else np.where(percent, 1, scale)
     frame["quote_currency"] = frame["quote_currency"].fillna(layout.currency)
+    frame["foreign"] = _first(read, {name: _is_foreign(name, column, frame) for name, column in read.items()}, rows)
     return frame, any(column.naive for column in read.values())
+
+
+def constant(field: str, text: str, timezone: str) -> Any:
+    """What is said of a whole file, read as a cell of the field. Raises SourceError where it is none."""
+    kind = FIELDS[field].kind
+    read = cells.read(kind, pa.chunked_array([pa.array([text], pa.string())]), timezone, "point")
+    value = read.values.iloc[0]
+    known = {"direction": words.DIRECTIONS, "status": words.STATUSES}.get(field)
+    if known is not None and words.spelled(text) not in known:
+        raise SourceError(f"'{text}' is no {field}; give {' or '.join(sorted({*known.values()}))}")
+    if read.unreadable[0] or pd.isna(value):
+        raise SourceError(f"'{text}' cannot be read as {KINDS[kind]}, which {FIELDS[field].description} has to be")
+    return value
+
+
+def _with_status(frame: pd.DataFrame) -> pd.DataFrame:
+    """The status that follows from the exit: open without any, else closed. A price of 0 without a time is no exit."""
+    price = frame["exit_price"].mask(frame["exit_time"].isna() & (frame["exit_price"] == 0))
+    left = price.notna() | frame["exit_time"].notna()
+    return frame.assign(exit_price=price, status=pd.Series(np.where(left, "closed", "open"), dtype="str"))
+
+
+def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame) -> Bools:
+    """Which cells name a unit that is not the trade's: a fee in BNB is no amount of USDT."""
+    if read.unit is None:
+        return np.zeros(len(frame), dtype=bool)
+    measure = frame["ticker"] if field == "quantity" else frame["quote_currency"]
+    about = pd.MultiIndex.from_arrays([read.unit.fillna(""), measure.fillna("")])
+    places, different = pd.factorize(about)
+    same = units.is_piece if field == "quantity" else units.is_currency
+    strange = [bool(unit) and not same(unit, counted_in) for unit, counted_in in different]
+    return np.asarray(strange, dtype=bool)[places]
 
 
 def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
@@ -156,7 +175,8 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
     if not cells.accepts(kind, column.type):
         value = next((cell for cell in column.to_pylist() if cell is not None), None)
         raise SourceError(f"row 1, column '{name}': type {column.type} ('{value}') cannot hold {KINDS[kind]}; {remedy}")
-    read = cells.read(kind, column, layout.timezone)
+    clock = names.zone(name) or layout.timezone
+    read = cells.read(kind, column, clock, layout.decimals.get(name), layout.dates)
     if read.unreadable.sum() > 1 and not read.values.notna().any():
         first = int(read.unreadable.argmax())
         raise SourceError(
@@ -173,11 +193,12 @@ def _absent(field: Field, rows: int) -> pd.Series:
     return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
 
 
-def _first_unreadable(read: dict[str, cells.Cells], rows: int) -> pd.Series:
-    names = pd.Series([None] * rows, dtype="str")
+def _first(read: Mapping[str, cells.Cells], flagged: Mapping[str, Bools], rows: int) -> pd.Series:
+    """The first field of each row whose cell is flagged."""
+    found = pd.Series([None] * rows, dtype="str")
     for name in reversed([*read]):
-        names = names.mask(read[name].unreadable, name)
-    return names
+        found = found.mask(flagged[name], name)
+    return found
 
 
 def _weigh_size(frame: pd.DataFrame, column: str) -> tuple[bool, str]:
@@ -186,8 +207,8 @@ def _weigh_size(frame: pd.DataFrame, column: str) -> tuple[bool, str]:
     A stated pnl may be net or gross of fees, and rounded.
     """
     inputs = ["notional", "entry_price", "exit_price", "reported_pnl", "direction", "exit_time"]
-    known = frame.loc[frame["status"].str.lower() == "closed", [*inputs, "fees"]].dropna(subset=inputs)
-    direction = known["direction"].str.upper().map(DIRECTIONS).to_numpy()
+    known = frame.loc[frame["status"] == "closed", [*inputs, "fees"]].dropna(subset=inputs)
+    direction = known["direction"].to_numpy()
     size, entry, leave, stated = (known[name].to_numpy() for name in inputs[:4])
     fees = known["fees"].fillna(0.0).to_numpy()
 
@@ -216,7 +237,7 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
             f"{marked:,} trades that are not closed have an exit price and no exit time: they stay open, "
             "and the price is their mark price"
         )
-    unsized = int((frame["notional"].isna() & (frame["status"].str.lower() == "closed")).sum())
+    unsized = int((frame["notional"].isna() & (frame["status"] == "closed")).sum())
     if unsized:
         notes.append(f"{unsized:,} closed trades have no size: the net pnl that the file states is taken at its word")
     if naive:
