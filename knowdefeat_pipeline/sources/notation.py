@@ -18,8 +18,8 @@ from knowdefeat_pipeline.sources.numerals import Decimal, Evidence
 from knowdefeat_pipeline.sources.raw import RawTable
 
 NUMBERS = ("price", "size", "amount", "fraction")
-PRICED = ("entry_price", "exit_price", "mark_price", "notional", "reported_pnl")
-"""The fields whose unit is the currency of the trade; fees may be paid in another."""
+PRICED: tuple[tuple[str, ...], ...] = (("entry_price", "exit_price", "mark_price"), ("notional", "reported_pnl"))
+"""The fields whose unit is the currency of the trades, the most telling first; fees may be paid in another."""
 
 
 def decide(
@@ -76,9 +76,9 @@ def _decimals(
 
 
 def _said(seen: Evidence, said: Decimal | None) -> Decimal | None:
-    """What the user says, unless no cell of the column can be read that way."""
+    """What the user says, unless no cell of the column can be read that way, or a program wrote them all."""
     reads = {"point": seen.point, "comma": seen.comma, None: 0}[said]
-    return said if seen.either is not None or reads else None
+    return said if reads or (seen.either is not None and not (seen.plain and seen.point)) else None
 
 
 def _elsewhere(column: str, evidence: dict[str, Evidence]) -> Decimal | None:
@@ -127,10 +127,20 @@ def _currency(raw: RawTable, layout: Layout, said: str | None) -> str:
     """The currency of rows that name none: what the user says, else what headings and cells of money name."""
     if said or "quote_currency" in layout.columns:
         return said or layout.currency
-    columns = [layout.columns[field] for field in PRICED if field in layout.columns]
+    for fields in PRICED:
+        codes = {units.currency(unit) for unit in _units(raw, layout, fields)} - {None}
+        if fields is not PRICED[0]:  # a pnl in coins may be that of a contract which is priced in money
+            codes &= units.MONEY
+        if len(codes) == 1:
+            return str(codes.pop())
+    return layout.currency
+
+
+def _units(raw: RawTable, layout: Layout, fields: Sequence[str]) -> set[str]:
+    """The units that the headings and the cells of these fields name."""
+    columns = [layout.columns[field] for field in fields if field in layout.columns]
     named = {unit for column in columns if (unit := names.unit(column))}
     for column in columns:
         text = cells.words(raw.table.column(column)) if column in layout.decimals else None
         named |= set() if text is None else {*numerals.units(text)}
-    codes = {code for unit in named if (code := units.currency(unit))}
-    return codes.pop() if len(codes) == 1 else layout.currency
+    return named

@@ -122,8 +122,11 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     frame["unreadable"] = _first(read, {name: column.unreadable for name, column in read.items()}, rows)
     for name, known in (("direction", words.DIRECTIONS), ("status", words.STATUSES)):
         frame[name] = words.translated(frame[name], known).fillna(frame[name])
+    unexited = frame["exit_time"].isna() & (frame["exit_price"] == 0) & (frame["status"] != "closed")
+    frame["exit_price"] = frame["exit_price"].mask(unexited)  # how many exports write that there is none
     if "status" not in {*layout.columns, *layout.constants}:
-        frame = _with_status(frame)
+        left = frame["exit_price"].notna() | frame["exit_time"].notna()
+        frame["status"] = pd.Series(np.where(left, "closed", "open"), dtype="str")
     needed = frame["status"] == "closed"
     for name in NEEDED_NUMBERS:
         if name in read:
@@ -132,7 +135,9 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     scale = layout.confidence_scale
     frame["signal_confidence"] /= scale if percent is None else np.where(percent, 1, scale)
     frame["quote_currency"] = frame["quote_currency"].fillna(layout.currency)
-    frame["foreign"] = _first(read, {name: _is_foreign(name, column, frame) for name, column in read.items()}, rows)
+    frame["foreign"] = _first(
+        read, {name: _is_foreign(name, column, frame, layout) for name, column in read.items()}, rows
+    )
     return frame, any(column.naive for column in read.values())
 
 
@@ -149,20 +154,16 @@ def constant(field: str, text: str, timezone: str) -> Any:
     return value
 
 
-def _with_status(frame: pd.DataFrame) -> pd.DataFrame:
-    """The status that follows from the exit: open without any, else closed. A price of 0 without a time is no exit."""
-    price = frame["exit_price"].mask(frame["exit_time"].isna() & (frame["exit_price"] == 0))
-    left = price.notna() | frame["exit_time"].notna()
-    return frame.assign(exit_price=price, status=pd.Series(np.where(left, "closed", "open"), dtype="str"))
-
-
-def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame) -> Bools:
-    """Which cells name a unit that is not the trade's: a fee in BNB is no amount of USDT."""
-    if read.unit is None:
+def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame, layout: Layout) -> Bools:
+    """Which numbers are in a unit that is not the trade's, by cell or heading: a fee in BNB is none in USDT."""
+    column = layout.columns[field]
+    heading = None if names.is_unitless(column) or FIELDS[field].kind == "text" else names.unit(column)
+    if read.unit is None and heading is None:
         return np.zeros(len(frame), dtype=bool)
+    said = pd.Series("", index=frame.index) if read.unit is None else read.unit.fillna("")
+    unit = said.mask((said == "") & frame[field].notna(), heading or "")
     measure = frame["ticker"] if field == "quantity" else frame["quote_currency"]
-    about = pd.MultiIndex.from_arrays([read.unit.fillna(""), measure.fillna("")])
-    places, different = pd.factorize(about)
+    places, different = pd.factorize(pd.MultiIndex.from_arrays([unit, measure.fillna("")]))
     same = units.is_piece if field == "quantity" else units.is_currency
     strange = [bool(unit) and not same(unit, counted_in) for unit, counted_in in different]
     return np.asarray(strange, dtype=bool)[places]

@@ -162,6 +162,12 @@ def test_plain_numbers_of_three_decimals_are_asked_for_only_where_commas_are_lik
     assert read(semicolon, decimal="comma").valid["entry_price"].tolist() == [1105.0]
 
 
+def test_columns_that_a_program_wrote_stay_as_they_are_whatever_is_said_of_the_others(tmp_path: Path):
+    rows = [row(1, open_price="1,234", fee="1.5"), row(2, open_price="1,250", fee="1.234", qty="0,5")]
+    reading = read(write(tmp_path / "t.csv", rows), decimal="comma")
+    assert reading.valid[["entry_price", "fees"]].to_numpy().tolist() == [[1.234, 1.5], [1.25, 1.234]]
+
+
 def test_both_questions_are_asked_at_once(tmp_path: Path):
     path = write(tmp_path / "t.csv", [row(1, open_price="1,234", open_time="03/04/2026 9:00")])
     with pytest.raises(SourceError, match=r"--decimal point or --decimal comma; the dates of open time, .*--dates"):
@@ -197,12 +203,24 @@ def test_units_of_money_and_of_the_asset(tmp_path: Path):
     )
 
 
+def test_a_heading_in_another_currency_is_held_and_never_taken_for_that_of_the_trade(tmp_path: Path):
+    header = tuple({"fee": "fee_bnb", "qty": "Qty (BTC)"}.get(name, name) for name in HEADER)
+    rows = [row(1), row(2, fee=""), row(3, fee="", symbol="ETH-EUR")]
+    reading = read(write(tmp_path / "t.csv", rows, header=header))
+    assert reading.valid["source_trade_id"].tolist() == ["2"]
+    assert reading.refused[["row_number", "reason", "column_name"]].to_numpy().tolist() == [
+        [1, "foreign_unit", "fee_bnb"],
+        [3, "foreign_unit", "Qty (BTC)"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("heading", "cell", "said", "currency"),
     [
         ("pnl", "19 €", None, "EUR"),
         ("PnL (EUR)", "19", None, "EUR"),
         ("PnL USDT", "19", None, "USDT"),
+        ("PnL (BTC)", "", None, "USD"),
         ("pnl", "$19", None, "USD"),
         ("pnl", "$19", "CAD", "CAD"),
         ("pnl", "19", None, "USD"),
@@ -212,7 +230,7 @@ def test_the_currency_that_a_file_names(tmp_path: Path, heading: str, cell: str,
     path = write(tmp_path / "t.csv", [row(1, pnl=cell)], header=(*HEADER[:-1], heading))
     reading = read(path, currency=said)
     assert reading.valid["quote_currency"].tolist() == [currency]
-    assert reading.valid["reported_pnl"].tolist() == [19.0]
+    assert reading.valid["reported_pnl"].dropna().tolist() == ([19.0] if cell else [])
     assert f"no currency column: all figures are in {currency}" in reading.notes
 
 

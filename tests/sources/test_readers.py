@@ -274,6 +274,8 @@ def test_a_comma_inside_a_cell_is_no_separator(tmp_path: Path):
         ("utf-8-sig", "UTF-8 with a byte order mark", "Zürich"),
         ("utf-16", "UTF-16", "Zürich"),
         ("utf-32", "UTF-32", "Zürich"),
+        ("utf-16-le", "UTF-16 without a byte order mark", "Zürich"),
+        ("utf-16-be", "UTF-16 without a byte order mark", "Zürich"),
         ("cp1252", "Latin-1 (Windows-1252)", "Zürich – €"),
         ("latin-1", "Latin-1 (Windows-1252)", "Zürich"),
     ],

@@ -29,6 +29,9 @@ def as_utf8(data: bytes) -> tuple[bytes, str, tuple[str, ...]]:
     for mark, codec, name in MARKS:
         if data.startswith(mark):
             return _decoded(data, codec, name), name, ()
+    unmarked = _unmarked_utf16(data)
+    if unmarked is not None:
+        return _decoded(data, unmarked, "UTF-16"), "UTF-16 without a byte order mark", ()
     if b"\0" in data:
         raise SourceError(f"{_place(data, data.index(0))}: a NUL byte, so this is not text; save the file as UTF-8")
     try:
@@ -36,6 +39,16 @@ def as_utf8(data: bytes) -> tuple[bytes, str, tuple[str, ...]]:
     except UnicodeDecodeError as error:
         return _from_legacy(data, error)
     return data, "UTF-8", ()
+
+
+def _unmarked_utf16(data: bytes) -> str | None:
+    """The order of bytes of text in which nearly every second one is NUL, as of western text in UTF-16."""
+    head = data[:1000]
+    if len(head) >= 20 and len(data) % 2 == 0:
+        for codec, nul, letters in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
+            if nul.count(0) > 0.9 * len(nul) and not letters.count(0):
+                return codec
+    return None
 
 
 def _decoded(data: bytes, codec: str, name: str) -> bytes:
