@@ -3,6 +3,7 @@
 One notation reads a whole column: `1,234` is 1234 where the point is decimal, 1.234 where the comma is.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,7 @@ WRITTEN = (
     r"(?P<number>[\d.,' ]*\d[.,]?(?:[eE][+-]?\d+)?)"
     r" ?(?P<after>%|\p{Sc}|[A-Za-z]{2}[A-Za-z0-9]{0,8})? ?(?P<minus>-)? ?(?P<close>\))?$"
 )
+BARE = r"^[+-]?[\d.,' ]*\d[.,]?$"
 _WHOLE = r"\d+|[1-9]\d{0,2}( \d{3})+|[1-9]\d{0,2}('\d{3})+"
 NOTATIONS: dict[Decimal, str] = {
     "point": rf"^({_WHOLE}|[1-9]\d{{0,2}}(,\d{{3}})+|[1-9]\d?(,\d\d)+,\d{{3}})?(\.\d*)?([eE][+-]?\d+)?$",
@@ -106,17 +108,36 @@ def weigh(text: pa.ChunkedArray) -> Evidence:
 
 def units(text: pa.ChunkedArray) -> list[str]:
     """The units that cells name."""
+    if _is_bare(text):
+        return []
     return [unit for unit in read(text, "point").unit.unique() if isinstance(unit, str) and unit]
 
 
 def _parts(text: pa.ChunkedArray) -> pa.ChunkedArray:
     """The parts of numbers (see `WRITTEN`), null for other cells. All blanks are one, and so are all minus signs."""
+    if _is_bare(text):
+        return _parts_of_bare(text)
     text = pc.replace_substring_regex(text, r"[\x{a0}\x{2009}\x{202f}\s]", " ")
     text = pc.replace_substring_regex(pc.replace_substring_regex(text, "[−–]", "-"), "[’`]", "'")
     parts = pc.extract_regex(text, WRITTEN)
     after = pc.utf8_upper(pc.struct_field(parts, "after"))
     forbidden = pc.is_in(after, pa.array(sorted(NO_UNITS), after.type))
     return pc.if_else(pc.fill_null(forbidden, False), pa.scalar(None, parts.type), parts)
+
+
+def _is_bare(text: pa.ChunkedArray) -> bool:
+    """Whether every cell is digits and separators with a sign before them at most: then no parts are to be told."""
+    return pc.all(pc.match_substring_regex(text, BARE)).as_py() is not False
+
+
+def _parts_of_bare(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What `_parts` gives, several times as fast."""
+    text = text.combine_chunks()
+    nothing = pa.repeat(pa.scalar("", text.type), len(text))
+    parts = dict.fromkeys(re.findall(r"\?P<(\w+)>", WRITTEN), nothing)
+    parts["sign"] = pc.fill_null(pc.if_else(pc.starts_with(text, "-"), pa.scalar("-", text.type), nothing), "")
+    parts["number"] = pc.utf8_ltrim(text, "+-")
+    return pa.chunked_array([pa.StructArray.from_arrays([*parts.values()], [*parts], mask=pc.is_null(text))])
 
 
 def _part(parts: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -73,9 +73,10 @@ def grouped(value: float, digits: int, decimal: str, group: str) -> str:
     ],
 )
 def test_one_number(decimal: numerals.Decimal, cell: str, value: float | None):
-    read = numerals.read(text(cell), decimal)
-    assert bool(read.readable[0]) == (value is not None)
-    assert (None if pd.isna(read.values[0]) else read.values[0]) == value
+    for column in (text(cell), text(cell, "$5", None)):  # alone, and beside a cell whose parts are to be told
+        read = numerals.read(column, decimal)
+        assert bool(read.readable[0]) == (value is not None)
+        assert (None if pd.isna(read.values[0]) else read.values[0]) == value
 
 
 def test_a_percentage_is_a_fraction_and_nothing_else():
