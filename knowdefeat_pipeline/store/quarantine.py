@@ -17,7 +17,8 @@ from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
-from knowdefeat_pipeline.sources.reading import RawTable, read_table
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.reading import read_table
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 

@@ -196,7 +196,9 @@ def _replace(connection: psycopg.Connection, source: Mapping[str, object]) -> in
 
 def _analyze(connection: psycopg.Connection, inserted: int) -> None:
     """After a load that made the table another one: a plan for what it was could take hours for the next reader."""
-    ((known,),) = connection.execute("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass").fetchall()
+    ((known,),) = connection.execute(
+        "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass"
+    ).fetchall()
     if inserted > _NEW_SHARE * known:
         connection.execute("ANALYZE trades")
 
