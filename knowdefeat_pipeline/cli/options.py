@@ -175,7 +175,7 @@ Replace = Annotated[
 Duplicates = Annotated[
     str | None,
     typer.Option(
-        "--duplicates", help="keep: rows that are alike but for their ids are trades of their own; or hold them."
+        "--duplicates", help="Rows that are alike but for their ids: keep, they are trades of their own; or hold."
     ),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]

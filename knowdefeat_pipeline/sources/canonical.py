@@ -184,8 +184,8 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
-        "load the file with --replace if this is a correction, else give the trade an id of its own, or import it under an "
-        "account of its own."
+        "load the file with --replace if this is a correction, else give the trade an id of its own, or import it "
+        "under an account of its own."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "

@@ -49,12 +49,12 @@ def read_trades(
     Know-Defeat's own export is recognised by its columns; of any other table, columns are found by the name of the
     field or an alias of it, and by `mapping` (column -> field). `timezone`: the clock of times that name no zone (see
     `clocks`). `currency`: where no column gives it; None takes what the file names, else USD. `confidence_scale`: 100
-    where the file counts signal confidence from 0 to 100. `terms`: fields of Terms that are known; the rest is proved by
-    the pnl that the file states, or named by its columns (see `sources.proof`). `holds_duplicates`: whether rows that are
-    alike but for their ids are one trade; by default only in Know-Defeat's own export, whose ids are known to be
-    worthless. `constants`: bot_id, ticker, direction or status of trades that name none. `decimal`, `dates`: how numbers
-    and dates are written, where the file leaves it open. `table`: which of several tables, sheets or arrays. `source`:
-    overrides the source derived from format and `account`.
+    where the file counts signal confidence from 0 to 100. `terms`: fields of Terms that are known; the rest is proved
+    by the pnl that the file states, or named by its columns (see `sources.proof`). `holds_duplicates`: whether rows
+    that are alike but for their ids are one trade; by default only in Know-Defeat's own export, whose ids are known to
+    be worthless. `constants`: bot_id, ticker, direction or status of trades that name none. `decimal`, `dates`: how
+    numbers and dates are written, where the file leaves it open. `table`: which of several tables, sheets or arrays.
+    `source`: overrides the source derived from format and `account`.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """

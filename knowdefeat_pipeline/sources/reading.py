@@ -88,12 +88,13 @@ def read_table(
     times = [layout.columns[name] for name in ("entry_time", "exit_time") if name in layout.columns]
     raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
     frame, naive = _parse(raw, layout)
+    notes = [*raw.notes, *notes]
     if chosen is None or layout.format == KNOW_DEFEAT:
-        layout, proof = replace(layout, terms=replace(layout.terms, **chosen or {}).for_columns(layout.columns)), []
+        terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
     else:
         terms, proof = settle(layout.columns, frame, chosen)
-        layout = replace(layout, terms=terms)
-    notes = [*raw.notes, *notes, *proof]
+        notes += proof
+    layout = replace(layout, terms=terms)
     frame, parts = join_partial_exits(apply(frame, layout.terms))
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])

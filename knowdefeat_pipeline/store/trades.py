@@ -24,7 +24,8 @@ _NEW_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file: `rows_read` is the sum of inserted, updated, replaced, unchanged, joined and quarantined rows.
+    """What became of a file. `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined
+    rows.
 
     `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
@@ -75,10 +76,10 @@ def load_trades(
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
 
     It becomes an import, which can be undone (see `store.imports`). The same trade again changes nothing; a trade that
-    moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those that
-    the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first; `simulated`
-    marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read alike, is no
-    import of its own.
+    moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those
+    that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first;
+    `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read
+    alike, is no import of its own.
     Raises DatabaseUnreachable and psycopg.Error.
     """
     with connect(url) as connection, connection.transaction():
