@@ -10,6 +10,8 @@ import typer
 
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.numerals import Decimal
 
 ANY_REGIME = "*"
 
@@ -124,14 +126,22 @@ Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed)."),
 ]
-Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that name none (IANA name).")]
+Timezone = Annotated[
+    str,
+    typer.Option(
+        "--timezone",
+        help="Clock of times that name no zone: an IANA name, UTC+2, or a broker's 'UTC+2 with New York DST'.",
+    ),
+]
 Source = Annotated[
     str | None, typer.Option("--source", help="Name of the source; by default its format and account or strategy.")
 ]
 Account = Annotated[
     str | None, typer.Option("--account", help="Account that the file belongs to, where several use the same ids.")
 ]
-CurrencyOfFile = Annotated[str, typer.Option("--currency", help="Quote currency of trades that name none.")]
+CurrencyOfFile = Annotated[
+    str | None, typer.Option("--currency", help="Quote currency of trades that name none; USD by default.")
+]
 ConfidenceScale = Annotated[
     int, typer.Option("--confidence-scale", help="What full confidence is written as: 1 or 100.")
 ]
@@ -164,9 +174,28 @@ Replace = Annotated[
 ]
 Duplicates = Annotated[
     str | None,
-    typer.Option("--duplicates", help="keep: rows that are alike but for their ids are trades of their own; or hold them."),
+    typer.Option(
+        "--duplicates", help="Rows that are alike but for their ids: keep, they are trades of their own; or hold."
+    ),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
+BotOfFile = Annotated[str | None, typer.Option("--bot", help="Bot of trades that name none.")]
+DirectionOfFile = Annotated[
+    str | None, typer.Option("--direction", help="Direction of trades that name none: LONG or SHORT.")
+]
+StatusOfFile = Annotated[
+    str | None,
+    typer.Option("--status", help="Status of trades that name none; by default it follows from the exit."),
+]
+DecimalOfFile = Annotated[
+    Decimal | None, typer.Option("--decimal", help="How numbers are written, where the file leaves it open.")
+]
+DatesOfFile = Annotated[
+    Dates | None, typer.Option("--dates", help="Order in dates such as 03/04/2026, where the file leaves it open.")
+]
+TableOfFile = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="Which table of a database, sheet of a workbook or array.")
+]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]
 
 

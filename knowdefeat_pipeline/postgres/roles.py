@@ -26,6 +26,7 @@ from psycopg import sql
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 from knowdefeat_pipeline.postgres.server import USER
+from knowdefeat_pipeline.settings import make_private
 
 PREFIX = "knowdefeat_"
 BOT = "knowdefeat_bot"
@@ -87,7 +88,7 @@ class Passwords:
 
     def keep(self, name: str, password: str) -> None:
         """Put it in the place of the one before."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.folder)
         partial = self.folder / f"{name}.partial"
         partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

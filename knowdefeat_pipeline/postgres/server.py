@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from psycopg import sql
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.settings import make_private
 
 DATABASE = "knowdefeat"
 USER = "knowdefeat"
@@ -206,7 +207,7 @@ class EmbeddedPostgres:
 
     def _start(self) -> str:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private(self.folder)
         except OSError as error:
             raise EmbeddedPostgresError(
                 f"The database's folder cannot be made: {error}. Set KNOWDEFEAT_HOME to a folder that you may write to."
@@ -269,7 +270,8 @@ class EmbeddedPostgres:
                         f"Account {account.name}, which runs the database, cannot pass through {folder}, and giving it "
                         f"the right failed: {error}. Run chmod o+x on it, or install and set KNOWDEFEAT_HOME elsewhere."
                     ) from error
-                self._notify(f"made {folder} traversable (o+x) for account {account.name}, which runs the database")
+                if folder not in (self.folder.parent, self.folder):
+                    self._notify(f"made {folder} traversable (o+x) for account {account.name}, which runs the database")
         if (self.data / "PG_VERSION").exists() and self.data.stat().st_uid == 0:  # restored by root
             for path in (self.data, *self.data.rglob("*")):
                 os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -375,7 +377,7 @@ class EmbeddedPostgres:
     def _launch(self, account: Account | None, program: str, *arguments: str) -> _Detached:
         """Run a program of the server's, in a session of its own, with the log as its only output."""
         environment = os.environ | {"LC_ALL": "C"}  # without a locale macOS makes the server multithreaded, and it ends
-        with self.log.open("ab") as log:
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             try:
                 return _Detached(
                     [str(binaries() / program), *arguments],
@@ -423,8 +425,12 @@ class EmbeddedPostgres:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def _rotate_log(self) -> None:
+        older = self.log.with_suffix(".log.1")
         if self._log_size() > LARGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.1"))
+            self.log.replace(older)
+        for log in (self.log, older):
+            if log.exists():  # made when others could still read it
+                log.chmod(0o600)
 
     def _failure(self, what: str, start_of_log: int) -> EmbeddedPostgresError:
         """An error that shows the end of what was logged from `start_of_log` (bytes) on."""

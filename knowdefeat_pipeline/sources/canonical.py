@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
-from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
+from knowdefeat_pipeline.core.escaping import BLANKS, CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.sources import words
 
 Kind = Literal["text", "integer", "count", "time", "price", "size", "units", "factor", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
-STATUSES = ("open", "pending_exit", "closed")
 ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
 TERMS_OF_TRADES = {"contract_type": ("linear", "inverse"), "pnl_basis": ("computed", "stated")}
-DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,7 @@ class Reason(StrEnum):
     UNREADABLE_VALUE = "unreadable_value"
     BAD_NAME = "bad_name"
     BAD_TEXT = "bad_text"
+    FOREIGN_UNIT = "foreign_unit"
     UNKNOWN_DIRECTION = "unknown_direction"
     UNKNOWN_STATUS = "unknown_status"
     BAD_PRICE = "bad_price"
@@ -147,6 +147,10 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
     Reason.BAD_NAME: f"{{column}} '{{value}}' is no plain name; {PLAIN_NAME}.",
     Reason.BAD_TEXT: "{column} '{value}' holds line breaks or other control characters; write plain text.",
+    Reason.FOREIGN_UNIT: (
+        "{column} '{value}' names another currency or unit than the trade has; convert it, "
+        "or say the trade's currency in a column or with --currency."
+    ),
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
@@ -180,8 +184,8 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
-        "load the file with --replace if this is a correction, else give the trade an id of its own, or import it under an "
-        "account of its own."
+        "load the file with --replace if this is a correction, else give the trade an id of its own, or import it "
+        "under an account of its own."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
@@ -266,8 +270,9 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
 
     `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC
     timestamps, numbers as float64; missing is None, NaT or NaN; a number that is given but not finite is infinite) and,
-    where there are such rows, `unreadable` with the name of the first field whose cell cannot be read and `fee_unknown`
-    (see `terms.apply`). `now` is tz-aware.
+    where there are such rows, `unreadable` with the name of the first field whose cell cannot be read, `foreign` with
+    that of the first whose cell names another currency or unit than the trade's, and `fee_unknown` (see `terms.apply`).
+    `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
     `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
@@ -304,14 +309,17 @@ Check = tuple[Reason, str, Bools]
 
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """Canonical spelling, with what is unknown missing; an open position's exit price becomes its mark price."""
-    status = frame["status"].str.lower()
     marked = is_marked(frame)
     frame = frame if "fee_unknown" in frame else frame.assign(fee_unknown=False)
-    unknown = (frame["notional"].isna() | frame["fee_unknown"]) & frame["reported_pnl"].notna() & (status == "closed")
+    unknown = (
+        (frame["notional"].isna() | frame["fee_unknown"])
+        & frame["reported_pnl"].notna()
+        & (words.translated(frame["status"], words.STATUSES) == "closed")
+    )
     basis = frame["pnl_basis"].str.lower().fillna("computed").mask(unknown, "stated")
     return frame.assign(
-        direction=frame["direction"].str.upper().map(DIRECTIONS),
-        status=status.where(status.isin(STATUSES)),
+        direction=words.translated(frame["direction"], words.DIRECTIONS),
+        status=words.translated(frame["status"], words.STATUSES),
         mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
         exit_price=frame["exit_price"].mask(marked),
         fees=all_fees(*(frame[name].to_numpy(float) for name in FEES)),
@@ -347,6 +355,7 @@ def _pnl(trades: pd.DataFrame) -> Floats:
 def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """Cells that could not be read, are missing, or say what no one knows."""
     unreadable = frame["unreadable"] if "unreadable" in frame else pd.Series(None, index=frame.index, dtype="str")
+    foreign = frame["foreign"] if "foreign" in frame else pd.Series(None, index=frame.index, dtype="str")
     required = [field.name for field in FIELDS.values() if field.required]
     return [
         *(
@@ -354,6 +363,7 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
             for name in unreadable.dropna().unique()
         ),
         *((Reason.UNREADABLE_VALUE, name, frame[name].isna().to_numpy()) for name in required),
+        *((Reason.FOREIGN_UNIT, name, (foreign == name).to_numpy(dtype=bool)) for name in foreign.dropna().unique()),
         (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
@@ -374,7 +384,8 @@ def _text_checks(trades: pd.DataFrame) -> list[Check]:
 
 def is_no_plain_name(names: "pd.Series[str]") -> Bools:
     """Where `core.escaping.is_plain_name` does not hold; a missing name is none that is not plain."""
-    bad: Bools = _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
+    blank = names.str.fullmatch(BLANKS, na=False).to_numpy(bool)
+    bad: Bools = blank | _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
     return bad
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, UNITS_BOUND
 from knowdefeat_pipeline.core.units import Bools, Floats
-from knowdefeat_pipeline.sources.canonical import DIRECTIONS, FEES, SIZES
+from knowdefeat_pipeline.sources.canonical import FEES, SIZES
 from knowdefeat_pipeline.sources.terms import (
     NAMED,
     Contract,
@@ -29,6 +29,7 @@ from knowdefeat_pipeline.sources.terms import (
     amounts,
     named_size,
 )
+from knowdefeat_pipeline.sources.words import DIRECTIONS, translated
 
 EVIDENCE = 0.99
 """The share of the trades with a stated pnl that the right terms must explain."""
@@ -54,7 +55,7 @@ class Evidence:
     def of(cls, frame: pd.DataFrame) -> Self:
         """Of rows as read. A trade that is refused for its side or an amount says nothing, nor does one without a size,
         one whose fees have no rate, or one whose own cell says what its pnl rests on."""
-        sided = frame["direction"].str.upper().isin(DIRECTIONS).to_numpy(bool)
+        sided = translated(frame["direction"], DIRECTIONS).notna().to_numpy(bool)
         closed = (frame["status"].str.lower() == "closed").to_numpy(bool)
         open_basis = frame["pnl_basis"].isna().to_numpy(bool)
         written = Written.of(frame)
@@ -89,13 +90,13 @@ class Evidence:
 
 
 def _is_sound(frame: pd.DataFrame) -> Bools:
-    """Which rows have all their cells readable, prices and a size, and no amount that cannot be computed with."""
+    """Which rows have readable cells of the trade's own units, prices, a size, and only amounts to compute with."""
     prices = frame[["entry_price", "exit_price"]].to_numpy(float)
     sizes = frame[[*SIZES]].fillna(0.0).to_numpy(float)
     costs = frame[[*FEES, "funding"]].fillna(0.0).to_numpy(float)
     sound = ((prices > 0) & (prices < BOUND)).all(axis=1) & (np.abs(costs) < BOUND).all(axis=1)
     sound &= (sizes >= 0).all(axis=1) & (sizes < UNITS_BOUND).all(axis=1) & (sizes > 0).any(axis=1)
-    whole: Bools = sound & frame["unreadable"].isna().to_numpy(bool)
+    whole: Bools = sound & frame[["unreadable", "foreign"]].isna().all(axis=1).to_numpy(bool)
     return whole
 
 

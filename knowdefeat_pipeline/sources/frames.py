@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.sources.layout import Layout, recognise
-from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.reading import Reading, read_table
 
 
 def read_frame(frame: pd.DataFrame, source: str, now: datetime) -> Reading:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
-from knowdefeat_pipeline.sources.canonical import DIRECTIONS, FEES, SIZES
+from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.words import DIRECTIONS, translated
 
 Size = Literal["notional", "quantity", "margin"]
 Sign = Literal["cost", "signed"]
@@ -101,7 +102,7 @@ class Written:
         contract = frame["contract_type"].str.lower()
         return cls(
             ticker=frame["ticker"],
-            long=(frame["direction"].str.upper().map(DIRECTIONS) == "LONG").to_numpy(bool),
+            long=(translated(frame["direction"], DIRECTIONS) == "LONG").to_numpy(bool),
             entry_price=frame["entry_price"].to_numpy(float),
             exit_price=frame["exit_price"].to_numpy(float),
             inverse=np.where(contract.isna(), np.nan, (contract == "inverse").to_numpy(float)),
@@ -231,7 +232,7 @@ def apply(frame: pd.DataFrame, terms: Terms) -> pd.DataFrame:
     """
     written = Written.of(frame)
     found = amounts(written, terms)
-    known = frame["direction"].str.upper().isin(DIRECTIONS)
+    known = translated(frame["direction"], DIRECTIONS).notna()
     reported = frame["reported_pnl"]
     for cost in terms.before:
         reported = (reported + found.costs[cost]).mask(written.fee_unknown & (cost == "fees"))

@@ -1,7 +1,7 @@
 """Imports: what was taken in, and undoing it.
 
-Undoing leaves what would be there without the import: its trades go, unless another import has them just so, and those that
-it moved on or replaced are again what was said of them before. The days that they touch become stale.
+Undoing leaves what would be there without the import: its trades go, unless another import has them just so, and those
+that it moved on or replaced are again what was said of them before. The days that they touch become stale.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class UndoError(KnowDefeatError):
 class Import:
     """One file or batch that was taken in. Counts are of its rows; `held`: those that are in quarantine still.
 
-    `content_hash`: SHA-256 of the file, None for what was none. `layout`: how it was read. `undone_at`, `undone_by`: None
-    while it counts.
+    `content_hash`: SHA-256 of the file, None for what was none. `layout`: how it was read. `undone_at`, `undone_by`:
+    None while it counts.
     """
 
     import_id: int
@@ -94,9 +94,8 @@ def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
         lock_loads(connection)
         found = _find(connection, import_id)
         if found.undone_at is not None:
-            raise UndoError(
-                f"Import {import_id} was undone already, at {found.undone_at:%Y-%m-%d %H:%M:%S} UTC by {found.undone_by}"
-            )
+            at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise UndoError(f"Import {import_id} was undone already, at {at} by {found.undone_by}")
         connection.execute(
             "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
         )

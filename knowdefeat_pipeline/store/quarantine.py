@@ -17,7 +17,8 @@ from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
-from knowdefeat_pipeline.sources.reading import RawTable, read_table
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.reading import read_table
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 
@@ -93,6 +94,12 @@ def discard_of_import(connection: psycopg.Connection, import_id: int, now: datet
         (f"import {import_id} was undone", now, import_id),
     )
     return settled.rowcount
+
+
+def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
+    """Settle the held rows of a source that an import of corrections has recorded; how many."""
+    with connect(url) as connection, connection.transaction():
+        return release_again(connection, source, f"recorded by import {import_id}", now)
 
 
 def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:

@@ -22,8 +22,9 @@ def has_own_trades(connection: psycopg.Connection) -> bool:
 def remove_simulated(connection: psycopg.Connection) -> int:
     """Delete the simulated trades and what rests on them alone; how many trades there were.
 
-    That is what of them was refused, the bots that have no others with all their results, the days on which nothing else had closed yet, and
-    every version of the weights that was learned from them. All other computed days become stale by the deletion.
+    That is what of them was refused, the bots that have no others with all their results, the days on which nothing
+    else had closed yet, and every version of the weights that was learned from them. All other computed days become
+    stale by the deletion.
     """
     with connection.transaction():
         # A trade that is on its way to a bot of the fleet is waited for: its bot stays.

@@ -24,7 +24,8 @@ _NEW_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file: `rows_read` is the sum of inserted, updated, replaced, unchanged, joined and quarantined rows.
+    """What became of a file. `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined
+    rows.
 
     `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
@@ -75,16 +76,16 @@ def load_trades(
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
 
     It becomes an import, which can be undone (see `store.imports`). The same trade again changes nothing; a trade that
-    moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those that
-    the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first; `simulated`
-    marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read alike, is no
-    import of its own.
+    moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those
+    that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first;
+    `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read
+    alike, is no import of its own.
     Raises DatabaseUnreachable and psycopg.Error.
     """
     with connect(url) as connection, connection.transaction():
         lock_loads(connection)
         removed = remove_simulated(connection)
-        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash)
+        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
         recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
         about = (reading.source, reading.layout.as_json(), file_name)
@@ -100,9 +101,14 @@ def lock_loads(connection: psycopg.Connection) -> None:
 
 
 def _open_import(
-    connection: psycopg.Connection, reading: Reading, file_name: str, author: str, content_hash: str | None
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    author: str,
+    content_hash: str | None,
+    replaces: bool,
 ) -> tuple[int, bool]:
-    """The import of a file, and whether it is a new one."""
+    """The import of a file, and whether it is a new one; corrections always are."""
     about = {
         "source": reading.source,
         "file_name": file_name,
@@ -110,7 +116,7 @@ def _open_import(
         "layout": Jsonb(reading.layout.as_json()),
         "author": author,
     }
-    known = connection.execute(query("trades/import_known"), about).fetchone()
+    known = None if replaces else connection.execute(query("trades/import_known"), about).fetchone()
     if known:
         return known[0], False
     ((import_id,),) = connection.execute(query("trades/import_open"), about).fetchall()
@@ -191,7 +197,9 @@ def _replace(connection: psycopg.Connection, source: Mapping[str, object]) -> in
 
 def _analyze(connection: psycopg.Connection, inserted: int) -> None:
     """After a load that made the table another one: a plan for what it was could take hours for the next reader."""
-    ((known,),) = connection.execute("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass").fetchall()
+    ((known,),) = connection.execute(
+        "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass"
+    ).fetchall()
     if inserted > _NEW_SHARE * known:
         connection.execute("ANALYZE trades")
 

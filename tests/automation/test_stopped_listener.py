@@ -138,6 +138,7 @@ def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
         assert counted(connection) == [(2, 2)]
         done = marks(connection)
         listener.process.send_signal(signal.SIGCONT)
+        listener.hear("This listener did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done
@@ -162,6 +163,7 @@ def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_
         done = marks(connection)
         listener.go_on()
         listener.process.send_signal(signal.SIGCONT)
+        listener.hear("This listener did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done

@@ -50,6 +50,7 @@ HARMLESS = {
     "time_in_drawdown",
     "trade_frequency",
     "own_bots",
+    "is_blank",
     "is_plain_name",
     "is_possible_time",
 }
@@ -437,7 +438,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only", "recorded_here",
+        "belief_ledger_append_only", "recorded_here", "refuse_blank_name",
     }  # fmt: skip
 
 

@@ -104,6 +104,11 @@ def test_a_server_is_made_found_and_described(tmp_path: Path) -> None:
         if os.geteuid() == 0:
             assert f"made {tmp_path} traversable (o+x)" in "\n".join(notices)
             assert tmp_path.stat().st_mode & 0o777 == 0o701
+            assert str(home_of(postgres)) not in "\n".join(notices)
+        # Nobody else looks into the home; the account that runs the server passes through, where it is another one.
+        for folder in (home_of(postgres), postgres.folder):
+            assert folder.stat().st_mode & 0o777 == (0o701 if os.geteuid() == 0 else 0o700)
+        assert postgres.log.stat().st_mode & 0o777 == 0o600
     finally:
         assert postgres.stop()
 
@@ -122,6 +127,17 @@ def test_settings_and_credentials(cluster: EmbeddedPostgres) -> None:
     assert cluster.data.stat().st_mode & 0o777 == 0o700
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url, password="guess")
+
+
+def test_logs_that_others_could_read_are_ones_own_after_the_next_start(cluster: EmbeddedPostgres) -> None:
+    cluster.ensure_running()
+    cluster.stop()
+    older = cluster.log.with_suffix(".log.1")
+    older.write_text("before")
+    for log in (cluster.log, older):
+        log.chmod(0o644)
+    cluster.ensure_running()
+    assert [log.stat().st_mode & 0o777 for log in (cluster.log, older)] == [0o600, 0o600]
 
 
 def test_nothing_is_lost_when_the_server_is_killed(cluster: EmbeddedPostgres) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from adbc_driver_manager import DataError
 
 from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.market.bars import BarError
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
@@ -116,6 +118,32 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
         ).fetchall()
     assert ids == [("early", 10.0), ("never", 10.0), ("right", 10.0)]
     assert counted == [(1, 2), (2, 1)]
+
+
+def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_one_is_taken(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 0017 to 0020: what was recorded stays, and counts."""
+    make(empty_database, "0017", tmp_path, monkeypatch)
+    insert = (
+        "INSERT INTO trades (source_trade_id, bot_id, strategy_id, ticker, direction, entry_time, entry_price, notional)"
+        " VALUES (%s, 1, ' ', '   ', 'LONG', '2025-02-27 11:00Z', 100, 1000)"
+    )
+    close = "UPDATE trades SET status = 'closed', exit_time = '2025-02-27 12:00Z', exit_price = 101 WHERE source_trade_id = %s"
+    with connect(empty_database) as connection:
+        connection.execute(insert, ("\u3000",))
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute(close, ("\u3000",)).rowcount == 1
+        connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 1")
+        with pytest.raises(psycopg.errors.CheckViolation, match="the ticker of a row of trades is blank"):
+            connection.execute(insert, ("next",))
+        found = connection.execute("SELECT source_trade_id, strategy_id, ticker, pnl FROM trades").fetchall()
+    assert found == [("\u3000", " ", "   ", 10.0)]
+    days.refresh(empty_database, END.date() - timedelta(days=2), END.date() - timedelta(days=1), END)
+    with connect(empty_database) as connection:
+        counted = connection.execute("SELECT ticker, avg_pnl FROM bot_metrics WHERE day = '2025-02-27' ORDER BY 1")
+        assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
 
 
 def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
@@ -237,7 +265,7 @@ def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recomp
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
         # The other capital counts from the bot's first trade on.
-        assert (stale.first, stale.last) == (hours[-1].date(), END.date())
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
     days.compute_stale(empty_database, END)
     with connect(empty_database) as connection:
         after = results(connection)
@@ -257,7 +285,7 @@ def test_without_another_capital_the_days_from_the_trade_on_are_stale(
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
-        assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date())
+        assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
     days.compute_stale(empty_database, END)
     with connect(empty_database) as connection:
         after = {table: found for table, found in results(connection).items() if "fund" not in table}
@@ -290,7 +318,7 @@ def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_a
     with connect(empty_database) as connection:
         connection.execute(
             "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close) SELECT 'B', '1h', hour,"
-            " 100 + n % 7, 110, 90, 100 + n % 5 FROM generate_series(%s::timestamptz, %s, interval '1 hour')"
+            " 100 + n %% 7, 110, 90, 100 + n %% 5 FROM generate_series(%s::timestamptz, %s, interval '1 hour')"
             " WITH ORDINALITY AS h (hour, n)",
             (END - timedelta(days=8), END - timedelta(hours=1)),
         )
@@ -305,11 +333,14 @@ def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_a
         settle(connection, stale_days(connection, MARKET, END, first))
         connection.execute(
             "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close, volume) VALUES"
-            " ('C', '100000m', '2025-02-27Z', 1, 1, 1, 1, NULL), ('C', '1h', '294276-01-01Z', 1, 1, 1, 1, NULL),"
+            " ('C', '100000m', '2025-02-27Z', 1, 1, 1, 1, NULL), ('C', '1h', '294276-12-31Z', 1, 1, 1, 1, NULL),"
             " ('C', '1h', '2025-02-28Z', 1, 1, 1, 1, 1.7e308)"
         )
-    with pytest.raises(KnowDefeatError, match="timestamp out of range"):
-        compute_market(empty_database, first, last)
+    with open_session(empty_database) as session:
+        with pytest.raises(DataError, match="timestamp out of range"):
+            count_bars(session, first, last)
+        with pytest.raises(BarError, match="'100000m' is not a timeframe"):
+            compute_scores(session, first, last, END)
     migrations.upgrade(empty_database)
     held = {(row.source, row.reason): row for row in quarantine.list_rows(empty_database)}
     assert {key: row.column_name for key, row in held.items()} == {
@@ -360,7 +391,7 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(
         assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
         assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
         stale = stale_days(connection, RANKING, END)
-        assert (stale.first, stale.last) == (hours[-1].date(), END.date())
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
     days.compute_stale(empty_database, END)
     with connect(empty_database) as connection:
         after = results(connection)

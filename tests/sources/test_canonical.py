@@ -96,6 +96,8 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
         ({"ticker": "*"}, Reason.UNREADABLE_VALUE, "ticker"),
         ({"ticker": "TSLA\n"}, Reason.BAD_NAME, "ticker"),
         ({"source_trade_id": "7\x1b[2J"}, Reason.BAD_NAME, "source_trade_id"),
+        ({"ticker": "\u200b \u2060"}, Reason.BAD_NAME, "ticker"),
+        ({"strategy_id": "\ufeff"}, Reason.BAD_NAME, "strategy_id"),
         ({"strategy_id": "m" * 201}, Reason.BAD_NAME, "strategy_id"),
         ({"quote_currency": "U\u202eSD"}, Reason.BAD_NAME, "quote_currency"),
         ({"exit_reason": "tp\r\n"}, Reason.BAD_TEXT, "exit_reason"),

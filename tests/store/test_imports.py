@@ -76,7 +76,8 @@ def test_a_correction_keeps_what_it_corrects_and_undoing_restores_it(database: s
     assert held.quarantined == {"conflicting_trade": 1}
     with connect(database) as connection:
         ((message,),) = connection.execute("SELECT message FROM trade_quarantine").fetchall()
-        assert "--replace" in message and "fees" in message
+        assert "--replace" in message
+        assert "fees" in message
     corrected = load(database, file, CORRECTED, replaces=True)
     assert (corrected.replaced, corrected.inserted) == (1, 0)
     assert trades(database) == [(1, "7", "X", "closed", 110.0, 3.0, 97.0)]

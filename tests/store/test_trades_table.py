@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl, notional_of, quantity_of
+from knowdefeat_pipeline.postgres.connection import connect
 
 ENTRY = datetime(2025, 2, 11, 20, tzinfo=UTC)
 OPEN = {"bot_id": 1, "ticker": "TSLA", "direction": "LONG", "entry_time": ENTRY, "entry_price": 200.0, "notional": 1e4}

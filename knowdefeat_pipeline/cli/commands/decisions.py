@@ -118,9 +118,7 @@ def parse_size(value: str) -> float:
 
 def size(
     strategy: Annotated[str, typer.Option(help="The strategy that trades.")],
-    base: Annotated[
-        float, typer.Option(parser=parse_size, metavar="AMOUNT", help="Usual size, in quote currency.")
-    ],
+    base: Annotated[float, typer.Option(parser=parse_size, metavar="AMOUNT", help="Usual size, in quote currency.")],
     confidence: Annotated[float, typer.Option(help="The signal's confidence.")],
     cap: Annotated[
         float | None,

@@ -216,10 +216,10 @@ def _bots(url: str) -> Finding:
         return Finding("Bots", True, "each that has trades is there")
     more = ", ..." if len(missing) > MOST_BOTS else ""
     shown = f"{len(missing):,} deleted by hand, while their trades stayed: {', '.join(missing[:MOST_BOTS])}{more}"
+    back = f"SELECT bot_id, quote_currency, false FROM trades WHERE bot_id = {missing[0]} LIMIT 1"  # noqa: S608 (a number)
     remedy = (
-        "As the database's owner bring each back, switched off: INSERT INTO bots (bot_id, quote_currency, is_active) "
-        f"SELECT bot_id, quote_currency, false FROM trades WHERE bot_id = {missing[0]} LIMIT 1; "
-        "then run: knowdefeat run --all"
+        "As the database's owner bring each back, switched off: "
+        f"INSERT INTO bots (bot_id, quote_currency, is_active) {back}; then run: knowdefeat run --all"
     )
     return Finding("Bots", False, shown, remedy)
 

@@ -71,7 +71,9 @@ def show(import_id: Number, json: Json = False) -> None:
         )
     )
     if row.undone_at:
-        out.print(f"Undone at {row.undone_at:%Y-%m-%d %H:%M:%S} UTC by {printable(row.undone_by or '')}", style="yellow")
+        out.print(
+            f"Undone at {row.undone_at:%Y-%m-%d %H:%M:%S} UTC by {printable(row.undone_by or '')}", style="yellow"
+        )
     out.print(
         f"{number(row.rows_read)} rows: {number(row.inserted)} new, {number(row.updated)} updated, "
         f"{number(row.replaced)} replaced, {number(row.unchanged)} known, {number(row.quarantined)} quarantined "
