@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from psycopg import sql
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy
 
 DATABASE = "knowdefeat"
 USER = "knowdefeat"
@@ -412,9 +413,9 @@ class EmbeddedPostgres:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.OperationalError as error:
+            advice = remedy(str(error)) or f"Its password is in {self.password_file}, its log in {self.log}."
             raise EmbeddedPostgresError(
-                f"The server on {ADDRESS}:{port} runs but refuses us: {error}. "
-                f"Its password is in {self.password_file}, its log in {self.log}."
+                f"The server on {ADDRESS}:{port} runs but refuses us: {error}\n{advice}"
             ) from error
 
     # Telling
@@ -430,10 +431,10 @@ class EmbeddedPostgres:
         """An error that shows the end of what was logged from `start_of_log` (bytes) on."""
         text = self.log.read_bytes()[start_of_log:].decode(errors="replace")
         end = "\n".join(f"  {line}" for line in text.splitlines()[-15:])
-        return EmbeddedPostgresError(
-            f"{what} The end of {self.log}:\n{end}\n"
+        advice = remedy(text) or (
             "Remove the cause and try again, or set KNOWDEFEAT_DATABASE_URL to a PostgreSQL server of your own."
         )
+        return EmbeddedPostgresError(f"{what} The end of {self.log}:\n{end}\n{advice}")
 
     def _foreign(self) -> EmbeddedPostgresError:
         return EmbeddedPostgresError(

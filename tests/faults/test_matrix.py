@@ -1,0 +1,48 @@
+"""Each fault of the matrix: nothing lost, nothing doubled, nothing half-written, and a remedy for the user.
+
+Other tests kill the server, the live listener and runs while trades arrive (`tests/automation/test_kills.py`), and stop
+the listener (`tests/automation/test_stopped_listener.py`). `python -m tests.faults` prints the matrix, with some
+faults more.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.faults import FAULTS, Fault
+from tests.faults.matrix import Outcome, table
+from tests.faults.of_the_server import CannotMount
+from tests.faults.world import computed_fleet
+
+
+@pytest.fixture(scope="module")
+def computed() -> Iterator[Path]:
+    """The home of a computed fleet, to be copied."""
+    with computed_fleet() as home:
+        yield home
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.in_ci], ids=lambda fault: fault.inject.__name__)
+def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, computed: Path) -> None:
+    try:
+        outcome = fault.inject(computed)
+    except CannotMount as why:
+        pytest.skip(str(why))
+    assert (outcome.lost, outcome.doubled, outcome.differing) == (0, 0, ())
+    assert outcome.message or not fault.is_told
+    if outcome.message:
+        assert fault.remedy, outcome.message
+    told = outcome.message.lower()
+    assert not told or all(word.lower() in told for word in fault.remedy), outcome.message
+
+
+def test_the_columns_of_the_matrix_are_aligned() -> None:
+    rows = [
+        Outcome("a disk full", "kept " * 20, 0, 12, ("bot_metrics",), "free space " * 20),
+        Outcome("b", "", 1, 0, (), ""),
+    ]
+    lines = table(rows).splitlines()
+    doubled = lines[0].index("doubled")
+    assert {line[doubled - 2 : doubled].strip() for line in lines} == {""}
+    assert [line[doubled : doubled + 7].strip() for line in lines if line.startswith(("a ", "b "))] == ["12", "0"]
