@@ -102,8 +102,10 @@ def connect(url: str) -> psycopg.Connection:
 
 
 def one_transaction(connection: psycopg.Connection) -> AbstractContextManager[object]:
-    """A transaction, or the one that is under way: a part of a whole needs no savepoint, which costs two round trips,
-    where its failure undoes the whole."""
+    """A transaction, or the one that is under way.
+
+    For a part whose failure undoes the whole: a savepoint would cost two round trips for nothing.
+    """
     if connection.info.transaction_status == TransactionStatus.IDLE:
         return connection.transaction()
     return nullcontext()

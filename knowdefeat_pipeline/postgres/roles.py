@@ -24,7 +24,7 @@ import psycopg
 from psycopg import sql
 
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 from knowdefeat_pipeline.postgres.server import USER
 
 PREFIX = "knowdefeat_"
@@ -97,6 +97,39 @@ class Passwords:
     def forget(self, name: str) -> None:
         """Remove what is kept."""
         (self.folder / name).unlink(missing_ok=True)
+
+
+# Who logs in to a role may change its password and what its sessions begin with, for all who use it: PostgreSQL refuses
+# that to nobody. It is seen, and undone by `rotate`.
+
+
+def changed_settings(connection: psycopg.Connection) -> dict[str, list[str]]:
+    """The settings, as NAME=VALUE, that a role has and was not given, or lacks; by role, those without any left out."""
+    found: dict[str, set[str]] = {role.name: set() for role in states(connection)}
+    for name, setting in connection.execute(query("postgres/role_settings"), {"roles": [*found]}).fetchall():
+        found[name].add(setting)
+    given = {name: {f"{key}={value}" for key, value in _settings_of(name).items()} for name in found}
+    return {name: sorted(found[name] ^ given[name]) for name in found if found[name] != given[name]}
+
+
+def locked_out(url: str, passwords: Passwords) -> list[str]:
+    """The roles that cannot log in by the password that is kept of them."""
+    with connect(url) as connection:
+        kept = [(role.name, passwords.of(role.name)) for role in states(connection) if role.logs_in]
+    return [name for name, password in kept if password and not _opens(with_login(url, name, password))]
+
+
+def _opens(url: str) -> bool:
+    try:
+        connect(url).close()
+    except DatabaseUnreachable:
+        return False
+    return True
+
+
+def _settings_of(name: str) -> Mapping[str, str]:
+    """What sessions of a role begin with; one that is none of the five is a bot's."""
+    return next((role.settings for role in ROLES.values() if role.name == name), ROLES["bot"].settings)
 
 
 # Making roles, and giving them their rights
@@ -180,9 +213,13 @@ def _create(connection: psycopg.Connection, role: Role) -> None:
 
 
 def _configure(connection: psycopg.Connection, name: str, settings: Mapping[str, str]) -> None:
+    """Let the role's sessions begin with these settings and no others."""
+    role, database = sql.Identifier(name), sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(role))
+    connection.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(role, database))
     for setting, value in settings.items():
         statement = sql.SQL("ALTER ROLE {} SET {} = {}")
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)))
+        connection.execute(statement.format(role, sql.Identifier(setting), sql.Literal(value)))
 
 
 def _exists(connection: psycopg.Connection, name: str) -> bool:
@@ -213,11 +250,16 @@ def login_url(url: str, name: str, passwords: Passwords) -> str:
 
 
 def rotate(url: str, name: str, passwords: Passwords) -> str:
-    """Give a role a new password; its URL from now on. Sessions that are open stay. Raises RoleError."""
+    """Give a role a new password, and the settings that it was made with; its URL from now on.
+
+    Sessions that are open stay. Raises RoleError.
+    """
     with connect(url) as connection:
         if name == OWNER.name and not _is_owner(connection, name):
             raise RoleError(f"{connection.info.user} owns the tables here; its password is not ours to change.")
         _require(connection, name)
+        with _refusal_told(f"set {name} up"), connection.transaction():
+            _configure(connection, name, _settings_of(name))
         return with_login(url, name, _set_password(connection, name, passwords))
 
 
@@ -292,7 +334,7 @@ def make_bot(url: str, name: str, bots: Sequence[int] | None, passwords: Passwor
             if not known:
                 member, group = sql.Identifier(name), sql.Identifier(BOT)
                 connection.execute(sql.SQL("CREATE ROLE {} IN ROLE {}").format(member, group))
-                _configure(connection, name, ROLES["bot"].settings)
+                _configure(connection, name, _settings_of(name))
             connection.execute("DELETE FROM bot_writers WHERE role_name = %s", [name])
             wanted: Sequence[int | None] = [None] if bots is None else sorted(set(bots))
             connection.execute(

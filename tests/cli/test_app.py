@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from knowdefeat_pipeline.automation.runs import RunFailed
 from knowdefeat_pipeline.cli import app as module
+from knowdefeat_pipeline.cli.views.output import out
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.settings import SettingError
@@ -78,3 +79,10 @@ def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "app", command)
     with pytest.raises(RuntimeError, match="a fault"):
         module.main()
+
+
+def test_a_drivers_message_keeps_its_tab_and_nothing_else_steers_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out.print("refused\n\tIs the server running?\x1b[2J\r", soft_wrap=True)
+    assert capsys.readouterr().out == "refused\n        Is the server running?�[2J�\n"

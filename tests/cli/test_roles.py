@@ -61,6 +61,44 @@ def test_without_a_role_the_address_is_that_of_whoever_may_do_everything(embedde
     assert conninfo_to_dict(embedded.database)["user"] == "knowdefeat"
 
 
+CHANGES = {
+    "bot": ("SET default_transaction_read_only = on", "default_transaction_read_only=on"),
+    "reader": ("SET search_path = nowhere", "search_path=nowhere, search_path=report"),
+    "web": ("RESET lock_timeout", "lock_timeout=10s"),
+    "pipeline": ("IN DATABASE {} SET statement_timeout = 1", "statement_timeout=1"),
+}
+
+
+@pytest.mark.parametrize("role", CHANGES)
+def test_what_a_role_changed_of_itself_is_told_and_undone_by_rotation(embedded: Shell, role: str) -> None:
+    change, told = CHANGES[role]
+    with psycopg.connect(embedded("db", "url", "--role", role).strip(), autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER ROLE knowdefeat_{role} {change.format(connection.info.dbname)}")
+    found = roles_told(embedded, status=1)
+    assert found["found"] == f"knowdefeat_{role} was given other settings than ours: {told}"
+    assert found["remedy"].endswith(f": knowdefeat db rotate {role}")
+    embedded("db", "rotate", role)
+    assert roles_told(embedded)["found"] == "each has its rights"
+
+
+def test_a_password_that_a_role_changed_of_itself_is_told_and_undone_by_rotation(embedded: Shell) -> None:
+    embedded("db", "role", "bot", "alpha", "--bots", "1")
+    with psycopg.connect(embedded("db", "url", "--role", "alpha").strip(), autocommit=True) as connection:
+        connection.execute("ALTER ROLE alpha PASSWORD 'x'")
+    assert roles_told(embedded, status=1)["found"] == "alpha cannot log in by the password that is kept here"
+    embedded("db", "rotate", "alpha")
+    assert roles_told(embedded)["found"] == "each has its rights"
+    embedded("db", "role", "remove", "alpha")
+
+
+def roles_told(shell: Shell, status: int = 0) -> dict[str, str]:
+    """What doctor says of the roles."""
+    shell("doctor", "--json", status=status)
+    (found,) = [finding for finding in json.loads(shell.output) if finding["subject"] == "Roles"]
+    return found
+
+
 def test_rotation_prints_the_new_address_and_the_old_one_is_refused(embedded: Shell) -> None:
     old = embedded("db", "url", "--role", "bot").strip()
     new = embedded("db", "rotate", "bot").strip()

@@ -31,6 +31,7 @@ from knowdefeat_pipeline.postgres.server import EmbeddedPostgres, binaries
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.staleness import RANKING, Staleness, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.postgres.poolers import needs_pooler, pooler
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 NOW = END + timedelta(hours=12)
@@ -371,6 +372,21 @@ def test_a_lost_connection_is_a_sentence_and_leaves_an_empty_database(
     with pytest.raises(BackupError, match="as empty as before: "):
         restore(empty_database, tmp_path / "file")
     assert is_empty(empty_database)
+
+
+@needs_pooler
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_pooler_on_the_way_changes_nothing(source: str, empty_database: str, tmp_path: Path, mode: str) -> None:
+    """Backup and restore each need one transaction, and no session beyond it."""
+    with pooler(source, tmp_path, mode) as url:
+        backup(url, tmp_path / "file")
+    (tmp_path / "back").mkdir()
+    with pooler(empty_database, tmp_path / "back", mode) as url:
+        restore(url, tmp_path / "file")
+    with connect(source) as one, connect(empty_database) as other:
+        assert bits(one) == bits(other)
+        close(other, NOW - timedelta(days=1, minutes=5))
+        assert look(other).trades == 1
 
 
 def test_tables_of_others_in_our_schema_are_left_out_and_named(

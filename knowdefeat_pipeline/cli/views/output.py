@@ -24,8 +24,8 @@ class _Console(Console):
     as `Text` (see `strong`)."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's; control characters but line breaks are shown as �."""
-        super().print(*(printable(o, kept="\n") if isinstance(o, str) else o for o in objects), **options)
+        """As rich's; control characters but line breaks and tabs, as drivers' messages have them, are shown as �."""
+        super().print(*(printable(o, kept="\n\t") if isinstance(o, str) else o for o in objects), **options)
 
 
 def strong(text: str) -> Text:
