@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
@@ -32,6 +31,7 @@ from knowdefeat_pipeline.steps.audit import audit_days
 from knowdefeat_pipeline.store.funds import cents, save_settings
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
 from tests.faults.clean import compute, computed, differing
+from tests.faults.processes import kill_server
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
 SLOW_KILLS = int(os.environ.get("KNOWDEFEAT_SLOW_KILLS", "15"))
@@ -196,18 +196,6 @@ def server(home: Path) -> Iterator[EmbeddedPostgres]:
         save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
     yield server
     server.stop()
-
-
-def kill_server(server: EmbeddedPostgres) -> None:
-    """All of its processes at once, so that none of them saves what the others had not written down."""
-    pid = server.status().pid
-    assert pid
-    postmaster = psutil.Process(pid)
-    postmaster.suspend()  # it shall not begin another one meanwhile
-    processes = [postmaster, *postmaster.children(recursive=True)]
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 def kill_run(after: float) -> None:

@@ -4,8 +4,7 @@ import sys
 import traceback
 
 from tests.faults.faults import FAULTS
-from tests.faults.matrix import Outcome, table
-from tests.faults.of_the_server import CannotMount
+from tests.faults.matrix import CannotInject, Outcome, table
 from tests.faults.world import computed_fleet
 
 
@@ -14,13 +13,13 @@ def main() -> None:
     outcomes, failed = [], False
     with computed_fleet() as computed:
         for fault in FAULTS:
-            name = fault.inject.__name__
+            name = fault.name
             if sys.argv[1:] and not any(part in name for part in sys.argv[1:]):
                 continue
             try:
                 outcome = fault.inject(computed)
                 failed |= bool(outcome.lost or outcome.doubled or outcome.differing)
-            except CannotMount as why:
+            except CannotInject as why:
                 outcome = Outcome(name, f"not injected: {why}", 0, 0, (), "")
             except Exception:  # noqa: BLE001 (the other faults are still injected)
                 traceback.print_exc()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults import of_the_clients, of_the_server
+from tests.faults import of_the_clients, of_the_processes, of_the_server, of_the_versions
 from tests.faults.matrix import Outcome
 
 
@@ -14,7 +14,13 @@ class Fault(NamedTuple):
     inject: Callable[[Path], Outcome]
     remedy: tuple[str, ...] = ()
     in_ci: bool = True  # the others are injected on demand
-    is_told: bool = True  # whether a run fails, and its user is told; None of a message otherwise
+    is_told: bool = True  # whether a command fails, and its user is told
+
+    @property
+    def name(self) -> str:
+        """That of the function, with its arguments."""
+        function, arguments = getattr(self.inject, "func", self.inject), getattr(self.inject, "args", ())
+        return "_".join((function.__name__, *arguments))
 
 
 AGAIN = "run the command again"
@@ -24,6 +30,8 @@ FAULTS = (
     Fault(of_the_server.disk_of_the_log_full, ("disk", "free space", AGAIN), in_ci=False),
     Fault(of_the_server.connections_exhausted, ("end sessions", "raise max_connections", AGAIN)),
     Fault(of_the_server.connections_exhausted_by_url, ("end sessions", "raise max_connections", AGAIN)),
+    Fault(of_the_server.listener_on_a_full_disk, ("disk", "free space"), in_ci=False),
+    Fault(of_the_server.listener_without_connections, ("end sessions", "raise max_connections"), in_ci=False),
     Fault(of_the_server.statement_timeout, ("SET statement_timeout = 0", AGAIN)),
     Fault(of_the_server.lock_timeout, ("SET lock_timeout = 0", AGAIN), in_ci=False),
     Fault(of_the_server.idle_in_transaction_timeout, ("SET idle_in_transaction_session_timeout = 0", AGAIN)),
@@ -34,5 +42,22 @@ FAULTS = (
     Fault(of_the_clients.lost_before_writing, (AGAIN,)),
     Fault(of_the_clients.lost_while_copying, (AGAIN,)),
     Fault(of_the_clients.lost_before_the_commit, (AGAIN,)),
-    Fault(of_the_clients.run_killed, in_ci=False, is_told=False),
+    Fault(of_the_processes.run_killed_before_writing, in_ci=False, is_told=False),
+    Fault(of_the_processes.run_killed_before_the_commit, is_told=False),
+    Fault(of_the_processes.run_killed_between_steps, in_ci=False, is_told=False),
+    Fault(of_the_processes.run_stopped, in_ci=False, is_told=False),
+    Fault(of_the_processes.listener_killed_while_it_waits, in_ci=False, is_told=False),
+    Fault(of_the_processes.listener_killed_in_a_batch, is_told=False),
+    Fault(of_the_processes.listener_stopped, in_ci=False, is_told=False),
+    Fault(of_the_processes.server_killed_in_a_run, ("Start it again", "knowdefeat doctor")),
+    Fault(of_the_processes.server_killed_under_the_listener, in_ci=False, is_told=False),
+    Fault(of_the_processes.backup_killed, in_ci=False, is_told=False),
+    Fault(of_the_processes.restore_killed_while_it_fills, in_ci=False, is_told=False),
+    Fault(of_the_processes.restore_killed_before_the_commit, in_ci=False, is_told=False),
+    Fault(of_the_processes.migrate_killed, in_ci=False, is_told=False),
+    Fault(of_the_processes.server_restarted_under_up, in_ci=False, is_told=False),
+    Fault(of_the_processes.daemon_killed, in_ci=False),
+    Fault(of_the_processes.webserver_killed, in_ci=False),
+    Fault(of_the_processes.listener_killed_under_up, in_ci=False),
+    *(Fault(inject, in_ci=False, is_told=False) for inject in (*of_the_versions.UPGRADES, *of_the_versions.RESTORES)),
 )

@@ -8,6 +8,10 @@ HEADER = ("injected", "what happened", "lost", "doubled", "differs", "message")
 WIDTHS = (28, 48, 4, 7, 7, 76)
 
 
+class CannotInject(Exception):
+    """This fault needs something that is not here; the message says what."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One fault: how many acknowledged trades were lost or counted twice in the end, which tables differ from a clean

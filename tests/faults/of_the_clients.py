@@ -1,10 +1,8 @@
-"""Faults of those who use the server: slow writers, wrong clocks, lost connections, killed processes."""
+"""Faults of those who use the server: slow writers, wrong clocks, lost connections."""
 
-import random
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,6 @@ from tests.faults.matrix import Outcome
 from tests.faults.world import World, world, write
 
 TRADES = 5
-KILLS = 3
-SEED = 5
-RUN = "import sys; from knowdefeat_pipeline.cli import main; sys.argv = ['knowdefeat', 'run']; main()"
 
 
 def long_transaction(computed: Path) -> Outcome:
@@ -162,21 +157,3 @@ def lost_while_copying(computed: Path) -> Outcome:
 def lost_before_the_commit(computed: Path) -> Outcome:
     """The session ends when all is written and nothing committed."""
     return _connection_lost(computed, "before a step's commit", before_the_commit)
-
-
-def run_killed(computed: Path) -> Outcome:
-    """kill -9 of the process of a run, at random moments."""
-    draw, killed = random.Random(SEED), 0
-    with world(computed) as at:
-        for _ in range(KILLS):
-            at.close_trades(TRADES)
-            process = subprocess.Popen(
-                [sys.executable, "-c", RUN], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(draw.uniform(1.0, 3.0))
-            process.kill()
-            killed += process.wait() < 0
-        assert killed
-        happened = f"{killed} of {KILLS} runs killed before their end; the next was whole"
-        return at.outcome("kill -9 of a run, three times", happened)

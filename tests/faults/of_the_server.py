@@ -11,29 +11,26 @@ from pathlib import Path
 import psycopg
 
 from knowdefeat_pipeline.postgres.connection import connect
-from tests.faults.matrix import Outcome
+from tests.faults.matrix import CannotInject, Outcome
 from tests.faults.of_the_clients import before_the_commit
+from tests.faults.of_the_processes import await_counted, listener
 from tests.faults.world import World, copy, world
 
 MEGABYTE = 1_000_000
 TRADES = 5
 
 
-class CannotMount(Exception):
-    """This fault needs a small file system, which may not be mounted here."""
-
-
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """What stands in the folder, on a file system of 100 MB of its own. Raises CannotMount."""
+    """What stands in the folder, on a file system of 100 MB of its own. Raises CannotInject where that may not be mounted."""
     mount = shutil.which("mount")
     if not mount or os.name != "posix" or os.geteuid() != 0:
-        raise CannotMount("mounting a small file system needs root")
+        raise CannotInject("mounting a small file system needs root")
     with tempfile.TemporaryDirectory() as kept:
         copy(folder, Path(kept))
         done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)], capture_output=True)
         if done.returncode:
-            raise CannotMount(done.stderr.decode().strip())
+            raise CannotInject(done.stderr.decode().strip())
         copy(Path(kept), folder)
     try:
         yield
@@ -80,6 +77,49 @@ def disk_of_tables_full(computed: Path) -> Outcome:
 def disk_of_the_log_full(computed: Path) -> Outcome:
     """The write-ahead log cannot grow: the server ends itself."""
     return _disk_full(computed, "data/pg_wal", "the write-ahead log")
+
+
+def listener_on_a_full_disk(computed: Path) -> Outcome:
+    """The live listener while no table can grow: it waits, and counts all once there is space."""
+    with world(computed, around=lambda home: small_disk(home / "postgres" / "data/base")) as at, listener() as live:
+        at.close_trades(TRADES)
+        live.hear("refreshed in")
+        filler = fill(at.server.folder / "data/base")
+        while not at.refused:
+            at.close_trades(500)
+        said = live.hear("Trying again")
+        filler.unlink()
+        at.try_again()
+        kept = len(at.acknowledged)
+        await_counted(at, kept)
+        happened = f"the listener waited; with space it counted all {kept} trades without a command"
+        return at.outcome("disk of the tables full under the listener", happened, _last_trouble(said))
+
+
+def _last_trouble(said: str) -> str:
+    """The last thing that a listener said of what it could not do, in one line."""
+    lines = said.splitlines()
+    batches = [number for number, line in enumerate(lines, start=1) if "refreshed in" in line]
+    return " ".join(lines[batches[-1] if batches else 0 :])
+
+
+def listener_without_connections(computed: Path) -> Outcome:
+    """All connections are taken while the live listener has to connect anew."""
+    with world(computed, {"max_connections": "20"}) as at, listener() as live:
+        at.close_trades(TRADES)
+        live.hear("refreshed in")
+        with _all_connections(at) as taken:
+            taken[0].execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid IN (SELECT backend FROM listener_lease)"
+            )
+            with _all_connections(at):  # the place that it has left too
+                at.close_trades(TRADES, taken[0])
+                live.hear("Trying again")
+                said = live.hear("Trying again")
+        live.hear("Listening for new trades")
+        await_counted(at, 2 * TRADES)
+        happened = "the listener waited; with a free connection it counted all without a command"
+        return at.outcome("all connections taken under the listener", happened, " ".join(said.split()))
 
 
 @contextmanager

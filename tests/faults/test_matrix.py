@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.faults import FAULTS, Fault
-from tests.faults.matrix import Outcome, table
-from tests.faults.of_the_server import CannotMount
+from tests.faults.matrix import CannotInject, Outcome, table
 from tests.faults.world import computed_fleet
 
 
@@ -23,11 +22,11 @@ def computed() -> Iterator[Path]:
         yield home
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.in_ci], ids=lambda fault: fault.inject.__name__)
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.in_ci], ids=lambda fault: fault.name)
 def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, computed: Path) -> None:
     try:
         outcome = fault.inject(computed)
-    except CannotMount as why:
+    except CannotInject as why:
         pytest.skip(str(why))
     assert (outcome.lost, outcome.doubled, outcome.differing) == (0, 0, ())
     assert outcome.message or not fault.is_told

@@ -65,18 +65,30 @@ def knowdefeat(*arguments: str) -> Said:
 
 
 class World:
-    """The server in `home`, and the trades that were closed on it."""
+    """The server in `home`, and the trades that were closed on it; or on another database, once they `move`."""
 
     def __init__(self, home: Path) -> None:
-        self.server = EmbeddedPostgres(home, timeout=20.0)
+        self.home = home
+        self.server = EmbeddedPostgres(home, timeout=60.0)
+        self._elsewhere: str | None = None
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
         self._fleet = 0
 
     @property
     def url(self) -> str:
-        """The address of the server, which is started if need be."""
-        return self.server.ensure_running()
+        """The address of the database, whose server is started if need be and it is ours."""
+        return self._elsewhere or self.server.ensure_running()
+
+    def move(self, url: str) -> None:
+        """From here on bots, commands and looks go to this database."""
+        self._elsewhere = os.environ["KNOWDEFEAT_DATABASE_URL"] = url
+
+    def new_database(self, name: str) -> str:
+        """The address of a new, empty database of the server."""
+        with connect(self.server.ensure_running()) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return self.server.url_for(name)
 
     def count_fleet(self) -> None:
         """Note how many trades there are before anything happens."""
@@ -96,7 +108,7 @@ class World:
     def _record(self, names: list[str], connection: psycopg.Connection | None = None) -> None:
         try:
             if connection is None:
-                with psycopg.connect(self.server.find() or "host=127.0.0.1 port=1", autocommit=True) as own:
+                with psycopg.connect(self._found(), autocommit=True) as own:
                     write(own, names)
             else:
                 write(connection, names)
@@ -104,6 +116,10 @@ class World:
             self.refused += names
         else:
             self.acknowledged += names
+
+    def _found(self) -> str:
+        """Where a bot connects, which starts no server."""
+        return self._elsewhere or self.server.find() or "host=127.0.0.1 port=1"
 
     def counted(self) -> int:
         """How many trades the figures of the last day count, those of the fleet left out."""
@@ -117,7 +133,7 @@ class World:
 
     def outcome(self, injected: str, happened: str, message: str = "") -> Outcome:
         """The bots try again, and a run computes what is there; how that compares with what was acknowledged."""
-        self.server.ensure_running()
+        assert self.url  # the server is started again
         self.try_again()
         after = self.run()
         assert after.status == 0, after.message
