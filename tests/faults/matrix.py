@@ -6,6 +6,7 @@ from textwrap import wrap
 
 HEADER = ("injected", "what happened", "lost", "doubled", "differs", "message")
 WIDTHS = (28, 48, 4, 7, 7, 76)
+LONGEST = 600  # characters of a cell; in the middle of a message stands a log
 
 
 class CannotInject(Exception):
@@ -25,19 +26,22 @@ class Outcome:
     message: str
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as text in columns, their cells wrapped."""
-    rule = "  ".join("-" * width for width in WIDTHS)
-    rows = [HEADER, *((o.injected, o.happened, *map(_cell, astuple(o)[2:])) for o in outcomes)]
-    return "\n".join(line for row in rows for line in (*_lines(row), rule))
+RULE = "  ".join("-" * width for width in WIDTHS)
+
+
+def row(outcome: Outcome | None) -> str:
+    """An outcome as text in columns, its cells wrapped, and a rule below; None: the head of the table."""
+    cells = HEADER if outcome is None else [_cell(value) for value in astuple(outcome)]
+    return "\n".join([*_lines(cells), RULE])
 
 
 def _cell(value: object) -> str:
-    return ", ".join(value) or "no" if isinstance(value, tuple) else str(value) or "–"
+    text = ", ".join(value) or "no" if isinstance(value, tuple) else str(value) or "–"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
-def _lines(row: Sequence[str]) -> list[str]:
-    cells = [wrap(cell, width) or [""] for cell, width in zip(row, WIDTHS, strict=True)]
+def _lines(texts: Sequence[str]) -> list[str]:
+    cells = [wrap(cell, width) or [""] for cell, width in zip(texts, WIDTHS, strict=True)]
     height = max(map(len, cells))
     filled = [cell + [""] * (height - len(cell)) for cell in cells]
     return [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.faults import FAULTS, Fault
-from tests.faults.matrix import CannotInject, Outcome, table
+from tests.faults.matrix import CannotInject, Outcome, row
 from tests.faults.world import computed_fleet
 
 
@@ -37,11 +37,15 @@ def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, 
 
 
 def test_the_columns_of_the_matrix_are_aligned() -> None:
-    rows = [
-        Outcome("a disk full", "kept " * 20, 0, 12, ("bot_metrics",), "free space " * 20),
-        Outcome("b", "", 1, 0, (), ""),
-    ]
-    lines = table(rows).splitlines()
+    disk = Outcome("a disk full", "kept " * 20, 0, 12, ("bot_metrics",), "free space " * 20)
+    lines = "\n".join(map(row, (None, disk, Outcome("b", "", 1, 0, (), "")))).splitlines()
     doubled = lines[0].index("doubled")
     assert {line[doubled - 2 : doubled].strip() for line in lines} == {""}
     assert [line[doubled : doubled + 7].strip() for line in lines if line.startswith(("a ", "b "))] == ["12", "0"]
+
+
+def test_of_a_long_message_the_beginning_and_the_end_are_shown() -> None:
+    shown = row(Outcome("a", "", 0, 0, (), f"begin {'log ' * 1000}end."))
+    assert "begin" in shown
+    assert "end." in shown
+    assert len(shown.split()) < 250
