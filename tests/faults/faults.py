@@ -44,6 +44,7 @@ FAULTS = (
     Fault(of_the_clients.lost_before_writing, (AGAIN,), in_ci=False),
     Fault(of_the_clients.lost_while_copying, (AGAIN,)),
     Fault(of_the_clients.lost_before_the_commit, (AGAIN,)),
+    Fault(of_the_clients.pooler_killed, ("Start it again", "knowdefeat doctor"), in_ci=False),
     Fault(of_the_processes.run_killed_before_writing, in_ci=False, is_told=False),
     Fault(of_the_processes.run_killed_before_the_commit, is_told=False),
     Fault(of_the_processes.run_killed_between_steps, in_ci=False, is_told=False),

@@ -1,6 +1,8 @@
 """Faults of those who use the server: slow writers, wrong clocks, lost connections."""
 
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -8,14 +10,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psutil
 import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow
 from knowdefeat_pipeline.steps import metrics
 from knowdefeat_pipeline.store import results
-from tests.faults.matrix import Outcome
+from tests.faults.matrix import CannotInject, Outcome
 from tests.faults.world import World, world, write
+from tests.postgres.poolers import BOUNCER, pooler
 
 TRADES = 5
 
@@ -157,3 +161,26 @@ def lost_while_copying(computed: Path) -> Outcome:
 def lost_before_the_commit(computed: Path) -> Outcome:
     """The session ends when all is written and nothing committed."""
     return _connection_lost(computed, "before a step's commit", before_the_commit)
+
+
+def pooler_killed(computed: Path) -> Outcome:
+    """kill -9 of the pooler between a run and the server, before a step's commit."""
+    if BOUNCER is None:
+        raise CannotInject("pgbouncer is not installed")
+    with world(computed) as at, tempfile.TemporaryDirectory() as folder:
+        at.close_trades(TRADES)
+        Path(folder).chmod(0o755)  # pgbouncer does not run as root
+        with pooler(at.url, Path(folder), "session") as through:
+            os.environ["KNOWDEFEAT_DATABASE_URL"] = through
+            with before_the_commit(lambda session: _kill_pooler(folder)):
+                during = at.run()
+            del os.environ["KNOWDEFEAT_DATABASE_URL"]
+        assert during.status == 1
+        happened = "the run failed, its step wrote nothing; the next run, without a pooler, was whole"
+        return at.outcome("kill -9 of the pooler before a step's commit", happened, during.message)
+
+
+def _kill_pooler(folder: str) -> None:
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "pgbouncer" and any(folder in part for part in process.info["cmdline"]):
+            process.kill()

@@ -18,6 +18,8 @@ from tests.faults.world import World, copy, world
 
 MEGABYTE = 1_000_000
 TRADES = 5
+END_LISTENER = "SELECT pg_terminate_backend(backend, 10000) FROM listener_lease"
+OTHER_CAPITAL = "UPDATE bots SET capital = capital + 1"
 
 
 @contextmanager
@@ -82,25 +84,21 @@ def disk_of_the_log_full(computed: Path) -> Outcome:
 def listener_on_a_full_disk(computed: Path) -> Outcome:
     """The live listener while no table can grow: it waits, and counts all once there is space."""
     with world(computed, around=lambda home: small_disk(home / "postgres" / "data/base")) as at, listener() as live:
-        at.close_trades(TRADES)
-        live.hear("refreshed in")
-        filler = fill(at.server.folder / "data/base")
-        while not at.refused:
-            at.close_trades(500)
-        said = live.hear("Trying again")
+        with connect(at.url) as person:
+            person.execute(OTHER_CAPITAL)
+            live.hear("refreshed in")
+            filler = fill(at.server.folder / "data/base")
+            at.close_trades(20_000)
+            said = "refreshed in"
+            while "refreshed in" in said:  # all days anew, which needs some space each time
+                person.execute(OTHER_CAPITAL)
+                said = live.hear("refreshed in", "Trying again", "Looking again")
+        assert at.refused
         filler.unlink()
-        at.try_again()
-        kept = len(at.acknowledged)
-        await_counted(at, kept)
-        happened = f"the listener waited; with space it counted all {kept} trades without a command"
-        return at.outcome("disk of the tables full under the listener", happened, _last_trouble(said))
-
-
-def _last_trouble(said: str) -> str:
-    """The last thing that a listener said of what it could not do, in one line."""
-    lines = said.splitlines()
-    batches = [number for number, line in enumerate(lines, start=1) if "refreshed in" in line]
-    return " ".join(lines[batches[-1] if batches else 0 :])
+        at.close_trades(TRADES)
+        await_counted(at, TRADES)
+        happened = "trades were refused, the listener waited; with space it counted on without a command"
+        return at.outcome("disk of the tables full under the listener", happened, " ".join(said.split()))
 
 
 def listener_without_connections(computed: Path) -> Outcome:
@@ -108,14 +106,12 @@ def listener_without_connections(computed: Path) -> Outcome:
     with world(computed, {"max_connections": "20"}) as at, listener() as live:
         at.close_trades(TRADES)
         live.hear("refreshed in")
-        with _all_connections(at) as taken:
-            taken[0].execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid IN (SELECT backend FROM listener_lease)"
-            )
-            with _all_connections(at):  # the place that it has left too
-                at.close_trades(TRADES, taken[0])
-                live.hear("Trying again")
+        with connect(at.url) as person:
+            person.execute(END_LISTENER)
+            live.hear("Trying again in 1 s.")
+            with _all_connections(at):
                 said = live.hear("Trying again")
+                at.close_trades(TRADES, person)
         live.hear("Listening for new trades")
         await_counted(at, 2 * TRADES)
         happened = "the listener waited; with a free connection it counted all without a command"

@@ -39,19 +39,18 @@ class Process:
     """A program in Python that is told and heard line by line; killed at the end of its `with`."""
 
     def __init__(self, program: str, *arguments: str) -> None:
-        self.heard: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-c", program, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def hear(self, part: str) -> str:
-        """Await the next line that contains `part`; what was said until then."""
+    def hear(self, *parts: str) -> str:
+        """Await the next line that contains one of the parts; what was said until then."""
         assert self.process.stdout is not None
         heard = []
         for line in self.process.stdout:
             heard.append(line)
-            if part in line:
+            if any(part in line for part in parts):
                 return "".join(heard)
         raise AssertionError("".join(heard))
 
