@@ -35,20 +35,21 @@ def main() -> None:
         for fault in FAULTS:
             if sys.argv[1:] and not any(part in fault.name for part in sys.argv[1:]):
                 continue
-            outcome = _inject(fault, computed)
-            failed |= outcome is None or bool(outcome.lost or outcome.doubled or outcome.differing)
-            print(row(outcome or Outcome(fault.name, "FAILED, see above", 0, 0, (), "")), flush=True)
+            outcome, shortcomings = _inject(fault, computed)
+            failed |= bool(shortcomings)
+            print(row(outcome), *(f"{fault.name}: {what}" for what in shortcomings), sep="\n", flush=True)
     sys.exit(failed)
 
 
-def _inject(fault: Fault, computed: Path) -> Outcome | None:
+def _inject(fault: Fault, computed: Path) -> tuple[Outcome, list[str]]:
+    """What came of it, and what of that did not come out as it must."""
     try:
-        return fault.inject(computed)
+        outcome = fault.inject(computed)
     except CannotInject as why:
-        return Outcome(fault.name, f"not injected: {why}", 0, 0, (), "")
+        return Outcome(fault.name, f"not injected: {why}", 0, 0, (), ""), []
     except Exception:  # noqa: BLE001 (the other faults are still injected)
-        traceback.print_exc()
-        return None
+        return Outcome(fault.name, "see below", 0, 0, (), ""), [traceback.format_exc()]
+    return outcome, fault.shortcomings(outcome)
 
 
 main()

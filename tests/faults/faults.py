@@ -22,6 +22,20 @@ class Fault(NamedTuple):
         function, arguments = getattr(self.inject, "func", self.inject), getattr(self.inject, "args", ())
         return "_".join((function.__name__, *arguments))
 
+    def shortcomings(self, outcome: Outcome) -> list[str]:
+        """What did not come out as it must."""
+        told = outcome.message.lower()
+        lacking = [word for word in self.remedy if told and word.lower() not in told]
+        found = {
+            f"{outcome.lost} trades lost": outcome.lost,
+            f"{outcome.doubled} trades doubled": outcome.doubled,
+            f"other than a clean recomputation: {', '.join(outcome.differing)}": outcome.differing,
+            "no message": self.is_told and not told,
+            "a message for which no remedy is known": told and not self.remedy,
+            f"a message without {lacking}: {outcome.message}": lacking,
+        }
+        return [what for what, is_so in found.items() if is_so]
+
 
 AGAIN = "run the command again"
 
