@@ -45,6 +45,7 @@ FOREIGN = {
 SUBJECTS = {
     "units": set(),
     "escaping": set(),
+    "amounts": {"units"},
     "schema": set(),
     "trades": {"units"},
     "market": {"units"},

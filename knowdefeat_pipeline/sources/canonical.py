@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from knowdefeat_pipeline.core.amounts import LEAST_MONEY, LEAST_SIZE, POSSIBLE, is_impossible
 from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools, Floats
 
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     EXIT_BEFORE_ENTRY = "exit_before_entry"
     FUTURE_TIME = "future_time"
     IMPOSSIBLE_TIME = "impossible_time"
+    POISON = "poison"
     CURRENCY_MISMATCH = "currency_mismatch"
     CONFLICTING_TRADE = "conflicting_trade"
     DUPLICATE_TRADE = "duplicate_trade"
@@ -136,6 +138,9 @@ MESSAGES: Mapping[Reason, str] = {
         "check the writer's clock, or import with the right time zone."
     ),
     Reason.IMPOSSIBLE_TIME: "{column} '{value}' lies before 1970; correct it, or import with the right unit of time.",
+    Reason.POISON: (
+        f"{{column}} '{{value}}' is, or gives a net pnl, beyond what can be computed with: {POSSIBLE}; correct it."
+    ),
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
         "give the trades in '{currency}' a bot_id of their own."
@@ -172,7 +177,10 @@ RANGES: Mapping[Kind, tuple[Reason, float, float]] = {
     "amount": (Reason.UNREADABLE_VALUE, -LARGEST, LARGEST),
     "fraction": (Reason.CONFIDENCE_OUT_OF_RANGE, 0.0, 1.0),
 }
-"""Per kind of number: the reason for refusing one, and the least and the greatest that is accepted."""
+"""Per kind of number: the reason for refusing one, and the least and the greatest that is one at all."""
+
+LEAST: Mapping[Kind, float] = {"price": LEAST_SIZE, "size": LEAST_SIZE, "amount": LEAST_MONEY}
+"""Per kind of amount: the least size that can be computed with."""
 
 
 def explain(reason: Reason, field: str, column: str, value: str | None, **facts: object) -> str:
@@ -238,6 +246,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
         *_number_checks(trades),
         *_time_checks(trades, pd.Timestamp(now) + CLOCK_SKEW),
         *_size_checks(trades),
+        *_amount_checks(trades),
     ]
     failed = np.array([mask for _, _, mask in checks])
     bad = failed.any(axis=0)
@@ -351,4 +360,13 @@ def _size_checks(trades: pd.DataFrame) -> list[Check]:
     return [
         (Reason.UNREADABLE_VALUE, "notional", closed & ~sized & trades["reported_pnl"].isna().to_numpy()),
         (Reason.BAD_NOTIONAL, "notional", closed & sized & (vanished | ~np.isfinite(trades["pnl"].to_numpy()))),
+    ]
+
+
+def _amount_checks(trades: pd.DataFrame) -> list[Check]:
+    """Amounts, and a net pnl that follows from them, that cannot be computed with (see `core.amounts`)."""
+    amounts = [(name, name, LEAST[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in LEAST]
+    return [
+        (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), least))
+        for name, blamed, least in [*amounts, ("pnl", "notional", LEAST_MONEY)]
     ]

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.amounts import UNITS_BOUND
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.market.bars import BarError, bar_length
 from knowdefeat_pipeline.core.units import Bools, Floats
@@ -93,6 +94,7 @@ class Reason(StrEnum):
     BAD_PRICE = "bad_price"
     BAD_RANGE = "bad_range"
     BAD_AMOUNT = "bad_amount"
+    POISON = "poison"
     UNKNOWN_SIDE = "unknown_side"
     FUTURE_TIME = "future_time"
     CONFLICT = "conflicting_values"
@@ -106,6 +108,8 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.BAD_RANGE: "{column} '{value}' contradicts the bar's other prices: low is the lowest of the four, high the "
     "highest; correct the bar.",
     Reason.BAD_AMOUNT: "{column} '{value}' is negative or not finite; correct it, or leave a volume empty.",
+    Reason.POISON: f"{{column}} '{{value}}' is beyond what can be computed with: volumes and sizes stay below "
+    f"{UNITS_BOUND:g}; correct it.",
     Reason.UNKNOWN_SIDE: "{column} '{value}' is not a side; write BID or ASK (buy and sell are read too).",
     Reason.FUTURE_TIME: "{column} '{value}' lies in the future (now is {now}); check the clock and the time zone.",
     Reason.CONFLICT: "{column} '{value}' is there already with other values ({other}); correct the row, or load the "
@@ -367,6 +371,7 @@ def _value_checks(form: Form, frame: pd.DataFrame, now: datetime) -> Iterator[Ch
             yield Reason.BAD_PRICE, field.name, (value <= 0) | np.isinf(value)
         else:
             yield Reason.BAD_AMOUNT, field.name, (value < 0) | np.isinf(value)
+            yield Reason.POISON, field.name, value >= UNITS_BOUND
     if form is BARS:
         ends = frame[["open", "close"]].to_numpy(float)
         yield Reason.BAD_RANGE, "low", frame["low"].to_numpy(float) > ends.min(axis=1)

@@ -27,7 +27,7 @@ class QuarantineError(KnowDefeatError):
 @dataclass(frozen=True)
 class QuarantinedRow:
     """One refused row. `original`: column -> untouched text. `layout`: how the file was read. `status`: held, released
-    or discarded; `note` and `settled_at` say how and when it was settled."""
+    or discarded; `note` and `settled_at` say how and when it was settled. `simulated`: it is the simulated fleet's."""
 
     quarantine_id: int
     source: str
@@ -42,6 +42,7 @@ class QuarantinedRow:
     note: str | None
     quarantined_at: datetime
     settled_at: datetime | None
+    simulated: bool
 
 
 def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
@@ -104,7 +105,9 @@ def _record_again(
     layout = Layout.from_json(row.layout)
     raw, columns = _corrected(row, corrections, layout.columns, FIELDS)
     reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
-    return Recorded(0, 0, 0, reading.refused) if len(reading.refused) else record(connection, reading)
+    if len(reading.refused):
+        return Recorded(0, 0, 0, reading.refused)
+    return record(connection, reading, simulated=row.simulated)
 
 
 def _record_market_again(

@@ -22,12 +22,14 @@ def has_own_trades(connection: psycopg.Connection) -> bool:
 def remove_simulated(connection: psycopg.Connection) -> int:
     """Delete the simulated trades and what rests on them alone; how many trades there were.
 
-    That is the bots that have no others with all their results, the days on which nothing else had closed yet, and
-    every version of the weights that was learned from them. All other computed days become stale by the deletion.
+    That is what of them was refused, the bots that have no others with all their results, the days on which nothing
+    else had closed yet, and every version of the weights that was learned from them. All other computed days become
+    stale by the deletion.
     """
     with connection.transaction():
         # A trade that is on its way to a bot of the fleet is waited for: its bot stays.
         connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute("DELETE FROM trade_quarantine WHERE simulated")
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
             return 0

@@ -70,7 +70,7 @@ def load_trades(url: str, reading: Reading, file_name: str, *, simulated: bool =
         removed = remove_simulated(connection)
         recorded = record(connection, reading, simulated=simulated)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
-        held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused)
+        held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused, simulated=simulated)
     return replace(_report(reading, file_name, recorded, refused, held), removed=removed)
 
 
@@ -119,9 +119,18 @@ def _finding(row: dict[str, Any]) -> Finding:
 
 
 def hold(
-    connection: psycopg.Connection, source: str, layout: Mapping[str, object], file_name: str, refused: pd.DataFrame
+    connection: psycopg.Connection,
+    source: str,
+    layout: Mapping[str, object],
+    file_name: str,
+    refused: pd.DataFrame,
+    *,
+    simulated: bool = False,
 ) -> int:
-    """Put the refused rows (see `Reading`) into quarantine; the number of those that were not there yet."""
+    """Put the refused rows (see `Reading`) into quarantine; the number of those that were not there yet.
+
+    `simulated` marks them as the fleet's.
+    """
     if refused.empty:
         return 0
     connection.execute(
@@ -129,7 +138,7 @@ def hold(
         "SELECT row_number, reason, column_name, message, original FROM trade_quarantine WITH NO DATA"
     )
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
-    about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
+    about = {"source": source, "file_name": file_name, "layout": Jsonb(layout), "simulated": simulated}
     return connection.execute(query("trades/quarantine_hold"), about).rowcount
 
 

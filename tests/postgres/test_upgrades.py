@@ -1,39 +1,37 @@
-"""Databases of earlier schemas with data in them: after the upgrade nothing is lost, and results say what they said."""
+"""Databases of earlier schemas with results in them: after the upgrade these say what they said."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta
 
-import pandas as pd
 import psycopg
-import pyarrow as pa
 import pytest
+from adbc_driver_manager import DataError
 
 from knowdefeat_pipeline.core.funds.settings import FundSettings
-from knowdefeat_pipeline.core.ranking.weight_set import normalise
-from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
+from knowdefeat_pipeline.core.market.bars import BarError
+from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
-from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.canonical import Reason, explain
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores
+from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
 from knowdefeat_pipeline.store import quarantine
-from knowdefeat_pipeline.store.funds import cents, save_settings, set_active
-from knowdefeat_pipeline.store.learning import add_version
-from knowdefeat_pipeline.store.learning_ledger import record_backtest
+from knowdefeat_pipeline.store.funds import history, save_settings, set_active
 from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.staleness import MARKET, settle, stale_days
+from knowdefeat_pipeline.store.simulation import remove_simulated
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
-from tests.conftest import temporary_database
-from tests.faults.earlier import MEMORY, enter, fill, given, make, table_names
+from tests.faults.earlier import make
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 40
 OF_TIME = ("volatility", "time_in_drawdown", "trade_frequency")
+COMPUTED = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
+FORGOTTEN = (*map(stored, COMPUTED), "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
+             "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
+REPLACED = "its capital was {}, which cannot be computed with, and is 10000 now, as where nobody said any"
 MOVED = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
 
 
@@ -42,7 +40,7 @@ def rows(connection: psycopg.Connection, table: str) -> list[tuple]:
     return connection.execute(f"SELECT {names} FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
 
 
-def write(connection: psycopg.Connection, table: str, found: list[tuple]) -> None:
+def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None:
     names = [figure.name for figure in TABLES[table]]
     with connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
@@ -61,7 +59,7 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(database: st
     make(empty_database, "0012")
     with connect(empty_database) as connection:
         for table in MOVED:
-            write(connection, table, before[table])
+            fill(connection, table, before[table])
     migrations.upgrade(empty_database)
 
     with connect(empty_database) as connection:
@@ -106,120 +104,239 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(emp
     assert counted == [(1, 2), (2, 1)]
 
 
-COUNTED = END + timedelta(hours=9)  # when the results were computed that the upgrade finds
-UPGRADED = END + timedelta(hours=12)
-LATE = END + timedelta(hours=10)  # trades that closed from then on are in no result
-RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events")]
-BOOK = (
-    "INSERT INTO order_book_levels (ticker, observed_at, side, price, size)"
-    " VALUES ('COIN', %(at)s, 'BID', 99, 5), ('COIN', %(at)s, 'ASK', 101, 5)"
-)
-HELD = (
-    "INSERT INTO trade_quarantine (source, file_name, row_number, reason, message, original, layout)"
-    " VALUES ('s', 'f', 1, 'no_price', 'no price', '{\"a\": \"1\"}', '{}')"
-)
-
-
-def give(url: str) -> None:
-    """All that people and bots may put in before anything is computed."""
-    trades = simulate("base", bots=4, days=6, seed=5, end=END).trades
-    load_trades(url, read_frame(trades, "simulator", END), "fleet", simulated=True)
-    bars, _ = simulate_regimes("plain", bars=600, seed=5)
-    bars = bars.assign(
-        ticker="COIN",
-        timeframe="1h",
-        open_time=pd.date_range(END - len(bars) * timedelta(hours=1), periods=len(bars), freq="h"),
-    )
-    with connect(url) as connection:
-        names = ["ticker", "timeframe", "open_time", "open", "high", "low", "close", "volume"]
-        copy_arrow(connection, "price_bars", pa.Table.from_pandas(bars[names], preserve_index=False))
-        connection.execute(BOOK, {"at": END - timedelta(days=1)})
-        connection.execute(HELD)
-        # As 0009 says of a bot that is not active: who decided it, and when, no schema before that one knew.
-        user, reason = connection.info.user, "inactive before events were recorded"
-        set_active(connection, [2], False, user, reason)
-        save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
-        weights = normalise(dict.fromkeys(VARIABLE_NAMES, 1.0))
-        add_version(connection, weights, based_on=1, author="manual", reason="equal", in_force_from=END - timedelta(2))
-        outcomes = pd.DataFrame(
-            {"exit_time": [END - timedelta(days=9)], "strategy_id": "trend", "regime": "RANGING", "result": [0.5]}
+def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
+    """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
+    make(empty_database, "0017")
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320)")
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, exit_trigger_price) VALUES"
+            " ('huge', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 100, 101, 1e300, NULL),"
+            " ('tiny', 1, 'A', 'LONG', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 100, 1e10, 1000, 1e-300),"
+            " ('pnl', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 1e-9, 101, 1e10, NULL),"
+            " ('right', 2, 'A', 'LONG', 'closed', '2025-02-27 11:00Z', '2025-02-27 12:00Z', 100, 101, 1000, NULL)"
         )
-        assert record_backtest(connection, outcomes, "first", 0.5)
-
-
-def close_late(url: str) -> None:
-    """Trades that a bot closed after the last computation, one of them into an earlier day."""
-    with connect(url) as connection:
-        for name, exit_time in (("late", LATE), ("later", LATE + timedelta(hours=1)), ("old", END - timedelta(2))):
-            connection.execute(
-                "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
-                " entry_price, exit_price, notional) VALUES"
-                " ('test', %s, 9, 'COIN', 'LONG', 'closed', %s, %s, 100, 101, 100)",
-                (name, exit_time - timedelta(hours=1), exit_time),
-            )
-
-
-@pytest.fixture(scope="module")
-def used(server_url: str, template: str) -> Iterator[str]:
-    """A database of today's schema in use, whose results are of COUNTED."""
-    with temporary_database(server_url, template) as url:
-        give(url)
-        compute_stale(url, COUNTED)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def expected(server_url: str, used: str, cloned: Callable[[str], AbstractContextManager[str]]) -> dict[str, list]:
-    """Of a database that was born with today's schema: what was given, and the results of a clean computation."""
-    with cloned(used) as url:
-        close_late(url)
-        with connect(url) as connection:
-            computed = ", ".join({*map(stored, RESULTS), *MEMORY, "trade_scores", "refreshed_days", "settled_changes"})
-            connection.execute(f"TRUNCATE {computed}")
-        compute_stale(url, UPGRADED)
-        found = given(url) | results(url)
-    assert all(found.values()), [name for name, of in found.items() if not of]
-    return found
-
-
-def compute_stale(url: str, now: datetime) -> None:
-    """The market, then all that rests on trades, as far as it is stale."""
-    with open_session(url) as session:
-        if found := stale_days(session.connection, MARKET, now):
-            compute_regimes(session, found.first, found.last, now).require()
-            compute_scores(session, found.first, found.last, now).require()
-        settle(session.connection, found)
-    days.compute_stale(url, now)
-
-
-def results(url: str) -> dict[str, list[tuple]]:
-    """All results, sorted; what 0013 left to the marks is rounded, as it may come out otherwise in the last bits."""
-    found = {}
-    with connect(url) as connection:
-        for table in RESULTS:
-            loose = [number for number, figure in enumerate(TABLES[table]) if figure.name in OF_TIME]
-            names = ", ".join(figure.name for figure in TABLES[table])
-            of = connection.execute(f"SELECT {names} FROM {table}").fetchall()
-            found[table] = sorted((tuple(_rounded(row, loose)) for row in of), key=repr)
-    return found
-
-
-def _rounded(row: tuple, loose: Sequence[int]) -> Iterator[object]:
-    for number, value in enumerate(row):
-        yield float(f"{value:.9g}") if number in loose and value is not None else value
-
-
-@pytest.mark.parametrize("revision", migrations.revisions())
-def test_from_every_earlier_schema_nothing_is_lost_and_all_comes_out_as_if_it_had_always_been_todays(
-    revision: str, used: str, expected: dict[str, list], empty_database: str
-) -> None:
-    """With results of before and trades that are in none; what the schema had no table for is given after the upgrade."""
-    make(empty_database, revision)
-    fill(empty_database, used)
-    known = table_names(empty_database)
-    close_late(empty_database)
+        with pytest.raises(psycopg.errors.NumericValueOutOfRange):
+            connection.execute("SELECT * FROM closed_trades")
+        before = connection.execute("SELECT pg_current_xact_id()").fetchone()
     migrations.upgrade(empty_database)
-    enter(empty_database, used, known)
-    compute_stale(empty_database, UPGRADED)
-    found = given(empty_database) | results(empty_database)
-    assert [name for name in expected if found[name] != expected[name]] == []
+    held = {row.original["source_trade_id"]: row for row in quarantine.list_rows(empty_database)}
+    assert {name: (row.reason, row.column_name) for name, row in held.items()} == {
+        "huge": ("poison", "notional"),
+        "tiny": ("poison", "exit_trigger_price"),
+        "pnl": ("poison", "notional"),
+    }
+    assert held["huge"].message == explain(Reason.POISON, "notional", "notional", "1e+300")
+    with connect(empty_database) as connection:
+        noted = connection.execute(
+            "SELECT since FROM input_changes WHERE input = 'trades' AND recorded_xid > %s", before
+        ).fetchall()
+    assert noted == [(datetime(2025, 2, 26, 9, 30, tzinfo=UTC),)]
+    days.compute_stale(empty_database, END)
+    with pytest.raises(quarantine.QuarantineError, match="stays in quarantine: notional '1e200' is, or gives"):
+        quarantine.release(empty_database, held["huge"].quarantine_id, {"notional": "1e200"}, END)
+    for name, corrected in (
+        ("huge", {"notional": "1000"}),
+        ("tiny", {"exit_trigger_price": "101", "exit_price": "101"}),
+        ("pnl", {"entry_price": "100", "notional": "1000"}),
+    ):
+        quarantine.release(empty_database, held[name].quarantine_id, corrected, END)
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        ids = connection.execute("SELECT source_trade_id, pnl FROM trades ORDER BY 1").fetchall()
+        counted = connection.execute(
+            "SELECT bot_id, trades FROM bot_metrics WHERE ticker = '*' AND day = '2025-02-27' ORDER BY 1"
+        ).fetchall()
+    assert ids == [("huge", 10.0), ("pnl", 10.0), ("right", 10.0), ("tiny", 10.0)]
+    assert counted == [(1, 3), (2, 1)]
+
+
+def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(empty_database: str) -> None:
+    """From 0017 to 0018: such a bot can be switched off and given another capital, as any other."""
+    make(empty_database, "0017")
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)"
+        )
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT bot_id, capital FROM bots ORDER BY 1").fetchall() == [
+            (1, 10_000), (2, 10_000), (3, 10_000), (4, 9e14), (5, 7),
+        ]  # fmt: skip
+        assert set_active(connection, [1, 2], False, "me", "a test") == [1, 2]
+        told = [(row["bot_id"], row["kind"], row["author"], row["reason"]) for row in history(connection, None, 9)]
+    assert sorted(told) == [
+        (1, "corrected", "upgrade", REPLACED.format("1e-320")),
+        (1, "deactivated", "me", "a test"),
+        (2, "corrected", "upgrade", REPLACED.format("1e+300")),
+        (2, "deactivated", "me", "a test"),
+        (3, "corrected", "upgrade", REPLACED.format("1e+15")),
+    ]
+
+
+def closed(name: str, bot: int, at: datetime, notional: float, simulated: bool = False) -> tuple:
+    return name, bot, at - timedelta(hours=1), at, 100.0 + at.hour, 101.5 + at.hour % 3 * 100, notional, simulated
+
+
+def insert_closed(connection: psycopg.Connection, *trades: tuple) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, simulated) VALUES (%s, %s, 'A', 'LONG', 'closed', %s, %s, %s, %s, %s, %s)",
+            trades,
+        )
+
+
+def results(connection: psycopg.Connection) -> dict[str, list[tuple]]:
+    return {table: rows(connection, table) for table in COMPUTED}
+
+
+def clean_recompute(url: str) -> dict[str, list[tuple]]:
+    with connect(url) as connection:
+        connection.execute(f"TRUNCATE {', '.join(FORGOTTEN)}")
+    days.compute_stale(url, END)
+    with connect(url) as connection:
+        return results(connection)
+
+
+def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(empty_database: str) -> None:
+    """From 0017 to 0018, with amounts beyond the bounds that did not stop a run, and a capital of that kind."""
+    make(empty_database, "0017")
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (2, 1e16)")
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
+        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        before = results(connection)
+        assert all(before.values())
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        # The other capital counts from the bot's first trade on.
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = results(connection)
+    assert after != before
+    assert after == clean_recompute(empty_database)
+
+
+def test_without_another_capital_the_days_from_the_trade_on_are_stale(empty_database: str) -> None:
+    make(empty_database, "0017")
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = {table: found for table, found in results(connection).items() if "fund" not in table}
+    clean = clean_recompute(empty_database)
+    assert after == {table: clean[table] for table in after}
+
+
+def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(empty_database: str) -> None:
+    """From 0017 to 0018."""
+    make(empty_database, "0017")
+    at = END - timedelta(hours=9)
+    with connect(empty_database) as connection:
+        insert_closed(connection, closed("invented", 1, at, 1e16, True), closed("own", 2, at, 1e16))
+    migrations.upgrade(empty_database)
+    held = quarantine.list_rows(empty_database)
+    assert {row.original["source_trade_id"]: row.simulated for row in held} == {"invented": True, "own": False}
+    with connect(empty_database) as connection:
+        remove_simulated(connection)
+    assert [row.original["source_trade_id"] for row in quarantine.list_rows(empty_database, None)] == ["own"]
+
+
+def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(empty_database: str) -> None:
+    """From 0017 to 0018: a timeframe and a year that nobody can tell, and a size whose sum is no number."""
+    make(empty_database, "0017")
+    first, last = END.date() - timedelta(days=6), END.date() - timedelta(days=1)
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close) SELECT 'B', '1h', hour,"
+            " 100 + n %% 7, 110, 90, 100 + n %% 5 FROM generate_series(%s::timestamptz, %s, interval '1 hour')"
+            " WITH ORDINALITY AS h (hour, n)",
+            (END - timedelta(days=8), END - timedelta(hours=1)),
+        )
+        insert_closed(connection, closed("a", 1, END - timedelta(days=3), 1000.0))
+        connection.execute(
+            "INSERT INTO order_book_levels (ticker, observed_at, side, price, size) VALUES"
+            " ('A', %(at)s, 'BID', 100, 5), ('A', %(at)s, 'ASK', 100.5, 1e300)",
+            {"at": END - timedelta(days=3, hours=1)},
+        )
+    compute_market(empty_database, first, last)
+    with connect(empty_database) as connection:
+        settle(connection, stale_days(connection, MARKET, END, first))
+        connection.execute(
+            "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close, volume) VALUES"
+            " ('C', '100000m', '2025-02-27Z', 1, 1, 1, 1, NULL), ('C', '1h', '294276-12-31Z', 1, 1, 1, 1, NULL),"
+            " ('C', '1h', '2025-02-28Z', 1, 1, 1, 1, 1.7e308)"
+        )
+    with open_session(empty_database) as session:
+        with pytest.raises(DataError, match="timestamp out of range"):
+            count_bars(session, first, last)
+        with pytest.raises(BarError, match="'100000m' is not a timeframe"):
+            compute_scores(session, first, last, END)
+    migrations.upgrade(empty_database)
+    held = {(row.source, row.reason): row for row in quarantine.list_rows(empty_database)}
+    assert {key: row.column_name for key, row in held.items()} == {
+        ("bars", "bad_timeframe"): "timeframe",
+        ("bars", "future_time"): "open_time",
+        ("bars", "poison"): "volume",
+        ("order books", "poison"): "size",
+    }
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, MARKET, END, first)
+        assert {*stale.days} >= {END.date() - timedelta(days=back) for back in range(1, 5)}
+    with pytest.raises(quarantine.QuarantineError, match="volumes and sizes stay below 1e"):
+        quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "1e31"}, END)
+    quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "15"}, END)
+    quarantine.release(empty_database, held["bars", "bad_timeframe"].quarantine_id, {"timeframe": "1h"}, END)
+    quarantine.release(empty_database, held["bars", "poison"].quarantine_id, {"volume": "3"}, END)
+    compute_market(empty_database, stale.first, last)
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT price_wall_score FROM trade_scores").fetchall() == [(25.0,)]
+        assert connection.execute("SELECT volume FROM price_bars WHERE ticker = 'C' ORDER BY 1").fetchall() == [
+            (3.0,), (None,),
+        ]  # fmt: skip
+
+
+def compute_market(url: str, first: date, last: date) -> None:
+    with open_session(url) as session:
+        count_bars(session, first, last)
+        compute_regimes(session, first, last, END)
+        compute_scores(session, first, last, END)
+
+
+def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: str) -> None:
+    """From 0018 to 0019. Its trades had stayed, and nothing named it."""
+    make(empty_database, "0018")
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
+        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+        connection.execute("DELETE FROM bots WHERE bot_id = 2")
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        bots = connection.execute("SELECT bot_id, is_active, capital FROM bots ORDER BY 1").fetchall()
+        assert bots == [(1, True, 10_000), (2, False, 10_000), (3, True, 10_000)]
+        (event,) = history(connection, 2, 9)
+        assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
+        assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+    days.compute_stale(empty_database, END)
+    with connect(empty_database) as connection:
+        after = results(connection)
+    assert after == clean_recompute(empty_database)

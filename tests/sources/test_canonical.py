@@ -129,7 +129,7 @@ def test_each_fault_has_its_reason(change: dict, reason: Reason, field: str):
         {"exit_time": "2026-01-01 00:05"},  # the allowed skew
         {"signal_confidence": 0.0, "entry_quality": 1.0},
         {"fees": -2.0},  # a rebate
-        {"notional": 1e300},
+        {"notional": 9.9e14},
         {"strategy_id": "Zürich — 200 ✓".ljust(200, "x"), "ticker": "BRK.B", "exit_reason": "x" * 1000},
     ],
 )

@@ -115,6 +115,12 @@ REFUSALS = [
         "impossible_time",
         "exit_time '0001-01-01 00:00:00' lies before 1970; correct it, or import with the right unit of time.",
     ),
+    (
+        {"notional": "1e300"},
+        "poison",
+        "notional '1e300' is, or gives a net pnl, beyond what can be computed with: prices and sizes reach from 1e-18 to "
+        "below 1e+15, other money is 0 or from 1e-100 to below 1e+15 in size; correct it.",
+    ),
     ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
     ({"bot_id": "four"}, "unreadable_value", "bot_id 'four' cannot be read as a whole number; correct the value."),
     (

@@ -89,6 +89,7 @@ def test_every_refused_row_says_why_and_is_kept_whole(tmp_path: Path) -> None:
         "2025-02-01 09:00,100,110,90,105",
         "2025-02-01 10:00,100,110,90,105,",
         "2025-02-01 11:00,abc,110,90,105,1",
+        "2025-02-01 12:00,100,110,90,105,1e30",
     ]
     reading = read(tmp_path, *rows)
     assert list(reading.valid["row_number"]) == [1, 11]
@@ -103,11 +104,15 @@ def test_every_refused_row_says_why_and_is_kept_whole(tmp_path: Path) -> None:
         (9, "future_time", "open_time"),
         (10, "unreadable_value", None),
         (12, "unreadable_value", "open"),
+        (13, "poison", "volume"),
     ]
     messages = dict(zip(reading.refused["row_number"], reading.refused["message"], strict=True))
     assert messages[3] == "open is empty, and the first price is needed; fill it in."
     assert messages[4] == "close '-1' is not a price; write a finite number above 0."
     assert "now is 2025-03-01 12:30:00 UTC" in messages[9]
+    assert messages[13] == (
+        "volume '1e30' is beyond what can be computed with: volumes and sizes stay below 1e+30; correct it."
+    )
     assert json.loads(reading.refused["original"].iloc[2]) == dict(
         zip(HEADER.split(","), rows[3].split(","), strict=True)
     )

@@ -152,6 +152,54 @@ def test_scores_are_those_of_the_forecasts_at_entry(market: str, bars: pd.DataFr
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("UPDATE price_bars SET volume = 1e30", "price_bars_possible"),
+        ("UPDATE price_bars SET open_time = '9999-01-01Z'", "price_bars_possible"),
+        ("UPDATE price_bars SET open_time = 'infinity'", "price_bars_possible"),
+        ("UPDATE price_bars SET timeframe = '100000m'", "price_bars_possible"),
+        ("INSERT INTO order_book_levels VALUES ('A', now(), 'BID', 1, 1e30)", "order_book_levels_possible"),
+    ],
+)
+def test_market_data_that_would_stop_every_ticker_are_refused(market: str, change: str, constraint: str) -> None:
+    with connect(market) as connection, pytest.raises(psycopg.errors.CheckViolation) as refusal:
+        connection.execute(change)
+    assert refusal.value.diag.constraint_name == constraint
+
+
+def test_whatever_bars_and_books_the_tables_accept_the_other_tickers_come_out_the_same(market: str) -> None:
+    compute(market)
+    before = labels(market), scores(market)
+    least, most, units = 5e-324, 1.7e308, 9.9e29
+    bars = [
+        ("1h", "-infinity", 1.0, 1.0, 1.0, 1.0, 1.0), ("99999w", "0044-03-14 BC", 1.0, 1.0, 1.0, 1.0, None),
+        ("1h", "9998-12-31Z", 1.0, 1.0, 1.0, 1.0, 0.0), ("1h", "2025-04-01Z", most, most, least, least, units),
+        ("1h", "2025-04-01 01:00Z", least, least, least, least, least), ("1h", "2025-04-01 02:00Z", most, most, most, most, least),
+    ]  # fmt: skip
+    levels = [(least, least, least), (most, units, units), (least, units, least), (1.0, 0.0, 0.0), (most, least, units)]
+    store_trades(
+        market,
+        some_trades(60, START + 12 * timedelta(days=1), START + 70 * timedelta(days=1), "ABSURD").assign(
+            trade_id=lambda frame: frame["trade_id"] + 1000
+        ),
+    )
+    with connect(market) as connection, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO price_bars VALUES ('ABSURD', %s, %s, %s, %s, %s, %s, %s)", bars)
+        entries = connection.execute("SELECT entry_time FROM trades WHERE ticker = 'ABSURD' LIMIT 5").fetchall()
+        for (entry,), (price, bid, ask) in zip(entries, levels, strict=True):
+            cursor.executemany(
+                "INSERT INTO order_book_levels VALUES ('ABSURD', %s, %s, %s, %s)",
+                [(entry, "BID", price, bid), (entry, "ASK", price, ask)],
+            )
+    assert waiting(market) is not None
+    compute(market)
+    assert [row for row in labels(market) if row[1] != "ABSURD"] == before[0]
+    assert [row for row in scores(market) if row[0] <= 1000] == before[1]
+    walls = select(market, "SELECT price_wall_score FROM trade_scores WHERE price_wall_score IS NOT NULL")
+    assert len(walls) >= 2
+
+
 def test_twice_is_once_and_rewrites_nothing(market: str) -> None:
     compute(market)
     before = select(market, "SELECT *, xmin::text FROM trade_scores ORDER BY 1"), labels(market)

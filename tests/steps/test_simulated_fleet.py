@@ -16,8 +16,9 @@ from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store import quarantine
 from knowdefeat_pipeline.store.funds import save_settings
-from knowdefeat_pipeline.store.simulation import remove_simulated
+from knowdefeat_pipeline.store.simulation import has_own_trades, remove_simulated
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.conftest import temporary_database
@@ -149,6 +150,19 @@ def test_a_file_takes_the_fleets_place_and_leaves_what_bots_recorded(database: s
         bots = connection.execute("SELECT bot_id, strategy_id FROM bots ORDER BY 1").fetchall()
     assert [bot for bot, _ in bots] == [1, 2, 5, 70, 99]
     assert bots[0] == (1, None)  # its own trades name no strategy; the fleet's did
+
+
+def test_what_was_refused_of_the_fleet_is_simulated_too(database: str) -> None:
+    frame = fleet()
+    frame.loc[frame.index[:2], "notional"] = 1e300
+    load_trades(database, read_frame(frame, "simulator", END), "fleet", simulated=True)
+    held = quarantine.list_rows(database)
+    assert [(row.reason, row.simulated) for row in held] == [("poison", True)] * 2
+    quarantine.release(database, held[0].quarantine_id, {"notional": "1000"}, END)
+    with connect(database) as connection:
+        assert not has_own_trades(connection)
+    load_trades(database, read_frame(own_trades(), "table", END), "a file")
+    assert quarantine.list_rows(database, None) == []
 
 
 def test_no_trade_becomes_simulated(database: str) -> None:

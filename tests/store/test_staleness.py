@@ -301,7 +301,6 @@ def test_decisions_capital_and_deletions_are_changes(connection: psycopg.Connect
     "statement",
     [
         "UPDATE bots SET quote_currency = 'EUR' WHERE bot_id = 1",
-        "DELETE FROM bots WHERE bot_id = 1",
         "TRUNCATE trades CASCADE",
     ],
 )

@@ -66,7 +66,7 @@ def test_without_a_size_the_stated_pnl_is_taken(connection: psycopg.Connection):
 
 def test_python_and_the_database_compute_the_same_bits(connection: psycopg.Connection):
     random = np.random.default_rng(1)
-    notional, entry, leave = np.exp(random.normal(0, 8, (3, 5000)))
+    notional, entry, leave = np.exp(random.normal(0, 4, (3, 5000)))
     fees = random.normal(0, 10, 5000)
     direction = random.choice(["LONG", "SHORT"], 5000)
     pnl = net_pnl(notional, direction, entry, leave, fees)

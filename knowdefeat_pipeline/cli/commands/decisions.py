@@ -14,6 +14,7 @@ from knowdefeat_pipeline.cli.database import database, day_or_latest
 from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
 from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
 from knowdefeat_pipeline.cli.views.output import print_json
+from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
 from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
 from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
@@ -104,13 +105,32 @@ def _timeframes(pairs: list[str] | None) -> dict[str, float] | None:
         raise typer.BadParameter(f"--timeframe-weight {' '.join(pairs)}: write TIMEFRAME=WEIGHT") from None
 
 
+def parse_size(value: str) -> float:
+    """An amount of money that a size can be computed from: 0, or within the bounds of `core.amounts`."""
+    try:
+        amount = float(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not an amount; write it as 10000") from None
+    if not 0 <= amount < BOUND or 0 < amount < LEAST_SIZE:
+        raise typer.BadParameter(f"{value} cannot be computed with; write 0, or from {LEAST_SIZE:g} to below {BOUND:g}")
+    return amount
+
+
 def size(
     strategy: Annotated[str, typer.Option(help="The strategy that trades.")],
-    base: Annotated[float, typer.Option(min=0, help="Usual size, in quote currency.")],
+    base: Annotated[float, typer.Option(parser=parse_size, metavar="AMOUNT", help="Usual size, in quote currency.")],
     confidence: Annotated[float, typer.Option(help="The signal's confidence.")],
-    cap: Annotated[float | None, typer.Option(min=0, help="Largest size; by default a tenth of the capital.")] = None,
+    cap: Annotated[
+        float | None,
+        typer.Option(parser=parse_size, metavar="AMOUNT", help="Largest size; by default a tenth of the capital."),
+    ] = None,
     capital: Annotated[
-        float | None, typer.Option(min=0, help="Capital to stake from; by default that of the strategy's largest bot.")
+        float | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="AMOUNT",
+            help="Capital to stake from; by default that of the strategy's largest bot.",
+        ),
     ] = None,
     regime: Regime = None,
     confidence_scale: ConfidenceScale = 100,

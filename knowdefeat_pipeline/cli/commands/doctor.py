@@ -24,7 +24,7 @@ from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock, identity, migrations
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.liveness import dead_runs
 from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
@@ -37,7 +37,7 @@ LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
 OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
 BACK_UP = "Make one: knowdefeat db backup FILE"
 OLD_BACKUP = 7  # days
-MOST_RUNS = 5  # that are named
+MOST_RUNS, MOST_BOTS = 5, 20  # that are named
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _database(settings: Settings) -> list[Finding]:
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
-    rest = [_roles(settings, url), _origin(url), *_results(settings, url)] if schema.ok else []
+    rest = [_roles(settings, url), _origin(url), _bots(url), *_results(settings, url)] if schema.ok else []
     return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *rest]
 
 
@@ -206,6 +206,22 @@ def _origin(url: str) -> Finding:
     if foreign:
         shown = "the database was copied from another server, and new trades can be missed"
     return Finding("Transaction ids", not foreign, shown, "Run: knowdefeat db adopt")
+
+
+def _bots(url: str) -> Finding:
+    """Whether every bot that trades name is there: without its row it can be neither funded nor switched off."""
+    with connect(url) as connection:
+        missing = [str(bot) for (bot,) in connection.execute(query("trades/missing_bots"))]
+    if not missing:
+        return Finding("Bots", True, "each that has trades is there")
+    more = ", ..." if len(missing) > MOST_BOTS else ""
+    shown = f"{len(missing):,} deleted by hand, while their trades stayed: {', '.join(missing[:MOST_BOTS])}{more}"
+    back = f"SELECT bot_id, quote_currency, false FROM trades WHERE bot_id = {missing[0]} LIMIT 1"  # noqa: S608 (a number)
+    remedy = (
+        "As the database's owner bring each back, switched off: "
+        f"INSERT INTO bots (bot_id, quote_currency, is_active) {back}; then run: knowdefeat run --all"
+    )
+    return Finding("Bots", False, shown, remedy)
 
 
 def _results(settings: Settings, url: str) -> list[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-EventKind = Literal["activated", "deactivated", "halted", "released", "resumed"]
+EventKind = Literal["activated", "deactivated", "halted", "released", "resumed", "corrected"]
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 

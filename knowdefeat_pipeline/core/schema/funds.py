@@ -41,7 +41,7 @@ FUND_SETTINGS: tuple[Figure, ...] = (
 BOT_EVENTS: tuple[Figure, ...] = (
     Figure("event_id", "bigint", "", "The event, in the order of recording.", nullable=False),
     BOT,
-    text("kind", "activated or deactivated, halted or released by the risk rules, or resumed: a person let a halted bot go on, and its risk counts from there."),
+    text("kind", "activated or deactivated, halted or released by the risk rules, or resumed: a person let a halted bot go on, and its risk counts from there. corrected: an upgrade replaced a capital that cannot be computed with."),
     IN_FORCE_FROM,
     AUTHOR,
     REASON,

@@ -1,6 +1,6 @@
 -- One quarantined row, locked so that nobody else settles it meanwhile.
 SELECT quarantine_id, source, file_name, row_number, reason, column_name, message, original, layout, status, note,
-       quarantined_at, settled_at
+       quarantined_at, settled_at, simulated
 FROM trade_quarantine
 WHERE quarantine_id = %(quarantine_id)s
 FOR UPDATE

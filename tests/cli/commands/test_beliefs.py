@@ -175,6 +175,13 @@ def test_sizes(learned: Shell) -> None:
     assert found["kelly_size"] == pytest.approx(min(10_000 * 0.5 * sure / found["volatility"], 1_000))
     assert learned.json(*sized, "--cap", 100)["size"] == 100
     assert "half Kelly" in learned(*sized)
+    assert learned.json(*sized, "--capital", 0, "--cap", 1)["kelly_size"] is None
+    for option in ("--capital", "--cap", "--base"):
+        for wrong in ("1e-300", "1e15", "1e300", "inf", "nan", "-1"):
+            told = " ".join(learned(*sized, f"{option}={wrong}", status=2).replace("│", " ").split())
+            assert option in told
+            assert "cannot be computed with; write 0, or from 1e-18 to below 1e+15" in told
+        assert "'much' is not an amount" in " ".join(learned(*sized, option, "much", status=2).split())
     assert "No beliefs for 'nobody' on " in learned(
         "size", "--strategy", "nobody", "--base", 1, "--confidence", 1, status=1
     )

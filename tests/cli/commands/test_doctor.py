@@ -37,7 +37,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
-        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", "Transaction ids", *results, "Live listener",
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", "Transaction ids", "Bots", *results, "Live listener",
         "Runs", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
@@ -82,6 +82,28 @@ def test_a_copy_from_another_server_is_named_until_it_is_adopted(shell: Shell) -
         connection.execute("UPDATE cluster_identity SET system_identifier = 7")
     shell("db", "migrate")
     assert findings(shell)["Transaction ids"][0]["ok"] is True
+
+
+def test_bots_that_were_deleted_while_their_trades_stayed_are_named_until_they_are_back(shell: Shell) -> None:
+    assert findings(shell)["Bots"][0]["found"] == "each that has trades is there"
+    with connect(shell.database) as connection:
+        for bot in (7, 8, 30):
+            connection.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, notional, quote_currency) "
+                "VALUES (%s, 'X', 'LONG', '2025-02-20 09:00Z', 100, 100, 'EUR')",
+                (bot,),
+            )
+        connection.execute("ALTER TABLE bots DISABLE TRIGGER bots_with_trades_stay")
+        connection.execute("DELETE FROM bots WHERE bot_id IN (7, 30)")
+        (bots,) = findings(shell, status=1)["Bots"]
+        assert bots["found"] == "2 deleted by hand, while their trades stayed: 7, 30"
+        told, last = bots["remedy"].split(": INSERT ")[1].split("; then run: ")
+        assert last == "knowdefeat run --all"
+        connection.execute(f"INSERT {told}")
+        connection.execute(f"INSERT {told.replace('= 7', '= 30')}")
+        back = connection.execute("SELECT bot_id, quote_currency, is_active FROM bots ORDER BY 1").fetchall()
+    assert back == [(7, "EUR", False), (8, "EUR", True), (30, "EUR", False)]
+    assert findings(shell)["Bots"][0]["ok"] is True
 
 
 def test_an_empty_database_lacks_the_schema(new_shell: Shell) -> None:
