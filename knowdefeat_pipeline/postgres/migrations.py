@@ -22,6 +22,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import identity, roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.edited import checksum, way_back
+from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ class Schema:
         try:
             MigrationContext.configure(self.alchemy, opts=options).run_migrations()
         except DBAPIError as error:
-            raise MigrationError(
-                f"The database refused the upgrade, and is as it was: {error.orig}\n"
+            advice = remedy_of(error.orig or error) or (
                 "Its user must be allowed to create tables: make it the owner of the database."
+            )
+            raise MigrationError(
+                f"The database refused the upgrade, and is as it was: {error.orig}\n{advice}"
             ) from error
         if pending:
             _comment(self.connection)

@@ -7,6 +7,7 @@ Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -25,8 +26,10 @@ import psutil
 import psycopg
 from filelock import FileLock, Timeout
 from psycopg import sql
+from psycopg.pq import Ping
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy
 from knowdefeat_pipeline.settings import make_private
 
 DATABASE = "knowdefeat"
@@ -51,6 +54,7 @@ SETTINGS = {
 
 LARGEST_LOG = 10_000_000  # bytes; a longer log is set aside when the server starts
 LAUNCHES = 3  # a port taken in the last instant, or leftovers of a killed server, deserve another try
+IN_VAIN = 10.0  # seconds; a crashed server gives its processes five to end before it begins to recover
 
 
 class EmbeddedPostgresError(KnowDefeatError):
@@ -78,11 +82,11 @@ class Account(NamedTuple):
 
 
 class Postmaster(NamedTuple):
-    """The server's first process; `ready` is what it last said of itself."""
+    """The server's first process; `state` is what it last said of itself: starting, ready or stopping."""
 
     pid: int
     port: int
-    ready: bool
+    state: str
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -140,6 +144,9 @@ class EmbeddedPostgres:
             postmaster = self._postmaster()
             if postmaster is None:
                 return False
+            if self._waits_in_vain(postmaster):  # it would not hear us
+                self._clear_away_dead()
+                return True
             with suppress(ProcessLookupError):
                 os.kill(postmaster.pid, signal.SIGINT)  # PostgreSQL's "fast" shutdown
             if not self._ended([postmaster.pid]):
@@ -167,7 +174,7 @@ class EmbeddedPostgres:
         # Pid, data directory, start time, port, …, state; the file is empty for an instant while a server makes it.
         if len(lines) < 4 or not self._serves(int(lines[0])):
             return None
-        return Postmaster(pid=int(lines[0]), port=int(lines[3]), ready=lines[-1].strip() == "ready")
+        return Postmaster(pid=int(lines[0]), port=int(lines[3]), state=lines[-1].strip())
 
     def _serves(self, pid: int) -> bool:
         """Whether that process lives and is a server of this data directory: pids are reused, and zombies answer."""
@@ -338,8 +345,11 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + self._timeout
         while time.monotonic() < deadline:
             postmaster = self._postmaster()
-            if postmaster and postmaster.ready and _answers(postmaster.port):
+            if postmaster and postmaster.state == "ready" and _ping(postmaster.port) == Ping.OK:
                 return postmaster.port
+            if postmaster and self._waits_in_vain(postmaster):
+                self._clear_away_dead()
+                continue
             if not postmaster and all(server.poll() is not None for server in launched):
                 if len(launched) == LAUNCHES:
                     raise self._failure(f"The server ended at once, {LAUNCHES} times.", start_of_log)
@@ -351,8 +361,22 @@ class EmbeddedPostgres:
             start_of_log,
         )
 
+    def _waits_in_vain(self, postmaster: Postmaster) -> bool:
+        """Whether the server waits, and always will, for a recovery that no process is at any more.
+
+        PostgreSQL does where the process that recovers after a crash ends itself, as it does on a full disk.
+        """
+        deadline = time.monotonic() + IN_VAIN
+        while time.monotonic() < deadline:
+            is_away = _ping(postmaster.port) == Ping.REJECT and postmaster.state != "stopping"
+            if not is_away or _recovers(postmaster.pid):
+                return False
+            time.sleep(0.05)
+        return True
+
     def _clear_away_dead(self) -> None:
-        """Remove what a killed server left: its orphaned backends, and a pid file whose number may be in use again.
+        """Remove what is left of a server that was killed, or that waits in vain: its processes, and a pid file whose
+        number may be in use again.
 
         PostgreSQL refuses to start while either seems alive. What was committed is in the write-ahead log.
         """
@@ -414,9 +438,9 @@ class EmbeddedPostgres:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.OperationalError as error:
+            advice = remedy(str(error)) or f"Its password is in {self.password_file}, its log in {self.log}."
             raise EmbeddedPostgresError(
-                f"The server on {ADDRESS}:{port} runs but refuses us: {error}. "
-                f"Its password is in {self.password_file}, its log in {self.log}."
+                f"The server on {ADDRESS}:{port} runs but refuses us: {error}\n{advice}"
             ) from error
 
     # Telling
@@ -436,10 +460,10 @@ class EmbeddedPostgres:
         """An error that shows the end of what was logged from `start_of_log` (bytes) on."""
         text = self.log.read_bytes()[start_of_log:].decode(errors="replace")
         end = "\n".join(f"  {line}" for line in text.splitlines()[-15:])
-        return EmbeddedPostgresError(
-            f"{what} The end of {self.log}:\n{end}\n"
+        advice = remedy(text) or (
             "Remove the cause and try again, or set KNOWDEFEAT_DATABASE_URL to a PostgreSQL server of your own."
         )
+        return EmbeddedPostgresError(f"{what} The end of {self.log}:\n{end}\n{advice}")
 
     def _foreign(self) -> EmbeddedPostgresError:
         return EmbeddedPostgresError(
@@ -473,7 +497,21 @@ def _kill_session(leader: psutil.Process) -> None:
         psutil.wait_procs(members, timeout=10)
 
 
-def _answers(port: int) -> bool:
-    """Whether the server takes connections; not so while it starts, recovers or stops."""
+def _ping(port: int) -> Ping:
+    """Whether the server takes connections (OK), or refuses them as it starts, recovers or stops (REJECT)."""
     conninfo = f"host={ADDRESS} port={port} user={USER} dbname=postgres connect_timeout=5"
-    return psycopg.pq.PGconn.ping(conninfo.encode()) == psycopg.pq.Ping.OK
+    return Ping(psycopg.pq.PGconn.ping(conninfo.encode()))
+
+
+def _recovers(postmaster: int) -> bool:
+    """Whether a process of the server brings its data to where they were before a crash."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(postmaster).children():
+            try:
+                if re.match("postgres: (.*: )?startup", " ".join(child.cmdline())):
+                    return True
+            except psutil.AccessDenied:  # another account's: it may be that one
+                return True
+            except psutil.NoSuchProcess:
+                continue
+    return False

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -156,6 +156,35 @@ def test_busy_orphans_of_a_killed_server_do_not_block_the_next(cluster: Embedded
         os.kill(pid_of(cluster), signal.SIGKILL)
         assert value(cluster.ensure_running(), "SELECT 1") == 1
         assert not backend.is_running() or backend.status() == psutil.STATUS_ZOMBIE
+
+
+def leave_in_vain(cluster: EmbeddedPostgres) -> None:
+    """A server whose recovery after a crash ends itself: it takes no connection any more, and hears no SIGINT."""
+    while True:
+        with closing(psycopg.connect(cluster.ensure_running())) as connection:
+            postmaster = psutil.Process(pid_of(cluster))
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+        while cluster.find() is None:  # until it has recovered, unless its recovery is caught
+            for child in postmaster.children():
+                with suppress(psutil.NoSuchProcess):
+                    if " ".join(child.cmdline()).startswith("postgres: startup"):
+                        child.kill()
+                        child.wait()
+                        return
+
+
+def test_a_server_that_waits_for_a_recovery_that_is_over_is_begun_anew_or_stopped(
+    cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "IN_VAIN", 0.3)
+    with psycopg.connect(cluster.ensure_running()) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 100000) AS n")
+    leave_in_vain(cluster)
+    assert value(cluster.ensure_running(), "SELECT sum(n) FROM kept") == 5_000_050_000
+    leave_in_vain(cluster)
+    assert cluster.stop()
+    assert not cluster.status().running
+    assert value(cluster.ensure_running(), "SELECT sum(n) FROM kept") == 5_000_050_000
 
 
 def test_the_server_survives_the_client_that_started_it(

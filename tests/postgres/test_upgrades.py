@@ -1,8 +1,6 @@
 """Databases of earlier schemas with results in them: after the upgrade these say what they said."""
 
-import shutil
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,6 +22,7 @@ from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.faults.earlier import make
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -47,20 +46,7 @@ def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
 
 
-def make(url: str, revision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring an empty database to an earlier schema."""
-    for path in migrations.MIGRATIONS.glob("*.sql"):
-        if path.name[:4] <= revision:
-            shutil.copy(path, folder)
-    with monkeypatch.context() as then:
-        then.setattr(migrations, "MIGRATIONS", folder)
-        with migrations.upgrading(url) as schema:
-            assert schema.bring_to(revision)[-1] == revision
-
-
-def test_results_written_with_their_as_of_are_the_same_by_the_marks(
-    database: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_written_with_their_as_of_are_the_same_by_the_marks(database: str, empty_database: str) -> None:
     """From 0012 to 0013, which leaves as_of and what follows from it to the marks."""
     trades = simulate("base", bots=8, days=DAYS, seed=5, end=END).trades
     load_trades(database, read_frame(trades, "simulator", END), "fleet")
@@ -70,7 +56,7 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
         before = {table: rows(connection, table) for table in MOVED}
         assert all(before.values())
 
-    make(empty_database, "0012", tmp_path, monkeypatch)
+    make(empty_database, "0012")
     with connect(empty_database) as connection:
         for table in MOVED:
             fill(connection, table, before[table])
@@ -91,11 +77,9 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
     assert after == before
 
 
-def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
     """From 0013 to 0014: such a trade stopped every run."""
-    make(empty_database, "0013", tmp_path, monkeypatch)
+    make(empty_database, "0013")
     with connect(empty_database) as connection:
         connection.execute(
             "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
@@ -121,10 +105,10 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
 
 
 def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_one_is_taken(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_database: str,
 ) -> None:
     """From 0017 to 0020: what was recorded stays, and counts."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     insert = (
         "INSERT INTO trades (source_trade_id, bot_id, strategy_id, ticker, direction, entry_time, entry_price, notional)"
         " VALUES (%s, 1, ' ', '   ', 'LONG', '2025-02-27 11:00Z', 100, 1000)"
@@ -146,11 +130,9 @@ def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_
         assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
 
 
-def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
     """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     with connect(empty_database) as connection:
         connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320)")
         connection.execute(
@@ -196,11 +178,9 @@ def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_cor
     assert counted == [(1, 3), (2, 1)]
 
 
-def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(empty_database: str) -> None:
     """From 0017 to 0018: such a bot can be switched off and given another capital, as any other."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     with connect(empty_database) as connection:
         connection.execute(
             "INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)"
@@ -246,11 +226,9 @@ def clean_recompute(url: str) -> dict[str, list[tuple]]:
         return results(connection)
 
 
-def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(empty_database: str) -> None:
     """From 0017 to 0018, with amounts beyond the bounds that did not stop a run, and a capital of that kind."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
         connection.execute("INSERT INTO bots (bot_id, capital) VALUES (2, 1e16)")
@@ -273,10 +251,8 @@ def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recomp
     assert after == clean_recompute(empty_database)
 
 
-def test_without_another_capital_the_days_from_the_trade_on_are_stale(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(empty_database, "0017", tmp_path, monkeypatch)
+def test_without_another_capital_the_days_from_the_trade_on_are_stale(empty_database: str) -> None:
+    make(empty_database, "0017")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
@@ -293,11 +269,9 @@ def test_without_another_capital_the_days_from_the_trade_on_are_stale(
     assert after == {table: clean[table] for table in after}
 
 
-def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(empty_database: str) -> None:
     """From 0017 to 0018."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     at = END - timedelta(hours=9)
     with connect(empty_database) as connection:
         insert_closed(connection, closed("invented", 1, at, 1e16, True), closed("own", 2, at, 1e16))
@@ -309,11 +283,9 @@ def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet
     assert [row.original["source_trade_id"] for row in quarantine.list_rows(empty_database, None)] == ["own"]
 
 
-def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(empty_database: str) -> None:
     """From 0017 to 0018: a timeframe and a year that nobody can tell, and a size whose sum is no number."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     first, last = END.date() - timedelta(days=6), END.date() - timedelta(days=1)
     with connect(empty_database) as connection:
         connection.execute(
@@ -372,11 +344,9 @@ def compute_market(url: str, first: date, last: date) -> None:
         compute_scores(session, first, last, END)
 
 
-def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: str) -> None:
     """From 0018 to 0019. Its trades had stayed, and nothing named it."""
-    make(empty_database, "0018", tmp_path, monkeypatch)
+    make(empty_database, "0018")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))

@@ -183,7 +183,8 @@ def _require_running(running: Iterable[Program]) -> None:
         status = program.process.poll()
         if status is not None:
             raise CommandError(
-                f"The {program.name} exited unexpectedly (exit status {status}).\n{_last_words(program)}"
+                f"The {program.name} exited unexpectedly (exit status {status}); the other programs were stopped. Once "
+                f"the cause is mended, start them again: knowdefeat up\n{_last_words(program)}"
             )
 
 

@@ -86,7 +86,10 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
     first, second, *lines = str(failure.value).splitlines()
-    assert first == "The daemon exited unexpectedly (exit status 3)."
+    assert first == (
+        "The daemon exited unexpectedly (exit status 3); the other programs were stopped. Once the cause is mended, "
+        "start them again: knowdefeat up"
+    )
     assert second == f"The end of its log, {home / 'logs' / 'daemon.log'}:"
     assert lines == [f"line {n}" for n in range(85, 100)]
 
