@@ -118,7 +118,7 @@ def _read_numbers(column: pa.ChunkedArray, kind: Kind, decimal: Decimal | None) 
         numbers = column.cast(pa.float64(), safe=False)
         return Cells(pd.Series(numbers.to_numpy()), _nowhere(column), _mask(pc.is_nan(numbers)))
     text = _stripped(column, NOTHING)
-    if decimal is not None and kind != "integer":
+    if decimal is not None and kind not in ("integer", "count"):
         return _read_written(text, kind, decimal)
     readable = pc.match_substring_regex(text, NUMBER, ignore_case=True)
     numbers = pc.if_else(readable, text, pa.scalar(None, pa.large_string())).cast(pa.float64())

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.numerals import Decimal, Evidence
 from knowdefeat_pipeline.sources.raw import RawTable
 
-NUMBERS = ("price", "size", "amount", "fraction")
+NUMBERS = ("price", "size", "units", "factor", "amount", "fraction")
 PRICED: tuple[tuple[str, ...], ...] = (("entry_price", "exit_price", "mark_price"), ("notional", "reported_pnl"))
 """The fields whose unit is the currency of the trades, the most telling first; fees may be paid in another."""
 

@@ -56,8 +56,8 @@ def test_examples_run(name: str):
         ("Filled Qty", "quantity"),
         ("Qty (BTC)", "quantity"),
         ("Position size (value)", "notional"),
-        ("Amount", "notional"),
-        ("Volume", "notional"),
+        ("Amount", "size"),
+        ("Volume", "size"),
         ("Trade #", "source_trade_id"),
         ("Ticket", "source_trade_id"),
         ("Magic", "bot_id"),
@@ -80,10 +80,9 @@ def test_the_plainest_name_comes_first():
     assert names.by_name(["PnL USD", "pnl"]) == {"reported_pnl": "pnl"}
     assert names.by_name(["ticket", "trade_id"]) == {"source_trade_id": "trade_id"}
     seen = ["id", "bot", "symbol", "side", "status", "open time", "open price", "quantity", "amount"]
-    assert recognise(seen, {}, None)[1:] == (
+    assert recognise(seen, {})[1] == (
         {"source_trade_id": "id", "bot_id": "bot", "ticker": "symbol", "direction": "side", "status": "status"}
-        | {"entry_time": "open time", "entry_price": "open price", "quantity": "quantity"},
-        False,
+        | {"entry_time": "open time", "entry_price": "open price", "quantity": "quantity", "size": "amount"}
     )
 
 
@@ -92,8 +91,8 @@ def test_the_plainest_name_comes_first():
 )
 def test_whether_a_heading_says_what_a_size_counts(heading: str, open_: bool):
     seen = ["id", "bot", "symbol", "side", "status", "open time", "open price", heading]
-    _, columns, undecided = recognise(seen, {}, None)
-    assert (columns["notional"], undecided) == (heading, open_)
+    _, columns = recognise(seen, {})
+    assert columns["size" if open_ else "notional"] == heading
 
 
 def test_no_name_belongs_to_two_fields():
