@@ -126,7 +126,7 @@ def row(number: int, **changes: str) -> list[str]:
 
 
 def read(path: Path, **options: object) -> Reading:
-    terms = {"pnl": "computed"}  # what the pnl proves is no matter here
+    terms = {"pnl": "computed", "fees": "cost"}  # what the pnl proves is no matter here
     return read_trades(path, now=NOW, **{"terms": terms, **options})  # type: ignore[arg-type]
 
 
