@@ -24,9 +24,9 @@ _NEW_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file. `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined
-    rows.
+    """What became of a file.
 
+    `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
     `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.

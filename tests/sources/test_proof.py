@@ -197,9 +197,18 @@ def test_without_a_statement_the_names_decide(path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"lots": 10}, "column 'lots' may hold a size in quote currency or in units, and the file states no pnl that would tell"),
-        ({"margin": 10}, "column 'margin' holds the margin, and no column the leverage: say --leverage 1, or what it was"),
-        ({"qty": 10, "fee": -1}, "column 'fee' holds negative fees, and the file states no pnl that would tell what they are"),
+        (
+            {"lots": 10},
+            "column 'lots' may hold a size in quote currency or in units, and the file states no pnl that would tell",
+        ),
+        (
+            {"margin": 10},
+            "column 'margin' holds the margin, and no column the leverage: say --leverage 1, or what it was",
+        ),
+        (
+            {"qty": 10, "fee": -1},
+            "column 'fee' holds negative fees, and the file states no pnl that would tell what they are",
+        ),
     ],
 )
 def test_what_changes_money_is_asked_for(path: Path, cells: dict[str, Any], message: str) -> None:
@@ -236,7 +245,11 @@ def test_rows_that_are_refused_are_no_evidence(path: Path) -> None:
 
 
 def test_a_multiplier_is_proposed_for_each_ticker(path: Path) -> None:
-    many = [one(qty=n, fee=1, pnl=2 * n * units - 1, symbol=name) for n in (1, 2, 3) for name, units in (("ES", 50), ("MES", 5))]
+    many = [
+        one(qty=n, fee=1, pnl=2 * n * units - 1, symbol=name)
+        for n in (1, 2, 3)
+        for name, units in (("ES", 50), ("MES", 5))
+    ]
     table = pd.concat([*many, one(qty=4, fee=1, pnl=7)]).assign(trade_id=range(7))
     assert "--multiplier ES=50 --multiplier MES=5\n" in refusal(path, table)
     valid = read(path, table, multipliers={"ES": 50.0, "MES": 5.0}).valid
@@ -244,7 +257,13 @@ def test_a_multiplier_is_proposed_for_each_ticker(path: Path) -> None:
 
 
 def test_terms_of_before_they_were_kept() -> None:
-    old = {"format": "table", "columns": {"quantity": "qty"}, "timezone": "UTC", "currency": "USD", "confidence_scale": 1}
+    old = {
+        "format": "table",
+        "columns": {"quantity": "qty"},
+        "timezone": "UTC",
+        "currency": "USD",
+        "confidence_scale": 1,
+    }
     layout = Layout.from_json(old)
     assert layout.terms == Terms()
     assert layout.terms.for_columns(layout.columns) == Terms(size_field="quantity", size="quantity")
