@@ -18,6 +18,7 @@ from knowdefeat_pipeline.cli.commands import (
     doctor,
     evaluate,
     funds,
+    imports,
     live,
     market,
     metrics,
@@ -62,6 +63,7 @@ app.add_typer(beliefs.app, name="beliefs")
 app.add_typer(funds.app, name="funds")
 app.add_typer(bots.app, name="bots")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Reason, agrees, net_pnl, validate
+from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Reason, agrees, validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLOSED = {
@@ -41,18 +41,6 @@ def frame(*rows: dict) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def test_net_pnl_by_hand():
-    # 10,000 at 200 are 50 units; 10 up is 500, less 3 of fees. Short, the same move costs 500 and the fees.
-    pnl = net_pnl(
-        np.array([1e4, 1e4, 1e4, np.nan]),
-        np.array(["LONG", "SHORT", "LONG", "LONG"]),
-        np.array([200.0] * 4),
-        np.array([210.0, 210.0, 200.0, 210.0]),
-        np.array([3.0] * 4),
-    )
-    np.testing.assert_array_equal(pnl, [497.0, -503.0, -3.0, np.nan])
-
-
 def test_pnl_agrees_up_to_rounding():
     pnl = np.array([100.0, 100.0, 1e6, 1e6, np.nan])
     stated = np.array([100.005, 100.006, 1_000_001.0, 1_000_001.1, 1.0])
@@ -70,6 +58,26 @@ def test_a_valid_row_keeps_its_values_and_gets_its_pnl():
 def test_without_size_the_stated_net_pnl_is_taken_at_its_word():
     valid, _ = validate(frame({**CLOSED, "notional": None, "reported_pnl": 12.5, "fees": 3.0}), NOW)
     assert valid.loc[0, "pnl"] == 12.5
+
+
+def test_what_the_source_states_may_be_the_basis_where_there_is_a_size_too():
+    row = {**CLOSED, "reported_pnl": 12.5, "fees": 3.0}
+    valid, _ = validate(frame({**row, "pnl_basis": "Stated"}, row), NOW)
+    assert valid["pnl"].tolist() == [12.5, 497.0]
+    assert valid["pnl_basis"].tolist() == ["stated", "computed"]
+
+
+def test_a_trade_with_all_its_terms():
+    inverse = {"contract_type": "INVERSE", "quantity": 100.0, "contract_multiplier": 100.0, "notional": 0.2}
+    prices = {"entry_price": 50_000.0, "exit_price": 60_000.0}
+    costs = {"entry_fee": 0.001, "exit_fee": 0.002, "funding": -0.0005}
+    valid, refused = validate(frame({**CLOSED, **inverse, **prices, **costs}), NOW)
+    assert refused.empty
+    row = valid.iloc[0]
+    # 10,000 dollars bought 0.2 bitcoin and are worth 0.16667 of them in the end.
+    assert row["fees"] == 0.003
+    assert row["pnl"] == pytest.approx(0.2 - 10_000 / 60_000 - 0.003 - 0.0005, rel=1e-12)
+    assert (row["contract_type"], row["exits"], row["pnl_basis"]) == ("inverse", 1, "computed")
 
 
 def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market():
@@ -107,6 +115,17 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
         ({"notional": 5e-324, "exit_price": 200.1}, Reason.BAD_NOTIONAL, "notional"),  # the pnl vanishes
         ({"notional": None}, Reason.UNREADABLE_VALUE, "notional"),
         ({"fees": np.inf}, Reason.UNREADABLE_VALUE, "fees"),
+        ({"quantity": -1.0}, Reason.BAD_NOTIONAL, "quantity"),
+        ({"leverage": -2.0}, Reason.UNREADABLE_VALUE, "leverage"),
+        ({"contract_multiplier": np.inf}, Reason.UNREADABLE_VALUE, "contract_multiplier"),
+        ({"exits": 0.0}, Reason.UNREADABLE_VALUE, "exits"),
+        ({"contract_type": "perpetual"}, Reason.UNKNOWN_TERM, "contract_type"),
+        ({"pnl_basis": "claimed"}, Reason.UNKNOWN_TERM, "pnl_basis"),
+        ({"pnl_basis": "stated"}, Reason.UNREADABLE_VALUE, "reported_pnl"),
+        ({"fee_currency": "B\nNB"}, Reason.BAD_NAME, "fee_currency"),
+        ({"fees": 3.0, "entry_fee": 1.0, "exit_fee": 1.0}, Reason.FEES_DISAGREE, "fees"),
+        ({"funding": np.inf}, Reason.UNREADABLE_VALUE, "funding"),
+        ({"contract_type": "inverse"}, Reason.BAD_NOTIONAL, "notional"),  # without a quantity there is no pnl
         ({"signal_confidence": 55.0}, Reason.CONFIDENCE_OUT_OF_RANGE, "signal_confidence"),
         ({"entry_quality": -0.1}, Reason.CONFIDENCE_OUT_OF_RANGE, "entry_quality"),
         ({"exit_time": None}, Reason.CLOSED_WITHOUT_EXIT, "exit_time"),
@@ -131,6 +150,7 @@ def test_each_fault_has_its_reason(change: dict, reason: Reason, field: str):
         {"exit_time": "2026-01-01 00:05"},  # the allowed skew
         {"signal_confidence": 0.0, "entry_quality": 1.0},
         {"fees": -2.0},  # a rebate
+        {"fees": 3.0, "entry_fee": 1.0, "exit_fee": 2.001},
         {"notional": 9.9e14},
         {"strategy_id": "Zürich — 200 ✓".ljust(200, "x"), "ticker": "BRK.B", "exit_reason": "x" * 1000},
     ],

@@ -6,9 +6,11 @@ DECLARE
     entered    text[] := ARRAY['source', 'source_trade_id', 'bot_id', 'strategy_id', 'ticker', 'direction', 'status',
                                'entry_time', 'exit_time', 'entry_price', 'exit_price', 'mark_price', 'notional', 'fees',
                                'reported_pnl', 'quote_currency', 'signal_confidence', 'entry_quality', 'exit_reason',
-                               'entry_trigger_price', 'entry_trigger_time', 'exit_trigger_price', 'exit_trigger_time'];
+                               'entry_trigger_price', 'entry_trigger_time', 'exit_trigger_price', 'exit_trigger_time',
+                               'quantity', 'contract_multiplier', 'contract_type', 'funding', 'entry_fee', 'exit_fee',
+                               'fee_currency', 'leverage', 'margin', 'exits', 'pnl_basis'];
     closing    text[] := ARRAY['status', 'exit_time', 'exit_price', 'mark_price', 'fees', 'reported_pnl', 'exit_reason',
-                               'exit_trigger_price', 'exit_trigger_time'];
+                               'exit_trigger_price', 'exit_trigger_time', 'funding', 'exit_fee', 'exits'];
     -- What people and programs enter by way of the pages and the API; all of it is only ever added to.
     added      text[] := ARRAY['trade_quarantine', 'weight_versions', 'weight_settings', 'fund_settings', 'bot_events',
                                'belief_ledger', 'backtest_outcomes', 'price_bars', 'order_book_levels'];
