@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools, Floats
 
-Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
+Kind = Literal["text", "bot", "integer", "time", "price", "size", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
@@ -37,7 +37,7 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field("source_trade_id", "text", "the id of the trade in its source", True, ("trade_id", "id")),
-        Field("bot_id", "integer", "the number of the bot that traded", True, ("bot",)),
+        Field("bot_id", "bot", "the bot that traded, by its number or any other name", True, ("bot", "bot_name")),
         Field(
             "strategy_id",
             "text",
@@ -79,14 +79,16 @@ FIELDS: Mapping[str, Field] = {
         Field("entry_trigger_time", "time", "when the entry was triggered"),
         Field("exit_trigger_price", "price", "the price that triggered the exit"),
         Field("exit_trigger_time", "time", "when the exit was triggered"),
+        Field("capital", "size", "what the bot has to trade with, in quote currency"),
     )
 }
-"""Every field that a file may give. `quantity` is another way to give `notional`; the rest are columns of `trades`."""
+"""Every field that a file may give. `quantity` is another way to give `notional`, and `capital` belongs to the bot; the rest
+are columns of `trades`."""
 
-COLUMNS = tuple(name for name in FIELDS if name != "quantity")
+COLUMNS = tuple(name for name in FIELDS if name not in ("quantity", "capital"))
 """The fields that a validated trade carries, in order."""
 
-NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency")
+NAMES = ("source_trade_id", "bot_id", "strategy_id", "ticker", "quote_currency")
 """The fields that name something."""
 
 UNITLESS_SIZE_NAMES = ("trade_size", "position_size", "size")
@@ -138,7 +140,7 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.IMPOSSIBLE_TIME: "{column} '{value}' lies before 1970; correct it, or import with the right unit of time.",
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
-        "give the trades in '{currency}' a bot_id of their own."
+        "give the trades in '{currency}' a bot of their own."
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
@@ -155,6 +157,7 @@ MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct 
 
 KINDS: Mapping[Kind, str] = {
     "text": "text",
+    "bot": "the name of a bot",
     "integer": "a whole number",
     "time": (
         "a time (ISO 8601, such as 2025-02-11 20:50:31; with its UTC offset where the local clock skips or repeats it)"
@@ -250,7 +253,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
         }
     )
     valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
-    return valid.assign(bot_id=valid["bot_id"].astype("int32")), refused
+    return valid, refused
 
 
 Check = tuple[Reason, str, Bools]

@@ -12,6 +12,7 @@ from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources.canonical import Kind
 
 LONGEST_TEXT = 500
+EXACT = 2**53  # up to which every whole number is one of double precision
 NOTHING = ("", "null", "none", "\\n", "nat", "na", "n/a")  # how exports spell a missing number or time, in lower case
 NUMBER = r"^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC)|[+-]\d\d(:?\d\d)?)?)?$"
@@ -22,6 +23,7 @@ Test = Callable[[pa.DataType], bool]
 NUMERIC: tuple[Test, ...] = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 HOLDS: dict[Kind, tuple[Test, ...]] = {
     "text": (pa.types.is_integer, pa.types.is_floating),
+    "bot": (pa.types.is_integer, pa.types.is_floating),
     "time": (pa.types.is_timestamp, pa.types.is_date),
 }
 """Which Arrow types, beside text and null, hold values of a kind; the other kinds are numbers."""
@@ -56,6 +58,8 @@ def read(kind: Kind, column: pa.ChunkedArray, timezone: str) -> Cells:
         return _read_text(column)
     if kind == "time":
         return _read_times(column, timezone)
+    if kind == "bot":
+        return _read_bots(column)
     cells = _read_numbers(column)
     return _whole(cells) if kind == "integer" else cells
 
@@ -100,6 +104,18 @@ def _whole(cells: Cells) -> Cells:
     values = cells.values.to_numpy()
     fits = np.isnan(values) | ((values == np.floor(values)) & (np.abs(values) < 2**31))
     return Cells(cells.values.where(fits), cells.unreadable | ~fits, cells.nan)
+
+
+def _read_bots(column: pa.ChunkedArray) -> Cells:
+    """Names of bots. Numbers that were read as fractions, as columns with gaps are, are whole again; beyond `EXACT` nobody
+    knows which."""
+    if not pa.types.is_floating(column.type):
+        return _read_text(column)
+    numbers = column.cast(pa.float64()).to_numpy()
+    whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < EXACT)
+    named = pd.array(np.where(whole, numbers, 0).astype(np.int64)).astype("str")
+    names = pd.Series(named).where(whole)
+    return Cells(names.astype("str"), ~np.isnan(numbers) & ~whole, np.isnan(numbers))
 
 
 def _read_times(column: pa.ChunkedArray, timezone: str) -> Cells:

@@ -32,13 +32,15 @@ def read_trades(
     currency: str = "USD",
     confidence_scale: float = 1,
     size: Size | None = None,
+    capital: float | None = None,
 ) -> Reading:
     """Read a CSV or Parquet file of trades.
 
     Know-Defeat's own export is recognised by its columns; of any other table, columns are found by the name of the
     field or an alias of it, and by `mapping` (column -> field). `timezone`: of times that name none. `currency`: where
     no column gives it. `confidence_scale`: 100 where the file counts signal confidence from 0 to 100. `size`: the unit
-    of a size column that does not say it. `source`: overrides the source derived from format and `account`.
+    of a size column that does not say it. `source`: overrides the source derived from format and `account`. `capital`:
+    of each bot of which the file does not state it.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -50,7 +52,7 @@ def read_trades(
         raw = read_raw(path)
         format_, columns, size_open = recognise(raw.table.column_names, mapping or {}, size)
         layout = Layout(format_, columns, timezone, currency, confidence_scale)
-        return read_table(raw, layout, now, source=source, account=account, size_open=size_open)
+        return read_table(raw, layout, now, source=source, account=account, size_open=size_open, capital=capital)
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import zip_longest
 
@@ -30,6 +30,7 @@ from knowdefeat_pipeline.sources.layout import TABLE, Layout, SourceError
 NEEDED_NUMBERS = ("entry_price", "exit_price", "notional", "quantity")
 SIZE_EVIDENCE = 0.99
 SIZE_TOLERANCE = 0.01
+LEAST_CAPITAL, MOST_CAPITAL = 1e-18, 1e15
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Reading:
     """What was read from one file.
 
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
-    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know.
+    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `capital`: what bots have
+    to trade with, by name, of those of which it is stated.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Reading:
     valid: pd.DataFrame
     refused: pd.DataFrame
     notes: tuple[str, ...]
+    capital: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:
@@ -90,12 +93,14 @@ def read_table(
     source: str | None = None,
     account: str | None = None,
     size_open: bool = False,
+    capital: float | None = None,
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
     `size_open`: the unit of the column read as `notional` is not known; the pnl that the rows state decides. The
     reading's `layout` then says how. `source`: the key under which the trades are recorded; None derives it from the
-    format and `account`, or the only strategy of a generic table.
+    format and `account`, or the only strategy of a generic table. `capital`: what each bot has to trade with, of which
+    the table does not say it.
     Raises SourceError for a column that cannot hold its field, or in which no cell can be read.
     """
     frame, naive = _parse(raw, layout)
@@ -124,7 +129,27 @@ def read_table(
         valid=valid,
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
+        capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
     )
+
+
+def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapping[str, float]:
+    """The capital that is stated of each bot. Raises SourceError where that is none, or rows differ."""
+    if "capital" not in layout.columns and stated is None:
+        return {}
+    known = trades[["row_number", "bot_id", "capital"]].fillna({"capital": np.nan if stated is None else stated})
+    known = known.dropna(subset="capital").drop_duplicates(["bot_id", "capital"])
+    column = layout.columns.get("capital", "--capital")
+    for number, _, capital in known[~known["capital"].between(LEAST_CAPITAL, MOST_CAPITAL)].itertuples(index=False):
+        raise SourceError(f"row {number}, column '{column}': {capital:g} is no capital; write a number above 0")
+    twice = known[known["bot_id"].duplicated(keep=False)].sort_values("bot_id", kind="stable").head(2)
+    if len(twice):
+        (row, bot, one), (other, _, another) = twice.itertuples(index=False)
+        raise SourceError(
+            f"column '{column}': bot {bot} has {one:,.10g} in row {row} and {another:,.10g} in row {other}, and a bot has one "
+            "capital; correct the column, or name another one with --map COLUMN=capital, or state the capital: --capital AMOUNT"
+        )
+    return dict(zip(known["bot_id"], known["capital"], strict=True))
 
 
 def _as_text(value: object) -> str | None:
@@ -168,7 +193,7 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
 
 def _absent(field: Field, rows: int) -> pd.Series:
     """A field of which the file has no column."""
-    if field.kind == "text":
+    if field.kind in ("text", "bot"):
         return pd.Series([None] * rows, dtype="str")
     return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
 

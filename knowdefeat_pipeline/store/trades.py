@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
@@ -15,6 +16,7 @@ from psycopg.types.json import Jsonb
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
+from knowdefeat_pipeline.store.bots import arriving_keys
 from knowdefeat_pipeline.store.simulation import remove_simulated
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
@@ -49,12 +51,14 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Rows written, rows that change nothing, and the rows refused in the light of other trades (see `Reading`)."""
+    """Rows written, rows that change nothing, the rows refused in the light of other trades (see `Reading`), and what
+    the user should know of its bots."""
 
     inserted: int
     updated: int
     unchanged: int
     refused: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def load_trades(url: str, reading: Reading, file_name: str, *, simulated: bool = False) -> LoadReport:
@@ -84,7 +88,10 @@ def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool 
         connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     connection.execute(query("trades/load_stage"))
-    copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
+    code, bots = pd.factorize(reading.valid["bot_id"])
+    keys, capital_notes = arriving_keys(connection, bots.tolist(), reading.capital)
+    rows = reading.valid.assign(bot_id=np.array(keys, np.int32)[code])
+    copy_arrow(connection, "incoming", pa.Table.from_pandas(rows, preserve_index=False), names)
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
     connection.execute(query("trades/load_currencies"))
     connection.execute(query("trades/load_unchanged"), source)
@@ -97,20 +104,21 @@ def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool 
     inserted = connection.execute(query("trades/load_insert"), source | {"simulated": simulated}).rowcount
     if inserted:
         connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
-    refused = reading.refuse(_findings(connection))
-    return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
+    refused = reading.refuse(_findings(connection, dict(zip(keys, bots, strict=True))))
+    unchanged = len(reading.valid) - inserted - updated - len(refused)
+    return Recorded(inserted, updated, unchanged, refused, tuple(capital_notes))
 
 
-def _findings(connection: psycopg.Connection) -> list[Finding]:
+def _findings(connection: psycopg.Connection, names: Mapping[int, str]) -> list[Finding]:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
-    return [_finding(row) for row in rows]
+    return [_finding(row, names) for row in rows]
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
     reason = Reason(row["reason"])
     if reason is Reason.CURRENCY_MISMATCH:
-        facts = {"currency": row["quote_currency"], "bot": row["bot_id"], "other": row["account_currency"]}
+        facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
         return row["row_number"], reason, "quote_currency", facts
     other = f"row {row['other_row']}"
     if row["other_row"] is None:
@@ -151,5 +159,5 @@ def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.Da
         pnl_disagreements=int(disagreeing.sum()),
         first_exit_day=None if closed.empty else first.date(),
         last_exit_day=None if closed.empty else last.date(),
-        notes=reading.notes,
+        notes=reading.notes + recorded.notes,
     )

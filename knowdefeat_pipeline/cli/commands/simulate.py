@@ -24,6 +24,7 @@ from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
+CAPITAL = 10_000.0  # of each bot of the fleet, in USD
 SOURCE = "simulator"  # of the fleet's trades; a bot may call its own so, for what is simulated has a mark
 
 
@@ -46,7 +47,7 @@ def load_simulation(url: str, simulated: Simulation) -> LoadReport:
 
 
 def _reading(simulated: Simulation, now: datetime) -> Reading:
-    return read_frame(simulated.trades, SOURCE, now)
+    return read_frame(simulated.trades, SOURCE, now, CAPITAL)
 
 
 def simulate_command(
