@@ -225,18 +225,32 @@ CREATE TABLE bot_exposures_state (
 );
 CREATE INDEX IF NOT EXISTS trades_open ON trades (bot_id) WHERE status <> 'closed';
 
--- What goes, or began at another time, leaves no row that tells of it: all exposures are computed again, and whoever computes
--- them now is waited for.
-CREATE FUNCTION bot_exposures_forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What goes, or began at another time, leaves no row that tells of it: its bot is looked at anew, beside the steps that it had.
+-- Whoever computes them now is waited for.
+CREATE FUNCTION trades_deleted_exposures() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7738421627686187877); -- as store/exposures.py
-    DELETE FROM bot_exposures_state;
+    DELETE FROM bot_exposures WHERE since = '-infinity' AND bot_id IN (SELECT bot_id FROM gone);
     RETURN NULL;
 END $$;
-CREATE TRIGGER trades_deleted_exposures AFTER DELETE ON trades FOR EACH STATEMENT EXECUTE FUNCTION bot_exposures_forgotten();
-CREATE TRIGGER trades_truncated_exposures AFTER TRUNCATE ON trades FOR EACH STATEMENT EXECUTE FUNCTION bot_exposures_forgotten();
+CREATE TRIGGER trades_deleted_exposures AFTER DELETE ON trades REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+    EXECUTE FUNCTION trades_deleted_exposures();
+CREATE FUNCTION trades_truncated_exposures() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7738421627686187877);
+    DELETE FROM bot_exposures WHERE since = '-infinity';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trades_truncated_exposures AFTER TRUNCATE ON trades FOR EACH STATEMENT
+    EXECUTE FUNCTION trades_truncated_exposures();
+CREATE FUNCTION trades_moved_exposures() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7738421627686187877);
+    DELETE FROM bot_exposures WHERE since = '-infinity' AND bot_id = OLD.bot_id;
+    RETURN NULL;
+END $$;
 CREATE TRIGGER trades_moved_exposures AFTER UPDATE OF entry_time ON trades FOR EACH ROW
-    WHEN (OLD.entry_time <> NEW.entry_time) EXECUTE FUNCTION bot_exposures_forgotten();
+    WHEN (OLD.entry_time <> NEW.entry_time) EXECUTE FUNCTION trades_moved_exposures();
 CREATE FUNCTION bots_capital_stated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM bot_exposures WHERE bot_id = OLD.bot_id;
@@ -315,7 +329,8 @@ BEGIN
         FROM pg_proc AS p
         WHERE p.pronamespace = current_schema()::regnamespace
           AND p.proname IN ('arriving_keys', 'bots_arrive', 'bots_take_name', 'bots_keep_name', 'bots_capital_stated',
-                            'bots_forgotten', 'bot_exposures_forgotten', 'follows_its_bot', 'trades_find_bot')
+                            'bots_forgotten', 'follows_its_bot', 'trades_deleted_exposures', 'trades_find_bot',
+                            'trades_moved_exposures', 'trades_truncated_exposures')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp',
                        trusted.name, current_schema());

@@ -17,6 +17,7 @@ from knowdefeat_pipeline.cli.database import current_time, upgraded_url
 from knowdefeat_pipeline.cli.options import (
     Account,
     AllDays,
+    CapitalOfFile,
     ConfidenceScale,
     CurrencyOfFile,
     From,
@@ -57,6 +58,7 @@ def run(
     currency: CurrencyOfFile = "USD",
     confidence_scale: ConfidenceScale = 1,
     size: Size = None,
+    capital: CapitalOfFile = None,
     json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
@@ -65,7 +67,7 @@ def run(
     report = None
     if trades is not None:
         now = current_time(url)
-        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size, now=now)
+        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size, capital, now=now)
         report = load(url, reading, trades.name)
     else:
         report = _demo(url)

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -24,7 +24,6 @@ from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
-CAPITAL = 10_000.0  # of each bot of the fleet, in USD
 SOURCE = "simulator"  # of the fleet's trades; a bot may call its own so, for what is simulated has a mark
 
 

@@ -12,6 +12,7 @@ import typer
 from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.options import (
     Account,
+    CapitalOfFile,
     ConfidenceScale,
     CurrencyOfFile,
     Json,
@@ -38,6 +39,7 @@ def read_file(
     currency: str = "USD",
     confidence_scale: int = 1,
     size: str | None = None,
+    capital: float | None = None,
     *,
     now: datetime,
 ) -> Reading:
@@ -51,6 +53,7 @@ def read_file(
         currency=currency,
         confidence_scale=confidence_scale,
         size=_size(size),
+        capital=capital,
         now=now,
     )
 
@@ -78,6 +81,7 @@ def ingest(
     currency: CurrencyOfFile = "USD",
     confidence_scale: ConfidenceScale = 1,
     size: Size = None,
+    capital: CapitalOfFile = None,
     json: Json = False,
 ) -> None:
     """Load trades from CSV or Parquet files; loading a file twice changes nothing."""
@@ -85,7 +89,7 @@ def ingest(
     reports = []
     for path in files:
         now = current_time(url)
-        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size, now=now)
+        reading = read_file(path, map_, timezone, source, account, currency, confidence_scale, size, capital, now=now)
         reports.append(load(url, reading, path.name))
         if not json:
             show_report(reports[-1])
