@@ -157,10 +157,10 @@ def test_step_by_step_comes_to_the_same_as_all_at_once(database: str, actions: l
             else:
                 sync_exposures(connection, database)
         sync_exposures(connection, database)
-        found = connection.execute("SELECT * FROM bot_exposures ORDER BY 1, 2").fetchall()
+        found = connection.execute("SELECT bot_id, since::text, exposure FROM bot_exposures ORDER BY 1, 2").fetchall()
         connection.execute("DELETE FROM bot_exposures")
         sync_exposures(connection, database)
-        assert connection.execute("SELECT * FROM bot_exposures ORDER BY 1, 2").fetchall() == found
+        assert connection.execute("SELECT bot_id, since::text, exposure FROM bot_exposures ORDER BY 1, 2").fetchall() == found
 
 
 @pytest.mark.parametrize("statement", ["TRUNCATE trades CASCADE", "DELETE FROM trades"])
