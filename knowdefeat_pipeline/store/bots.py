@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from shlex import quote
 from typing import Any
@@ -148,21 +148,3 @@ def _bot(connection: psycopg.Connection, key: int) -> dict[str, Any]:
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         (row,) = cursor.execute(query("bots/bot"), (key,)).fetchall()
     return row
-
-
-def reserve(connection: psycopg.Connection, names: Collection[str]) -> list[int]:
-    """The keys of bots by these names; of bots that have not traded yet, the ones that they will have.
-
-    Raises BotError for what is no plain name.
-    """
-    for name in names:
-        if not (name.strip() and is_plain_name(name)):
-            raise BotError(f"'{shortened(printable(name))}' is no plain name; {PLAIN_NAME}.")
-    asked = list(names)
-    connection.execute(query("bots/reserve"), (asked,))
-    rows = connection.execute(
-        "SELECT k.bot_id FROM unnest(%s::text[]) WITH ORDINALITY AS w (asked, place) "
-        "JOIN bot_names AS k ON k.name = bot_name(asked) ORDER BY place",
-        (asked,),
-    ).fetchall()
-    return [key for (key,) in rows]

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.core.escaping import is_plain_name
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.store.bots import BotError, bot_keys, bot_names, named, reserve, set_bot
+from knowdefeat_pipeline.store.bots import BotError, bot_keys, bot_names, named, set_bot
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.store.test_writers import AT, rows
 
@@ -178,15 +178,6 @@ def test_a_bot_that_is_not_there_is_named_with_those_alike(database: str) -> Non
             bot_keys(connection, ["grid-eth-01", "grid-eth-1"])
         with pytest.raises(BotError, match="There is no bot 8"):
             set_bot(connection, "8", capital=1.0)
-
-
-def test_a_name_may_be_kept_for_a_bot_that_comes_later(database: str) -> None:
-    with connect(database) as connection:
-        assert reserve(connection, ["grid", "7", "grid"]) == [-1, 7, -1]
-        assert reserve(connection, ["grid"]) == [-1]
-        assert bot_names(connection) == {}
-        assert write(connection, "grid", "EUR") == -1
-        assert rows(database, "SELECT name, quote_currency FROM bots") == [("grid", "EUR")]
 
 
 def test_a_bot_that_goes_leaves_its_names(database: str) -> None:
