@@ -102,8 +102,8 @@ def describe(
 ) -> None:
     """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.
 
-    `shown`: rows that say more than those written. `names` of the bots, for a preview that shows `bot`. The preview goes to one partition only: what is said per partition
-    stays in the event log.
+    `shown`: rows that say more than those written. `names` of the bots, for a preview that shows `bot`. The preview
+    goes to one partition only: what is said per partition stays in the event log.
     """
     for day in result.days:
         context.add_asset_metadata(

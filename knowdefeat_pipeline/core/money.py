@@ -1,7 +1,7 @@
 """Money in the decimals of its currency: one table, by which amounts are shown, accepted and divided.
 
-Inside, amounts are whole smallest units (a cent, a yen, a satoshi), so that they sum exactly. The database knows the same
-table as `currency_digits`; a test holds the two together.
+Inside, amounts are whole smallest units (a cent, a yen, a satoshi), so that they sum exactly. The database knows the
+same table as `currency_digits`; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -9,10 +9,18 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, Decimal
 
 # ISO 4217, and what exchanges count cryptocurrencies in. All others, those that stand for a dollar among them, have 2.
-NO_DIGITS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
-THREE_DIGITS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+NO_DIGITS = frozenset(
+    {
+        *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"),
+        *("XAF", "XOF", "XPF"),
+    }
+)
+THREE_DIGITS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 EIGHT_DIGITS = frozenset(
-    "ADA AVAX BCH BNB BTC DASH DOGE DOT ETC ETH LINK LTC MATIC SOL TON TRX WBTC WETH XBT XLM XMR XRP ZEC".split()
+    {
+        *("ADA", "AVAX", "BCH", "BNB", "BTC", "DASH", "DOGE", "DOT", "ETC", "ETH", "LINK", "LTC", "MATIC"),
+        *("SOL", "TON", "TRX", "WBTC", "WETH", "XBT", "XLM", "XMR", "XRP", "ZEC"),
+    }
 )
 MOST_UNITS = 9 * 10**15
 """The most smallest units that are divided: up to 2^53 double precision has every whole number."""

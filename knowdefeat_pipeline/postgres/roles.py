@@ -316,8 +316,8 @@ def _is_owner(connection: psycopg.Connection, name: str) -> bool:
 
 
 def make_bot(url: str, name: str, bots: Sequence[str] | None, passwords: Passwords) -> str:
-    """A login role for bots: those of these names, which may come later, None for any. Its URL. One that exists is bound
-    anew and keeps its password.
+    """A login role for bots: those of these names, which may come later, None for any. Its URL. One that exists is
+    bound anew and keeps its password.
 
     Raises RoleError.
     """

@@ -82,8 +82,8 @@ FIELDS: Mapping[str, Field] = {
         Field("capital", "size", "what the bot has to trade with, in quote currency"),
     )
 }
-"""Every field that a file may give. `quantity` is another way to give `notional`, and `capital` belongs to the bot; the rest
-are columns of `trades`."""
+"""Every field that a file may give. `quantity` is another way to give `notional`, and `capital` belongs to the bot; the
+rest are columns of `trades`."""
 
 COLUMNS = tuple(name for name in FIELDS if name not in ("quantity", "capital"))
 """The fields that a validated trade carries, in order."""
@@ -252,7 +252,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
             "field": [checks[number][1] for number in first],
         }
     )
-    valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
+    valid = trades[["row_number", *COLUMNS, "pnl"]].take(np.flatnonzero(~bad)).reset_index(drop=True)
     return valid, refused
 
 

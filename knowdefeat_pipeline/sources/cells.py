@@ -107,8 +107,8 @@ def _whole(cells: Cells) -> Cells:
 
 
 def _read_bots(column: pa.ChunkedArray) -> Cells:
-    """Names of bots. Numbers that were read as fractions, as columns with gaps are, are whole again; beyond `EXACT` nobody
-    knows which."""
+    """Names of bots. Numbers that were read as fractions, as columns with gaps are, are whole again; beyond `EXACT`
+    nobody knows which."""
     if not pa.types.is_floating(column.type):
         return _read_text(column)
     numbers = column.cast(pa.float64()).to_numpy()

@@ -11,7 +11,8 @@ from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
 
 
 def read_frame(frame: pd.DataFrame, source: str, now: datetime, capital: float | None = None) -> Reading:
-    """A reading of a frame, validated like a file's; `capital` is that of each of its bots. Raises SourceError for missing columns or wrong types."""
+    """A reading of a frame, validated like a file's; `capital` is that of each of its bots. Raises SourceError for
+    missing columns or wrong types."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     format_, columns, _ = recognise(table.column_names, {}, "notional")
     raw = RawTable(table, np.arange(1, len(frame) + 1))

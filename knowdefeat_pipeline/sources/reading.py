@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 from itertools import zip_longest
 
@@ -73,7 +74,7 @@ class Reading:
     valid: pd.DataFrame
     refused: pd.DataFrame
     notes: tuple[str, ...]
-    capital: Mapping[str, float] = field(default_factory=dict)
+    capital: Mapping[str, float] = dataclass_field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:
@@ -146,8 +147,8 @@ def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapp
     if len(twice):
         (row, bot, one), (other, _, another) = twice.itertuples(index=False)
         raise SourceError(
-            f"column '{column}': bot {bot} has {one:,.10g} in row {row} and {another:,.10g} in row {other}, and a bot has one "
-            "capital; correct the column, or name another one with --map COLUMN=capital, or state the capital: --capital AMOUNT"
+            f"column '{column}': bot {bot} has {one:,.10g} in row {row} and {another:,.10g} in row {other}, and a bot "
+            "has one capital; correct the column, or name another one with --map COLUMN=capital"
         )
     return dict(zip(known["bot_id"], known["capital"], strict=True))
 

@@ -75,7 +75,9 @@ class _Inputs:
     @classmethod
     def read(cls, session: Session, known: KnownTrades, first: date, ends: Sequence[datetime]) -> _Inputs:
         scores = session.scores(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1], known.seen)
-        return cls(known, ends, read_capital(session.connection, session.url), session.past(first.replace(day=1)), scores)
+        return cls(
+            known, ends, read_capital(session.connection, session.url), session.past(first.replace(day=1)), scores
+        )
 
     def blocks(self, bots: Ints | None = None) -> Iterator[pd.DataFrame]:
         """The metrics of these bots, None for all, some at a time."""

@@ -26,7 +26,7 @@ def bot_keys(connection: psycopg.Connection, names: Iterable[str]) -> list[int]:
     Raises BotError for a name that no bot has.
     """
     names = list(names)
-    found = dict(
+    found: dict[str, int] = dict(
         connection.execute(
             "SELECT asked, k.bot_id FROM unnest(%s::text[]) AS asked "
             "JOIN bot_names AS k ON k.name = bot_name(asked) JOIN bots AS b USING (bot_id)",
@@ -35,7 +35,9 @@ def bot_keys(connection: psycopg.Connection, names: Iterable[str]) -> list[int]:
     )
     for name in names:
         if name not in found:
-            raise BotError(f"There is no bot {shortened(printable(name))}.{_alike(connection, name)} List bots: knowdefeat bots")
+            raise BotError(
+                f"There is no bot {shortened(printable(name))}.{_alike(connection, name)} List bots: knowdefeat bots"
+            )
     return [found[name] for name in names]
 
 
@@ -52,9 +54,7 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
 
 def named(rows: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Records with `bot`, the name of the bot, behind their `bot_id`; the key itself for a bot that has gone."""
-    return [
-        {key: value for name, held in row.items() for key, value in _named(name, held, names)} for row in rows
-    ]
+    return [{key: value for name, held in row.items() for key, value in _named(name, held, names)} for row in rows]
 
 
 def _named(name: str, value: Any, names: Mapping[int, str]) -> list[tuple[str, Any]]:
@@ -64,7 +64,8 @@ def _named(name: str, value: Any, names: Mapping[int, str]) -> list[tuple[str, A
 def arriving_keys(
     connection: psycopg.Connection, names: Sequence[str], capital: Mapping[str, float]
 ) -> tuple[list[int], list[str]]:
-    """The keys of the bots of a file, by their names in its order, inside the transaction that writes its trades; and notes.
+    """The keys of the bots of a file, by their names in its order, inside the transaction that writes its trades; and
+    notes.
 
     Bots that nobody knew get theirs in this order; they and their `capital` come with their trades. Of a bot that is
     known and of which nobody has stated the capital, it is stated by this; another one that was stated before stays.
@@ -76,10 +77,12 @@ def arriving_keys(
     stated = [(key, amount) for key, amount in zip(keys, amounts, strict=True) if amount is not None]
     if not stated:
         return keys, []
-    kept = connection.execute(query("bots/state_capital"), [list(part) for part in zip(*stated, strict=True)]).fetchall()
+    kept = connection.execute(
+        query("bots/state_capital"), [list(part) for part in zip(*stated, strict=True)]
+    ).fetchall()
     return keys, [
-        f"bot {name} keeps the capital of {there:,.10g} {currency} that was stated before (the file says {told:,.10g}); "
-        f"to change it: knowdefeat bots set {quote(name)} --capital {told:.10g}"
+        f"bot {name} keeps the capital of {there:,.10g} {currency} that was stated before (the file says "
+        f"{told:,.10g}); to change it: knowdefeat bots set {quote(name)} --capital {told:.10g}"
         for name, there, told, currency in kept
     ]
 
@@ -103,8 +106,11 @@ def set_bot(
     with connection.transaction():
         (key,) = bot_keys(connection, [bot])
         said: dict[str, Any] = {
-            "name": name, "quote_currency": currency.upper() if currency else None, "strategy_id": strategy,
-            "account": account, "capital": capital,
+            "name": name,
+            "quote_currency": currency.upper() if currency else None,
+            "strategy_id": strategy,
+            "account": account,
+            "capital": capital,
         }
         said = {column: value for column, value in said.items() if value is not None}
         if estimated:
@@ -112,7 +118,9 @@ def set_bot(
         _check(connection, key, bot, said)
         try:
             for column, value in said.items():  # the columns are named above
-                statement = psycopg.sql.SQL("UPDATE bots SET {column} = %s WHERE bot_id = %s AND {column} IS DISTINCT FROM %s")
+                statement = psycopg.sql.SQL(
+                    "UPDATE bots SET {column} = %s WHERE bot_id = %s AND {column} IS DISTINCT FROM %s"
+                )
                 connection.execute(statement.format(column=psycopg.sql.Identifier(column)), (value, key, value))
         except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
             raise BotError(_refusal(error, name)) from error

@@ -1,4 +1,5 @@
-"""The capital of bots: what is stated, and the exposures by which the others' is estimated, kept in step with the trades.
+"""The capital of bots: what is stated, and the exposures by which the others' is estimated, kept in step with the
+trades.
 
 Only what the trades since the last time may have moved is looked at again.
 """
@@ -30,8 +31,8 @@ _STALE = """
 def sync_exposures(connection: psycopg.Connection, url: str) -> None:
     """Bring the exposures of bots whose capital nobody stated in step with the trades.
 
-    Where an estimate is another one by that, the days that rest on it become stale. One transaction; others wait for it.
-    Trades whose transactions were still open when it began are counted next time.
+    Where an estimate is another one by that, the days that rest on it become stale. One transaction; others wait for
+    it. Trades whose transactions were still open when it began are counted next time.
     """
     if not _stale(connection)[2]:  # no need to wait for others
         return
@@ -67,7 +68,8 @@ def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
     copy_arrow(connection, "stale_bots", bots.rename_columns(["bot_id", "since"]))
     copy_arrow(connection, "renewed_exposures", steps)
     connection.execute(
-        "INSERT INTO renewed_exposures SELECT bot, '-infinity', 0 FROM unnest(%s::integer[]) AS bot", (anew.to_pylist(),)
+        "INSERT INTO renewed_exposures SELECT bot, '-infinity', 0 FROM unnest(%s::integer[]) AS bot",
+        (anew.to_pylist(),),
     )
     connection.execute(query("capital/replace_exposures"))
 
@@ -99,7 +101,9 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 def read_capital(connection: psycopg.Connection, url: str) -> Capital:
     """What each bot has to trade with, stated or estimated."""
-    stated = dict(connection.execute("SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL").fetchall())
+    stated: dict[int, float] = dict(
+        connection.execute("SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL").fetchall()
+    )
     rows = read_arrow(url, "SELECT bot_id, since, exposure FROM bot_exposures WHERE exposure > 0 ORDER BY 1, 2")
     bot = rows["bot_id"].to_numpy().astype(np.int64)
     return Capital(stated, Exposures(bot, arrow_micros(rows["since"]), _floats(rows["exposure"])))

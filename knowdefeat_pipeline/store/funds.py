@@ -30,7 +30,8 @@ from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, ma
 
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = (
-    "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked", "edge",
+    "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked",
+    "edge",
 )  # fmt: skip
 
 

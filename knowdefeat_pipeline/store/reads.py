@@ -43,10 +43,12 @@ def day_rows(
     statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id < 0, abs(bot_id), 4").format(
         sql.Identifier(table), sql.SQL(" AND ").join(conditions)
     )
-    rows = named(records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker}), bot_names(connection))
+    rows = named(
+        records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker}), bot_names(connection)
+    )
     if table != "bot_metrics":
         return rows
-    currency = dict(connection.execute("SELECT bot_id, quote_currency FROM bots").fetchall())
+    currency: dict[int, str] = dict(connection.execute("SELECT bot_id, quote_currency FROM bots").fetchall())
     return [row | {"quote_currency": currency.get(row["bot_id"], "")} for row in rows]
 
 

@@ -241,8 +241,10 @@ def test_what_rests_on_an_estimated_capital_says_so(fleet: str) -> None:
         "halted", "halted: lost 6.1 % of its capital within the day, beyond the limit of 5 %, by an estimate of its capital",
         True,
     )  # fmt: skip
-    assert found[1][0] == "unmeasured" and "knowdefeat bots set BOT --capital" in found[1][1]
-    assert not found[2][2] and "estimate" not in found[2][1]
+    assert found[1][0] == "unmeasured"
+    assert "knowdefeat bots set BOT --capital" in found[1][1]
+    assert not found[2][2]
+    assert "estimate" not in found[2][1]
     shown = "bot_id, capital, capital_is_estimated, max_drawdown IS NULL"
     metrics = rows(fleet, shown, f"day = '{day}' AND ticker = '*' AND bot_id < 4", "bot_metrics")
     assert metrics == [(1, None, True, True), (2, 10_000, False, False), (3, 10_000, True, False)]
@@ -257,7 +259,9 @@ def test_funds_are_divided_to_the_smallest_unit_of_their_currency(fleet: str) ->
     materialise(fleet, FIRST, LAST)
     found = rows(fleet, "amount", f"day = '{LAST}' AND quote_currency = 'BTC' AND amount > 0")
     assert found == [(Decimal("0.33333333"),), (Decimal("0.33333334"),), (Decimal("0.33333334"),)]
-    (summary,) = rows(fleet, "funds, allocated, cash", f"day = '{LAST}' AND quote_currency = 'BTC'", "fund_allocation_days")
+    (summary,) = rows(
+        fleet, "funds, allocated, cash", f"day = '{LAST}' AND quote_currency = 'BTC'", "fund_allocation_days"
+    )
     assert summary == (Decimal("1.00000001"), Decimal("1.00000001"), 0)
 
 

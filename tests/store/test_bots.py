@@ -35,7 +35,9 @@ def write(connection: psycopg.Connection, name: str, currency: str = "USD") -> i
     return key
 
 
-def ingest(url: str, folder: Path, *bots: str, header: str = HEADER, tails: list[str] | None = None, **options) -> LoadReport:
+def ingest(
+    url: str, folder: Path, *bots: str, header: str = HEADER, tails: list[str] | None = None, **options
+) -> LoadReport:
     lines = [f"{number},{bot},X{number},buy,closed,{HOUR}" for number, bot in enumerate(bots)]
     lines = [line + tail for line, tail in zip(lines, tails or [""] * len(lines), strict=True)]
     path = folder / "trades.csv"
@@ -74,7 +76,7 @@ def test_ids_of_trades_are_texts(database: str, shared_data: Path) -> None:
 def test_a_number_is_one_name_however_it_is_written(database: str, tmp_path: Path) -> None:
     ingest(database, tmp_path, "7", "007", "7.0", "+7", "7a", "-7", "2147483648", "9223372036854775807")
     found = [("-7", -2), ("2147483648", -3), ("7", 7), ("7a", -1), ("9223372036854775807", -4)]
-    assert rows(database, "SELECT name, bot_id FROM bots ORDER BY name COLLATE \"C\"") == found
+    assert rows(database, 'SELECT name, bot_id FROM bots ORDER BY name COLLATE "C"') == found
     assert rows(database, "SELECT count(*) FROM trades WHERE bot_id = 7") == [(4,)]
 
 
@@ -131,14 +133,18 @@ def test_writers_that_name_the_same_new_bots_in_any_order_all_commit(database: s
         list(pool.map(work, range(writers)))
     counted = rows(database, "SELECT name, count(*) FROM trades JOIN bots USING (bot_id) GROUP BY 1 ORDER BY 1")
     assert counted == sorted((f"bot {n}", writers) for n in range(bots))
-    assert rows(database, "SELECT (SELECT count(*) FROM arriving_names), (SELECT count(*) FROM arriving_bots)") == [(0, 0)]
+    assert rows(database, "SELECT (SELECT count(*) FROM arriving_names), (SELECT count(*) FROM arriving_bots)") == [
+        (0, 0)
+    ]
 
 
 def test_a_transaction_that_stays_open_keeps_nobody_waiting(database: str) -> None:
     with psycopg.connect(database) as slow, connect(database) as other:
         other.execute("SET lock_timeout = '2s'")
         first = write(slow, "grid")
-        slow.execute("UPDATE trades SET status = 'closed', exit_time = entry_time, exit_price = 1 WHERE bot_id = %s", (first,))
+        slow.execute(
+            "UPDATE trades SET status = 'closed', exit_time = entry_time, exit_price = 1 WHERE bot_id = %s", (first,)
+        )
         second = write(other, "grid")
         slow.commit()
         assert first != second
@@ -151,7 +157,7 @@ def test_currencies_never_mix_where_two_name_a_bot(database: str) -> None:
     with psycopg.connect(database) as slow, connect(database) as other:
         write(slow, "grid", "EUR")
         write(other, "grid", "USD")
-        with pytest.raises(psycopg.errors.CheckViolation, match="in EUR, but bot .* accounts in USD"):
+        with pytest.raises(psycopg.errors.CheckViolation, match=r"in EUR, but bot .* accounts in USD"):
             slow.commit()
     assert rows(database, "SELECT count(*) FROM trades") == [(1,)]
 
@@ -198,7 +204,10 @@ def test_strategies_of_bots_without_one_are_called_by_the_bot(database: str, tmp
     ingest(database, tmp_path, "7", "grid")
     told = "SELECT DISTINCT bot_id, strategy_id FROM closed_trades ORDER BY 1"
     assert rows(database, told) == [(-1, "bot grid"), (7, "bot 7")]
-    assert rows(database, "SELECT bot, strategy_id FROM report.trades ORDER BY 1") == [("7", "bot 7"), ("grid", "bot grid")]
+    assert rows(database, "SELECT bot, strategy_id FROM report.trades ORDER BY 1") == [
+        ("7", "bot 7"),
+        ("grid", "bot grid"),
+    ]
     with connect(database) as connection:
         set_bot(connection, "grid", name="scalper")
     assert rows(database, told) == [(-1, "bot scalper"), (7, "bot 7")]
@@ -247,7 +256,9 @@ PLAIN = st.text(max_size=30).filter(lambda name: "\0" not in name and name.strip
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=st.lists(PLAIN | st.integers(0, 2**64).map(str) | st.from_regex(r"\A\+?0*[0-9]{1,4}(\.0*)?\Z"), max_size=6))
+@given(
+    names=st.lists(PLAIN | st.integers(0, 2**64).map(str) | st.from_regex(r"\A\+?0*[0-9]{1,4}(\.0*)?\Z"), max_size=6)
+)
 def test_every_name_is_one_bot(database: str, names: list[str]) -> None:
     """A file and a direct writer that use the same names mean the same bots, twice over."""
     with connect(database) as connection, connection.transaction(force_rollback=True):
@@ -258,6 +269,6 @@ def test_every_name_is_one_bot(database: str, names: list[str]) -> None:
         assert connection.execute(ask, (names,)).fetchone() == (keys,)
         assert bot_keys(connection, names) == keys
         shown = bot_names(connection)
-        assert [int(name) if name.isascii() and name.isdigit() and int(name) < 2**31 else None for name in shown.values()] == [
-            key if key >= 0 else None for key in shown
-        ]
+        assert [
+            int(name) if name.isascii() and name.isdigit() and int(name) < 2**31 else None for name in shown.values()
+        ] == [key if key >= 0 else None for key in shown]

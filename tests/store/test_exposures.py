@@ -68,7 +68,8 @@ def test_estimates_follow_the_trades(database: str) -> None:
         assert steps(connection, 1) == [(0, 100), (1, 150), (3, 170)]
         capital = read_capital(connection, database)
         now = micros([START + 3 * HOUR, START + 4 * HOUR])
-        assert capital.now(int(now[0])) == {1: (150, True)} and capital.now(int(now[1])) == {1: (170, True)}
+        assert capital.now(int(now[0])) == {1: (150, True)}
+        assert capital.now(int(now[1])) == {1: (170, True)}
 
 
 def test_a_position_that_closes_changes_nothing(database: str) -> None:
@@ -160,7 +161,10 @@ def test_step_by_step_comes_to_the_same_as_all_at_once(database: str, actions: l
         found = connection.execute("SELECT bot_id, since::text, exposure FROM bot_exposures ORDER BY 1, 2").fetchall()
         connection.execute("DELETE FROM bot_exposures")
         sync_exposures(connection, database)
-        assert connection.execute("SELECT bot_id, since::text, exposure FROM bot_exposures ORDER BY 1, 2").fetchall() == found
+        assert (
+            connection.execute("SELECT bot_id, since::text, exposure FROM bot_exposures ORDER BY 1, 2").fetchall()
+            == found
+        )
 
 
 @pytest.mark.parametrize("statement", ["TRUNCATE trades CASCADE", "DELETE FROM trades"])

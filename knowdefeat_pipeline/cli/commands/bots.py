@@ -25,7 +25,9 @@ from knowdefeat_pipeline.sources.reading import LEAST_CAPITAL, MOST_CAPITAL
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.bots import set_bot
 
-app = typer.Typer(help="List bots; say what they are; activate, deactivate and resume them; the history of such decisions.")
+app = typer.Typer(
+    help="List bots; say what they are; activate, deactivate and resume them; the history of such decisions."
+)
 
 Bots = Annotated[list[str], typer.Argument(metavar="BOT…", help="One or more bots, by their names.")]
 
@@ -96,16 +98,21 @@ def resume(
 @app.command("set")
 def set_(
     bot: Annotated[str, typer.Argument(metavar="BOT", help="The bot, by its name.")],
-    name: Annotated[str | None, typer.Option("--name", help="What it is called from now on; it answers to its old names.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What it is called from now on; it answers to its old names.")
+    ] = None,
     capital: Annotated[
-        str | None, typer.Option("--capital", metavar="AMOUNT|estimated", help="What it has to trade with, in its currency.")
+        str | None,
+        typer.Option("--capital", metavar="AMOUNT|estimated", help="What it has to trade with, in its currency."),
     ] = None,
     currency: Annotated[str | None, typer.Option("--currency", help="The quote currency of its trades.")] = None,
-    strategy: Annotated[str | None, typer.Option("--strategy", help="The strategy of its trades that name none.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", help="The strategy of its trades that name none.")
+    ] = None,
     account: Annotated[str | None, typer.Option("--account", help="The account that it trades on.")] = None,
     json: Json = False,
 ) -> None:
-    """Say what a bot is called, what it has to trade with, in which currency, by which strategy and on which account."""
+    """Say what a bot is called, and what it trades with: capital, currency, strategy, account."""
     if all(option is None for option in (name, capital, currency, strategy, account)):
         raise CommandError(f"Say what to set, for instance: knowdefeat bots set {quote(bot)} --capital 5000")
     estimated = capital == "estimated"

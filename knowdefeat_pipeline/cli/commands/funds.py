@@ -213,14 +213,16 @@ def _units(amount: Decimal, currency: str) -> int:
     if amount_of(units, currency) != amount:
         raise CommandError(f"{amount:,} {currency}: {currency} has {digits(currency) or 'no'} decimals")
     if units > MOST_UNITS:
-        raise CommandError(f"{amount:,} {currency}: an amount is at most {amount_of(MOST_UNITS, currency):,.0f} {currency}")
+        raise CommandError(
+            f"{amount:,} {currency}: an amount is at most {amount_of(MOST_UNITS, currency):,.0f} {currency}"
+        )
     return units
 
 
 def _records(frame: Any) -> list[dict[str, Any]]:
     """A frame's rows as the database would hold them: smallest units as amounts, what is missing as None."""
     plain = store.as_amounts(frame).astype(object)
-    rows = plain.where(plain.notna(), None).to_dict("records")
+    rows: list[dict[str, Any]] = plain.where(plain.notna(), None).to_dict("records")  # type: ignore[assignment]
     return [row | {"as_of": row["as_of"].to_pydatetime()} for row in rows]
 
 

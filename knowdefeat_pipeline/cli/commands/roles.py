@@ -71,7 +71,8 @@ def rotate(role: RoleName) -> None:
 def bot_role(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits and underscores.")],
     bots: Annotated[
-        str | None, typer.Option("--bots", metavar="BOT,…", help="The bots that it may write, by their names; any by default.")
+        str | None,
+        typer.Option("--bots", metavar="BOT,…", help="The bots that it may write, by their names; any by default."),
     ] = None,
 ) -> None:
     """Make a role for one bot or some, or bind one anew, and print its URL."""

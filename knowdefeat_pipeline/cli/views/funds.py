@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import Justify, explain_estimates, instant, money, number, table, text
 
@@ -20,9 +21,10 @@ ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
 def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
     """Each currency's bots with their amounts, and below them what stays cash and why."""
     for day in days:
-        own = [row for row in rows if row["quote_currency"] == day["quote_currency"]]
+        currency = day["quote_currency"]
+        own = [row for row in rows if row["quote_currency"] == currency]
         table(
-            f"Funds as of {instant(day['as_of'])}: {money(day['funds'], day['quote_currency'])} {day['quote_currency']} by {day['method']}",
+            f"Funds as of {instant(day['as_of'])}: {money(day['funds'], currency)} {currency} by {day['method']}",
             ALLOCATION_COLUMNS,
             [
                 (
@@ -39,8 +41,8 @@ def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
         )
         explain_estimates(own)
         out.print(
-            f"{money(day['allocated'], day['quote_currency'])} {day['quote_currency']} to {number(day['funded'])} of {number(day['bots'])} "
-            f"bots; cash {money(day['cash'], day['quote_currency'])}: {day['cash_reason']}.\n"
+            f"{money(day['allocated'], currency)} {currency} to {number(day['funded'])} of {number(day['bots'])} "
+            f"bots; cash {money(day['cash'], currency)}: {day['cash_reason']}.\n"
         )
 
 

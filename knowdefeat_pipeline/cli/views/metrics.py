@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import ESTIMATED, NOTHING, Justify, explain_estimates, instant, number, percent, pnl, table, text
+from knowdefeat_pipeline.cli.views.tables import (
+    ESTIMATED,
+    NOTHING,
+    Justify,
+    explain_estimates,
+    instant,
+    number,
+    percent,
+    pnl,
+    table,
+    text,
+)
 from knowdefeat_pipeline.core.money import digits
 from knowdefeat_pipeline.core.schema import METRICS, OF_CAPITAL, Figure
 

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, explain_estimates, instant, number, percent, pnl, table, text
+from knowdefeat_pipeline.cli.views.tables import (
+    NOTHING,
+    Justify,
+    explain_estimates,
+    instant,
+    number,
+    percent,
+    pnl,
+    table,
+    text,
+)
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
 from knowdefeat_pipeline.core.schema import VARIABLE
 

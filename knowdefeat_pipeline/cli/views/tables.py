@@ -85,7 +85,8 @@ def explain_estimates(rows: Iterable[Record]) -> None:
     """Below a table: what the mark means, where any of its figures has it."""
     if any(row.get("capital_is_estimated") for row in rows):
         out.print(
-            f"{ESTIMATED} rests on an estimated capital: {ESTIMATE}. State it: knowdefeat bots set BOT --capital AMOUNT",
+            f"{ESTIMATED} rests on an estimated capital: {ESTIMATE}. State it: "
+            "knowdefeat bots set BOT --capital AMOUNT",
             style="dim",
         )
 

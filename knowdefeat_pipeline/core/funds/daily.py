@@ -42,9 +42,9 @@ class FundInputs:
     """What days are allocated from.
 
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
-    quote_currency, capital (NULL: not known), capital_is_estimated, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
-    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days before each as_of.
-    `settings` and `events`: in the order in which they were recorded.
+    quote_currency, capital (NULL: not known), capital_is_estimated, ticker, rank, rank_score, unranked (why it is not
+    ranked) and edge (the believed edge of its strategy, NULL where nothing is believed). `trades`: at least those
+    closed in the 30 days before each as_of. `settings` and `events`: in the order in which they were recorded.
     """
 
     days: Sequence[tuple[date, datetime]]
@@ -114,7 +114,9 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
     off = (summed["funds"] - summed["cash"] - allocated.reindex(summed.index, fill_value=0)).astype("int64")
     wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
     return [
-        Breach("no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / _units(rows)) * -1.0}),
+        Breach(
+            "no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / _units(rows)) * -1.0}
+        ),
         Breach(
             "no_cap_is_broken",
             int(beyond.sum()),

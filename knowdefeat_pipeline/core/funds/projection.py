@@ -46,7 +46,9 @@ class Allocation:
         return pd.DataFrame({"cents": self.cents, "reason": pd.Series(self.reasons, dtype="str")})
 
 
-def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules, currency: str = "USD") -> Allocation:
+def allocate(
+    target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules, currency: str = "USD"
+) -> Allocation:
     """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow: Σ = min(funds, Σ caps), the rest
     is cash.
 
@@ -72,7 +74,9 @@ def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: A
     cents = _most(len(ranked), share_out, rules.minimum)
     by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
     decided: list[tuple[Decision, str]] = [
-        ("refused", str(why)) if why else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules, currency)
+        ("refused", str(why))
+        if why
+        else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules, currency)
         for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
     ]
     decisions, reasons = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
@@ -105,7 +109,13 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
 
 
 def _reason(
-    cents: int, target: float, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules,
+    cents: int,
+    target: float,
+    in_ticker: float,
+    ticker: str,
+    bot_cap: int,
+    ticker_cap: int,
+    rules: AllocationRules,
     currency: str,
 ) -> tuple[Decision, str]:
     if cents and cents >= bot_cap:

@@ -17,8 +17,8 @@ ROUNDED = 10  # significant digits of an exposure: the order in which sizes are 
 
 @dataclass(frozen=True)
 class Exposures:
-    """The steps of the most that bots had open at once: `exposure` (E,) for every as_of later than `since` (µs), until the
-    bot's next step. Sorted by bot and since; a bot's exposures ascend."""
+    """The steps of the most that bots had open at once: `exposure` (E,) for every as_of later than `since` (µs), until
+    the bot's next step. Sorted by bot and since; a bot's exposures ascend."""
 
     bot: Ints
     since: Ints
@@ -46,8 +46,8 @@ class Exposures:
 def exposures(bot: Ints, entry: Ints, exit_: Ints, size: Floats, above: Floats | None = None) -> Exposures:
     """The steps at which bots had more open than ever before.
 
-    Each trade has `size` open in [entry, exit_) (µs; NEVER: it is open still), for a moment at least. `above`: per trade
-    what its bot had open at most before; only higher steps count.
+    Each trade has `size` open in [entry, exit_) (µs; NEVER: it is open still), for a moment at least. `above`: per
+    trade what its bot had open at most before; only higher steps count.
     """
     closed = exit_ != NEVER
     time = np.concatenate([entry, np.maximum(exit_, entry + 1)[closed]])
@@ -91,8 +91,8 @@ class Capital:
     exposures: Exposures = field(default_factory=Exposures.none)
 
     def at(self, bots: Ints, as_of: Ints) -> Floats:
-        """The capital of each bot (several times, too) at each as_of (ascending), shape (bots, as_ofs), NaN where it is not
-        known."""
+        """The capital of each bot (several times, too) at each as_of (ascending), shape (bots, as_ofs), NaN where it is
+        not known."""
         names, place = np.unique(bots, return_inverse=True)
         stated = np.array([self.stated.get(bot, np.nan) for bot in names.tolist()])[:, None]
         out: Floats = np.where(np.isnan(stated), self.exposures.at(names, as_of), stated)[place]

@@ -79,8 +79,8 @@ def bot_metrics(
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
     of the first as_of's last day), `trades` begins with that month, or 30 days before the first as_of if that is
-    earlier. Without the `capital` of a bot the figures that rest on it are NaN. `trade_scores`: of trades with exits in the windows, at least. A bot has
-    rows once a trade has closed; figures that cannot be computed are NaN.
+    earlier. Without the `capital` of a bot the figures that rest on it are NaN. `trade_scores`: of trades with exits in
+    the windows, at least. A bot has rows once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [
         block.drop(columns=[*CARRIED])
@@ -178,7 +178,7 @@ def _bot_metrics(
     columns |= _lifetime_figures(life)
     columns |= {name: np.where(np.isnan(money.ravel()), np.nan, columns[name]) for name in OF_CAPITAL}
     columns["capital"] = money.ravel()
-    columns["capital_is_estimated"] = windows.per_window(capital.is_estimated(series.bot))
+    columns["capital_is_estimated"] = np.repeat(capital.is_estimated(series.bot), len(as_of))
     names = [*(figure.name for figure in METRICS), *CARRIED]
     return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
 

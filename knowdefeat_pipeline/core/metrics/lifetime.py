@@ -131,8 +131,8 @@ def _since(counts: Ints, begin: Ints) -> Ints:
 
 
 def _deepest(summaries: Summaries, running: Running, first: Ints, last: Ints, capital: Floats) -> Floats:
-    """Per group of rows and day, the deepest drawdown up to the row `last` as a share of the peak, which is `capital` at
-    first. NaN where that is not known.
+    """Per group of rows and day, the deepest drawdown up to the row `last` as a share of the peak, which is `capital`
+    at first. NaN where that is not known.
 
     An estimated capital grows, and with it every peak since the first trade: each amount that a group had is looked at
     by itself.

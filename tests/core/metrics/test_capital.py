@@ -32,7 +32,11 @@ def most_open(trades: list, bot: int, as_of: int) -> float | None:
     """Instant by instant: what was open at once, up to as_of."""
     own = [t for t in trades if t[0] == bot]
     sums = [
-        sum(Fraction(size) for _, entry, held, size in own if entry <= now and (held is None or now < entry + max(held, 1)))
+        sum(
+            Fraction(size)
+            for _, entry, held, size in own
+            if entry <= now and (held is None or now < entry + max(held, 1))
+        )
         for now in {t[1] for t in own}
         if now < as_of
     ]
@@ -93,7 +97,8 @@ def test_a_capital_that_grows_measures_all_falls_since_the_first_trade() -> None
     rows = rows[rows.ticker == "*"]
     for name in ("max_drawdown", "lifetime_max_drawdown"):
         np.testing.assert_allclose(rows[name], [90, 9, 0.9])
-    assert rows["capital"].tolist() == [10, 100, 1000] and rows["capital_is_estimated"].all()
+    assert rows["capital"].tolist() == [10, 100, 1000]
+    assert rows["capital_is_estimated"].all()
 
 
 AMOUNTS = st.lists(st.tuples(st.integers(0, 80), st.sampled_from([5.0, 60.0, 900.0])), max_size=4)
@@ -105,7 +110,7 @@ def test_the_engine_agrees_with_plain_loops_where_capital_grows(trades: list, as
     known = [
         (bot, START + day * DAY, amount)
         for bot, own in enumerate(amounts, 1)
-        for day, amount in sorted({day: amount for day, amount in sorted(own, reverse=True)}.items())
+        for day, amount in sorted(dict(sorted(own, reverse=True)).items())
     ]
     ascending = [k for k in known if all(k[2] > o[2] for o in known if o[0] == k[0] and o[1] < k[1])]
     bot, since, amount = zip(*ascending, strict=True) if ascending else ((), (), ())

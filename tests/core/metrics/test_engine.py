@@ -421,7 +421,10 @@ def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.
     since = min(month, first - 30 * DAY)
     past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
     recent = Trades.from_frame(frame[frame.exit_time >= since])
-    same(bot_metrics(recent, micros(as_ofs), capital=Capital({3: 10_000.0} | CAPITAL), past=past), metrics(frame, *as_ofs, capital=CAPITAL))
+    same(
+        bot_metrics(recent, micros(as_ofs), capital=Capital({3: 10_000.0} | CAPITAL), past=past),
+        metrics(frame, *as_ofs, capital=CAPITAL),
+    )
 
 
 def test_idle_bots_of_the_past_have_rows() -> None:
@@ -429,7 +432,10 @@ def test_idle_bots_of_the_past_have_rows() -> None:
     as_ofs = (END + 60 * DAY, END + 61 * DAY + HOUR)
     nothing = Trades.from_frame(outcomes([]))
     past = past_months(Trades.from_frame(frame))
-    same(bot_metrics(nothing, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past), metrics(frame, *as_ofs))
+    same(
+        bot_metrics(nothing, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past),
+        metrics(frame, *as_ofs),
+    )
 
 
 def test_as_ofs_in_several_months_beyond_the_past() -> None:
@@ -438,7 +444,10 @@ def test_as_ofs_in_several_months_beyond_the_past() -> None:
     as_ofs = (at("2025-02-11"), at("2025-03-20 07:00"), at("2025-04-02"), at("2025-05-05 05:00"))
     past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
     recent = Trades.from_frame(frame[frame.exit_time >= as_ofs[0] - 30 * DAY])
-    same(bot_metrics(recent, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past), metrics(frame, *as_ofs))
+    same(
+        bot_metrics(recent, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past),
+        metrics(frame, *as_ofs),
+    )
 
 
 def test_windows_laid_out_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.metrics.streaks import streak_figures
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import micros
 from tests.core.bookkeeping import DAY, START, TICK, metrics, outcomes, streaks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
