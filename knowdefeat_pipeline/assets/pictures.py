@@ -15,13 +15,14 @@ from knowdefeat_pipeline.assets.chart import BLUE, GREEN, ORANGE, PURPLE, RED, C
 EQUITY_DAYS, EQUITY_BOTS = 30, 5
 MARKED_BOTS = 3
 LONGEST_LABEL = 14
+ESTIMATED = "~"  # beside what is in percent of an estimated capital
 FEWEST_BINS, MOST_BINS = 6, 24
 
 
 def equity_by_day(rows: pd.DataFrame) -> pd.DataFrame:
     """Equity in percent of capital: a row per day, a column per bot, the one that stands highest at the end first.
 
-    `rows`: day, bot (its name), lifetime_pnl, capital. 100 is the capital itself; NaN on days without the bot.
+    `rows`: day, bot (its name), lifetime_pnl, capital, capital_is_estimated. 100 is the capital itself; NaN on days without the bot.
     """
     equity = rows.assign(equity=100 * (1 + rows["lifetime_pnl"] / rows["capital"]))
     table = equity.pivot(index="day", columns="bot", values="equity").sort_index()
@@ -43,7 +44,9 @@ def draw_equity(rows: pd.DataFrame) -> str | None:
     colours = (BLUE, ORANGE, GREEN, PURPLE, RED)[: len(equity.columns)]
     for colour, line in zip(colours, values.T, strict=True):
         chart.line(days, line, colour)
-    labels = [f"bot {_short(bot)}: {value:,.1f} %" for bot, value in zip(equity.columns, values[-1], strict=True)]
+    marks = dict.fromkeys(rows["bot"][rows["capital_is_estimated"].astype(bool)], ESTIMATED)
+    named = zip(equity.columns, values[-1], strict=True)
+    labels = [f"bot {_short(bot)}: {marks.get(bot, '')}{value:,.1f} %" for bot, value in named]
     chart.beside(values[-1], labels, colours)
     return chart.svg()
 
