@@ -45,6 +45,7 @@ FOREIGN = {
 SUBJECTS = {
     "units": set(),
     "escaping": set(),
+    "money": set(),
     "schema": set(),
     "trades": {"units"},
     "market": {"units"},
@@ -54,7 +55,7 @@ SUBJECTS = {
     "learning": {"schema", "ranking", "units"},
     "skill": {"schema", "trades", "metrics", "market", "units"},
     "decisions": {"schema", "beliefs", "units"},
-    "funds": {"schema", "trades", "metrics", "units"},
+    "funds": {"money", "schema", "trades", "metrics", "units"},
     "simulation": {"schema", "trades", "metrics", "market", "ranking", "beliefs", "units"},
 }
 

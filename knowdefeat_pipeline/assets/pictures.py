@@ -22,7 +22,8 @@ FEWEST_BINS, MOST_BINS = 6, 24
 def equity_by_day(rows: pd.DataFrame) -> pd.DataFrame:
     """Equity in percent of capital: a row per day, a column per bot, the one that stands highest at the end first.
 
-    `rows`: day, bot (its name), lifetime_pnl, capital, capital_is_estimated. 100 is the capital itself; NaN on days without the bot.
+    `rows`: day, bot (its name), lifetime_pnl, capital, capital_is_estimated. 100 is the capital itself; NaN on days
+    without the bot.
     """
     equity = rows.assign(equity=100 * (1 + rows["lifetime_pnl"] / rows["capital"]))
     table = equity.pivot(index="day", columns="bot", values="equity").sort_index()

@@ -116,7 +116,11 @@ REFUSALS = [
         "exit_time '0001-01-01 00:00:00' lies before 1970; correct it, or import with the right unit of time.",
     ),
     ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
-    ({"bot_id": ""}, "unreadable_value", "bot_id is empty, and a trade needs the bot that traded"),
+    (
+        {"bot_id": ""},
+        "unreadable_value",
+        "bot_id is empty, and a trade needs the bot that traded, by its number or any other name; fill it in.",
+    ),
     (
         {"entry_time": "yesterday"},
         "unreadable_value",
