@@ -17,14 +17,16 @@ from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
-_STALE = """
+_BELOW = """
     SELECT coalesce((SELECT recorded_below FROM bot_exposures_state), '0')::text,
            pg_snapshot_xmin(pg_current_snapshot())::text,
            EXISTS (SELECT FROM bots WHERE capital IS NULL)
-           AND (EXISTS (SELECT FROM trades
-                        WHERE recorded_xid >= coalesce((SELECT recorded_below FROM bot_exposures_state), '0'))
-                OR EXISTS (SELECT FROM bots AS b WHERE b.capital IS NULL AND NOT EXISTS (
-                    SELECT FROM bot_exposures AS e WHERE e.bot_id = b.bot_id AND e.since = '-infinity')))
+"""
+# A parameter, and no subquery, tells the planner how few trades are younger.
+_STALE = """
+    SELECT EXISTS (SELECT FROM trades WHERE recorded_xid >= %s::xid8)
+        OR EXISTS (SELECT FROM bots AS b WHERE b.capital IS NULL AND NOT EXISTS (
+            SELECT FROM bot_exposures AS e WHERE e.bot_id = b.bot_id AND e.since = '-infinity'))
 """
 
 
@@ -52,7 +54,10 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
 
 
 def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
-    ((below, now_below, stale),) = connection.execute(_STALE).fetchall()
+    ((below, now_below, any_estimated),) = connection.execute(_BELOW).fetchall()
+    if not any_estimated:
+        return below, now_below, False
+    ((stale,),) = connection.execute(_STALE, (below,)).fetchall()
     return below, now_below, stale
 
 

@@ -7,7 +7,7 @@ WITH stale AS (
     UNION ALL
     SELECT f.bot_id, f.since, (SELECT max(exposure) FROM bot_exposures AS e WHERE e.bot_id = f.bot_id AND e.since < f.since)
     FROM (SELECT bot_id, min(entry_time) AS since FROM trades
-          WHERE recorded_xid >= $1::text::xid8 GROUP BY bot_id) AS f
+          WHERE recorded_xid >= $1::xid8 GROUP BY bot_id) AS f
     WHERE EXISTS (SELECT FROM bot_exposures AS e WHERE e.bot_id = f.bot_id AND since = '-infinity')
 )
 SELECT s.bot_id, s.since, s.above, t.entry_time, t.exit_time, t.notional AS size
