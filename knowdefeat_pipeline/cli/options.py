@@ -101,7 +101,7 @@ Day = Annotated[date | None, _day("--day", "UTC day; the last one computed by de
 From = Annotated[date | None, _day("--from", "First UTC day.")]
 To = Annotated[date | None, _day("--to", "Last UTC day.")]
 AllDays = Annotated[bool, typer.Option("--all", help="Every day since the first trade.")]
-Bot = Annotated[int | None, typer.Option("--bot", help="Only this bot.")]
+Bot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by its name.")]
 Ticker = Annotated[str | None, typer.Option("--ticker", help="Only this ticker.")]
 Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]
 Regime = Annotated[
@@ -177,6 +177,10 @@ Duplicates = Annotated[
     typer.Option(
         "--duplicates", help="Rows that are alike but for their ids: keep, they are trades of their own; or hold."
     ),
+]
+CapitalOfFile = Annotated[
+    float | None,
+    typer.Option("--capital", min=1e-18, max=1e15, help="What each bot has to trade with, where no column says it."),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
 BotOfFile = Annotated[str | None, typer.Option("--bot", help="Bot of trades that name none.")]

@@ -71,7 +71,7 @@ class RoleState(NamedTuple):
 
     name: str
     logs_in: bool
-    bots: list[int] | None
+    bots: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -316,8 +316,9 @@ def _is_owner(connection: psycopg.Connection, name: str) -> bool:
 # Bots with roles of their own
 
 
-def make_bot(url: str, name: str, bots: Sequence[int] | None, passwords: Passwords) -> str:
-    """A login role for bots: those given, None for any. Its URL. One that exists is bound anew and keeps its password.
+def make_bot(url: str, name: str, bots: Sequence[str] | None, passwords: Passwords) -> str:
+    """A login role for bots: those of these names, which may come later, None for any. Its URL. One that exists is
+    bound anew and keeps its password.
 
     Raises RoleError.
     """
@@ -337,10 +338,7 @@ def make_bot(url: str, name: str, bots: Sequence[int] | None, passwords: Passwor
                 connection.execute(sql.SQL("CREATE ROLE {} IN ROLE {}").format(member, group))
                 _configure(connection, name, _settings_of(name))
             connection.execute("DELETE FROM bot_writers WHERE role_name = %s", [name])
-            wanted: Sequence[int | None] = [None] if bots is None else sorted(set(bots))
-            connection.execute(
-                "INSERT INTO bot_writers SELECT %s, bot_id FROM unnest(%s::integer[]) AS bot_id", [name, list(wanted)]
-            )
+            connection.execute(query("postgres/bind_writer"), {"role": name, "bots": None if bots is None else [*bots]})
     return login_url(url, name, passwords)
 
 

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources import words
 
-Kind = Literal["text", "integer", "count", "time", "price", "size", "units", "factor", "amount", "fraction"]
+Kind = Literal["text", "bot", "integer", "count", "time", "price", "size", "units", "factor", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
@@ -38,7 +38,7 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field("source_trade_id", "text", "the id of the trade in its source", True, ("trade_id", "id")),
-        Field("bot_id", "integer", "the number of the bot that traded", True, ("bot",)),
+        Field("bot_id", "bot", "the bot that traded, by its number or any other name", True, ("bot", "bot_name")),
         Field(
             "strategy_id",
             "text",
@@ -101,14 +101,15 @@ FIELDS: Mapping[str, Field] = {
         Field("entry_trigger_time", "time", "when the entry was triggered"),
         Field("exit_trigger_price", "price", "the price that triggered the exit"),
         Field("exit_trigger_time", "time", "when the exit was triggered"),
+        Field("capital", "size", "what the bot has to trade with, in quote currency"),
     )
 }
-"""Every field that a file may give."""
+"""Every field that a file may give; `capital` belongs to the bot."""
 
-COLUMNS = tuple(name for name in FIELDS if name not in ("size", "fee_rate"))
+COLUMNS = tuple(name for name in FIELDS if name not in ("size", "fee_rate", "capital"))
 """The fields that a validated trade carries, in order, all of them columns of `trades`."""
 
-NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency", "fee_currency")
+NAMES = ("source_trade_id", "bot_id", "strategy_id", "ticker", "quote_currency", "fee_currency")
 """The fields that name something."""
 
 FEES = ("fees", "entry_fee", "exit_fee")
@@ -180,7 +181,7 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
-        "give the trades in '{currency}' a bot_id of their own."
+        "give the trades in '{currency}' a bot of their own."
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
@@ -198,6 +199,7 @@ MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct 
 
 KINDS: Mapping[Kind, str] = {
     "text": "text",
+    "bot": "the name of a bot",
     "integer": "a whole number",
     "count": "a whole number from 1 on",
     "time": (
@@ -299,8 +301,8 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
             "field": [checks[number][1] for number in first],
         }
     )
-    valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
-    return valid.assign(bot_id=valid["bot_id"].astype("int32"), exits=valid["exits"].astype("int32")), refused
+    valid = trades[["row_number", *COLUMNS, "pnl"]].take(np.flatnonzero(~bad)).reset_index(drop=True)
+    return valid.assign(exits=valid["exits"].astype("int32")), refused
 
 
 Check = tuple[Reason, str, Bools]

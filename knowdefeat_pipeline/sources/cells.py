@@ -15,6 +15,7 @@ from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.numerals import Decimal
 
 LONGEST_TEXT = 500
+EXACT = 2**53  # up to which every whole number is one of double precision
 NOTHING = r"^(?i:null|none|\\n|nat|na|n/a|-|–|—)?$"
 """How exports spell a missing number or time."""
 NO_TEXT = r"^(\\N|\\n)?$"
@@ -27,6 +28,7 @@ Test = Callable[[pa.DataType], bool]
 NUMERIC: tuple[Test, ...] = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 HOLDS: dict[Kind, tuple[Test, ...]] = {
     "text": (pa.types.is_integer, pa.types.is_floating),
+    "bot": (pa.types.is_integer, pa.types.is_floating),
     "time": (pa.types.is_timestamp, pa.types.is_date, pa.types.is_integer, pa.types.is_floating),
 }
 """Which Arrow types, beside text and null, hold values of a kind; the other kinds are numbers."""
@@ -71,6 +73,8 @@ def read(
         return _read_text(column)
     if kind == "time":
         return _read_times(column, clock, dates)
+    if kind == "bot":
+        return _read_bots(column)
     cells = _read_numbers(column, kind, decimal)
     return _whole(cells) if kind in ("integer", "count") else cells
 
@@ -144,6 +148,18 @@ def _whole(cells: Cells) -> Cells:
     values = cells.values.to_numpy()
     fits = np.isnan(values) | ((values == np.floor(values)) & (np.abs(values) < 2**31))
     return Cells(cells.values.where(fits), cells.unreadable | ~fits, cells.nan)
+
+
+def _read_bots(column: pa.ChunkedArray) -> Cells:
+    """Names of bots. Numbers that were read as fractions, as columns with gaps are, are whole again; beyond `EXACT`
+    nobody knows which."""
+    if not pa.types.is_floating(column.type):
+        return _read_text(column)
+    numbers = column.cast(pa.float64()).to_numpy()
+    whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < EXACT)
+    named = pd.array(np.where(whole, numbers, 0).astype(np.int64)).astype("str")
+    names = pd.Series(named).where(whole)
+    return Cells(names.astype("str"), ~np.isnan(numbers) & ~whole, np.isnan(numbers))
 
 
 def _read_times(column: pa.ChunkedArray, clock: str, dates: Dates | None) -> Cells:

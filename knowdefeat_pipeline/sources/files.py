@@ -39,6 +39,7 @@ def read_trades(
     confidence_scale: float = 1,
     terms: Mapping[str, Any] | None = None,
     holds_duplicates: bool | None = None,
+    capital: float | None = None,
     constants: Mapping[str, str | None] | None = None,
     decimal: Decimal | None = None,
     dates: Dates | None = None,
@@ -52,9 +53,10 @@ def read_trades(
     where the file counts signal confidence from 0 to 100. `terms`: fields of Terms that are known; the rest is proved
     by the pnl that the file states, or named by its columns (see `sources.proof`). `holds_duplicates`: whether rows
     that are alike but for their ids are one trade; by default only in Know-Defeat's own export, whose ids are known to
-    be worthless. `constants`: bot_id, ticker, direction or status of trades that name none. `decimal`, `dates`: how
-    numbers and dates are written, where the file leaves it open. `table`: which of several tables, sheets or arrays.
-    `source`: overrides the source derived from format and `account`.
+    be worthless. `capital`: of each bot of which the file does not state it. `constants`: bot_id, ticker, direction or
+    status of trades that name none. `decimal`, `dates`: how numbers and dates are written, where the file leaves it
+    open. `table`: which of several tables, sheets or arrays. `source`: overrides the source derived from format and
+    `account`.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -79,7 +81,9 @@ def read_trades(
             holds_duplicates=format_ == KNOW_DEFEAT if holds_duplicates is None else holds_duplicates,
         )
         layout, notes = decide(raw, layout, decimal, dates, currency)
-        return read_table(raw, layout, now, source=source, account=account, chosen=terms or {}, notes=notes)
+        return read_table(
+            raw, layout, now, source=source, account=account, chosen=terms or {}, capital=capital, notes=notes
+        )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
@@ -32,6 +33,7 @@ from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.terms import apply
 
 NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
+LEAST_CAPITAL, MOST_CAPITAL = 1e-18, 1e15
 
 
 Finding = tuple[int, Reason, str, Mapping[str, object]]
@@ -44,7 +46,8 @@ class Reading:
 
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
     `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `parts`: by row
-    number of `valid`, the rows that are earlier exits of the same trade.
+    number of `valid`, the rows that are earlier exits of the same trade. `capital`: what bots have to trade with, by
+    name, of those of which it is stated.
     """
 
     source: str
@@ -54,6 +57,7 @@ class Reading:
     refused: pd.DataFrame
     notes: tuple[str, ...]
     parts: Parts
+    capital: Mapping[str, float] = dataclass_field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:
@@ -74,14 +78,15 @@ def read_table(
     source: str | None = None,
     account: str | None = None,
     chosen: Mapping[str, Any] | None = None,
+    capital: float | None = None,
     notes: Sequence[str] = (),
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
     `chosen`: the terms that are known where the rest is yet to be proved (see `sources.proof`); None where those of the
     layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives
-    it from the format and `account`, or the only strategy of a generic table. `notes`: what was decided before, for the
-    reading's.
+    it from the format and `account`, or the only strategy of a generic table. `capital`: what each bot has to trade
+    with, of which the table does not say it. `notes`: what was decided before, for the reading's.
     Raises SourceError for a column that cannot hold its field, or in which no cell can be read, and for terms that are
     not proved.
     """
@@ -113,7 +118,27 @@ def read_table(
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
         parts={number: rows for number, rows in parts.items() if number in accepted},
+        capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
     )
+
+
+def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapping[str, float]:
+    """The capital that is stated of each bot. Raises SourceError where that is none, or rows differ."""
+    if "capital" not in layout.columns and stated is None:
+        return {}
+    known = trades[["row_number", "bot_id", "capital"]].fillna({"capital": np.nan if stated is None else stated})
+    known = known.dropna(subset="capital").drop_duplicates(["bot_id", "capital"])
+    column = layout.columns.get("capital", "--capital")
+    for number, _, capital in known[~known["capital"].between(LEAST_CAPITAL, MOST_CAPITAL)].itertuples(index=False):
+        raise SourceError(f"row {number}, column '{column}': {capital:g} is no capital; write a number above 0")
+    twice = known[known["bot_id"].duplicated(keep=False)].sort_values("bot_id", kind="stable").head(2)
+    if len(twice):
+        (row, bot, one), (other, _, another) = twice.itertuples(index=False)
+        raise SourceError(
+            f"column '{column}': bot {bot} has {one:,.10g} in row {row} and {another:,.10g} in row {other}, and a bot "
+            "has one capital; correct the column, or name another one with --map COLUMN=capital"
+        )
+    return dict(zip(known["bot_id"], known["capital"], strict=True))
 
 
 def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
@@ -195,7 +220,7 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
 
 def _absent(field: Field, rows: int) -> pd.Series:
     """A field of which the file has no column."""
-    if field.kind == "text":
+    if field.kind in ("text", "bot"):
         return pd.Series([None] * rows, dtype="str")
     return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
@@ -15,6 +16,7 @@ from psycopg.types.json import Jsonb
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
+from knowdefeat_pipeline.store.bots import arriving_keys
 from knowdefeat_pipeline.store.simulation import remove_simulated
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
@@ -54,13 +56,15 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Rows written, rows that change nothing, and the rows refused in the light of other trades (see `Reading`)."""
+    """Rows written, rows that change nothing, the rows refused in the light of other trades (see `Reading`), and what
+    the user should know of its bots."""
 
     inserted: int
     updated: int
     unchanged: int
     refused: pd.DataFrame
     replaced: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def load_trades(
@@ -156,24 +160,32 @@ def record(
     if len(reading.valid) > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
         connection.execute("SET LOCAL enable_nestloop = off")
     lock_loads(connection)
+    names, notes = _stage(connection, reading)
     _judge(connection, reading, source, replaces)
     connection.execute(query("trades/load_revisions"), source)
     updated = connection.execute(query("trades/load_update"), source).rowcount
     inserted = connection.execute(query("trades/load_insert"), source).rowcount
     replaced = _replace(connection, source) if replaces else 0
     _analyze(connection, inserted)
-    findings = _findings(connection)
+    findings = _findings(connection, names)
     unchanged = len(reading.valid) - inserted - updated - replaced - len(findings)
-    return Recorded(inserted, updated, unchanged, reading.refuse(findings), replaced)
+    return Recorded(inserted, updated, unchanged, reading.refuse(findings), replaced, tuple(notes))
+
+
+def _stage(connection: psycopg.Connection, reading: Reading) -> tuple[dict[int, str], list[str]]:
+    """Put the valid rows into `incoming`; the names of their bots by key, and what the user should know of these."""
+    connection.execute("DROP TABLE IF EXISTS incoming")
+    connection.execute(query("trades/load_stage"))
+    code, bots = pd.factorize(reading.valid["bot_id"])
+    keys, notes = arriving_keys(connection, bots.tolist(), reading.capital)
+    rows = pa.Table.from_pandas(reading.valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
+    copy_arrow(connection, "incoming", rows, ["row_number", *COLUMNS, "pnl"])
+    connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
+    return dict(zip(keys, bots, strict=True)), notes
 
 
 def _judge(connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool) -> None:
-    """Stage the valid rows in `incoming`, each with its verdict."""
-    names = ["row_number", *COLUMNS, "pnl"]
-    connection.execute("DROP TABLE IF EXISTS incoming")
-    connection.execute(query("trades/load_stage"))
-    copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
-    connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
+    """Give each row of `incoming` its verdict."""
     connection.execute(query("trades/load_currencies"))
     connection.execute(query("trades/load_unchanged"), source)
     if replaces:
@@ -204,16 +216,16 @@ def _analyze(connection: psycopg.Connection, inserted: int) -> None:
         connection.execute("ANALYZE trades")
 
 
-def _findings(connection: psycopg.Connection) -> list[Finding]:
+def _findings(connection: psycopg.Connection, names: Mapping[int, str]) -> list[Finding]:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
-    return [_finding(row) for row in rows]
+    return [_finding(row, names) for row in rows]
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
     reason = Reason(row["reason"])
     if reason is Reason.CURRENCY_MISMATCH:
-        facts = {"currency": row["quote_currency"], "bot": row["bot_id"], "other": row["account_currency"]}
+        facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
         return row["row_number"], reason, "quote_currency", facts
     other = f"row {row['other_row']}"
     if row["other_row"] is None:
@@ -269,5 +281,5 @@ def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.Da
         pnl_disagreements=int(disagreeing.sum()),
         first_exit_day=None if closed.empty else first.date(),
         last_exit_day=None if closed.empty else last.date(),
-        notes=reading.notes,
+        notes=reading.notes + recorded.notes,
     )

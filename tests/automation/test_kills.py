@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -28,7 +27,7 @@ from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.steps.audit import audit_days
-from knowdefeat_pipeline.store.funds import cents, save_settings
+from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
 from tests.faults.clean import compute, computed, differing
 from tests.faults.processes import kill_server
@@ -193,7 +192,7 @@ def server(home: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(home)
     migrations.upgrade(server.ensure_running())
     with connect(server.ensure_running()) as connection:
-        save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
+        save_settings(connection, FundSettings("USD", 100_000), "test", "funds to divide")
     yield server
     server.stop()
 

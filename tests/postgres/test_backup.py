@@ -38,7 +38,7 @@ END = datetime(2025, 3, 1, tzinfo=UTC)
 NOW = END + timedelta(hours=12)
 FIRST, LAST = date(2025, 2, 21), date(2025, 3, 1)
 # Folded anew where a server of its own numbers transactions.
-FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
+FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "input_changes"}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Rea
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLOSED = {
     "source_trade_id": "7",
-    "bot_id": 1.0,
+    "bot_id": "1",
     "ticker": "TSLA",
     "direction": "LONG",
     "status": "closed",
@@ -30,7 +30,7 @@ def frame(*rows: dict) -> pd.DataFrame:
     table = {"row_number": range(1, len(rows) + 1)}
     for name in COLUMNS:
         values = [row.get(name) for row in rows]
-        if FIELDS[name].kind == "text":
+        if FIELDS[name].kind in ("text", "bot"):
             table[name] = pd.Series(values, dtype="str")
         elif FIELDS[name].kind == "time":
             table[name] = pd.to_datetime(pd.Series(values, dtype="str"), utc=True, format="ISO8601").astype(
@@ -51,7 +51,7 @@ def test_a_valid_row_keeps_its_values_and_gets_its_pnl():
     valid, refused = validate(frame({**CLOSED, "fees": 3.0, "direction": "sell", "status": "CLOSED"}), NOW)
     assert refused.empty
     row = valid.iloc[0]
-    assert (row["pnl"], row["direction"], row["status"], row["bot_id"]) == (-503.0, "SHORT", "closed", 1)
+    assert (row["pnl"], row["direction"], row["status"], row["bot_id"]) == (-503.0, "SHORT", "closed", "1")
     assert list(valid.columns) == ["row_number", *COLUMNS, "pnl"]
 
 
@@ -102,6 +102,7 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
         ({"quote_currency": "U\u202eSD"}, Reason.BAD_NAME, "quote_currency"),
         ({"exit_reason": "tp\r\n"}, Reason.BAD_TEXT, "exit_reason"),
         ({"bot_id": None}, Reason.UNREADABLE_VALUE, "bot_id"),
+        ({"bot_id": "grid\u202e"}, Reason.BAD_NAME, "bot_id"),
         ({"direction": "UP"}, Reason.UNKNOWN_DIRECTION, "direction"),
         ({"status": "done"}, Reason.UNKNOWN_STATUS, "status"),
         ({"entry_price": 0.0}, Reason.BAD_PRICE, "entry_price"),

@@ -39,6 +39,18 @@ def test_whole_numbers():
     assert np.flatnonzero(cells.unreadable).tolist() == [2, 4, 5]
 
 
+def test_bots_are_texts_and_numbers_stay_numbers():
+    cells = read("bot", text(" grid-eth-01 ", "635138577566547135", "8.95E+14", "7.0", ""), "UTC")
+    assert cells.values.fillna("none").tolist() == ["grid-eth-01", "635138577566547135", "8.95E+14", "7.0", "none"]
+    assert not cells.unreadable.any()
+    whole = read("bot", pa.chunked_array([pa.array([7, 635138577566547135, None], pa.int64())]), "UTC")
+    assert whole.values.fillna("none").tolist() == ["7", "635138577566547135", "none"]
+    # A column of numbers with a gap comes as fractions: beyond 2^53 nobody knows which number it was.
+    gaps = read("bot", pa.chunked_array([pa.array([7.0, None, 2.0**53, 1.5])]), "UTC")
+    assert gaps.values.fillna("none").tolist() == ["7", "none", "none", "none"]
+    assert gaps.unreadable.tolist() == [False, False, True, True]
+
+
 def test_times_with_and_without_a_zone():
     cells = read(
         "time",

@@ -121,7 +121,11 @@ REFUSALS = [
         "below 1e+15, other money is 0 or from 1e-100 to below 1e+15 in size; correct it.",
     ),
     ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
-    ({"bot_id": "four"}, "unreadable_value", "bot_id 'four' cannot be read as a whole number; correct the value."),
+    (
+        {"bot_id": ""},
+        "unreadable_value",
+        "bot_id is empty, and a trade needs the bot that traded, by its number or any other name; fill it in.",
+    ),
     (
         {"entry_time": "yesterday"},
         "unreadable_value",
@@ -193,7 +197,7 @@ def test_know_defeats_own_export(shared_data: Path):
     assert first["pnl"] == 10_000 * -1 * (346.85 - 346.23) / 346.23 - 0
     assert first["reported_pnl"] == -0.62
     pnl = reading.valid.groupby("bot_id")["pnl"].sum()
-    assert pnl.round(6).to_dict() == {2: -351.121572, 3: -1038.156375, 4: 131.526307}
+    assert pnl.round(6).to_dict() == {"2": -351.121572, "3": -1038.156375, "4": 131.526307}
 
 
 def test_the_stated_pnl_shows_that_a_size_is_a_quantity(shared_data: Path):

@@ -216,13 +216,13 @@ def test_currencies_are_never_mixed(database: str, file: Path):
     assert outcome(report) == (2, 0, 0, {"currency_mismatch": 1})
     mismatch = "sums never mix currencies; give the trades in"
     assert messages(database) == [
-        f"currency is 'EUR', but bot 1 accounts in 'USD' and {mismatch} 'EUR' a bot_id of their own."
+        f"currency is 'EUR', but bot 1 accounts in 'USD' and {mismatch} 'EUR' a bot of their own."
     ]
     report = load(database, file, {**OTHER, "bot_id": "2", "trade_id": "5"})
     assert outcome(report) == (0, 0, 0, {"currency_mismatch": 1})
     assert select(database, "SELECT bot_id, quote_currency, strategy_id, capital FROM bots ORDER BY 1") == [
-        (1, "USD", "ma", 10_000.0),
-        (2, "EUR", "ma", 10_000.0),
+        (1, "USD", "ma", None),
+        (2, "EUR", "ma", None),
     ]
 
 

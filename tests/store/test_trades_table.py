@@ -290,7 +290,7 @@ def test_the_future_is_refused_beyond_five_minutes(connection: psycopg.Connectio
 def test_bots_register_themselves_with_their_first_trade(connection: psycopg.Connection):
     insert(connection, {**OPEN, "strategy_id": "ma", "quote_currency": "USDT"})
     rows = connection.execute("SELECT bot_id, strategy_id, quote_currency, capital, is_active FROM bots").fetchall()
-    assert rows == [(1, "ma", "USDT", 10_000.0, True)]
+    assert rows == [(1, "ma", "USDT", None, True)]
     insert(connection, {**CLOSED, "strategy_id": "rsi", "quote_currency": "USDT"})
     assert connection.execute("SELECT strategy_id FROM bots").fetchall() == [("ma",)]
 

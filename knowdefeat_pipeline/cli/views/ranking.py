@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, pnl, table, text
+from knowdefeat_pipeline.cli.views.tables import (
+    NOTHING,
+    Justify,
+    explain_estimates,
+    instant,
+    number,
+    percent,
+    pnl,
+    table,
+    text,
+)
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
 from knowdefeat_pipeline.core.schema import VARIABLE
 
 RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("rank", "right"),
-    ("bot", "right"),
+    ("bot", "left"),
     ("strategy", "left"),
     ("score", "right"),
     ("moved most by (points)", "left"),
@@ -41,21 +51,22 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
         [
             (
                 str(row["rank"]),
-                str(row["bot_id"]),
+                row["bot"],
                 text(row["strategy_id"]),
                 number(row["rank_score"], 1),
                 movers(row),
                 number(row["trades"]),
                 number(row["win_rate"], 1),
                 pnl(row, "pnl"),
-                number(row["max_drawdown"], 1),
+                percent(row, "max_drawdown"),
                 number(row["longest_win_streak"]),
             )
             for row in ranked
         ],
     )
+    explain_estimates(ranked)
     left_out = [row for row in rows if not row["eligible"]]
     for row in left_out[:10]:
-        out.print(f"  bot {row['bot_id']} is not ranked: {row['reason']}", style="dim")
+        out.print(f"  bot {row['bot']} is not ranked: {row['reason']}", style="dim")
     if len(left_out) > 10:
         out.print(f"  … and {len(left_out) - 10:,} more bots that are not ranked", style="dim")

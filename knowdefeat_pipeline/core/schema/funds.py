@@ -63,6 +63,7 @@ ALLOCATIONS: tuple[Figure, ...] = (
     REASON,
     number("drawdown", "percent", "How far realised equity is below its peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades."),
     number("daily_loss", "percent", "What the bot lost since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
+    Figure("capital_is_estimated", "boolean", "", "Whether drawdown and daily loss rest on an estimate of the bot's capital."),
 )
 
 ALLOCATION_DAYS: tuple[Figure, ...] = (
