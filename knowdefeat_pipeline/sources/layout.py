@@ -39,7 +39,7 @@ KNOW_DEFEAT_COLUMNS = frozenset(
 )
 
 CONSTANTS: Mapping[str, str] = {
-    "bot_id": "--bot NUMBER",
+    "bot_id": "--bot NAME",
     "ticker": "--ticker NAME",
     "direction": "--direction LONG",
     "status": "--status closed",

@@ -152,15 +152,15 @@ def test_what_is_missing_is_named_in_one_go_with_options_to_paste(tmp_path: Path
     with pytest.raises(SourceError) as refused:
         read_trades(path, now=NOW)
     assert str(refused.value) == (
-        f"{path}: no column for source_trade_id (the id of the trade in its source), bot_id (the number of the bot that "
-        "traded), ticker (what was traded), direction (LONG or SHORT), status (open, pending_exit or closed), "
+        f"{path}: no column for source_trade_id (the id of the trade in its source), bot_id (the bot that traded, "
+        "by its number or any other name), ticker (what was traded), direction (LONG or SHORT), status (open, pending_exit or closed), "
         "entry_time (when the position was entered), entry_price (the price at entry, in quote currency); "
         "nor, which a closed trade needs, for exit_time and exit_price; the columns are Deal reference, Kind, "
         "Date opened here, Date closed here, My open price, My close price, Note on price, Shares; "
         "name the right ones with --map 'Deal reference=source_trade_id' --map COLUMN=bot_id --map COLUMN=ticker "
         "--map Kind=direction --map COLUMN=status --map 'Date opened here=entry_time' --map 'My open price=entry_price' "
         "--map 'Date closed here=exit_time' --map 'My close price=exit_price'; "
-        "what is the same in all rows needs no column: --bot NUMBER --ticker NAME --direction LONG --status closed"
+        "what is the same in all rows needs no column: --bot NAME --ticker NAME --direction LONG --status closed"
     )
     mapping = {
         "Deal reference": "source_trade_id",
@@ -172,8 +172,8 @@ def test_what_is_missing_is_named_in_one_go_with_options_to_paste(tmp_path: Path
     }
     reading = read_trades(path, now=NOW, mapping=mapping, constants={"bot_id": "7", "ticker": "TSLA"})
     assert reading.valid[["bot_id", "ticker", "direction", "status"]].to_numpy().tolist() == [
-        [7, "TSLA", "LONG", "closed"],
-        [7, "TSLA", "SHORT", "closed"],
+        ["7", "TSLA", "LONG", "closed"],
+        ["7", "TSLA", "SHORT", "closed"],
     ]
 
 
@@ -200,11 +200,10 @@ def test_what_is_said_of_a_whole_file_fills_what_rows_leave_open(tmp_path: Path)
     said = {"bot_id": "7", "ticker": "Y", "direction": "buy"}
     valid = read_trades(path, now=NOW, constants=said).valid
     assert valid[["bot_id", "ticker", "direction", "status"]].to_numpy().tolist() == [
-        [7, "X", "LONG", "open"],
-        [7, "Y", "SHORT", "open"],
+        ["7", "X", "LONG", "open"],
+        ["7", "Y", "SHORT", "open"],
     ]
     for field, text, message in (
-        ("bot_id", "seven", "--bot: 'seven' cannot be read as a whole number"),
         ("direction", "up", "--direction: 'up' is no direction; give LONG or SHORT"),
         ("status", "gone", "--status: 'gone' is no status; give closed or open or pending_exit"),
     ):

@@ -84,7 +84,7 @@ def test_options_answer_what_a_file_leaves_open(shell: Shell, tmp_path: Path):
     (found,) = shell.json("ingest", "--dry-run", path, *options)
     trade = found["trades"][0]
     assert (trade["entry_price"], trade["entry_time"]) == (1.234, "2025-04-03T06:00:00+00:00")
-    assert (trade["bot_id"], trade["ticker"], trade["direction"], trade["status"]) == (7, "X", "SHORT", "open")
+    assert (trade["bot_id"], trade["ticker"], trade["direction"], trade["status"]) == ("7", "X", "SHORT", "open")
     assert found["constants"] == {"bot_id": "7", "ticker": "X", "direction": "short", "status": "open"}
     assert shell.json("ingest", path, *options)[0]["inserted"] == 1
     assert "'both' is not one of" in shell("ingest", path, "--dates", "both", status=2)
