@@ -86,6 +86,11 @@ BEGIN
         NEW.entry_price, NEW.exit_price, NEW.fees, NEW.funding, NEW.reported_pnl) END;
     RETURN NEW;
 END $$;
+-- Whatever the path of who writes a trade, as in 0016_rights.sql.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION trades_compute_pnl() SET search_path = pg_catalog, %I, pg_temp', current_schema());
+END $$;
 -- Rows that arrive complete (bulk loads) pay for the condition alone.
 CREATE TRIGGER trades_compute_pnl BEFORE INSERT OR UPDATE ON trades FOR EACH ROW
     WHEN (NEW.pnl IS DISTINCT FROM CASE WHEN NEW.status = 'closed' THEN net_pnl(
