@@ -1,7 +1,9 @@
 """Imports: what was taken in, and undoing it.
 
 Undoing leaves what would be there without the import: its trades go, unless another import has them just so, and those
-that it moved on or replaced are again what was said of them before. The days that they touch become stale.
+that it moved on or replaced are again what was said of them before. The days that they touch become stale. (Of files
+that contradict each other, and of which none was loaded as corrections, the one whose trade is recorded holds; when it
+is undone, one that repeats it comes before one that was held because of it.)
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def release_corrected(url: str, source: str, import_id: int, now: datetime) -> i
 def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:
     """Record the held rows of a source that stood against trades which are gone; how many could be.
 
-    A row that is refused again stays held as it was.
+    A row that is refused again stays held as it was, and so does one of a trade of which others speak still.
     """
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
@@ -129,7 +129,7 @@ def _record_all_again(connection: psycopg.Connection, rows: Sequence[Quarantined
     table = pa.table({name: pa.array([row.original.get(name) for row in rows], pa.string()) for name in names})
     raw = RawTable(table, np.array([row.row_number for row in rows]))
     reading = read_table(raw, Layout.from_json(first.layout), now, source=first.source)
-    recorded = record(connection, reading, first.import_id, simulated=first.simulated)
+    recorded = record(connection, reading, first.import_id, simulated=first.simulated, only_new=True)
     return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
 
 

@@ -148,8 +148,12 @@ def record(
     *,
     simulated: bool = False,
     replaces: bool = False,
+    only_new: bool = False,
 ) -> Recorded:
-    """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing."""
+    """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
+
+    `only_new`: rows that would move a recorded trade on are refused.
+    """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     connection.execute("SET LOCAL work_mem = '128MB'")
     connection.execute("SET LOCAL jit = off")
@@ -157,6 +161,8 @@ def record(
         connection.execute("SET LOCAL enable_nestloop = off")
     lock_loads(connection)
     _judge(connection, reading, source, replaces)
+    if only_new:
+        connection.execute("UPDATE incoming SET verdict = 'conflicting_trade' WHERE verdict = 'update'")
     connection.execute(query("trades/load_revisions"), source)
     updated = connection.execute(query("trades/load_update"), source).rowcount
     inserted = connection.execute(query("trades/load_insert"), source).rowcount

@@ -127,10 +127,18 @@ def test_a_bot_that_moves_its_trade_on_takes_it_over(database: str, file: Path) 
 
 STATES = (OPEN, CLOSED, CORRECTED)
 KEYS = (("7", "1"), ("8", "1"), ("7", "2"))
-ROWS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(STATES), min_size=1).map(
-    lambda chosen: [(*key, *row[2:]) for key, row in chosen.items()]
-)
-FILES = st.lists(st.tuples(ROWS, st.booleans()), min_size=1, max_size=4)
+
+
+def files_of(states: tuple, replaces: bool) -> st.SearchStrategy:
+    """A file, with a row of some trades, each at one of these states; and whether it is one of corrections."""
+    rows = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(states), min_size=1)
+    return rows.map(lambda chosen: ([(*key, *row[2:]) for key, row in chosen.items()], replaces))
+
+
+# Files of which none contradicts another without being a correction: what was held is a matter of the order of undoing.
+FILES = st.tuples(
+    st.lists(files_of(STATES[:2], False), min_size=1, max_size=2), st.lists(files_of(STATES, True), max_size=2)
+).map(lambda files: [*files[0], *files[1]])
 
 
 @pytest.fixture(scope="module")
