@@ -18,14 +18,14 @@ from knowdefeat_pipeline.sources.canonical import FEES
 from knowdefeat_pipeline.sources.evidence import (
     Evidence,
     Explanation,
-    explain,
+    explanations,
     fitted,
     plain_sign,
     possible_terms,
     proved,
 )
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.terms import NAMED, Terms
+from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written
 
 SHOWN, PROPOSED, LISTED = 6, 3, 5
 """How many readings a refusal shows, how many with a number that fits, and of how many tickers."""
@@ -36,10 +36,13 @@ WORDS = ("contract", "side", "fees")
 """The terms that an option of their own name chooses by a word, beside the size."""
 
 
-def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str, Any]) -> tuple[Terms, list[str]]:
+def settle(
+    columns: Mapping[str, str], frame: pd.DataFrame, written: Written, chosen: Mapping[str, Any]
+) -> tuple[Terms, list[str]]:
     """The terms of a table, and notes that say what proved them.
 
-    `columns`: field -> column. `frame`: the rows as read. `chosen`: fields of Terms that the user has fixed.
+    `columns`: field -> column. `frame`: the rows as read, `written`: their amounts. `chosen`: fields of Terms that the
+    user has fixed.
     Raises SourceError where they are neither proved nor named: what was tried, and the options that choose.
     """
     _check_multipliers(frame, chosen)
@@ -52,7 +55,7 @@ def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str,
         return fixed, [f"the net pnl is taken as {columns['reported_pnl']} states it"]
     if fixed.size_field is None:
         return fixed, []
-    evidence = None if "pnl" in chosen else Evidence.of(frame)
+    evidence = None if "pnl" in chosen else Evidence.of(frame, written)
     if evidence is None or not evidence.trades:
         _check_named(fixed, columns, frame, chosen)
         return fixed, []
@@ -65,8 +68,9 @@ def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str,
 
 
 def _check_multipliers(frame: pd.DataFrame, chosen: Mapping[str, Any]) -> None:
-    tickers = {*frame["ticker"].dropna().unique()}
-    for name in chosen.get("multipliers", {}):
+    given = chosen.get("multipliers", {})
+    tickers = {*frame["ticker"].dropna().unique()} if given else set()
+    for name in given:
         if name not in tickers:
             some = ", ".join(sorted(tickers)[:LISTED])
             raise SourceError(
@@ -152,7 +156,7 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
     words = [len(options_of(fit.terms, columns).split()) for fit in fits]
     fits = [fit for fit, count in zip(fits, words, strict=True) if count == min(words)][:PROPOSED]
     rounding = evidence.rounding()
-    tried = [explain(evidence, terms, rounding) for terms in dict.fromkeys([*asked, *possible])]
+    tried = [*explanations(evidence, dict.fromkeys([*asked, *possible]), rounding)]
     nearest: dict[str | None, Explanation] = {}
     for one in sorted(tried, key=lambda one: -one.trades):
         nearest.setdefault(one.terms.size, one)
@@ -178,7 +182,7 @@ def _table(said: str, lines: Sequence[str], columns: Mapping[str, str]) -> str:
 def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> str:
     share = f"{found.trades:,} of {evidence.trades:,}"
     before = f", it is the pnl{_before(found.terms)}" if found.terms.before else ""
-    off = f"; the others are off by {float(f'{found.off:.3g}'):,g}" if found.off else ""
+    off = f"; the others are off by {float(f'{found.usually_off:.3g}'):,g}" if found.usually_off else ""
     what = f"{described(found.terms, columns)}{before}{off}"
     wrapped = textwrap.wrap(what, 100 - len(INDENT))
     return "\n".join([f"{share:>23}  {wrapped[0]}", *(f"{INDENT}{line}" for line in wrapped[1:]), f"{INDENT}{options}"])
