@@ -30,7 +30,8 @@ from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written
 SHOWN, PROPOSED, LISTED = 6, 3, 5
 """How many readings a refusal shows, how many with a number that fits, and of how many tickers."""
 
-INDENT = " " * 25
+WIDTH = 80
+"""Of what people read it in."""
 
 WORDS = ("contract", "side", "fees")
 """The terms that an option of their own name chooses by a word, beside the size."""
@@ -155,34 +156,35 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
     fits = [*proved(evidence, possible), *fitted(evidence, possible)]
     words = [len(options_of(fit.terms, columns).split()) for fit in fits]
     fits = [fit for fit, count in zip(fits, words, strict=True) if count == min(words)][:PROPOSED]
-    rounding = evidence.rounding()
-    tried = [*explanations(evidence, dict.fromkeys([*asked, *possible]), rounding)]
+    tried = [*explanations(evidence, dict.fromkeys([*asked, *possible]), evidence.rounding())]
     nearest: dict[str | None, Explanation] = {}
     for one in sorted(tried, key=lambda one: -one.trades):
         nearest.setdefault(one.terms.size, one)
-    shown = dict.fromkeys([*asked, *(one.terms for one in nearest.values())])
+    shown = {*asked, *(one.terms for one in nearest.values())} - {fit.terms for fit in fits}
     lines = [_line(fit, evidence, columns, options_of(fit.terms, columns)) for fit in fits]
     lines += [
         _line(one, evidence, columns, f"{options_of(one.terms, columns)} --pnl computed".strip())
         for one in tried
-        if one.terms in shown and one.terms not in [fit.terms for fit in fits] and np.isfinite(one.notional).any()
+        if one.terms in shown and np.isfinite(one.notional).any()
     ]
     said = f"no reading gives the pnl in '{columns['reported_pnl']}' in 99 of 100 closed trades."
     return _table(said, lines, columns)
 
 
-def _table(said: str, lines: Sequence[str], columns: Mapping[str, str]) -> str:
-    stated = f"the net pnl is taken as '{columns['reported_pnl']}' states it\n{INDENT}--pnl stated"
-    return (
-        f"{said}\nNothing was written. How many closed trades each reading explains, and the options that choose it:\n"
-        + "\n".join([*lines, f"{'':25}{stated}"])
-    )
-
-
-def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> str:
-    share = f"{found.trades:,} of {evidence.trades:,}"
+def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> tuple[str, str, str]:
+    """Of a table: how many trades a reading explains, the reading in words, the options that choose it."""
     before = f", it is the pnl{_before(found.terms)}" if found.terms.before else ""
     off = f"; the others are off by {float(f'{found.usually_off:.3g}'):,g}" if found.usually_off else ""
-    what = f"{described(found.terms, columns)}{before}{off}"
-    wrapped = textwrap.wrap(what, 100 - len(INDENT))
-    return "\n".join([f"{share:>23}  {wrapped[0]}", *(f"{INDENT}{line}" for line in wrapped[1:]), f"{INDENT}{options}"])
+    share = f"{found.trades:,} of {evidence.trades:,}"
+    return share, f"{described(found.terms, columns)}{before}{off}", options
+
+
+def _table(said: str, lines: Sequence[tuple[str, str, str]], columns: Mapping[str, str]) -> str:
+    """The readings below what is said of them; it fits a terminal, but for long options."""
+    rows = [*lines, ("", f"the net pnl is taken as '{columns['reported_pnl']}' states it", "--pnl stated")]
+    wide = max(len(share) for share, *_ in rows)
+    text = [said, "Nothing was written. Trades that each reading explains, and the options for it:"]
+    for share, what, options in rows:
+        first, *more = textwrap.wrap(what, WIDTH - wide - 4)
+        text += [f"  {share:>{wide}}  {first}", *(f"{'':{wide}}    {line}" for line in [*more, options])]
+    return "\n".join(text)
