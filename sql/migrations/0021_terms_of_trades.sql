@@ -31,10 +31,11 @@ RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
          ELSE notional * (CASE direction WHEN 'LONG' THEN 1 ELSE -1 END) * (exit_price - entry_price)
                   / nullif(entry_price, 0) - fees + funding END;
 
--- What was taken at its word until now, because there was no size, says so.
-ALTER TABLE trades DISABLE TRIGGER trades_protect, DISABLE TRIGGER trades_admit_update;
+-- What was taken at its word until now, because there was no size, says so. No result changes by it.
+ALTER TABLE trades DISABLE TRIGGER trades_protect, DISABLE TRIGGER trades_admit_update, DISABLE TRIGGER trades_recorded_here;
 UPDATE trades SET pnl_basis = 'stated' WHERE status = 'closed' AND notional IS NULL;
-ALTER TABLE trades ENABLE TRIGGER trades_protect, ENABLE TRIGGER trades_admit_update;
+ALTER TABLE trades ENABLE TRIGGER trades_protect, ENABLE TRIGGER trades_admit_update,
+    ENABLE ALWAYS TRIGGER trades_recorded_here;
 
 DROP TRIGGER trades_compute_pnl ON trades;
 ALTER TABLE trades
@@ -85,6 +86,11 @@ BEGIN
         NEW.pnl_basis, NEW.contract_type, NEW.direction, NEW.notional, NEW.quantity, NEW.contract_multiplier,
         NEW.entry_price, NEW.exit_price, NEW.fees, NEW.funding, NEW.reported_pnl) END;
     RETURN NEW;
+END $$;
+-- Whatever the path of who writes a trade, as in 0016_rights.sql.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION trades_compute_pnl() SET search_path = pg_catalog, %I, pg_temp', current_schema());
 END $$;
 -- Rows that arrive complete (bulk loads) pay for the condition alone.
 CREATE TRIGGER trades_compute_pnl BEFORE INSERT OR UPDATE ON trades FOR EACH ROW

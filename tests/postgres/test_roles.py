@@ -37,12 +37,15 @@ INSERTED = {
     "entry_price", "exit_price", "mark_price", "notional", "fees", "reported_pnl", "quote_currency", "signal_confidence",
     "entry_quality", "exit_reason", "entry_trigger_price", "entry_trigger_time", "exit_trigger_price",
     "exit_trigger_time",
+    "quantity", "contract_multiplier", "contract_type", "funding", "entry_fee", "exit_fee", "fee_currency", "leverage",
+    "margin", "exits", "pnl_basis",
 }  # fmt: skip
 UPDATED = {
     "status", "exit_time", "exit_price", "mark_price", "fees", "reported_pnl", "exit_reason", "exit_trigger_price",
-    "exit_trigger_time",
+    "exit_trigger_time", "funding", "exit_fee", "exits",
 }  # fmt: skip
 HARMLESS = {
+    "net_pnl",
     "day_of",
     "day_start",
     "day_end",
@@ -191,6 +194,7 @@ def test_a_bots_trade_is_counted(granted: str, url_as: Callable[[str], str]) -> 
 def test_a_bot_may_send_a_trade_twice_and_ask_for_what_was_made_of_it(url_as: Callable[[str], str]) -> None:
     with connect(url_as("bot")) as bot:
         added = OPEN + "ON CONFLICT DO NOTHING RETURNING bot_id, status"
+        added = OPEN + "ON CONFLICT (source, source_trade_id, bot_id) DO NOTHING RETURNING bot_id, status"
         assert bot.execute(added, ["a", 7]).fetchall() == [(7, "open")]
         assert bot.execute(added, ["a", 7]).fetchall() == []
 

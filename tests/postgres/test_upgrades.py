@@ -366,3 +366,49 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: 
     with connect(empty_database) as connection:
         after = results(connection)
     assert after == clean_recompute(empty_database)
+
+
+def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_database: str) -> None:
+    """From 0020 to 0021: with a size or without, closed or open; and no day becomes stale."""
+    make(empty_database, "0020")
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, fees, pnl) VALUES"
+            " ('long', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 3, 3.1, 1000, 0.7, NULL),"
+            " ('short', 1, 'A', 'SHORT', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 3, 3.1, 1000, -0.1, 9.5),"
+            " ('stated', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 3, 3.1, NULL, 0.7, 12.5),"
+            " ('open', 2, 'A', 'LONG', 'open', '2025-02-27 11:00Z', NULL, 3, NULL, 1000, 0, NULL),"
+            " ('unsized', 2, 'A', 'SHORT', 'pending_exit', '2025-02-27 11:00Z', NULL, 3, NULL, NULL, 0, 4.5)"
+        )
+        before = connection.execute("SELECT * FROM trades ORDER BY trade_id").fetchall()
+        changes = connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall()
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        names = [column for (column,) in connection.execute(COLUMNS_OF_TRADES)][: len(before[0])]
+        assert connection.execute(f"SELECT {', '.join(names)} FROM trades ORDER BY trade_id").fetchall() == before
+        bases = "SELECT source_trade_id, pnl, pnl_basis FROM trades ORDER BY trade_id"
+        assert connection.execute(bases).fetchall() == [
+            ("long", 1000 * 1 * (3.1 - 3) / 3 - 0.7, "computed"),
+            ("short", 1000 * -1 * (3.1 - 3) / 3 + 0.1, "computed"),
+            ("stated", 12.5, "stated"),
+            ("open", None, "computed"),
+            ("unsized", None, "computed"),
+        ]
+        terms = "SELECT DISTINCT quantity, contract_multiplier, contract_type, funding, entry_fee, exit_fee, exits FROM trades"
+        assert connection.execute(terms).fetchall() == [(None, 1, "linear", 0, None, None, 1)]
+        assert connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall() == changes
+        assert stale_days(connection, RANKING, END).days == ()
+        close = (
+            "UPDATE trades SET status = 'closed', exit_time = '2025-02-28', exit_price = 6 WHERE source_trade_id = %s"
+        )
+        connection.execute(close, ["open"])
+        connection.execute(close, ["unsized"])
+        assert connection.execute(bases).fetchall()[3:] == [("open", 1000.0, "computed"), ("unsized", 4.5, "stated")]
+
+
+COLUMNS_OF_TRADES = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = 'trades'::regclass AND attnum > 0 AND NOT attisdropped"
+    " ORDER BY attnum"
+)

@@ -191,6 +191,15 @@ def test_a_bot_closes_its_trade_by_an_update(connection: psycopg.Connection):
     assert written(connection, other, "fees", "pnl") == (3.0, 497.0)
 
 
+def test_the_path_of_who_writes_does_not_matter(connection: psycopg.Connection):
+    connection.execute("SET search_path = pg_catalog")
+    row = connection.execute(
+        "INSERT INTO public.trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, "
+        "quantity) VALUES (1, 'A', 'SHORT', 'closed', '2025-01-01', '2025-01-02', 100, 90, 2) RETURNING notional, pnl"
+    ).fetchone()
+    assert row == (200.0, 20.0)
+
+
 def test_what_is_stated_counts_where_it_is_said_to(connection: psycopg.Connection):
     stated = {**CLOSED, "pnl_basis": "stated", "reported_pnl": 12.5}
     assert written(connection, insert(connection, stated), "pnl", "reported_pnl", "pnl_basis") == (12.5, 12.5, "stated")
