@@ -193,7 +193,6 @@ def test_a_bots_trade_is_counted(granted: str, url_as: Callable[[str], str]) -> 
 
 def test_a_bot_may_send_a_trade_twice_and_ask_for_what_was_made_of_it(url_as: Callable[[str], str]) -> None:
     with connect(url_as("bot")) as bot:
-        added = OPEN + "ON CONFLICT DO NOTHING RETURNING bot_id, status"
         added = OPEN + "ON CONFLICT (source, source_trade_id, bot_id) DO NOTHING RETURNING bot_id, status"
         assert bot.execute(added, ["a", 7]).fetchall() == [(7, "open")]
         assert bot.execute(added, ["a", 7]).fetchall() == []
