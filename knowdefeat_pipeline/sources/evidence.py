@@ -6,8 +6,9 @@ in at least 99 % of the closed trades, to rounding, are the right ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, product
 from typing import Any, Self, get_args
 
@@ -19,6 +20,7 @@ from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources.canonical import FEES, SIZES
 from knowdefeat_pipeline.sources.terms import (
     NAMED,
+    Amounts,
     Contract,
     Cost,
     Side,
@@ -29,7 +31,6 @@ from knowdefeat_pipeline.sources.terms import (
     amounts,
     named_size,
 )
-from knowdefeat_pipeline.sources.words import DIRECTIONS, translated
 
 EVIDENCE = 0.99
 """The share of the trades with a stated pnl that the right terms must explain."""
@@ -52,16 +53,17 @@ class Evidence:
     stated: Floats
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Self:
+    def of(cls, frame: pd.DataFrame, written: Written) -> Self:
         """Of rows as read. A trade that is refused for its side or an amount says nothing, nor does one without a size,
         one whose fees have no rate, or one whose own cell says what its pnl rests on."""
-        sided = translated(frame["direction"], DIRECTIONS).notna().to_numpy(bool)
-        closed = (frame["status"].str.lower() == "closed").to_numpy(bool)
+        sided = frame["direction"].isin(("LONG", "SHORT")).to_numpy(bool)
+        closed = (frame["status"] == "closed").to_numpy(bool)
         open_basis = frame["pnl_basis"].isna().to_numpy(bool)
-        written = Written.of(frame)
-        known = sided & closed & open_basis & _is_sound(frame) & ~written.fee_unknown
+        readable = frame[["unreadable", "foreign"]].isna().all(axis=1).to_numpy(bool)
+        known = sided & closed & open_basis & readable & _is_sound(written) & ~written.fee_unknown
         stated = frame["reported_pnl"].to_numpy(float)[known]
-        return cls(written.take(np.flatnonzero(known)), np.where(np.isfinite(stated), stated, np.nan))
+        some = written if known.all() else written.take(np.flatnonzero(known))
+        return cls(some, np.where(np.isfinite(stated), stated, np.nan))
 
     @property
     def trades(self) -> int:
@@ -75,10 +77,10 @@ class Evidence:
         return stated
 
     def sample(self) -> Self:
-        """Some of the trades that state a pnl, evenly spread."""
+        """Some of the trades that state a pnl, evenly spread; all of few."""
         rows = np.flatnonzero(self.is_stated)
         rows = rows[:: max(1, len(rows) // SAMPLE)]
-        return type(self)(self.written.take(rows), self.stated[rows])
+        return self if len(rows) == len(self.stated) else type(self)(self.written.take(rows), self.stated[rows])
 
     def rounding(self) -> float:
         """Half of the last decimal that the stated pnl is written with, in all but one of a hundred trades."""
@@ -89,47 +91,61 @@ class Evidence:
         return 0.0
 
 
-def _is_sound(frame: pd.DataFrame) -> Bools:
-    """Which rows have readable cells of the trade's own units, prices, a size, and only amounts to compute with."""
-    prices = frame[["entry_price", "exit_price"]].to_numpy(float)
-    sizes = frame[[*SIZES]].fillna(0.0).to_numpy(float)
-    costs = frame[[*FEES, "funding"]].fillna(0.0).to_numpy(float)
-    sound = ((prices > 0) & (prices < BOUND)).all(axis=1) & (np.abs(costs) < BOUND).all(axis=1)
-    sound &= (sizes >= 0).all(axis=1) & (sizes < UNITS_BOUND).all(axis=1) & (sizes > 0).any(axis=1)
-    whole: Bools = sound & frame[["unreadable", "foreign"]].isna().all(axis=1).to_numpy(bool)
-    return whole
+def _is_sound(written: Written) -> Bools:
+    """Which rows have prices and a size, and no amount that cannot be computed with."""
+    sound = np.ones(len(written.long), bool)
+    for price in (written.entry_price, written.exit_price):
+        sound &= (price > 0) & (price < BOUND)
+    for cost in (*written.fees.values(), written.funding):
+        sound &= np.isnan(cost) | (np.abs(cost) < BOUND)
+    sized = np.zeros(len(sound), bool)
+    for size in written.sizes.values():
+        sound &= np.isnan(size) | ((size >= 0) & (size < UNITS_BOUND))
+        sized |= size > 0
+    return sound & sized
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Terms that were tried on trades. `explained`: those whose stated pnl they give. `net`: the net pnl that they
-    give, and `tolerance`: what it may be off by. `notional`: the sizes. `off`: what the others are usually off by."""
+    give, and `tolerance`: what it may be off by. `notional`: the sizes. `off`: how far the stated pnl is, or NaN."""
 
     terms: Terms
     explained: Bools
     net: Floats
     tolerance: Floats
     notional: Floats
-    off: float
+    off: Floats
 
-    @property
+    @cached_property
     def trades(self) -> int:
         """How many trades the terms explain."""
         return int(self.explained.sum())
 
+    @property
+    def usually_off(self) -> float:
+        """How far the stated pnl of the other trades usually is; 0 where there are none."""
+        others = self.off[np.isfinite(self.off) & ~self.explained]
+        return float(np.median(others)) if len(others) else 0.0
 
-def explain(evidence: Evidence, terms: Terms, rounding: float) -> Explanation:
-    """How well terms explain what trades state, to `rounding`."""
-    found = amounts(evidence.written, terms)
+
+def explanations(evidence: Evidence, possible: Iterable[Terms], rounding: float) -> Iterator[Explanation]:
+    """How well each of the terms explains what trades state, to `rounding`."""
+    known: dict[Terms, Amounts] = {}
+    for terms in possible:
+        net = replace(terms, before=())
+        found = known[net] = known.get(net) or amounts(evidence.written, net)
+        yield _explain(evidence, terms, found, rounding)
+
+
+def _explain(evidence: Evidence, terms: Terms, found: Amounts, rounding: float) -> Explanation:
     claimed = found.pnl(terms.before)
     tolerance = EXACT * np.abs(claimed) + 1e-14 * np.abs(found.notional) + 1e-12 + rounding
     with np.errstate(invalid="ignore"):
         off = np.abs(claimed - evidence.stated)
         explained = off <= tolerance
-    left = off[np.isfinite(off) & ~explained]
-    usual = float(np.median(left)) if len(left) else 0.0
     net = found.pnl() if terms.before else claimed
-    return Explanation(terms, explained, net, tolerance, found.notional, usual)
+    return Explanation(terms, explained, net, tolerance, found.notional, off)
 
 
 def proved(evidence: Evidence, possible: Sequence[Terms]) -> list[Explanation]:
@@ -143,8 +159,9 @@ def proved(evidence: Evidence, possible: Sequence[Terms]) -> list[Explanation]:
 def _agreeing(evidence: Evidence, possible: Sequence[Terms], rounding: float) -> list[Explanation]:
     """Of the terms that explain enough, those that explain the most trades."""
     few = evidence.sample()
-    promising = [terms for terms in possible if explain(few, terms, rounding).trades >= PROMISING * few.trades]
-    tried = [explain(evidence, terms, rounding) for terms in promising]
+    tried = [one for one in explanations(few, possible, rounding) if one.trades >= PROMISING * few.trades]
+    if few is not evidence:
+        tried = [*explanations(evidence, [one.terms for one in tried], rounding)]
     most = max((found.trades for found in tried), default=0)
     if most < EVIDENCE * evidence.trades:
         return []
@@ -212,12 +229,11 @@ def fitted(evidence: Evidence, possible: Sequence[Terms]) -> Iterator[Explanatio
         found = amounts(few.written, terms)
         with np.errstate(all="ignore"):
             factor = (few.stated - found.pnl(terms.before) + found.gross) / found.gross
-        for tried in _with_factor(terms, few.written.ticker, factor):
-            if explain(few, tried, rounding).trades < PROMISING * few.trades:
-                continue
-            whole = explain(evidence, tried, rounding)
-            if whole.trades >= EVIDENCE * evidence.trades:
-                yield whole
+        tried = explanations(few, _with_factor(terms, few.written.ticker, factor), rounding)
+        promising = [one.terms for one in tried if one.trades >= PROMISING * few.trades]
+        for one in explanations(evidence, promising, rounding):
+            if one.trades >= EVIDENCE * evidence.trades:
+                yield one
 
 
 def _with_factor(terms: Terms, ticker: pd.Series, factor: Floats) -> Iterator[Terms]:

@@ -28,9 +28,9 @@ def join_partial_exits(frame: pd.DataFrame) -> tuple[pd.DataFrame, Parts]:
     at 10 and 50 left at 12 are 150 left at 10.6667. Rows of one id that differ otherwise are left as they are: what
     they contradict is found out when they are recorded.
     """
-    again = frame.duplicated(["source_trade_id", "bot_id"], keep=False) & frame["source_trade_id"].notna()
-    if not again.any():
+    if frame["source_trade_id"].is_unique:
         return frame, {}
+    again = frame.duplicated(["source_trade_id", "bot_id"], keep=False) & frame["source_trade_id"].notna()
     parts = frame[again & (frame["status"].str.lower() == "closed")]
     parts = parts[_are_exits(parts)]
     if parts.empty:

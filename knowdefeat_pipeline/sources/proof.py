@@ -18,28 +18,32 @@ from knowdefeat_pipeline.sources.canonical import FEES
 from knowdefeat_pipeline.sources.evidence import (
     Evidence,
     Explanation,
-    explain,
+    explanations,
     fitted,
     plain_sign,
     possible_terms,
     proved,
 )
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.terms import NAMED, Terms
+from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written
 
 SHOWN, PROPOSED, LISTED = 6, 3, 5
 """How many readings a refusal shows, how many with a number that fits, and of how many tickers."""
 
-INDENT = " " * 25
+WIDTH = 80
+"""Of what people read it in."""
 
 WORDS = ("contract", "side", "fees")
 """The terms that an option of their own name chooses by a word, beside the size."""
 
 
-def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str, Any]) -> tuple[Terms, list[str]]:
+def settle(
+    columns: Mapping[str, str], frame: pd.DataFrame, written: Written, chosen: Mapping[str, Any]
+) -> tuple[Terms, list[str]]:
     """The terms of a table, and notes that say what proved them.
 
-    `columns`: field -> column. `frame`: the rows as read. `chosen`: fields of Terms that the user has fixed.
+    `columns`: field -> column. `frame`: the rows as read, `written`: their amounts. `chosen`: fields of Terms that the
+    user has fixed.
     Raises SourceError where they are neither proved nor named: what was tried, and the options that choose.
     """
     _check_multipliers(frame, chosen)
@@ -52,7 +56,7 @@ def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str,
         return fixed, [f"the net pnl is taken as {columns['reported_pnl']} states it"]
     if fixed.size_field is None:
         return fixed, []
-    evidence = None if "pnl" in chosen else Evidence.of(frame)
+    evidence = None if "pnl" in chosen else Evidence.of(frame, written)
     if evidence is None or not evidence.trades:
         _check_named(fixed, columns, frame, chosen)
         return fixed, []
@@ -65,8 +69,9 @@ def settle(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str,
 
 
 def _check_multipliers(frame: pd.DataFrame, chosen: Mapping[str, Any]) -> None:
-    tickers = {*frame["ticker"].dropna().unique()}
-    for name in chosen.get("multipliers", {}):
+    given = chosen.get("multipliers", {})
+    tickers = {*frame["ticker"].dropna().unique()} if given else set()
+    for name in given:
         if name not in tickers:
             some = ", ".join(sorted(tickers)[:LISTED])
             raise SourceError(
@@ -151,34 +156,35 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
     fits = [*proved(evidence, possible), *fitted(evidence, possible)]
     words = [len(options_of(fit.terms, columns).split()) for fit in fits]
     fits = [fit for fit, count in zip(fits, words, strict=True) if count == min(words)][:PROPOSED]
-    rounding = evidence.rounding()
-    tried = [explain(evidence, terms, rounding) for terms in dict.fromkeys([*asked, *possible])]
+    tried = [*explanations(evidence, dict.fromkeys([*asked, *possible]), evidence.rounding())]
     nearest: dict[str | None, Explanation] = {}
     for one in sorted(tried, key=lambda one: -one.trades):
         nearest.setdefault(one.terms.size, one)
-    shown = dict.fromkeys([*asked, *(one.terms for one in nearest.values())])
+    shown = {*asked, *(one.terms for one in nearest.values())} - {fit.terms for fit in fits}
     lines = [_line(fit, evidence, columns, options_of(fit.terms, columns)) for fit in fits]
     lines += [
         _line(one, evidence, columns, f"{options_of(one.terms, columns)} --pnl computed".strip())
         for one in tried
-        if one.terms in shown and one.terms not in [fit.terms for fit in fits] and np.isfinite(one.notional).any()
+        if one.terms in shown and np.isfinite(one.notional).any()
     ]
     said = f"no reading gives the pnl in '{columns['reported_pnl']}' in 99 of 100 closed trades."
     return _table(said, lines, columns)
 
 
-def _table(said: str, lines: Sequence[str], columns: Mapping[str, str]) -> str:
-    stated = f"the net pnl is taken as '{columns['reported_pnl']}' states it\n{INDENT}--pnl stated"
-    return (
-        f"{said}\nNothing was written. How many closed trades each reading explains, and the options that choose it:\n"
-        + "\n".join([*lines, f"{'':25}{stated}"])
-    )
-
-
-def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> str:
-    share = f"{found.trades:,} of {evidence.trades:,}"
+def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> tuple[str, str, str]:
+    """Of a table: how many trades a reading explains, the reading in words, the options that choose it."""
     before = f", it is the pnl{_before(found.terms)}" if found.terms.before else ""
-    off = f"; the others are off by {float(f'{found.off:.3g}'):,g}" if found.off else ""
-    what = f"{described(found.terms, columns)}{before}{off}"
-    wrapped = textwrap.wrap(what, 100 - len(INDENT))
-    return "\n".join([f"{share:>23}  {wrapped[0]}", *(f"{INDENT}{line}" for line in wrapped[1:]), f"{INDENT}{options}"])
+    off = f"; the others are off by {float(f'{found.usually_off:.3g}'):,g}" if found.usually_off else ""
+    share = f"{found.trades:,} of {evidence.trades:,}"
+    return share, f"{described(found.terms, columns)}{before}{off}", options
+
+
+def _table(said: str, lines: Sequence[tuple[str, str, str]], columns: Mapping[str, str]) -> str:
+    """The readings below what is said of them; it fits a terminal, but for long options."""
+    rows = [*lines, ("", f"the net pnl is taken as '{columns['reported_pnl']}' states it", "--pnl stated")]
+    wide = max(len(share) for share, *_ in rows)
+    text = [said, "Nothing was written. Trades that each reading explains, and the options for it:"]
+    for share, what, options in rows:
+        first, *more = textwrap.wrap(what, WIDTH - wide - 4)
+        text += [f"  {share:>{wide}}  {first}", *(f"{'':{wide}}    {line}" for line in [*more, options])]
+    return "\n".join(text)

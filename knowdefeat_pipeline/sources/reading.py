@@ -30,7 +30,7 @@ from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, Sourc
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
 from knowdefeat_pipeline.sources.raw import RawTable
-from knowdefeat_pipeline.sources.terms import apply
+from knowdefeat_pipeline.sources.terms import Written, apply
 
 NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
 LEAST_CAPITAL, MOST_CAPITAL = 1e-18, 1e15
@@ -93,14 +93,15 @@ def read_table(
     times = [layout.columns[name] for name in ("entry_time", "exit_time") if name in layout.columns]
     raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
     frame, naive = _parse(raw, layout)
+    written = Written.of(frame)
     notes = [*raw.notes, *notes]
     if chosen is None or layout.format == KNOW_DEFEAT:
         terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
     else:
-        terms, proof = settle(layout.columns, frame, chosen)
+        terms, proof = settle(layout.columns, frame, written, chosen)
         notes += proof
     layout = replace(layout, terms=terms)
-    frame, parts = join_partial_exits(apply(frame, layout.terms))
+    frame, parts = join_partial_exits(apply(frame, written, layout.terms))
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
@@ -221,15 +222,16 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
 def _absent(field: Field, rows: int) -> pd.Series:
     """A field of which the file has no column."""
     if field.kind in ("text", "bot"):
-        return pd.Series([None] * rows, dtype="str")
+        return pd.Series(np.nan, index=range(rows), dtype="str")
     return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
 
 
 def _first(read: Mapping[str, cells.Cells], flagged: Mapping[str, Bools], rows: int) -> pd.Series:
     """The first field of each row whose cell is flagged."""
-    found = pd.Series([None] * rows, dtype="str")
+    found: pd.Series[Any] = pd.Series(np.nan, index=range(rows), dtype="str")
     for name in reversed([*read]):
-        found = found.mask(flagged[name], name)
+        if flagged[name].any():
+            found = found.mask(flagged[name], name)
     return found
 
 

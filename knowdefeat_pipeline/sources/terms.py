@@ -13,7 +13,6 @@ import pandas as pd
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.sources.canonical import FEES, SIZES
-from knowdefeat_pipeline.sources.words import DIRECTIONS, translated
 
 Size = Literal["notional", "quantity", "margin"]
 Sign = Literal["cost", "signed"]
@@ -94,7 +93,7 @@ class Written:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
-        """Of rows as read: the fields of FIELDS."""
+        """Of rows as read: the fields of FIELDS, sides as LONG or SHORT."""
         foreign = _in_another_currency(frame)
         rate = frame["fee_rate"].to_numpy(float)
         rate = np.where(foreign, np.where((rate > 0) & np.isfinite(rate), rate, np.nan), 1.0)
@@ -102,7 +101,7 @@ class Written:
         contract = frame["contract_type"].str.lower()
         return cls(
             ticker=frame["ticker"],
-            long=(translated(frame["direction"], DIRECTIONS) == "LONG").to_numpy(bool),
+            long=(frame["direction"] == "LONG").to_numpy(bool),
             entry_price=frame["entry_price"].to_numpy(float),
             exit_price=frame["exit_price"].to_numpy(float),
             inverse=np.where(contract.isna(), np.nan, (contract == "inverse").to_numpy(float)),
@@ -225,19 +224,19 @@ def _sizes(
     return notional, quantity, size if is_margin else beside["margin"]
 
 
-def apply(frame: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def apply(frame: pd.DataFrame, written: Written, terms: Terms) -> pd.DataFrame:
     """Rows as read with their amounts as the canonical fields have them; missing stays missing.
 
-    `fee_unknown` is added: fees in another currency than the trade's without a rate, which are missing.
+    `written`: of these rows. `fee_unknown` is added: fees in another currency than the trade's without a rate, which
+    are missing.
     """
-    written = Written.of(frame)
     found = amounts(written, terms)
-    known = translated(frame["direction"], DIRECTIONS).notna()
+    opposite = frame["direction"].replace({"LONG": "SHORT", "SHORT": "LONG"}) if terms.side == "closing" else None
     reported = frame["reported_pnl"]
     for cost in terms.before:
         reported = (reported + found.costs[cost]).mask(written.fee_unknown & (cost == "fees"))
     return frame.assign(
-        direction=frame["direction"].mask(known, pd.Series(np.where(found.long, "LONG", "SHORT"), frame.index)),
+        direction=frame["direction"] if opposite is None else opposite,
         contract_type=frame["contract_type"].fillna(terms.contract),
         contract_multiplier=found.contract_multiplier,
         leverage=found.leverage,

@@ -31,10 +31,11 @@ RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
          ELSE notional * (CASE direction WHEN 'LONG' THEN 1 ELSE -1 END) * (exit_price - entry_price)
                   / nullif(entry_price, 0) - fees + funding END;
 
--- What was taken at its word until now, because there was no size, says so.
-ALTER TABLE trades DISABLE TRIGGER trades_protect, DISABLE TRIGGER trades_admit_update;
+-- What was taken at its word until now, because there was no size, says so. No result changes by it.
+ALTER TABLE trades DISABLE TRIGGER trades_protect, DISABLE TRIGGER trades_admit_update, DISABLE TRIGGER trades_recorded_here;
 UPDATE trades SET pnl_basis = 'stated' WHERE status = 'closed' AND notional IS NULL;
-ALTER TABLE trades ENABLE TRIGGER trades_protect, ENABLE TRIGGER trades_admit_update;
+ALTER TABLE trades ENABLE TRIGGER trades_protect, ENABLE TRIGGER trades_admit_update,
+    ENABLE ALWAYS TRIGGER trades_recorded_here;
 
 DROP TRIGGER trades_compute_pnl ON trades;
 ALTER TABLE trades

@@ -41,7 +41,7 @@ BOTS = 7
 INSERT = (
     "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
     " entry_price, exit_price, notional) VALUES ('test', %s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, %s, 100)"
-    " ON CONFLICT (source, source_trade_id) DO NOTHING"
+    " ON CONFLICT DO NOTHING"
 )
 LIFETIMES = (
     "SELECT coalesce(sum(lifetime_trades), 0) FROM bot_metrics"

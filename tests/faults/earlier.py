@@ -32,7 +32,8 @@ COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "refreshed_days
 
 # How a row says of which transaction it is, or what it had seen: each database in its own numbers.
 OF_TRANSACTIONS = {"xid8": "pg_current_xact_id()", "pg_snapshot": "pg_current_snapshot()"}
-WRITTEN_DOWN = ("created_at", "changed_at", "recorded_at", "first_seen_at")
+# When a row was written down, and by which import: no schema knew of imports before it had them.
+WRITTEN_DOWN = ("created_at", "changed_at", "recorded_at", "first_seen_at", "import_id")
 COLUMNS = (
     "SELECT column_name, udt_name, is_identity = 'YES' FROM information_schema.columns"
     " WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position"
@@ -108,7 +109,7 @@ def copy_rows(source: psycopg.Connection, target: psycopg.Connection, table: str
 
 
 def given(url: str) -> dict[str, list[str]]:
-    """What people and bots put in, as the server writes it, without what a server numbers or when it was written down.
+    """What people and bots put in, as the server writes it, without what a server numbers, or when and with what it came.
 
     Of the events of bots those that people caused; who that was no schema knew before it had the table.
     """

@@ -27,7 +27,7 @@ from tests.faults.matrix import Outcome
 CLOSE = (
     "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
     " exit_price, notional) SELECT 'test', %s, 1, 'COIN', 'LONG', 'closed', now - interval '1 hour', now, 100, 101, 100"
-    " FROM clock_timestamp() AS now ON CONFLICT (source, source_trade_id) DO NOTHING"
+    " FROM clock_timestamp() AS now ON CONFLICT DO NOTHING"
 )
 COUNTED = (
     "SELECT coalesce(sum(lifetime_trades), 0)::int FROM bot_metrics"

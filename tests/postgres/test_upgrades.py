@@ -220,6 +220,16 @@ def insert_closed(connection: psycopg.Connection, *trades: tuple) -> None:
         )
 
 
+def mark_computed(connection: psycopg.Connection, first: date) -> None:
+    """Say of the days from the first on that all of them was computed from what is there now: no code of this version
+    computes on a schema before its own."""
+    connection.execute(
+        "INSERT INTO refreshed_days (asset, day, as_of, seen) SELECT asset, day, day_end(day::date), pg_current_snapshot()"
+        " FROM unnest(%s::text[]) AS asset, generate_series(%s::date, %s::date, interval '1 day') AS day",
+        (list(RANKING.assets), first, END.date() - timedelta(days=1)),
+    )
+
+
 def results(connection: psycopg.Connection) -> dict[str, list[tuple]]:
     return {table: rows(connection, table) for table in COMPUTED}
 
@@ -233,37 +243,14 @@ def clean_recompute(url: str) -> dict[str, list[tuple]]:
 
 
 def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(empty_database: str) -> None:
-    """From 0017 to 0018, with amounts beyond the bounds that did not stop a run, and a capital of that kind."""
+    """From 0017 to 0018, with an amount beyond the bounds. (What the capital was, each bot has stated.)"""
     make(empty_database, "0017")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
-        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (2, 1e16)")
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 500), (3, 500)")
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
         insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
-        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
-    days.compute_stale(empty_database, END)
-    with connect(empty_database) as connection:
-        before = results(connection)
-        assert all(before.values())
-    migrations.upgrade(empty_database)
-    with connect(empty_database) as connection:
-        stale = stale_days(connection, RANKING, END)
-        # The other capital counts from the bot's first trade on.
-        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
-    days.compute_stale(empty_database, END)
-    with connect(empty_database) as connection:
-        after = results(connection)
-    assert after != before
-    assert after == clean_recompute(empty_database)
-
-
-def test_without_another_capital_the_days_from_the_trade_on_are_stale(empty_database: str) -> None:
-    make(empty_database, "0017")
-    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
-    with connect(empty_database) as connection:
-        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
-        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
-    days.compute_stale(empty_database, END)
+        mark_computed(connection, hours[-1].date())
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
@@ -272,7 +259,25 @@ def test_without_another_capital_the_days_from_the_trade_on_are_stale(empty_data
     with connect(empty_database) as connection:
         after = {table: found for table, found in results(connection).items() if "fund" not in table}
     clean = clean_recompute(empty_database)
-    assert after == {table: clean[table] for table in after}
+    since = END.date() - timedelta(days=3)
+    assert after["bot_rankings"]
+    assert {table: [row for row in found if since in row] for table, found in after.items()} == {
+        table: [row for row in clean[table] if since in row] for table in after
+    }
+
+
+def test_another_capital_counts_from_the_first_trade_of_its_bot_on(empty_database: str) -> None:
+    """From 0017 to 0018: what cannot be computed with is no capital."""
+    make(empty_database, "0017")
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 1e16)")
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2)))
+        mark_computed(connection, hours[-1].date())
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
 
 
 def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(empty_database: str) -> None:
@@ -358,11 +363,11 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: 
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
         save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
         connection.execute("DELETE FROM bots WHERE bot_id = 2")
-    days.compute_stale(empty_database, END)
+        mark_computed(connection, hours[-1].date())
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         bots = connection.execute("SELECT bot_id, is_active, capital FROM bots ORDER BY 1").fetchall()
-        assert bots == [(1, True, 10_000), (2, False, 10_000), (3, True, 10_000)]
+        assert bots == [(1, True, None), (2, False, None), (3, True, None)]
         (event,) = history(connection, 2, 9)
         assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
         assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
@@ -431,3 +436,49 @@ def test_bots_keep_their_numbers_and_a_capital_that_nobody_stated_is_estimated(e
         (6, 10_000, False, 0.4),
         (7, 400, True, 10),
     ]
+
+
+def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_database: str) -> None:
+    """From 0020 to 0021: with a size or without, closed or open; and no day becomes stale."""
+    make(empty_database, "0020")
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, fees, pnl) VALUES"
+            " ('long', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 3, 3.1, 1000, 0.7, NULL),"
+            " ('short', 1, 'A', 'SHORT', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 3, 3.1, 1000, -0.1, 9.5),"
+            " ('stated', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 3, 3.1, NULL, 0.7, 12.5),"
+            " ('open', 2, 'A', 'LONG', 'open', '2025-02-27 11:00Z', NULL, 3, NULL, 1000, 0, NULL),"
+            " ('unsized', 2, 'A', 'SHORT', 'pending_exit', '2025-02-27 11:00Z', NULL, 3, NULL, NULL, 0, 4.5)"
+        )
+        before = connection.execute("SELECT * FROM trades ORDER BY trade_id").fetchall()
+        changes = connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall()
+    days.compute_stale(empty_database, END)
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        names = [column for (column,) in connection.execute(COLUMNS_OF_TRADES)][: len(before[0])]
+        assert connection.execute(f"SELECT {', '.join(names)} FROM trades ORDER BY trade_id").fetchall() == before
+        bases = "SELECT source_trade_id, pnl, pnl_basis FROM trades ORDER BY trade_id"
+        assert connection.execute(bases).fetchall() == [
+            ("long", 1000 * 1 * (3.1 - 3) / 3 - 0.7, "computed"),
+            ("short", 1000 * -1 * (3.1 - 3) / 3 + 0.1, "computed"),
+            ("stated", 12.5, "stated"),
+            ("open", None, "computed"),
+            ("unsized", None, "computed"),
+        ]
+        terms = "SELECT DISTINCT quantity, contract_multiplier, contract_type, funding, entry_fee, exit_fee, exits FROM trades"
+        assert connection.execute(terms).fetchall() == [(None, 1, "linear", 0, None, None, 1)]
+        assert connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall() == changes
+        assert stale_days(connection, RANKING, END).days == ()
+        close = (
+            "UPDATE trades SET status = 'closed', exit_time = '2025-02-28', exit_price = 6 WHERE source_trade_id = %s"
+        )
+        connection.execute(close, ["open"])
+        connection.execute(close, ["unsized"])
+        assert connection.execute(bases).fetchall()[3:] == [("open", 1000.0, "computed"), ("unsized", 4.5, "stated")]
+
+
+COLUMNS_OF_TRADES = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = 'trades'::regclass AND attnum > 0 AND NOT attisdropped"
+    " ORDER BY attnum"
+)

@@ -88,15 +88,15 @@ def test_a_fee_in_another_currency(cases: Path, tmp_path: Path) -> None:
 def test_a_futures_multiplier_is_proposed_and_never_guessed(cases: Path) -> None:
     assert refusal(cases, "es").splitlines() == [
         "no reading gives the pnl in 'pnl' in 99 of 100 closed trades.",
-        "Nothing was written. How many closed trades each reading explains, and the options that choose it:",
-        "                 2 of 2  qty is the size in units, one contract of ESZ6 is 50 units",
-        "                         --multiplier ESZ6=50",
-        "                 0 of 2  qty is the size in units; the others are off by 98",
-        "                         --pnl computed",
-        "                 0 of 2  qty is the size in quote currency; the others are off by 100",
-        "                         --size notional --pnl computed",
-        "                         the net pnl is taken as 'pnl' states it",
-        "                         --pnl stated",
+        "Nothing was written. Trades that each reading explains, and the options for it:",
+        "  2 of 2  qty is the size in units, one contract of ESZ6 is 50 units",
+        "          --multiplier ESZ6=50",
+        "  0 of 2  qty is the size in units; the others are off by 98",
+        "          --pnl computed",
+        "  0 of 2  qty is the size in quote currency; the others are off by 100",
+        "          --size notional --pnl computed",
+        "          the net pnl is taken as 'pnl' states it",
+        "          --pnl stated",
     ]
     valid = read(cases, "es", multipliers={"ESZ6": 50.0}).valid
     assert valid["pnl"].tolist() == [2 * 50 - 4.5, -2 * 50 - 4.5]
@@ -121,8 +121,8 @@ def test_an_inverse_contract_settles_in_the_coin(cases: Path) -> None:
 
 def test_a_size_that_is_margin(cases: Path) -> None:
     assert refusal(cases, "leverage").splitlines()[2:4] == [
-        "                 2 of 2  size is the margin, the leverage is 10",
-        "                         --size margin --leverage 10",
+        "  2 of 2  size is the margin, the leverage is 10",
+        "          --size margin --leverage 10",
     ]
     for terms in ({"leverage": 10.0}, {"leverage": 10.0, "size": "margin"}):
         valid = read(cases, "leverage", **terms).valid
