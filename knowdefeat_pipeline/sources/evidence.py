@@ -134,7 +134,9 @@ def explanations(evidence: Evidence, possible: Iterable[Terms], rounding: float)
     known: dict[Terms, Amounts] = {}
     for terms in possible:
         net = replace(terms, before=())
-        found = known[net] = known.get(net) or amounts(evidence.written, net)
+        found = known.get(net) or amounts(evidence.written, net)
+        if len(evidence.stated) <= 2 * SAMPLE:  # those of many trades would fill the memory
+            known[net] = found
         yield _explain(evidence, terms, found, rounding)
 
 

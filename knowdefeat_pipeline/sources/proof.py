@@ -156,16 +156,16 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
     fits = [*proved(evidence, possible), *fitted(evidence, possible)]
     words = [len(options_of(fit.terms, columns).split()) for fit in fits]
     fits = [fit for fit, count in zip(fits, words, strict=True) if count == min(words)][:PROPOSED]
-    tried = [*explanations(evidence, dict.fromkeys([*asked, *possible]), evidence.rounding())]
-    nearest: dict[str | None, Explanation] = {}
-    for one in sorted(tried, key=lambda one: -one.trades):
-        nearest.setdefault(one.terms.size, one)
-    shown = {*asked, *(one.terms for one in nearest.values())} - {fit.terms for fit in fits}
+    rounding, nearest = evidence.rounding(), dict[str | None, Terms]()
+    for one in sorted(explanations(evidence.sample(), possible, rounding), key=lambda one: -one.trades):
+        nearest.setdefault(one.terms.size, one.terms)
+    shown = {*asked, *nearest.values()} - {fit.terms for fit in fits}
+    others = explanations(evidence, [terms for terms in dict.fromkeys([*asked, *possible]) if terms in shown], rounding)
     lines = [_line(fit, evidence, columns, options_of(fit.terms, columns)) for fit in fits]
     lines += [
         _line(one, evidence, columns, f"{options_of(one.terms, columns)} --pnl computed".strip())
-        for one in tried
-        if one.terms in shown and np.isfinite(one.notional).any()
+        for one in sorted(others, key=lambda one: -one.trades)
+        if np.isfinite(one.notional).any()
     ]
     said = f"no reading gives the pnl in '{columns['reported_pnl']}' in 99 of 100 closed trades."
     return _table(said, lines, columns)

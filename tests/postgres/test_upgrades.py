@@ -196,7 +196,7 @@ def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_histor
         assert connection.execute("SELECT bot_id, capital FROM bots ORDER BY 1").fetchall() == [
             (1, None), (2, None), (3, None), (4, 9e14), (5, 7),
         ]  # fmt: skip
-        assert set_active(connection, [1, 2], False, "me", "a test") == [1, 2]
+        assert set_active(connection, ["1", "2"], False, "me", "a test") == ["1", "2"]
         told = [(row["bot_id"], row["kind"], row["author"], row["reason"]) for row in history(connection, None, 9)]
     assert sorted(told) == [
         (1, "corrected", "upgrade", REPLACED.format("1e-320")),
@@ -368,7 +368,7 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: 
     with connect(empty_database) as connection:
         bots = connection.execute("SELECT bot_id, is_active, capital FROM bots ORDER BY 1").fetchall()
         assert bots == [(1, True, None), (2, False, None), (3, True, None)]
-        (event,) = history(connection, 2, 9)
+        (event,) = history(connection, "2", 9)
         assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
         assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
         stale = stale_days(connection, RANKING, END)
@@ -442,6 +442,7 @@ def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_datab
     """From 0020 to 0021: with a size or without, closed or open; and no day becomes stale."""
     make(empty_database, "0020")
     with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 500)")
         connection.execute(
             "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
             " exit_price, notional, fees, pnl) VALUES"
@@ -453,7 +454,7 @@ def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_datab
         )
         before = connection.execute("SELECT * FROM trades ORDER BY trade_id").fetchall()
         changes = connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall()
-    days.compute_stale(empty_database, END)
+        mark_computed(connection, date(2025, 2, 26))
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         names = [column for (column,) in connection.execute(COLUMNS_OF_TRADES)][: len(before[0])]

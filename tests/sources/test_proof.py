@@ -177,6 +177,16 @@ def test_a_size_that_neither_name_nor_statement_tells_is_asked_for(path: Path) -
     assert read(path, one(size=10, fee=1, pnl=-1).assign(close_price=2), size="quantity").valid["notional"][0] == 20
 
 
+def test_a_statement_of_some_trades_has_to_tell_of_the_others_too(path: Path) -> None:
+    # Bought at 1 the first does not say whether 10 are units or money, and the second states nothing.
+    first = one(trade_id=1, size=10, pnl=10).assign(open_price=1, close_price=2)
+    told = refusal(path, pd.concat([first, one(trade_id=2, size=10, pnl=None)]))
+    assert told.startswith("several readings that differ explain the pnl in 'pnl'.")
+    assert "1 of 1" in told
+    settled = pd.concat([first, one(trade_id=2, size=10, pnl=None), one(trade_id=3, size=5, pnl=10)])
+    assert read(path, settled).valid["pnl"].tolist() == [10, 20, 10]
+
+
 def test_fees_too_small_to_be_seen_in_the_statement_are_costs(path: Path) -> None:
     rows = pd.concat([one(qty=10 + n, fee=0.001).assign(trade_id=n, close_price=4.01) for n in range(5)])
     rows = rows.assign(pnl=(rows["qty"] * 2.01 - 0.001).round(1))
