@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -20,7 +19,7 @@ from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
-from knowdefeat_pipeline.store.funds import cents, save_settings
+from knowdefeat_pipeline.store.funds import save_settings
 from tests.faults.clean import differing
 from tests.faults.matrix import Outcome
 
@@ -169,7 +168,7 @@ def computed_fleet() -> Iterator[Path]:
         try:
             assert knowdefeat("simulate", "--bots", "5", "--days", "8").status == 0
             with connect(server.ensure_running()) as connection:
-                save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
+                save_settings(connection, FundSettings("USD", 100_000), "test", "funds to divide")
             assert knowdefeat("run").status == 0
         finally:
             close_idle()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +17,7 @@ from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores
-from knowdefeat_pipeline.store.funds import cents, save_settings, set_active
+from knowdefeat_pipeline.store.funds import save_settings, set_active
 from knowdefeat_pipeline.store.learning import add_version
 from knowdefeat_pipeline.store.learning_ledger import record_backtest
 from knowdefeat_pipeline.store.results import stored
@@ -62,8 +61,8 @@ def give(url: str) -> None:
         connection.execute(HELD)
         # As 0009 says of a bot that is not active: who decided it, and when, no schema before that one knew.
         user, reason = connection.info.user, "inactive before events were recorded"
-        set_active(connection, [2], False, user, reason)
-        save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
+        set_active(connection, ["2"], False, user, reason)
+        save_settings(connection, FundSettings("USD", 100_000), "test", "funds to divide")
         weights = normalise(dict.fromkeys(VARIABLE_NAMES, 1.0))
         add_version(connection, weights, based_on=1, author="manual", reason="equal", in_force_from=END - timedelta(2))
         outcomes = pd.DataFrame(
