@@ -287,6 +287,7 @@ END $$;
 UPDATE bot_metrics_rows AS r SET capital = coalesce(b.capital, 10000), capital_is_estimated = b.capital IS NULL
 FROM bots AS b WHERE b.bot_id = r.bot_id;
 ALTER TABLE fund_allocations ADD COLUMN capital_is_estimated boolean;
+UPDATE fund_allocations AS a SET capital_is_estimated = b.capital IS NULL FROM bots AS b WHERE b.bot_id = a.bot_id;
 
 -- Money has the decimals of its currency. The same as knowdefeat_pipeline/core/money.py.
 CREATE FUNCTION currency_digits(currency text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN

@@ -47,7 +47,7 @@ HELD = (
 def give(url: str) -> None:
     """All that people and bots may put in before anything is computed."""
     trades = simulate("base", bots=4, days=6, seed=5, end=END).trades
-    load_trades(url, read_frame(trades, "simulator", END), "fleet", simulated=True)
+    load_trades(url, read_frame(trades, "simulator", END, capital=500.0), "fleet", simulated=True)
     bars, _ = simulate_regimes("plain", bars=600, seed=5)
     bars = bars.assign(
         ticker="COIN",
