@@ -32,6 +32,9 @@ from knowdefeat_pipeline.sources.terms import (
     named_size,
 )
 
+TELLING = 0.1
+"""How much rounding may be beside the usual stated pnl, so that this still tells readings apart."""
+
 EVIDENCE = 0.99
 """The share of the trades with a stated pnl that the right terms must explain."""
 
@@ -83,11 +86,15 @@ class Evidence:
         return self if len(rows) == len(self.stated) else type(self)(self.written.take(rows), self.stated[rows])
 
     def rounding(self) -> float:
-        """Half of the last decimal that the stated pnl is written with, in all but one of a hundred trades."""
+        """Half of the last decimal that the stated pnl is written with, in all but one of a hundred trades.
+
+        0, which no rounding explains, where that is much beside the pnl itself: any small figure would agree with 0.
+        """
         stated = self.stated[self.is_stated]
         for digits in range(12):
             if np.mean(np.abs(np.round(stated, digits) - stated) <= 1e-12 * np.abs(stated)) >= EVIDENCE:
-                return 0.5001 * 10.0**-digits
+                half = 0.5001 * 10.0**-digits
+                return half if half <= TELLING * np.median(np.abs(stated)) else 0.0
         return 0.0
 
 

@@ -96,7 +96,7 @@ def load_trades(
         held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
         if is_new:
             _settle_import(connection, reading, recorded, len(refused), import_id)
-    return replace(_report(reading, file_name, recorded, refused, held), import_id=import_id, removed=removed)
+    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed)
 
 
 def lock_loads(connection: psycopg.Connection) -> None:
@@ -265,7 +265,9 @@ def hold(
     return connection.execute(query("trades/quarantine_hold"), about).rowcount
 
 
-def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int) -> LoadReport:
+def _report(
+    import_id: int, reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int
+) -> LoadReport:
     held_back = {*recorded.refused["row_number"].tolist()}
     accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
@@ -273,7 +275,7 @@ def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.Da
     disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
     first, last = closed["exit_time"].min(), closed["exit_time"].max()
     return LoadReport(
-        import_id=0,
+        import_id=import_id,
         source=reading.source,
         file_name=file_name,
         rows_read=reading.rows_read,

@@ -254,6 +254,14 @@ def test_rows_that_are_refused_are_no_evidence(path: Path) -> None:
     assert (len(reading.valid), reading.refused["reason"].tolist()) == (3, ["bad_price", "bad_notional"])
 
 
+def test_a_pnl_that_says_nothing_proves_nothing(path: Path) -> None:
+    """No small figure agrees with 0 by rounding: neither an inverse contract's nor that of units taken for money."""
+    cells = {"open_price": 2000, "close_price": 2001, "quantity": 7, "net_pnl": 0}
+    trades = pd.concat([one(**cells | {"trade_id": number}) for number in range(5)], ignore_index=True)
+    for table in (trades, trades.head(1)):
+        assert "no reading gives the pnl in 'net_pnl'" in refusal(path, table)
+
+
 def test_a_multiplier_is_proposed_for_each_ticker(path: Path) -> None:
     many = [
         one(qty=n, fee=1, pnl=2 * n * units - 1, symbol=name)
