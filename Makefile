@@ -3,6 +3,7 @@
 #   make up                                      the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
+#   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
 .SHELLFLAGS := -eu -c
@@ -11,7 +12,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel test-dagster-versions check clean purge
+.PHONY: run up install test test-e2e test-wheel test-dagster-versions check sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -37,6 +38,9 @@ check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	VIRTUAL_ENV="$$PWD/.venv" PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
+
+sbom: .venv/.installed
+	$(BIN)/python -m scripts.sbom dist/sbom.cdx.json
 
 .venv/bin/python:
 	@python=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \

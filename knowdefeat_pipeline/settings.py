@@ -57,6 +57,15 @@ def default_home() -> Path:
     return (Path.home() if IS_INSTALLED else ROOT) / ".knowdefeat"
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder of the home, and those above it, where they are missing, so that no other user looks into them.
+
+    (Started as root, the account that runs the embedded database may pass through; see `EmbeddedPostgres`.)
+    """
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that the environment may set; the variable of a field is KNOWDEFEAT_ and its name in capitals.

@@ -46,6 +46,7 @@ SUBJECTS = {
     "units": set(),
     "escaping": set(),
     "amounts": {"units"},
+    "money": set(),
     "schema": set(),
     "trades": {"units"},
     "market": {"units"},
@@ -55,7 +56,7 @@ SUBJECTS = {
     "learning": {"schema", "ranking", "units"},
     "skill": {"schema", "trades", "metrics", "market", "units"},
     "decisions": {"schema", "beliefs", "units"},
-    "funds": {"schema", "trades", "metrics", "units"},
+    "funds": {"money", "schema", "trades", "metrics", "units"},
     "simulation": {"schema", "trades", "metrics", "market", "ranking", "beliefs", "units"},
 }
 

@@ -13,6 +13,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources.canonical import FIELDS
 from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.layout import SourceError
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PICTURE_BYTES = 300_000
@@ -41,6 +42,18 @@ def test_the_file_is_read_as_described(tmp_path: Path) -> None:
     assert list(reading.refused["message"]) == [
         "side 'up' is not a direction; write LONG or SHORT (buy and sell are read too)."
     ]
+
+
+def test_a_file_that_no_reading_explains_is_refused_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shown,) = examples("text")
+    header = "id,bot,symbol,side,status,open_time,close_time,open_price,close_price,qty,fee,pnl\n"
+    rows = [f"{number},12,ESZ6,{side},closed,2026-03-02,2026-03-03,5800,5802,1,4.5,{pnl}\n"
+            for number, side, pnl in ((1, "buy", 95.5), (2, "sell", -104.5))]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("futures.csv").write_text(header + "".join(rows))
+    with pytest.raises(SourceError) as refusal:
+        read_trades(Path("futures.csv"), now=datetime(2026, 3, 3, tzinfo=UTC))
+    assert f"{refusal.value}\n" == shown
 
 
 def test_it_names_every_required_field_and_what_else_its_column_may_be_called() -> None:

@@ -70,3 +70,11 @@ def test_an_installed_wheel_keeps_its_data_in_a_folder_of_the_users(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir("/")
     assert Settings.from_environment({}).home == tmp_path / ".knowdefeat"
+
+
+def test_folders_of_the_home_are_made_for_its_user_and_those_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "chosen").mkdir(mode=0o755)
+    module.make_private(tmp_path / "chosen" / "home" / "logs")
+    module.make_private(tmp_path / "chosen" / "home" / "logs")
+    modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.rglob("*"))]
+    assert modes == [0o755, 0o700, 0o700]

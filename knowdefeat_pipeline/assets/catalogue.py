@@ -98,25 +98,33 @@ def describe(
     result: StepResult,
     preview: Sequence[str],
     shown: pd.DataFrame | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> None:
     """Put row counts on every partition of the run, and a preview of the last day's first rows on the last.
 
-    `shown`: rows that say more than those written. The preview goes to one partition only: what is said per partition
-    stays in the event log.
+    `shown`: rows that say more than those written. `names` of the bots, for a preview that shows `bot`. The preview
+    goes to one partition only: what is said per partition stays in the event log.
     """
     for day in result.days:
         context.add_asset_metadata(
             row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat()
         )
     shown = result.rows if shown is None else shown
-    last = np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]
+    first = shown.iloc[np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]]
+    if names is not None:
+        first = with_names(first, names)
     context.add_asset_metadata(
         {
             **row_count(result.counts.get(result.last, 0), "row_count"),  # the UI shows it beside the run's last day
-            "preview": dg.MetadataValue.md(markdown_table(shown[list(preview)].iloc[last])),
+            "preview": dg.MetadataValue.md(markdown_table(first[list(preview)])),
         },
         partition_key=result.last.isoformat(),
     )
+
+
+def with_names(rows: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
+    """Rows of bots with their names as `bot`; the key for a bot that has gone."""
+    return rows.assign(bot=[names.get(key, str(key)) for key in rows["bot_id"].tolist()])
 
 
 def row_count(rows: int, kind: Literal["row_count", "partition_row_count"]) -> dict[str, int]:

@@ -11,13 +11,14 @@ from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS, SCORE_NAMES, STREAKS, TABLES
 from knowdefeat_pipeline.steps.metrics import CHECKS, compute_metrics, compute_streaks
+from knowdefeat_pipeline.store.bots import bot_names
 from knowdefeat_pipeline.store.session import Session
 
 METRICS_PREVIEW = (
-    "bot_id", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe",
+    "bot", "ticker", "trades", "total_pnl", "avg_win_rate", "profit_factor", "max_drawdown", "sharpe",
 )  # fmt: skip
 STREAKS_PREVIEW = (
-    "bot_id", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak",
+    "bot", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak",
     "streakiness_p_value",
 )  # fmt: skip
 METRICS_LINEAGE = {
@@ -47,7 +48,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         session = database.session
         session.begin(first)
         computed = compute_metrics(session, first, last, clock.now(session.connection))
-        catalogue.describe(context, computed, METRICS_PREVIEW)
+        catalogue.describe(context, computed, METRICS_PREVIEW, names=bot_names(session.connection))
         catalogue.show(context, last, "equity", lambda: pictures.draw_equity(top_equity(session, last)))
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(computed))
 
@@ -60,7 +61,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def win_streaks(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         computed = compute_streaks(database.session, *covered_days(context))
-        catalogue.describe(context, computed, STREAKS_PREVIEW)
+        catalogue.describe(context, computed, STREAKS_PREVIEW, names=bot_names(database.session.connection))
         yield dg.MaterializeResult[None]()
 
     return [bot_metrics, win_streaks]

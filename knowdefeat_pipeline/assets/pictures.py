@@ -14,16 +14,19 @@ from knowdefeat_pipeline.assets.chart import BLUE, GREEN, ORANGE, PURPLE, RED, C
 
 EQUITY_DAYS, EQUITY_BOTS = 30, 5
 MARKED_BOTS = 3
+LONGEST_LABEL = 14
+ESTIMATED = "~"  # beside what is in percent of an estimated capital
 FEWEST_BINS, MOST_BINS = 6, 24
 
 
 def equity_by_day(rows: pd.DataFrame) -> pd.DataFrame:
     """Equity in percent of capital: a row per day, a column per bot, the one that stands highest at the end first.
 
-    `rows`: day, bot_id, lifetime_pnl, capital. 100 is the capital itself; NaN on days without the bot.
+    `rows`: day, bot (its name), lifetime_pnl, capital, capital_is_estimated. 100 is the capital itself; NaN on days
+    without the bot.
     """
     equity = rows.assign(equity=100 * (1 + rows["lifetime_pnl"] / rows["capital"]))
-    table = equity.pivot(index="day", columns="bot_id", values="equity").sort_index()
+    table = equity.pivot(index="day", columns="bot", values="equity").sort_index()
     return table[table.iloc[-1].sort_values(ascending=False, kind="stable").index]
 
 
@@ -42,7 +45,9 @@ def draw_equity(rows: pd.DataFrame) -> str | None:
     colours = (BLUE, ORANGE, GREEN, PURPLE, RED)[: len(equity.columns)]
     for colour, line in zip(colours, values.T, strict=True):
         chart.line(days, line, colour)
-    labels = [f"bot {bot}: {value:,.1f} %" for bot, value in zip(equity.columns, values[-1], strict=True)]
+    marks = dict.fromkeys(rows["bot"][rows["capital_is_estimated"].astype(bool)], ESTIMATED)
+    named = zip(equity.columns, values[-1], strict=True)
+    labels = [f"bot {_short(bot)}: {marks.get(bot, '')}{value:,.1f} %" for bot, value in named]
     chart.beside(values[-1], labels, colours)
     return chart.svg()
 
@@ -61,7 +66,7 @@ def marked_bots(ranked: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def draw_scores(rows: pd.DataFrame) -> str | None:
-    """The distribution of the scores of a day's bots (bot_id, rank, rank_score), ends marked; None without ranks."""
+    """The distribution of the scores of a day's bots (bot, rank, rank_score), ends marked; None without ranks."""
     ranked = rows[rows["rank"].notna()]
     if ranked.empty:
         return None
@@ -78,11 +83,16 @@ def draw_scores(rows: pd.DataFrame) -> str | None:
     colours: list[str] = []
     for bots, colour in zip(marked_bots(ranked), (GREEN, ORANGE), strict=True):
         chart.marks(bots["rank_score"].to_numpy(), colour)
-        entries = zip(bots["rank"], bots["bot_id"], bots["rank_score"], strict=True)
-        labels += [f"{rank}. bot {bot}: {score:.1f}" for rank, bot, score in entries]
+        entries = zip(bots["rank"], bots["bot"], bots["rank_score"], strict=True)
+        labels += [f"{rank}. bot {_short(bot)}: {score:.1f}" for rank, bot, score in entries]
         colours += [colour] * len(bots)
     chart.beside(np.where(np.array(colours) == GREEN, grid[-1], 0), labels, colours)
     return chart.svg()
+
+
+def _short(bot: str) -> str:
+    """What fits beside a chart; the tables have the whole name."""
+    return bot if len(bot) <= LONGEST_LABEL else f"{bot[: LONGEST_LABEL - 1]}…"
 
 
 def _ordinals(days: pd.Index) -> np.ndarray:

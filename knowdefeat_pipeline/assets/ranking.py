@@ -9,8 +9,9 @@ from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
 from knowdefeat_pipeline.steps.ranking import CHECKS, compute_rankings
+from knowdefeat_pipeline.store.bots import bot_names
 
-PREVIEW = ("rank", "bot_id", "rank_score", "eligible", "reason", "weight_version")
+PREVIEW = ("rank", "bot", "rank_score", "eligible", "reason", "weight_version")
 LINEAGE = {f"{v.name}_points": [("bot_metrics", v.measure), ("bot_metrics", "volatility")] for v in VARIABLES} | {
     "rank_score": [("bot_metrics", v.measure) for v in VARIABLES],
     "rank": [("bot_metrics", v.measure) for v in VARIABLES],
@@ -30,8 +31,9 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
     )
     def bot_rankings(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         ranked = compute_rankings(database.session, *covered_days(context))
-        catalogue.describe(context, ranked, PREVIEW)
-        last = ranked.rows[ranked.rows["day"] == ranked.last]
+        names = bot_names(database.session.connection)
+        catalogue.describe(context, ranked, PREVIEW, names=names)
+        last = catalogue.with_names(ranked.rows[ranked.rows["day"] == ranked.last], names)
         catalogue.show(context, ranked.last, "scores", lambda: pictures.draw_scores(last))
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(ranked))
 

@@ -10,16 +10,24 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from knowdefeat_pipeline.assets.tags import REPOSITORY, range_tags
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy, remedy_of
 
 Progress = Callable[[str], None]
 
 # As workspace.yaml names it. The UI lists the runs of a job by this tag, which a run in this process has not by itself.
 CODE_LOCATION = "__repository__@knowdefeat_pipeline"
+
+# The drivers' errors where a session ends within a step, as Dagster names them, and what to do then.
+ENDED = ("AdminShutdown", "CrashShutdown", "OperationalError", "InterfaceError")
+LOST = (
+    "The connection to the database was lost, and what the step had not finished is undone. See that the server runs "
+    "(knowdefeat db status), then run the command again."
+)
 
 
 class RunFailed(KnowDefeatError):
@@ -100,10 +108,13 @@ def _execute(
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={**range_tags(first, last), REPOSITORY: CODE_LOCATION, **(tags or {})},
         )
-    except (OperationalError, InterfaceError) as error:  # the instance's events are stored in the same server
+    except DBAPIError as error:  # the instance's events are stored in the same server
+        advice = remedy_of(error.orig or error)
+        if advice is None and not isinstance(error, (OperationalError, InterfaceError)):
+            raise
         raise RunFailed(
-            f"The database did not answer during run {run_id}: {error.orig}\nWhat was published before stays. Start it "
-            "again once the database is up (knowdefeat doctor)."
+            f"The database did not answer during run {run_id}: {error.orig}\nWhat was published before stays. "
+            f"{advice or 'Start it again once the database is up (knowdefeat doctor).'}"
         ) from error
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
     if not result.success:
@@ -136,4 +147,6 @@ def _why(result: dg.ExecuteInProcessResult, checks: list[dict[str, Any]]) -> str
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             lines.append(f"{event.step_key}: {cause.message.strip() if cause else 'failed'}")
+            if advice := remedy(lines[-1]) or (LOST if cause and cause.cls_name in ENDED else None):
+                lines.append(advice)
     return "\n".join([*lines, f"Run {result.run_id}: its log is in the Dagster UI (knowdefeat up), under Runs."])

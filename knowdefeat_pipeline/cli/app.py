@@ -18,6 +18,7 @@ from knowdefeat_pipeline.cli.commands import (
     doctor,
     evaluate,
     funds,
+    imports,
     live,
     market,
     metrics,
@@ -31,6 +32,7 @@ from knowdefeat_pipeline.cli.commands import (
 )
 from knowdefeat_pipeline.cli.views.output import err
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,8 +63,11 @@ app.add_typer(beliefs.app, name="beliefs")
 app.add_typer(funds.app, name="funds")
 app.add_typer(bots.app, name="bots")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
+
+UNDONE = "What was under way is undone or will be done again."
 
 
 def main() -> None:
@@ -74,24 +79,30 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        lost = _lost_connection(error)
-        if lost is None:
+        told = _trouble_of_the_database(error)
+        if told is None:
             raise
-        _fail(
-            f"Lost the connection to the database: {' '.join(str(lost).split())}\n"
-            "What was under way is undone or will be done again. See: knowdefeat db status. Then run the command again."
-        )
+        _fail(told)
 
 
-def _lost_connection(error: BaseException | None) -> BaseException | None:
-    """The driver's error where a connection broke, also below what SQLAlchemy or Dagster made of it."""
+def _trouble_of_the_database(error: BaseException | None) -> str | None:
+    """What to tell where a connection broke, or the server refused what can be mended, also below what SQLAlchemy or
+    Dagster made of it."""
+    import adbc_driver_manager as adbc
     from sqlalchemy import exc  # 0.1 s that only a failure should pay
 
     while error is not None:
-        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-            return error
-        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
-            return error.orig
+        found = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
+        said = " ".join(str(found).split())
+        if isinstance(error, (psycopg.Error, adbc.Error, exc.DBAPIError)) and (advice := remedy_of(found)):
+            return f"The database refused: {said}\n{UNDONE} {advice}"
+        if isinstance(
+            error, (psycopg.OperationalError, psycopg.InterfaceError, exc.OperationalError, exc.InterfaceError)
+        ):
+            return (
+                f"Lost the connection to the database: {said}\n"
+                f"{UNDONE} See: knowdefeat db status. Then run the command again."
+            )
         error = error.__cause__
     return None
 

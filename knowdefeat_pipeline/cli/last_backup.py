@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from knowdefeat_pipeline.settings import make_private
+
 NOTE = "last_backup.json"
 
 
@@ -20,9 +22,10 @@ class LastBackup:
 
 def note_backup(home: Path, file: Path) -> None:
     """Note that a backup was written to this file now."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     note = home / NOTE
     unfinished = note.with_suffix(".unfinished")
+    unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps({"at": datetime.now(UTC).isoformat(), "file": str(file.absolute())}))
     unfinished.replace(note)
 

@@ -17,16 +17,21 @@ from typing import BinaryIO
 
 from rich.text import Text
 
+from knowdefeat_pipeline.settings import make_private
+
 LARGEST = 10_000_000  # bytes
+PRIVATE = 0o600  # names, addresses and what failed are this user's own
 OLDER = 5  # files of that size are kept beside the log: the last one written is daemon.log.1
 _BEGINNING = "=== "  # of the line that says when a program was started
 
 
 def open_log(log: Path, program: str) -> BinaryIO:
     """The log, to be written to at its end, after a line that says that the program is started now."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
+    for older in log.parent.glob(f"{log.name}*"):  # made when others could still read them
+        older.chmod(PRIVATE)
     rotate(log)
-    file = log.open("ab")
+    file = os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE), "ab")
     file.write(f"{_BEGINNING}{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: the {program} is started\n".encode())
     file.flush()
     return file
@@ -40,7 +45,8 @@ def rotate(log: Path) -> None:
     if not log.exists() or log.stat().st_size <= LARGEST:
         return
     unfinished = log.with_name(f"{log.name}.unfinished")
-    with log.open("rb") as source, unfinished.open("wb") as target:
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+    with log.open("rb") as source, os.fdopen(descriptor, "wb") as target:
         shutil.copyfileobj(source, target)
         target.flush()
         for number in range(OLDER - 1, 0, -1):

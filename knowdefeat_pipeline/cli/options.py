@@ -10,6 +10,8 @@ import typer
 
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.numerals import Decimal
 
 ANY_REGIME = "*"
 
@@ -42,6 +44,45 @@ def parse_pairs(option: str, form: str, pairs: list[str] | None) -> dict[str, st
     return dict(pair.split("=", 1) for pair in pairs or [])
 
 
+def parse_terms(
+    size: str | None,
+    fees: str | None,
+    side: str | None,
+    multiplier: list[str] | None,
+    contract: str | None,
+    leverage: float | None,
+    pnl: str | None,
+) -> dict[str, Any]:
+    """What the user says of the amounts in a file: fields of `sources.terms.Terms`."""
+    words = {
+        "size": (size, ("notional", "quantity", "margin")),
+        "fees": (fees, ("cost", "signed")),
+        "side": (side, ("position", "closing")),
+        "contract": (contract, ("linear", "inverse")),
+        "pnl": (pnl, ("stated", "computed")),
+    }
+    for name, (value, choices) in words.items():
+        if value not in (None, *choices):
+            raise typer.BadParameter(f"--{name} {value}: {' or '.join(choices)}")
+    terms: dict[str, Any] = {name: value for name, (value, _) in words.items() if value is not None}
+    if multiplier:
+        pairs = parse_pairs("--multiplier", "TICKER=NUMBER", multiplier)
+        terms["multipliers"] = {ticker: _factor("--multiplier", text) for ticker, text in pairs.items()}
+    if leverage is not None:
+        terms["leverage"] = _factor("--leverage", str(leverage))
+    return terms
+
+
+def _factor(option: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e15:
+        raise typer.BadParameter(f"{option} {text}: write a number above 0")
+    return value
+
+
 def require_reason(reason: str) -> str:
     """The reason without the space around it. Raises CommandError for an empty one."""
     if not reason.strip():
@@ -60,7 +101,7 @@ Day = Annotated[date | None, _day("--day", "UTC day; the last one computed by de
 From = Annotated[date | None, _day("--from", "First UTC day.")]
 To = Annotated[date | None, _day("--to", "Last UTC day.")]
 AllDays = Annotated[bool, typer.Option("--all", help="Every day since the first trade.")]
-Bot = Annotated[int | None, typer.Option("--bot", help="Only this bot.")]
+Bot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by its name.")]
 Ticker = Annotated[str | None, typer.Option("--ticker", help="Only this ticker.")]
 Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]
 Regime = Annotated[
@@ -85,21 +126,80 @@ Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed)."),
 ]
-Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that name none (IANA name).")]
+Timezone = Annotated[
+    str,
+    typer.Option(
+        "--timezone",
+        help="Clock of times that name no zone: an IANA name, UTC+2, or a broker's 'UTC+2 with New York DST'.",
+    ),
+]
 Source = Annotated[
     str | None, typer.Option("--source", help="Name of the source; by default its format and account or strategy.")
 ]
 Account = Annotated[
     str | None, typer.Option("--account", help="Account that the file belongs to, where several use the same ids.")
 ]
-CurrencyOfFile = Annotated[str, typer.Option("--currency", help="Quote currency of trades that name none.")]
+CurrencyOfFile = Annotated[
+    str | None, typer.Option("--currency", help="Quote currency of trades that name none; USD by default.")
+]
 ConfidenceScale = Annotated[
     int, typer.Option("--confidence-scale", help="What full confidence is written as: 1 or 100.")
 ]
 Size = Annotated[
-    str | None, typer.Option("--size", help="What a size column holds: notional (quote currency) or quantity (units).")
+    str | None,
+    typer.Option("--size", help="What the size column holds: notional (quote currency), quantity (units) or margin."),
+]
+Fees = Annotated[
+    str | None, typer.Option("--fees", help="Whose fees are costs: cost (the positive ones) or signed (the negative).")
+]
+Side = Annotated[
+    str | None, typer.Option("--side", help="Whose side the direction is: position, or closing (the closing order's).")
+]
+Multiplier = Annotated[
+    list[str] | None, typer.Option("--multiplier", metavar="TICKER=N", help="Units a contract (repeat as needed).")
+]
+Contract = Annotated[str | None, typer.Option("--contract", help="linear, or inverse (settles in the asset).")]
+Leverage = Annotated[
+    float | None,
+    typer.Option("--leverage", min=0, help="How many times its margin a position is, where no column says."),
+]
+Pnl = Annotated[
+    str | None,
+    typer.Option(
+        "--pnl", help="stated: take the file's net pnl at its word; computed: compute it, whatever it states."
+    ),
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Rows of known ids are corrections: they take the place of what was recorded.")
+]
+Duplicates = Annotated[
+    str | None,
+    typer.Option(
+        "--duplicates", help="Rows that are alike but for their ids: keep, they are trades of their own; or hold."
+    ),
+]
+CapitalOfFile = Annotated[
+    float | None,
+    typer.Option("--capital", min=1e-18, max=1e15, help="What each bot has to trade with, where no column says it."),
 ]
 TickerOfFile = Annotated[str | None, typer.Option("--ticker", help="Ticker of files that have no column for it.")]
+BotOfFile = Annotated[str | None, typer.Option("--bot", help="Bot of trades that name none.")]
+DirectionOfFile = Annotated[
+    str | None, typer.Option("--direction", help="Direction of trades that name none: LONG or SHORT.")
+]
+StatusOfFile = Annotated[
+    str | None,
+    typer.Option("--status", help="Status of trades that name none; by default it follows from the exit."),
+]
+DecimalOfFile = Annotated[
+    Decimal | None, typer.Option("--decimal", help="How numbers are written, where the file leaves it open.")
+]
+DatesOfFile = Annotated[
+    Dates | None, typer.Option("--dates", help="Order in dates such as 03/04/2026, where the file leaves it open.")
+]
+TableOfFile = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="Which table of a database, sheet of a workbook or array.")
+]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]
 
 

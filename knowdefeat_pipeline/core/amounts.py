@@ -20,14 +20,17 @@ BOUND = 1e15
 UNITS_BOUND = 1e30
 """What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""
 
+UNITS_BOUND = 1e30
+"""What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""
+
 POSSIBLE = (
     f"prices and sizes reach from {LEAST_SIZE:g} to below {BOUND:g}, "
     f"other money is 0 or from {LEAST_MONEY:g} to below {BOUND:g} in size"
 )
 
 
-def is_impossible(amounts: Floats, least: float) -> Bools:
-    """Where an amount is neither 0 nor from `least` to below BOUND in size; NaN (missing) is possible."""
+def is_impossible(amounts: Floats, least: float, bound: float = BOUND) -> Bools:
+    """Where an amount is neither 0 nor from `least` to below `bound` in size; NaN (missing) is possible."""
     size = np.abs(amounts)
-    impossible: Bools = ((size > 0) & (size < least)) | (size >= BOUND)
+    impossible: Bools = ((size > 0) & (size < least)) | (size >= bound)
     return impossible

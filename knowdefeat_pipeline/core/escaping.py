@@ -13,13 +13,22 @@ LONGEST = 200
 CONTROL_CHARACTERS = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 """A regular expression of what steers a terminal, breaks a line or turns the direction of the text."""
 
-PLAIN_NAME = f"write one of at most {LONGEST} characters, without line breaks and other control characters"
+BLANKS = "[ \u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff]*"
+"""A regular expression of what cannot be seen: white space, and characters without a width."""
+
+PLAIN_NAME = (
+    f"write one of at most {LONGEST} characters, not all blank, without line breaks and other control characters"
+)
 """What to do about a name that is none (see `is_plain_name`)."""
 
 _CONTROL_CHARACTERS = re.compile(CONTROL_CHARACTERS)
+_BLANKS = re.compile(BLANKS)
 
 # CommonMark takes a backslash before any ASCII punctuation as that character itself.
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Where GitHub's Markdown, which Dagster's UI speaks, finds an address in plain text, whatever is escaped in it.
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[-\w]+\.)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"  # has no width, and breaks no line
 # What a spreadsheet takes as the beginning of a formula.
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 
@@ -38,10 +47,14 @@ def printable(text: str, kept: str = "") -> str:
 def for_markdown(text: str) -> str:
     """As a cell of a Markdown table: no link, no picture, no HTML, no further cell; at most LONGEST characters.
 
-    >>> print(for_markdown("![x](http://a.example/b)|"))
-    \\!\\[x\\]\\(http\\:\\/\\/a\\.example\\/b\\)\\|
+    Within an address stands a character that cannot be seen, as Markdown would make a link of it otherwise.
+
+    >>> print(for_markdown("![x](a.example/b)|"))
+    \\!\\[x\\]\\(a\\.example\\/b\\)\\|
+    >>> for_markdown("http://a")
+    'http\\\\:\\u2060\\\\/\\\\/a'
     """
-    return _PUNCTUATION.sub(r"\\\1", shortened(printable(text)))
+    return _PUNCTUATION.sub(r"\\\1", _ADDRESS.sub(_JOINER, shortened(printable(text))))
 
 
 def for_csv(text: str) -> str:
@@ -54,12 +67,14 @@ def for_csv(text: str) -> str:
 
 
 def is_plain_name(text: str) -> bool:
-    """Whether a ticker, source, strategy or id can be shown anywhere: what the database's function of this name says.
+    """Whether a ticker, source, strategy or id can be shown anywhere, and seen.
 
-    >>> is_plain_name("BTC-USD"), is_plain_name("BTC\\n"), is_plain_name("B" * 201)
-    (True, False, False)
+    The database says so by its functions `is_plain_name` and `is_blank`.
+
+    >>> is_plain_name("BTC-USD"), is_plain_name("BTC\\n"), is_plain_name("B" * 201), is_plain_name(" ")
+    (True, False, False, False)
     """
-    return len(text) <= LONGEST and not _CONTROL_CHARACTERS.search(text)
+    return len(text) <= LONGEST and not _CONTROL_CHARACTERS.search(text) and not _BLANKS.fullmatch(text)
 
 
 def shortened(text: str) -> str:

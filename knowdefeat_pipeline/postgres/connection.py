@@ -21,6 +21,7 @@ from psycopg.postgres import types as postgres_types
 from psycopg.pq import TransactionStatus
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT, Settings
 
@@ -254,11 +255,12 @@ def _address(conninfo: str) -> str:
 
 
 def _unreachable(conninfo: str, error: Exception) -> DatabaseUnreachable:
-    return DatabaseUnreachable(
-        f"The database at {_address(conninfo)} cannot be opened: {str(error).strip()}\n"
+    said = str(error).strip()
+    advice = remedy(said) or (
         "Check that its server runs and that KNOWDEFEAT_DATABASE_URL names the right address, user, password and "
         "database, or unset it to use the embedded server."
     )
+    return DatabaseUnreachable(f"The database at {_address(conninfo)} cannot be opened: {said}\n{advice}")
 
 
 # What a session has asked of tables: a column's type does not change under a session that writes to it.

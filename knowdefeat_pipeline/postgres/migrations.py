@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -22,6 +21,8 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import identity, roles
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.edited import checksum, way_back
+from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ class Schema:
         try:
             MigrationContext.configure(self.alchemy, opts=options).run_migrations()
         except DBAPIError as error:
-            raise MigrationError(
-                f"The database refused the upgrade, and is as it was: {error.orig}\n"
+            advice = remedy_of(error.orig or error) or (
                 "Its user must be allowed to create tables: make it the owner of the database."
+            )
+            raise MigrationError(
+                f"The database refused the upgrade, and is as it was: {error.orig}\n{advice}"
             ) from error
         if pending:
             _comment(self.connection)
@@ -201,11 +204,6 @@ def _current(connection: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
-def _checksum(path: Path) -> str:
-    """Of the text, however a checkout ends its lines."""
-    return sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-
-
 def _note_checksums(driver: psycopg.Connection, until: str | None) -> None:
     """Note the checksum of each migration that has run, up to that one (None: all), and has none yet.
 
@@ -218,7 +216,11 @@ def _note_checksums(driver: psycopg.Connection, until: str | None) -> None:
     )
     driver.cursor().executemany(
         "INSERT INTO knowdefeat_migrations (revision, checksum) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        [(revision, _checksum(path)) for revision, path in _files().items() if until is None or revision <= until],
+        [
+            (revision, checksum(path.read_bytes()))
+            for revision, path in _files().items()
+            if until is None or revision <= until
+        ],
     )
 
 
@@ -228,13 +230,11 @@ def _require_unedited(connection: psycopg.Connection) -> None:
         return
     files = _files()
     noted = connection.execute("SELECT revision, checksum FROM knowdefeat_migrations ORDER BY 1").fetchall()
-    for revision, checksum in noted:
-        if revision in files and _checksum(files[revision]) != checksum:
-            path = files[revision]
+    for revision, ran in noted:
+        if revision in files and checksum(files[revision].read_bytes()) != ran:
             raise MigrationError(
-                f"{path.name} is not the migration that was applied to this database: it was edited since. Restore it "
-                f"(git checkout {path}; of an installed package: pip install --force-reinstall knowdefeat-pipeline), "
-                "or load your trades into a new database: set KNOWDEFEAT_DATABASE_URL or KNOWDEFEAT_HOME."
+                f"{files[revision].name} is not the migration that was applied to this database. "
+                f"{way_back(files[revision], ran)}"
             )
 
 

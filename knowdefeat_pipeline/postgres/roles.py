@@ -26,6 +26,7 @@ from psycopg import sql
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 from knowdefeat_pipeline.postgres.server import USER
+from knowdefeat_pipeline.settings import make_private
 
 PREFIX = "knowdefeat_"
 BOT = "knowdefeat_bot"
@@ -70,7 +71,7 @@ class RoleState(NamedTuple):
 
     name: str
     logs_in: bool
-    bots: list[int] | None
+    bots: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Passwords:
 
     def keep(self, name: str, password: str) -> None:
         """Put it in the place of the one before."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.folder)
         partial = self.folder / f"{name}.partial"
         partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -315,8 +316,9 @@ def _is_owner(connection: psycopg.Connection, name: str) -> bool:
 # Bots with roles of their own
 
 
-def make_bot(url: str, name: str, bots: Sequence[int] | None, passwords: Passwords) -> str:
-    """A login role for bots: those given, None for any. Its URL. One that exists is bound anew and keeps its password.
+def make_bot(url: str, name: str, bots: Sequence[str] | None, passwords: Passwords) -> str:
+    """A login role for bots: those of these names, which may come later, None for any. Its URL. One that exists is
+    bound anew and keeps its password.
 
     Raises RoleError.
     """
@@ -336,10 +338,7 @@ def make_bot(url: str, name: str, bots: Sequence[int] | None, passwords: Passwor
                 connection.execute(sql.SQL("CREATE ROLE {} IN ROLE {}").format(member, group))
                 _configure(connection, name, _settings_of(name))
             connection.execute("DELETE FROM bot_writers WHERE role_name = %s", [name])
-            wanted: Sequence[int | None] = [None] if bots is None else sorted(set(bots))
-            connection.execute(
-                "INSERT INTO bot_writers SELECT %s, bot_id FROM unnest(%s::integer[]) AS bot_id", [name, list(wanted)]
-            )
+            connection.execute(query("postgres/bind_writer"), {"role": name, "bots": None if bots is None else [*bots]})
     return login_url(url, name, passwords)
 
 

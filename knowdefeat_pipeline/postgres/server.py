@@ -7,6 +7,7 @@ Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -25,8 +26,11 @@ import psutil
 import psycopg
 from filelock import FileLock, Timeout
 from psycopg import sql
+from psycopg.pq import Ping
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.remedies import remedy
+from knowdefeat_pipeline.settings import make_private
 
 DATABASE = "knowdefeat"
 USER = "knowdefeat"
@@ -50,6 +54,7 @@ SETTINGS = {
 
 LARGEST_LOG = 10_000_000  # bytes; a longer log is set aside when the server starts
 LAUNCHES = 3  # a port taken in the last instant, or leftovers of a killed server, deserve another try
+IN_VAIN = 10.0  # seconds; a crashed server gives its processes five to end before it begins to recover
 
 
 class EmbeddedPostgresError(KnowDefeatError):
@@ -77,11 +82,11 @@ class Account(NamedTuple):
 
 
 class Postmaster(NamedTuple):
-    """The server's first process; `ready` is what it last said of itself."""
+    """The server's first process; `state` is what it last said of itself: starting, ready or stopping."""
 
     pid: int
     port: int
-    ready: bool
+    state: str
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -139,6 +144,9 @@ class EmbeddedPostgres:
             postmaster = self._postmaster()
             if postmaster is None:
                 return False
+            if self._waits_in_vain(postmaster):  # it would not hear us
+                self._clear_away_dead()
+                return True
             with suppress(ProcessLookupError):
                 os.kill(postmaster.pid, signal.SIGINT)  # PostgreSQL's "fast" shutdown
             if not self._ended([postmaster.pid]):
@@ -166,7 +174,7 @@ class EmbeddedPostgres:
         # Pid, data directory, start time, port, …, state; the file is empty for an instant while a server makes it.
         if len(lines) < 4 or not self._serves(int(lines[0])):
             return None
-        return Postmaster(pid=int(lines[0]), port=int(lines[3]), ready=lines[-1].strip() == "ready")
+        return Postmaster(pid=int(lines[0]), port=int(lines[3]), state=lines[-1].strip())
 
     def _serves(self, pid: int) -> bool:
         """Whether that process lives and is a server of this data directory: pids are reused, and zombies answer."""
@@ -206,7 +214,7 @@ class EmbeddedPostgres:
 
     def _start(self) -> str:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private(self.folder)
         except OSError as error:
             raise EmbeddedPostgresError(
                 f"The database's folder cannot be made: {error}. Set KNOWDEFEAT_HOME to a folder that you may write to."
@@ -269,7 +277,8 @@ class EmbeddedPostgres:
                         f"Account {account.name}, which runs the database, cannot pass through {folder}, and giving it "
                         f"the right failed: {error}. Run chmod o+x on it, or install and set KNOWDEFEAT_HOME elsewhere."
                     ) from error
-                self._notify(f"made {folder} traversable (o+x) for account {account.name}, which runs the database")
+                if folder not in (self.folder.parent, self.folder):
+                    self._notify(f"made {folder} traversable (o+x) for account {account.name}, which runs the database")
         if (self.data / "PG_VERSION").exists() and self.data.stat().st_uid == 0:  # restored by root
             for path in (self.data, *self.data.rglob("*")):
                 os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -336,8 +345,11 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + self._timeout
         while time.monotonic() < deadline:
             postmaster = self._postmaster()
-            if postmaster and postmaster.ready and _answers(postmaster.port):
+            if postmaster and postmaster.state == "ready" and _ping(postmaster.port) == Ping.OK:
                 return postmaster.port
+            if postmaster and self._waits_in_vain(postmaster):
+                self._clear_away_dead()
+                continue
             if not postmaster and all(server.poll() is not None for server in launched):
                 if len(launched) == LAUNCHES:
                     raise self._failure(f"The server ended at once, {LAUNCHES} times.", start_of_log)
@@ -349,8 +361,22 @@ class EmbeddedPostgres:
             start_of_log,
         )
 
+    def _waits_in_vain(self, postmaster: Postmaster) -> bool:
+        """Whether the server waits, and always will, for a recovery that no process is at any more.
+
+        PostgreSQL does where the process that recovers after a crash ends itself, as it does on a full disk.
+        """
+        deadline = time.monotonic() + IN_VAIN
+        while time.monotonic() < deadline:
+            is_away = _ping(postmaster.port) == Ping.REJECT and postmaster.state != "stopping"
+            if not is_away or _recovers(postmaster.pid):
+                return False
+            time.sleep(0.05)
+        return True
+
     def _clear_away_dead(self) -> None:
-        """Remove what a killed server left: its orphaned backends, and a pid file whose number may be in use again.
+        """Remove what is left of a server that was killed, or that waits in vain: its processes, and a pid file whose
+        number may be in use again.
 
         PostgreSQL refuses to start while either seems alive. What was committed is in the write-ahead log.
         """
@@ -375,7 +401,7 @@ class EmbeddedPostgres:
     def _launch(self, account: Account | None, program: str, *arguments: str) -> _Detached:
         """Run a program of the server's, in a session of its own, with the log as its only output."""
         environment = os.environ | {"LC_ALL": "C"}  # without a locale macOS makes the server multithreaded, and it ends
-        with self.log.open("ab") as log:
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             try:
                 return _Detached(
                     [str(binaries() / program), *arguments],
@@ -412,9 +438,9 @@ class EmbeddedPostgres:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.OperationalError as error:
+            advice = remedy(str(error)) or f"Its password is in {self.password_file}, its log in {self.log}."
             raise EmbeddedPostgresError(
-                f"The server on {ADDRESS}:{port} runs but refuses us: {error}. "
-                f"Its password is in {self.password_file}, its log in {self.log}."
+                f"The server on {ADDRESS}:{port} runs but refuses us: {error}\n{advice}"
             ) from error
 
     # Telling
@@ -423,17 +449,21 @@ class EmbeddedPostgres:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def _rotate_log(self) -> None:
+        older = self.log.with_suffix(".log.1")
         if self._log_size() > LARGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.1"))
+            self.log.replace(older)
+        for log in (self.log, older):
+            if log.exists():  # made when others could still read it
+                log.chmod(0o600)
 
     def _failure(self, what: str, start_of_log: int) -> EmbeddedPostgresError:
         """An error that shows the end of what was logged from `start_of_log` (bytes) on."""
         text = self.log.read_bytes()[start_of_log:].decode(errors="replace")
         end = "\n".join(f"  {line}" for line in text.splitlines()[-15:])
-        return EmbeddedPostgresError(
-            f"{what} The end of {self.log}:\n{end}\n"
+        advice = remedy(text) or (
             "Remove the cause and try again, or set KNOWDEFEAT_DATABASE_URL to a PostgreSQL server of your own."
         )
+        return EmbeddedPostgresError(f"{what} The end of {self.log}:\n{end}\n{advice}")
 
     def _foreign(self) -> EmbeddedPostgresError:
         return EmbeddedPostgresError(
@@ -467,7 +497,21 @@ def _kill_session(leader: psutil.Process) -> None:
         psutil.wait_procs(members, timeout=10)
 
 
-def _answers(port: int) -> bool:
-    """Whether the server takes connections; not so while it starts, recovers or stops."""
+def _ping(port: int) -> Ping:
+    """Whether the server takes connections (OK), or refuses them as it starts, recovers or stops (REJECT)."""
     conninfo = f"host={ADDRESS} port={port} user={USER} dbname=postgres connect_timeout=5"
-    return psycopg.pq.PGconn.ping(conninfo.encode()) == psycopg.pq.Ping.OK
+    return Ping(psycopg.pq.PGconn.ping(conninfo.encode()))
+
+
+def _recovers(postmaster: int) -> bool:
+    """Whether a process of the server brings its data to where they were before a crash."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(postmaster).children():
+            try:
+                if re.match("postgres: (.*: )?startup", " ".join(child.cmdline())):
+                    return True
+            except psutil.AccessDenied:  # another account's: it may be that one
+                return True
+            except psutil.NoSuchProcess:
+                continue
+    return False

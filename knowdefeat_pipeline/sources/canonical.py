@@ -8,19 +8,19 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from knowdefeat_pipeline.core.amounts import LEAST_MONEY, LEAST_SIZE, POSSIBLE, is_impossible
-from knowdefeat_pipeline.core.escaping import CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
+from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
+from knowdefeat_pipeline.core.escaping import BLANKS, CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
+from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
 from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.sources import words
 
-Kind = Literal["text", "integer", "time", "price", "size", "amount", "fraction"]
+Kind = Literal["text", "bot", "integer", "count", "time", "price", "size", "units", "factor", "amount", "fraction"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
-STATUSES = ("open", "pending_exit", "closed")
 ALL_TICKERS = "*"  # the ticker of a bot's figures over all it trades
-DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
+TERMS_OF_TRADES = {"contract_type": ("linear", "inverse"), "pnl_basis": ("computed", "stated")}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field("source_trade_id", "text", "the id of the trade in its source", True, ("trade_id", "id")),
-        Field("bot_id", "integer", "the number of the bot that traded", True, ("bot",)),
+        Field("bot_id", "bot", "the bot that traded, by its number or any other name", True, ("bot", "bot_name")),
         Field(
             "strategy_id",
             "text",
@@ -53,25 +53,46 @@ FIELDS: Mapping[str, Field] = {
         Field("entry_price", "price", "the price at entry, in quote currency", True, ("open_price",)),
         Field("exit_price", "price", "the price at exit, in quote currency", aliases=("close_price",)),
         Field("mark_price", "price", "the latest price of an open position", aliases=("current_price",)),
-        Field(
-            "notional",
-            "size",
-            "the position's size in quote currency at entry",
-            aliases=("trade_size", "position_size", "size"),
-        ),
+        Field("notional", "size", "the position's size at entry, in quote currency", aliases=("position_value",)),
         Field(
             "quantity",
-            "size",
-            "the position's size in units of the asset: notional = quantity * entry_price",
+            "units",
+            "the position's size in units of the asset or contracts",
             aliases=("qty", "shares", "units"),
         ),
+        Field(
+            "size",
+            "units",
+            "the position's size, in a unit that the terms name",
+            aliases=("trade_size", "position_size", "amount", "volume", "lots"),
+        ),
+        Field("margin", "size", "what of the bot's own money is in the position", aliases=("stake", "initial_margin")),
+        Field("leverage", "factor", "how many times its margin the position is", aliases=("lev",)),
+        Field(
+            "contract_multiplier", "factor", "units of the asset a contract", aliases=("multiplier", "contract_size")
+        ),
+        Field("contract_type", "text", "linear, or inverse (settles in the asset)"),
+        Field("exits", "count", "how many exits closed the position"),
+        Field("entry_fee", "amount", "the costs of the entry", aliases=("entry_commission", "open_fee")),
+        Field("exit_fee", "amount", "the costs of the exit", aliases=("exit_commission", "close_fee")),
         Field("fees", "amount", "all costs of the trade, in quote currency", aliases=("fee", "commission")),
+        Field(
+            "fee_currency", "text", "what the fees were paid in", aliases=("fee_asset", "fee_coin", "commission_asset")
+        ),
+        Field("fee_rate", "factor", "quote currency for one of the fees' currency"),
+        Field(
+            "funding",
+            "amount",
+            "funding and swaps; received is positive",
+            aliases=("funding_fee", "funding_fees", "swap"),
+        ),
         Field(
             "reported_pnl",
             "amount",
             "the net pnl that the source states",
             aliases=("trade_pnl", "net_pnl", "pnl"),
         ),
+        Field("pnl_basis", "text", "computed, or stated: the source's net pnl is taken at its word"),
         Field("quote_currency", "text", "the currency of prices, size, fees and pnl", aliases=("currency",)),
         Field("signal_confidence", "fraction", "the signal's confidence, 0 to 1", aliases=("confidence",)),
         Field("entry_quality", "fraction", "the quality of the entry, 0 to 1"),
@@ -80,18 +101,21 @@ FIELDS: Mapping[str, Field] = {
         Field("entry_trigger_time", "time", "when the entry was triggered"),
         Field("exit_trigger_price", "price", "the price that triggered the exit"),
         Field("exit_trigger_time", "time", "when the exit was triggered"),
+        Field("capital", "size", "what the bot has to trade with, in quote currency"),
     )
 }
-"""Every field that a file may give. `quantity` is another way to give `notional`; the rest are columns of `trades`."""
+"""Every field that a file may give; `capital` belongs to the bot."""
 
-COLUMNS = tuple(name for name in FIELDS if name != "quantity")
-"""The fields that a validated trade carries, in order."""
+COLUMNS = tuple(name for name in FIELDS if name not in ("size", "fee_rate", "capital"))
+"""The fields that a validated trade carries, in order, all of them columns of `trades`."""
 
-NAMES = ("source_trade_id", "strategy_id", "ticker", "quote_currency")
+NAMES = ("source_trade_id", "bot_id", "strategy_id", "ticker", "quote_currency", "fee_currency")
 """The fields that name something."""
 
-UNITLESS_SIZE_NAMES = ("trade_size", "position_size", "size")
-"""Column names that say how large a position is, but not whether in quote currency or in units of the asset."""
+FEES = ("fees", "entry_fee", "exit_fee")
+
+SIZES = ("notional", "quantity", "size", "margin")
+"""The fields that tell how large a position is; the first of them that a file has does."""
 
 
 class Reason(StrEnum):
@@ -100,11 +124,15 @@ class Reason(StrEnum):
     UNREADABLE_VALUE = "unreadable_value"
     BAD_NAME = "bad_name"
     BAD_TEXT = "bad_text"
+    FOREIGN_UNIT = "foreign_unit"
     UNKNOWN_DIRECTION = "unknown_direction"
     UNKNOWN_STATUS = "unknown_status"
     BAD_PRICE = "bad_price"
     BAD_NOTIONAL = "bad_notional"
     CONFIDENCE_OUT_OF_RANGE = "confidence_out_of_range"
+    UNKNOWN_TERM = "unknown_term"
+    FEE_WITHOUT_RATE = "fee_without_rate"
+    FEES_DISAGREE = "fees_disagree"
     CLOSED_WITHOUT_EXIT = "closed_without_exit"
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
@@ -120,6 +148,10 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.UNREADABLE_VALUE: "{column} '{value}' cannot be read as {kind}; correct the value.",
     Reason.BAD_NAME: f"{{column}} '{{value}}' is no plain name; {PLAIN_NAME}.",
     Reason.BAD_TEXT: "{column} '{value}' holds line breaks or other control characters; write plain text.",
+    Reason.FOREIGN_UNIT: (
+        "{column} '{value}' names another currency or unit than the trade has; convert it, "
+        "or say the trade's currency in a column or with --currency."
+    ),
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
@@ -128,6 +160,12 @@ MESSAGES: Mapping[Reason, str] = {
         "{column} '{value}' is outside 0 to 1; correct it, or import with a confidence scale of 100 "
         "if the file counts from 0 to 100."
     ),
+    Reason.UNKNOWN_TERM: "{column} '{value}' is not known; write {choices}.",
+    Reason.FEE_WITHOUT_RATE: (
+        "{column} '{value}' is not in the currency of the trade, and no rate is given; add a column fee_rate (quote "
+        "currency for one of the fee's), or the net pnl as the source states it."
+    ),
+    Reason.FEES_DISAGREE: "{column} '{value}' is not the sum of the fees of entry and exit; correct one of the three.",
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
         "{column} '{value}' is given, but the trade is not closed; set the status to closed, or clear the exit time."
@@ -143,11 +181,12 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
-        "give the trades in '{currency}' a bot_id of their own."
+        "give the trades in '{currency}' a bot of their own."
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
-        "give this trade an id of its own, or import it under an account of its own."
+        "load the file with --replace if this is a correction, else give the trade an id of its own, or import it "
+        "under an account of its own."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
@@ -160,12 +199,16 @@ MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct 
 
 KINDS: Mapping[Kind, str] = {
     "text": "text",
+    "bot": "the name of a bot",
     "integer": "a whole number",
+    "count": "a whole number from 1 on",
     "time": (
         "a time (ISO 8601, such as 2025-02-11 20:50:31; with its UTC offset where the local clock skips or repeats it)"
     ),
     "price": "a price",
     "size": "a size",
+    "units": "a size",
+    "factor": "a number above 0",
     "amount": "a finite number",
     "fraction": "a number from 0 to 1",
 }
@@ -174,13 +217,22 @@ SMALLEST, LARGEST = np.nextafter(0.0, 1.0), np.finfo(float).max
 RANGES: Mapping[Kind, tuple[Reason, float, float]] = {
     "price": (Reason.BAD_PRICE, SMALLEST, LARGEST),
     "size": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
+    "units": (Reason.BAD_NOTIONAL, SMALLEST, LARGEST),
+    "factor": (Reason.UNREADABLE_VALUE, SMALLEST, LARGEST),
+    "count": (Reason.UNREADABLE_VALUE, 1.0, LARGEST),
     "amount": (Reason.UNREADABLE_VALUE, -LARGEST, LARGEST),
     "fraction": (Reason.CONFIDENCE_OUT_OF_RANGE, 0.0, 1.0),
 }
 """Per kind of number: the reason for refusing one, and the least and the greatest that is one at all."""
 
-LEAST: Mapping[Kind, float] = {"price": LEAST_SIZE, "size": LEAST_SIZE, "amount": LEAST_MONEY}
-"""Per kind of amount: the least size that can be computed with."""
+POSSIBLE_SIZES: Mapping[Kind, tuple[float, float]] = {
+    "price": (LEAST_SIZE, BOUND),
+    "size": (LEAST_SIZE, BOUND),
+    "units": (LEAST_SIZE, UNITS_BOUND),
+    "factor": (LEAST_SIZE, UNITS_BOUND),
+    "amount": (LEAST_MONEY, BOUND),
+}
+"""Per kind of amount: the least size that can be computed with, 0 apart, and the bound that it stays below."""
 
 
 def explain(reason: Reason, field: str, column: str, value: str | None, **facts: object) -> str:
@@ -189,6 +241,7 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     `value` None or "" stands for an empty cell. `facts` are what the template of the reason needs besides.
     """
     template = MESSAGES[reason]
+    facts = facts | {"choices": " or ".join(TERMS_OF_TRADES.get(field, ()))}
     if reason == Reason.UNREADABLE_VALUE and not value:
         template = MISSING_SIZE if field == "notional" else MISSING
     return template.format(
@@ -200,23 +253,10 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     )
 
 
-def net_pnl(
-    notional: Floats, direction: NDArray[np.object_], entry_price: Floats, exit_price: Floats, fees: Floats
-) -> Floats:
-    """Net pnl in quote currency: `notional * side * (exit - entry) / entry - fees`, side +1 for LONG, else -1.
-
-    float64 arrays of one length, NaN where an input is NaN. The order of the operations is that of the database's
-    constraint `trades_pnl_agrees`, so both arrive at the same bits. Not finite where the inputs are too large.
-    """
-    side = np.where(direction == "LONG", 1.0, -1.0)
-    with np.errstate(all="ignore"):
-        pnl: Floats = notional * side * (exit_price - entry_price) / entry_price - fees
-    return pnl
-
-
 def agrees(pnl: Floats, stated: Floats) -> Bools:
     """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
-    close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+    with np.errstate(invalid="ignore"):
+        close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
     return close
 
 
@@ -230,22 +270,25 @@ def is_marked(frame: pd.DataFrame) -> "pd.Series[bool]":
 def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows into trades that may be recorded and rows that are refused.
 
-    `frame`: `row_number`, the fields of `COLUMNS` (text as str, times as UTC timestamps, numbers as float64; missing
-    is None, NaT or NaN; a number that is given but not finite is infinite) and, where a reader could not read a cell,
-    `unreadable` with the name of the first such field. `now` is tz-aware.
+    `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC
+    timestamps, numbers as float64; missing is None, NaT or NaN; a number that is given but not finite is infinite) and,
+    where there are such rows, `unreadable` with the name of the first field whose cell cannot be read, `foreign` with
+    that of the first whose cell names another currency or unit than the trade's, and `fee_unknown` (see `terms.apply`).
+    `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
     `reason`, `field`), each row with the first reason that applies. The exit price of a trade that is still open and
     has no exit time is its `mark_price`.
     """
     trades = _normalised(frame)
+    trades["gross"] = _gross(trades)
     trades["pnl"] = _pnl(trades)
     checks = [
         *_reading_checks(frame, trades),
         *_text_checks(trades),
         *_number_checks(trades),
         *_time_checks(trades, pd.Timestamp(now) + CLOCK_SKEW),
-        *_size_checks(trades),
+        *_size_checks(frame, trades),
         *_amount_checks(trades),
     ]
     failed = np.array([mask for _, _, mask in checks])
@@ -258,8 +301,8 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
             "field": [checks[number][1] for number in first],
         }
     )
-    valid = trades[["row_number", *COLUMNS, "pnl"]][~bad].reset_index(drop=True)
-    return valid.assign(bot_id=valid["bot_id"].astype("int32")), refused
+    valid = trades[["row_number", *COLUMNS, "pnl"]].take(np.flatnonzero(~bad)).reset_index(drop=True)
+    return valid.assign(exits=valid["exits"].astype("int32")), refused
 
 
 Check = tuple[Reason, str, Bools]
@@ -268,29 +311,53 @@ Check = tuple[Reason, str, Bools]
 
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """Canonical spelling, with what is unknown missing; an open position's exit price becomes its mark price."""
-    status = frame["status"].str.lower()
     marked = is_marked(frame)
+    frame = frame if "fee_unknown" in frame else frame.assign(fee_unknown=False)
+    unknown = (
+        (frame["notional"].isna() | frame["fee_unknown"])
+        & frame["reported_pnl"].notna()
+        & (words.translated(frame["status"], words.STATUSES) == "closed")
+    )
+    basis = frame["pnl_basis"].str.lower().fillna("computed").mask(unknown, "stated")
     return frame.assign(
-        direction=frame["direction"].str.upper().map(DIRECTIONS),
-        status=status.where(status.isin(STATUSES)),
+        direction=words.translated(frame["direction"], words.DIRECTIONS),
+        status=words.translated(frame["status"], words.STATUSES),
         mark_price=frame["mark_price"].fillna(frame["exit_price"].where(marked)),
         exit_price=frame["exit_price"].mask(marked),
-        fees=frame["fees"].fillna(0.0),
+        fees=all_fees(*(frame[name].to_numpy(float) for name in FEES)),
+        funding=frame["funding"].fillna(0.0),
+        contract_multiplier=frame["contract_multiplier"].fillna(1.0),
+        contract_type=frame["contract_type"].str.lower().fillna("linear"),
+        exits=frame["exits"].fillna(1.0),
+        pnl_basis=basis,
         quote_currency=frame["quote_currency"].str.upper(),
     )
 
 
+def _gross(trades: pd.DataFrame) -> Floats:
+    """Pnl before fees and funding; NaN where an input is missing."""
+    return gross_pnl(
+        notional=trades["notional"].to_numpy(float),
+        quantity=trades["quantity"].to_numpy(float),
+        contract_multiplier=trades["contract_multiplier"].to_numpy(float),
+        inverse=(trades["contract_type"] == "inverse").to_numpy(bool),
+        long=(trades["direction"] == "LONG").to_numpy(bool),
+        entry_price=trades["entry_price"].to_numpy(float),
+        exit_price=trades["exit_price"].to_numpy(float),
+    )
+
+
 def _pnl(trades: pd.DataFrame) -> Floats:
-    """Net pnl of closed trades; what the source states where there is no size. NaN for the others."""
-    inputs = ("notional", "direction", "entry_price", "exit_price", "fees")
-    computed = net_pnl(*(trades[name].to_numpy() for name in inputs))
-    pnl = np.where(trades["notional"].isna(), trades["reported_pnl"], computed)
+    """Net pnl of closed trades; what the source states where that is its basis. NaN for the others."""
+    gross, fees, funding = (trades[name].to_numpy(float) for name in ("gross", "fees", "funding"))
+    pnl = np.where(trades["pnl_basis"] == "stated", trades["reported_pnl"], net_pnl(gross, fees, funding))
     return np.where(trades["status"] == "closed", pnl, np.nan)
 
 
 def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """Cells that could not be read, are missing, or say what no one knows."""
     unreadable = frame["unreadable"] if "unreadable" in frame else pd.Series(None, index=frame.index, dtype="str")
+    foreign = frame["foreign"] if "foreign" in frame else pd.Series(None, index=frame.index, dtype="str")
     required = [field.name for field in FIELDS.values() if field.required]
     return [
         *(
@@ -298,9 +365,14 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
             for name in unreadable.dropna().unique()
         ),
         *((Reason.UNREADABLE_VALUE, name, frame[name].isna().to_numpy()) for name in required),
+        *((Reason.FOREIGN_UNIT, name, (foreign == name).to_numpy(dtype=bool)) for name in foreign.dropna().unique()),
         (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
+        *(
+            (Reason.UNKNOWN_TERM, name, ~trades[name].isin(choices).to_numpy(bool))
+            for name, choices in TERMS_OF_TRADES.items()
+        ),
     ]
 
 
@@ -314,7 +386,8 @@ def _text_checks(trades: pd.DataFrame) -> list[Check]:
 
 def is_no_plain_name(names: "pd.Series[str]") -> Bools:
     """Where `core.escaping.is_plain_name` does not hold; a missing name is none that is not plain."""
-    bad: Bools = _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
+    blank = names.str.fullmatch(BLANKS, na=False).to_numpy(bool)
+    bad: Bools = blank | _has_control_characters(names) | (names.str.len() > LONGEST).to_numpy(bool)
     return bad
 
 
@@ -350,23 +423,30 @@ def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
     ]
 
 
-def _size_checks(trades: pd.DataFrame) -> list[Check]:
+def _size_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """A closed trade needs a size or a stated pnl, and its pnl must lie in the range of float64, as in the database."""
     closed = (trades["status"] == "closed").to_numpy()
+    stated = (trades["pnl_basis"] == "stated").to_numpy()
     sized = trades["notional"].notna().to_numpy()
     moved = (trades["exit_price"] != trades["entry_price"]).to_numpy()
-    gross = _pnl(trades.assign(fees=0.0))
-    vanished = sized & moved & (gross == 0)
+    vanished = moved & (trades["gross"] == 0).to_numpy()
+    pnl = trades["pnl"].to_numpy()
+    fees = frame["fees"].to_numpy(float)
     return [
-        (Reason.UNREADABLE_VALUE, "notional", closed & ~sized & trades["reported_pnl"].isna().to_numpy()),
-        (Reason.BAD_NOTIONAL, "notional", closed & sized & (vanished | ~np.isfinite(trades["pnl"].to_numpy()))),
+        (Reason.UNREADABLE_VALUE, "reported_pnl", closed & stated & trades["reported_pnl"].isna().to_numpy()),
+        (Reason.UNREADABLE_VALUE, "notional", closed & ~stated & ~sized),
+        (Reason.FEES_DISAGREE, "fees", np.isfinite(fees) & ~agrees(trades["fees"].to_numpy(float), fees)),
+        (Reason.FEE_WITHOUT_RATE, "fee_currency", closed & ~stated & trades["fee_unknown"].to_numpy(bool)),
+        (Reason.BAD_NOTIONAL, "notional", closed & ~stated & sized & (vanished | ~np.isfinite(pnl))),
     ]
 
 
 def _amount_checks(trades: pd.DataFrame) -> list[Check]:
     """Amounts, and a net pnl that follows from them, that cannot be computed with (see `core.amounts`)."""
-    amounts = [(name, name, LEAST[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in LEAST]
+    amounts = [
+        (name, name, POSSIBLE_SIZES[FIELDS[name].kind]) for name in COLUMNS if FIELDS[name].kind in POSSIBLE_SIZES
+    ]
     return [
-        (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), least))
-        for name, blamed, least in [*amounts, ("pnl", "notional", LEAST_MONEY)]
+        (Reason.POISON, blamed, is_impossible(trades[name].to_numpy(dtype=float), *sizes))
+        for name, blamed, sizes in [*amounts, ("pnl", "notional", POSSIBLE_SIZES["amount"])]
     ]

@@ -1,24 +1,30 @@
-"""CSV and Parquet files as readings."""
+"""Files of trades as readings, and files of any table as raw tables: what they are is seen by their content."""
 
-import csv
 import gzip
-import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import available_timezones
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from knowdefeat_pipeline.sources import clocks
+from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
+from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.names import by_name
+from knowdefeat_pipeline.sources.notation import decide
+from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
+from knowdefeat_pipeline.sources.readers.databases import read_sqlite
+from knowdefeat_pipeline.sources.readers.documents import read_json
+from knowdefeat_pipeline.sources.readers.text import read_text
+from knowdefeat_pipeline.sources.readers.values import Fits
+from knowdefeat_pipeline.sources.readers.workbooks import read_excel
+from knowdefeat_pipeline.sources.reading import Reading, constant, read_table
 
-from knowdefeat_pipeline.sources.layout import Layout, Size, SourceError, recognise
-from knowdefeat_pipeline.sources.reading import RawTable, Reading, read_table
-
-LARGEST_BLOCK = 2**30
-NEWLINE = b"\n"
+GZIP, SQLITE, ZIP = b"\x1f\x8b", b"SQLite format 3\0", b"PK\x03\x04"
+OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1")
+READ = "CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel (.xlsx) and SQLite files are read, gzipped or not"
 
 
 def read_trades(
@@ -29,45 +35,119 @@ def read_trades(
     timezone: str = "UTC",
     source: str | None = None,
     account: str | None = None,
-    currency: str = "USD",
+    currency: str | None = None,
     confidence_scale: float = 1,
-    size: Size | None = None,
+    terms: Mapping[str, Any] | None = None,
+    holds_duplicates: bool | None = None,
+    capital: float | None = None,
+    constants: Mapping[str, str | None] | None = None,
+    decimal: Decimal | None = None,
+    dates: Dates | None = None,
+    table: str | None = None,
 ) -> Reading:
-    """Read a CSV or Parquet file of trades.
+    """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
     Know-Defeat's own export is recognised by its columns; of any other table, columns are found by the name of the
-    field or an alias of it, and by `mapping` (column -> field). `timezone`: of times that name none. `currency`: where
-    no column gives it. `confidence_scale`: 100 where the file counts signal confidence from 0 to 100. `size`: the unit
-    of a size column that does not say it. `source`: overrides the source derived from format and `account`.
+    field or an alias of it, and by `mapping` (column -> field). `timezone`: the clock of times that name no zone (see
+    `clocks`). `currency`: where no column gives it; None takes what the file names, else USD. `confidence_scale`: 100
+    where the file counts signal confidence from 0 to 100. `terms`: fields of Terms that are known; the rest is proved
+    by the pnl that the file states, or named by its columns (see `sources.proof`). `holds_duplicates`: whether rows
+    that are alike but for their ids are one trade; by default only in Know-Defeat's own export, whose ids are known to
+    be worthless. `capital`: of each bot of which the file does not state it. `constants`: bot_id, ticker, direction or
+    status of trades that name none. `decimal`, `dates`: how numbers and dates are written, where the file leaves it
+    open. `table`: which of several tables, sheets or arrays. `source`: overrides the source derived from format and
+    `account`.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
     try:
-        if timezone not in available_timezones():
-            raise SourceError(f"there is no time zone '{timezone}'; give an IANA name such as Europe/Zurich")
+        if not clocks.is_clock(timezone):
+            raise SourceError(f"there is no time zone '{timezone}'; {clocks.REMEDY}")
         if confidence_scale not in (1, 100):
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
-        raw = read_raw(path)
-        format_, columns, size_open = recognise(raw.table.column_names, mapping or {}, size)
-        layout = Layout(format_, columns, timezone, currency, confidence_scale)
-        return read_table(raw, layout, now, source=source, account=account, size_open=size_open)
+        said = _said(constants or {})
+
+        def fits(columns: Sequence[str]) -> bool:
+            return not missing_fields({*by_name(columns), *(mapping or {}).values()}, said)
+
+        raw = read_raw(path, table, fits)
+        format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
+        layout = Layout(
+            format_,
+            columns,
+            timezone,
+            confidence_scale=confidence_scale,
+            constants=said,
+            holds_duplicates=format_ == KNOW_DEFEAT if holds_duplicates is None else holds_duplicates,
+        )
+        layout, notes = decide(raw, layout, decimal, dates, currency)
+        return read_table(
+            raw, layout, now, source=source, account=account, chosen=terms or {}, capital=capital, notes=notes
+        )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
 
 
-def read_raw(path: Path) -> RawTable:
-    """The cells of a CSV or Parquet file, by its suffix. Raises SourceError, which does not name the file."""
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
+def _said(constants: Mapping[str, str | None]) -> dict[str, str]:
+    """What is said of the whole file, checked."""
+    said = {field: text for field, text in constants.items() if text is not None}
+    for field, text in said.items():
+        try:
+            constant(field, text, "UTC")
+        except SourceError as error:
+            raise SourceError(f"{CONSTANTS[field].split()[0]}: {error}") from error
+    return said
+
+
+def read_raw(path: Path, table: str | None = None, fits: Fits | None = None) -> RawTable:
+    """The cells of a file, whatever kind it is of. Blank rows are left out.
+
+    `table`: which table of a database, sheet of a workbook or array of a document to read. `fits`: whether a table of
+    these columns is what is looked for, where there are several. Raises SourceError, which does not name the file.
+    """
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
-    zipped = path.suffix.lower() == ".gz"
-    suffix = (path.with_suffix("") if zipped else path).suffix
-    if suffix.lower() not in readers:
-        raise SourceError(f"the suffix '{suffix}' is not known; give a {' or '.join(readers)} file")
-    data = _unzip(path.read_bytes()) if zipped else path.read_bytes()
+    with path.open("rb") as file:
+        if file.read(len(SQLITE)) == SQLITE:
+            return _with_rows(read_sqlite(path, None, table, fits))
+    data = path.read_bytes()
+    zipped = data.startswith(GZIP)
+    if zipped:
+        data = _unzip(data)
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
-    raw = readers[suffix.lower()](data)
+    suffix = (path.with_suffix("") if zipped else path).suffix.lower()
+    return _with_rows(_read(path, data, suffix, table, fits))
+
+
+def _read(path: Path, data: bytes, suffix: str, table: str | None, fits: Fits | None) -> RawTable:
+    """By the bytes with which the content begins; by the suffix where they say nothing."""
+    if data.startswith(SQLITE):
+        return read_sqlite(path, data, table, fits)
+    if data.startswith(b"PAR1"):
+        return read_parquet(data)
+    if data.startswith((b"ARROW1", b"FEA1")):
+        return read_arrow(data)
+    if data.startswith(b"\xff\xff\xff\xff"):
+        return read_arrow_stream(data)
+    if data.startswith(ZIP) and b"xl/" in data:
+        return read_excel(data, table, fits)
+    if data.startswith(OLD_EXCEL):
+        raise SourceError("this is a workbook of an old Excel; save it as .xlsx or .csv")
+    if data.startswith(ZIP):
+        raise SourceError(f"this is a zip archive; unpack it. {READ}")
+    start = data.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
+    if start == b"<":
+        raise SourceError(f"this is a page or XML; {READ}")
+    if start in (b"{", b"[") or suffix in (".json", ".ndjson", ".jsonl"):
+        return read_json(data, table, fits)
+    if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
+        raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")
+    return read_text(data)
+
+
+def _with_rows(raw: RawTable) -> RawTable:
+    raw = raw.without_blank_rows()
     if not raw.rows:
         raise SourceError("the table is empty: it has a header and no rows; check the export")
     return raw
@@ -78,79 +158,3 @@ def _unzip(data: bytes) -> bytes:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
-
-
-def _read_parquet(data: bytes) -> RawTable:
-    try:
-        table = pa.parquet.ParquetFile(io.BytesIO(data)).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"the Parquet file is cut short or damaged ({error}); fetch it again") from error
-    _check_names(table.column_names)
-    return RawTable(table, np.arange(1, table.num_rows + 1))
-
-
-def _read_csv(data: bytes) -> RawTable:
-    names = _header(data)
-    misshapen: list[tuple[int, list[str]]] = []
-
-    def set_aside(row: pa.csv.InvalidRow) -> str:
-        misshapen.append((row.number - 1, next(csv.reader([row.text]), [])))
-        return "skip"
-
-    try:
-        table = pa.csv.read_csv(
-            io.BytesIO(data + b"\n"),
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=min(len(data) + 2, LARGEST_BLOCK)),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
-            convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-    except pa.ArrowInvalid as error:
-        raise SourceError(f"the file cannot be read as CSV ({error}); check the export") from error
-    rows = table.num_rows + len(misshapen)
-    if misshapen and misshapen[-1][0] == rows and len(misshapen[-1][1]) < len(names):
-        raise SourceError(
-            f"row {rows} is cut short in column '{names[len(misshapen[-1][1]) - 1]}' "
-            f"({len(misshapen[-1][1])} of {len(names)} fields), as in a truncated file; fetch it again"
-        )
-    numbers = np.setdiff1d(np.arange(1, rows + 1), [number for number, _ in misshapen], assume_unique=True)
-    return RawTable(table, numbers, misshapen)
-
-
-def _header(data: bytes) -> list[str]:
-    """The column names of CSV data that is whole: UTF-8 text, and with every quote closed."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        place = f"row {data.count(NEWLINE, 0, error.start)}, byte offset {error.start}"
-        raise SourceError(f"{place}: the text is not UTF-8; save the file as UTF-8") from error
-    if b"\0" in data:
-        place = f"row {data.count(NEWLINE, 0, data.index(0))}, byte offset {data.index(0)}"
-        raise SourceError(f"{place}: a NUL byte, so this is not text; save the file as UTF-8")
-    _check_quotes(data)
-    names = next(filter(None, _records(data)), [])
-    _check_names(names)
-    return names
-
-
-def _records(data: bytes, strict: bool = False) -> Iterator[list[str]]:
-    return csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=strict)
-
-
-def _check_quotes(data: bytes) -> None:
-    """A quote that is never closed swallows the rest of the file. An odd count alone may be a quote inside a value."""
-    if data.count(b'"') % 2 == 0:
-        return
-    rows = 0
-    try:
-        for record in _records(data, strict=True):
-            rows += bool(record)
-    except csv.Error as error:
-        raise SourceError(
-            f"row {rows}: a quote is not closed ({error}), as in a truncated file; fetch it again, or correct the row"
-        ) from error
-
-
-def _check_names(names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise SourceError(f"the column '{name}' appears {names.count(name)} times; give each column its own name")

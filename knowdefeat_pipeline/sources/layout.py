@@ -1,11 +1,19 @@
 """Which column of a foreign table is which field, and how its cells are meant."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+import dataclasses
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import pyarrow as pa
 
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.sources.canonical import FIELDS, UNITLESS_SIZE_NAMES
+from knowdefeat_pipeline.sources import guess, names
+from knowdefeat_pipeline.sources.canonical import FIELDS, SIZES, Field
+from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.terms import Terms
 
 KNOW_DEFEAT = "know_defeat"
 TABLE = "table"
@@ -30,7 +38,13 @@ KNOW_DEFEAT_COLUMNS = frozenset(
     }
 )
 
-Size = Literal["notional", "quantity"]
+CONSTANTS: Mapping[str, str] = {
+    "bot_id": "--bot NAME",
+    "ticker": "--ticker NAME",
+    "direction": "--direction LONG",
+    "status": "--status closed",
+}
+"""Fields that may be said of a whole file, and how."""
 
 
 class SourceError(KnowDefeatError):
@@ -41,8 +55,11 @@ class SourceError(KnowDefeatError):
 class Layout:
     """How the rows of one table are read; kept with every refused row so that it can be read the same way again.
 
-    `columns`: field -> column. `timezone`: IANA zone of times without one. `currency`: of rows that name none.
-    `confidence_scale`: what a full signal confidence is written as, 1 or 100.
+    `columns`: field -> column. `timezone`: clock of times that name no zone (see `clocks`). `currency`: of rows that
+    name none. `confidence_scale`: what a full signal confidence is written as, 1 or 100. `constants`: field -> text,
+    of rows that name none. `decimals`: column -> notation of its numbers; columns that are not there hold numbers as
+    programs write them. `dates`: the order of day and month in dates that end with the year. `terms`: what its amounts
+    mean. `holds_duplicates`: whether a trade that is like another is the same in spite of its id.
     """
 
     format: str
@@ -50,6 +67,11 @@ class Layout:
     timezone: str = "UTC"
     currency: str = "USD"
     confidence_scale: float = 1
+    constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    decimals: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
+    dates: Dates | None = None
+    terms: Terms = dataclasses.field(default_factory=Terms)
+    holds_duplicates: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""
@@ -58,78 +80,85 @@ class Layout:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The layout that `as_json` wrote."""
-        return cls(**value)
-
-    def with_quantity(self) -> Self:
-        """The same layout with the size read as units of the asset."""
-        columns = {("quantity" if field == "notional" else field): name for field, name in self.columns.items()}
-        return replace(self, columns=columns)
+        return cls(**{**value, "terms": Terms.from_json(value.get("terms", {}))})
 
     def column_of(self, field: str, row: Mapping[str, str | None]) -> str:
         """The column of a row to name when a field is to blame: its own, or the filled one that the field was made
         from; without a column the field itself."""
-        made_from = {"notional": "quantity", "mark_price": "exit_price"}
+        made_from = {"notional": self.terms.for_columns(self.columns).size_field or "", "mark_price": "exit_price"}
         columns = [self.columns[name] for name in (field, made_from.get(field, "")) if name in self.columns]
         return next((column for column in columns if row.get(column)), columns[0] if columns else field)
 
 
-def recognise(seen: Sequence[str], mapping: Mapping[str, str], size: Size | None) -> tuple[str, dict[str, str], bool]:
-    """(format, field -> column, whether the unit of the size is open) for a table with the columns `seen`.
+def recognise(
+    seen: Sequence[str],
+    mapping: Mapping[str, str],
+    constants: Collection[str] = (),
+    table: pa.Table | None = None,
+) -> tuple[str, dict[str, str]]:
+    """The format and field -> column for a table with the columns `seen`.
 
     A column is found by `mapping` (column -> field), by the field's name, or by one of its aliases, in this order.
-    The size of a generic table may be a notional or a quantity; `size` decides, and None leaves it open.
+    `constants`: fields that are said of the whole file. `table`: whose cells help to guess a mapping for the error.
     Raises SourceError for a mapping that does not fit and for required fields without a column.
     """
     _check_mapping(seen, mapping)
     chosen = {field: column for column, field in mapping.items()}
     format_ = KNOW_DEFEAT if set(seen) == KNOW_DEFEAT_COLUMNS else TABLE
-    columns = {**_by_name([column for column in seen if column not in mapping]), **chosen}
-    if "notional" in columns:
-        columns.pop("quantity", None)
-    _check_required(seen, columns)
-    spelled = _spelling(columns.get("notional", ""))
-    unitless = "notional" not in chosen and spelled in UNITLESS_SIZE_NAMES
-    if unitless and size == "quantity":
-        columns["quantity"] = columns.pop("notional")
-    return format_, columns, unitless and size is None and format_ == TABLE
+    columns = {**names.by_name([column for column in seen if column not in mapping]), **chosen}
+    in_money = "size" in columns and "size" not in chosen and not names.is_unitless(columns["size"])
+    if in_money or format_ == KNOW_DEFEAT:
+        columns["notional"] = columns.pop("size")
+    missing = missing_fields(columns, constants)
+    if missing:
+        raise SourceError(_wanted(seen, columns, missing, constants, table))
+    return format_, columns
 
 
-def _spelling(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def _by_name(seen: Iterable[str]) -> dict[str, str]:
-    spelled = {_spelling(column): column for column in reversed([*seen])}
-    columns = {}
-    for field in FIELDS.values():
-        names = [name for name in (field.name, *field.aliases) if name in spelled]
-        if names:
-            columns[field.name] = spelled[names[0]]
-    return columns
+def missing_fields(columns: Collection[str], constants: Collection[str] = ()) -> list[Field]:
+    """What a trade needs and a table does not have. The status follows from an exit; a size may from a stated pnl."""
+    given = {*columns, *constants}
+    if {"exit_time", "exit_price"} <= given:
+        given.add("status")
+    missing = [field for field in FIELDS.values() if field.required and field.name not in given]
+    if not {*SIZES, "reported_pnl"} & given:
+        missing.append(FIELDS["notional"])
+    return missing
 
 
 def _check_mapping(seen: Sequence[str], mapping: Mapping[str, str]) -> None:
-    for column, field in mapping.items():
+    for column, name in mapping.items():
         if column not in seen:
             raise SourceError(f"--map names the column '{column}', which is not there; {_listed(seen)}")
-        if field not in FIELDS:
-            raise SourceError(
-                f"--map {column}={field}: no field is called '{field}'; the fields are {', '.join(FIELDS)}"
-            )
-    twice = {field for field in mapping.values() if list(mapping.values()).count(field) > 1}
-    for field in sorted(twice):
-        columns = ", ".join(column for column, named in mapping.items() if named == field)
-        raise SourceError(f"--map gives the field {field} to more than one column ({columns}); keep one")
+        if name not in FIELDS:
+            raise SourceError(f"--map {column}={name}: no field is called '{name}'; the fields are {', '.join(FIELDS)}")
+    twice = {name for name in mapping.values() if list(mapping.values()).count(name) > 1}
+    for name in sorted(twice):
+        columns = ", ".join(column for column, named in mapping.items() if named == name)
+        raise SourceError(f"--map gives the field {name} to more than one column ({columns}); keep one")
 
 
-def _check_required(seen: Sequence[str], columns: Mapping[str, str]) -> None:
-    missing = [field for field in FIELDS.values() if field.required and field.name not in columns]
-    if not {"notional", "quantity", "reported_pnl"} & set(columns):
-        missing.append(FIELDS["notional"])
-    if missing:
-        wanted = ", ".join(f"{field.name} ({field.description})" for field in missing)
-        maps = " ".join(f"--map COLUMN={field.name}" for field in missing)
-        raise SourceError(f"no column for {wanted}; {_listed(seen)}; name the right ones with {maps}")
+def _wanted(
+    seen: Sequence[str],
+    columns: Mapping[str, str],
+    missing: Sequence[Field],
+    constants: Collection[str],
+    table: pa.Table | None,
+) -> str:
+    """The message for missing columns: all that a closed trade lacks, and options to paste."""
+    exits = [FIELDS[name] for name in ("exit_time", "exit_price") if name not in {*columns, *constants}]
+    fields = [*missing, *exits]
+    found = {} if table is None else guess.columns_for([field.name for field in fields], seen, columns, table)
+    wanted = ", ".join(f"{field.name} ({field.description})" for field in missing)
+    if exits:
+        wanted += f"; nor, which a closed trade needs, for {' and '.join(field.name for field in exits)}"
+    maps = " ".join(
+        f"--map {shlex.quote(f'{found[field.name]}={field.name}')}" if field.name in found
+        else f"--map COLUMN={field.name}" for field in fields
+    )  # fmt: skip
+    whole = [CONSTANTS[field.name] for field in missing if field.name in CONSTANTS]
+    said = f"; what is the same in all rows needs no column: {' '.join(whole)}" if whole else ""
+    return f"no column for {wanted}; {_listed(seen)}; name the right ones with {maps}{said}"
 
 
 def _listed(seen: Sequence[str]) -> str:

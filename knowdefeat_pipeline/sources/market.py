@@ -9,22 +9,20 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
-from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.amounts import UNITS_BOUND
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.market.bars import BarError, bar_length
-from knowdefeat_pipeline.core.units import Bools, Floats
-from knowdefeat_pipeline.sources import cells
+from knowdefeat_pipeline.core.units import Bools
+from knowdefeat_pipeline.sources import cells, clocks
 from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field, is_no_plain_name
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.reading import RawTable, misshapen_rows, refusals
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.reading import misshapen_rows, refusals
 
 TIMES = ("timestamp", "time", "datetime", "date")
 TICKER = Field("ticker", "text", "what is traded", True, ("symbol", "instrument", "pair"))
@@ -78,11 +76,6 @@ FORMS: Mapping[str, Form] = {form.name: form for form in (BARS, BOOKS)}
 
 SIDES = {"BID": "BID", "BIDS": "BID", "BUY": "BID", "ASK": "ASK", "ASKS": "ASK", "SELL": "ASK"}
 FILE_NAME = re.compile(r"(?P<ticker>[^_]+)_(?P<timeframe>[1-9]\d*[mhdw])(?=[._-]|$)")
-EPOCH = r"^\d{9,19}(\.\d+)?$"
-EARLIEST = 1e8
-"""A smaller number is no time since 1970 but a date such as 20250131."""
-UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
-"""Numbers of times below each bound are seconds, milliseconds, microseconds and nanoseconds: microseconds of one."""
 
 
 class Reason(StrEnum):
@@ -183,7 +176,7 @@ def read_market(
     constants: Mapping[str, str] | None = None,
     timezone: str = "UTC",
 ) -> MarketReading:
-    """Read a CSV or Parquet file (or one of them gzipped) of bars or order books.
+    """Read a file of bars or order books, of any kind that `read_raw` knows.
 
     Columns are found by `mapping` (column -> field), by the field's name, or by an alias. `constants` name the ticker
     and the timeframe of a file that has no column for them; failing that, the file's name does: BTCUSDT_1h.csv. Times
@@ -192,8 +185,8 @@ def read_market(
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
     try:
-        if timezone not in available_timezones():
-            raise SourceError(f"there is no time zone '{timezone}'; give an IANA name such as Europe/Zurich")
+        if not clocks.is_clock(timezone):
+            raise SourceError(f"there is no time zone '{timezone}'; {clocks.REMEDY}")
         raw = read_raw(path)
         given = {name: text for name, text in (constants or {}).items() if text}
         columns = _columns(form, raw.table.column_names, mapping or {}, given)
@@ -225,7 +218,7 @@ def read_rows(raw: RawTable, layout: MarketLayout, now: datetime) -> MarketReadi
     closed = _closed(valid, now) if form is BARS else np.ones(len(valid), bool)
     kept, conflicts, repeated = _distinct(form, valid.loc[closed])
     refused = pd.concat([_explain([*findings, *conflicts], raw, layout), misshapen_rows(raw)], ignore_index=True)
-    notes = [f"times without a zone are read as {layout.timezone}"] if naive else []
+    notes = [*raw.notes, *([f"times without a zone are read as {layout.timezone}"] if naive else [])]
     return MarketReading(
         layout=layout,
         raw=raw,
@@ -291,10 +284,9 @@ def _parse(raw: RawTable, layout: MarketLayout) -> tuple[pd.DataFrame, pd.Series
 def _read(raw: RawTable, field: Field, layout: MarketLayout) -> cells.Cells:
     name = layout.columns[field.name]
     column = raw.table.column(name)
-    numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if not (cells.accepts(field.kind, column.type) or (field.kind == "time" and numeric)):
+    if not cells.accepts(field.kind, column.type):
         raise SourceError(f"column '{name}': type {column.type} cannot hold {KINDS[field.kind]}; correct the column")
-    read = _read_times(column, layout.timezone) if field.kind == "time" else cells.read(field.kind, column, "UTC")
+    read = cells.read(field.kind, column, layout.timezone)
     if read.unreadable.sum() > 1 and not read.values.notna().any():
         first = int(read.unreadable.argmax())
         raise SourceError(
@@ -302,31 +294,6 @@ def _read(raw: RawTable, field: Field, layout: MarketLayout) -> cells.Cells:
             f"{KINDS[field.kind]}; correct the column, or name another one with --map COLUMN={field.name}"
         )
     return read
-
-
-def _read_times(column: pa.ChunkedArray, timezone: str) -> cells.Cells:
-    """Times as `cells.read` reads them, and numbers since 1970."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        number = column.cast(pa.float64(), safe=False).to_numpy()
-        moments = _moments(number)
-        return cells.Cells(moments, np.isfinite(number) & moments.isna().to_numpy(), np.isnan(number))
-    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
-        return cells.read("time", column, timezone)
-    column = pc.utf8_trim_whitespace(column)
-    nothing = pa.scalar(None, column.type)
-    is_number = pc.fill_null(pc.match_substring_regex(column, EPOCH), False)
-    read = cells.read("time", pc.if_else(is_number, nothing, column), timezone)
-    moments = _moments(pc.if_else(is_number, column, nothing).cast(pa.float64()).to_numpy())
-    return replace(read, values=read.values.fillna(moments))
-
-
-def _moments(number: Floats) -> pd.Series:
-    """Numbers since 1970 as instants; NaT where they are too small to be one."""
-    bounds, micros = (np.array(part) for part in zip(*UNITS, strict=True))
-    usable = np.isfinite(number) & (number >= EARLIEST)
-    scaled = np.where(usable, number, EARLIEST)
-    scaled = np.round(scaled * micros[np.searchsorted(bounds, scaled, side="right")]).astype(np.int64)
-    return pd.Series(pd.to_datetime(scaled, unit="us", utc=True)).dt.as_unit("us").where(usable)
 
 
 def _normalised(form: Form, frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,55 +2,38 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
-from knowdefeat_pipeline.core.units import Floats, Ints
-from knowdefeat_pipeline.sources import cells
+from knowdefeat_pipeline.core.units import Bools
+from knowdefeat_pipeline.sources import cells, names, units, words
 from knowdefeat_pipeline.sources.canonical import (
-    DIRECTIONS,
     FIELDS,
     KINDS,
     MISSHAPEN,
+    SIZES,
     Field,
     Reason,
     explain,
     is_marked,
-    net_pnl,
     validate,
 )
-from knowdefeat_pipeline.sources.layout import TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
+from knowdefeat_pipeline.sources.proof import settle
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.terms import Written, apply
 
-NEEDED_NUMBERS = ("entry_price", "exit_price", "notional", "quantity")
-SIZE_EVIDENCE = 0.99
-SIZE_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """A foreign table, untouched. `row_number`: of each row of `table`, from 1. `misshapen`: the rows that do not fit
-    the header, as (row number, fields)."""
-
-    table: pa.Table
-    row_number: Ints
-    misshapen: Sequence[tuple[int, list[str]]] = ()
-
-    @property
-    def rows(self) -> int:
-        """All rows of the file."""
-        return len(self.row_number) + len(self.misshapen)
-
-    def originals(self, row_numbers: Ints) -> list[dict[str, str | None]]:
-        """The untouched text of rows of `table`, column -> cell; None is a null of the file."""
-        rows = self.table.take(np.searchsorted(self.row_number, row_numbers))
-        columns = [[_as_text(value) for value in column.to_pylist()] for column in rows.columns]
-        return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
+LEAST_CAPITAL, MOST_CAPITAL = 1e-18, 1e15
 
 
 Finding = tuple[int, Reason, str, Mapping[str, object]]
@@ -62,7 +45,9 @@ class Reading:
     """What was read from one file.
 
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
-    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know.
+    `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `parts`: by row
+    number of `valid`, the rows that are earlier exits of the same trade. `capital`: what bots have to trade with, by
+    name, of those of which it is stated.
     """
 
     source: str
@@ -71,6 +56,8 @@ class Reading:
     valid: pd.DataFrame
     refused: pd.DataFrame
     notes: tuple[str, ...]
+    parts: Parts
+    capital: Mapping[str, float] = dataclass_field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:
@@ -78,8 +65,9 @@ class Reading:
         return self.raw.rows
 
     def refuse(self, findings: Sequence[Finding]) -> pd.DataFrame:
-        """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`."""
-        return _explain(findings, self.raw, self.layout)
+        """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`, with all rows
+        of a trade of several exits."""
+        return _explain(_of_all_exits(findings, self.parts), self.raw, self.layout)
 
 
 def read_table(
@@ -89,26 +77,31 @@ def read_table(
     *,
     source: str | None = None,
     account: str | None = None,
-    size_open: bool = False,
+    chosen: Mapping[str, Any] | None = None,
+    capital: float | None = None,
+    notes: Sequence[str] = (),
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
-    `size_open`: the unit of the column read as `notional` is not known; the pnl that the rows state decides. The
-    reading's `layout` then says how. `source`: the key under which the trades are recorded; None derives it from the
-    format and `account`, or the only strategy of a generic table.
-    Raises SourceError for a column that cannot hold its field, or in which no cell can be read.
+    `chosen`: the terms that are known where the rest is yet to be proved (see `sources.proof`); None where those of the
+    layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives
+    it from the format and `account`, or the only strategy of a generic table. `capital`: what each bot has to trade
+    with, of which the table does not say it. `notes`: what was decided before, for the reading's.
+    Raises SourceError for a column that cannot hold its field, or in which no cell can be read, and for terms that are
+    not proved.
     """
+    times = [layout.columns[name] for name in ("entry_time", "exit_time") if name in layout.columns]
+    raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
     frame, naive = _parse(raw, layout)
-    notes = []
-    if size_open:
-        quantity, note = _weigh_size(frame, layout.columns["notional"])
-        notes.append(note)
-        if quantity:
-            layout = layout.with_quantity()
-            frame["quantity"] = frame["notional"]
-    if "quantity" in layout.columns:
-        with np.errstate(over="ignore", under="ignore"):
-            frame["notional"] = frame["quantity"] * frame["entry_price"]
+    written = Written.of(frame)
+    notes = [*raw.notes, *notes]
+    if chosen is None or layout.format == KNOW_DEFEAT:
+        terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
+    else:
+        terms, proof = settle(layout.columns, frame, written, chosen)
+        notes += proof
+    layout = replace(layout, terms=terms)
+    frame, parts = join_partial_exits(apply(frame, written, layout.terms))
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
@@ -116,7 +109,8 @@ def read_table(
     valid, refused = validate(frame, now)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
-    explained = [_explain(findings, raw, layout), misshapen_rows(raw)]
+    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw)]
+    accepted = {*valid["row_number"].tolist()} if parts else set()
     return Reading(
         source=name,
         layout=layout,
@@ -124,12 +118,28 @@ def read_table(
         valid=valid,
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
+        parts={number: rows for number, rows in parts.items() if number in accepted},
+        capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
     )
 
 
-def _as_text(value: object) -> str | None:
-    """A cell as text that PostgreSQL can hold: it knows no NUL."""
-    return None if value is None else str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapping[str, float]:
+    """The capital that is stated of each bot. Raises SourceError where that is none, or rows differ."""
+    if "capital" not in layout.columns and stated is None:
+        return {}
+    known = trades[["row_number", "bot_id", "capital"]].fillna({"capital": np.nan if stated is None else stated})
+    known = known.dropna(subset="capital").drop_duplicates(["bot_id", "capital"])
+    column = layout.columns.get("capital", "--capital")
+    for number, _, capital in known[~known["capital"].between(LEAST_CAPITAL, MOST_CAPITAL)].itertuples(index=False):
+        raise SourceError(f"row {number}, column '{column}': {capital:g} is no capital; write a number above 0")
+    twice = known[known["bot_id"].duplicated(keep=False)].sort_values("bot_id", kind="stable").head(2)
+    if len(twice):
+        (row, bot, one), (other, _, another) = twice.itertuples(index=False)
+        raise SourceError(
+            f"column '{column}': bot {bot} has {one:,.10g} in row {row} and {another:,.10g} in row {other}, and a bot "
+            "has one capital; correct the column, or name another one with --map COLUMN=capital"
+        )
+    return dict(zip(known["bot_id"], known["capital"], strict=True))
 
 
 def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
@@ -139,14 +149,56 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     frame = pd.DataFrame({"row_number": raw.row_number})
     for name, field in FIELDS.items():
         frame[name] = read[name].values if name in read else _absent(field, rows)
-    frame["unreadable"] = _first_unreadable(read, rows)
-    needed = frame["status"].str.lower() == "closed"
+        if name in layout.constants:
+            frame[name] = frame[name].fillna(constant(name, layout.constants[name], layout.timezone))
+    frame["unreadable"] = _first(read, {name: column.unreadable for name, column in read.items()}, rows)
+    for name, known in (("direction", words.DIRECTIONS), ("status", words.STATUSES)):
+        frame[name] = words.translated(frame[name], known).fillna(frame[name])
+    unexited = frame["exit_time"].isna() & (frame["exit_price"] == 0) & (frame["status"] != "closed")
+    frame["exit_price"] = frame["exit_price"].mask(unexited)  # how many exports write that there is none
+    if "status" not in {*layout.columns, *layout.constants}:
+        left = frame["exit_price"].notna() | frame["exit_time"].notna()
+        frame["status"] = pd.Series(np.where(left, "closed", "open"), dtype="str")
+    needed = frame["status"] == "closed"
     for name in NEEDED_NUMBERS:
         if name in read:
             frame[name] = frame[name].mask((needed | FIELDS[name].required) & read[name].nan, np.inf)
-    frame["signal_confidence"] /= layout.confidence_scale
+    percent = read["signal_confidence"].percent if "signal_confidence" in read else None
+    scale = layout.confidence_scale
+    frame["signal_confidence"] /= scale if percent is None else np.where(percent, 1, scale)
     frame["quote_currency"] = frame["quote_currency"].fillna(layout.currency)
+    frame["foreign"] = _first(
+        read, {name: _is_foreign(name, column, frame, layout) for name, column in read.items()}, rows
+    )
     return frame, any(column.naive for column in read.values())
+
+
+def constant(field: str, text: str, timezone: str) -> Any:
+    """What is said of a whole file, read as a cell of the field. Raises SourceError where it is none."""
+    kind = FIELDS[field].kind
+    read = cells.read(kind, pa.chunked_array([pa.array([text], pa.string())]), timezone, "point")
+    value = read.values.iloc[0]
+    known = {"direction": words.DIRECTIONS, "status": words.STATUSES}.get(field)
+    if known is not None and words.spelled(text) not in known:
+        raise SourceError(f"'{text}' is no {field}; give {' or '.join(sorted({*known.values()}))}")
+    if read.unreadable[0] or pd.isna(value):
+        raise SourceError(f"'{text}' cannot be read as {KINDS[kind]}, which {FIELDS[field].description} has to be")
+    return value
+
+
+def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame, layout: Layout) -> Bools:
+    """Which numbers are in a unit that is not the trade's, by cell or heading: a fee in BNB is none in USDT."""
+    column = layout.columns[field]
+    heading = None if names.is_unitless(column) or FIELDS[field].kind == "text" else names.unit(column)
+    if read.unit is None and heading is None:
+        return np.zeros(len(frame), dtype=bool)
+    said = pd.Series("", index=frame.index) if read.unit is None else read.unit.fillna("")
+    unit = said.mask((said == "") & frame[field].notna(), heading or "")
+    measure = frame["ticker"] if field in ("quantity", "size") else frame["quote_currency"]
+    places, different = pd.factorize(pd.MultiIndex.from_arrays([unit, measure.fillna("")]))
+    same = units.is_piece if field in ("quantity", "size") else units.is_currency
+    strange = [bool(unit) and not same(unit, counted_in) for unit, counted_in in different]
+    return np.asarray(strange, dtype=bool)[places]
 
 
 def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
@@ -156,7 +208,8 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
     if not cells.accepts(kind, column.type):
         value = next((cell for cell in column.to_pylist() if cell is not None), None)
         raise SourceError(f"row 1, column '{name}': type {column.type} ('{value}') cannot hold {KINDS[kind]}; {remedy}")
-    read = cells.read(kind, column, layout.timezone)
+    clock = names.zone(name) or layout.timezone
+    read = cells.read(kind, column, clock, layout.decimals.get(name), layout.dates)
     if read.unreadable.sum() > 1 and not read.values.notna().any():
         first = int(read.unreadable.argmax())
         raise SourceError(
@@ -168,44 +221,18 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
 
 def _absent(field: Field, rows: int) -> pd.Series:
     """A field of which the file has no column."""
-    if field.kind == "text":
-        return pd.Series([None] * rows, dtype="str")
+    if field.kind in ("text", "bot"):
+        return pd.Series(np.nan, index=range(rows), dtype="str")
     return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
 
 
-def _first_unreadable(read: dict[str, cells.Cells], rows: int) -> pd.Series:
-    names = pd.Series([None] * rows, dtype="str")
+def _first(read: Mapping[str, cells.Cells], flagged: Mapping[str, Bools], rows: int) -> pd.Series:
+    """The first field of each row whose cell is flagged."""
+    found: pd.Series[Any] = pd.Series(np.nan, index=range(rows), dtype="str")
     for name in reversed([*read]):
-        names = names.mask(read[name].unreadable, name)
-    return names
-
-
-def _weigh_size(frame: pd.DataFrame, column: str) -> tuple[bool, str]:
-    """Whether the size column counts units of the asset, judged by the pnl that the closed rows state; and a note.
-
-    A stated pnl may be net or gross of fees, and rounded.
-    """
-    inputs = ["notional", "entry_price", "exit_price", "reported_pnl", "direction", "exit_time"]
-    known = frame.loc[frame["status"].str.lower() == "closed", [*inputs, "fees"]].dropna(subset=inputs)
-    direction = known["direction"].str.upper().map(DIRECTIONS).to_numpy()
-    size, entry, leave, stated = (known[name].to_numpy() for name in inputs[:4])
-    fees = known["fees"].fillna(0.0).to_numpy()
-
-    def agreeing(notional: Floats) -> int:
-        pnl = net_pnl(notional, direction, entry, leave, fees)
-        distance = np.minimum(np.abs(pnl - stated), np.abs(pnl + fees - stated))
-        rounding = np.minimum(0.005, np.abs(notional) / 1000)
-        return int((distance <= rounding + SIZE_TOLERANCE * np.abs(stated)).sum())
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        quantity, notional = agreeing(size * entry), agreeing(size)
-    if known.empty or quantity < SIZE_EVIDENCE * len(known) or quantity <= notional:
-        return False, f"{column} is read as a notional in quote currency; say --size quantity if it counts units"
-    return True, (
-        f"{column} is read as a quantity (notional = {column} * entry price): the pnl stated in the file agrees with "
-        f"that in {quantity:,} of {len(known):,} closed trades, with a notional in {notional:,}; "
-        "say --size notional if this is wrong"
-    )
+        if flagged[name].any():
+            found = found.mask(flagged[name], name)
+    return found
 
 
 def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> list[str]:
@@ -216,9 +243,18 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
             f"{marked:,} trades that are not closed have an exit price and no exit time: they stay open, "
             "and the price is their mark price"
         )
-    unsized = int((frame["notional"].isna() & (frame["status"].str.lower() == "closed")).sum())
+    partial = int((frame["exits"] > 1).sum())
+    if partial:
+        notes.append(f"{partial:,} trades left in several exits: each is one trade at its average exit price")
+    unsized = int((frame["notional"].isna() & (frame["status"] == "closed")).sum())
     if unsized:
         notes.append(f"{unsized:,} closed trades have no size: the net pnl that the file states is taken at its word")
+    foreign = int((frame["fee_unknown"] & frame["reported_pnl"].notna()).sum())
+    if foreign:
+        notes.append(
+            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is "
+            "taken at its word, and their fees are not shown"
+        )
     if naive:
         notes.append(f"times without a zone are read as {layout.timezone}")
     if "quote_currency" not in layout.columns:
@@ -236,6 +272,14 @@ def _source(format_: str, account: str | None, strategies: pd.Series) -> str:
     if format_ == TABLE and len(only) == 1 and isinstance(only[0], str) and is_plain_name(f"{format_}:{only[0]}"):
         return f"{format_}:{only[0]}"
     return format_
+
+
+def _of_all_exits(findings: Sequence[Finding], parts: Parts) -> list[Finding]:
+    """The findings, and the same of the rows of earlier exits: a trade is recorded whole or not at all."""
+    return sorted(
+        ((row, *finding[1:]) for finding in findings for row in (finding[0], *parts.get(finding[0], ()))),
+        key=lambda finding: finding[0],
+    )
 
 
 def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.DataFrame:

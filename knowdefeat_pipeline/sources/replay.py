@@ -17,7 +17,7 @@ from knowdefeat_pipeline.sources import cells
 from knowdefeat_pipeline.sources.canonical import KINDS, Kind, is_no_plain_name
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.reading import RawTable
+from knowdefeat_pipeline.sources.raw import RawTable
 
 Column = Kind | Literal["clock"]
 """A kind of cell, or `clock`: all ISO timestamps, or all plain numbers."""
@@ -70,7 +70,7 @@ def _read(raw: RawTable, name: str, kind: Column, may_be_empty: bool) -> pd.Seri
 def _clock(column: pa.ChunkedArray) -> Kind:
     """Numbers where the type says so, or the first text that is there."""
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
-        return "time" if cells.accepts("time", column.type) else "amount"
+        return "time" if pa.types.is_temporal(column.type) else "amount"
     texts = pc.drop_null(column.slice(0, 1000))
     is_number = len(texts) and pc.match_substring_regex(texts[:1], cells.NUMBER, ignore_case=True)[0].as_py()
     return "amount" if is_number else "time"

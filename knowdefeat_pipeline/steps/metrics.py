@@ -13,15 +13,17 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
+from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
+from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.open_positions import write_open_positions
-from knowdefeat_pipeline.store.results import active_bots, bot_capital, replace_days
+from knowdefeat_pipeline.store.results import active_bots, replace_days
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
@@ -67,14 +69,16 @@ class _Inputs:
 
     known: KnownTrades
     ends: Sequence[datetime]
-    capital: dict[int, float]
+    capital: Capital
     past: Past
     scores: Scores
 
     @classmethod
     def read(cls, session: Session, known: KnownTrades, first: date, ends: Sequence[datetime]) -> _Inputs:
         scores = session.scores(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1], known.seen)
-        return cls(known, ends, bot_capital(session.connection), session.past(first.replace(day=1)), scores)
+        return cls(
+            known, ends, read_capital(session.connection, session.url), session.past(first.replace(day=1)), scores
+        )
 
     def blocks(self, bots: Ints | None = None) -> Iterator[pd.DataFrame]:
         """The metrics of these bots, None for all, some at a time."""
@@ -105,7 +109,9 @@ def _write_days(
 
 def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
-    found = memory.renewed("bot_metrics", of.as_of, inputs.capital, inputs.table, engine.carry_metrics)
+    found = memory.renewed(
+        "bot_metrics", of.as_of, inputs.capital.now(*micros([of.as_of]).tolist()), inputs.table, engine.carry_metrics
+    )
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
         renew_day(connection, memory, "bot_metrics", found, of)

@@ -75,9 +75,10 @@ def _rank(connection: psycopg.Connection, metrics: pd.DataFrame) -> pd.DataFrame
 
 def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Bools:
     """Whether each bot is active at the as_of of that number, given who is not at each."""
-    width = int(bot.max(initial=0)) + 1
-    gone = [at * width + each for at, bots in enumerate(inactive) for each in bots if each < width]
-    return ~np.isin(number * width + bot, np.array(gone, np.int64))
+    known = {each: place for place, each in enumerate(np.unique(bot).tolist())}
+    gone = [at * len(known) + known[each] for at, bots in enumerate(inactive) for each in bots if each in known]
+    place = np.searchsorted(np.array([*known], np.int64), bot)
+    return ~np.isin(number * len(known) + place, np.array(gone, np.int64))
 
 
 def _check(rows: pd.DataFrame) -> CheckResult:

@@ -19,7 +19,6 @@ from knowdefeat_pipeline.store.session import Session
 # break would read the whole table for nothing.
 CONSTRAINTS = {
     "trades_closed_has_exit": "closed trades have an exit",
-    "trades_content_key": "no trade is recorded twice",
     "trades_source_key": "no trade of a source is recorded twice",
     "trades_pnl_agrees": "net pnl follows from prices, size and fees",
 }

@@ -1,13 +1,12 @@
 """Fund settings, decisions about bots and allocations: what they are computed from, and what was decided.
 
-Amounts are whole cents in the program and numeric in the database.
+Amounts are whole smallest units of their currency in the program and numeric in the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -21,30 +20,20 @@ from knowdefeat_pipeline.core.funds.events import BotEvent
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.money import amount_of, smallest_units
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS
-from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
+from knowdefeat_pipeline.store.bots import BotError, bot_keys, bot_names, named
 from knowdefeat_pipeline.store.open_positions import read_positions
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
 MONEY = ("amount", "funds", "allocated", "cash")
-BOT_COLUMNS = ("day", "bot_id", "quote_currency", "capital", "ticker", "rank", "rank_score", "unranked", "edge")
-
-
-class BotError(KnowDefeatError):
-    """A decision about a bot that cannot be made; the message says why and what to do."""
-
-
-def cents(amount: Decimal) -> int:
-    """A database amount in cents."""
-    return int(amount * 100)
-
-
-def money(amount: int) -> Decimal:
-    """Cents as the database's amount."""
-    return Decimal(int(amount)).scaleb(-2)
+BOT_COLUMNS = (
+    "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked",
+    "edge",
+)  # fmt: skip
 
 
 def fund_inputs(
@@ -97,9 +86,11 @@ def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
             version=row["version"],
             in_force_from=row["in_force_from"],
             quote_currency=row["quote_currency"],
-            funds=cents(row["funds"]),
+            funds=smallest_units(row["funds"], row["quote_currency"]),
             method=row["method"],
-            allocation=AllocationRules(row["bot_cap"], row["ticker_cap"], cents(row["minimum_ticket"])),
+            allocation=AllocationRules(
+                row["bot_cap"], row["ticker_cap"], smallest_units(row["minimum_ticket"], row["quote_currency"])
+            ),
             risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
         )
         for row in reversed(settings_history(connection))
@@ -117,11 +108,11 @@ def save_settings(
         )
         values = {
             "quote_currency": settings.quote_currency,
-            "funds": money(settings.funds),
+            "funds": amount_of(settings.funds, settings.quote_currency),
             "method": settings.method,
             "bot_cap": settings.allocation.bot_cap,
             "ticker_cap": settings.allocation.ticker_cap,
-            "minimum_ticket": money(settings.allocation.minimum),
+            "minimum_ticket": amount_of(settings.allocation.minimum, settings.quote_currency),
             "drawdown_limit": settings.risk.drawdown,
             "daily_loss_limit": settings.risk.daily_loss,
             "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
@@ -167,10 +158,10 @@ def write_division(
 
 
 def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:
-    """Append the rows, cents as amounts and what is missing as NULL (bulk writing knows no numeric)."""
+    """Append the rows, smallest units as amounts and what is missing as NULL (bulk writing knows no numeric)."""
     if rows.empty:
         return
-    plain = rows.assign(**{name: rows[name].map(money) for name in MONEY if name in rows}).astype(object)
+    plain = as_amounts(rows).astype(object)
     plain = plain.where(plain.notna(), None)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, rows.columns))
@@ -180,46 +171,55 @@ def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> Non
             copy.write_row(row)
 
 
+def as_amounts(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their money, in smallest units of their quote_currency, as amounts."""
+    currency = rows["quote_currency"].tolist()
+    money = {name: list(map(amount_of, rows[name].tolist(), currency)) for name in MONEY if name in rows}
+    return rows.assign(**{name: pd.Series(amounts, rows.index, dtype=object) for name, amounts in money.items()})
+
+
 def set_active(
     connection: psycopg.Connection,
-    bots: Collection[int],
+    bots: Sequence[str],
     active: bool,
     author: str,
     reason: str,
     since: datetime | None = None,
-) -> list[int]:
-    """Activate or deactivate bots, and record who decided it and why; the bots that were not so before.
+) -> list[str]:
+    """Activate or deactivate bots, and record who decided it and why; the names of those that were not so before.
 
     It counts from `since`, by default from the last ranking's as_of. Raises BotError for a bot that is not there.
     """
     with connection.transaction():
-        _known(connection, bots)
+        keys = bot_keys(connection, bots)
         _say(connection, author, reason, since)
         rows = connection.execute(
             "UPDATE bots SET is_active = %(active)s WHERE bot_id = ANY(%(bots)s) AND is_active <> %(active)s "
             "RETURNING bot_id",
-            {"active": active, "bots": list(bots)},
+            {"active": active, "bots": keys},
         ).fetchall()
-    return sorted(bot for (bot,) in rows)
+    changed = {bot for (bot,) in rows}
+    return [bot for bot, key in zip(bots, keys, strict=True) if key in changed]
 
 
 def resume(
-    connection: psycopg.Connection, bots: Collection[int], author: str, reason: str, since: datetime | None = None
+    connection: psycopg.Connection, bots: Sequence[str], author: str, reason: str, since: datetime | None = None
 ) -> None:
     """Let halted bots go on: their risk counts from `since`, by default from the last ranking's as_of.
 
     Raises BotError for a bot that is not there or not halted.
     """
     with connection.transaction():
-        _known(connection, bots)
+        keys = bot_keys(connection, bots)
         halted = {row["bot_id"] for row in bots_table(connection) if row["halted"]}
-        for bot in sorted(set(bots) - halted):
-            raise BotError(f"Bot {bot} is not halted. See: knowdefeat bots")
+        for bot, key in zip(bots, keys, strict=True):
+            if key not in halted:
+                raise BotError(f"Bot {bot} is not halted. See: knowdefeat bots")
         _say(connection, author, reason, since)
         connection.execute(
             "INSERT INTO bot_events (bot_id, kind, author, reason) "
             "SELECT bot, 'resumed', %s, %s FROM unnest(%s::integer[]) AS bot",
-            (author, reason, sorted(bots)),
+            (author, reason, sorted(set(keys))),
         )
 
 
@@ -229,15 +229,17 @@ def bots_table(connection: psycopg.Connection) -> list[dict[str, Any]]:
         return cursor.execute(query("funds/bots_table")).fetchall()
 
 
-def history(connection: psycopg.Connection, bot: int | None, limit: int) -> list[dict[str, Any]]:
-    """The last decisions about all bots or one, the latest first; in_force_from None: always."""
+def history(connection: psycopg.Connection, bot: str | None, limit: int) -> list[dict[str, Any]]:
+    """The last decisions about all bots or one, the latest first; in_force_from None: always. Raises BotError."""
+    key = None if bot is None else bot_keys(connection, [bot])[0]
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
+        rows = cursor.execute(
             "SELECT event_id, bot_id, kind, nullif(in_force_from, '-infinity') AS in_force_from, author, reason, "
             "figures, recorded_at FROM bot_events WHERE %(bot)s::int IS NULL OR bot_id = %(bot)s "
             "ORDER BY event_id DESC LIMIT %(limit)s",
-            {"bot": bot, "limit": limit},
+            {"bot": key, "limit": limit},
         ).fetchall()
+    return named(rows, bot_names(connection))
 
 
 def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
@@ -263,7 +265,7 @@ def allocation(connection: psycopg.Connection, day: date) -> tuple[list[dict[str
         rows = cursor.execute(
             "SELECT * FROM fund_allocations WHERE day = %s ORDER BY quote_currency, amount DESC, rank, bot_id", (day,)
         )
-        return summaries, rows.fetchall()
+        return summaries, named(rows.fetchall(), bot_names(connection))
 
 
 def unfunded(connection: psycopg.Connection) -> list[str]:
@@ -274,12 +276,6 @@ def unfunded(connection: psycopg.Connection) -> list[str]:
             "SELECT DISTINCT quote_currency FROM bots EXCEPT SELECT quote_currency FROM fund_settings ORDER BY 1"
         ).fetchall()
     ]
-
-
-def _known(connection: psycopg.Connection, bots: Collection[int]) -> None:
-    found = {row[0] for row in connection.execute("SELECT bot_id FROM bots WHERE bot_id = ANY(%s)", (list(bots),))}
-    for bot in sorted(set(bots) - found):
-        raise BotError(f"There is no bot {bot}. List bots: knowdefeat bots")
 
 
 def _say(connection: psycopg.Connection, author: str, reason: str, since: datetime | None) -> None:

@@ -7,6 +7,7 @@ that had not committed is gone, and the process, should it go on, finds its conn
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
@@ -22,6 +23,10 @@ PATIENCE = 5.0  # seconds for which locks are waited for before looking whether 
 _ENDING = 5_000  # milliseconds that a session may take to end
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
+
+
+class LeaseLost(psycopg.OperationalError):
+    """The listener's session was ended, as nobody had renewed its lease: the message says for how long."""
 
 
 @contextmanager
@@ -83,30 +88,41 @@ def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
 def lease_renewed(url: str, connection: psycopg.Connection) -> Iterator[None]:
     """The lease of the listener of this session is renewed meanwhile, however long a batch takes.
 
-    By a thread with a connection of its own: it renews as long as the process runs.
+    By a thread with a connection of its own: it renews as long as the process runs. Where the session breaks after the
+    lease has ended, raises LeaseLost.
     """
-    over = Event()
+    over, renewed = Event(), [time.time()]  # by a clock that goes on while a machine sleeps
     ((backend,),) = connection.execute("SELECT pg_backend_pid()").fetchall()  # the driver knows a pooler's, if any
-    thread = Thread(target=_renew, args=(url, backend, over), name="lease", daemon=True)
+    thread = Thread(target=_renew, args=(url, backend, over, renewed), name="lease", daemon=True)
     thread.start()
     try:
         yield
+    except psycopg.OperationalError as error:
+        if (missing := time.time() - renewed[-1]) > LEASE:
+            raise LeaseLost(
+                f"This listener did not renew its lease for {missing:.0f} s, and its session was ended: its process "
+                "was stopped, its machine slept, or the database was away. What it had not committed is computed anew."
+            ) from error
+        raise
     finally:
         over.set()
         thread.join(PATIENCE)  # it may wait for a database that is away
 
 
-def _renew(url: str, backend: int, over: Event) -> None:
+def _renew(url: str, backend: int, over: Event, renewed: list[float]) -> None:
     while not over.is_set():
         # A connection that breaks is replaced; that the database is away the listener says itself.
         with suppress(psycopg.OperationalError, DatabaseUnreachable), connect(url) as connection:
             connection.execute("SET synchronous_commit = off")
             while not over.is_set():
-                connection.execute(
+                done = connection.execute(
                     "UPDATE listener_lease SET expires_at = clock_timestamp() + %s * interval '1 second'"
-                    " WHERE backend = %s",
+                    " WHERE backend = %s AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = backend)",
                     (LEASE, backend),
                 )
+                if not done.rowcount:  # the session was ended, and the listener will notice
+                    return
+                renewed[-1] = time.time()
                 over.wait(RENEWAL)
         over.wait(RENEWAL)
 

@@ -84,13 +84,13 @@ class RecentRows:
 @dataclass(frozen=True)
 class Kept:
     """The table of all bots' figures at `as_of`, and what it rests on: the readings of trades and scores, the months'
-    content and each bot's capital."""
+    content and each bot's capital at `as_of`, with whether it is estimated."""
 
     as_of: datetime
     trade_reading: int
     score_reading: int
     content: UUID | None
-    capital: Mapping[int, float]
+    capital: Mapping[int, tuple[float, bool]]
     table: pd.DataFrame
 
 
@@ -136,7 +136,7 @@ class Memory:
         return self._past[2]
 
     def renewed(
-        self, name: str, as_of: datetime, capital: Mapping[int, float], compute: Compute, carry: Carry
+        self, name: str, as_of: datetime, capital: Mapping[int, tuple[float, bool]], compute: Compute, carry: Carry
     ) -> Renewed:
         """The table of all bots at `as_of`, by bot: computed for those to which something has happened since the last
         time under this `name`, carried for the others.
@@ -166,7 +166,7 @@ class Memory:
         """What was renewed last under this name was written under this mark."""
         self._written[name] = mark
 
-    def _moved(self, kept: Kept, as_of: datetime, capital: Mapping[int, float]) -> Ints | None:
+    def _moved(self, kept: Kept, as_of: datetime, capital: Mapping[int, tuple[float, bool]]) -> Ints | None:
         """The bots to which something has happened since, None where it may be all."""
         table = self.trade_rows.table
         if table is None or kept.content != self.trade_rows.content or not _carries(*micros([kept.as_of, as_of])):

@@ -1,8 +1,10 @@
 """The refused rows: looking at them, releasing them corrected, and discarding them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.canonical import FIELDS, Field
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
-from knowdefeat_pipeline.sources.reading import RawTable, read_table
+from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.reading import read_table
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, record
 
@@ -43,6 +46,7 @@ class QuarantinedRow:
     quarantined_at: datetime
     settled_at: datetime | None
     simulated: bool
+    import_id: int | None
 
 
 def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
@@ -82,6 +86,53 @@ def discard(url: str, quarantine_id: int, note: str | None, now: datetime) -> No
         _settle(connection, quarantine_id, "discarded", note, now)
 
 
+def discard_of_import(connection: psycopg.Connection, import_id: int, now: datetime) -> int:
+    """Settle the held rows of an import that is undone; how many."""
+    settled = connection.execute(
+        "UPDATE trade_quarantine SET status = 'discarded', note = %s, settled_at = %s"
+        " WHERE import_id = %s AND status = 'held'",
+        (f"import {import_id} was undone", now, import_id),
+    )
+    return settled.rowcount
+
+
+def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
+    """Settle the held rows of a source that an import of corrections has recorded; how many."""
+    with connect(url) as connection, connection.transaction():
+        return release_again(connection, source, f"recorded by import {import_id}", now)
+
+
+def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:
+    """Record the held rows of a source that stood against trades which are gone; how many could be.
+
+    A row that is refused again stays held as it was, and so does one of a trade of which others speak still.
+    """
+    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
+    released: list[int] = []
+    by_file = groupby(held, key=lambda row: (row.import_id, row.file_name, json.dumps(row.layout, sort_keys=True)))
+    for _, group in by_file:
+        rows = {row.row_number: row for row in group}
+        refused = _record_all_again(connection, [*rows.values()], now)
+        released += [row.quarantine_id for number, row in rows.items() if number not in refused]
+    connection.execute(
+        "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s WHERE quarantine_id = ANY(%s)",
+        (note, now, released),
+    )
+    return len(released)
+
+
+def _record_all_again(connection: psycopg.Connection, rows: Sequence[QuarantinedRow], now: datetime) -> set[int]:
+    """Record rows of one file as they are; the numbers of those that are refused again."""
+    first = rows[0]
+    names = dict.fromkeys(name for row in rows for name in row.original)
+    table = pa.table({name: pa.array([row.original.get(name) for row in rows], pa.string()) for name in names})
+    raw = RawTable(table, np.array([row.row_number for row in rows]))
+    reading = read_table(raw, Layout.from_json(first.layout), now, source=first.source)
+    recorded = record(connection, reading, first.import_id, simulated=first.simulated, only_new=True)
+    return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
+
+
 def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         row = cursor.execute(query("trades/quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
@@ -107,7 +158,7 @@ def _record_again(
     reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
     if len(reading.refused):
         return Recorded(0, 0, 0, reading.refused)
-    return record(connection, reading, simulated=row.simulated)
+    return record(connection, reading, row.import_id, simulated=row.simulated)
 
 
 def _record_market_again(

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.core.market.bars import bar_length
 from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.store.bots import bot_names, named
 from knowdefeat_pipeline.store.market import bar_series
 
 Record = dict[str, Any]
@@ -30,17 +31,25 @@ def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
 def day_rows(
     connection: psycopg.Connection, table: str, day: date, *, bot_id: int | None = None, ticker: str | None = None
 ) -> list[Record]:
-    """The rows of a result table on a day, ordered by bot; optionally of one bot or one ticker (`*` = all tickers)."""
+    """The rows of a result table on a day, by bot, with its name as `bot` and, beside metrics,
+    its quote_currency; optionally of one bot or one ticker (`*` = all
+    tickers)."""
     conditions = [sql.SQL("day = %(day)s")]
     if bot_id is not None:
         conditions.append(sql.SQL("bot_id = %(bot_id)s"))
     if ticker is not None:
         conditions.append(sql.SQL("ticker = %(ticker)s"))
     # Every result table's key begins with the day and the bot; the third column of the key breaks ties.
-    statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id, 4").format(
+    statement = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY bot_id < 0, abs(bot_id), 4").format(
         sql.Identifier(table), sql.SQL(" AND ").join(conditions)
     )
-    return records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker})
+    rows = named(
+        records(connection, statement, {"day": day, "bot_id": bot_id, "ticker": ticker}), bot_names(connection)
+    )
+    if table != "bot_metrics":
+        return rows
+    currency: dict[int, str] = dict(connection.execute("SELECT bot_id, quote_currency FROM bots").fetchall())
+    return [row | {"quote_currency": currency.get(row["bot_id"], "")} for row in rows]
 
 
 def strategies(
@@ -71,7 +80,8 @@ def regime_was_seen(connection: psycopg.Connection, regime: str) -> bool:
 
 
 def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
-    """`capital` of the strategy's largest bot and `volatility` of its trades' returns; None where there are none."""
+    """`capital` of the strategy's largest bot, whether that is estimated, and `volatility` of its trades' returns; None
+    where there are none."""
     return records(connection, query("beliefs/strategy_means"), {"strategy": strategy})[0]
 
 

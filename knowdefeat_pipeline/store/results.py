@@ -88,11 +88,6 @@ def _single_rows(rows: pa.Table) -> pa.Table:
     return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
 
 
-def bot_capital(connection: psycopg.Connection) -> dict[int, float]:
-    """The capital of each bot in its quote currency."""
-    return dict(connection.execute("SELECT bot_id, capital FROM bots").fetchall())
-
-
 def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
     """Whether each bot is active."""
     return dict(connection.execute("SELECT bot_id, is_active FROM bots").fetchall())

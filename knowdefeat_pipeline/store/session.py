@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Ints, day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
+from knowdefeat_pipeline.store.exposures import sync_exposures
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_past, sync_months
 from knowdefeat_pipeline.store.staleness import current_snapshot
@@ -64,9 +65,10 @@ class Session:
         """Begin a piece of work over days from `first` on: look anew which trades there are, and fold earlier months.
 
         The snapshot is taken before anything is read: what commits from here on may be missed somewhere, and is found
-        stale again.
+        stale again. (Not the estimates that are made now, which are among what is read.)
         """
         self._known = None
+        sync_exposures(self.connection, self.url)
         self._seen = current_snapshot(self.connection)
         sync_months(self.connection, self.url, first.replace(day=1))
 

@@ -33,6 +33,7 @@ def remove_simulated(connection: psycopg.Connection) -> int:
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
             return 0
+        connection.execute(query("simulation/undo_imports"))
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
         connection.execute(query("simulation/readmit_bots"))
         connection.execute(query("simulation/forget_halts"))
@@ -41,22 +42,28 @@ def remove_simulated(connection: psycopg.Connection) -> int:
             "DELETE FROM bots b WHERE bot_id = ANY(%s) AND NOT EXISTS (SELECT FROM trades t WHERE t.bot_id = b.bot_id)",
             ([bot for (bot,) in fleet],),
         )
-        for table in (*map(stored, RESULTS), "bot_events"):
-            connection.execute(
-                f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
-            )
+        connection.execute("DELETE FROM bot_events r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)")
+        forget_bots(connection)
         for table in BELIEFS:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 (fixed names)
         connection.execute(
             "DELETE FROM refreshed_days WHERE asset = ANY(%s)", (["strategy_beliefs", "strategy_weights"],)
         )
-        _forget_days(connection)
+        forget_days(connection)
         _forget_lessons(connection)
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
     return removed
 
 
-def _forget_days(connection: psycopg.Connection) -> None:
+def forget_bots(connection: psycopg.Connection) -> None:
+    """Bots that are gone have no results."""
+    for table in map(stored, RESULTS):
+        connection.execute(
+            f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
+        )
+
+
+def forget_days(connection: psycopg.Connection) -> None:
     """Days before the first trade that is left are no computed days any more; without one, no day is."""
     ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
     for table in map(stored, (*RESULTS, "variable_weights")):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pyarrow as pa
@@ -15,29 +16,35 @@ from psycopg.types.json import Jsonb
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
+from knowdefeat_pipeline.store.bots import arriving_keys
 from knowdefeat_pipeline.store.simulation import remove_simulated
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
 _MANY_ROWS = 10_000
+_NEW_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file: `rows_read` is the sum of inserted, updated, unchanged and quarantined rows.
+    """What became of a file.
 
+    `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
+    `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
-
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
     `last_exit_day`: UTC days of the accepted closed trades, None without any. `notes`: what the reader decided.
     """
 
+    import_id: int
     source: str
     file_name: str
     rows_read: int
     inserted: int
     updated: int
+    replaced: int
     unchanged: int
+    joined: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     already_quarantined: int = 0
     pnl_disagreements: int = 0
@@ -49,57 +56,164 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Rows written, rows that change nothing, and the rows refused in the light of other trades (see `Reading`)."""
+    """Rows written, rows that change nothing, the rows refused in the light of other trades (see `Reading`), and what
+    the user should know of its bots."""
 
     inserted: int
     updated: int
     unchanged: int
     refused: pd.DataFrame
+    replaced: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def load_trades(url: str, reading: Reading, file_name: str, *, simulated: bool = False) -> LoadReport:
+def load_trades(
+    url: str,
+    reading: Reading,
+    file_name: str,
+    *,
+    simulated: bool = False,
+    replaces: bool = False,
+    author: str = "manual",
+    content_hash: str | None = None,
+) -> LoadReport:
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
 
-    The same trade again changes nothing; a trade that moved on (open, pending_exit, closed) is updated; rows that
-    contradict or repeat another trade go to quarantine with those that the reader refused. A simulated fleet makes room
-    first; `simulated` marks the reading's trades as one.
+    It becomes an import, which can be undone (see `store.imports`). The same trade again changes nothing; a trade that
+    moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those
+    that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first;
+    `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read
+    alike, is no import of its own.
     Raises DatabaseUnreachable and psycopg.Error.
     """
     with connect(url) as connection, connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        lock_loads(connection)
         removed = remove_simulated(connection)
-        recorded = record(connection, reading, simulated=simulated)
+        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
+        recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
         refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
-        held = hold(connection, reading.source, reading.layout.as_json(), file_name, refused, simulated=simulated)
-    return replace(_report(reading, file_name, recorded, refused, held), removed=removed)
+        about = (reading.source, reading.layout.as_json(), file_name)
+        held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
+        if is_new:
+            _settle_import(connection, reading, recorded, len(refused), import_id)
+    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed)
 
 
-def record(connection: psycopg.Connection, reading: Reading, *, simulated: bool = False) -> Recorded:
-    """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing."""
-    names = ["row_number", *COLUMNS, "pnl"]
-    source = {"source": reading.source}
+def lock_loads(connection: psycopg.Connection) -> None:
+    """Let no other load or undoing begin before this transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def _open_import(
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    author: str,
+    content_hash: str | None,
+    replaces: bool,
+) -> tuple[int, bool]:
+    """The import of a file, and whether it is a new one; corrections always are."""
+    about = {
+        "source": reading.source,
+        "file_name": file_name,
+        "content_hash": content_hash,
+        "layout": Jsonb(reading.layout.as_json()),
+        "author": author,
+    }
+    known = None if replaces else connection.execute(query("trades/import_known"), about).fetchone()
+    if known:
+        return known[0], False
+    ((import_id,),) = connection.execute(query("trades/import_open"), about).fetchall()
+    return import_id, True
+
+
+def _settle_import(
+    connection: psycopg.Connection, reading: Reading, recorded: Recorded, quarantined: int, import_id: int
+) -> None:
+    connection.execute(
+        query("trades/import_settle"),
+        {
+            "import_id": import_id,
+            "rows_read": reading.rows_read,
+            "inserted": recorded.inserted,
+            "updated": recorded.updated,
+            "replaced": recorded.replaced,
+            "unchanged": recorded.unchanged,
+            "quarantined": quarantined,
+            "notes": Jsonb(list(reading.notes)),
+        },
+    )
+
+
+def record(
+    connection: psycopg.Connection,
+    reading: Reading,
+    import_id: int | None,
+    *,
+    simulated: bool = False,
+    replaces: bool = False,
+    only_new: bool = False,
+) -> Recorded:
+    """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
+
+    `only_new`: rows that would move a recorded trade on are refused.
+    """
+    source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     connection.execute("SET LOCAL work_mem = '128MB'")
     connection.execute("SET LOCAL jit = off")
     if len(reading.valid) > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
         connection.execute("SET LOCAL enable_nestloop = off")
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    lock_loads(connection)
+    names, notes = _stage(connection, reading)
+    _judge(connection, reading, source, replaces)
+    if only_new:
+        connection.execute("UPDATE incoming SET verdict = 'conflicting_trade' WHERE verdict = 'update'")
+    connection.execute(query("trades/load_revisions"), source)
+    updated = connection.execute(query("trades/load_update"), source).rowcount
+    connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [_mark_time(reading.valid)])
+    inserted = connection.execute(query("trades/load_insert"), source).rowcount
+    replaced = _replace(connection, source) if replaces else 0
+    _analyze(connection, inserted)
+    findings = _findings(connection, names)
+    unchanged = len(reading.valid) - inserted - updated - replaced - len(findings)
+    return Recorded(inserted, updated, unchanged, reading.refuse(findings), replaced, tuple(notes))
+
+
+def _stage(connection: psycopg.Connection, reading: Reading) -> tuple[dict[int, str], list[str]]:
+    """Put the valid rows into `incoming`; the names of their bots by key, and what the user should know of these."""
+    connection.execute("DROP TABLE IF EXISTS incoming")
     connection.execute(query("trades/load_stage"))
-    copy_arrow(connection, "incoming", pa.Table.from_pandas(reading.valid, preserve_index=False), names)
+    code, bots = pd.factorize(reading.valid["bot_id"])
+    keys, notes = arriving_keys(connection, bots.tolist(), reading.capital)
+    rows = pa.Table.from_pandas(reading.valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
+    copy_arrow(connection, "incoming", rows, ["row_number", *COLUMNS, "pnl"])
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
+    return dict(zip(keys, bots, strict=True)), notes
+
+
+def _judge(connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool) -> None:
+    """Give each row of `incoming` its verdict."""
     connection.execute(query("trades/load_currencies"))
     connection.execute(query("trades/load_unchanged"), source)
+    if replaces:
+        connection.execute(query("trades/load_replacements"), source)
     connection.execute(query("trades/load_keys"), source)
-    connection.execute(query("trades/load_twins_in_file"))
-    for verdict in ("update", "insert"):
-        connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
-    connection.execute(query("trades/load_followers"))
-    updated = connection.execute(query("trades/load_update")).rowcount
-    connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [_mark_time(reading.valid)])
-    inserted = connection.execute(query("trades/load_insert"), source | {"simulated": simulated}).rowcount
-    if inserted:
-        connection.execute("ANALYZE trades")  # a plan for the table as it was could take hours for the next reader
-    refused = reading.refuse(_findings(connection))
-    return Recorded(inserted, updated, len(reading.valid) - inserted - updated - len(refused), refused)
+    if reading.layout.holds_duplicates:
+        connection.execute(query("trades/load_twins_in_file"))
+        for verdict in ("update", "insert"):
+            connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
+        connection.execute(query("trades/load_followers"))
+
+
+def _replace(connection: psycopg.Connection, source: Mapping[str, object]) -> int:
+    """Corrected trades leave and come back, so that whatever rests on them is told; how many."""
+    connection.execute(query("trades/load_replace"), source)
+    connection.execute(query("trades/keep_positions"))
+    connection.execute("DELETE FROM trades t USING contents c WHERE t.trade_id = c.trade_id")
+    replaced = connection.execute(query("trades/write_contents")).rowcount
+    connection.execute(query("trades/return_positions"))
+    connection.execute("DROP TABLE contents, kept_positions, kept_marks")
+    return replaced
 
 
 def _mark_time(trades: pd.DataFrame) -> str:
@@ -110,16 +224,25 @@ def _mark_time(trades: pd.DataFrame) -> str:
     return str(max(trades["exit_time"].max(), trades["entry_time"].max()).isoformat())
 
 
-def _findings(connection: psycopg.Connection) -> list[Finding]:
+def _analyze(connection: psycopg.Connection, inserted: int) -> None:
+    """After a load that made the table another one: a plan for what it was could take hours for the next reader."""
+    ((known,),) = connection.execute(
+        "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass"
+    ).fetchall()
+    if inserted > _NEW_SHARE * known:
+        connection.execute("ANALYZE trades")
+
+
+def _findings(connection: psycopg.Connection, names: Mapping[int, str]) -> list[Finding]:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
-    return [_finding(row) for row in rows]
+    return [_finding(row, names) for row in rows]
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
     reason = Reason(row["reason"])
     if reason is Reason.CURRENCY_MISMATCH:
-        facts = {"currency": row["quote_currency"], "bot": row["bot_id"], "other": row["account_currency"]}
+        facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
         return row["row_number"], reason, "quote_currency", facts
     other = f"row {row['other_row']}"
     if row["other_row"] is None:
@@ -134,6 +257,7 @@ def hold(
     file_name: str,
     refused: pd.DataFrame,
     *,
+    import_id: int | None = None,
     simulated: bool = False,
 ) -> int:
     """Put the refused rows (see `Reading`) into quarantine; the number of those that were not there yet.
@@ -147,27 +271,34 @@ def hold(
         "SELECT row_number, reason, column_name, message, original FROM trade_quarantine WITH NO DATA"
     )
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
-    about = {"source": source, "file_name": file_name, "layout": Jsonb(layout), "simulated": simulated}
+    about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
+    about |= {"import_id": import_id, "simulated": simulated}
     return connection.execute(query("trades/quarantine_hold"), about).rowcount
 
 
-def _report(reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int) -> LoadReport:
-    accepted = reading.valid[~reading.valid["row_number"].isin(recorded.refused["row_number"])]
+def _report(
+    import_id: int, reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int
+) -> LoadReport:
+    held_back = {*recorded.refused["row_number"].tolist()}
+    accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
     stated = closed[closed["reported_pnl"].notna()]
     disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
     first, last = closed["exit_time"].min(), closed["exit_time"].max()
     return LoadReport(
+        import_id=import_id,
         source=reading.source,
         file_name=file_name,
         rows_read=reading.rows_read,
         inserted=recorded.inserted,
         updated=recorded.updated,
+        replaced=recorded.replaced,
         unchanged=recorded.unchanged,
+        joined=sum(len(rows) for number, rows in reading.parts.items() if number not in held_back),
         quarantined=dict(sorted(Counter(refused["reason"]).items())),
         already_quarantined=len(refused) - held,
         pnl_disagreements=int(disagreeing.sum()),
         first_exit_day=None if closed.empty else first.date(),
         last_exit_day=None if closed.empty else last.date(),
-        notes=reading.notes,
+        notes=reading.notes + recorded.notes,
     )

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from knowdefeat_pipeline.core.escaping import printable, shortened
 
@@ -24,6 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN = frozenset({"same-origin", "none"})
+PORTS = {"http": 80, "https": 443}  # of an address that names none
 _HOST = re.compile(r"(\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:[0-9]+)?")
 POLICY_VIOLATION = 1008  # of the websocket protocol
 
@@ -73,7 +74,7 @@ def refusal(scope: Scope, allowed: Container[str | None], graphql: str) -> str |
         return f"the host {_shown(host)!r} is not one of this server; knowdefeat up --allow-host lets in further names"
     if not scope["path"].isprintable():  # a router may take what ends with a line break for the path without it
         return "the path has control characters"
-    if origin is not None and _netloc(origin) != host.lower():
+    if origin is not None and not _is_own(origin, host, scope.get("scheme", "http")):
         return f"the origin {_shown(origin)!r} is another one"
     method = scope.get("method", "GET")
     site = headers.get("sec-fetch-site", "none")
@@ -106,11 +107,19 @@ def _headers(scope: Scope) -> dict[str, str]:
     return found
 
 
-def _netloc(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return None
+def _is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page of that origin is one of ours: the same scheme, name and port.
+
+    A page of this name over plain HTTP may be anybody's who is on the way, so that it must not pass for the one over
+    TLS. Under a loopback name the scheme is the request's (which a proxy may forward); a further name is that of a
+    proxy that speaks TLS. The port need not be the one that we listen on: ssh -L has another, and no page can choose
+    Host.
+    """
+    if _host_name(host) not in LOOPBACK:
+        scheme = "https"
+    scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    port = f":{PORTS.get(scheme)}"  # a browser leaves it out, a proxy may not
+    return origin.lower().removesuffix(port) == f"{scheme}://{host.lower().removesuffix(port)}"
 
 
 def _host_name(host: str) -> str | None:

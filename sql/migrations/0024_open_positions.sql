@@ -2,12 +2,14 @@
 -- results that is never 0, and ratios with an interval.
 
 -- A position is a trade that was recorded while it was open: what had closed when it was first recorded never was one here.
--- From its entry until its exit. recorded_xid: what last told what it is; that it closes is a change of its exit.
+-- From its entry until its exit. import_id: the import that told that it was open, 0 for whoever writes trades directly.
+-- recorded_xid: what last told what it is; that it closes is a change of its exit.
 CREATE TABLE positions (
     trade_id     bigint PRIMARY KEY,
     ticker       text NOT NULL,
     entry_time   timestamptz NOT NULL,
     exit_time    timestamptz,
+    import_id    bigint NOT NULL,
     recorded_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     recorded_xid xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
@@ -16,34 +18,42 @@ CREATE INDEX positions_ticker ON positions (ticker, exit_time);
 CREATE INDEX positions_recorded ON positions (recorded_xid);
 COMMENT ON TABLE positions IS 'Trades that were recorded while they were open, kept by triggers of trades.';
 
--- The last mark price of each open trade on each day, so that a past day is marked by what was known then. NULL: it was
--- taken back.
+-- The last mark price of each open trade on each day by each import, and by direct writers (0), so that a past day is marked
+-- by what was known then and an import can be undone. NULL: it was taken back.
 CREATE TABLE position_marks (
     trade_id     bigint NOT NULL REFERENCES positions ON DELETE CASCADE,
     day          date NOT NULL,
+    import_id    bigint NOT NULL,
     price        double precision CHECK (price > 0 AND price < 'infinity'),
     marked_at    timestamptz NOT NULL,
     recorded_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     recorded_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    PRIMARY KEY (trade_id, day)
+    PRIMARY KEY (trade_id, day, import_id)
 );
+CREATE INDEX position_marks_import ON position_marks (import_id);
+CREATE INDEX positions_import ON positions (import_id);
 CREATE INDEX position_marks_recorded ON position_marks (recorded_xid);
 COMMENT ON TABLE position_marks IS 'The last mark price of each open trade on each UTC day, kept by triggers of trades.';
 
 -- When a mark price was true: when it was written, unless the session knows better (a file's new trades: its last time).
+-- NULL where it is no news (`known`: trades that come back as they were).
 CREATE FUNCTION mark_time() RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT coalesce(nullif(current_setting('knowdefeat.marked_at', true), '')::timestamptz, clock_timestamp())
+    SELECT CASE coalesce(current_setting('knowdefeat.marked_at', true), '')
+               WHEN '' THEN clock_timestamp() WHEN 'known' THEN NULL
+               ELSE current_setting('knowdefeat.marked_at')::timestamptz END
 $$;
 
 CREATE FUNCTION positions_follow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND (NEW.ticker, NEW.direction, NEW.entry_time, NEW.entry_price, NEW.notional)
-            IS NOT DISTINCT FROM (OLD.ticker, OLD.direction, OLD.entry_time, OLD.entry_price, OLD.notional) THEN
+    IF TG_OP = 'UPDATE' AND (NEW.ticker, NEW.direction, NEW.entry_time, NEW.entry_price, NEW.notional, NEW.quantity,
+                             NEW.contract_multiplier, NEW.contract_type)
+            IS NOT DISTINCT FROM (OLD.ticker, OLD.direction, OLD.entry_time, OLD.entry_price, OLD.notional, OLD.quantity,
+                                  OLD.contract_multiplier, OLD.contract_type) THEN
         UPDATE positions SET exit_time = NEW.exit_time
         WHERE trade_id = NEW.trade_id AND exit_time IS DISTINCT FROM NEW.exit_time;
     ELSE
-        INSERT INTO positions (trade_id, ticker, entry_time, exit_time)
-        VALUES (NEW.trade_id, NEW.ticker, NEW.entry_time, NEW.exit_time)
+        INSERT INTO positions (trade_id, ticker, entry_time, exit_time, import_id)
+        VALUES (NEW.trade_id, NEW.ticker, NEW.entry_time, NEW.exit_time, coalesce(NEW.import_id, 0))
         ON CONFLICT (trade_id) DO UPDATE
         SET ticker = excluded.ticker, entry_time = excluded.entry_time, exit_time = excluded.exit_time,
             recorded_at = excluded.recorded_at, recorded_xid = excluded.recorded_xid;
@@ -53,9 +63,10 @@ BEGIN
     END IF;
     IF NEW.status <> 'closed' AND (CASE WHEN TG_OP = 'UPDATE' THEN NEW.mark_price IS DISTINCT FROM OLD.mark_price
                                         ELSE NEW.mark_price IS NOT NULL END) THEN
-        INSERT INTO position_marks AS known (trade_id, day, price, marked_at)
-            SELECT NEW.trade_id, day_of(at), NEW.mark_price, at FROM mark_time() AS at
-        ON CONFLICT (trade_id, day) DO UPDATE SET price = excluded.price, marked_at = excluded.marked_at,
+        INSERT INTO position_marks AS known (trade_id, day, import_id, price, marked_at)
+            SELECT NEW.trade_id, day_of(at), coalesce(NEW.import_id, 0), NEW.mark_price, at FROM mark_time() AS at
+            WHERE at IS NOT NULL
+        ON CONFLICT (trade_id, day, import_id) DO UPDATE SET price = excluded.price, marked_at = excluded.marked_at,
             recorded_at = excluded.recorded_at, recorded_xid = excluded.recorded_xid
         WHERE excluded.marked_at >= known.marked_at;
     END IF;
@@ -74,23 +85,20 @@ END $$;
 -- The condition is evaluated without a function call: trades that come closed pay next to nothing.
 CREATE TRIGGER positions_open AFTER INSERT ON trades FOR EACH ROW
     WHEN (NEW.status <> 'closed') EXECUTE FUNCTION positions_follow();
-CREATE TRIGGER positions_change AFTER UPDATE ON trades FOR EACH ROW EXECUTE FUNCTION positions_follow();
+CREATE TRIGGER positions_change AFTER UPDATE ON trades FOR EACH ROW
+    WHEN (OLD.status <> 'closed') EXECUTE FUNCTION positions_follow();
 CREATE TRIGGER positions_deleted AFTER DELETE ON trades REFERENCING OLD TABLE AS changed FOR EACH STATEMENT
     EXECUTE FUNCTION positions_deleted();
 CREATE TRIGGER positions_truncated AFTER TRUNCATE ON trades FOR EACH STATEMENT EXECUTE FUNCTION positions_deleted();
 
-INSERT INTO positions (trade_id, ticker, entry_time) SELECT trade_id, ticker, entry_time FROM trades WHERE status <> 'closed';
-INSERT INTO position_marks (trade_id, day, price, marked_at)
-    SELECT trade_id, day_of(recorded_at), mark_price, recorded_at FROM trades
+INSERT INTO positions (trade_id, ticker, entry_time, import_id)
+    SELECT trade_id, ticker, entry_time, coalesce(import_id, 0) FROM trades WHERE status <> 'closed';
+INSERT INTO position_marks (trade_id, day, import_id, price, marked_at)
+    SELECT trade_id, day_of(recorded_at), coalesce(import_id, 0), mark_price, recorded_at FROM trades
     WHERE status <> 'closed' AND mark_price IS NOT NULL;
 
 -- Rules of one position and of a bot's positions together. The same as core's functions of these names.
 
--- What a position has gained at a price, before fees: these count once it is closed.
-CREATE FUNCTION open_pnl(direction text, notional double precision, entry_price double precision, price double precision)
-RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT notional * (CASE direction WHEN 'LONG' THEN 1 ELSE -1 END) * (price - entry_price) / entry_price
-$$;
 -- The deepest fall of equity below its peak in percent, where equity ends `below_peak` under `peak_equity`, open positions
 -- aside.
 CREATE FUNCTION max_drawdown_with_open(
@@ -151,14 +159,16 @@ LANGUAGE sql STABLE AS $$
         ORDER BY h.day, h.ticker, b.open_time + s.length DESC, s.length
     )
     SELECT h.day, h.trade_id, t.bot_id, h.ticker, t.entry_time,
-           open_pnl(t.direction, t.notional, t.entry_price, coalesce(m.price, b.close))
+           -- Before fees and funding: they count once it is closed.
+           net_pnl('computed', t.contract_type, t.direction, t.notional, t.quantity, t.contract_multiplier, t.entry_price,
+                   coalesce(m.price, b.close), 0, 0, NULL)
     FROM held AS h
     JOIN trades AS t ON t.trade_id = h.trade_id
     LEFT JOIN LATERAL (
         -- Of a day that still runs every mark is known already.
         SELECT k.price FROM position_marks AS k
         WHERE k.trade_id = h.trade_id AND (k.day <= h.day OR h.as_of < day_end(h.day))
-        ORDER BY k.day DESC LIMIT 1
+        ORDER BY k.day DESC, k.marked_at DESC, k.import_id DESC LIMIT 1
     ) AS m ON true
     LEFT JOIN bars AS b ON b.day = h.day AND b.ticker = h.ticker
         AND b.close >= 1e-18 AND b.close < 1e15 -- as prices of trades: what cannot be computed with marks nothing
@@ -196,7 +206,7 @@ SELECT r.day, m.as_of, r.bot_id, t.ticker,
        time_in_drawdown(m.as_of, r.window_first_exit, r.drawdown_time, r.drawdown_since) AS time_in_drawdown,
        trade_frequency(r.trades, r.first_exit, m.as_of) AS trade_frequency, r.avg_trade_duration, r.best_trade, r.worst_trade, r.price_slippage, r.main_ticker,
        r.main_direction, r.first_exit, r.last_exit, r.lifetime_trades, r.lifetime_pnl, r.lifetime_max_drawdown,
-       r.lifetime_win_rate, r.lifetime_profit_factor, r.sharpe_low, r.sharpe_high,
+       r.lifetime_win_rate, r.lifetime_profit_factor, r.capital, r.capital_is_estimated, r.sharpe_low, r.sharpe_high,
        coalesce(o.open_trades, 0) AS open_trades, o.open_pnl, coalesce(o.unmarked_open, 0) AS unmarked_open, o.oldest_open,
        max_drawdown_with_open(r.max_drawdown, r.below_peak, r.peak_equity, o.open_pnl) AS max_drawdown_with_open
 FROM bot_metrics_rows AS r
@@ -220,9 +230,10 @@ LEFT JOIN bot_metrics_rows AS b ON b.day = r.day AND b.bot_id = r.bot_id AND b.t
 
 CREATE OR REPLACE VIEW report.rankings AS
 SELECT r.as_of AS "time", r.day, r.bot_id, s.strategy_id, r.rank, r.rank_score, r.eligible, r.reason, r.is_active,
-       r.weight_version, r.flag
+       r.weight_version, b.name AS bot, r.flag
 FROM bot_rankings AS r
-LEFT JOIN bot_strategies AS s USING (bot_id);
+LEFT JOIN bot_strategies AS s USING (bot_id)
+LEFT JOIN bots AS b USING (bot_id);
 COMMENT ON COLUMN report.rankings.flag IS 'What a person should look at before the bot gets new funds.';
 
 -- Whoever writes trades needs no right on what follows from them (see 0016).

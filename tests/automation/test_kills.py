@@ -16,27 +16,21 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
-from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
-from knowdefeat_pipeline.automation.runs import refresh_days
-from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.funds.settings import FundSettings
-from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.steps.audit import audit_days
-from knowdefeat_pipeline.store.funds import cents, save_settings
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
+from tests.faults.clean import compute, computed, differing
+from tests.faults.processes import kill_server
 
 KILLS = int(os.environ.get("KNOWDEFEAT_KILLS", "6"))
 SLOW_KILLS = int(os.environ.get("KNOWDEFEAT_SLOW_KILLS", "15"))
@@ -44,12 +38,10 @@ SEED = 3
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 PATIENCE = 120.0
 BOTS = 7
-RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events")]  # those are decisions
-FOLDED = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state")
 INSERT = (
     "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time,"
     " entry_price, exit_price, notional) VALUES ('test', %s, %s, 'COIN', 'LONG', 'closed', %s, %s, 100, %s, 100)"
-    " ON CONFLICT (source, source_trade_id) DO NOTHING"
+    " ON CONFLICT DO NOTHING"
 )
 LIFETIMES = (
     "SELECT coalesce(sum(lifetime_trades), 0) FROM bot_metrics"
@@ -200,21 +192,9 @@ def server(home: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(home)
     migrations.upgrade(server.ensure_running())
     with connect(server.ensure_running()) as connection:
-        save_settings(connection, FundSettings("USD", cents(Decimal(1000))), "test", "funds to divide")
+        save_settings(connection, FundSettings("USD", 100_000), "test", "funds to divide")
     yield server
     server.stop()
-
-
-def kill_server(server: EmbeddedPostgres) -> None:
-    """All of its processes at once, so that none of them saves what the others had not written down."""
-    pid = server.status().pid
-    assert pid
-    postmaster = psutil.Process(pid)
-    postmaster.suspend()  # it shall not begin another one meanwhile
-    processes = [postmaster, *postmaster.children(recursive=True)]
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 def kill_run(after: float) -> None:
@@ -228,30 +208,6 @@ def kill_run(after: float) -> None:
     process.wait()
 
 
-def tables(url: str) -> dict[str, list[tuple]]:
-    """All results."""
-    found = {}
-    with connect(url) as connection:
-        for name in RESULTS:
-            found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
-    return found
-
-
-def computed(url: str) -> tuple[date, date, datetime]:
-    """The first and the last day that was computed, and as of when."""
-    with connect(url) as connection:
-        (row,) = connection.execute(
-            "SELECT min(day), max(day), max(as_of) FROM refreshed_days WHERE asset = 'bot_metrics'"
-        ).fetchall()
-    return row
-
-
-def compute(url: str, job: str, first: date, last: date, now: datetime) -> None:
-    defs = build_defs({"database": DatabaseAt(url=url), "clock": StoppedClock(at=now.isoformat())})
-    with open_instance() as instance:
-        refresh_days(defs, instance, first, last, job=job)
-
-
 def hold_against_a_clean_computation(bots: Bots, home: Path) -> None:
     """Let a listener do what is left; then nothing may be stale, lost, doubled or other than a clean computation."""
     with listener(home) as live:
@@ -262,20 +218,14 @@ def hold_against_a_clean_computation(bots: Bots, home: Path) -> None:
     if stale:  # what the sensor of beliefs does
         compute(url, "learn", stale.first, stale.last, datetime.now(UTC))
     first, last, as_of = computed(url)
-    found = tables(url)
     with connect(url) as connection:
         assert not stale_days(connection, BELIEFS, datetime.now(UTC))
         assert not stale_days(connection, RANKING, as_of)
         broken = [rule.name for rule, result in audit_days(connection, first, last) if not result.passed]
         recorded = connection.execute("SELECT count(*), count(DISTINCT source_trade_id) FROM trades").fetchall()
-        connection.execute(
-            f"TRUNCATE {', '.join(map(stored, RESULTS))}, {', '.join(FOLDED)}, refreshed_days, settled_changes"
-        )
     assert broken == []
     assert recorded == [(bots.written, bots.written)]
-    assert all(found[name] for name in ("bot_metrics", "bot_rankings", "fund_allocations", "strategy_beliefs"))
-    compute(url, "recompute", first, last, as_of)
-    assert tables(url) == found
+    assert differing(url) == ()
 
 
 def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: EmbeddedPostgres, home: Path) -> None:

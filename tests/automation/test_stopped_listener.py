@@ -1,8 +1,6 @@
 """SIGSTOP of the live listener: its trades are counted by the sensor's run, and it commits nothing once it goes on."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -22,6 +20,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.locks import day_is_locked, dismiss_listener, lease_expired_at
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
+from tests.faults.processes import Process
 
 CLOSE = (
     "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
@@ -52,26 +51,10 @@ main()
 """
 
 
-class Live:
+class Live(Process):
     """The process, and what it says."""
 
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-c", LIVE, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def hear(self, part: str) -> None:
-        """Await the next line that contains `part`."""
-        assert self.process.stdout is not None
-        heard = []
-        for line in self.process.stdout:
-            heard.append(line)
-            if part in line:
-                return
-        raise AssertionError("".join(heard))
-
-    def go_on(self) -> None:
+    def finish(self) -> None:
         """End the wait within the batch."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
@@ -87,13 +70,9 @@ class Live:
 @contextmanager
 def live(*arguments: str) -> Iterator[Live]:
     """A listener that is killed at the end."""
-    started = Live(*arguments)
-    try:
+    with Live(LIVE, *arguments) as started:
         started.hear("Listening for new trades")
         yield started
-    finally:
-        started.process.kill()
-        started.process.communicate()
 
 
 @pytest.fixture
@@ -137,7 +116,8 @@ def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
         tick_and_run(empty, instance)
         assert counted(connection) == [(2, 2)]
         done = marks(connection)
-        listener.process.send_signal(signal.SIGCONT)
+        listener.go_on()
+        listener.hear("This listener did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done
@@ -160,8 +140,9 @@ def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_
         tick_and_run(empty, instance)
         assert counted(connection) == [(2, 2)]
         done = marks(connection)
+        listener.finish()
         listener.go_on()
-        listener.process.send_signal(signal.SIGCONT)
+        listener.hear("This listener did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done

@@ -1,5 +1,8 @@
 """How a command's errors appear."""
 
+from collections.abc import Callable
+
+import adbc_driver_manager as adbc
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
@@ -66,6 +69,56 @@ def test_a_connection_that_breaks_below_other_libraries_is_a_message_too(
     assert message.startswith(f"Error: Lost the connection to the database: {said}")
     assert message.endswith("Then run the command again.\n")
     assert "Traceback" not in message
+
+
+def refused(error: Exception) -> Exception:
+    """A step's failure, below which the driver's error lies."""
+    outer = RuntimeError("a step failed")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "advice"),
+    [
+        (psycopg.errors.DiskFull("no room\nfor a page"), "no room for a page", "free space on it or enlarge it"),
+        (
+            DBAPIError("SELECT 1", {}, psycopg.errors.QueryCanceled("canceling statement due to statement timeout")),
+            "canceling statement due to statement timeout",
+            "SET statement_timeout = 0",
+        ),
+        (
+            adbc.OperationalError("sorry, too many clients already", status_code=adbc.AdbcStatusCode.IO),
+            "sorry, too many clients already",
+            "raise max_connections",
+        ),
+    ],
+)
+@pytest.mark.parametrize("raised", [lambda error: error, refused])
+def test_what_the_server_refused_is_told_with_its_remedy(
+    error: Exception,
+    said: str,
+    advice: str,
+    raised: Callable[[Exception], Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ends_with(raised(error), monkeypatch) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(
+        f"Error: The database refused: {said}\nWhat was under way is undone or will be done again. "
+    )
+    assert advice in message
+    assert " ".join(message.split()).endswith("run the command again.")
+
+
+def test_a_statement_that_is_wrong_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> None:
+        raise psycopg.errors.UndefinedColumn("there is no column a")
+
+    monkeypatch.setattr(module, "app", command)
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        module.main()
 
 
 def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,3 +99,20 @@ def test_a_rotation_that_fails_leaves_the_log(log: Path, writer: subprocess.Pope
     blocked.rmdir()
     rotate(log)
     assert (log.with_name("daemon.log.1").read_bytes(), log.read_bytes()) == (before, b"")
+
+
+def test_logs_are_read_by_their_user_alone_whatever_the_process_grants_others(
+    log: Path, writer: subprocess.Popen[str]
+) -> None:
+    older = log.with_name("daemon.log.1")
+    older.write_text("from before")
+    older.chmod(0o644)
+    log.chmod(0o644)
+    open_log(log, "daemon").close()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in log.parent.iterdir()}
+    assert modes == {"daemon.log": 0o600, "daemon.log.1": 0o600}
+    write(writer)
+    write(writer)
+    rotate(log)
+    assert {path.stat().st_mode & 0o777 for path in log.parent.iterdir()} == {0o600}
+    assert log.parent.stat().st_mode & 0o777 == 0o700

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,8 +120,8 @@ def test_a_bot_gets_a_role_of_its_own_which_is_listed_and_removed(embedded: Shel
     assert listed["roles"][-1]["may"] == "adds, closes and reads trades of bots 7, 9"
     embedded("db", "role", "remove", "momentum")
     assert "no role momentum" in embedded("db", "url", "--role", "momentum", status=1)
-    for text in ("a", "", "1,,2", str(2**31)):
-        assert "write their numbers" in embedded("db", "role", "bot", "momentum", "--bots", text, status=2)
+    for text in ("", "1,,2", "a\x1b[2J"):
+        assert "write their names" in embedded("db", "role", "bot", "momentum", "--bots", text, status=2)
 
 
 def test_the_shell_holds_no_password_among_its_arguments(
@@ -177,3 +178,22 @@ def test_no_log_of_the_server_holds_a_password(embedded: Shell, home: Path) -> N
     passwords = {embedded("db", "rotate", role).strip().split(":")[2].split("@")[0] for role in ("web", "bot")}
     log = (home / "postgres" / "server.log").read_text()
     assert not any(password in log for password in passwords)
+
+
+def test_a_script_asks_by_the_shell_and_hears_of_a_failure(embedded: Shell, home: Path) -> None:
+    def psql(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = "from knowdefeat_pipeline.cli import main; main()"
+        command = [sys.executable, "-c", program, "db", "shell", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": str(home)})
+
+    (home / ".psqlrc").write_text("\\timing on\n")
+    done = psql("-c", "SELECT count(*) AS trades FROM trades", "-c", "SELECT current_user")
+    assert done.returncode == 0, done.stderr
+    assert [line.strip() for line in done.stdout.splitlines()] == [
+        "trades", "--------", "0", "(1 row)", "", "current_user", "--------------", "knowdefeat", "(1 row)", "",
+    ]  # fmt: skip
+    assert "knowdefeat_reader\n" in psql("--role", "reader", "-c", "SELECT current_user").stdout
+    failed = psql("-c", "SELECT nonsense", "-c", "SELECT 'went on'")
+    assert failed.returncode == 1
+    assert 'column "nonsense" does not exist' in failed.stderr
+    assert "went on" not in failed.stdout

@@ -1,12 +1,13 @@
 """Small books of trades for the tests of core."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics, win_streak_tables
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
@@ -47,9 +48,12 @@ def union(*books: pd.DataFrame) -> pd.DataFrame:
     return whole.assign(trade_id=np.arange(1, len(whole) + 1))
 
 
-def metrics(frame: pd.DataFrame, *as_of: datetime, **options: object) -> pd.DataFrame:
-    """bot_metrics of a book."""
-    return bot_metrics(Trades.from_frame(frame), micros(as_of), **options)
+def metrics(
+    frame: pd.DataFrame, *as_of: datetime, capital: Mapping[int, float] | None = None, **options: object
+) -> pd.DataFrame:
+    """bot_metrics of a book; `capital` is 10,000 where nothing else is said."""
+    stated = Capital(dict.fromkeys(frame["bot_id"].tolist(), 10_000.0) | dict(capital or {}))
+    return bot_metrics(Trades.from_frame(frame), micros(as_of), capital=stated, **options)
 
 
 def metrics_row(frame: pd.DataFrame, as_of: datetime, bot: int = 1, ticker: str = "*", **options: object) -> pd.Series:

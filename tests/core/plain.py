@@ -179,7 +179,7 @@ def figures(book: list[Trade], bot: int, ticker: str, as_of: datetime, capital: 
         out[name] = sum(inside) if inside else None
     out |= _lifetime(life, money) | _counts(window)
     out |= _money(window, life[0].exit, as_of, money) if window else dict.fromkeys(_MONEY)
-    return out
+    return out | {"capital": money, "capital_is_estimated": False}
 
 
 def _lifetime(life: list[Trade], capital: Fraction) -> dict:

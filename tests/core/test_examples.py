@@ -18,7 +18,7 @@ FIGURES = {
     returns: ["sharpe_ratio", "sharpe_interval", "sortino_ratio", "calmar_ratio"],
     drawdown: ["drawdown", "drawdown_episodes", "max_drawdown", "avg_drawdown", "time_below_peak",
                "time_in_drawdown"],
-    open_positions: ["open_pnl", "max_drawdown_with_open"],
+    open_positions: ["max_drawdown_with_open"],
     streaks: ["win_streaks", "longest_streak", "current_streak", "streakiness_p_value", "expected_frequency"],
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -23,7 +24,7 @@ from knowdefeat_pipeline.automation.dagster_internals.instance import open_insta
 from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.simulation.bots import simulate
-from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres import archive, migrations
 from knowdefeat_pipeline.postgres.backup import BackupError, backup, restore
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError
@@ -37,7 +38,7 @@ END = datetime(2025, 3, 1, tzinfo=UTC)
 NOW = END + timedelta(hours=12)
 FIRST, LAST = date(2025, 2, 21), date(2025, 3, 1)
 # Folded anew where a server of its own numbers transactions.
-FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
+FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "input_changes"}
 
 
 @pytest.fixture
@@ -340,6 +341,59 @@ def test_a_killed_backup_leaves_nothing_under_its_name_and_the_next_one_removes_
     assert left.name.startswith(".monday.")
     backup(source, folder / "tuesday")
     assert [path.name for path in folder.iterdir()] == ["tuesday"]
+
+
+# A process that is told seconds and a file by its input, makes a backup to it in a child of its own, which the kernel ends
+# after so many seconds (0: never) as by SIGKILL, and says how it ended.
+BACKUPS = """
+import os, signal, sys
+from pathlib import Path
+from knowdefeat_pipeline.postgres.backup import backup
+for line in sys.stdin:
+    seconds, _, file = line.strip().partition(" ")
+    child = os.fork()
+    if not child:
+        signal.setitimer(signal.ITIMER_REAL, float(seconds))
+        backup(sys.argv[1], Path(file))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def ended(process: subprocess.Popen[str], file: Path, seconds: float = 0.0) -> int:
+    """How a backup to that file ended, which was killed after so many seconds."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{seconds:.6f} {file}\n")
+    process.stdin.flush()
+    return int(process.stdout.readline())
+
+
+def test_a_backup_killed_at_any_instant_leaves_a_whole_file_under_its_name_or_none(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    command = [sys.executable, "-c", BACKUPS, source]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert ended(process, folder / "first") == 0
+        began = time.perf_counter()
+        assert ended(process, folder / "second") == 0
+        whole = time.perf_counter() - began
+        random = Random(20)
+        files = [folder / f"{number}" for number in range(20)]
+        statuses = [ended(process, file, random.uniform(0.001, 1.2 * whole)) for file in files]
+        assert process.stdin is not None
+        process.stdin.close()
+    named = {path for path in folder.iterdir() if not path.name.startswith(".")}
+    kept = archive.check(folder / "first")
+    for path in named:
+        assert [(part.name, part.rows) for part in archive.check(path).parts] == [
+            (part.name, part.rows) for part in kept.parts
+        ]
+    assert {file for file, status in zip(files, statuses, strict=True) if status == 0} <= named  # as they were told
+    assert set(statuses) <= {0, -signal.SIGALRM}
+    assert statuses.count(-signal.SIGALRM) >= 5
+    backup(source, folder / "last")
+    assert {path for path in folder.iterdir() if path.name.startswith(".")} == set()
 
 
 @pytest.mark.parametrize("where", ["fill", "record"])

@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from psycopg import sql
 
 from knowdefeat_pipeline.core.schema import TABLES
-from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres import edited, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus
 from knowdefeat_pipeline.settings import ROOT
@@ -136,13 +137,85 @@ def test_a_migration_that_was_edited_after_it_ran_is_refused(folder: Path, empty
     (folder / "0003_third.sql").write_text("CREATE TABLE third (n integer);")
     (folder / "0001_first.sql").write_bytes(ran.replace(b"integer", b"bigint"))
     for function in (migrations.upgrade, migrations.require_current, migrations.status):
-        with pytest.raises(
-            MigrationError, match=r"0001_first\.sql is not the migration that was applied.*git checkout"
-        ):
+        with pytest.raises(MigrationError, match=r"0001_first\.sql is not the migration that was applied"):
             function(empty_database)
     assert "third" not in tables(empty_database)
     (folder / "0001_first.sql").write_bytes(ran.replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
     assert migrations.upgrade(empty_database) == ["0003"]
+
+
+def refusal(url: str) -> str:
+    """Why the database is refused, and the way out."""
+    with pytest.raises(MigrationError) as found:
+        migrations.status(url)
+    return str(found.value)
+
+
+def follow(shown: str) -> None:
+    """Run the command at the end of a message."""
+    subprocess.run(shown.rpartition(": ")[2], shell=True, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    """The history of two migrations, committed."""
+    for arguments in ("init --quiet", "add .", "commit --quiet --message first"):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+        subprocess.run(["git", *who, *arguments.split()], cwd=folder, check=True)
+    return folder
+
+
+def test_an_edited_file_of_a_checkout_is_restored_by_the_command_that_is_shown(
+    repository: Path, empty_database: str
+) -> None:
+    migrations.upgrade(empty_database)
+    (repository / "0001_first.sql").write_text("CREATE TABLE first (n bigint);\n")
+    shown = refusal(empty_database)
+    assert "The file was edited since" in shown
+    follow(shown)
+    assert migrations.status(empty_database).pending == []
+
+
+def test_a_database_that_other_code_migrated_is_told_which(repository: Path, empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (repository / "0001_first.sql").write_text("CREATE TABLE first (n bigint);\n")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    subprocess.run(["git", *who, "commit", "--quiet", "--all", "--message", "edited"], cwd=repository, check=True)
+    shown = refusal(empty_database)
+    assert f"By the code of commit {commit} write a backup: knowdefeat db backup FILE" in shown
+    assert "git checkout" not in shown
+    assert "checkout HEAD" not in shown
+
+
+def test_a_checksum_that_no_known_file_has_can_be_forgotten(repository: Path, empty_database: str) -> None:
+    """The way out of it works: the statement that is shown, then an upgrade."""
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        connection.execute("UPDATE knowdefeat_migrations SET checksum = 'x' WHERE revision = '0002'")
+    shown = refusal(empty_database)
+    assert "By the code that did write a backup" in shown
+    assert "checkout" not in shown
+    statement = shown.partition('db shell -c "')[2].partition('"')[0]
+    with connect(empty_database) as connection:
+        connection.execute(statement.encode())
+    assert migrations.upgrade(empty_database) == []
+    assert migrations.status(empty_database).pending == []
+
+
+def test_of_an_installed_package_the_wheel_is_named(
+    repository: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.upgrade(empty_database)
+    (repository / "0001_first.sql").write_text("CREATE TABLE first (n bigint);\n")
+    monkeypatch.setattr(edited, "IS_INSTALLED", True)
+    shown = refusal(empty_database)
+    wheel = f"knowdefeat_pipeline-{metadata.version('knowdefeat-pipeline')}-py3-none-any.whl"
+    assert f"pip install --force-reinstall --no-deps {wheel}\n" in shown
+    assert "By that release write a backup" in shown
+    assert "git" not in shown
 
 
 def test_a_database_without_checksums_takes_those_of_the_files(folder: Path, empty_database: str) -> None:

@@ -33,16 +33,19 @@ FIRST_DAY = date(2015, 1, 1)
 
 # What a bot's role reaches outside PostgreSQL's own catalogue, spelled out.
 INSERTED = {
-    "source", "source_trade_id", "bot_id", "strategy_id", "ticker", "direction", "status", "entry_time", "exit_time",
+    "source", "source_trade_id", "bot_id", "bot_name", "strategy_id", "ticker", "direction", "status", "entry_time", "exit_time",
     "entry_price", "exit_price", "mark_price", "notional", "fees", "reported_pnl", "quote_currency", "signal_confidence",
     "entry_quality", "exit_reason", "entry_trigger_price", "entry_trigger_time", "exit_trigger_price",
     "exit_trigger_time",
+    "quantity", "contract_multiplier", "contract_type", "funding", "entry_fee", "exit_fee", "fee_currency", "leverage",
+    "margin", "exits", "pnl_basis",
 }  # fmt: skip
 UPDATED = {
     "status", "exit_time", "exit_price", "mark_price", "fees", "reported_pnl", "exit_reason", "exit_trigger_price",
-    "exit_trigger_time",
+    "exit_trigger_time", "funding", "exit_fee", "exits",
 }  # fmt: skip
 HARMLESS = {
+    "net_pnl",
     "day_of",
     "day_start",
     "day_end",
@@ -50,6 +53,11 @@ HARMLESS = {
     "time_in_drawdown",
     "trade_frequency",
     "own_bots",
+    "is_blank",
+    "own_bot_key",
+    "bot_name",
+    "currency_digits",
+    "follows_its_bot",
     "is_plain_name",
     "is_possible_time",
     "open_pnl",
@@ -192,7 +200,7 @@ def test_a_bots_trade_is_counted(granted: str, url_as: Callable[[str], str]) -> 
 
 def test_a_bot_may_send_a_trade_twice_and_ask_for_what_was_made_of_it(url_as: Callable[[str], str]) -> None:
     with connect(url_as("bot")) as bot:
-        added = OPEN + "ON CONFLICT (source, source_trade_id) DO NOTHING RETURNING bot_id, status"
+        added = OPEN + "ON CONFLICT (source, source_trade_id, bot_id) DO NOTHING RETURNING bot_id, status"
         assert bot.execute(added, ["a", 7]).fetchall() == [(7, "open")]
         assert bot.execute(added, ["a", 7]).fetchall() == []
 
@@ -240,7 +248,7 @@ def test_closed_trades_stay_and_a_bot_is_told_why(url_as: Callable[[str], str]) 
 def test_a_bound_bot_sees_and_writes_its_own_trades_only(granted: str, passwords: Passwords) -> None:
     with connect(granted) as owner:
         owner.execute(OPEN, ["theirs", 9])
-    url = roles.make_bot(granted, "bot_alpha", [8, 7], passwords)
+    url = roles.make_bot(granted, "bot_alpha", ["8", "7"], passwords)
     try:
         with connect(url) as bot:
             bot.execute(OPEN, ["mine", 7])
@@ -252,7 +260,7 @@ def test_a_bound_bot_sees_and_writes_its_own_trades_only(granted: str, passwords
             bot.execute("SET ROLE knowdefeat_bot")  # the group may write any bot, but who logged in may not
             assert bot.execute("SELECT count(*) FROM trades").fetchone() == (1,)
         with connect(granted) as owner:
-            assert [(s.name, s.bots) for s in roles.states(owner)][-1] == ("bot_alpha", [7, 8])
+            assert [(s.name, s.bots) for s in roles.states(owner)][-1] == ("bot_alpha", ["7", "8"])
             assert owner.execute("SELECT count(*) FROM trades").fetchone() == (2,)
         assert roles.make_bot(granted, "bot_alpha", None, passwords) == url
         with connect(url) as bot:
@@ -263,11 +271,32 @@ def test_a_bound_bot_sees_and_writes_its_own_trades_only(granted: str, passwords
         psycopg.connect(url)
 
 
+def test_a_role_may_be_bound_to_a_bot_by_name_before_it_has_traded(granted: str, passwords: Passwords) -> None:
+    url = roles.make_bot(granted, "bot_delta", ["grid-eth-01", "7"], passwords)
+    named = OPEN.replace("bot_id", "bot_name")
+    try:
+        with connect(url) as bot:
+            bot.execute(named, ["a", "grid-eth-01"])
+            bot.execute(named, ["b", "7"])
+            for other in ("grid-eth-02", "9"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+                    bot.execute(named, ["c", other])
+            assert bot.execute("SELECT count(*) FROM trades").fetchone() == (2,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                bot.execute("SELECT arriving_keys('{x}')")
+        with connect(granted) as owner:
+            assert owner.execute("SELECT name FROM bots ORDER BY 1").fetchall() == [("7",), ("grid-eth-01",)]
+            assert [s.bots for s in roles.states(owner)][-1] == ["7", "grid-eth-01"]
+            assert owner.execute("SELECT count(*) FROM arriving_names").fetchone() == (0,)
+    finally:
+        roles.remove_bot(granted, "bot_delta", passwords)
+
+
 def test_a_role_that_another_database_bound_may_write_no_bot_here(
     granted: str, empty_database: str, passwords: Passwords
 ) -> None:
     migrations.upgrade(empty_database)
-    url = roles.make_bot(empty_database, "bot_beta", [7], passwords)
+    url = roles.make_bot(empty_database, "bot_beta", ["7"], passwords)
     try:
         here = urlsplit(url)._replace(path=urlsplit(granted).path).geturl()
         with connect(here) as bot, pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
@@ -279,7 +308,7 @@ def test_a_role_that_another_database_bound_may_write_no_bot_here(
 @pytest.mark.parametrize("name", ["Robert'); DROP", "pg_bot", "knowdefeat_bot", "", "../up", "x" * 64])
 def test_names_that_no_bots_role_may_have(granted: str, passwords: Passwords, name: str) -> None:
     with pytest.raises(RoleError, match="cannot be a bot's role"):
-        roles.make_bot(granted, name, [1], passwords)
+        roles.make_bot(granted, name, ["1"], passwords)
 
 
 def test_a_role_that_is_no_bots_is_neither_bound_nor_given_a_password_nor_removed(
@@ -289,7 +318,7 @@ def test_a_role_that_is_no_bots_is_neither_bound_nor_given_a_password_nor_remove
         owner.execute("CREATE ROLE somebody")
         try:
             with pytest.raises(RoleError, match="a role somebody that is no bot's"):
-                roles.make_bot(granted, "somebody", [1], passwords)
+                roles.make_bot(granted, "somebody", ["1"], passwords)
             with pytest.raises(RoleError, match="no role somebody"):
                 roles.rotate(granted, "somebody", passwords)
             with pytest.raises(RoleError, match="no role somebody"):
@@ -440,7 +469,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only", "recorded_here",
+        "belief_ledger_append_only", "recorded_here", "refuse_blank_name",
     }  # fmt: skip
 
 
@@ -584,7 +613,7 @@ def test_a_user_who_may_make_roles_needs_no_superuser(empty_database: str, tmp_p
         assert roles.login_url(url, "knowdefeat_owner", kept) == url
         with pytest.raises(RoleError, match="maker owns the tables here"):
             roles.rotate(url, "knowdefeat_owner", kept)
-        with connect(roles.make_bot(url, "bot_gamma", [7], kept)) as bot:
+        with connect(roles.make_bot(url, "bot_gamma", ["7"], kept)) as bot:
             bot.execute(OPEN, ["b", 7])
             assert bot.execute("SELECT bot_id FROM trades").fetchall() == [(7,)]
         roles.remove_bot(url, "bot_gamma", kept)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -104,6 +104,11 @@ def test_a_server_is_made_found_and_described(tmp_path: Path) -> None:
         if os.geteuid() == 0:
             assert f"made {tmp_path} traversable (o+x)" in "\n".join(notices)
             assert tmp_path.stat().st_mode & 0o777 == 0o701
+            assert str(home_of(postgres)) not in "\n".join(notices)
+        # Nobody else looks into the home; the account that runs the server passes through, where it is another one.
+        for folder in (home_of(postgres), postgres.folder):
+            assert folder.stat().st_mode & 0o777 == (0o701 if os.geteuid() == 0 else 0o700)
+        assert postgres.log.stat().st_mode & 0o777 == 0o600
     finally:
         assert postgres.stop()
 
@@ -124,6 +129,17 @@ def test_settings_and_credentials(cluster: EmbeddedPostgres) -> None:
         psycopg.connect(url, password="guess")
 
 
+def test_logs_that_others_could_read_are_ones_own_after_the_next_start(cluster: EmbeddedPostgres) -> None:
+    cluster.ensure_running()
+    cluster.stop()
+    older = cluster.log.with_suffix(".log.1")
+    older.write_text("before")
+    for log in (cluster.log, older):
+        log.chmod(0o644)
+    cluster.ensure_running()
+    assert [log.stat().st_mode & 0o777 for log in (cluster.log, older)] == [0o600, 0o600]
+
+
 def test_nothing_is_lost_when_the_server_is_killed(cluster: EmbeddedPostgres) -> None:
     url = cluster.ensure_running()
     with psycopg.connect(url) as connection:
@@ -140,6 +156,35 @@ def test_busy_orphans_of_a_killed_server_do_not_block_the_next(cluster: Embedded
         os.kill(pid_of(cluster), signal.SIGKILL)
         assert value(cluster.ensure_running(), "SELECT 1") == 1
         assert not backend.is_running() or backend.status() == psutil.STATUS_ZOMBIE
+
+
+def leave_in_vain(cluster: EmbeddedPostgres) -> None:
+    """A server whose recovery after a crash ends itself: it takes no connection any more, and hears no SIGINT."""
+    while True:
+        with closing(psycopg.connect(cluster.ensure_running())) as connection:
+            postmaster = psutil.Process(pid_of(cluster))
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+        while cluster.find() is None:  # until it has recovered, unless its recovery is caught
+            for child in postmaster.children():
+                with suppress(psutil.NoSuchProcess):
+                    if " ".join(child.cmdline()).startswith("postgres: startup"):
+                        child.kill()
+                        child.wait()
+                        return
+
+
+def test_a_server_that_waits_for_a_recovery_that_is_over_is_begun_anew_or_stopped(
+    cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "IN_VAIN", 0.3)
+    with psycopg.connect(cluster.ensure_running()) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 100000) AS n")
+    leave_in_vain(cluster)
+    assert value(cluster.ensure_running(), "SELECT sum(n) FROM kept") == 5_000_050_000
+    leave_in_vain(cluster)
+    assert cluster.stop()
+    assert not cluster.status().running
+    assert value(cluster.ensure_running(), "SELECT sum(n) FROM kept") == 5_000_050_000
 
 
 def test_the_server_survives_the_client_that_started_it(

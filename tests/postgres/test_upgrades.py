@@ -1,8 +1,6 @@
 """Databases of earlier schemas with results in them: after the upgrade these say what they said."""
 
-import shutil
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,19 +10,19 @@ from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.market.bars import BarError
 from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
-from knowdefeat_pipeline.core.units import day_end, each_day
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.canonical import Reason, explain
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
 from knowdefeat_pipeline.store import quarantine
-from knowdefeat_pipeline.store.funds import history, save_settings, set_active
+from knowdefeat_pipeline.store.funds import fund_settings, history, save_settings, set_active
 from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
-from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Mark, current_snapshot, mark, settle, stale_days
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.faults.earlier import make
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -35,11 +33,19 @@ FORGOTTEN = (*map(stored, COMPUTED), "open_positions", "refreshed_days", "settle
              "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
 REPLACED = "its capital was {}, which cannot be computed with, and is 10000 now, as where nobody said any"
 # What later migrations added to these tables.
-LATER = {"sharpe_low", "sharpe_high", "flag", *(figure.name for figure in OPEN_POSITIONS)}
+LATER = {
+    "capital",
+    "capital_is_estimated",
+    "sharpe_low",
+    "sharpe_high",
+    "flag",
+    *(figure.name for figure in OPEN_POSITIONS),
+}
 MOVED = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
 
 
 def columns(table: str) -> list[str]:
+    """Those that were there from the beginning on."""
     return [figure.name for figure in TABLES[table] if figure.name not in LATER]
 
 
@@ -54,20 +60,7 @@ def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
 
 
-def make(url: str, revision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring a database up to a schema that is not the last."""
-    for path in migrations.MIGRATIONS.glob("*.sql"):
-        if path.name[:4] <= revision:
-            shutil.copy(path, folder)
-    with monkeypatch.context() as then:
-        then.setattr(migrations, "MIGRATIONS", folder)
-        with migrations.upgrading(url) as schema:
-            assert schema.bring_to(revision)[-1] == revision
-
-
-def test_results_written_with_their_as_of_are_the_same_by_the_marks(
-    database: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_written_with_their_as_of_are_the_same_by_the_marks(database: str, empty_database: str) -> None:
     """From 0012 to 0013, which leaves as_of and what follows from it to the marks."""
     trades = simulate("base", bots=8, days=DAYS, seed=5, end=END).trades
     load_trades(database, read_frame(trades, "simulator", END), "fleet")
@@ -77,7 +70,7 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
         before = {table: rows(connection, table) for table in MOVED}
         assert all(before.values())
 
-    make(empty_database, "0012", tmp_path, monkeypatch)
+    make(empty_database, "0012")
     with connect(empty_database) as connection:
         for table in MOVED:
             fill(connection, table, before[table])
@@ -98,11 +91,9 @@ def test_results_written_with_their_as_of_are_the_same_by_the_marks(
     assert after == before
 
 
-def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
     """From 0013 to 0014: such a trade stopped every run."""
-    make(empty_database, "0013", tmp_path, monkeypatch)
+    make(empty_database, "0013")
     with connect(empty_database) as connection:
         connection.execute(
             "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
@@ -127,11 +118,35 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(
     assert counted == [(1, 2), (2, 1)]
 
 
-def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_one_is_taken(
+    empty_database: str,
 ) -> None:
+    """From 0017 to 0020: what was recorded stays, and counts."""
+    make(empty_database, "0017")
+    insert = (
+        "INSERT INTO trades (source_trade_id, bot_id, strategy_id, ticker, direction, entry_time, entry_price, notional)"
+        " VALUES (%s, 1, ' ', '   ', 'LONG', '2025-02-27 11:00Z', 100, 1000)"
+    )
+    close = "UPDATE trades SET status = 'closed', exit_time = '2025-02-27 12:00Z', exit_price = 101 WHERE source_trade_id = %s"
+    with connect(empty_database) as connection:
+        connection.execute(insert, ("\u3000",))
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert connection.execute(close, ("\u3000",)).rowcount == 1
+        connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 1")
+        with pytest.raises(psycopg.errors.CheckViolation, match="the ticker of a row of trades is blank"):
+            connection.execute(insert, ("next",))
+        found = connection.execute("SELECT source_trade_id, strategy_id, ticker, pnl FROM trades").fetchall()
+    assert found == [("\u3000", " ", "   ", 10.0)]
+    days.refresh(empty_database, END.date() - timedelta(days=2), END.date() - timedelta(days=1), END)
+    with connect(empty_database) as connection:
+        counted = connection.execute("SELECT ticker, avg_pnl FROM bot_metrics WHERE day = '2025-02-27' ORDER BY 1")
+        assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
+
+
+def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
     """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     with connect(empty_database) as connection:
         connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320)")
         connection.execute(
@@ -177,11 +192,10 @@ def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_cor
     assert counted == [(1, 3), (2, 1)]
 
 
-def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From 0017 to 0018: such a bot can be switched off and given another capital, as any other."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_history_says_so(empty_database: str) -> None:
+    """From 0017 to 0018: such a bot can be switched off and given another capital, as any other; from 0023 on nobody has
+    stated it."""
+    make(empty_database, "0017")
     with connect(empty_database) as connection:
         connection.execute(
             "INSERT INTO bots (bot_id, capital) VALUES (1, 1e-320), (2, 1e300), (3, 1e15), (4, 9e14), (5, 7)"
@@ -189,9 +203,9 @@ def test_a_capital_that_cannot_be_computed_with_is_replaced_and_the_bot_s_histor
     migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         assert connection.execute("SELECT bot_id, capital FROM bots ORDER BY 1").fetchall() == [
-            (1, 10_000), (2, 10_000), (3, 10_000), (4, 9e14), (5, 7),
+            (1, None), (2, None), (3, None), (4, 9e14), (5, 7),
         ]  # fmt: skip
-        assert set_active(connection, [1, 2], False, "me", "a test") == [1, 2]
+        assert set_active(connection, ["1", "2"], False, "me", "a test") == ["1", "2"]
         told = [(row["bot_id"], row["kind"], row["author"], row["reason"]) for row in history(connection, None, 9)]
     assert sorted(told) == [
         (1, "corrected", "upgrade", REPLACED.format("1e-320")),
@@ -215,11 +229,14 @@ def insert_closed(connection: psycopg.Connection, *trades: tuple) -> None:
         )
 
 
-def note_computed(connection: psycopg.Connection, first: date) -> None:
-    """As if each day from the first on had been computed by the code of that schema, which this one's cannot do."""
-    seen, computed = current_snapshot(connection), each_day(first, END.date() - timedelta(days=1))
-    for asset in RANKING.assets:
-        mark(connection, asset, computed[0], computed[-1], [Mark(day, day_end(day), seen) for day in computed])
+def mark_computed(connection: psycopg.Connection, first: date) -> None:
+    """Say of the days from the first on that all of them was computed from what is there now: no code of this version
+    computes on a schema before its own."""
+    connection.execute(
+        "INSERT INTO refreshed_days (asset, day, as_of, seen) SELECT asset, day, day_end(day::date), pg_current_snapshot()"
+        " FROM unnest(%s::text[]) AS asset, generate_series(%s::date, %s::date, interval '1 day') AS day",
+        (list(RANKING.assets), first, END.date() - timedelta(days=1)),
+    )
 
 
 def results(connection: psycopg.Connection) -> dict[str, list[tuple]]:
@@ -234,40 +251,16 @@ def clean_recompute(url: str) -> dict[str, list[tuple]]:
         return results(connection)
 
 
-def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From 0017 to 0018, with amounts beyond the bounds that did not stop a run, and a capital of that kind."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(empty_database: str) -> None:
+    """From 0017 to 0018, with an amount beyond the bounds. (What the capital was, each bot has stated.)"""
+    make(empty_database, "0017")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
-        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (2, 1e16)")
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 500), (3, 500)")
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
         insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
-        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
-        note_computed(connection, hours[-1].date())
-    make(empty_database, "0018", tmp_path, monkeypatch)
-    with connect(empty_database) as connection:
-        stale = stale_days(connection, RANKING, END)
-        # The other capital counts from the bot's first trade on.
-        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+        mark_computed(connection, hours[-1].date())
     migrations.upgrade(empty_database)
-    days.compute_stale(empty_database, END)
-    with connect(empty_database) as connection:
-        after = results(connection)
-    assert after == clean_recompute(empty_database)
-
-
-def test_without_another_capital_the_days_from_the_trade_on_are_stale(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(empty_database, "0017", tmp_path, monkeypatch)
-    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
-    with connect(empty_database) as connection:
-        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
-        insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
-        note_computed(connection, hours[-1].date())
-    make(empty_database, "0018", tmp_path, monkeypatch)
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
         assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
@@ -276,14 +269,30 @@ def test_without_another_capital_the_days_from_the_trade_on_are_stale(
     with connect(empty_database) as connection:
         after = {table: found for table, found in results(connection).items() if "fund" not in table}
     clean = clean_recompute(empty_database)
-    assert after == {table: clean[table] for table in after}
+    since = END.date() - timedelta(days=3)
+    assert after["bot_rankings"]
+    assert {table: [row for row in found if since in row] for table, found in after.items()} == {
+        table: [row for row in clean[table] if since in row] for table in after
+    }
 
 
-def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_capital_counts_from_the_first_trade_of_its_bot_on(empty_database: str) -> None:
+    """From 0017 to 0018: what cannot be computed with is no capital."""
+    make(empty_database, "0017")
+    hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 1e16)")
+        insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2)))
+        mark_computed(connection, hours[-1].date())
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        stale = stale_days(connection, RANKING, END)
+        assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
+
+
+def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet(empty_database: str) -> None:
     """From 0017 to 0018."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     at = END - timedelta(hours=9)
     with connect(empty_database) as connection:
         insert_closed(connection, closed("invented", 1, at, 1e16, True), closed("own", 2, at, 1e16))
@@ -295,11 +304,9 @@ def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet
     assert [row.original["source_trade_id"] for row in quarantine.list_rows(empty_database, None)] == ["own"]
 
 
-def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(empty_database: str) -> None:
     """From 0017 to 0018: a timeframe and a year that nobody can tell, and a size whose sum is no number."""
-    make(empty_database, "0017", tmp_path, monkeypatch)
+    make(empty_database, "0017")
     first, last = END.date() - timedelta(days=6), END.date() - timedelta(days=1)
     with connect(empty_database) as connection:
         connection.execute(
@@ -358,22 +365,20 @@ def compute_market(url: str, first: date, last: date) -> None:
         compute_scores(session, first, last, END)
 
 
-def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(
-    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: str) -> None:
     """From 0018 to 0019. Its trades had stayed, and nothing named it."""
-    make(empty_database, "0018", tmp_path, monkeypatch)
+    make(empty_database, "0018")
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
         save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
         connection.execute("DELETE FROM bots WHERE bot_id = 2")
-        note_computed(connection, hours[-1].date())
-    make(empty_database, "0019", tmp_path, monkeypatch)
+        mark_computed(connection, hours[-1].date())
+    migrations.upgrade(empty_database)
     with connect(empty_database) as connection:
         bots = connection.execute("SELECT bot_id, is_active, capital FROM bots ORDER BY 1").fetchall()
-        assert bots == [(1, True, 10_000), (2, False, 10_000), (3, True, 10_000)]
-        (event,) = history(connection, 2, 9)
+        assert bots == [(1, True, None), (2, False, None), (3, True, None)]
+        (event,) = history(connection, "2", 9)
         assert (event["kind"], event["author"]) == ("deactivated", "upgrade")
         assert event["reason"] == "its row had been deleted by hand, while its trades stayed"
         stale = stale_days(connection, RANKING, END)
@@ -383,3 +388,109 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(
     with connect(empty_database) as connection:
         after = results(connection)
     assert after == clean_recompute(empty_database)
+
+
+def test_bots_keep_their_numbers_and_a_capital_that_nobody_stated_is_estimated(empty_database: str) -> None:
+    """From 0022 to 0023: every bot is named by its number, 10,000 were the default, and days with them are computed anew."""
+    make(empty_database, "0022")
+    day = END.date() - timedelta(days=2)
+    trade = (
+        "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+        " exit_price, notional, quote_currency, simulated) VALUES"
+    )
+    with connect(empty_database) as connection:
+        for bot, currency, simulated in ((7, "USD", False), (-3, "USD", False), (5, "JPY", False), (6, "USD", True)):
+            connection.execute(
+                f"{trade} ('a', {bot}, 'A', 'LONG', 'closed', '{day} 11:00Z', '{day} 12:00Z', 100, 90, 400, '{currency}',"
+                f" {simulated})".replace("'a'", f"'{bot}'")
+            )
+        connection.execute("UPDATE bots SET capital = 500 WHERE bot_id = 5")
+        connection.execute(
+            "INSERT INTO bot_metrics_rows (day, bot_id, ticker, trades, wins, losses, first_exit, last_exit, lifetime_trades)"
+            " SELECT %s, bot_id, '*', 1, 0, 1, now(), now(), 1 FROM bots",
+            (day,),
+        )
+        connection.execute(
+            "INSERT INTO refreshed_days (asset, day, as_of, seen) SELECT asset, %s, day_end(%s), pg_current_snapshot() "
+            "FROM unnest(%s::text[]) AS asset",
+            (day, day, list(RANKING.assets)),
+        )
+        connection.execute(
+            "INSERT INTO fund_settings (quote_currency, funds, method, bot_cap, ticker_cap, minimum_ticket, drawdown_limit,"
+            " daily_loss_limit, cool_down_hours, author, reason) VALUES ('JPY', 99.95, 'equal', 1, 1, 0, 25, 5, 24, 'a', 'b')"
+        )
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        bots = connection.execute("SELECT bot_id, name, capital FROM bots ORDER BY 1").fetchall()
+        shown = connection.execute(
+            "SELECT bot_id, capital, capital_is_estimated FROM bot_metrics_rows ORDER BY 1"
+        ).fetchall()
+        stale = stale_days(connection, RANKING, END)
+        (settings,) = fund_settings(connection)
+        connection.execute(trade.replace("bot_id", "bot_name") + (
+            f" ('n', 'new', 'A', 'LONG', 'closed', '{day} 11:00Z', '{day} 12:00Z', 100, 90, 400, 'USD', false)"
+        ))  # fmt: skip
+        assert connection.execute("SELECT bot_id FROM bots WHERE name = 'new'").fetchall() == [(-4,)]
+    assert bots == [(-3, "-3", None), (5, "5", 500.0), (6, "6", 10_000.0), (7, "7", None)]
+    assert shown == [(-3, 10_000, True), (5, 500, False), (6, 10_000, False), (7, 10_000, True)]
+    assert stale.days == (day,)
+    assert settings.funds == 99
+    days.refresh(empty_database, day, day, END)
+    with connect(empty_database) as connection:
+        found = connection.execute(
+            "SELECT bot_id, capital, capital_is_estimated, max_drawdown FROM bot_metrics WHERE ticker = '*' ORDER BY 1"
+        ).fetchall()
+    assert found == [
+        (-4, 400, True, 10),
+        (-3, 400, True, 10),
+        (5, 500, False, 8),
+        (6, 10_000, False, 0.4),
+        (7, 400, True, 10),
+    ]
+
+
+def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_database: str) -> None:
+    """From 0020 to 0021: with a size or without, closed or open; and no day becomes stale."""
+    make(empty_database, "0020")
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 500)")
+        connection.execute(
+            "INSERT INTO trades (source_trade_id, bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+            " exit_price, notional, fees, pnl) VALUES"
+            " ('long', 1, 'A', 'LONG', 'closed', '2025-02-26 09:00Z', '2025-02-26 09:30Z', 3, 3.1, 1000, 0.7, NULL),"
+            " ('short', 1, 'A', 'SHORT', 'closed', '2025-02-26 10:00Z', '2025-02-26 10:30Z', 3, 3.1, 1000, -0.1, 9.5),"
+            " ('stated', 1, 'A', 'LONG', 'closed', '2025-02-26 11:00Z', '2025-02-26 11:30Z', 3, 3.1, NULL, 0.7, 12.5),"
+            " ('open', 2, 'A', 'LONG', 'open', '2025-02-27 11:00Z', NULL, 3, NULL, 1000, 0, NULL),"
+            " ('unsized', 2, 'A', 'SHORT', 'pending_exit', '2025-02-27 11:00Z', NULL, 3, NULL, NULL, 0, 4.5)"
+        )
+        before = connection.execute("SELECT * FROM trades ORDER BY trade_id").fetchall()
+        changes = connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall()
+        mark_computed(connection, date(2025, 2, 26))
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        names = [column for (column,) in connection.execute(COLUMNS_OF_TRADES)][: len(before[0])]
+        assert connection.execute(f"SELECT {', '.join(names)} FROM trades ORDER BY trade_id").fetchall() == before
+        bases = "SELECT source_trade_id, pnl, pnl_basis FROM trades ORDER BY trade_id"
+        assert connection.execute(bases).fetchall() == [
+            ("long", 1000 * 1 * (3.1 - 3) / 3 - 0.7, "computed"),
+            ("short", 1000 * -1 * (3.1 - 3) / 3 + 0.1, "computed"),
+            ("stated", 12.5, "stated"),
+            ("open", None, "computed"),
+            ("unsized", None, "computed"),
+        ]
+        terms = "SELECT DISTINCT quantity, contract_multiplier, contract_type, funding, entry_fee, exit_fee, exits FROM trades"
+        assert connection.execute(terms).fetchall() == [(None, 1, "linear", 0, None, None, 1)]
+        assert connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall() == changes
+        assert stale_days(connection, RANKING, END).days == ()
+        close = (
+            "UPDATE trades SET status = 'closed', exit_time = '2025-02-28', exit_price = 6 WHERE source_trade_id = %s"
+        )
+        connection.execute(close, ["open"])
+        connection.execute(close, ["unsized"])
+        assert connection.execute(bases).fetchall()[3:] == [("open", 1000.0, "computed"), ("unsized", 4.5, "stated")]
+
+
+COLUMNS_OF_TRADES = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = 'trades'::regclass AND attnum > 0 AND NOT attisdropped"
+    " ORDER BY attnum"
+)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Reason, agrees, net_pnl, validate
+from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Reason, agrees, validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLOSED = {
     "source_trade_id": "7",
-    "bot_id": 1.0,
+    "bot_id": "1",
     "ticker": "TSLA",
     "direction": "LONG",
     "status": "closed",
@@ -30,7 +30,7 @@ def frame(*rows: dict) -> pd.DataFrame:
     table = {"row_number": range(1, len(rows) + 1)}
     for name in COLUMNS:
         values = [row.get(name) for row in rows]
-        if FIELDS[name].kind == "text":
+        if FIELDS[name].kind in ("text", "bot"):
             table[name] = pd.Series(values, dtype="str")
         elif FIELDS[name].kind == "time":
             table[name] = pd.to_datetime(pd.Series(values, dtype="str"), utc=True, format="ISO8601").astype(
@@ -39,18 +39,6 @@ def frame(*rows: dict) -> pd.DataFrame:
         else:
             table[name] = pd.Series(values, dtype="float64")
     return pd.DataFrame(table)
-
-
-def test_net_pnl_by_hand():
-    # 10,000 at 200 are 50 units; 10 up is 500, less 3 of fees. Short, the same move costs 500 and the fees.
-    pnl = net_pnl(
-        np.array([1e4, 1e4, 1e4, np.nan]),
-        np.array(["LONG", "SHORT", "LONG", "LONG"]),
-        np.array([200.0] * 4),
-        np.array([210.0, 210.0, 200.0, 210.0]),
-        np.array([3.0] * 4),
-    )
-    np.testing.assert_array_equal(pnl, [497.0, -503.0, -3.0, np.nan])
 
 
 def test_pnl_agrees_up_to_rounding():
@@ -63,13 +51,33 @@ def test_a_valid_row_keeps_its_values_and_gets_its_pnl():
     valid, refused = validate(frame({**CLOSED, "fees": 3.0, "direction": "sell", "status": "CLOSED"}), NOW)
     assert refused.empty
     row = valid.iloc[0]
-    assert (row["pnl"], row["direction"], row["status"], row["bot_id"]) == (-503.0, "SHORT", "closed", 1)
+    assert (row["pnl"], row["direction"], row["status"], row["bot_id"]) == (-503.0, "SHORT", "closed", "1")
     assert list(valid.columns) == ["row_number", *COLUMNS, "pnl"]
 
 
 def test_without_size_the_stated_net_pnl_is_taken_at_its_word():
     valid, _ = validate(frame({**CLOSED, "notional": None, "reported_pnl": 12.5, "fees": 3.0}), NOW)
     assert valid.loc[0, "pnl"] == 12.5
+
+
+def test_what_the_source_states_may_be_the_basis_where_there_is_a_size_too():
+    row = {**CLOSED, "reported_pnl": 12.5, "fees": 3.0}
+    valid, _ = validate(frame({**row, "pnl_basis": "Stated"}, row), NOW)
+    assert valid["pnl"].tolist() == [12.5, 497.0]
+    assert valid["pnl_basis"].tolist() == ["stated", "computed"]
+
+
+def test_a_trade_with_all_its_terms():
+    inverse = {"contract_type": "INVERSE", "quantity": 100.0, "contract_multiplier": 100.0, "notional": 0.2}
+    prices = {"entry_price": 50_000.0, "exit_price": 60_000.0}
+    costs = {"entry_fee": 0.001, "exit_fee": 0.002, "funding": -0.0005}
+    valid, refused = validate(frame({**CLOSED, **inverse, **prices, **costs}), NOW)
+    assert refused.empty
+    row = valid.iloc[0]
+    # 10,000 dollars bought 0.2 bitcoin and are worth 0.16667 of them in the end.
+    assert row["fees"] == 0.003
+    assert row["pnl"] == pytest.approx(0.2 - 10_000 / 60_000 - 0.003 - 0.0005, rel=1e-12)
+    assert (row["contract_type"], row["exits"], row["pnl_basis"]) == ("inverse", 1, "computed")
 
 
 def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market():
@@ -88,10 +96,13 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
         ({"ticker": "*"}, Reason.UNREADABLE_VALUE, "ticker"),
         ({"ticker": "TSLA\n"}, Reason.BAD_NAME, "ticker"),
         ({"source_trade_id": "7\x1b[2J"}, Reason.BAD_NAME, "source_trade_id"),
+        ({"ticker": "\u200b \u2060"}, Reason.BAD_NAME, "ticker"),
+        ({"strategy_id": "\ufeff"}, Reason.BAD_NAME, "strategy_id"),
         ({"strategy_id": "m" * 201}, Reason.BAD_NAME, "strategy_id"),
         ({"quote_currency": "U\u202eSD"}, Reason.BAD_NAME, "quote_currency"),
         ({"exit_reason": "tp\r\n"}, Reason.BAD_TEXT, "exit_reason"),
         ({"bot_id": None}, Reason.UNREADABLE_VALUE, "bot_id"),
+        ({"bot_id": "grid\u202e"}, Reason.BAD_NAME, "bot_id"),
         ({"direction": "UP"}, Reason.UNKNOWN_DIRECTION, "direction"),
         ({"status": "done"}, Reason.UNKNOWN_STATUS, "status"),
         ({"entry_price": 0.0}, Reason.BAD_PRICE, "entry_price"),
@@ -105,6 +116,17 @@ def test_an_open_trade_with_an_exit_price_and_no_exit_time_is_marked_to_market()
         ({"notional": 5e-324, "exit_price": 200.1}, Reason.BAD_NOTIONAL, "notional"),  # the pnl vanishes
         ({"notional": None}, Reason.UNREADABLE_VALUE, "notional"),
         ({"fees": np.inf}, Reason.UNREADABLE_VALUE, "fees"),
+        ({"quantity": -1.0}, Reason.BAD_NOTIONAL, "quantity"),
+        ({"leverage": -2.0}, Reason.UNREADABLE_VALUE, "leverage"),
+        ({"contract_multiplier": np.inf}, Reason.UNREADABLE_VALUE, "contract_multiplier"),
+        ({"exits": 0.0}, Reason.UNREADABLE_VALUE, "exits"),
+        ({"contract_type": "perpetual"}, Reason.UNKNOWN_TERM, "contract_type"),
+        ({"pnl_basis": "claimed"}, Reason.UNKNOWN_TERM, "pnl_basis"),
+        ({"pnl_basis": "stated"}, Reason.UNREADABLE_VALUE, "reported_pnl"),
+        ({"fee_currency": "B\nNB"}, Reason.BAD_NAME, "fee_currency"),
+        ({"fees": 3.0, "entry_fee": 1.0, "exit_fee": 1.0}, Reason.FEES_DISAGREE, "fees"),
+        ({"funding": np.inf}, Reason.UNREADABLE_VALUE, "funding"),
+        ({"contract_type": "inverse"}, Reason.BAD_NOTIONAL, "notional"),  # without a quantity there is no pnl
         ({"signal_confidence": 55.0}, Reason.CONFIDENCE_OUT_OF_RANGE, "signal_confidence"),
         ({"entry_quality": -0.1}, Reason.CONFIDENCE_OUT_OF_RANGE, "entry_quality"),
         ({"exit_time": None}, Reason.CLOSED_WITHOUT_EXIT, "exit_time"),
@@ -129,6 +151,7 @@ def test_each_fault_has_its_reason(change: dict, reason: Reason, field: str):
         {"exit_time": "2026-01-01 00:05"},  # the allowed skew
         {"signal_confidence": 0.0, "entry_quality": 1.0},
         {"fees": -2.0},  # a rebate
+        {"fees": 3.0, "entry_fee": 1.0, "exit_fee": 2.001},
         {"notional": 9.9e14},
         {"strategy_id": "Zürich — 200 ✓".ljust(200, "x"), "ticker": "BRK.B", "exit_reason": "x" * 1000},
     ],

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from knowdefeat_pipeline.sources.canonical import net_pnl
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
@@ -122,7 +121,11 @@ REFUSALS = [
         "below 1e+15, other money is 0 or from 1e-100 to below 1e+15 in size; correct it.",
     ),
     ({"fees": "n.a."}, "unreadable_value", "fees 'n.a.' cannot be read as a finite number; correct the value."),
-    ({"bot_id": "four"}, "unreadable_value", "bot_id 'four' cannot be read as a whole number; correct the value."),
+    (
+        {"bot_id": ""},
+        "unreadable_value",
+        "bot_id is empty, and a trade needs the bot that traded, by its number or any other name; fill it in.",
+    ),
     (
         {"entry_time": "yesterday"},
         "unreadable_value",
@@ -138,7 +141,7 @@ REFUSALS = [
     (
         {"symbol": "BTC\x1b[2J"},
         "bad_name",
-        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, without line breaks and other control "
+        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, not all blank, without line breaks and other control "
         "characters.",
     ),
     (
@@ -194,7 +197,7 @@ def test_know_defeats_own_export(shared_data: Path):
     assert first["pnl"] == 10_000 * -1 * (346.85 - 346.23) / 346.23 - 0
     assert first["reported_pnl"] == -0.62
     pnl = reading.valid.groupby("bot_id")["pnl"].sum()
-    assert pnl.round(6).to_dict() == {2: -351.121572, 3: -1038.156375, 4: 131.526307}
+    assert pnl.round(6).to_dict() == {"2": -351.121572, "3": -1038.156375, "4": 131.526307}
 
 
 def test_the_stated_pnl_shows_that_a_size_is_a_quantity(shared_data: Path):
@@ -209,10 +212,10 @@ def test_the_stated_pnl_shows_that_a_size_is_a_quantity(shared_data: Path):
     np.testing.assert_allclose(valid["pnl"][closed], raw["trade_pnl"][closed], rtol=1e-9, atol=1e-8)
     np.testing.assert_array_equal(valid["mark_price"][~closed], raw["exit_price"][~closed])
     np.testing.assert_array_equal(valid["reported_pnl"], raw["trade_pnl"])
-    assert reading.layout.columns["quantity"] == "trade_size"
-    assert reading.notes[0].startswith(
-        "trade_size is read as a quantity (notional = trade_size * entry price): the pnl stated in the file agrees "
-        "with that in 204,137 of 204,137 closed trades, with a notional in 2,107;"
+    np.testing.assert_array_equal(valid["quantity"], raw["trade_size"])
+    assert reading.notes[0] == (
+        "trade_size is the size in units: so the pnl that the file states is right in 204,137 of 204,137 closed trades "
+        "(--size quantity)"
     )
     assert reading.notes[1].startswith("275 trades that are not closed have an exit price and no exit time")
     assert "columns not used: params, trade_return" in reading.notes
@@ -230,7 +233,7 @@ def sized(size: float, unit: str, rows: int = 200, wrong: int = 0, rounded: int 
     random = np.random.default_rng(5)
     entry, leave = random.uniform(40, 60, (2, rows)).round(2)
     notional = size * entry if unit == "quantity" else np.full(rows, size)
-    pnl = net_pnl(notional, np.full(rows, "LONG"), entry, leave, np.full(rows, 1.0))
+    pnl = notional * (leave - entry) / entry - 1
     pnl[:wrong] += 1000
     return [
         {
@@ -247,35 +250,51 @@ def sized(size: float, unit: str, rows: int = 200, wrong: int = 0, rounded: int 
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "field"),
+    ("rows", "options", "size"),
     [
         (sized(150, "quantity"), {}, "quantity"),
         (sized(5000, "notional"), {}, "notional"),
         (sized(150, "quantity", wrong=2), {}, "quantity"),
-        (sized(150, "quantity", wrong=3), {}, "notional"),
-        (sized(150, "quantity"), {"size": "notional"}, "notional"),
-        (sized(5000, "notional"), {"size": "quantity"}, "quantity"),
-        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}}, "notional"),
-        (sized(5000, "notional"), {"mapping": {"trade_size": "quantity"}}, "quantity"),
+        (sized(150, "quantity"), {"terms": {"size": "quantity"}}, "quantity"),
+        (sized(150, "quantity"), {"terms": {"size": "notional", "pnl": "computed"}}, "notional"),
+        (sized(5000, "notional"), {"terms": {"size": "quantity", "pnl": "computed"}}, "quantity"),
+        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}, "terms": {"pnl": "computed"}}, "notional"),
+        # The stated pnl says what a column means, whatever it is called.
+        (sized(150, "quantity"), {"mapping": {"trade_size": "notional"}}, "quantity"),
+        (sized(5000, "notional"), {"mapping": {"trade_size": "quantity"}}, "notional"),
     ],
 )
-def test_the_unit_of_a_size_column(table: Path, rows: list, options: dict, field: str):
+def test_the_unit_of_a_size_column(table: Path, rows: list, options: dict, size: str):
     reading = read(write(table, *rows), **options)
-    size = float(rows[0]["trade_size"])
-    expected = size if field == "notional" else size * reading.valid["entry_price"]
-    assert reading.layout.columns[field] == "trade_size"
+    written = float(rows[0]["trade_size"])
+    assert reading.layout.terms.size == size
+    expected = written if size == "notional" else written * reading.valid["entry_price"]
     assert (reading.valid["notional"] == expected).all()
 
 
-def test_a_size_without_any_evidence_is_a_notional_and_the_user_is_told(table: Path):
-    row = {name: value for name, value in ROW.items() if name not in ("notional", "pnl")}
-    reading = read(write(table, {**row, "size": "50"}))
-    assert reading.valid.loc[0, "notional"] == 50
-    assert reading.notes[0] == "size is read as a notional in quote currency; say --size quantity if it counts units"
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [(sized(150, "quantity", wrong=3), {}), (sized(150, "quantity"), {"terms": {"size": "notional"}})],
+)
+def test_a_file_whose_stated_pnl_contradicts_its_columns_is_refused(table: Path, rows: list, options: dict):
+    with pytest.raises(SourceError, match=r"no reading gives the pnl in 'trade_pnl' in 99 of 100 closed trades\."):
+        read(write(table, *rows), **options)
+
+
+def test_a_size_of_unknown_unit_is_asked_for(table: Path):
+    row = {name: value for name, value in ROW.items() if name not in ("notional", "pnl")} | {"size": "50"}
+    with pytest.raises(SourceError) as failure:
+        read(write(table, row))
+    assert str(failure.value) == (
+        f"{table}: column 'size' may hold a size in quote currency or in units, and the file states no pnl that would "
+        "tell: say --size notional or --size quantity"
+    )
+    for size, notional in (("notional", 50.0), ("quantity", 10_000.0)):
+        assert read(table, terms={"size": size}).valid.loc[0, "notional"] == notional
 
 
 def test_columns_may_be_named_by_the_user(table: Path):
-    row = {**ROW, "Kurs": "201.5", "Stück": "10"}
+    row = {**ROW, "Kurs": "201.5", "Stück": "10", "pnl": "82"}
     mapping = {"Kurs": "entry_price", "Stück": "quantity"}
     del row["notional"]
     reading = read(write(table, row), mapping=mapping)
@@ -299,6 +318,9 @@ def test_the_source_of_several_strategies_is_the_format(table: Path):
 def test_a_source_that_is_no_plain_name(table: Path):
     with pytest.raises(SourceError, match=r"the source 'a�b' is no plain name; write one of .*: --source NAME"):
         read(write(table, ROW), source="a\nb")
+    for blank in (" ", "\u200b"):
+        with pytest.raises(SourceError, match=r"is no plain name; write one of .* not all blank"):
+            read(write(table, ROW), source=blank)
     with pytest.raises(SourceError, match="the source 'table:aaa"):
         read(write(table, ROW), account="a" * 195)
     only = {**ROW, "strategy": "s" * 200}  # a plain name, but no longer with the format before it
@@ -358,17 +380,13 @@ LINE = ",".join(ROW.values()) + "\n"
         (HEADER.encode(), "the table is empty: it has a header and no rows; check the export"),
         (HEADER.strip().encode(), "the table is empty: it has a header and no rows; check the export"),
         (
-            (HEADER + LINE + LINE[:30]).encode(),
-            "row 2 is cut short in column 'entry_time' (7 of 17 fields), as in a truncated file; fetch it again",
-        ),
-        (
-            (HEADER + LINE + '8,1,"m').encode(),
+            (HEADER + LINE + '8,1,"m\n' + LINE).encode(),
             "row 2: a quote is not closed (unexpected end of data), as in a truncated file; fetch it again, "
             "or correct the row",
         ),
         (
-            (HEADER + LINE).encode() + b"8,1,m\xe4,x",
-            f"row 2, byte offset {len(HEADER + LINE) + 5}: the text is not UTF-8; save the file as UTF-8",
+            (HEADER + LINE).encode() + "8,1,ö".encode() + b",m\xe4,x",
+            f"row 2, byte offset {len(HEADER + LINE) + 8}: the text is not UTF-8; save the file as UTF-8",
         ),
         (
             (HEADER + LINE + "8,\0").encode(),
@@ -383,14 +401,17 @@ LINE = ",".join(ROW.values()) + "\n"
         (
             b"trade_id,bot_id,side,status,entry_time,size\n1,2,long,open,2025-01-01,3\n",
             "no column for ticker (what was traded), entry_price (the price at entry, in quote currency); "
+            "nor, which a closed trade needs, for exit_time and exit_price; "
             "the columns are trade_id, bot_id, side, status, entry_time, size; "
-            "name the right ones with --map COLUMN=ticker --map COLUMN=entry_price",
+            "name the right ones with --map COLUMN=ticker --map COLUMN=entry_price --map COLUMN=exit_time "
+            "--map COLUMN=exit_price; what is the same in all rows needs no column: --ticker NAME",
         ),
         (
             b"trade_id,bot_id,ticker,side,status,entry_time,entry_price\n1,2,TSLA,long,open,2025-01-01,3\n",
-            "no column for notional (the position's size in quote currency at entry); "
+            "no column for notional (the position's size at entry, in quote currency); "
+            "nor, which a closed trade needs, for exit_time and exit_price; "
             "the columns are trade_id, bot_id, ticker, side, status, entry_time, entry_price; "
-            "name the right ones with --map COLUMN=notional",
+            "name the right ones with --map COLUMN=notional --map COLUMN=exit_time --map COLUMN=exit_price",
         ),
     ],
 )
@@ -404,7 +425,10 @@ def test_csv_files_that_cannot_be_read(table: Path, content: bytes, message: str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"timezone": "Mars/Olympus"}, "there is no time zone 'Mars/Olympus'; give an IANA name such as Europe/Zurich"),
+        (
+            {"timezone": "Mars/Olympus"},
+            "there is no time zone 'Mars/Olympus'; give an IANA name such as Europe/Zurich, ",
+        ),
         ({"confidence_scale": 10}, "the confidence scale 10 is not known; it is 1 or 100"),
         (
             {"mapping": {"Kurs": "entry_price"}},
@@ -426,11 +450,17 @@ def test_options_that_do_not_fit(table: Path, options: dict, message: str):
 def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
     with pytest.raises(SourceError, match=r"no\.csv: there is no such file; check the path"):
         read(tmp_path / "no.csv")
-    (tmp_path / "trades.xlsx").write_text("x")
-    with pytest.raises(
-        SourceError, match=r"trades.xlsx: the suffix '.xlsx' is not known; give a .csv or .parquet file"
+    for content, message in (
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a workbook of an old Excel; save it as .xlsx or .csv"),
+        (b"PK\x03\x04", "this is a zip archive; unpack it. CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel"),
+        (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
+        (b"PK\x03\x04 xl/", "the Excel file is cut short or damaged"),
+        (b"SQLite format 3\0 and no more", "the SQLite file cannot be read"),
     ):
-        read(tmp_path / "trades.xlsx")
+        (tmp_path / "trades.dat").write_bytes(content)
+        with pytest.raises(SourceError) as failure:
+            read(tmp_path / "trades.dat")
+        assert f"trades.dat: {message}" in str(failure.value)
 
 
 def test_gzipped_files(tmp_path: Path):
@@ -439,13 +469,12 @@ def test_gzipped_files(tmp_path: Path):
     whole = gzip.compress(plain.read_bytes())
     zipped.write_bytes(whole)
     pd.testing.assert_frame_equal(read(zipped).valid, read(plain).valid)
-    for damaged in (whole[:-9], plain.read_bytes(), whole[:20] + b"xx" + whole[22:]):
+    zipped.write_bytes(plain.read_bytes())  # what a file is, its content says
+    pd.testing.assert_frame_equal(read(zipped).valid, read(plain).valid)
+    for damaged in (whole[:-9], whole[:20] + b"xx" + whole[22:]):
         zipped.write_bytes(damaged)
         with pytest.raises(SourceError, match=r"trades.csv.gz: the gzip file is cut short or damaged .*fetch it again"):
             read(zipped)
-    (tmp_path / "trades.xlsx.gz").write_bytes(whole)
-    with pytest.raises(SourceError, match=r"the suffix '.xlsx' is not known"):
-        read(tmp_path / "trades.xlsx.gz")
 
 
 def test_parquet_files_that_cannot_be_read(tmp_path: Path):

@@ -66,7 +66,7 @@ def test_cells_that_may_be_empty(tmp_path: Path) -> None:
         ("time,strategy_id,result\n1,,2\n", "row 1, column 'strategy_id': '' is no value"),
         ("time,strategy_id,result\n1,a,2\n2025-01-01,a,2\n", "row 2, column 'time': '2025-01-01' cannot be read"),
         ("time,strategy_id,result\n2025-01-01,a,2\n7,a,2\n", "row 2, column 'time': '7' cannot be read as a time"),
-        ("time,strategy_id,result\n1,a,2\n1,a\n", "row 2 is cut short in column 'strategy_id'"),
+        ("time,strategy_id,result\n1,a,2\n1,a\n", "row 2 has another number of fields than the header"),
         ("time,strategy_id,result\n1,a,2,9\n1,a,2\n", "row 1 has another number of fields"),
         ("time,strategy_id,result\n", "the table is empty"),
     ],
@@ -82,5 +82,5 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         read_table(tmp_path / "none.csv", COLUMNS, {})
     (tmp_path / "history.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(SourceError, match=r"suffix '\.json' is not known"):
+    with pytest.raises(SourceError, match="there is no array with rows in it"):
         read_table(tmp_path / "history.json", COLUMNS, {})

@@ -50,6 +50,8 @@ def ranked(cloned: Clone, template: str) -> Iterator[str]:
             close(url, 11, day, [3.0, -1.0], "EUR")
             close(url, 12, day, [-3.0, 2.0], "EUR")
         close(url, 9, FIRST, [50.0])
+        with connect(url) as connection:
+            connection.execute("UPDATE bots SET capital = 10000")
         materialise(url, FIRST, LAST)
         yield url
 
@@ -158,8 +160,8 @@ def test_a_deactivated_bot_gets_nothing_and_stays_so(fleet: str) -> None:
     allocate(fleet, FIRST, LAST)
     before = allocated(fleet, FIRST)
     with connect(fleet) as connection:
-        assert set_active(connection, [1], False, "ann", "on holiday") == [1]
-        assert set_active(connection, [1], False, "ann", "on holiday") == []
+        assert set_active(connection, ["1"], False, "ann", "on holiday") == ["1"]
+        assert set_active(connection, ["1"], False, "ann", "on holiday") == []
     allocate(fleet, FIRST, LAST)
     allocate(fleet, FIRST, LAST)
     assert allocated(fleet)[1] == (Decimal("0.00"), "inactive")
@@ -169,7 +171,7 @@ def test_a_deactivated_bot_gets_nothing_and_stays_so(fleet: str) -> None:
     assert events(fleet, 1) == [("deactivated", end_of(LAST), "ann", "on holiday")]
     with connect(fleet) as connection:
         assert connection.execute("SELECT is_active FROM bots WHERE bot_id = 1").fetchone() == (False,)
-        set_active(connection, [1], True, "ann", "back")
+        set_active(connection, ["1"], True, "ann", "back")
     allocate(fleet, LAST, LAST)
     assert allocated(fleet)[1] == (Decimal("500.00"), "capped")
 
@@ -210,11 +212,57 @@ def test_a_drawdown_halts_a_bot_until_a_person_resumes_it(fleet: str) -> None:
     materialise(fleet, LAST + timedelta(days=1), later)
     assert allocated(fleet, later)[2] == (Decimal("0.00"), "halted")  # a drawdown does not cool down
     with connect(fleet) as connection:
-        resume(connection, [2], "ann", "its strategy was mended")
+        resume(connection, ["2"], "ann", "its strategy was mended")
     materialise(fleet, FIRST, later)
     assert allocated(fleet, later)[2][1] in ("funded", "capped")
     assert allocated(fleet, later - timedelta(days=1))[2] == (Decimal("0.00"), "halted")
     assert [event[0] for event in events(fleet, 2)] == ["halted", "resumed"]
+
+
+def test_what_rests_on_an_estimated_capital_says_so(fleet: str) -> None:
+    """Bot 3 loses 600 of 10,000, the most that it had open at once; bot 1 has trades of no size, so no capital."""
+    day = FIRST + timedelta(days=2)
+    save(fleet, HALVES)
+    with connect(fleet) as connection:
+        connection.execute("UPDATE bots SET capital = NULL WHERE bot_id IN (1, 3)")
+        connection.execute(
+            "ALTER TABLE trades DISABLE TRIGGER USER; UPDATE trades SET notional = NULL, reported_pnl = pnl WHERE bot_id = 1;"
+            "ALTER TABLE trades ENABLE TRIGGER USER"
+        )
+    with connect(fleet) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional) "
+            "VALUES (3, 'COIN', 'LONG', 'closed', %s, %s, 10000, 9400, 10000)",
+            [datetime(day.year, day.month, day.day, hour, tzinfo=UTC) for hour in (12, 13)],
+        )
+    materialise(fleet, FIRST, LAST)
+    found = {row[0]: row[1:] for row in rows(fleet, "bot_id, decision, reason, capital_is_estimated", f"day = '{day}'")}
+    assert found[3] == (
+        "halted", "halted: lost 6.1 % of its capital within the day, beyond the limit of 5 %, by an estimate of its capital",
+        True,
+    )  # fmt: skip
+    assert found[1][0] == "unmeasured"
+    assert "knowdefeat bots set BOT --capital" in found[1][1]
+    assert not found[2][2]
+    assert "estimate" not in found[2][1]
+    shown = "bot_id, capital, capital_is_estimated, max_drawdown IS NULL"
+    metrics = rows(fleet, shown, f"day = '{day}' AND ticker = '*' AND bot_id < 4", "bot_metrics")
+    assert metrics == [(1, None, True, True), (2, 10_000, False, False), (3, 10_000, True, False)]
+
+
+def test_funds_are_divided_to_the_smallest_unit_of_their_currency(fleet: str) -> None:
+    with connect(fleet) as connection:
+        connection.execute("ALTER TABLE trades DISABLE TRIGGER USER; UPDATE trades SET quote_currency = 'BTC' WHERE bot_id < 4;"
+                           "ALTER TABLE trades ENABLE TRIGGER USER; UPDATE bots SET quote_currency = 'BTC' WHERE bot_id < 4;"
+                           "UPDATE trades SET quote_currency = 'JPY' WHERE false")  # fmt: skip
+    save(fleet, FundSettings("BTC", 100_000_001, "equal", AllocationRules(bot_cap=1.0)))
+    materialise(fleet, FIRST, LAST)
+    found = rows(fleet, "amount", f"day = '{LAST}' AND quote_currency = 'BTC' AND amount > 0")
+    assert found == [(Decimal("0.33333333"),), (Decimal("0.33333334"),), (Decimal("0.33333334"),)]
+    (summary,) = rows(
+        fleet, "funds, allocated, cash", f"day = '{LAST}' AND quote_currency = 'BTC'", "fund_allocation_days"
+    )
+    assert summary == (Decimal("1.00000001"), Decimal("1.00000001"), 0)
 
 
 def test_a_daily_loss_halts_a_bot_until_it_has_cooled_down(fleet: str) -> None:
@@ -313,7 +361,7 @@ def test_decisions_go_only_with_their_bot(fleet: str) -> None:
 def test_decisions_are_never_changed(fleet: str) -> None:
     save(fleet, HALVES)
     with connect(fleet) as connection:
-        set_active(connection, [1], False, "ann", "a test")
+        set_active(connection, ["1"], False, "ann", "a test")
         for statement in ("UPDATE fund_settings SET funds = 1", "DELETE FROM bot_events", "DELETE FROM fund_settings"):
             with pytest.raises(psycopg.errors.CheckViolation, match="never changed or deleted"):
                 connection.execute(statement)

@@ -13,6 +13,7 @@ from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.metrics import compute_metrics
+from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.months import sync_months
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.trades import load_trades
@@ -53,7 +54,9 @@ def lifetimes(url: str, day: date) -> pd.DataFrame:
 def in_one_pass(url: str) -> pd.DataFrame:
     """The engine over the whole history at once, without any stored month."""
     trades = Trades.from_arrow(read_arrow(url, query("trades/read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), END]))
-    return bot_metrics(trades, micros([END])).set_index(["bot_id", "ticker"])[LIFETIME]
+    with connect(url) as connection:
+        capital = read_capital(connection, url)
+    return bot_metrics(trades, micros([END]), capital=capital).set_index(["bot_id", "ticker"])[LIFETIME]
 
 
 def months(url: str) -> list[tuple]:
@@ -106,7 +109,9 @@ def test_an_older_day_after_a_newer_one(history: str) -> None:
     trades = Trades.from_arrow(
         read_arrow(history, query("trades/read_trades"), [datetime(2000, 1, 1, tzinfo=UTC), day])
     )
-    expected = bot_metrics(trades, micros([day])).set_index(["bot_id", "ticker"])[LIFETIME]
+    with connect(history) as connection:
+        capital = read_capital(connection, history)
+    expected = bot_metrics(trades, micros([day]), capital=capital).set_index(["bot_id", "ticker"])[LIFETIME]
     found = lifetimes(history, (day - timedelta(days=1)).date())
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 

@@ -46,8 +46,8 @@ DAYS = 8
 NOON = START + timedelta(days=5, hours=12)  # the clock at the beginning; it moves on by at most two days
 BOTS = (1, 2, 3)
 RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
-FORGOTTEN = (*map(stored, RESULTS), "open_positions", "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
-             "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
+FORGOTTEN = (*map(stored, RESULTS), "open_positions", "refreshed_days", "settled_changes", "input_changes", "bot_months",
+             "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures", "bot_exposures_state")  # fmt: skip
 COMPUTED = (RANKING, BELIEFS)  # what markets tell is given here
 ROUNDS = 6  # after which nothing may be stale
 HISTORIES = int(os.environ.get("KNOWDEFEAT_HISTORIES", "15"))
@@ -282,7 +282,7 @@ def version(at: timedelta, shift: float) -> Action:
     return act
 
 
-def capital(bot: int, amount: float) -> Action:
+def capital(bot: int, amount: float | None) -> Action:
     return lambda world: world.connection.execute("UPDATE bots SET capital = %s WHERE bot_id = %s", (amount, bot))
 
 
@@ -293,7 +293,7 @@ def strategy(bot: int, name: str | None) -> Action:
 def activity(bot: int, active: bool, at: timedelta | None) -> Action:
     def act(world: World) -> None:
         if world.connection.execute("SELECT FROM bots WHERE bot_id = %s", (bot,)).fetchone():
-            set_active(world.connection, [bot], active, "ann", "a test", None if at is None else START + at)
+            set_active(world.connection, [str(bot)], active, "ann", "a test", None if at is None else START + at)
 
     return act
 
@@ -307,7 +307,7 @@ def funds(method: str, amount: int, at: timedelta | None) -> Action:
 
 
 def resume_halted(world: World) -> None:
-    halted = [row[0] for row in world.connection.execute(
+    halted = [str(row[0]) for row in world.connection.execute(
         "SELECT DISTINCT ON (bot_id) bot_id, kind FROM bot_events WHERE kind IN ('halted', 'released', 'resumed') "
         "ORDER BY bot_id, in_force_from DESC, event_id DESC") if row[1] == "halted"]  # fmt: skip
     if halted:
@@ -452,7 +452,7 @@ def actions() -> st.SearchStrategy[Action]:
         st.builds(score, st.integers(1, 20), st.floats(0, 100)),
         st.builds(label, instants(), st.sampled_from(["TRENDING", "RANGING", "NEUTRAL"])),
         st.builds(version, instants(), st.sampled_from([1.0, 2.0, -3.0])),
-        st.builds(capital, st.sampled_from(BOTS), st.sampled_from([1000.0, 2000.0])),
+        st.builds(capital, st.sampled_from(BOTS), st.sampled_from([None, 1000.0, 2000.0])),
         st.builds(strategy, st.sampled_from(BOTS), st.sampled_from([None, "a", "b"])),
         st.builds(activity, st.sampled_from(BOTS), st.booleans(), some_time),
         st.builds(funds, st.sampled_from(["rank_score", "belief_edge", "hrp"]), st.integers(100, 1000), some_time),

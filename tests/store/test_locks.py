@@ -12,6 +12,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import locks
 from knowdefeat_pipeline.store.locks import (
+    LeaseLost,
     day_is_locked,
     days_locked,
     dismiss_listener,
@@ -137,3 +138,19 @@ def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_
         )
         renewed()
         assert not dismiss_listener(connection)
+
+
+def test_what_breaks_a_session_is_told_as_a_lost_lease_only_where_it_was_not_renewed(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = psycopg.OperationalError("the server closed the connection")
+    for lease, expected in ((1e9, psycopg.OperationalError), (-1.0, LeaseLost)):
+        monkeypatch.setattr(locks, "LEASE", lease)
+        with (
+            connect(database) as listener,
+            pytest.raises(psycopg.OperationalError) as found,
+            lease_renewed(database, listener),
+        ):
+            raise broken
+        assert type(found.value) is expected
+    assert "did not renew its lease for 0 s" in str(found.value)

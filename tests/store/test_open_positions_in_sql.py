@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.funds.risk import open_loss_exceeds_gain
-from knowdefeat_pipeline.core.metrics.open_positions import max_drawdown_with_open, open_pnl
+from knowdefeat_pipeline.core.metrics.open_positions import max_drawdown_with_open
 from knowdefeat_pipeline.postgres.connection import connect
 from tests.conftest import temporary_database
 
@@ -24,8 +24,9 @@ def connection(server_url: str, template: str) -> Iterator[psycopg.Connection]:
 
 
 def in_sql(connection: psycopg.Connection, name: str, *arguments: object) -> object:
-    typed = ", ".join("%s" if isinstance(argument, str) else "%s::float8" for argument in arguments)
-    ((found,),) = connection.execute(f"SELECT {name}({typed})", arguments).fetchall()
+    ((found,),) = connection.execute(
+        f"SELECT {name}({', '.join(['%s::float8'] * len(arguments))})", arguments
+    ).fetchall()
     return found
 
 
@@ -35,15 +36,6 @@ def plain(value: float) -> float | None:
 
 def array(value: float | None) -> np.ndarray:
     return np.array([np.nan if value is None else value])
-
-
-@settings(deadline=None, max_examples=300)
-@given(st.booleans(), st.one_of(st.none(), AMOUNT), AMOUNT, st.one_of(st.none(), AMOUNT))
-def test_the_pnl_of_a_position(
-    connection: psycopg.Connection, long: bool, notional: float | None, entry: float, price: float | None
-) -> None:
-    (expected,) = open_pnl(np.array([long]), array(notional), array(entry), array(price))
-    assert in_sql(connection, "open_pnl", "LONG" if long else "SHORT", notional, entry, price) == plain(expected)
 
 
 @settings(deadline=None, max_examples=300)

@@ -63,11 +63,38 @@ def test_the_database_and_the_code_refuse_the_same_characters(connection: psycop
     assert ours - controls == {0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
 
 
+def test_the_database_and_the_code_take_the_same_characters_for_blanks(connection: psycopg.Connection) -> None:
+    statement = "SELECT n FROM generate_series(1, %s) AS n WHERE n NOT BETWEEN 55296 AND 57343 AND is_blank(chr(n))"
+    blank = {number for (number,) in connection.execute(statement, (sys.maxunicode,)).fetchall()}
+    surrogates = range(0xD800, 0xE000)
+    plain = "SELECT n FROM generate_series(1, %s) AS n WHERE n NOT BETWEEN 55296 AND 57343 AND is_plain_name(chr(n))"
+    shown = {number for (number,) in connection.execute(plain, (sys.maxunicode,)).fetchall()}
+    assert blank == {n for n in shown if not is_plain_name(chr(n))}
+    white = {n for n in range(1, sys.maxunicode + 1) if n not in surrogates and chr(n).isspace()}
+    assert white & shown == blank - {0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF}
+
+
 @pytest.mark.parametrize(
-    "name", ["", "x" * 200, "é" * 200, "𝄞" * 200, "x" * 201, "𝄞" * 201, "a b", "tab\t", "zero\u200bwidth"]
+    "name",
+    [
+        "",
+        " ",
+        "\u2060",
+        " \u3000 ",
+        "\u200b.",
+        "x" * 200,
+        "é" * 200,
+        "𝄞" * 200,
+        "x" * 201,
+        "𝄞" * 201,
+        "a b",
+        "tab\t",
+        "zero\u200bwidth",
+    ],
 )
-def test_the_database_and_the_code_agree_on_lengths(connection: psycopg.Connection, name: str) -> None:
-    assert connection.execute("SELECT is_plain_name(%s)", (name,)).fetchone() == (is_plain_name(name),)
+def test_the_database_and_the_code_agree_on_names(connection: psycopg.Connection, name: str) -> None:
+    said = connection.execute("SELECT is_plain_name(%(name)s) AND NOT is_blank(%(name)s)", {"name": name}).fetchone()
+    assert said == (is_plain_name(name),)
 
 
 @pytest.mark.parametrize(("table", "column", "row"), NAMED, ids=lambda part: part if isinstance(part, str) else "")
@@ -75,6 +102,11 @@ def test_no_table_takes_other_names(connection: psycopg.Connection, table: str, 
     for name in ("B" * 201, "BTC\x1b[2J", "BTC\nETH", "BTC\x9b2J", "BTC\u202e"):
         with pytest.raises(psycopg.errors.CheckViolation, match=rf"{table}_plain_(names|text)\b"):
             insert(connection, table, {**row, column: name})
+    for name in (" ", "   ", "\u00a0", "\u200b", "\u3000 \ufeff"):
+        with pytest.raises(psycopg.errors.CheckViolation, match=f"the {column} of a row of {table} is blank") as found:
+            insert(connection, table, {**row, column: name})
+        assert found.value.diag.column_name == column
+        assert "Write a name that can be seen" in str(found.value.diag.message_hint)
     insert(connection, table, {**row, column: "B" * 200})
 
 

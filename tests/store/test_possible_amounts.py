@@ -13,20 +13,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, is_impossible
+from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, UNITS_BOUND, is_impossible
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, LEAST, Reason, validate
+from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, POSSIBLE_SIZES, Reason, validate
 from knowdefeat_pipeline.store.funds import save_settings
 from tests.conftest import temporary_database
 from tests.sources.test_canonical import CLOSED, NOW, frame
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
-AMOUNTS = [name for name in COLUMNS if FIELDS[name].kind in LEAST]
+AMOUNTS = [name for name in COLUMNS if FIELDS[name].kind in POSSIBLE_SIZES]
 PLAIN = {"entry_price": 100.0, "exit_price": 101.0, "notional": 1000.0, "fees": 0.0}
 EDGES = [edge for bound in (LEAST_SIZE, LEAST_MONEY, BOUND) for edge in (float(np.nextafter(bound, 0)), bound)]
+UNITS_EDGES = [float(np.nextafter(UNITS_BOUND, 0)), UNITS_BOUND]
 
 
 @pytest.fixture
@@ -55,18 +56,21 @@ def refuse(connection: psycopg.Connection, **amounts: float | None) -> None:
     """The table refuses such a trade for its amounts, and for nothing else."""
     with pytest.raises(psycopg.errors.CheckViolation) as refusal, connection.transaction():
         insert(connection, 1, **amounts)
-    assert refusal.value.diag.constraint_name == "trades_possible_amounts"
+    assert refusal.value.diag.constraint_name in ("trades_possible_amounts", "trades_possible_terms")
 
 
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_the_database_and_the_code_agree_on_every_bound(connection: psycopg.Connection, name: str) -> None:
     signs = (1.0, -1.0) if FIELDS[name].kind == "amount" else (1.0,)
     found = set()
-    for value in [sign * edge for edge in EDGES for sign in signs]:
-        # No size where the amount would make the pnl itself impossible.
-        trade = {**PLAIN, "notional": None, "reported_pnl": 5.0, name: value}
+    for value in [sign * edge for edge in [*EDGES, *UNITS_EDGES] for sign in signs]:
+        # No size where the amount would make the pnl itself impossible; where it would make the size so, a size.
+        size = PLAIN["notional"] if name == "quantity" else None
+        trade = {**PLAIN, "notional": size, "reported_pnl": 5.0, name: value}
+        if name in ("entry_fee", "exit_fee"):
+            del trade["fees"]
         valid, refused = validate(frame({**CLOSED, **trade}), NOW)
-        possible = not is_impossible(np.array([value]), LEAST[FIELDS[name].kind])[0]
+        possible = not is_impossible(np.array([value]), *POSSIBLE_SIZES[FIELDS[name].kind])[0]
         assert len(valid) == possible, value
         assert refused[["reason", "field"]].to_numpy().tolist() == [[Reason.POISON, name]] * (not possible)
         (take if possible else refuse)(connection, **trade)

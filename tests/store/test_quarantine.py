@@ -81,7 +81,7 @@ def test_a_row_that_is_still_bad_stays(database: str, tmp_path: Path):
 
 
 def test_a_repeated_trade_cannot_be_forced_in(database: str, tmp_path: Path):
-    ingest(database, tmp_path, GOOD, GOOD.replace("1,1,", "2,1,", 1))
+    ingest(database, tmp_path, GOOD, GOOD.replace("1,1,", "2,1,", 1), holds_duplicates=True)
     with pytest.raises(QuarantineError) as failure:
         release(database, 1, {}, LATER)
     assert str(failure.value) == (

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl, notional_of, quantity_of
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.sources.canonical import net_pnl
 
 ENTRY = datetime(2025, 2, 11, 20, tzinfo=UTC)
 OPEN = {"bot_id": 1, "ticker": "TSLA", "direction": "LONG", "entry_time": ENTRY, "entry_price": 200.0, "notional": 1e4}
@@ -64,23 +64,151 @@ def test_without_a_size_the_stated_pnl_is_taken(connection: psycopg.Connection):
         insert(connection, {**CLOSED, "bot_id": 2, "notional": None})
 
 
-def test_python_and_the_database_compute_the_same_bits(connection: psycopg.Connection):
+COMPUTED = "direction, contract_type, pnl_basis, notional, quantity, contract_multiplier, entry_price, exit_price, fees, funding, reported_pnl, pnl"
+
+
+def random_trades(number: int) -> dict[str, Any]:
+    """Closed trades of all kinds, with the net pnl that the code computes."""
     random = np.random.default_rng(1)
-    notional, entry, leave = np.exp(random.normal(0, 4, (3, 5000)))
-    fees = random.normal(0, 10, 5000)
-    direction = random.choice(["LONG", "SHORT"], 5000)
-    pnl = net_pnl(notional, direction, entry, leave, fees)
-    columns = [array.tolist() for array in (direction, entry, leave, notional, fees, pnl)]
+    entry, leave, size, multiplier = np.exp(random.normal(0, 4, (4, number)))
+    fees, funding, stated = random.normal(0, 10, (3, number))
+    long, inverse, is_stated = random.random((3, number)) < [[0.5], [0.4], [0.1]]
+    by_quantity = random.random(number) < 0.5
+    notional = np.where(by_quantity, notional_of(size, multiplier, entry, inverse), size)
+    quantity = np.where(by_quantity, size, np.where(inverse, quantity_of(size, multiplier, entry), np.nan))
+    computed = net_pnl(gross_pnl(notional, quantity, multiplier, inverse, long, entry, leave), fees, funding)
+    return {
+        "direction": np.where(long, "LONG", "SHORT"),
+        "contract_type": np.where(inverse, "inverse", "linear"),
+        "pnl_basis": np.where(is_stated, "stated", "computed"),
+        "notional": notional,
+        "quantity": quantity.astype(object),
+        "contract_multiplier": multiplier,
+        "entry_price": entry,
+        "exit_price": leave,
+        "fees": fees,
+        "funding": funding,
+        "reported_pnl": np.where(is_stated, stated, None),
+        "pnl": np.where(is_stated, stated, computed),
+    }
+
+
+def test_python_and_the_database_compute_the_same_bits(connection: psycopg.Connection):
+    trades = random_trades(5000)
+    trades["quantity"][[value != value for value in trades["quantity"]]] = None
+    kinds = ["text"] * 3 + ["float8"] * 9
+    arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
     inserted = connection.execute(
-        "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, "
-        "notional, fees, pnl) SELECT 1, 'X', d, 'closed', '2025-01-01', '2025-01-02', e, x, n, f, p "
-        "FROM unnest(%s::text[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[]) "
-        "AS t(d, e, x, n, f, p)",
-        columns,
+        f"INSERT INTO trades (bot_id, ticker, status, entry_time, exit_time, {COMPUTED}) "
+        f"SELECT 1, 'X', 'closed', '2025-01-01', '2025-01-02', {COMPUTED} FROM unnest({arrays}) AS t({COMPUTED})",
+        [trades[name].tolist() for name in COMPUTED.split(", ")],
     )
     assert inserted.rowcount == 5000
     # A pnl that differed in one bit would have been recomputed, and have become the reported one.
-    assert connection.execute("SELECT count(reported_pnl), count(pnl) FROM trades").fetchone() == (0, 5000)
+    counts = "count(*) FILTER (WHERE pnl_basis = 'computed' AND reported_pnl IS NOT NULL), count(pnl), count(notional)"
+    assert connection.execute(f"SELECT {counts} FROM trades").fetchone() == (0, 5000, 5000)
+    assert {name for name, *_ in connection.execute("SELECT DISTINCT contract_type, pnl_basis FROM trades")} == {
+        "linear",
+        "inverse",
+    }
+
+
+def written(connection: psycopg.Connection, trade_id: int, *columns: str) -> tuple[Any, ...]:
+    row = connection.execute(f"SELECT {', '.join(columns)} FROM trades WHERE trade_id = %s", [trade_id]).fetchone()
+    assert row is not None
+    return row
+
+
+def test_the_size_follows_from_units(connection: psycopg.Connection):
+    future = {**CLOSED, "notional": None, "quantity": 2.0, "contract_multiplier": 50.0}
+    # 2 contracts of 50 units, each 10 up, less 3 of fees.
+    assert written(connection, insert(connection, future), "notional", "pnl") == (20_000.0, 997.0)
+    coin = {
+        **CLOSED,
+        "bot_id": 2,
+        "contract_type": "inverse",
+        "entry_price": 50_000.0,
+        "exit_price": 40_000.0,
+        "fees": 0.001,
+    }
+    by_units = {**coin, "notional": None, "quantity": 10_000.0}
+    by_size = {**coin, "source_trade_id": "s", "notional": 0.2, "exit_time": ENTRY + timedelta(hours=2)}
+    for row in (by_units, by_size):
+        # 10,000 dollars were 0.2 bitcoin and are 0.25 of them: a long loses 0.05.
+        notional, quantity, pnl = written(connection, insert(connection, row), "notional", "quantity", "pnl")
+        assert (notional, quantity) == (pytest.approx(0.2, rel=1e-15), pytest.approx(10_000, rel=1e-15))
+        assert pnl == pytest.approx(0.2 - 0.25 - 0.001, rel=1e-12)
+
+
+def test_funding_that_was_received_is_added(connection: psycopg.Connection):
+    assert figures(connection, insert(connection, {**CLOSED, "funding": -9.0})) == (488.0, None)
+    received = {**CLOSED, "bot_id": 2, "funding": 9.0}
+    assert figures(connection, insert(connection, received)) == (506.0, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "fees"),
+    [
+        ({"entry_fee": 1.0, "exit_fee": 2.0}, 3.0),
+        ({"entry_fee": 1.0}, 1.0),
+        ({"exit_fee": 2.0}, 2.0),
+        ({"entry_fee": 0.1, "exit_fee": 0.2, "fees": 0.3}, 0.1 + 0.2),  # the same but for rounding
+        ({"fees": 4.0}, 4.0),
+    ],
+)
+def test_fees_are_the_sum_of_both_ends(connection: psycopg.Connection, given: dict, fees: float):
+    row = {**{name: value for name, value in CLOSED.items() if name != "fees"}, **given}
+    assert written(connection, insert(connection, row), "fees", "pnl") == (fees, 500.0 - fees)
+
+
+@pytest.mark.parametrize("ends", [{"entry_fee": 1.0}, {"entry_fee": 1.0, "exit_fee": 1.0}])
+def test_fees_that_are_not_the_sum_of_both_ends_are_refused(connection: psycopg.Connection, ends: dict):
+    with pytest.raises(
+        psycopg.errors.CheckViolation, match=r"trade \(bot, .+\): fees 3 are not the sum of entry_fee and exit_fee, \d"
+    ):
+        insert(connection, {**CLOSED, "fees": 3.0, **ends})
+
+
+def test_a_bot_closes_its_trade_by_an_update(connection: psycopg.Connection):
+    opened = {**OPEN, "notional": None, "quantity": 50.0, "entry_fee": 1.0}
+    trade_id = insert(connection, opened)
+    assert written(connection, trade_id, "notional", "fees", "pnl") == (10_000.0, 1.0, None)
+    update(connection, trade_id, funding=-4.0)
+    close = {"status": "closed", "exit_time": ENTRY, "exit_price": 210.0}
+    update(connection, trade_id, **close, exit_fee=2.0, exits=2)
+    assert written(connection, trade_id, "fees", "funding", "pnl", "pnl_basis", "exits") == (
+        3.0,
+        -4.0,
+        493.0,
+        "computed",
+        2,
+    )
+    # The fees of the whole, of which it never said what the entry cost: not to be guessed.
+    other = insert(connection, {**OPEN, "bot_id": 2, "fees": 1.0})
+    with pytest.raises(psycopg.errors.CheckViolation, match="fees 1 are not the sum of entry_fee and exit_fee, 2"):
+        update(connection, other, **close, exit_fee=2.0)
+    update(connection, other, **close, fees=3.0)
+    assert written(connection, other, "fees", "pnl") == (3.0, 497.0)
+
+
+def test_the_path_of_who_writes_does_not_matter(connection: psycopg.Connection):
+    connection.execute("SET search_path = pg_catalog")
+    row = connection.execute(
+        "INSERT INTO public.trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, "
+        "quantity) VALUES (1, 'A', 'SHORT', 'closed', '2025-01-01', '2025-01-02', 100, 90, 2) RETURNING notional, pnl"
+    ).fetchone()
+    assert row == (200.0, 20.0)
+
+
+def test_what_is_stated_counts_where_it_is_said_to(connection: psycopg.Connection):
+    stated = {**CLOSED, "pnl_basis": "stated", "reported_pnl": 12.5}
+    assert written(connection, insert(connection, stated), "pnl", "reported_pnl", "pnl_basis") == (12.5, 12.5, "stated")
+    sized = {**CLOSED, "bot_id": 2, "reported_pnl": 12.5}
+    assert written(connection, insert(connection, sized), "pnl", "pnl_basis") == (497.0, "computed")
+    unsized = {**CLOSED, "bot_id": 3, "notional": None, "reported_pnl": 12.5}
+    assert written(connection, insert(connection, unsized), "pnl", "pnl_basis") == (12.5, "stated")
+    with pytest.raises(psycopg.errors.CheckViolation, match="trades_size_or_pnl"):
+        insert(connection, {**CLOSED, "bot_id": 4, "pnl_basis": "stated"})
 
 
 @pytest.mark.parametrize(
@@ -127,6 +255,15 @@ def test_the_identity_of_a_trade_stays(connection: psycopg.Connection, change: d
         ({"exit_price": float("inf")}, "trades_exit_price_check"),
         ({"notional": -1.0}, "trades_notional_check"),
         ({"fees": float("nan")}, "trades_fees_check"),
+        ({"contract_type": "perpetual"}, "trades_contract_type_check"),
+        ({"pnl_basis": "claimed"}, "trades_pnl_basis_check"),
+        ({"exits": 0}, "trades_exits_check"),
+        ({"fee_currency": ""}, "trades_fee_currency_check"),
+        ({"fee_currency": "B\nNB"}, "trades_fee_currency_check"),
+        ({"quantity": 0.0}, "trades_possible_terms"),
+        ({"leverage": -1.0}, "trades_possible_terms"),
+        ({"contract_multiplier": float("inf")}, "trades_possible_terms"),
+        ({"margin": 1e15}, "trades_possible_terms"),
         ({"signal_confidence": 55.0}, "trades_signal_confidence_check"),
         ({"exit_price": None}, "trades_closed_has_exit"),
         ({"status": "open"}, "trades_open_has_no_exit"),
@@ -139,11 +276,11 @@ def test_bad_values_are_refused(connection: psycopg.Connection, change: dict, co
     assert connection.execute("SELECT count(*) FROM bots").fetchone() == (0,)
 
 
-def test_each_trade_is_held_once(connection: psycopg.Connection):
-    insert(connection, CLOSED)
-    with pytest.raises(psycopg.errors.UniqueViolation, match="trades_content_key"):
-        insert(connection, CLOSED)
+def test_an_id_is_one_trade_of_its_source_and_bot(connection: psycopg.Connection):
+    first, second = insert(connection, CLOSED), insert(connection, CLOSED)  # alike, and two trades
+    assert first != second
     insert(connection, {**OPEN, "source_trade_id": "1"})
+    insert(connection, {**OPEN, "source_trade_id": "1", "bot_id": 2})
     with pytest.raises(psycopg.errors.UniqueViolation, match="trades_source_key"):
         insert(connection, {**OPEN, "source_trade_id": "1", "ticker": "COIN"})
 
@@ -162,7 +299,7 @@ def test_the_future_is_refused_beyond_five_minutes(connection: psycopg.Connectio
 def test_bots_register_themselves_with_their_first_trade(connection: psycopg.Connection):
     insert(connection, {**OPEN, "strategy_id": "ma", "quote_currency": "USDT"})
     rows = connection.execute("SELECT bot_id, strategy_id, quote_currency, capital, is_active FROM bots").fetchall()
-    assert rows == [(1, "ma", "USDT", 10_000.0, True)]
+    assert rows == [(1, "ma", "USDT", None, True)]
     insert(connection, {**CLOSED, "strategy_id": "rsi", "quote_currency": "USDT"})
     assert connection.execute("SELECT strategy_id FROM bots").fetchall() == [("ma",)]
 

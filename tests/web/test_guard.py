@@ -24,7 +24,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(method: str = "GET", path: str = "/", headers: Headers = (), query: str = "", host: str | None = OWN,
-        kind: str = "http", hosts: Sequence[str] = ()) -> list[dict[str, Any]]:  # fmt: skip
+        kind: str = "http", hosts: Sequence[str] = (), scheme: str = "http") -> list[dict[str, Any]]:  # fmt: skip
     """The messages with which a request is answered."""
     sent: list[dict[str, Any]] = []
 
@@ -36,7 +36,7 @@ def ask(method: str = "GET", path: str = "/", headers: Headers = (), query: str 
 
     given = [*((("host", host),) if host is not None else ()), *headers]
     scope = {
-        "type": kind, "path": path, "query_string": query.encode(),
+        "type": kind, "scheme": scheme, "path": path, "query_string": query.encode(),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in given],
     } | ({"method": method} if kind == "http" else {})  # fmt: skip
     asyncio.run(guarded(answer, hosts)(scope, receive, send))  # type: ignore[arg-type]
@@ -79,6 +79,46 @@ def test_a_page_of_ours_may_write(origin: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_another_origin_is_refused(method: str, origin: str) -> None:
     assert status(method, "/", [("origin", origin), JSON]) == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("localhost:3000", "http://localhost:8000"), ("localhost:3000", "http://localhost"), ("localhost", "http://localhost:3000"),
+     ("[::1]:3000", "http://[::1]:8000"), ("localhost:3000", "https://localhost:3000"), ("localhost", "http://localhost:8080")]
+)  # fmt: skip
+def test_another_port_or_scheme_of_this_machine_is_another_site(host: str, origin: str) -> None:
+    """Where any other program of the machine, or of another user, may serve pages."""
+    assert status("POST", "/graphql", [("origin", origin), JSON], host=host) == 403
+    assert ask(path="/graphql", kind="websocket", headers=[("origin", origin)], host=host, scheme="ws")[0]["type"] == (
+        "websocket.close"
+    )
+
+
+def test_a_tunnel_may_end_at_another_port() -> None:
+    """ssh -L 8080:localhost:3000: the browser knows the tunnel's port alone."""
+    assert status("POST", "/graphql", [("origin", "http://localhost:8080"), JSON], host="localhost:8080") == 200
+
+
+@pytest.mark.parametrize("host", ["bots.example", "bots.example:443"])
+@pytest.mark.parametrize("scheme", ["http", "https"])  # as a proxy forwards it, or does not
+def test_a_further_name_is_one_over_tls(host: str, scheme: str) -> None:
+    def answered(origin: str) -> int:
+        return status("POST", "/graphql", [("origin", origin), JSON], host=host, hosts=["bots.example"], scheme=scheme)
+
+    assert answered("https://bots.example") == 200
+    assert answered("http://bots.example") == 403  # whoever is on the way of plain HTTP can serve such a page
+    assert answered("https://bots.example:8443") == 403
+    opened = ask(
+        path="/graphql", kind="websocket", host=host, hosts=["bots.example"], scheme="ws",
+        headers=[("origin", "https://bots.example")],
+    )  # fmt: skip
+    assert opened[0]["type"] == "websocket.accept"
+
+
+def test_a_proxy_of_the_machine_may_speak_tls_under_a_loopback_name() -> None:
+    own = [("origin", "https://localhost:8443"), JSON]
+    assert status("POST", "/graphql", own, host="localhost:8443", scheme="https") == 200
+    assert status("POST", "/graphql", own, host="localhost:8443", scheme="http") == 403
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -28,7 +28,7 @@ from psycopg import sql
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import is_alive
-from knowdefeat_pipeline.settings import ROOT, Settings
+from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 
 if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
     from dagster._config.config_schema import UserConfigSchema
@@ -136,7 +136,9 @@ class HomeArtifacts(LocalArtifactStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> HomeArtifacts:
-        return cls(str(Settings.from_environment().home / "dagster"), inst_data)
+        folder = Settings.from_environment().home / "dagster"
+        make_private(folder)
+        return cls(str(folder), inst_data)
 
 
 class HomeLogs(LocalComputeLogManager):
@@ -148,7 +150,9 @@ class HomeLogs(LocalComputeLogManager):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeLogs:
-        return cls(str(logs_folder(Settings.from_environment())), inst_data=inst_data)
+        folder = logs_folder(Settings.from_environment())
+        make_private(folder)
+        return cls(str(folder), inst_data=inst_data)
 
 
 def logs_folder(settings: Settings) -> Path:

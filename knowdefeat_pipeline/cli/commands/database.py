@@ -119,15 +119,23 @@ def _shown(key: str, value: Any) -> str:
 
 
 @app.command()
-def shell(role: As = None) -> None:
-    """Open psql on the database."""
+def shell(
+    role: As = None,
+    statements: Annotated[
+        list[str] | None, typer.Option("-c", metavar="SQL", help="Run this and end, for scripts. Repeatable.")
+    ] = None,
+) -> None:
+    """Open psql on the database; with -c, print what the statements answer, and end with status 1 if one fails."""
     settings = Settings.from_environment()
     place, environment = hidden_password(roles.role_url(settings, role) if role else address(settings))
     own = binaries() / "psql" if settings.database_url is None else None
     program = str(own) if own else shutil.which("psql")
     if program is None:
         raise CommandError("psql is not on the PATH; install PostgreSQL's client programs.")
-    os.execvpe(program, [program, place], os.environ | environment)  # noqa: S606 (no shell is meant)
+    # A script gets the same answer whatever the user's ~/.psqlrc says, and stops at the first failure.
+    scripted = ["--no-psqlrc", "--set=ON_ERROR_STOP=1"] if statements else []
+    commands = [f"--command={statement}" for statement in statements or ()]
+    os.execvpe(program, [program, *scripted, *commands, place], os.environ | environment)  # noqa: S606 (no shell is meant)
 
 
 @app.command()

@@ -145,9 +145,10 @@ def size(
     if not rows:
         raise CommandError(f"No beliefs for {strategy!r} on {day}. List strategies: knowdefeat beliefs")
     (belief,) = rows
+    estimated = capital is None and bool(means["capital_is_estimated"])
     capital = means["capital"] if capital is None else capital
     if cap is None and capital is None:
-        raise CommandError(f"No bot runs {strategy}, so its capital is not known: give --capital or --cap")
+        raise CommandError(f"The capital of a bot that runs {strategy} is not known: give --capital or --cap")
     cap = CAP_SHARE * capital if cap is None else cap
     by_rule = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
     volatility = means["volatility"]
@@ -158,6 +159,7 @@ def size(
         "kelly_size": kelly,
         "cap": cap,
         "capital": capital,
+        "capital_is_estimated": estimated,
         "win_rate": belief["win_rate"],
         "prior_win_rate": belief["prior_win_rate"],
         "edge": belief["edge"],

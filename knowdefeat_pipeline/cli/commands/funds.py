@@ -29,8 +29,10 @@ from knowdefeat_pipeline.core.funds.daily import divide_days
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.money import MOST_UNITS, amount_of, digits, smallest_units
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
+from knowdefeat_pipeline.store.bots import bot_names, named
 from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.store.session import Session
 
@@ -41,15 +43,13 @@ EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_amount(value: str) -> Decimal:
-    """An amount of money: 0 or more, with at most two decimals; thousands may be set apart by commas."""
+    """An amount of money: 0 or more; thousands may be set apart by commas. (`_units` knows its currency's decimals.)"""
     try:
         amount = Decimal(value.replace(",", ""))
     except InvalidOperation:
         raise typer.BadParameter(f"{value!r} is not an amount; write it as 100000 or 99.95") from None
     if not (amount.is_finite() and 0 <= amount <= MOST):
         raise typer.BadParameter(f"{value}: an amount is from 0 to {MOST:,}")
-    if amount != round(amount, 2):
-        raise typer.BadParameter(f"{value} has more than two decimals")
     return amount
 
 
@@ -129,11 +129,12 @@ def allocate(
         ]
         inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
+        names = bot_names(connection)
     if not inputs.days:
         raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")
     division = divide_days(inputs)
-    days = _records(division.days, ("funds", "allocated", "cash"))
-    rows = _records(division.rows, ("amount",))
+    days = _records(division.days)
+    rows = named(_records(division.rows), names)
     rows.sort(key=lambda row: (row["quote_currency"], -row["amount"], row["rank"] or len(rows) + 1, row["bot_id"]))
     rows = [row | {"strategy_id": strategies[row["bot_id"]]} for row in rows]
     if json:
@@ -191,12 +192,12 @@ def _changed(
     rules, risk = known.allocation, known.risk
     return replace(
         known,
-        funds=known.funds if funds is None else store.cents(funds),
+        funds=known.funds if funds is None else _units(funds, known.quote_currency),
         method=method or known.method,
         allocation=AllocationRules(
             bot_cap=cap or rules.bot_cap,
             ticker_cap=ticker_cap or rules.ticker_cap,
-            minimum=rules.minimum if minimum is None else store.cents(minimum),
+            minimum=rules.minimum if minimum is None else _units(minimum, known.quote_currency),
         ),
         risk=RiskRules(
             drawdown=100 * drawdown if drawdown else risk.drawdown,
@@ -206,11 +207,23 @@ def _changed(
     )
 
 
-def _records(frame: Any, money: Sequence[str]) -> list[dict[str, Any]]:
-    """A frame's rows as the database would hold them: cents as amounts, what is missing as None."""
-    plain = frame.astype(object).where(frame.notna(), None)
-    own = dict.fromkeys(money, store.money) | {"as_of": lambda instant: instant.to_pydatetime()}
-    return [row | {name: convert(row[name]) for name, convert in own.items()} for row in plain.to_dict("records")]
+def _units(amount: Decimal, currency: str) -> int:
+    """An amount in smallest units. Raises CommandError where it is finer, or more than can be divided exactly."""
+    units = smallest_units(amount, currency)
+    if amount_of(units, currency) != amount:
+        raise CommandError(f"{amount:,} {currency}: {currency} has {digits(currency) or 'no'} decimals")
+    if units > MOST_UNITS:
+        raise CommandError(
+            f"{amount:,} {currency}: an amount is at most {amount_of(MOST_UNITS, currency):,.0f} {currency}"
+        )
+    return units
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """A frame's rows as the database would hold them: smallest units as amounts, what is missing as None."""
+    plain = store.as_amounts(frame).astype(object)
+    rows: list[dict[str, Any]] = plain.where(plain.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return [row | {"as_of": row["as_of"].to_pydatetime()} for row in rows]
 
 
 def _nested(days: Sequence[Record], rows: Sequence[Record]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ Replace = Annotated[
 
 
 def ingest_bars(
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of bars; they may be gzipped.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of bars, of the kinds that ingest reads.")],
     ticker: TickerOfFile = None,
     timeframe: Timeframe = None,
     map_: Map = None,
@@ -45,7 +45,7 @@ def ingest_bars(
 
 
 def ingest_books(
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of order books; they may be gzipped.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of order books, of the kinds that ingest reads.")],
     ticker: TickerOfFile = None,
     map_: Map = None,
     timezone: Timezone = "UTC",

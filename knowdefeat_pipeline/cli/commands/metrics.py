@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from knowdefeat_pipeline.cli.database import database, day_or_latest, require_rows
 from knowdefeat_pipeline.cli.options import Bot, Day, Json, Ticker
 from knowdefeat_pipeline.cli.views.metrics import show_bot, show_metrics, show_streaks
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
+from knowdefeat_pipeline.store.bots import bot_keys
 from knowdefeat_pipeline.store.reads import Record, day_rows
+
+
+def _key(connection: psycopg.Connection, bot: str | None) -> int | None:
+    return None if bot is None else bot_keys(connection, [bot])[0]
 
 
 def metrics(
@@ -20,7 +27,7 @@ def metrics(
     with database() as connection:
         day = day_or_latest(connection, day, "bot_metrics")
         chosen = ticker or (None if bot is not None else ALL_TICKERS)
-        rows = day_rows(connection, "bot_metrics", day, bot_id=bot, ticker=chosen)
+        rows = day_rows(connection, "bot_metrics", day, bot_id=_key(connection, bot), ticker=chosen)
     if json:
         print_json(rows)
         return
@@ -35,8 +42,9 @@ def streaks(day: Day = None, bot: Bot = None, json: Json = False) -> None:
     """Runs of wins and losses, and whether their order differs from chance."""
     with database() as connection:
         day = day_or_latest(connection, day, "win_streak_summary")
-        rows = day_rows(connection, "win_streak_summary", day, bot_id=bot)
-        lengths = day_rows(connection, "win_streaks", day, bot_id=bot)
+        key = _key(connection, bot)
+        rows = day_rows(connection, "win_streak_summary", day, bot_id=key)
+        lengths = day_rows(connection, "win_streaks", day, bot_id=key)
     of_bot: dict[int, list[Record]] = {}
     for row in sorted(lengths, key=lambda row: row["streak_length"]):
         of_bot.setdefault(row["bot_id"], []).append(row)

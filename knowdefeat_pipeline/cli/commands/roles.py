@@ -10,12 +10,10 @@ from knowdefeat_pipeline.cli.database import current_url, passwords
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, table
-from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable
 from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
-
-LARGEST_BOT = 2**31 - 1  # a bot's number is an integer of PostgreSQL's
 
 app = typer.Typer(no_args_is_help=True, help="Roles of single bots.")
 
@@ -58,8 +56,8 @@ def list_roles(json: Json = False) -> None:
         out.print(printable(missing), soft_wrap=True)
 
 
-def _bots_of(bots: list[int] | None) -> str:
-    whose = f"bots {', '.join(map(str, bots))}" if bots else "any bot"
+def _bots_of(bots: list[str] | None) -> str:
+    whose = f"bots {', '.join(bots)}" if bots else "any bot"
     return f"adds, closes and reads trades of {whose}"
 
 
@@ -73,12 +71,13 @@ def rotate(role: RoleName) -> None:
 def bot_role(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits and underscores.")],
     bots: Annotated[
-        str | None, typer.Option("--bots", metavar="1,2,…", help="The bots that it may write; any by default.")
+        str | None,
+        typer.Option("--bots", metavar="BOT,…", help="The bots that it may write, by their names; any by default."),
     ] = None,
 ) -> None:
     """Make a role for one bot or some, or bind one anew, and print its URL."""
     settings = Settings.from_environment()
-    typer.echo(roles.make_bot(current_url(settings), name, _numbers(bots), passwords(settings)))
+    typer.echo(roles.make_bot(current_url(settings), name, _names(bots), passwords(settings)))
 
 
 @app.command("remove")
@@ -89,13 +88,11 @@ def remove_role(name: Annotated[str, typer.Argument(help="A role that db role bo
     err.print(f"Removed {name}.")
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(abs(number) <= LARGEST_BOT for number in numbers):
-        raise typer.BadParameter(f"{text!r} are no bots; write their numbers as 1,2,3")
-    return numbers
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not (name and is_plain_name(name)):
+            raise typer.BadParameter(f"{text!r} are no bots; write their names as 1,2,grid-eth-01; {PLAIN_NAME}")
+    return names

@@ -17,15 +17,30 @@ from knowdefeat_pipeline.cli.database import current_time, upgraded_url
 from knowdefeat_pipeline.cli.options import (
     Account,
     AllDays,
+    BotOfFile,
+    CapitalOfFile,
     ConfidenceScale,
+    Contract,
     CurrencyOfFile,
+    DatesOfFile,
+    DecimalOfFile,
+    DirectionOfFile,
+    Fees,
     From,
     Json,
+    Leverage,
     Map,
+    Multiplier,
+    Pnl,
+    Side,
     Size,
     Source,
+    StatusOfFile,
+    TableOfFile,
+    TickerOfFile,
     Timezone,
     To,
+    parse_terms,
 )
 from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
 from knowdefeat_pipeline.cli.views.checks import show_checks
@@ -45,7 +60,7 @@ from knowdefeat_pipeline.store.trades import LoadReport
 def run(
     trades: Annotated[
         Path | None,
-        typer.Option(help="CSV or Parquet file of trades; without it and without any trades, a simulated fleet."),
+        typer.Option(help="File of trades, as for ingest; without it and without any trades, a simulated fleet."),
     ] = None,
     from_: From = None,
     to: To = None,
@@ -54,19 +69,51 @@ def run(
     timezone: Timezone = "UTC",
     source: Source = None,
     account: Account = None,
-    currency: CurrencyOfFile = "USD",
+    currency: CurrencyOfFile = None,
     confidence_scale: ConfidenceScale = 1,
     size: Size = None,
+    fees: Fees = None,
+    side: Side = None,
+    multiplier: Multiplier = None,
+    contract: Contract = None,
+    leverage: Leverage = None,
+    pnl: Pnl = None,
+    capital: CapitalOfFile = None,
+    bot: BotOfFile = None,
+    ticker: TickerOfFile = None,
+    direction: DirectionOfFile = None,
+    status: StatusOfFile = None,
+    decimal: DecimalOfFile = None,
+    dates: DatesOfFile = None,
+    table: TableOfFile = None,
     json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
+    terms = parse_terms(size, fees, side, multiplier, contract, leverage, pnl)
     settings = Settings.from_environment()
     url = upgraded_url(settings)
     report = None
     if trades is not None:
-        now = current_time(url)
-        reading = read_file(trades, map_, timezone, source, account, currency, confidence_scale, size, now=now)
-        report = load(url, reading, trades.name)
+        reading = read_file(
+            trades,
+            now=current_time(url),
+            map_=map_,
+            timezone=timezone,
+            source=source,
+            account=account,
+            currency=currency,
+            confidence_scale=confidence_scale,
+            terms=terms,
+            capital=capital,
+            bot=bot,
+            ticker=ticker,
+            direction=direction,
+            status=status,
+            decimal=decimal,
+            dates=dates,
+            table=table,
+        )
+        report = load(url, reading, trades)
     else:
         report = _demo(url)
     if report and not json:

@@ -15,7 +15,7 @@ from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -46,7 +46,7 @@ def load_simulation(url: str, simulated: Simulation) -> LoadReport:
 
 
 def _reading(simulated: Simulation, now: datetime) -> Reading:
-    return read_frame(simulated.trades, SOURCE, now)
+    return read_frame(simulated.trades, SOURCE, now, CAPITAL)
 
 
 def simulate_command(

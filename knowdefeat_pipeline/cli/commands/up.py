@@ -28,7 +28,7 @@ from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
-from knowdefeat_pipeline.settings import ROOT, Settings
+from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -65,7 +65,7 @@ def up(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="A further name under which browsers may ask, such as that of a proxy with a login. Repeatable."
+            help="A further name under which browsers may ask: that of a proxy with a login over TLS. Repeatable."
         ),
     ] = None,
 ) -> None:
@@ -183,7 +183,8 @@ def _require_running(running: Iterable[Program]) -> None:
         status = program.process.poll()
         if status is not None:
             raise CommandError(
-                f"The {program.name} exited unexpectedly (exit status {status}).\n{_last_words(program)}"
+                f"The {program.name} exited unexpectedly (exit status {status}); the other programs were stopped. Once "
+                f"the cause is mended, start them again: knowdefeat up\n{_last_words(program)}"
             )
 
 
@@ -249,8 +250,8 @@ def _only_one(path: Path) -> Iterator[int]:
 
     Two daemons over one database would do everything twice. Raises CommandError while another `up` runs.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    make_private(path.parent)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from knowdefeat_pipeline.cli.views.output import Record
-from knowdefeat_pipeline.cli.views.tables import instant, number, table, text
+from knowdefeat_pipeline.cli.views.tables import ESTIMATED, explain_estimates, instant, money, number, table, text
 
 
 def status(row: Record) -> str:
@@ -36,7 +36,7 @@ def show_bots(rows: Sequence[Record]) -> None:
     table(
         "Bots",
         (
-            ("bot", "right"),
+            ("bot", "left"),
             ("strategy", "left"),
             ("capital", "right"),
             ("", "left"),
@@ -48,29 +48,50 @@ def show_bots(rows: Sequence[Record]) -> None:
         ),
         [
             (
-                str(row["bot_id"]),
+                row["bot"],
                 text(row["strategy_id"]),
-                number(row["capital"]),
+                capital(row),
                 row["quote_currency"],
                 "yes" if row["is_active"] else "no",
                 row["status"],
                 number(row["rank"]),
-                number(row["amount"]),
+                money(row["amount"], row["quote_currency"]),
                 row["why"],
             )
             for row in rows
         ],
     )
+    explain_estimates(row for row in rows if row["capital"] is not None)
+
+
+def capital(row: Record) -> str:
+    """What a bot has to trade with, marked where it is estimated; a dash where there is nothing to estimate it by."""
+    shown = money(row["capital"], row["quote_currency"])
+    return f"{ESTIMATED}{shown}" if row["capital_is_estimated"] and row["capital"] is not None else shown
+
+
+def show_bot(row: Record) -> None:
+    """What is said of one bot."""
+    said = (
+        ("bot", row["bot"]),
+        ("strategy", text(row["strategy_id"])),
+        ("account", text(row["account"])),
+        ("currency", row["quote_currency"]),
+        ("capital", capital(row)),
+        ("active", "yes" if row["is_active"] else "no"),
+    )
+    table(f"Bot {row['bot']}", (("", "left"), ("value", "left")), said)
+    explain_estimates([row] if row["capital"] is not None else [])
 
 
 def show_decisions(rows: Sequence[Record]) -> None:
     """Who decided what about which bot, and why."""
     table(
         "Decisions about bots",
-        (("bot", "right"), ("what", "left"), ("in force from", "left"), ("by", "left"), ("why", "left")),
+        (("bot", "left"), ("what", "left"), ("in force from", "left"), ("by", "left"), ("why", "left")),
         [
             (
-                str(row["bot_id"]),
+                row["bot"],
                 row["kind"],
                 instant(row["in_force_from"]) if row["in_force_from"] else "always",
                 row["author"],

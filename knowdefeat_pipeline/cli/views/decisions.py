@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out, strong
-from knowdefeat_pipeline.cli.views.tables import instant, number, table
+from knowdefeat_pipeline.cli.views.tables import ESTIMATE, instant, number, table
 from knowdefeat_pipeline.core.decisions.consensus import Consensus
 
 
@@ -65,3 +65,5 @@ def show_size(answer: Record, belief: Record, base: float, confidence: float) ->
             ("at most", number(answer["cap"]), "the cap"),
         ],
     )
+    if answer["capital_is_estimated"]:
+        out.print(f"The capital of {number(answer['capital'])} is estimated: {ESTIMATE}.", style="dim")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
+from knowdefeat_pipeline.cli.views.tables import Justify, explain_estimates, instant, money, number, table, text
 
 ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"),
+    ("bot", "left"),
     ("strategy", "left"),
     ("ticker", "left"),
     ("rank", "right"),
@@ -22,26 +21,28 @@ ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
 def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
     """Each currency's bots with their amounts, and below them what stays cash and why."""
     for day in days:
-        own = [row for row in rows if row["quote_currency"] == day["quote_currency"]]
+        currency = day["quote_currency"]
+        own = [row for row in rows if row["quote_currency"] == currency]
         table(
-            f"Funds as of {instant(day['as_of'])}: {number(day['funds'])} {day['quote_currency']} by {day['method']}",
+            f"Funds as of {instant(day['as_of'])}: {money(day['funds'], currency)} {currency} by {day['method']}",
             ALLOCATION_COLUMNS,
             [
                 (
-                    str(row["bot_id"]),
+                    row["bot"],
                     text(row.get("strategy_id")),
                     text(row["ticker"]),
                     number(row["rank"]),
-                    number(row["amount"]),
+                    money(row["amount"], row["quote_currency"]),
                     number(100 * row["amount"] / day["funds"] if day["funds"] else None, 1),
                     row["reason"],
                 )
                 for row in own
             ],
         )
+        explain_estimates(own)
         out.print(
-            f"{number(day['allocated'])} {day['quote_currency']} to {number(day['funded'])} of {number(day['bots'])} "
-            f"bots; cash {number(day['cash'])}: {day['cash_reason']}.\n"
+            f"{money(day['allocated'], currency)} {currency} to {number(day['funded'])} of {number(day['bots'])} "
+            f"bots; cash {money(day['cash'], currency)}: {day['cash_reason']}.\n"
         )
 
 
@@ -60,8 +61,8 @@ def show_settings(settings: Sequence[Record]) -> None:
     columns: list[tuple[str, Justify]] = [("setting", "left"), ("unit", "left")]
     columns += [(row["quote_currency"], "right") for row in settings]
     lines = [
-        (name.replace("_", " "), unit, *(_setting(row[name], unit, digits, name) for row in settings))
-        for name, unit, digits in figures
+        (name.replace("_", " "), unit, *(_setting(row, name, unit, decimals) for row in settings))
+        for name, unit, decimals in figures
     ]
     since = [instant(row["in_force_from"]) if row["in_force_from"] else "always" for row in settings]
     lines += [("in force from", "", *since)]
@@ -69,5 +70,8 @@ def show_settings(settings: Sequence[Record]) -> None:
     table("Fund settings", columns, lines)
 
 
-def _setting(value: Any, unit: str, digits: int, name: str) -> str:
-    return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, digits)
+def _setting(row: Record, name: str, unit: str, decimals: int) -> str:
+    value = row[name]
+    if unit == "currency":
+        return money(value, row["quote_currency"])
+    return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, decimals)

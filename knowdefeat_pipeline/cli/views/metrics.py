@@ -6,11 +6,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, pnl, table, text
-from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS
+from knowdefeat_pipeline.cli.views.tables import (
+    ESTIMATED,
+    NOTHING,
+    Justify,
+    explain_estimates,
+    instant,
+    number,
+    percent,
+    pnl,
+    table,
+    text,
+)
+from knowdefeat_pipeline.core.money import digits
+from knowdefeat_pipeline.core.schema import METRICS, OF_CAPITAL, OPEN_POSITIONS, Figure
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"),
+    ("bot", "left"),
     ("ticker", "left"),
     ("trades", "right"),
     ("win %", "right"),
@@ -26,7 +38,7 @@ METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
 SIGNIFICANT = 0.05
 
 STREAK_COLUMNS: tuple[tuple[str, Justify], ...] = (
-    ("bot", "right"),
+    ("bot", "left"),
     ("trades", "right"),
     ("win %", "right"),
     ("longest win", "right"),
@@ -42,18 +54,27 @@ def show_bot(rows: Sequence[Record]) -> None:
     columns: list[tuple[str, Justify]] = [("figure", "left"), ("unit", "left")]
     columns += [(row["ticker"], "right") for row in rows]
     table(
-        f"Bot {rows[0]['bot_id']} as of {instant(rows[0]['as_of'])}",
+        f"Bot {rows[0]['bot']} as of {instant(rows[0]['as_of'])}",
         columns,
-        [(f.name, f.unit, *(_cell(row[f.name]) for row in rows)) for f in (*METRICS, *OPEN_POSITIONS)],
+        [(f.name, f.unit, *(_figure(row, f) for row in rows)) for f in (*METRICS, *OPEN_POSITIONS)],
     )
+    explain_estimates(rows)
 
 
-def _cell(value: object) -> str:
+def _figure(row: Record, figure: Figure) -> str:
+    shown = _cell(row[figure.name], digits(row["quote_currency"]) if "currency" in figure.unit else 2)
+    estimated = figure.name in (*OF_CAPITAL, "capital") and row["capital_is_estimated"] and shown != NOTHING
+    return f"{ESTIMATED}{shown}" if estimated else shown
+
+
+def _cell(value: object, decimals: int) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")
-    if isinstance(value, float) and value != 0 and abs(value) < 0.01:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value != 0 and abs(value) < 10.0**-decimals:
         return f"{value:.3g}"
-    return number(value) if isinstance(value, int | float) else text(value)
+    return number(value, decimals) if isinstance(value, int | float) else text(value)
 
 
 def show_metrics(rows: Sequence[Record]) -> None:
@@ -63,14 +84,14 @@ def show_metrics(rows: Sequence[Record]) -> None:
         METRIC_COLUMNS,
         [
             (
-                str(row["bot_id"]),
+                row["bot"],
                 row["ticker"],
                 number(row["trades"]),
                 number(row["avg_win_rate"], 1),
                 pnl(row, "total_pnl"),
                 number(row["profit_factor"]),
                 number(row["sharpe"]),
-                number(row["max_drawdown"], 1),
+                percent(row, "max_drawdown"),
                 pnl(row, "open_pnl"),
                 pnl(row, "lifetime_pnl"),
             )
@@ -83,6 +104,7 @@ def show_metrics(rows: Sequence[Record]) -> None:
             f"{'trade' if unmarked == 1 else 'trades'}.",
             style="dim",
         )
+    explain_estimates(rows)
 
 
 def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]]) -> None:
@@ -92,7 +114,7 @@ def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]])
         STREAK_COLUMNS,
         [
             (
-                str(row["bot_id"]),
+                row["bot"],
                 number(row["trades"]),
                 number(row["win_rate"], 1),
                 number(row["longest_win_streak"]),

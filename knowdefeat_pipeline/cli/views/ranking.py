@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
-from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, pnl, table, text
+from knowdefeat_pipeline.cli.views.tables import (
+    NOTHING,
+    Justify,
+    explain_estimates,
+    instant,
+    money,
+    number,
+    percent,
+    pnl,
+    table,
+    text,
+)
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
 from knowdefeat_pipeline.core.schema import VARIABLE
 
 RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("rank", "right"),
-    ("bot", "right"),
+    ("bot", "left"),
     ("strategy", "left"),
     ("score", "right"),
     ("moved most by (points)", "left"),
@@ -33,22 +44,22 @@ def movers(row: Record) -> str:
 def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
     """The ranking of one day, and below it why some bots are not ranked."""
     currencies = sorted({row["quote_currency"] for row in rows})
-    money = f", money in {currencies[0]}" if len(currencies) == 1 else ", money in each bot's own currency"
+    unit = f", money in {currencies[0]}" if len(currencies) == 1 else ", money in each bot's own currency"
     ranked = [row for row in rows if row["eligible"]]
     table(
-        f"Ranking as of {instant(as_of)} (trailing 30 days{money})",
+        f"Ranking as of {instant(as_of)} (trailing 30 days{unit})",
         RANKING_COLUMNS,
         [
             (
                 str(row["rank"]),
-                str(row["bot_id"]),
+                row["bot"],
                 text(row["strategy_id"]),
                 number(row["rank_score"], 1),
                 movers(row),
                 number(row["trades"]),
                 number(row["win_rate"], 1),
                 pnl(row, "pnl"),
-                number(row["max_drawdown"], 1),
+                percent(row, "max_drawdown"),
                 number(row["longest_win_streak"]),
             )
             for row in ranked
@@ -57,11 +68,13 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
     for row in rows:
         if row["flag"]:
             out.print(
-                f"  bot {row['bot_id']}: {row['flag']} ({number(row['open_pnl'])}, {number(row['pnl'])})",
+                f"  bot {row['bot']}: {row['flag']} ({money(row['open_pnl'], row['quote_currency'])}, "
+                f"{money(row['pnl'], row['quote_currency'])})",
                 style="yellow",
             )
+    explain_estimates(ranked)
     left_out = [row for row in rows if not row["eligible"]]
     for row in left_out[:10]:
-        out.print(f"  bot {row['bot_id']} is not ranked: {row['reason']}", style="dim")
+        out.print(f"  bot {row['bot']} is not ranked: {row['reason']}", style="dim")
     if len(left_out) > 10:
         out.print(f"  … and {len(left_out) - 10:,} more bots that are not ranked", style="dim")

@@ -12,8 +12,11 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.money import digits
 
 NOTHING = "–"
+ESTIMATED = "~"  # the mark of what rests on an estimate
+ESTIMATE = "the most that the bot had open at once"
 
 
 Justify = Literal["left", "right"]
@@ -44,13 +47,13 @@ def table(title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Seq
     out.print(grid)
 
 
-def number(value: Any, digits: int = 2, sign: bool = False) -> str:
+def number(value: Any, decimals: int = 2, sign: bool = False) -> str:
     """A number with thousands separators; a dash where there is none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NOTHING
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:+,}" if sign else f"{value:,}"
-    return f"{float(value):+,.{digits}f}" if sign else f"{float(value):,.{digits}f}"
+    return f"{float(value):+,.{decimals}f}" if sign else f"{float(value):,.{decimals}f}"
 
 
 def text(value: Any) -> str:
@@ -58,13 +61,34 @@ def text(value: Any) -> str:
     return NOTHING if value is None or value == "" else str(value)
 
 
+def money(value: Any, currency: str) -> str:
+    """An amount with the decimals of its currency."""
+    return number(value if value is None else float(value), digits(currency))
+
+
 def pnl(row: Record, field: str) -> Text:
-    """An amount of money, green above and red below zero."""
+    """An amount of money in the row's quote_currency, green above and red below zero."""
     value = row[field]
-    shown = number(value, sign=True)
+    shown = number(value, digits(row["quote_currency"]), sign=True)
     if value is None or value == 0:
         return Text(shown)
     return Text(shown, "green" if value > 0 else "red")
+
+
+def percent(row: Record, field: str, decimals: int = 1) -> str:
+    """A figure in percent of a bot's capital, marked where that is estimated (see `explain_estimates`)."""
+    shown = number(row[field], decimals)
+    return f"{ESTIMATED}{shown}" if row.get("capital_is_estimated") and shown != NOTHING else shown
+
+
+def explain_estimates(rows: Iterable[Record]) -> None:
+    """Below a table: what the mark means, where any of its figures has it."""
+    if any(row.get("capital_is_estimated") for row in rows):
+        out.print(
+            f"{ESTIMATED} rests on an estimated capital: {ESTIMATE}. State it: "
+            "knowdefeat bots set BOT --capital AMOUNT",
+            style="dim",
+        )
 
 
 def instant(moment: datetime) -> str:

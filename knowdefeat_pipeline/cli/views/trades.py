@@ -15,7 +15,9 @@ def show_report(report: LoadReport) -> None:
     parts = [
         f"{number(report.inserted)} new",
         f"{number(report.updated)} updated",
+        *([f"{number(report.replaced)} replaced"] if report.replaced else []),
         f"{number(report.unchanged)} known",
+        *([f"{number(report.joined)} joined"] if report.joined else []),
         f"{number(sum(report.quarantined.values()))} quarantined",
     ]
     became = f" ({printable(report.source)}): {number(report.rows_read)} rows: {', '.join(parts)}"

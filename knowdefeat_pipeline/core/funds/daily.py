@@ -28,6 +28,7 @@ from knowdefeat_pipeline.core.funds.events import (
 from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
 from knowdefeat_pipeline.core.funds.risk import RiskRules, open_loss_exceeds_gain, risk_decisions, risk_figures
 from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.money import amount_of, digits, shown
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Bools, Floats, Ints, Texts, day_of, last_day, micros
@@ -37,6 +38,8 @@ UNMEASURED = {
     "hrp": "no spread of its daily results to measure risk by",
     "belief_edge": "nothing is believed of its strategy yet",
 }
+WITHOUT_CAPITAL = "its capital is not known, nor a size to estimate it by: knowdefeat bots set BOT --capital AMOUNT"
+BY_ESTIMATE = ", by an estimate of its capital"
 EPSILON = 1e-9
 RULES = "risk rules"
 """The author of what the rules decide."""
@@ -47,10 +50,10 @@ class FundInputs:
     """What days are allocated from.
 
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
-    quote_currency, capital, ticker, rank, rank_score, unranked (why it is not ranked) and edge (the believed edge of
-    its strategy, NULL where nothing is believed). `trades`: at least those closed in the 30 days before each as_of.
-    `settings` and `events`: in the order in which they were recorded. `positions`: those open at each as_of that could
-    be marked: day and POSITION_COLUMNS.
+    quote_currency, capital (NULL: not known), capital_is_estimated, ticker, rank, rank_score, unranked (why it is not
+    ranked) and edge (the believed edge of its strategy, NULL where nothing is believed). `trades`: at least those
+    closed in the 30 days before each as_of. `settings` and `events`: in the order in which they were recorded.
+    `positions`: those open at each as_of that could be marked: day and POSITION_COLUMNS.
     """
 
     days: Sequence[tuple[date, datetime]]
@@ -125,7 +128,9 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
     off = (summed["funds"] - summed["cash"] - allocated.reindex(summed.index, fill_value=0)).astype("int64")
     wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
     return [
-        Breach("no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / 100) * -1.0}),
+        Breach(
+            "no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / _units(rows)) * -1.0}
+        ),
         Breach(
             "no_cap_is_broken",
             int(beyond.sum()),
@@ -134,7 +139,7 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
         Breach(
             "amounts_and_cash_sum_to_the_funds",
             int((off != 0).sum()),
-            {"days": len(days), "off by": int(off.abs().sum()) / 100},
+            {"days": len(days), "off by": float((off.abs().to_numpy() / _units(days)).sum())},
         ),
         Breach(
             "only_ranked_active_bots_are_funded",
@@ -142,6 +147,11 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
             {"funded": int((amount > 0).sum()), "refused": int((amount == 0).sum())},
         ),
     ]
+
+
+def _units(rows: pd.DataFrame) -> Floats:
+    """How many smallest units make one of each row's currency."""
+    return 10.0 ** rows["quote_currency"].map(digits).to_numpy(np.float64)
 
 
 def _most(values: pd.Series) -> float:
@@ -162,34 +172,41 @@ def _judge(
     for event in events_in_force(events, as_of):
         if event.kind == "resumed" and event.in_force_from is not None:
             resumed[event.bot_id] = max(event.in_force_from, resumed.get(event.bot_id, event.in_force_from))
-    capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].tolist(), strict=True))
+    known, estimated = bots["capital"].notna(), bots["capital_is_estimated"].fillna(False).astype(bool)
+    capital = dict(zip(bots["bot_id"].tolist(), bots["capital"].fillna(1.0).tolist(), strict=True))
     figures = risk_figures(trades, capital, resumed, as_of, rules, positions)
     decisions = risk_decisions(figures, as_of, rules)
-    has_traded = figures["gained"].notna()
+    reasons = decisions["reason"].where(~(decisions["broken"] & estimated), decisions["reason"] + BY_ESTIMATE)
+    has_traded = figures["gained"].notna() & known
     lost = (-figures["open_pnl"]).where(
         open_loss_exceeds_gain(figures["open_pnl"].to_numpy(), figures["gain"].to_numpy())
     )
-    lost[bots["bot_id"].isin(lasting := lasting_halts(events, as_of))] = np.nan  # is on record
+    lasting = lasting_halts(events, as_of)
+    lost = lost.where(
+        bots["rank"].notna() & ~bots["bot_id"].isin(lasting)
+    )  # others get nothing anyhow, or are on record
     held = {bot: event.reason for bot, event in lasting.items()} | {
-        bot: _open_loss(loss, gain)
-        for bot, loss, gain in zip(bots["bot_id"], lost, figures["gain"], strict=True)
+        bot: _open_loss(loss, gain, currency)
+        for bot, loss, gain, currency in zip(bots["bot_id"], lost, figures["gain"], bots["quote_currency"], strict=True)
         if loss == loss
     }
     inactive = inactive_bots(events, as_of)
     why = {bot: f"deactivated by {event.author}: {event.reason}" for bot, event in inactive.items()}
     return bots.assign(
-        halted=decisions["halted"] | bots["bot_id"].isin(held),
-        risk_reason=[held.get(bot, why) for bot, why in zip(bots["bot_id"], decisions["reason"], strict=True)],
+        measured=known,
+        halted=(decisions["halted"] & known) | bots["bot_id"].isin(held),
+        risk_reason=[held.get(bot, reason) for bot, reason in zip(bots["bot_id"], reasons, strict=True)],
         open_loss=lost,
         gain=figures["gain"],
-        drawdown=figures["drawdown"],
+        drawdown=figures["drawdown"].where(known),
         daily_loss=(0.0 - 100 * figures["day_pnl"].fillna(0.0) / figures["capital"]).where(has_traded),
         inactive=[why.get(bot, "") for bot in bots["bot_id"]],
     )
 
 
-def _open_loss(loss: float, gain: float) -> str:
-    return f"halted until resumed: open positions lost {loss:,.2f}, its gain of 30 days is {gain:,.2f}"
+def _open_loss(loss: float, gain: float, currency: str) -> str:
+    lost, gained = (f"{amount:,.{digits(currency)}f}" for amount in (loss, gain))
+    return f"halted until resumed: open positions lost {lost}, its gain of 30 days is {gained}"
 
 
 def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime, rules: RiskRules) -> list[BotEvent]:
@@ -200,12 +217,13 @@ def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime
     before = halted_bots(events, as_of)
     limits = {"drawdown_limit": rules.drawdown, "daily_loss_limit": rules.daily_loss}
     changed = []
-    for bot, halted, reason, drawdown, loss, open_loss, gain in bots[
+    judged = bots[bots["measured"] | bots["open_loss"].notna()]
+    for bot, halted, reason, drawdown, loss, open_loss, gain in judged[
         ["bot_id", "halted", "risk_reason", "drawdown", "daily_loss", "open_loss", "gain"]
     ].itertuples(index=False):
         if open_loss == open_loss:
             lost = {OPEN_LOSS: open_loss, "gain": gain}
-            changed.append(BotEvent(bot, "halted", as_of, RULES, _open_loss(open_loss, gain), lost))
+            changed.append(BotEvent(bot, "halted", as_of, RULES, reason, lost))
         elif halted != (bot in before):
             figures = {n: v for n, v in (("drawdown", drawdown), ("daily_loss", loss)) if v == v}
             why = reason if halted else "within its limits, and the cool-down is over"
@@ -224,10 +242,10 @@ def _divide(
     target = np.zeros(len(bots))
     target[part[~unmeasured]] = measure
     ticker = bots["ticker"].fillna("").to_numpy(dtype=object)
-    allocation = allocate(target, ticker, refused, settings.funds, settings.allocation)
+    allocation = allocate(target, ticker, refused, settings.funds, settings.allocation, settings.quote_currency)
     total = target.sum()
     decision = [refused_for or word for refused_for, word in zip(refusal, allocation.decisions, strict=True)]
-    rows = bots[["bot_id", "ticker", "rank", "drawdown", "daily_loss"]].assign(
+    rows = bots[["bot_id", "ticker", "rank", "drawdown", "daily_loss", "capital_is_estimated"]].assign(
         target=np.where(refusal == "", target / total if total > 0 else 0.0, np.nan),
         amount=allocation.cents,
         decision=decision,
@@ -249,10 +267,11 @@ def _refused(bots: pd.DataFrame) -> tuple[Texts, Texts]:
     """Why bots get nothing, as a word and a sentence; both "" for eligible ones. A person's word comes first."""
     inactive, halted = (bots["inactive"] != "").to_numpy(bool), bots["halted"].to_numpy(bool)
     unranked = bots["rank"].isna().to_numpy(bool)
-    conditions = [inactive, halted, unranked]
-    words = np.select(conditions, ["inactive", "halted", "unranked"], "").astype(object)
+    conditions = [inactive, halted, unranked, ~bots["measured"].to_numpy(bool)]
+    words = np.select(conditions, ["inactive", "halted", "unranked", "unmeasured"], "").astype(object)
     unranked_because = [f"not ranked: {why}" for why in bots["unranked"].fillna("no reason given")]
-    texts = [np.array(texts, dtype=object) for texts in (bots["inactive"], bots["risk_reason"], unranked_because)]
+    why = (bots["inactive"], bots["risk_reason"], unranked_because, [WITHOUT_CAPITAL] * len(bots))
+    texts = [np.array(texts, dtype=object) for texts in why]
     sentences = np.select(conditions, texts, "").astype(object)
     return words, sentences
 
@@ -301,6 +320,7 @@ def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: Fun
         return f"no bot is eligible: {left_out or 'the ranking is empty'}"
     beside = f" ({left_out})" if left_out else ""
     if counts["below_minimum"]:
-        return f"the caps and the minimum of {settings.allocation.minimum / 100:,.2f} leave no room for more{beside}"
+        minimum = shown(amount_of(settings.allocation.minimum, settings.quote_currency), settings.quote_currency)
+        return f"the caps and the minimum of {minimum} leave no room for more{beside}"
     who = {1: "the only eligible bot is at its cap", 2: "both eligible bots are at their caps"}
     return f"{who.get(eligible, f'all {eligible} eligible bots are at their caps')}{beside}"

@@ -1,6 +1,7 @@
 """Funds over bots: targets, caps, and cents that add up.
 
-Money is counted in integer cents, so that amounts sum exactly; what no bot may hold stays cash.
+Money is counted in whole cents, the smallest units of its currency whatever they are called, so that amounts sum
+exactly; what no bot may hold stays cash.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.money import amount_of, shown
 from knowdefeat_pipeline.core.units import Floats, Ints, Texts
 
 STEPS = 100
@@ -44,7 +46,9 @@ class Allocation:
         return pd.DataFrame({"cents": self.cents, "reason": pd.Series(self.reasons, dtype="str")})
 
 
-def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules) -> Allocation:
+def allocate(
+    target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules, currency: str = "USD"
+) -> Allocation:
     """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow: Σ = min(funds, Σ caps), the rest
     is cash.
 
@@ -70,7 +74,9 @@ def allocate(target: Floats, ticker: Texts, refused: Texts, funds: int, rules: A
     cents = _most(len(ranked), share_out, rules.minimum)
     by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
     decided: list[tuple[Decision, str]] = [
-        ("refused", str(why)) if why else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules)
+        ("refused", str(why))
+        if why
+        else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules, currency)
         for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
     ]
     decisions, reasons = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
@@ -103,7 +109,14 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
 
 
 def _reason(
-    cents: int, target: float, in_ticker: float, ticker: str, bot_cap: int, ticker_cap: int, rules: AllocationRules
+    cents: int,
+    target: float,
+    in_ticker: float,
+    ticker: str,
+    bot_cap: int,
+    ticker_cap: int,
+    rules: AllocationRules,
+    currency: str,
 ) -> tuple[Decision, str]:
     if cents and cents >= bot_cap:
         return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
@@ -112,7 +125,7 @@ def _reason(
     if cents:
         return "funded", "in proportion to its target" if target > 0 else "of what caps keep from the others"
     if rules.minimum:
-        return "below_minimum", f"less than the minimum of {rules.minimum / 100:,.2f}"
+        return "below_minimum", f"less than the minimum of {shown(amount_of(rules.minimum, currency), currency)}"
     return "no_share", "its target is 0"
 
 

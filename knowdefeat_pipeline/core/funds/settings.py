@@ -17,7 +17,8 @@ METHODS: tuple[AllocationMethod, ...] = get_args(AllocationMethod)
 
 @dataclass(frozen=True)
 class FundSettings:
-    """What may be allocated to the bots of one currency (`funds` in cents), and how. `in_force_from`: None = always."""
+    """What may be allocated to the bots of one currency (`funds` in its smallest units), and how. `in_force_from`: None
+    = always."""
 
     quote_currency: str
     funds: int

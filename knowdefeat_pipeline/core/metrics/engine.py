@@ -6,13 +6,14 @@ its own window: neither the other windows of the call nor later trades change a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.drawdown import time_in_drawdown
 from knowdefeat_pipeline.core.metrics.figures import (
     alike,
@@ -43,8 +44,8 @@ from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
 from knowdefeat_pipeline.core.metrics.windows import Windows
-from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, DEFAULT_CAPITAL
-from knowdefeat_pipeline.core.schema.metrics import METRICS
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
+from knowdefeat_pipeline.core.schema.metrics import METRICS, OF_CAPITAL
 from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
 from knowdefeat_pipeline.core.trades.columns import BLOCK_TRADES, Trades
 from knowdefeat_pipeline.core.trades.reductions import reduce_windows
@@ -78,7 +79,7 @@ def bot_metrics(
     trades: Trades,
     as_of: Ints,
     *,
-    capital: Mapping[int, float] | None = None,
+    capital: Capital | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
     trade_scores: TradeScores | None = None,
@@ -87,8 +88,8 @@ def bot_metrics(
 
     `window_days` None looks at the whole history instead of the trailing 30 days. With `past` (all months before that
     of the first as_of's last day), `trades` begins with that month, or 30 days before the first as_of if that is
-    earlier. `capital` by bot, default 10,000. `trade_scores`: of trades with exits in the windows, at least. A bot has
-    rows once a trade has closed; figures that cannot be computed are NaN.
+    earlier. Without the `capital` of a bot the figures that rest on it are NaN. `trade_scores`: of trades with exits in
+    the windows, at least. A bot has rows once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [
         block.drop(columns=[*CARRIED])
@@ -105,7 +106,7 @@ def bot_metrics_blocks(
     trades: Trades,
     as_of: Ints,
     *,
-    capital: Mapping[int, float] | None = None,
+    capital: Capital | None = None,
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
     trade_scores: TradeScores | None = None,
@@ -116,7 +117,7 @@ def bot_metrics_blocks(
     """
     as_of = np.unique(as_of)
     for block in _blocks(trades, past, trade_scores):
-        yield _bot_metrics(*block, as_of, capital, window_days)
+        yield _bot_metrics(*block, as_of, capital or Capital(), window_days)
 
 
 def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
@@ -170,20 +171,23 @@ def _bot_metrics(
     past: Past | None,
     trade_scores: TradeScores | None,
     as_of: Ints,
-    capital: Mapping[int, float] | None,
+    capital: Capital,
     window_days: float | None,
 ) -> pd.DataFrame:
     trades, series, months = _universe(trades, past)
     windows = Windows.of(trades, series, as_of, window_days, shorter=list(PERFORMANCE.values()))
-    money = windows.per_window(_capital(series.bot, capital))
-    life = _lifetimes(windows, months, _capital(series.bot, capital))
+    money = capital.at(series.bot, as_of)
+    life = _lifetimes(windows, months, money)
     columns = _performances(windows)
-    columns |= _window_figures(trades, windows, money, life, window_days)
+    columns |= _window_figures(trades, windows, np.where(np.isnan(money), 1.0, money).ravel(), life, window_days)
     columns |= _streak_variables(windows)
     columns |= _main(trades, windows)
     if trade_scores:
         columns |= trade_scores.means(series, trades.tickers, windows.since, windows.as_of)
     columns |= _lifetime_figures(life)
+    columns |= {name: np.where(np.isnan(money.ravel()), np.nan, columns[name]) for name in OF_CAPITAL}
+    columns["capital"] = money.ravel()
+    columns["capital_is_estimated"] = np.repeat(capital.is_estimated(series.bot), len(as_of))
     names = [*(figure.name for figure in METRICS), *CARRIED]
     return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
 
@@ -273,11 +277,6 @@ def _universe(trades: Trades, past: Past | None) -> tuple[Trades, Series, Stretc
     return trades, series, moved.take(rows[np.lexsort((moved.day[rows], moved.series[rows]))])
 
 
-def _capital(bots: Ints, capital: Mapping[int, float] | None) -> Floats:
-    known = capital or {}
-    return np.array([known.get(bot, DEFAULT_CAPITAL) for bot in bots.tolist()], dtype=np.float64)
-
-
 def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lifetimes:
     """Folded to each as_of. A day that is still running is summarised up to as_of only, so it goes by itself."""
     series, as_of = windows.series, windows.as_of
@@ -296,7 +295,7 @@ def _lifetimes(windows: Windows, past: Stretches | None, capital: Floats) -> Lif
         for name in Lifetimes.__dataclass_fields__
     }
     for columns, known in parts:
-        life = lifetimes(known, months, last_day(as_of[columns]), capital)
+        life = lifetimes(known, months, last_day(as_of[columns]), capital[:, columns])
         for name, values in out.items():
             values[:, columns] = getattr(life, name)
     return Lifetimes(**out)

@@ -82,9 +82,10 @@ def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) ->
 
     `months` holds all months before the month of each day asked for, `days` at least the days of that month. Whole
     months first, then the month's days: the grouping follows from the day alone, so that a figure has the same bits
-    whether one day is computed or a thousand. `capital` per series is the first peak of `max_drawdown` (percent).
+    whether one day is computed or a thousand. `capital`, per series and day, is the first peak of that day's
+    `max_drawdown` (percent); NaN: not known.
     """
-    shape = (len(capital), len(day))
+    shape = capital.shape
     out: dict[str, Array] = {name: np.zeros(shape, np.int64) for name in ("trades", "wins", "first_exit", "last_exit")}
     out |= {name: np.full(shape, np.nan) for name in ("pnl", "gross_profit", "gross_loss", "max_drawdown")}
     month_of_day, month_of_month = month_number(days.day), month_number(months.day)
@@ -94,7 +95,7 @@ def lifetimes(days: Stretches, months: Stretches, day: Ints, capital: Floats) ->
         part = np.flatnonzero((month_of_day == month) & (days.day <= day[columns[-1]]))
         rows = months.take(whole).union(days.take(part))
         if len(rows.series):
-            _fill(out, rows, columns, day[columns], capital)
+            _fill(out, rows, columns, day[columns], capital[:, columns])
     return Lifetimes(**out)
 
 
@@ -102,7 +103,6 @@ def _fill(out: dict[str, Array], rows: Stretches, columns: Ints, day: Ints, capi
     summaries = rows.summaries
     first = np.flatnonzero(np.diff(rows.series, prepend=-1) != 0)
     running = running_state(summaries, first)
-    deepest = _running_drawdown(summaries, running, first, capital[rows.series])
     begin = np.repeat(first, np.diff(np.append(first, len(rows.series))))
     counted = {name: _since(getattr(summaries, name), begin) for name in ("trades", "wins")}
     stop = np.append(first[1:], len(rows.series))
@@ -114,13 +114,14 @@ def _fill(out: dict[str, Array], rows: Stretches, columns: Ints, day: Ints, capi
         "pnl": running.pnl,
         "gross_profit": running.gross_profit,
         "gross_loss": running.gross_loss,
-        "max_drawdown": 100 * deepest,
         **counted,
         "first_exit": summaries.first_exit[begin],
         "last_exit": summaries.last_exit,
     }
     for name, column in values.items():
         out[name][target] = np.where(some, column[np.maximum(last, 0)], out[name][target])
+    deepest = _deepest(summaries, running, first, np.maximum(last, 0), capital[rows.series[first]])
+    out["max_drawdown"][target] = np.where(some, 100 * deepest, np.nan)
 
 
 def _since(counts: Ints, begin: Ints) -> Ints:
@@ -129,12 +130,27 @@ def _since(counts: Ints, begin: Ints) -> Ints:
     return out
 
 
-def _running_drawdown(summaries: Summaries, running: Running, first: Ints, capital: Floats) -> Floats:
-    """Per row, the deepest drawdown of its group so far as a share of the peak (capital included)."""
+def _deepest(summaries: Summaries, running: Running, first: Ints, last: Ints, capital: Floats) -> Floats:
+    """Per group of rows and day, the deepest drawdown up to the row `last` as a share of the peak, which is `capital`
+    at first. NaN where that is not known.
+
+    An estimated capital grows, and with it every peak since the first trade: each amount that a group had is looked at
+    by itself.
+    """
     leg_of = leg_rows(summaries)
     mark = np.maximum(running.peak_before[leg_of], running.pnl_before[leg_of] + summaries.leg_peak)
     depth = mark - (running.pnl_before[leg_of] + summaries.leg_trough)
-    share = np.zeros(len(summaries))
-    np.maximum.at(share, leg_of, depth / (capital[leg_of] + mark))
-    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(share)))
-    return np.asarray(pd.Series(share).groupby(group).cummax(), np.float64)
+    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(summaries)))
+    amount = np.where(np.isnan(capital), 1.0, capital)
+    number = np.cumsum(np.diff(amount, axis=1, prepend=amount[:, :1]) != 0, axis=1)  # of the amount, in its group
+    out = np.full(capital.shape, np.nan)
+    for each in range(int(number.max(initial=0)) + 1):
+        having = (number == each).any(axis=1)
+        peak = amount[np.arange(len(first)), (number == each).argmax(axis=1)]
+        legs = having[group[leg_of]]
+        share = np.zeros(len(summaries))
+        np.maximum.at(share, leg_of[legs], depth[legs] / (peak[group[leg_of[legs]]] + mark[legs]))
+        rows = having[group]
+        share[rows] = pd.Series(share[rows]).groupby(group[rows]).cummax()
+        out[number == each] = share[last][number == each]
+    return np.where(np.isnan(capital), np.nan, out)

@@ -9,31 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Bools, Floats
-
-
-def open_pnl(long: Bools, notional: Floats, entry_price: Floats, price: Floats) -> Floats:
-    """What positions have gained at a price, before fees: these count once the position is closed.
-
-    Parameters
-    ----------
-    long : ndarray of bool
-        Whether bought rather than sold short.
-    notional, entry_price, price : ndarray
-        Size at entry in quote currency, and prices, all above 0; NaN where unknown.
-
-    Returns
-    -------
-    ndarray
-        In quote currency; NaN where size or price is unknown.
-
-    Examples
-    --------
-    >>> long, hundred = np.array([True, False]), np.array([100.0, 100.0])
-    >>> open_pnl(long, hundred, hundred, np.array([60.0, 60.0])).tolist()
-    [-40.0, 40.0]
-    """
-    return notional * np.where(long, 1, -1) * (price - entry_price) / entry_price
+from knowdefeat_pipeline.core.units import Floats
 
 
 def max_drawdown_with_open(max_drawdown: Floats, below_peak: Floats, peak_equity: Floats, open_pnl: Floats) -> Floats:

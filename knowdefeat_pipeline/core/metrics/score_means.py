@@ -81,7 +81,9 @@ class TradeScores:
 def _look_up(known: Ints, asked: Ints) -> tuple[Ints, Bools]:
     """Where each of `asked` stands in `known` (ascending), and whether it is there."""
     place = np.searchsorted(known, asked)
-    return place, np.append(known, -1)[place] == asked if len(known) else np.zeros(len(asked), bool)
+    there = place < len(known)
+    there[there] = known[place[there]] == asked[there]
+    return place, there
 
 
 def _means(value: Floats, low: Ints, high: Ints) -> Floats:

@@ -5,10 +5,17 @@ it; a test holds the SQL to it. Each module holds one subject, one figure a line
 """
 
 from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, STRATEGY, STRATEGY_WEIGHTS
-from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, DEFAULT_CAPITAL, PARTITION, TICKER, Figure
+from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PARTITION, TICKER, Figure
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
 from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
-from knowdefeat_pipeline.core.schema.metrics import METRICS, OPEN_POSITIONS, STREAK_SUMMARY, STREAKS, TRADE_DAY
+from knowdefeat_pipeline.core.schema.metrics import (
+    METRICS,
+    OF_CAPITAL,
+    OPEN_POSITIONS,
+    STREAK_SUMMARY,
+    STREAKS,
+    TRADE_DAY,
+)
 from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
@@ -30,11 +37,11 @@ __all__ = [
     "BOT",
     "BOT_EVENTS",
     "CALIBRATION",
-    "DEFAULT_CAPITAL",
     "DEFAULT_WEIGHTS",
     "FLAG",
     "FUND_SETTINGS",
     "METRICS",
+    "OF_CAPITAL",
     "OPEN_POSITIONS",
     "PARTITION",
     "RANKING",

@@ -8,7 +8,6 @@ from typing import Literal
 ColumnType = Literal["integer", "bigint", "double precision", "numeric", "text", "date", "timestamptz", "boolean", "jsonb"]
 
 ALL_TICKERS = "*"
-DEFAULT_CAPITAL = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def known(name: str, unit: str, description: str) -> Figure:
 
 
 def money(name: str, description: str) -> Figure:
-    """An amount to the cent."""
+    """An amount in whole smallest units of its currency."""
     return Figure(name, "numeric", "currency", description, nullable=False)
 
 
@@ -52,7 +51,7 @@ AS_OF = Figure(
     "as_of", "timestamptz", "UTC",
     "The instant at which the figures are true: the day's end, or the time of the run for the running day. Trades that closed before it count.", nullable=False,
 )
-BOT = Figure("bot_id", "integer", "", "The bot.", nullable=False)
+BOT = Figure("bot_id", "integer", "", "The bot, by the key of its name in the table bots.", nullable=False)
 TICKER = Figure("ticker", "text", "", "One of the bot's tickers, or '*' for all of them together.", nullable=False)
 IN_FORCE_FROM = Figure("in_force_from", "timestamptz", "UTC", "The first as_of that it counts for; -infinity: every one.", nullable=False)
 RECORDED_AT = Figure("recorded_at", "timestamptz", "UTC", "When it was recorded.", nullable=False)

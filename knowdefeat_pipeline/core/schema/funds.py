@@ -63,6 +63,7 @@ ALLOCATIONS: tuple[Figure, ...] = (
     REASON,
     number("drawdown", "percent", "How far equity, open positions included, is below its realised peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades and open positions."),
     number("daily_loss", "percent", "What the bot's trades lost that closed since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
+    Figure("capital_is_estimated", "boolean", "", "Whether drawdown and daily loss rest on an estimate of the bot's capital."),
 )
 
 ALLOCATION_DAYS: tuple[Figure, ...] = (

@@ -18,8 +18,8 @@ METRICS: tuple[Figure, ...] = (
     number("expectancy", "currency", "Expected net pnl of a trade: the same number as avg_pnl, under the name that traders use. NULL without trades."),
     number("payoff_ratio", "ratio", "Mean win / mean loss, trailing 30 days. NULL without wins or without losses."),
     number("sqn", "ratio", "System quality number √n · mean / sd (ddof 1), trailing 30 days. NULL under 2 trades or without spread."),
-    number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl / capital, annualised by √365, trade-free days counting 0. NULL under 10 days on which a trade closed, or without spread."),
-    number("sortino", "ratio a year", "Mean / downside deviation of daily pnl / capital, annualised by √365. NULL under 10 days on which a trade closed, or without a losing day."),
+    number("sharpe", "ratio a year", "Mean / sd (ddof 1) of daily pnl, annualised by √365, trade-free days counting 0. NULL under 10 days on which a trade closed, or without spread."),
+    number("sortino", "ratio a year", "Mean / downside deviation of daily pnl, annualised by √365. NULL under 10 days on which a trade closed, or without a losing day."),
     number("calmar", "ratio", "Compound annual return of daily pnl / capital over their maximum drawdown. NULL under 10 days on which a trade closed, or without drawdown."),
     number("max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak, trailing 30 days; equity starts at the bot's capital."),
     number("max_drawdown_amount", "currency", "Deepest fall of realised equity below its peak, trailing 30 days."),
@@ -40,9 +40,13 @@ METRICS: tuple[Figure, ...] = (
     number("lifetime_max_drawdown", "percent", "Deepest fall of realised equity below its peak in percent of that peak since the first trade; equity starts at the bot's capital."),
     number("lifetime_win_rate", "percent", "100 · wins / trades since the first trade."),
     number("lifetime_profit_factor", "ratio", "Gross profit / gross loss since the first trade. NULL without losses."),
+    number("capital", "currency", "What the bot has to trade with: stated, else the largest notional that it had open at once before as_of. NULL where neither is known."),
+    Figure("capital_is_estimated", "boolean", "", "Whether nobody stated the capital; what is in percent of it rests on the estimate."),
     number("sharpe_low", "ratio a year", "Lower bound of the sharpe with 90 % confidence (Lo 2002, with skewness and kurtosis after Mertens). NULL where sharpe is."),
     number("sharpe_high", "ratio a year", "Upper bound of the sharpe with 90 % confidence. NULL where sharpe is."),
 )
+OF_CAPITAL = ("avg_drawdown", "max_drawdown", "lifetime_max_drawdown", "calmar")
+"""The figures that rest on the bot's capital; NULL where that is not known."""
 
 OPEN_POSITIONS: tuple[Figure, ...] = (
     count("open_trades", "Trades that are open: recorded as open, entered before as_of, and not closed before it."),

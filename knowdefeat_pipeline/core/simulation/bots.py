@@ -24,6 +24,8 @@ import pandas as pd
 from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 # Skill: standard deviations over bots, per trade.
+CAPITAL = 10_000.0
+"""What each bot has to trade with, in USD."""
 CONSTANT_SD = 0.05
 AR_SD, AR_HALF_LIFE_DAYS = 0.06, 15.0
 REGIME_SD, REGIMES, REGIME_MEAN_DAYS = 0.05, 3, 12.0

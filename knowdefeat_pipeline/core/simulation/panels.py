@@ -12,12 +12,13 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
-from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, SCORES, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, SCORES, Simulation, simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Floats, micros
 
@@ -48,7 +49,11 @@ def panel_of(simulation: Simulation) -> WorldPanel:
     """The panel of a simulation's closed trades and scores."""
     closed = simulation.trades[simulation.trades["status"] == "closed"].rename(columns={"reported_pnl": "pnl"})
     as_of = pd.DatetimeIndex(simulation.skill.index[:-1] + ONE_DAY)
-    metrics = bot_metrics(Trades.from_frame(closed.assign(trade_id=np.arange(len(closed)))), micros(as_of))
+    metrics = bot_metrics(
+        Trades.from_frame(closed.assign(trade_id=np.arange(len(closed)))),
+        micros(as_of),
+        capital=Capital(dict.fromkeys(closed["bot_id"].tolist(), CAPITAL)),
+    )
     rows = metrics[(metrics["ticker"] == ALL_TICKERS) & (metrics["trades"] >= MIN_TRADES)]
     scores = simulation.scores.assign(as_of=simulation.scores["day"] + ONE_DAY).drop(columns="day")
     rows = rows.drop(columns=list(SCORES)).merge(scores, how="left", on=["as_of", "bot_id"], validate="one_to_one")

@@ -2,12 +2,13 @@
 WITH last_day AS (
     SELECT max(day) AS day FROM bot_rankings
 )
-SELECT b.bot_id, b.strategy_id, b.capital, b.quote_currency, b.is_active,
+SELECT b.bot_id, b.name AS bot, b.strategy_id, b.account, c.capital, c.capital_is_estimated, b.quote_currency, b.is_active,
        r.day, r.rank, r.rank_score, r.reason AS unranked,
        a.amount, a.decision, a.reason,
        halt.reason AS halted,
        switched.author AS switched_by, switched.reason AS switched_because
 FROM bots AS b
+JOIN bot_capitals AS c USING (bot_id)
 LEFT JOIN last_day ON true
 LEFT JOIN bot_rankings AS r ON (r.day, r.bot_id) = (last_day.day, b.bot_id)
 LEFT JOIN fund_allocations AS a ON (a.day, a.bot_id) = (last_day.day, b.bot_id)
@@ -21,4 +22,4 @@ LEFT JOIN LATERAL (
     WHERE e.bot_id = b.bot_id AND e.kind IN ('halted', 'released', 'resumed')
     ORDER BY e.in_force_from DESC, e.event_id DESC LIMIT 1
 ) AS halt ON halt.kind = 'halted'
-ORDER BY b.bot_id
+ORDER BY b.bot_id < 0, abs(b.bot_id)

@@ -3,12 +3,14 @@ DO $$
 DECLARE
     place      text := quote_ident(current_schema());
     base       text := quote_ident(current_database());
-    entered    text[] := ARRAY['source', 'source_trade_id', 'bot_id', 'strategy_id', 'ticker', 'direction', 'status',
-                               'entry_time', 'exit_time', 'entry_price', 'exit_price', 'mark_price', 'notional', 'fees',
+    entered    text[] := ARRAY['source', 'source_trade_id', 'bot_id', 'bot_name', 'strategy_id', 'ticker', 'direction',
+                               'status', 'entry_time', 'exit_time', 'entry_price', 'exit_price', 'mark_price', 'notional', 'fees',
                                'reported_pnl', 'quote_currency', 'signal_confidence', 'entry_quality', 'exit_reason',
-                               'entry_trigger_price', 'entry_trigger_time', 'exit_trigger_price', 'exit_trigger_time'];
+                               'entry_trigger_price', 'entry_trigger_time', 'exit_trigger_price', 'exit_trigger_time',
+                               'quantity', 'contract_multiplier', 'contract_type', 'funding', 'entry_fee', 'exit_fee',
+                               'fee_currency', 'leverage', 'margin', 'exits', 'pnl_basis'];
     closing    text[] := ARRAY['status', 'exit_time', 'exit_price', 'mark_price', 'fees', 'reported_pnl', 'exit_reason',
-                               'exit_trigger_price', 'exit_trigger_time'];
+                               'exit_trigger_price', 'exit_trigger_time', 'funding', 'exit_fee', 'exits'];
     -- What people and programs enter by way of the pages and the API; all of it is only ever added to.
     added      text[] := ARRAY['trade_quarantine', 'weight_versions', 'weight_settings', 'fund_settings', 'bot_events',
                                'belief_ledger', 'backtest_outcomes', 'price_bars', 'order_book_levels'];
@@ -41,7 +43,7 @@ BEGIN
         EXECUTE format('GRANT INSERT ON %s.%I TO knowdefeat_web', place, item);
     END LOOP;
     EXECUTE format('GRANT UPDATE (status, note, settled_at) ON %s.trade_quarantine TO knowdefeat_web', place);
-    EXECUTE format('GRANT UPDATE (is_active, strategy_id, capital) ON %s.bots TO knowdefeat_web', place);
+    EXECUTE format('GRANT UPDATE (is_active, name, strategy_id, capital) ON %s.bots TO knowdefeat_web', place);
 
     -- Bots: their trades. Which rows those are, the policy of the table says.
     EXECUTE format('GRANT SELECT ON %s.trades TO knowdefeat_bot', place);
@@ -51,11 +53,12 @@ BEGIN
                       string_agg(quote_ident(attname), ', ') FILTER (WHERE attname = ANY(closing)), place)
         FROM pg_attribute WHERE attrelid = format('%s.trades', place)::regclass AND attnum > 0 AND NOT attisdropped);
 
-    -- Functions of no table's rows, and the one that the policy asks, are anybody's; all others, for those who compute.
+    -- Functions of no table's rows, and those that the policy and a trigger's condition ask, are anybody's; all others, for
+    -- those who compute.
     FOR item IN
         SELECT p.oid::regprocedure::text FROM pg_proc AS p
-        WHERE p.pronamespace = current_schema()::regnamespace AND p.provolatile <> 'i' AND p.proname <> 'own_bots'
-          AND p.proowner = possessor
+        WHERE p.pronamespace = current_schema()::regnamespace AND p.provolatile <> 'i'
+          AND p.proname NOT IN ('own_bots', 'follows_its_bot') AND p.proowner = possessor
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %s', item, grouped);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO knowdefeat_pipeline, knowdefeat_web', item);

@@ -22,8 +22,9 @@ BEGIN
             UNION ALL
             SELECT 'DATABASE', quote_ident(datname), datdba FROM pg_database WHERE datname = current_database()
         )
-        -- Trades first: whoever writes one holds that table when he comes to the others.
-        SELECT kind, name FROM things WHERE owner <> 'knowdefeat_owner'::regrole ORDER BY name <> 'trades'
+        -- Whoever writes a trade holds that table when he comes to the others.
+        SELECT kind, name FROM things WHERE owner <> 'knowdefeat_owner'::regrole
+        ORDER BY name <> 'trades'
     LOOP
         EXECUTE format('ALTER %s %s OWNER TO knowdefeat_owner', given.kind, given.name);
     END LOOP;

@@ -1,6 +1,7 @@
 -- The ranking of one day with the figures that people look at.
-SELECT r.*, b.strategy_id, b.quote_currency,
+SELECT r.*, b.name AS bot, b.strategy_id, b.quote_currency,
        m.trades, m.wins, m.losses, m.avg_win_rate AS win_rate, m.total_pnl AS pnl, m.max_drawdown, m.max_drawdown_amount,
+       m.capital, m.capital_is_estimated,
        m.profit_factor, m.lifetime_trades, m.lifetime_pnl, m.open_trades, m.open_pnl, m.unmarked_open,
        m.max_drawdown_with_open,
        s.longest_win_streak, s.longest_loss_streak, s.current_streak, s.streakiness_p_value

@@ -8,5 +8,5 @@ SELECT i.row_number, i.verdict AS reason, i.bot_id, i.quote_currency, i.account_
 FROM incoming i
 LEFT JOIN incoming o ON o.row_number = i.other_row
 LEFT JOIN trades t ON t.trade_id = i.other_trade
-WHERE i.verdict NOT IN ('insert', 'update', 'unchanged')
+WHERE i.verdict NOT IN ('insert', 'update', 'replace', 'unchanged')
 ORDER BY i.row_number

@@ -124,7 +124,7 @@ def test_a_bot_is_switched_off_and_on_with_its_reasons(shell: Shell) -> None:
     assert shell.json("bots", "deactivate", 2, "--reason", "again") == {
         "kind": "deactivated",
         "changed": [],
-        "unchanged": [2],
+        "unchanged": ["2"],
     }
     shell("run", "--from", LAST, "--to", LAST)
     states = {row["bot_id"]: row for row in shell.json("bots")}
@@ -149,8 +149,9 @@ def test_what_cannot_be_done_is_a_message(shell: Shell, fleet: str) -> None:
     assert "Bot 1 is not halted" in shell("bots", "resume", 1, "--reason", "x", status=1)
     assert "No bot accounts in EUR" in shell("allocate", "--funds", 1, "--currency", "EUR", status=1)
     assert "Say what to set" in shell("funds", "set", status=1)
+    assert "1.005 USD: USD has 2 decimals" in shell("allocate", "--funds", "1.005", status=1)
     for option, value in (
-        ("--cap", "10"), ("--cap", "0"), ("--cap", "x"), ("--funds", "-1"), ("--funds", "1.005"),
+        ("--cap", "10"), ("--cap", "0"), ("--cap", "x"), ("--funds", "-1"),
         ("--funds", "nan"), ("--method", "best"), ("--cool-down", "1000"),
     ):  # fmt: skip
         assert option in shell("allocate", option, value, status=2)

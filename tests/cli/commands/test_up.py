@@ -74,6 +74,7 @@ def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: 
             up.up(port=None, host="127.0.0.1")
     with up._only_one(home / "up.lock"):
         pass  # free again
+    assert (home / "up.lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
@@ -85,7 +86,10 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
     first, second, *lines = str(failure.value).splitlines()
-    assert first == "The daemon exited unexpectedly (exit status 3)."
+    assert first == (
+        "The daemon exited unexpectedly (exit status 3); the other programs were stopped. Once the cause is mended, "
+        "start them again: knowdefeat up"
+    )
     assert second == f"The end of its log, {home / 'logs' / 'daemon.log'}:"
     assert lines == [f"line {n}" for n in range(85, 100)]
 

@@ -47,6 +47,7 @@ def bots(*scores: float | None, **columns: list) -> pd.DataFrame:
         "bot_id": range(1, len(scores) + 1),
         "quote_currency": "USD",
         "capital": 1000.0,
+        "capital_is_estimated": False,
         "ticker": "COIN",
         "rank": pd.array([None if s is None else n for s, n in zip(scores, order, strict=True)], dtype="Int32"),
         "rank_score": pd.array(scores, dtype="float64") if scores else [],

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import path, summaries
+from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.metrics.lifetime import past_months
-from knowdefeat_pipeline.core.schema import METRICS
+from knowdefeat_pipeline.core.schema import METRICS, OF_CAPITAL
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import dense_chunks
 from knowdefeat_pipeline.core.units import micros
@@ -57,6 +58,7 @@ EXPECTED = {
     "main_ticker": "AAA", "main_direction": "LONG",
     "first_exit": START, "last_exit": START + 8 * DAY, "lifetime_trades": 9, "lifetime_pnl": 3,
     "lifetime_max_drawdown": 300 / 13, "lifetime_win_rate": 400 / 9, "lifetime_profit_factor": 2,
+    "capital": 10, "capital_is_estimated": False,
     "sharpe_low": None, "sharpe_high": None,
 }  # fmt: skip
 RATIOS = ("sharpe", "sortino", "calmar", "sharpe_low", "sharpe_high")
@@ -91,6 +93,11 @@ def test_capital_is_the_first_peak() -> None:
         row = metrics_row(outcomes(pnl), END, capital={1: capital} if capital else None)
         check(row, {"max_drawdown": max(percents), "avg_drawdown": sum(percents) / 2, "max_drawdown_amount": 10,
                     "avg_drawdown_amount": 7.5, "lifetime_max_drawdown": max(percents)})  # fmt: skip
+
+
+def test_without_capital_there_are_no_percents_of_it() -> None:
+    row = bot_metrics(Trades.from_frame(nine()), micros([END])).iloc[0]
+    check(row, EXPECTED | dict.fromkeys(OF_CAPITAL) | {"capital": None, "capital_is_estimated": True})
 
 
 def test_depth_in_percent_and_as_an_amount_may_be_deepest_in_different_episodes() -> None:
@@ -247,7 +254,7 @@ def test_an_idle_bot_keeps_its_lifetime() -> None:
     lifetime = {name: EXPECTED[name] for name in EXPECTED if name.startswith("lifetime") or name.endswith("_exit")}
     check(row, lifetime)
     check(row, dict.fromkeys(("trades", "wins", "losses"), 0))
-    rest = {f.name for f in METRICS} - set(lifetime) - {"trades", "wins", "losses"}
+    rest = {f.name for f in METRICS} - set(lifetime) - {"trades", "wins", "losses", "capital", "capital_is_estimated"}
     check(row, dict.fromkeys(rest))
 
 
@@ -446,7 +453,10 @@ def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.
     since = min(month, first - 30 * DAY)
     past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
     recent = Trades.from_frame(frame[frame.exit_time >= since])
-    same(bot_metrics(recent, micros(as_ofs), capital=CAPITAL, past=past), metrics(frame, *as_ofs, capital=CAPITAL))
+    same(
+        bot_metrics(recent, micros(as_ofs), capital=Capital({3: 10_000.0} | CAPITAL), past=past),
+        metrics(frame, *as_ofs, capital=CAPITAL),
+    )
 
 
 def test_idle_bots_of_the_past_have_rows() -> None:
@@ -454,7 +464,10 @@ def test_idle_bots_of_the_past_have_rows() -> None:
     as_ofs = (END + 60 * DAY, END + 61 * DAY + HOUR)
     nothing = Trades.from_frame(outcomes([]))
     past = past_months(Trades.from_frame(frame))
-    same(bot_metrics(nothing, micros(as_ofs), past=past), metrics(frame, *as_ofs))
+    same(
+        bot_metrics(nothing, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past),
+        metrics(frame, *as_ofs),
+    )
 
 
 def test_as_ofs_in_several_months_beyond_the_past() -> None:
@@ -463,7 +476,10 @@ def test_as_ofs_in_several_months_beyond_the_past() -> None:
     as_ofs = (at("2025-02-11"), at("2025-03-20 07:00"), at("2025-04-02"), at("2025-05-05 05:00"))
     past = past_months(Trades.from_frame(frame[frame.exit_time < month]))
     recent = Trades.from_frame(frame[frame.exit_time >= as_ofs[0] - 30 * DAY])
-    same(bot_metrics(recent, micros(as_ofs), past=past), metrics(frame, *as_ofs))
+    same(
+        bot_metrics(recent, micros(as_ofs), capital=Capital(dict.fromkeys(range(10), 10_000.0)), past=past),
+        metrics(frame, *as_ofs),
+    )
 
 
 def test_windows_laid_out_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:

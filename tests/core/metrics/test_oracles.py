@@ -15,10 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.metrics.engine import bot_metrics
 from knowdefeat_pipeline.core.metrics.streaks import streak_figures
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import micros
 from tests.core.bookkeeping import DAY, START, TICK, metrics, outcomes, streaks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -29,7 +27,7 @@ def whole_history(frame: pd.DataFrame, **options: object) -> pd.DataFrame:
     """Figures over all trades of each bot, with its longest streaks; indexed by bot."""
     trades = Trades.from_frame(frame)
     last = frame.exit_time.max().to_pydatetime()
-    rows = bot_metrics(trades, micros([last + TICK]), window_days=None, **options)
+    rows = metrics(frame, last + TICK, window_days=None, **options)
     rows = rows[rows.ticker == "*"].set_index("bot_id")
     start, stop = (np.searchsorted(trades.bot, rows.index, side) for side in ("left", "right"))
     runs = streak_figures(trades.pnl, start, start, stop)

@@ -173,7 +173,7 @@ def test_lifetimes_equal_one_pass_over_the_trades(trades: list[tuple[float, int]
     pnl, exits = np.array([t[0] for t in trades]), np.array([t[1] for t in trades]) * DAY
     days = daily_summaries(pnl, exits, np.array([0]), np.array([len(pnl)]))
     asked = np.array([1, 30, 31, 32, 60, 100])
-    life = lifetimes(days, monthly_summaries(days), asked, np.array([capital]))
+    life = lifetimes(days, monthly_summaries(days), asked, np.full((1, len(asked)), capital))
     for column, day in enumerate(asked):
         known = [value for value, closed in trades if closed <= day]
         assert life.trades[0, column] == len(known)

@@ -1,0 +1,42 @@
+"""What to do about troubles of a server that its users can end: a full disk, no free connection, short timeouts.
+
+They are known by what the server says, as a connection that it refuses carries no code, and by psycopg's names of
+errors, which do not depend on the server's language.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TIMEOUT = (
+    "The database's {name} is too short for this work: lengthen it or set it to 0 (ALTER DATABASE … SET {name} = 0, or "
+    "ALTER ROLE …), then run the command again."
+)
+_REMEDIES = (
+    (
+        r"DiskFull|No space left on device",
+        "The disk of the database is full: free space on it or enlarge it, then run the command again.",
+    ),
+    (
+        r"TooManyConnections|too many clients already|remaining connection slots|too many connections for",
+        "All connections of the database are taken: end sessions that nobody needs (they are in pg_stat_activity), or "
+        "raise max_connections and restart the server, then run the command again.",
+    ),
+    (r"due to statement timeout", _TIMEOUT.format(name="statement_timeout")),
+    (r"LockNotAvailable|due to lock timeout", _TIMEOUT.format(name="lock_timeout")),
+    (
+        r"IdleInTransactionSessionTimeout|idle-in-transaction timeout",
+        _TIMEOUT.format(name="idle_in_transaction_session_timeout"),
+    ),
+    (r"IdleSessionTimeout|idle-session timeout", _TIMEOUT.format(name="idle_session_timeout")),
+)
+
+
+def remedy(said: str) -> str | None:
+    """What to do about what a server or an error said; None where that is not known."""
+    return next((advice for pattern, advice in _REMEDIES if re.search(pattern, said)), None)
+
+
+def remedy_of(error: BaseException) -> str | None:
+    """What to do about an error of a driver."""
+    return remedy(f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""One module per kind of file: bytes in, a raw table out. What its columns mean is not known here."""

@@ -1,0 +1,63 @@
+"""Columns of values that a workbook, a database or a document gave one by one."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.raw import repeated
+
+Fits = Callable[[Sequence[str]], bool]
+"""Whether a table of these columns is what is looked for."""
+WHOLE = range(-(2**63), 2**63)
+
+
+def table(names: Sequence[str], columns: Iterable[Sequence[object]]) -> pa.Table:
+    """Columns of one type each: numbers or instants where all values are, else text. Raises SourceError."""
+    if name := repeated(names):
+        raise SourceError(f"the column '{name}' appears {names.count(name)} times; give each column its own name")
+    return pa.table(dict(zip(names, map(_column, columns), strict=True)))
+
+
+def _column(values: Sequence[object]) -> pa.Array:
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds == {int} and all(value in WHOLE for value in values if value is not None):
+        return pa.array(values, pa.int64())
+    if kinds and kinds <= {int, float}:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())  # type: ignore[arg-type]
+    if kinds and kinds <= {datetime}:
+        return pa.array(values, pa.timestamp("us"))
+    return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, fits: Fits | None) -> str:
+    """Which of several tables to read: the one that is asked for, the only one, or the only one that fits.
+
+    `tables`: name -> columns. Raises SourceError where that is none or several.
+    """
+    listed = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in tables.items()) or "none"
+    if wanted is not None:
+        if wanted not in tables:
+            raise SourceError(f"there is no {kind} '{wanted}'; those with rows are {', '.join(tables) or 'none'}")
+        return wanted
+    fitting = [name for name, columns in tables.items() if fits is not None and fits(columns)]
+    for candidates in (fitting, [*tables]):
+        if len(candidates) == 1:
+            return candidates[0]
+    if not tables:
+        raise SourceError(f"there is no {kind} with rows in it; check the export")
+    raise SourceError(f"there are several {kind}s; say which to read with --table NAME: {listed}")

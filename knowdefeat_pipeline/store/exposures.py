@@ -1,0 +1,114 @@
+"""The capital of bots: what is stated, and the exposures by which the others' is estimated, kept in step with the
+trades.
+
+Only what the trades since the last time may have moved is looked at again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from knowdefeat_pipeline.core.metrics.capital import Capital, Exposures, exposures
+from knowdefeat_pipeline.core.trades.columns import arrow_micros
+from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
+from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
+
+_LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
+_BELOW = """
+    SELECT coalesce((SELECT recorded_below FROM bot_exposures_state), '0')::text,
+           pg_snapshot_xmin(pg_current_snapshot())::text,
+           EXISTS (SELECT FROM bots WHERE capital IS NULL)
+"""
+# A parameter, and no subquery, tells the planner how few trades are younger.
+_STALE = """
+    SELECT EXISTS (SELECT FROM trades WHERE recorded_xid >= %s::xid8)
+        OR EXISTS (SELECT FROM bots AS b WHERE b.capital IS NULL AND NOT EXISTS (
+            SELECT FROM bot_exposures AS e WHERE e.bot_id = b.bot_id AND e.since = '-infinity'))
+"""
+
+
+def sync_exposures(connection: psycopg.Connection, url: str) -> None:
+    """Bring the exposures of bots whose capital nobody stated in step with the trades.
+
+    Where an estimate is another one by that, the days that rest on it become stale. One transaction; others wait for
+    it. Trades whose transactions were still open when it began are counted next time.
+    """
+    if not _stale(connection)[2]:  # no need to wait for others
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        below, now_below, stale = _stale(connection)
+        if not stale:
+            return
+        sizes = read_arrow(url, query("capital/read_stale_sizes"), [below])
+        if len(sizes):
+            _replace(connection, sizes)
+        connection.execute(
+            "INSERT INTO bot_exposures_state (recorded_below) VALUES (%s::xid8) "
+            "ON CONFLICT (only_row) DO UPDATE SET recorded_below = excluded.recorded_below",
+            (now_below,),
+        )
+
+
+def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
+    ((below, now_below, any_estimated),) = connection.execute(_BELOW).fetchall()
+    if not any_estimated:
+        return below, now_below, False
+    ((stale,),) = connection.execute(_STALE, (below,)).fetchall()
+    return below, now_below, stale
+
+
+def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
+    """Write the steps that follow from these sizes in the place of those that stand there."""
+    steps = _steps(sizes.filter(pc.is_valid(sizes["size"])))
+    bots = sizes.select(["bot_id", "since"]).group_by(["bot_id"]).aggregate([("since", "min")])
+    anew = bots.filter(pc.is_null(bots["since_min"]))["bot_id"].combine_chunks()
+    connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS renewed_exposures (LIKE bot_exposures) ON COMMIT DELETE ROWS;"
+        "CREATE TEMP TABLE IF NOT EXISTS stale_bots (bot_id integer, since timestamptz) ON COMMIT DELETE ROWS"
+    )
+    copy_arrow(connection, "stale_bots", bots.rename_columns(["bot_id", "since"]))
+    copy_arrow(connection, "renewed_exposures", steps)
+    connection.execute(
+        "INSERT INTO renewed_exposures SELECT bot, '-infinity', 0 FROM unnest(%s::integer[]) AS bot",
+        (anew.to_pylist(),),
+    )
+    connection.execute(query("capital/replace_exposures"))
+
+
+def _steps(sizes: pa.Table) -> pa.Table:
+    """As rows of `bot_exposures`. What was open before `since` is open at it."""
+    entry, exit_ = arrow_micros(sizes["entry_time"]), _micros_or(sizes["exit_time"], NEVER)
+    found = exposures(
+        sizes["bot_id"].to_numpy().astype(np.int64),
+        np.maximum(entry, _micros_or(sizes["since"], NEVER)),
+        exit_,
+        _floats(sizes["size"]),
+        _floats(sizes["above"]),
+    )
+    since = pa.array(found.since, pa.timestamp("us", "UTC"))
+    return pa.table({"bot_id": pa.array(found.bot, pa.int32()), "since": since, "exposure": found.exposure})
+
+
+def _micros_or(column: pa.ChunkedArray, absent: int) -> Ints:
+    micros = pc.cast(pc.cast(column, pa.timestamp("us", "UTC"), safe=False), pa.int64())
+    out: Ints = pc.fill_null(micros, absent).to_numpy()
+    return out
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    out: Floats = column.cast(pa.float64()).to_numpy()
+    return out
+
+
+def read_capital(connection: psycopg.Connection, url: str) -> Capital:
+    """What each bot has to trade with, stated or estimated."""
+    stated: dict[int, float] = dict(
+        connection.execute("SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL").fetchall()
+    )
+    rows = read_arrow(url, "SELECT bot_id, since, exposure FROM bot_exposures WHERE exposure > 0 ORDER BY 1, 2")
+    bot = rows["bot_id"].to_numpy().astype(np.int64)
+    return Capital(stated, Exposures(bot, arrow_micros(rows["since"]), _floats(rows["exposure"])))

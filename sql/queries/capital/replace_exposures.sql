@@ -1,0 +1,31 @@
+-- Puts the steps of `renewed_exposures` in the place of those that its bots have from `since` (null: ever) on, and notes from when on
+-- other ones hold: figures of a bot begin with its first exit.
+WITH old AS (
+    SELECT e.bot_id, e.since, e.exposure
+    FROM bot_exposures AS e JOIN stale_bots AS r USING (bot_id)
+    WHERE e.since >= coalesce(r.since, '-infinity')
+),
+changed AS (
+    SELECT bot_id, min(since) AS since
+    FROM (
+        (TABLE old EXCEPT SELECT bot_id, since, exposure FROM renewed_exposures)
+        UNION ALL
+        (SELECT bot_id, since, exposure FROM renewed_exposures EXCEPT TABLE old)
+    ) AS different
+    WHERE exposure > 0
+    GROUP BY bot_id
+),
+gone AS (
+    DELETE FROM bot_exposures AS e USING old
+    WHERE (e.bot_id, e.since) = (old.bot_id, old.since)
+      AND NOT EXISTS (SELECT FROM renewed_exposures AS n WHERE (n.bot_id, n.since) = (e.bot_id, e.since))
+),
+written AS (
+    INSERT INTO bot_exposures AS e (bot_id, since, exposure)
+    SELECT bot_id, since, exposure FROM renewed_exposures
+    ON CONFLICT (bot_id, since) DO UPDATE SET exposure = excluded.exposure WHERE e.exposure <> excluded.exposure
+)
+SELECT note_change('capital', min(greatest(c.since, t.first_exit)))
+FROM changed AS c
+CROSS JOIN LATERAL (SELECT min(exit_time) AS first_exit FROM closed_trades WHERE bot_id = c.bot_id) AS t
+WHERE t.first_exit IS NOT NULL

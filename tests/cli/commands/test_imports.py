@@ -1,0 +1,39 @@
+"""Imports from the command line."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Shell
+
+ROWS = (
+    "id,bot,pair,side,status,opened_at,closed_at,open_price,close_price,notional,fee\n"
+    "A1,7,X,buy,closed,2025-03-01 09:00,2025-03-01 10:00,100,110,1000,{fee}\n"
+)
+
+
+def test_a_file_is_corrected_and_undone(shell: Shell, tmp_path: Path) -> None:
+    assert "No imports yet. Next: knowdefeat ingest FILE" in shell("imports", "list")
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text(ROWS.format(fee=0))
+    second.write_text(ROWS.format(fee=6))
+    shell("ingest", first)
+    shell("ingest", second)
+    (held,) = shell.json("quarantine", "list")
+    assert "--replace" in held["message"]
+    assert "1 replaced" in shell("ingest", second, "--replace", "--author", "ann")
+    assert shell.json("quarantine", "list") == []
+    rows = shell.json("imports", "list")
+    assert [(row["file_name"], row["inserted"], row["replaced"], row["author"]) for row in rows] == [
+        ("second.csv", 0, 1, "ann"),
+        ("second.csv", 0, 0, "manual"),
+        ("first.csv", 1, 0, "manual"),
+    ]
+    shown = shell("imports", "show", rows[0]["import_id"])
+    assert "second.csv" in shown
+    assert "by ann" in shown
+    assert "1 replaced" in shown
+    assert "notional" in shown
+    undone = shell("imports", "undo", rows[0]["import_id"])
+    assert "0 trades removed" in undone
+    assert "1 trades are again what was recorded before" in undone
+    assert "was undone already" in shell("imports", "undo", rows[0]["import_id"], status=1)
+    assert "There is no import 99" in shell("imports", "show", 99, status=1)

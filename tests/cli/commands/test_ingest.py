@@ -1,0 +1,90 @@
+"""`ingest`: how a file is read, shown before anything is written, and the options that answer what it leaves open."""
+
+from pathlib import Path
+
+import pytest
+
+from knowdefeat_pipeline.cli.views import output
+from knowdefeat_pipeline.postgres.connection import connect
+from tests.cli.conftest import Shell
+
+EURO = (
+    "id;bot;pair;side;opened_at;closed_at;open_price;close_price;units;fee\n"
+    "A1;7;BTC-EUR;buy;02.11.2025 09:00;02.11.2025 11:30;62.000,5;62.400,25;0,05;1,2\n"
+    "A2;7;BTC-EUR;up;03.11.2025 09:00;;62.000,5;;0,05;\n"
+    "A3;7;BTC-EUR;sell;03.11.2025 09:00;;62.000,5;;0,05;\n"
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "euro.csv"
+    path.write_text(EURO)
+    return path
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output.out, "_width", 80)
+
+
+def test_a_dry_run_needs_no_database_and_writes_nothing(shell: Shell, file: Path, narrow: None, monkeypatch):
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", "postgresql://nobody@localhost:1/none")
+    shown = shell("ingest", "--dry-run", file, "--timezone", "Europe/Zurich")
+    assert max(map(len, shown.splitlines())) <= 80
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines[0] == "euro.csv (CSV, UTF-8, separated by semicolon): 3 rows: 2 trades, 1 held"
+    assert "open_price entry_price 62.000,5 number, decimal comma" in lines
+    assert "closed_at exit_time 02.11.2025 11:30 time, Europe/Zurich" in lines
+    assert "numbers of open_price, close_price, units, fee are read with a decimal comma" in lines
+    assert "entry_time 2025-11-02 08:00:00 2025-11-03 08:00:00" in lines
+    assert "notional 3,100.025 3,100.025" in lines
+    assert "status closed open" in lines
+    assert "pnl 18.7875 –" in lines
+    assert "2 side 'up' is not a direction; write LONG or SHORT (buy and sell are read" in lines
+    assert lines[-1] == "Nothing was written. To load the trades, run the command without --dry-run."
+
+
+def test_a_dry_run_for_programs(shell: Shell, file: Path):
+    (found,) = shell.json("ingest", "--dry-run", file, "--currency", "EUR")
+    assert (found["format"], found["separator"], found["valid"], found["held"]) == ("CSV", ";", 2, 1)
+    assert found["columns"][4] == {
+        "column": "opened_at",
+        "field": "entry_time",
+        "first": "02.11.2025 09:00",
+        "read_as": "time, UTC",
+    }
+    assert (found["trades"][0]["entry_price"], found["trades"][0]["quote_currency"]) == (62000.5, "EUR")
+    assert found["trades"][0]["entry_time"] == "2025-11-02T09:00:00+00:00"
+    assert found["held_rows"][0]["row_number"] == 2
+    with connect(shell.database) as connection:
+        assert connection.execute("SELECT (SELECT count(*) FROM trades) + (SELECT count(*) FROM trade_quarantine)").fetchone() == (0,)  # fmt: skip
+
+
+def test_a_held_row_is_released_as_its_file_is_read(shell: Shell, file: Path):
+    report = shell.json("ingest", file)[0]
+    assert (report["inserted"], report["quarantined"]) == (2, {"unknown_direction": 1})
+    shell("quarantine", "release", 1, "--set", "side=buy")
+    with connect(shell.database) as connection:
+        found = connection.execute(
+            "SELECT source_trade_id, status, entry_price::float8, entry_time::text, notional::float8 FROM trades "
+            "WHERE source_trade_id = 'A2'"
+        ).fetchall()
+    assert found == [("A2", "open", 62000.5, "2025-11-03 09:00:00+00", pytest.approx(3100.025))]
+
+
+def test_options_answer_what_a_file_leaves_open(shell: Shell, tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text('id,open time,open price,qty\n1,03/04/2025 9:00,"1,234",2\n')
+    constants = ("--bot", "7", "--ticker", "X", "--direction", "short", "--status", "open")
+    asked = shell("ingest", path, *constants, status=1)
+    assert "--decimal point or --decimal comma" in asked
+    assert "--dates day-first or --dates month-first" in " ".join(asked.split())
+    options = (*constants, "--decimal", "comma", "--dates", "day-first", "--timezone", "UTC+2 with New York DST")
+    (found,) = shell.json("ingest", "--dry-run", path, *options)
+    trade = found["trades"][0]
+    assert (trade["entry_price"], trade["entry_time"]) == (1.234, "2025-04-03T06:00:00+00:00")
+    assert (trade["bot_id"], trade["ticker"], trade["direction"], trade["status"]) == ("7", "X", "SHORT", "open")
+    assert found["constants"] == {"bot_id": "7", "ticker": "X", "direction": "short", "status": "open"}
+    assert shell.json("ingest", path, *options)[0]["inserted"] == 1
+    assert "'both' is not one of" in shell("ingest", path, "--dates", "both", status=2)

@@ -1,0 +1,288 @@
+"""Readings proved by a stated pnl: any of them, written to a file, is found again; what no one is sure of is refused."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.layout import Layout, SourceError
+from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.sources.terms import Terms
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read(path: Path, table: pd.DataFrame, **terms: Any) -> Reading:
+    table.to_csv(path, index=False)
+    return read_trades(path, now=NOW, terms=terms)
+
+
+def refusal(path: Path, table: pd.DataFrame, **terms: Any) -> str:
+    with pytest.raises(SourceError) as failure:
+        read(path, table, **terms)
+    return str(failure.value).removeprefix(f"{path}: ")
+
+
+class History:
+    """Random trades as they truly were: each figure is worked out here, from units bought and sold."""
+
+    def __init__(self, seed: int, rows: int, contract: str) -> None:
+        random = np.random.default_rng(seed)
+        self.rows, self.contract, self.random = rows, contract, random
+        self.ticker = random.choice(["A", "B", "C"], rows)
+        self.side = random.choice([1, -1], rows)
+        self.entry = np.exp(random.normal(4, 1, rows))
+        self.leave = self.entry * np.exp(random.normal(0, 0.02, rows))
+        self.units = np.exp(random.normal(1, 1, rows))
+        self.leverage = random.choice([2.0, 3.0, 5.0, 10.0], rows)
+        self.fees = random.uniform(0.01, 2.0, rows) * random.choice([1, 1, 1, 1, 1, 1, 1, -0.2], rows)
+        self.funding = random.normal(0, 0.5, rows)
+        price = self.leave - self.entry if contract == "linear" else 1 / self.entry - 1 / self.leave
+        self.gross = self.side * self.units * price
+        self.notional = self.units * self.entry if contract == "linear" else self.units / self.entry
+        self.net = self.gross - self.fees + self.funding
+
+    def written(self, size: str, fees: str, side: str, before: tuple[str, ...], name: str) -> pd.DataFrame:
+        """As a file has it that means these things by its columns; `name`: what it calls the size."""
+        sizes = {"notional": self.notional, "quantity": self.units, "margin": self.notional / self.leverage}
+        stated = self.net.copy()
+        stated += self.fees if "fees" in before else 0
+        stated -= self.funding if "funding" in before else 0
+        words = {"position": ("buy", "sell"), "closing": ("sell", "buy")}[side]
+        table = {
+            "trade_id": np.arange(self.rows),
+            "bot": 1,
+            "symbol": self.ticker,
+            "side": np.where(self.side > 0, *words),
+            "status": "closed",
+            "open_time": "2026-11-02 14:30:00",
+            "close_time": pd.date_range("2026-11-02 15:00", periods=self.rows, freq="s").strftime("%Y-%m-%d %H:%M:%S"),
+            "open_price": self.entry,
+            "close_price": self.leave,
+            name: sizes[size],
+            "fee": self.fees if fees == "cost" else -self.fees,
+            "funding": self.funding,
+            "pnl": stated,
+        }
+        return pd.DataFrame(table if size != "margin" else {**table, "leverage": self.leverage})
+
+
+READINGS = st.fixed_dictionaries(
+    {
+        "size": st.sampled_from(["notional", "quantity", "margin"]),
+        "fees": st.sampled_from(["cost", "signed"]),
+        "side": st.sampled_from(["position", "closing"]),
+        "before": st.sampled_from([(), ("fees",), ("funding",), ("fees", "funding")]),
+        "name": st.sampled_from(["size", "qty", "notional"]),
+    }
+)
+HISTORIES = st.builds(History, st.integers(0, 10**6), st.integers(25, 150), st.sampled_from(["linear", "inverse"]))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "trades.csv"
+
+
+@FILES
+@given(HISTORIES, READINGS)
+def test_any_reading_is_found_again(path: Path, history: History, reading: dict[str, Any]) -> None:
+    found = read(path, history.written(**reading))
+    terms, valid = found.layout.terms, found.valid
+    assert (terms.size, terms.contract, terms.side) == (reading["size"], history.contract, reading["side"])
+    assert (terms.fees, terms.before) == (reading["fees"], reading["before"])
+    for name, truth in (("pnl", history.net), ("notional", history.notional), ("reported_pnl", history.net)):
+        np.testing.assert_allclose(valid[name], truth, rtol=1e-9, atol=1e-9 * np.abs(history.gross).max())
+    np.testing.assert_array_equal(valid["direction"] == "LONG", history.side > 0)
+    np.testing.assert_array_equal(valid["fees"], history.fees)
+    assert Layout.from_json(found.layout.as_json()) == found.layout
+
+
+@FILES
+@given(HISTORIES, READINGS, st.integers(0, 4))
+def test_a_rounded_statement_proves_the_same(
+    path: Path, history: History, reading: dict[str, Any], digits: int
+) -> None:
+    table = history.written(**reading)
+    digits += int(np.ceil(-np.log10(np.abs(history.gross).mean()))) + 2
+    found = read(path, table.assign(pnl=table["pnl"].round(digits)))
+    np.testing.assert_allclose(found.valid["pnl"], history.net, rtol=1e-9, atol=1e-9 * np.abs(history.gross).max())
+
+
+@FILES
+@given(st.integers(0, 10**6), READINGS, st.sampled_from([1e-3, 0.1, 10.0]))
+def test_a_file_of_which_two_of_a_hundred_rows_disagree_is_refused(
+    path: Path, seed: int, reading: dict[str, Any], by: float
+) -> None:
+    history = History(seed, 200, "linear")
+    table = history.written(**reading)
+    wrong = history.random.permutation(200)
+    off = by * np.abs(history.gross).mean()
+    table.loc[wrong[:2], "pnl"] += off
+    np.testing.assert_allclose(read(path, table).valid["pnl"], history.net, rtol=1e-9, atol=1e-9)  # 1 of a hundred
+    table.loc[wrong[2:4], "pnl"] += off
+    told = refusal(path, table)
+    assert "no reading gives the pnl in 'pnl' in 99 of 100 closed trades.\nNothing was written." in told
+    assert "196 of 200" in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert read(path, table, pnl="stated").valid["pnl"].tolist() == table["pnl"].tolist()
+
+
+def one(**cells: Any) -> pd.DataFrame:
+    """A trade that opens at 2 and closes at 4."""
+    row = {"trade_id": 1, "bot": 1, "symbol": "A", "side": "buy", "status": "closed"}
+    times = {"open_time": "2026-11-02 14:30", "close_time": "2026-11-02 15:00", "open_price": 2, "close_price": 4}
+    return pd.DataFrame([{**row, **times, **cells}])
+
+
+def test_several_readings_that_differ_in_money_are_refused_and_one_can_be_chosen(path: Path) -> None:
+    # 10 of money gain 10 before fees of 10; 10 units gain 20, and 10 after them.
+    table = one(qty=10, fee=10, pnl=10)
+    assert refusal(path, table).splitlines() == [
+        "several readings that differ explain the pnl in 'pnl'.",
+        "Nothing was written. Trades that each reading explains, and the options for it:",
+        "  1 of 1  qty is the size in units",
+        "          --size quantity",
+        "  1 of 1  qty is the size in quote currency, it is the pnl before fees",
+        "          --size notional",
+        "          the net pnl is taken as 'pnl' states it",
+        "          --pnl stated",
+    ]
+    assert read(path, table, size="quantity").valid["pnl"].tolist() == [10]
+    assert read(path, table, size="notional").valid["pnl"].tolist() == [0]
+    assert read(path, table, pnl="stated").valid["pnl"].tolist() == [10]
+
+
+def test_readings_that_give_the_same_money_are_one(path: Path) -> None:
+    # Bought and sold at 1: a notional is a quantity, and without fees their sign is nothing.
+    flat = one(qty=10, fee=0, pnl=0).assign(open_price=1, close_price=1)
+    valid = read(path, flat).valid
+    assert valid[["pnl", "quantity", "notional"]].to_numpy().tolist() == [[0, 10, 10]]
+    assert read(path, one(qty=10, fee=0, pnl=20)).valid["pnl"].tolist() == [20]
+
+
+def test_a_size_that_neither_name_nor_statement_tells_is_asked_for(path: Path) -> None:
+    # Left where it was entered, it says nothing of how large it was.
+    told = refusal(path, one(size=10, fee=1, pnl=-1).assign(close_price=2))
+    assert "--size notional\n" in told
+    assert "--size quantity\n" in told
+    assert read(path, one(size=10, fee=1, pnl=-1).assign(close_price=2), size="quantity").valid["notional"][0] == 20
+
+
+def test_a_statement_of_some_trades_has_to_tell_of_the_others_too(path: Path) -> None:
+    # Bought at 1 the first does not say whether 10 are units or money, and the second states nothing.
+    first = one(trade_id=1, size=10, pnl=10).assign(open_price=1, close_price=2)
+    told = refusal(path, pd.concat([first, one(trade_id=2, size=10, pnl=None)]))
+    assert told.startswith("several readings that differ explain the pnl in 'pnl'.")
+    assert "1 of 1" in told
+    settled = pd.concat([first, one(trade_id=2, size=10, pnl=None), one(trade_id=3, size=5, pnl=10)])
+    assert read(path, settled).valid["pnl"].tolist() == [10, 20, 10]
+
+
+def test_fees_too_small_to_be_seen_in_the_statement_are_costs(path: Path) -> None:
+    rows = pd.concat([one(qty=10 + n, fee=0.001).assign(trade_id=n, close_price=4.01) for n in range(5)])
+    rows = rows.assign(pnl=(rows["qty"] * 2.01 - 0.001).round(1))
+    assert read(path, rows).valid["fees"].tolist() == [0.001] * 5
+    assert read(path, rows.assign(fee=-0.001)).valid["fees"].tolist() == [0.001] * 5
+
+
+def test_without_a_statement_the_names_decide(path: Path) -> None:
+    assert read(path, one(qty=10, fee=1)).valid["pnl"].tolist() == [19]
+    assert read(path, one(notional=10, fee=1)).valid["pnl"].tolist() == [9]
+    assert read(path, one(qty=10, notional=10, fee=1), size="quantity").valid["pnl"].tolist() == [19]
+    assert read(path, one(margin=10, leverage=3, fee=1)).valid["pnl"].tolist() == [29]
+    assert read(path, one(qty=10, fee=-1), fees="signed").valid["pnl"].tolist() == [19]
+    assert read(path, one(qty=10, fee=1), side="closing").valid["pnl"].tolist() == [-21]
+    assert read(path, one(qty=10), contract="inverse").valid["pnl"].tolist() == [10 / 2 - 10 / 4]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (
+            {"lots": 10},
+            "column 'lots' may hold a size in quote currency or in units, and the file states no pnl that would tell",
+        ),
+        (
+            {"margin": 10},
+            "column 'margin' holds the margin, and no column the leverage: say --leverage 1, or what it was",
+        ),
+        (
+            {"qty": 10, "fee": -1},
+            "column 'fee' holds negative fees, and the file states no pnl that would tell what they are",
+        ),
+    ],
+)
+def test_what_changes_money_is_asked_for(path: Path, cells: dict[str, Any], message: str) -> None:
+    assert refusal(path, one(**cells)).startswith(message)
+
+
+def test_what_a_column_says_goes_before_an_option(path: Path) -> None:
+    table = pd.concat([one(qty=10, multiplier=5), one(qty=10, multiplier=0).assign(trade_id=2)])
+    assert read(path, table, multipliers={"A": 50.0}).valid["pnl"].tolist() == [100, 1000]
+
+
+def test_the_fees_of_both_ends_and_their_sum(path: Path) -> None:
+    table = pd.concat(
+        [
+            one(qty=10, entry_fee=1, exit_fee=2, fee=None),
+            one(qty=10, entry_fee=1, exit_fee=None, fee=3),
+            one(qty=10, entry_fee=None, exit_fee=None, fee=3),
+            one(qty=10, entry_fee=1, exit_fee=2, fee=4),
+        ]
+    ).assign(trade_id=range(4))
+    reading = read(path, table)
+    assert reading.valid["pnl"].tolist() == [17, 17, 17]
+    assert reading.valid["exit_fee"].tolist()[:2] == [2, 2]
+    assert reading.refused["message"].tolist() == [
+        "fee '4' is not the sum of the fees of entry and exit; correct one of the three."
+    ]
+
+
+def test_rows_that_are_refused_are_no_evidence(path: Path) -> None:
+    good = pd.concat([one(qty=10, fee=1, pnl=19).assign(trade_id=n) for n in range(3)])
+    bad = pd.concat([good, one(qty=10, fee=1, pnl=19).assign(open_price=-2), one(qty=0, fee=1, pnl=19)])
+    reading = read(path, bad.assign(trade_id=range(5)))
+    assert (len(reading.valid), reading.refused["reason"].tolist()) == (3, ["bad_price", "bad_notional"])
+
+
+def test_a_pnl_that_says_nothing_proves_nothing(path: Path) -> None:
+    """No small figure agrees with 0 by rounding: neither an inverse contract's nor that of units taken for money."""
+    cells = {"open_price": 2000, "close_price": 2001, "quantity": 7, "net_pnl": 0}
+    trades = pd.concat([one(**cells | {"trade_id": number}) for number in range(5)], ignore_index=True)
+    for table in (trades, trades.head(1)):
+        assert "no reading gives the pnl in 'net_pnl'" in refusal(path, table)
+
+
+def test_a_multiplier_is_proposed_for_each_ticker(path: Path) -> None:
+    many = [
+        one(qty=n, fee=1, pnl=2 * n * units - 1, symbol=name)
+        for n in (1, 2, 3)
+        for name, units in (("ES", 50), ("MES", 5))
+    ]
+    table = pd.concat([*many, one(qty=4, fee=1, pnl=7)]).assign(trade_id=range(7))
+    assert "--multiplier ES=50 --multiplier MES=5\n" in refusal(path, table)
+    valid = read(path, table, multipliers={"ES": 50.0, "MES": 5.0}).valid
+    np.testing.assert_allclose(valid["pnl"], table["pnl"], rtol=1e-12)
+
+
+def test_terms_of_before_they_were_kept() -> None:
+    old = {
+        "format": "table",
+        "columns": {"quantity": "qty"},
+        "timezone": "UTC",
+        "currency": "USD",
+        "confidence_scale": 1,
+    }
+    layout = Layout.from_json(old)
+    assert layout.terms == Terms()
+    assert layout.terms.for_columns(layout.columns) == Terms(size_field="quantity", size="quantity")
+    assert Terms.from_json(asdict(Terms(before=("fees",)))) == Terms(before=("fees",))

@@ -1,0 +1,175 @@
+"""Imports: what they leave behind, what their undoing does, and corrections that keep what was corrected."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, undo_import
+from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+from tests.conftest import temporary_database
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CASES = "cases"
+COLUMNS = ("id", "bot_id", "ticker", "direction", "status", "entry_time", "exit_time", "entry_price", "exit_price",
+           "notional", "fee")  # fmt: skip
+CLOSED = ("7", "1", "X", "LONG", "closed", "2025-03-01 09:00", "2025-03-01 10:00", "100", "110", "1000", "1")
+OPEN = ("7", "1", "X", "LONG", "open", "2025-03-01 09:00", "", "100", "", "1000", "0")
+CORRECTED = (*CLOSED[:-1], "3")
+
+
+def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+    return path
+
+
+def load(
+    url: str, path: Path, *rows: Sequence[str], replaces: bool = False, content_hash: str | None = None
+) -> LoadReport:
+    reading = read_trades(write(path, rows), now=NOW)
+    return load_trades(url, reading, path.name, replaces=replaces, content_hash=content_hash)
+
+
+def trades(url: str) -> list[tuple]:
+    with connect(url) as connection:
+        return connection.execute(
+            "SELECT bot_id, source_trade_id, ticker, status, exit_price, fees, pnl FROM trades ORDER BY 1, 2"
+        ).fetchall()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "trades.csv"
+
+
+def test_an_import_says_what_it_was(database: str, file: Path) -> None:
+    report = load(database, file, CLOSED, (*CLOSED[:8], "nan", *CLOSED[9:]), content_hash="ab")
+    found = show_import(database, report.import_id)
+    assert (found.file_name, found.source, found.content_hash, found.author) == ("trades.csv", "table", "ab", "manual")
+    assert (found.rows_read, found.inserted, found.quarantined, found.held) == (2, 1, 1, 1)
+    assert found.layout["terms"]["size"] == "notional"
+    assert [row.import_id for row in list_imports(database)] == [report.import_id]
+
+
+def test_the_same_file_again_is_no_import_of_its_own(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED, content_hash="ab")
+    again = load(database, file, CLOSED, content_hash="ab")
+    assert (again.import_id, again.inserted, again.unchanged) == (first.import_id, 0, 1)
+    assert undo_import(database, first.import_id, "me", NOW).removed == 1
+    assert trades(database) == []
+    third = load(database, file, CLOSED, content_hash="ab")
+    assert (third.inserted, third.import_id != first.import_id) == (1, True)
+
+
+def test_a_correction_keeps_what_it_corrects_and_undoing_restores_it(database: str, file: Path) -> None:
+    load(database, file, CLOSED)
+    held = load(database, file, CORRECTED)
+    assert held.quarantined == {"conflicting_trade": 1}
+    with connect(database) as connection:
+        ((message,),) = connection.execute("SELECT message FROM trade_quarantine").fetchall()
+        assert "--replace" in message
+        assert "fees" in message
+    corrected = load(database, file, CORRECTED, replaces=True)
+    assert (corrected.replaced, corrected.inserted) == (1, 0)
+    assert trades(database) == [(1, "7", "X", "closed", 110.0, 3.0, 97.0)]
+    with connect(database) as connection:
+        ((content, of),) = connection.execute("SELECT content, replaced_by FROM trade_revisions").fetchall()
+    assert (content["fees"], of) == (1, corrected.import_id)
+    undone = undo_import(database, corrected.import_id, "me", NOW)
+    assert (undone.removed, undone.restored, undone.kept) == (0, 1, 0)
+    assert trades(database) == [(1, "7", "X", "closed", 110.0, 1.0, 99.0)]
+
+
+def test_what_another_import_has_too_stays(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED)
+    second = load(database, file, CLOSED, ("8", *CLOSED[1:]))
+    undone = undo_import(database, first.import_id, "me", NOW)
+    assert (undone.removed, undone.kept) == (0, 1)
+    assert len(trades(database)) == 2
+    assert undo_import(database, second.import_id, "me", NOW).removed == 2
+
+
+def test_rows_that_stood_against_it_are_recorded_once_it_is_gone(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED)
+    load(database, file, CORRECTED)
+    undone = undo_import(database, first.import_id, "me", NOW)
+    assert (undone.removed, undone.released) == (1, 1)
+    assert trades(database) == [(1, "7", "X", "closed", 110.0, 3.0, 97.0)]
+
+
+def test_what_is_not_there_or_was_undone_is_refused(database: str, file: Path) -> None:
+    with pytest.raises(UndoError, match="There is no import 9"):
+        undo_import(database, 9, "me", NOW)
+    report = load(database, file, CLOSED)
+    undo_import(database, report.import_id, "me", NOW)
+    with pytest.raises(UndoError, match="was undone already"):
+        undo_import(database, report.import_id, "me", NOW)
+
+
+def test_a_bot_that_moves_its_trade_on_takes_it_over(database: str, file: Path) -> None:
+    report = load(database, file, OPEN)
+    with connect(database) as connection:
+        connection.execute("UPDATE trades SET status = 'closed', exit_time = '2025-03-01 11:00Z', exit_price = 90")
+    assert undo_import(database, report.import_id, "me", NOW).removed == 0
+    assert trades(database) == [(1, "7", "X", "closed", 90.0, 0.0, -100.0)]
+
+
+# Undoing any of some imports, in any order, leaves what the others alone would have left.
+
+STATES = (OPEN, CLOSED, CORRECTED)
+KEYS = (("7", "1"), ("8", "1"), ("7", "2"))
+
+
+def files_of(states: tuple, replaces: bool) -> st.SearchStrategy:
+    """A file, with a row of some trades, each at one of these states; and whether it is one of corrections."""
+    rows = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(states), min_size=1)
+    return rows.map(lambda chosen: ([(*key, *row[2:]) for key, row in chosen.items()], replaces))
+
+
+# Files of which none contradicts another without being a correction: what was held is a matter of the order of undoing.
+FILES = st.tuples(
+    st.lists(files_of(STATES[:2], False), min_size=1, max_size=2), st.lists(files_of(STATES, True), max_size=2)
+).map(lambda files: [*files[0], *files[1]])
+
+
+@pytest.fixture(scope="module")
+def two_databases(server_url: str, template: str) -> Iterator[tuple[str, str]]:
+    with temporary_database(server_url, template) as one, temporary_database(server_url, template) as other:
+        yield one, other
+
+
+def empty(url: str) -> None:
+    with connect(url) as connection:
+        connection.execute("TRUNCATE trades, bots, trade_quarantine, trade_revisions, imports RESTART IDENTITY CASCADE")
+
+
+@settings(
+    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(files=FILES, order=st.randoms(use_true_random=False))
+def test_undoing_leaves_what_the_others_alone_would_have_left(
+    two_databases: tuple[str, str], tmp_path: Path, files: list, order
+) -> None:
+    url, clean = two_databases
+    empty(url)
+    imports = [
+        load(url, tmp_path / f"{number}.csv", *rows, replaces=replaces).import_id
+        for number, (rows, replaces) in enumerate(files)
+    ]
+    left = dict(zip(imports, enumerate(files), strict=True))
+    for import_id in order.sample(imports, len(imports)):
+        undo_import(url, import_id, "me", NOW)
+        del left[import_id]
+        empty(clean)
+        for number, (rows, replaces) in left.values():
+            load(clean, tmp_path / f"{number}.csv", *rows, replaces=replaces)
+        assert trades(url) == trades(clean)
