@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 def make(url: str, revision: str) -> None:
-    """Bring an empty database to an earlier schema, by its migrations alone."""
+    """Bring a database up to a schema that is not the last, by its migrations alone."""
     with tempfile.TemporaryDirectory() as folder:
         for path in migrations.MIGRATIONS.glob("*.sql"):
             if path.name[:4] <= revision:

@@ -260,7 +260,7 @@ def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recomp
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
         insert_closed(connection, closed("late", 1, END - timedelta(days=2, minutes=1), 4e15))
         mark_computed(connection, hours[-1].date())
-    migrations.upgrade(empty_database)
+    make(empty_database, "0018")
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
         assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
@@ -284,7 +284,7 @@ def test_another_capital_counts_from_the_first_trade_of_its_bot_on(empty_databas
         connection.execute("INSERT INTO bots (bot_id, capital) VALUES (1, 500), (2, 1e16)")
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2)))
         mark_computed(connection, hours[-1].date())
-    migrations.upgrade(empty_database)
+    make(empty_database, "0018")
     with connect(empty_database) as connection:
         stale = stale_days(connection, RANKING, END)
         assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
@@ -466,7 +466,7 @@ def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_datab
         before = connection.execute("SELECT * FROM trades ORDER BY trade_id").fetchall()
         changes = connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall()
         mark_computed(connection, date(2025, 2, 26))
-    migrations.upgrade(empty_database)
+    make(empty_database, "0021")
     with connect(empty_database) as connection:
         names = [column for (column,) in connection.execute(COLUMNS_OF_TRADES)][: len(before[0])]
         assert connection.execute(f"SELECT {', '.join(names)} FROM trades ORDER BY trade_id").fetchall() == before

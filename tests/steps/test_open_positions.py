@@ -101,6 +101,7 @@ def fleet(database: str) -> Iterator[tuple[str, psycopg.Connection]]:
     with connect(database) as connection:
         close(connection, 1, NOW - 2 * HOUR, [5.0, 4.0, -1.0, 6.0, 2.0])
         close(connection, 2, NOW - 2 * HOUR, [1.0, -2.0, 1.0, 2.0, -1.0])
+        connection.execute("UPDATE bots SET capital = 10000")
         yield database, connection
 
 
@@ -304,7 +305,7 @@ def test_an_open_loss_beyond_the_gain_ends_funds_until_a_person_says_otherwise(
     assert flags(connection)[1] is None
     assert allocated(connection)[1] == (0, "halted", why)
     assert [(row["bot_id"], row["halted"]) for row in bots_table(connection)] == [(1, why), (2, None)]
-    resume(connection, [1], "ann", "it is hedged elsewhere")
+    resume(connection, ["1"], "ann", "it is hedged elsewhere")
     days.refresh(url, TODAY, TODAY, NOW + 3 * HOUR)
     assert allocated(connection)[1][:2] == (500, "capped")
     # Who resumed it knew this position, however deep it falls.
