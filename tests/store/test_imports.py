@@ -46,6 +46,16 @@ def trades(url: str) -> list[tuple]:
         ).fetchall()
 
 
+def positions(url: str) -> list[tuple]:
+    """The trades that were recorded while they were open, and their marks."""
+    with connect(url) as connection:
+        return connection.execute(
+            "SELECT t.bot_id, t.source_trade_id, p.entry_time, p.exit_time, array_agg(m.price ORDER BY m.marked_at)"
+            " FROM positions p JOIN trades t USING (trade_id) LEFT JOIN position_marks m USING (trade_id)"
+            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2"
+        ).fetchall()
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "trades.csv"
@@ -123,6 +133,32 @@ def test_a_bot_that_moves_its_trade_on_takes_it_over(database: str, file: Path) 
     assert trades(database) == [(1, "7", "X", "closed", 90.0, 0.0, -100.0)]
 
 
+MARKS = (*COLUMNS, "mark_price")
+
+
+def test_marks_stay_through_a_correction_and_go_with_the_import_that_told_them(database: str, file: Path) -> None:
+    def told(*row: str, replaces: bool = False) -> int:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows([MARKS, row])
+        return load_trades(database, read_trades(file, now=NOW), file.name, replaces=replaces).import_id
+
+    entry, end = datetime(2025, 3, 1, 9, tzinfo=UTC), datetime(2025, 3, 1, 10, tzinfo=UTC)
+    told(*OPEN, "104")
+    second = told(*OPEN, "107")
+    assert positions(database) == [(1, "7", entry, None, [104.0, 107.0])]
+    third = told(*CLOSED, "")
+    assert positions(database) == [(1, "7", entry, end, [104.0, 107.0])]
+    fourth = told(*CORRECTED, "", replaces=True)
+    assert positions(database) == [(1, "7", entry, end, [104.0, 107.0])]
+    undo_import(database, second, "me", NOW)
+    assert positions(database) == [(1, "7", entry, end, [104.0])]
+    undo_import(database, third, "me", NOW)
+    assert positions(database) == [(1, "7", entry, end, [104.0])]
+    undo_import(database, fourth, "me", NOW)
+    assert positions(database) == [(1, "7", entry, None, [104.0])]
+    assert trades(database) == [(1, "7", "X", "open", None, 0.0, None)]
+
+
 # Undoing any of some imports, in any order, leaves what the others alone would have left.
 
 STATES = (OPEN, CLOSED, CORRECTED)
@@ -173,3 +209,4 @@ def test_undoing_leaves_what_the_others_alone_would_have_left(
         for number, (rows, replaces) in left.values():
             load(clean, tmp_path / f"{number}.csv", *rows, replaces=replaces)
         assert trades(url) == trades(clean)
+        assert positions(url) == positions(clean)
