@@ -56,7 +56,8 @@ def score_bins(scores: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Bins of a round width over all scores, few for few bots: their edges (n + 1), and how many scores each holds."""
     bins = np.clip(2 * len(scores) ** 0.5, FEWEST_BINS, MOST_BINS)
     edges = ticks(scores.min(), scores.max(), int(bins))
-    return edges, np.histogram(scores, edges)[0]
+    within = np.clip(scores, edges[0], edges[-1])  # the outer edges are the extremes but for rounding
+    return edges, np.histogram(within, edges)[0]
 
 
 def marked_bots(ranked: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.assets import chart
@@ -88,6 +88,7 @@ def test_no_bot_is_marked_twice() -> None:
         assert set(best["bot"]).isdisjoint(worst["bot"])
 
 
+@example([0.0, 1e-5])
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=200))
 def test_every_score_is_in_one_bin(scores: list[float]) -> None:
     edges, counts = score_bins(pd.Series(scores))

@@ -50,7 +50,7 @@ def figures(url: str, bots: tuple[int, ...]) -> list[tuple]:
     [
         "DELETE FROM bots WHERE bot_id = 2",
         "DELETE FROM bots",
-        "UPDATE bots SET bot_id = 9 WHERE bot_id = 2",
+        "UPDATE bots SET bot_id = 9, name = '9' WHERE bot_id = 2",
         "TRUNCATE bots",
     ],
 )
@@ -65,7 +65,7 @@ def test_a_bot_that_has_trades_stays(fleet: str, statement: str) -> None:
 def test_a_bot_without_trades_may_go_and_trades_go_with_their_bots(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("INSERT INTO bots (bot_id) VALUES (9)")
-        connection.execute("UPDATE bots SET bot_id = 10 WHERE bot_id = 9")
+        connection.execute("UPDATE bots SET bot_id = 10, name = '10' WHERE bot_id = 9")
         assert connection.execute("DELETE FROM bots WHERE bot_id = 10").rowcount == 1
         with connection.transaction():
             connection.execute("DELETE FROM trades WHERE bot_id = 2")

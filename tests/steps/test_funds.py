@@ -226,7 +226,8 @@ def test_what_rests_on_an_estimated_capital_says_so(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("UPDATE bots SET capital = NULL WHERE bot_id IN (1, 3)")
         connection.execute(
-            "ALTER TABLE trades DISABLE TRIGGER USER; UPDATE trades SET notional = NULL, reported_pnl = pnl WHERE bot_id = 1;"
+            "ALTER TABLE trades DISABLE TRIGGER USER;"
+            "UPDATE trades SET notional = NULL, reported_pnl = pnl, pnl_basis = 'stated' WHERE bot_id = 1;"
             "ALTER TABLE trades ENABLE TRIGGER USER"
         )
     with connect(fleet) as connection, connection.cursor() as cursor:
