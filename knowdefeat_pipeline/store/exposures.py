@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from knowdefeat_pipeline.core.metrics.capital import Capital, Exposures, exposures
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
-from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
+from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
 _BELOW = """
@@ -65,18 +65,16 @@ def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
     """Write the steps that follow from these sizes in the place of those that stand there."""
     steps = _steps(sizes.filter(pc.is_valid(sizes["size"])))
     bots = sizes.select(["bot_id", "since"]).group_by(["bot_id"]).aggregate([("since", "min")])
-    anew = bots.filter(pc.is_null(bots["since_min"]))["bot_id"].combine_chunks()
     connection.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS renewed_exposures (LIKE bot_exposures) ON COMMIT DELETE ROWS;"
-        "CREATE TEMP TABLE IF NOT EXISTS stale_bots (bot_id integer, since timestamptz) ON COMMIT DELETE ROWS"
+        query("capital/replace_exposures"),
+        {
+            "bots": bots["bot_id"].to_pylist(),
+            "since": bots["since_min"].to_pylist(),
+            "step_bots": steps["bot_id"].to_pylist(),
+            "step_since": steps["since"].to_pylist(),
+            "exposures": steps["exposure"].to_pylist(),
+        },
     )
-    copy_arrow(connection, "stale_bots", bots.rename_columns(["bot_id", "since"]))
-    copy_arrow(connection, "renewed_exposures", steps)
-    connection.execute(
-        "INSERT INTO renewed_exposures SELECT bot, '-infinity', 0 FROM unnest(%s::integer[]) AS bot",
-        (anew.to_pylist(),),
-    )
-    connection.execute(query("capital/replace_exposures"))
 
 
 def _steps(sizes: pa.Table) -> pa.Table:

@@ -1,6 +1,16 @@
--- Puts the steps of `renewed_exposures` in the place of those that its bots have from `since` (null: ever) on, and notes from when on
--- other ones hold: figures of a bot begin with its first exit.
-WITH old AS (
+-- Puts the steps %(step_bots)s, %(step_since)s, %(exposures)s in the place of those that the bots %(bots)s have from %(since)s
+-- (null: ever; such a bot is noted as looked at) on, and notes from when on other ones hold: figures of a bot begin with its
+-- first exit.
+WITH stale_bots AS (
+    SELECT bot_id, since FROM unnest(%(bots)s::integer[], %(since)s::timestamptz[]) AS b (bot_id, since)
+),
+renewed AS (
+    SELECT bot_id, since, exposure
+    FROM unnest(%(step_bots)s::integer[], %(step_since)s::timestamptz[], %(exposures)s::float8[]) AS s (bot_id, since, exposure)
+    UNION ALL
+    SELECT bot_id, '-infinity', 0 FROM stale_bots WHERE since IS NULL
+),
+old AS (
     SELECT e.bot_id, e.since, e.exposure
     FROM bot_exposures AS e JOIN stale_bots AS r USING (bot_id)
     WHERE e.since >= coalesce(r.since, '-infinity')
@@ -8,9 +18,9 @@ WITH old AS (
 changed AS (
     SELECT bot_id, min(since) AS since
     FROM (
-        (TABLE old EXCEPT SELECT bot_id, since, exposure FROM renewed_exposures)
+        (TABLE old EXCEPT SELECT bot_id, since, exposure FROM renewed)
         UNION ALL
-        (SELECT bot_id, since, exposure FROM renewed_exposures EXCEPT TABLE old)
+        (SELECT bot_id, since, exposure FROM renewed EXCEPT TABLE old)
     ) AS different
     WHERE exposure > 0
     GROUP BY bot_id
@@ -18,11 +28,11 @@ changed AS (
 gone AS (
     DELETE FROM bot_exposures AS e USING old
     WHERE (e.bot_id, e.since) = (old.bot_id, old.since)
-      AND NOT EXISTS (SELECT FROM renewed_exposures AS n WHERE (n.bot_id, n.since) = (e.bot_id, e.since))
+      AND NOT EXISTS (SELECT FROM renewed AS n WHERE (n.bot_id, n.since) = (e.bot_id, e.since))
 ),
 written AS (
     INSERT INTO bot_exposures AS e (bot_id, since, exposure)
-    SELECT bot_id, since, exposure FROM renewed_exposures
+    SELECT bot_id, since, exposure FROM renewed
     ON CONFLICT (bot_id, since) DO UPDATE SET exposure = excluded.exposure WHERE e.exposure <> excluded.exposure
 )
 SELECT note_change('capital', min(greatest(c.since, t.first_exit)))
