@@ -3,6 +3,7 @@
 import atexit
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
+START_UP = 60.0  # seconds that a server which says that it is starting up (as after a crash) is waited for
 ROWS_PER_MESSAGE = 8_192
 
 # What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
@@ -87,10 +89,15 @@ def connect(url: str) -> psycopg.Connection:
     Raises DatabaseUnreachable, also for a server older than PostgreSQL 14.
     """
     conninfo = _conninfo(url)
-    try:
-        connection = psycopg.connect(conninfo, autocommit=True)
-    except psycopg.OperationalError as error:
-        raise _unreachable(conninfo, error) from None
+    deadline = time.monotonic() + START_UP
+    while True:
+        try:
+            connection = psycopg.connect(conninfo, autocommit=True)
+            break
+        except psycopg.OperationalError as error:
+            if "the database system is starting up" not in str(error) or time.monotonic() > deadline:
+                raise _unreachable(conninfo, error) from None
+            time.sleep(0.1)
     version = connection.info.server_version // 10_000
     if version < OLDEST_SERVER:
         connection.close()

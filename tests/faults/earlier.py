@@ -16,6 +16,7 @@ from knowdefeat_pipeline.store.results import stored
 GIVEN = (
     "bots",
     "trades",
+    "positions",
     "trade_quarantine",
     "weight_versions",
     "price_bars",
@@ -27,7 +28,8 @@ GIVEN = (
     "bot_events",
     "weight_settings",
 )
-MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state")
+MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures",
+          "bot_exposures_state", "open_positions")  # fmt: skip
 COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "refreshed_days", *MEMORY]
 
 # How a row says of which transaction it is, or what it had seen: each database in its own numbers.

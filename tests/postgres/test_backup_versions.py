@@ -29,8 +29,8 @@ NOW = END + timedelta(hours=12)
 
 NAMES = [*FOUND, "embedded"]
 pytestmark = pytest.mark.skipif(not FOUND, reason="no other PostgreSQL is installed than the embedded one")
-# What is folded anew where a server of its own numbers transactions.
-FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state"}
+# What is folded anew, or settled into the marks, where a server of its own numbers transactions.
+FOLDED = {"bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "input_changes"}
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,6 @@ HARMLESS = {
     "follows_its_bot",
     "is_plain_name",
     "is_possible_time",
-    "open_pnl",
     "max_drawdown_with_open",
     "open_loss_exceeds_gain",
 }
