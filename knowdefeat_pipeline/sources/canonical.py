@@ -141,6 +141,7 @@ class Reason(StrEnum):
     POISON = "poison"
     CURRENCY_MISMATCH = "currency_mismatch"
     CONFLICTING_TRADE = "conflicting_trade"
+    ANOTHER_BOT = "another_bot"
     DUPLICATE_TRADE = "duplicate_trade"
 
 
@@ -187,6 +188,10 @@ MESSAGES: Mapping[Reason, str] = {
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
         "load the file with --replace if this is a correction, else give the trade an id of its own, or import it "
         "under an account of its own."
+    ),
+    Reason.ANOTHER_BOT: (
+        "{column} '{value}' is a trade of bot {other_bot} in this source, {recorded}, and here one of bot {bot}. If the bot "
+        "was wrong: {undo}, and this row takes its place. If it is another trade: release this row."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
