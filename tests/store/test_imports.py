@@ -112,8 +112,8 @@ def test_a_correction_that_names_another_bot_is_asked_about(database: str, file:
     assert (again.inserted, again.replaced, again.quarantined) == (0, 0, {"another_bot": 1})
     assert [row[0] for row in trades(database)] == [1]  # 99.00 once
     message = (
-        f"id '7' is a trade of bot 1 in this source, of import {first.import_id}, and here one of bot 2. If the bot was wrong: "
-        f"knowdefeat imports undo {first.import_id}, and this row takes its place. If it is another trade: release this row."
+        f"id '7' is a trade of bot 1 in this source, of import {first.import_id}, and here one of bot 2; if the bot was wrong, "
+        f"knowdefeat imports undo {first.import_id}, and this row takes its place; if it is another trade, release this row."
     )
     assert held_back(database) == [("another_bot", message, "held")]
     undone = undo_import(database, first.import_id, "me", NOW)
