@@ -31,7 +31,7 @@ class LoadReport:
     """What became of a file.
 
     `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
-    `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
+    `import_id`: the import that it is; not `is_new`: the same file was taken in already. `joined`: rows that are further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
@@ -54,6 +54,7 @@ class LoadReport:
     last_exit_day: date | None = None
     notes: tuple[str, ...] = ()
     removed: int = 0
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def load_trades(
         held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
         if is_new:
             _settle_import(connection, reading, recorded, len(refused), import_id)
-    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed)
+    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed, is_new=is_new)
 
 
 def lock_loads(connection: psycopg.Connection) -> None:
@@ -143,6 +144,7 @@ def _settle_import(
             "unchanged": recorded.unchanged,
             "quarantined": quarantined,
             "notes": Jsonb(list(reading.notes)),
+            "pnl_rounding": reading.pnl_rounding,
         },
     )
 
@@ -311,7 +313,7 @@ def _report(
     accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
     stated = closed[closed["reported_pnl"].notna()]
-    disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
+    disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy(), reading.pnl_rounding)
     first, last = closed["exit_time"].min(), closed["exit_time"].max()
     return LoadReport(
         import_id=import_id,

@@ -144,7 +144,7 @@ def test_a_file_of_which_two_of_a_hundred_rows_disagree_is_refused(
     told = refusal(path, table, **said(reading))
     assert "no reading gives the pnl in 'pnl' in 99 of 100 closed trades.\nNothing was written." in told
     assert "196 of 200" in told
-    assert max(map(len, told.splitlines())) <= 80
+    assert all(len(line) <= 80 for line in told.splitlines() if not line.lstrip().startswith("--"))
     assert read(path, table, pnl="stated").valid["pnl"].tolist() == table["pnl"].tolist()
 
 
