@@ -169,8 +169,8 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.FEES_DISAGREE: "{column} '{value}' is not the sum of the fees of entry and exit; correct one of the three.",
     Reason.SIZES_DISAGREE: (
-        "{column} '{value}' and the notional of the row are two sizes at its price; correct one of the two, or say which "
-        "holds: --size notional or --size quantity; or give the units of a contract: --multiplier TICKER=NUMBER."
+        "{column} '{value}' and the notional of the row are two sizes at its price; correct one of the two, or say "
+        "which holds: --size notional or --size quantity; or give the units of a contract: --multiplier TICKER=NUMBER."
     ),
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
@@ -195,8 +195,8 @@ MESSAGES: Mapping[Reason, str] = {
         "under an account of its own."
     ),
     Reason.ANOTHER_BOT: (
-        "{column} '{value}' is a trade of bot {other_bot} in this source, {recorded}, and here one of bot {bot}; if the bot "
-        "was wrong, {undo}, and this row takes its place; if it is another trade, release this row."
+        "{column} '{value}' is a trade of bot {other_bot} in this source, {recorded}, and here one of bot {bot}; if "
+        "the bot was wrong, {undo}, and this row takes its place; if it is another trade, release this row."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
@@ -446,8 +446,13 @@ def _size_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     vanished = moved & (trades["gross"] == 0).to_numpy()
     pnl = trades["pnl"].to_numpy()
     fees = frame["fees"].to_numpy(float)
-    sizes = [trades[name].to_numpy(float) for name in ("notional", "quantity", "contract_multiplier", "entry_price")]
-    one_size = sizes_agree(*sizes, inverse=(trades["contract_type"] == "inverse").to_numpy(bool))
+    one_size = sizes_agree(
+        notional=trades["notional"].to_numpy(float),
+        quantity=trades["quantity"].to_numpy(float),
+        contract_multiplier=trades["contract_multiplier"].to_numpy(float),
+        entry_price=trades["entry_price"].to_numpy(float),
+        inverse=(trades["contract_type"] == "inverse").to_numpy(bool),
+    )
     return [
         (Reason.UNREADABLE_VALUE, "reported_pnl", closed & stated & trades["reported_pnl"].isna().to_numpy()),
         (Reason.UNREADABLE_VALUE, "notional", closed & ~stated & ~sized),

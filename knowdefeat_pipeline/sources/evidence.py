@@ -207,7 +207,14 @@ def possible_terms(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapp
     plain = plain_sign(frame)
     every = [
         Terms(
-            of, size, fees, side, contract, chosen.get("multipliers", {}), chosen.get("leverage"), before=before,
+            of,
+            size,
+            fees,
+            side,
+            contract,
+            chosen.get("multipliers", {}),
+            chosen.get("leverage"),
+            before=before,
             funding=funding,
         )
         for contract, side, before, (of, size), fees, funding in product(

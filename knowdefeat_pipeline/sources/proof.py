@@ -95,8 +95,8 @@ def _check_named(terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, 
         )
     if frame["funding"].fillna(0.0).ne(0).any() and "funding" not in chosen:
         raise SourceError(
-            f"column '{columns['funding']}' holds funding, and {silent} whether positive amounts were received or paid: "
-            "say --funding received or --funding paid"
+            f"column '{columns['funding']}' holds funding, and {silent} whether positive amounts were received or "
+            "paid: say --funding received or --funding paid"
         )
     if plain_sign(frame) == "signed" and "fees" not in chosen:
         paid = next(columns[field] for field in FEES if field in columns)

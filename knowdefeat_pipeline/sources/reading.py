@@ -272,20 +272,23 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
     marked = int(is_marked(frame).sum())
     if marked:
         notes.append(
-            f"{marked:,} trades that are not closed have an exit price and no exit time: they stay open, "
-            "and the price is their mark price"
+            f"{counted(marked, 'trade that is not closed has', 'trades that are not closed have')} an exit price and "
+            "no exit time: that is the mark price, and the position stays open"
         )
     partial = int((frame["exits"] > 1).sum())
     if partial:
-        notes.append(f"{partial:,} trades left in several exits: each is one trade at its average exit price")
+        notes.append(f"{counted(partial, 'trade')} left in several exits: each is one trade at its average exit price")
     unsized = int((frame["notional"].isna() & (frame["status"] == "closed")).sum())
     if unsized:
-        notes.append(f"{unsized:,} closed trades have no size: the net pnl that the file states is taken at its word")
+        notes.append(
+            f"{counted(unsized, 'closed trade has', 'closed trades have')} no size: the net pnl that the file states "
+            "is taken at its word"
+        )
     foreign = int((frame["fee_unknown"] & frame["reported_pnl"].notna()).sum())
     if foreign:
         notes.append(
-            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is "
-            "taken at its word, and their fees are not shown"
+            f"{counted(foreign, 'trade')} paid fees in another currency, without a rate: the net pnl that the file "
+            "states is taken at its word, and their fees are not shown"
         )
     if naive:
         notes.append(f"times without a zone are read as {layout.timezone}")
@@ -321,8 +324,8 @@ def _disagreeing(valid: pd.DataFrame, rounding: float) -> list[str]:
         for row, said, pnl in wrong[["row_number", "reported_pnl", "pnl"]].head(NAMED_ROWS).itertuples(index=False)
     )
     more = " …" if len(wrong) > NAMED_ROWS else ""
-    return [f"{counted(len(wrong), 'net pnl')} as stated {'is' if len(wrong) == 1 else 'are'} not what prices, size and "
-            f"costs give, which counts: {some}{more}"]  # fmt: skip
+    are = counted(len(wrong), "net pnl as stated is", "net pnls as stated are")
+    return [f"{are} not what prices, size and costs give, which counts: {some}{more}"]
 
 
 def _source(format_: str, account: str | None, strategies: pd.Series) -> str:

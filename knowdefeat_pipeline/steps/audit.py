@@ -49,7 +49,7 @@ RULES = (
     Rule(
         "trades",
         "suspected_twins",
-        "No trades with ids of their own are alike in everything else. They may be real: one signal, several positions.",
+        "No trades with ids of their own are alike in all else. They may be real: one signal, several positions.",
         severity="WARN",
     ),
     Rule(

@@ -56,8 +56,8 @@ class Import:
 @dataclass(frozen=True)
 class Undone:
     """What became of the trades of an import that was undone: `removed`, `restored` to what was said before, or `kept`
-    because another import has them too, by import in `heirs`; and the rows that could be recorded now that they are gone
-    (`released`)."""
+    because another import has them too, by import in `heirs`; and the rows that could be recorded now that they are
+    gone (`released`)."""
 
     import_id: int
     removed: int

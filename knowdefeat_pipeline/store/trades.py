@@ -31,7 +31,8 @@ class LoadReport:
     """What became of a file.
 
     `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
-    `import_id`: the import that it is; not `is_new`: the same file was taken in already. `joined`: rows that are further exits of the trade of another row.
+    `import_id`: the import that it is; not `is_new`: the same file was taken in already. `joined`: rows that are
+    further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
@@ -161,8 +162,8 @@ def record(
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `only_new`: rows that would move a recorded trade on are refused. `of_one_bot`: so are rows whose id names a trade of
-    another bot, as where the reading `replaces`.
+    `only_new`: rows that would move a recorded trade on are refused. `of_one_bot`: so are rows whose id names a trade
+    of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     connection.execute("SET LOCAL work_mem = '128MB'")
@@ -232,8 +233,9 @@ def _uncorrected(connection: psycopg.Connection, source: Mapping[str, object]) -
     """What to say of corrections whose ids are known in another source than theirs."""
     found = connection.execute(query("trades/load_other_sources"), source).fetchall()
     return [
-        f"{counted(rows, 'new trade')} of '{source['source']}' {'has' if rows == 1 else 'have'} the bot and the id of trades "
-        f"of the source '{other}': if they correct those, undo this import and load the file with --source {shlex.quote(other)}"
+        f"{counted(rows, 'new trade has', 'new trades have')} the bot and the id of trades of the source "
+        f"'{other}', which is not this one ('{source['source']}'): if they correct those, undo this import and load "
+        f"the file with --source {shlex.quote(other)}"
         for other, rows in found
     ]
 

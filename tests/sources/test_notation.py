@@ -240,7 +240,9 @@ def test_the_currency_that_a_file_names(tmp_path: Path, heading: str, cell: str,
 def test_each_pair_names_its_currency(tmp_path: Path):
     """Of a ticker that names none it is the default, of an inverse contract what it is of; what is said goes first."""
     tickers = ("BTC-EUR", "BTCUSDT", "ETH/BTC", "TSLA", "XBTUSD_PERP")
-    rows = [(*row(number, symbol=ticker), "inverse" if "PERP" in ticker else "") for number, ticker in enumerate(tickers)]
+    rows = [
+        (*row(number, symbol=ticker), "inverse" if "PERP" in ticker else "") for number, ticker in enumerate(tickers)
+    ]
     path = write(tmp_path / "t.csv", rows, header=(*HEADER, "contract_type"))
     reading = read(path, terms={"pnl": "computed", "size": "quantity"})
     assert reading.valid["quote_currency"].tolist() == ["EUR", "USDT", "BTC", "USD", "XBT"]

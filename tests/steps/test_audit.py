@@ -100,7 +100,9 @@ def test_a_day_that_rests_on_an_older_computation_is_found(fleet: str, rule: Rul
 def test_twins_are_counted_and_named(fleet: str) -> None:
     with connect(fleet) as connection:
         for number in (1, 2):
-            connection.execute(WRITTEN.format(10) + "generate_series(1, %s)", (LAST - timedelta(days=number), number + 1))
+            connection.execute(
+                WRITTEN.format(10) + "generate_series(1, %s)", (LAST - timedelta(days=number), number + 1)
+            )
         wrong, shown = offenders(connection, BY_NAME["suspected_twins"], FIRST, LAST)
         assert BY_NAME["suspected_twins"].severity == "WARN"
     assert (wrong, shown["trades"].tolist()) == (2, [3, 2])

@@ -143,8 +143,8 @@ def test_a_correction_that_went_to_another_source_says_so(database: str, file: P
     report = of("rsi", "3", replaces=True)  # the name of the source follows the strategy
     assert (report.source, report.inserted) == ("table:rsi", 1)
     assert report.notes[-1] == (
-        "1 new trade of 'table:rsi' has the bot and the id of trades of the source 'table:ma': if they correct those, undo this "
-        "import and load the file with --source table:ma"
+        "1 new trade has the bot and the id of trades of the source 'table:ma', which is not this one ('table:rsi'): "
+        "if they correct those, undo this import and load the file with --source table:ma"
     )
 
 

@@ -1,6 +1,7 @@
 """From a file to the tables: what is recorded, what moves on, what is refused, and that nothing is lost."""
 
 import csv
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.canonical import agrees as agrees_in_python
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.within_file import all_held
 from knowdefeat_pipeline.store.results import trade_days
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
@@ -301,6 +303,25 @@ PLAUSIBLE = st.builds(
 )
 
 
+@given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25), st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
+    database: str, file: Path, rows: list[dict[str, str]], holds_duplicates: bool
+):
+    with connect(database) as connection:
+        connection.execute("TRUNCATE trade_scores, trades, bots, trade_quarantine RESTART IDENTITY")
+    readable = [{**OTHER, "trade_id": "98", "entry_price": "5"}, OTHER]
+    reading = read_trades(
+        write(file, [*rows, *readable]), now=NOW, terms=COMPUTED, account="a", holds_duplicates=holds_duplicates
+    )
+    told = all_held(reading)
+    report = load_trades(database, reading, file.name)
+    assert Counter(told["reason"]) == report.quarantined
+    held = select(database, "SELECT row_number, reason, message FROM trade_quarantine")  # equal rows once
+    assert {*held} <= {*told[["row_number", "reason", "message"]].itertuples(index=False, name=None)}
+    assert {(reason, message) for _, reason, message in held} == {*zip(told["reason"], told["message"], strict=True)}
+
+
 @given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):
@@ -343,5 +364,8 @@ def test_a_pnl_agrees_in_python_as_in_the_database(database: str):
     pnl = [100.0, 100.0, 1e6, -1e6, 3.0, 0.0]
     stated = [100.005, 100.006, 1_000_001.0, -1_000_001.1, 3.4, 0.6]
     for rounding in (0.005, 0.5001):
-        arrays = select(database, f"SELECT pnl_agrees(p, s, {rounding}) FROM unnest(ARRAY{pnl}::float8[], ARRAY{stated}::float8[]) AS t (p, s)")
+        arrays = select(
+            database,
+            f"SELECT pnl_agrees(p, s, {rounding}) FROM unnest(ARRAY{pnl}::float8[], ARRAY{stated}::float8[]) AS t (p, s)",
+        )
         assert [agrees for (agrees,) in arrays] == agrees_in_python(np.array(pnl), np.array(stated), rounding).tolist()

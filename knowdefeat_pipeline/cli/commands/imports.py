@@ -104,8 +104,14 @@ def undo(import_id: Number, author: Author = "manual", json: Json = False) -> No
     for heir, trades in undone.heirs.items():
         out.print(f"  {counted(trades, 'trade stays', 'trades stay')}, as import {heir} has the same.")
     if undone.discarded:
-        out.print(f"  {counted(undone.discarded, 'row in quarantine was', 'rows in quarantine were')} discarded with it.")
+        out.print(
+            f"  {counted(undone.discarded, 'row in quarantine was', 'rows in quarantine were')} discarded with it."
+        )
     if undone.released:
-        was = counted(undone.released, "held row that had stood against its trades was", "held rows that had stood against its trades were")
+        was = counted(
+            undone.released,
+            "held row that had stood against its trades was",
+            "held rows that had stood against its trades were",
+        )
         out.print(f"  {was} recorded.")
     out.print("Next: knowdefeat run recomputes the days that it touched", style="dim")

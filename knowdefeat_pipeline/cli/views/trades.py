@@ -26,6 +26,8 @@ def show_report(report: LoadReport) -> None:
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
     if not report.is_new:
-        out.print(f"  the same file, read alike, is import {report.import_id}: this is no import of its own", style="dim")
+        out.print(
+            f"  the same file, read alike, is import {report.import_id}: this is no import of its own", style="dim"
+        )
     for note in report.notes:
         out.print(f"  {note}", style="dim")
