@@ -218,7 +218,7 @@ def test_cells_of_a_workbook(tmp_path: Path):
 def test_arrays_of_a_document(tmp_path: Path):
     path = tmp_path / "d.json"
     path.write_text(json.dumps({"a": TRADES, "b": TRADES[:1]}, default=plain))
-    with pytest.raises(SourceError, match="there are several arrays; say which to read with --table NAME: a, b$"):
+    with pytest.raises(SourceError, match=r"there are several arrays; say which to read with --table NAME: a, b$"):
         read(path)
     assert read(path, table="b").rows_read == 1
     path.write_text('[{"id": 1},\n {"id": 2')
