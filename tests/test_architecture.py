@@ -47,6 +47,7 @@ SUBJECTS = {
     "escaping": set(),
     "amounts": {"units"},
     "money": set(),
+    "wording": set(),
     "schema": set(),
     "trades": {"units"},
     "market": {"units"},

@@ -20,6 +20,7 @@ import psycopg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.automation.live_report import LiveReport
 from knowdefeat_pipeline.automation.sensors.requests import retry_delay
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
@@ -131,7 +132,7 @@ class Listener:
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)
         days = f"{first}" if first == last else f"{first} to {last}"
-        self.say(f"{now:%H:%M:%S} {found.trades:,} trades, {days} refreshed in {seconds:.2f} s")
+        self.say(f"{now:%H:%M:%S} {counted(found.trades, 'trade')}, {days} refreshed in {seconds:.2f} s")
         self.report.send_if_due(self.say)
 
 

@@ -47,6 +47,7 @@ def parse_pairs(option: str, form: str, pairs: list[str] | None) -> dict[str, st
 def parse_terms(
     size: str | None,
     fees: str | None,
+    funding: str | None,
     side: str | None,
     multiplier: list[str] | None,
     contract: str | None,
@@ -57,6 +58,7 @@ def parse_terms(
     words = {
         "size": (size, ("notional", "quantity", "margin")),
         "fees": (fees, ("cost", "signed")),
+        "funding": (funding, ("received", "paid")),
         "side": (side, ("position", "closing")),
         "contract": (contract, ("linear", "inverse")),
         "pnl": (pnl, ("stated", "computed")),
@@ -140,7 +142,8 @@ Account = Annotated[
     str | None, typer.Option("--account", help="Account that the file belongs to, where several use the same ids.")
 ]
 CurrencyOfFile = Annotated[
-    str | None, typer.Option("--currency", help="Quote currency of trades that name none; USD by default.")
+    str | None,
+    typer.Option("--currency", help="Quote currency of trades that name none; by default their pair's, else USD."),
 ]
 ConfidenceScale = Annotated[
     int, typer.Option("--confidence-scale", help="What full confidence is written as: 1 or 100.")
@@ -151,6 +154,9 @@ Size = Annotated[
 ]
 Fees = Annotated[
     str | None, typer.Option("--fees", help="Whose fees are costs: cost (the positive ones) or signed (the negative).")
+]
+FundingOfFile = Annotated[
+    str | None, typer.Option("--funding", help="What positive funding was: received, or paid (as costs are).")
 ]
 Side = Annotated[
     str | None, typer.Option("--side", help="Whose side the direction is: position, or closing (the closing order's).")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, POSSIBLE, UNITS_BOUND, is_impossible
 from knowdefeat_pipeline.core.escaping import BLANKS, CONTROL_CHARACTERS, LONGEST, PLAIN_NAME, printable, shortened
-from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl
+from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, sizes_agree
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources import words
 
@@ -89,7 +89,7 @@ FIELDS: Mapping[str, Field] = {
         Field(
             "reported_pnl",
             "amount",
-            "the net pnl that the source states",
+            "the net pnl that the source states; where it states it before costs, with these taken off",
             aliases=("trade_pnl", "net_pnl", "pnl"),
         ),
         Field("pnl_basis", "text", "computed, or stated: the source's net pnl is taken at its word"),
@@ -133,6 +133,7 @@ class Reason(StrEnum):
     UNKNOWN_TERM = "unknown_term"
     FEE_WITHOUT_RATE = "fee_without_rate"
     FEES_DISAGREE = "fees_disagree"
+    SIZES_DISAGREE = "sizes_disagree"
     CLOSED_WITHOUT_EXIT = "closed_without_exit"
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
@@ -141,6 +142,7 @@ class Reason(StrEnum):
     POISON = "poison"
     CURRENCY_MISMATCH = "currency_mismatch"
     CONFLICTING_TRADE = "conflicting_trade"
+    ANOTHER_BOT = "another_bot"
     DUPLICATE_TRADE = "duplicate_trade"
 
 
@@ -166,6 +168,10 @@ MESSAGES: Mapping[Reason, str] = {
         "currency for one of the fee's), or the net pnl as the source states it."
     ),
     Reason.FEES_DISAGREE: "{column} '{value}' is not the sum of the fees of entry and exit; correct one of the three.",
+    Reason.SIZES_DISAGREE: (
+        "{column} '{value}' and the notional of the row are two sizes at its price; correct one of the two, or say "
+        "which holds: --size notional or --size quantity; or give the units of a contract: --multiplier TICKER=NUMBER."
+    ),
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
         "{column} '{value}' is given, but the trade is not closed; set the status to closed, or clear the exit time."
@@ -181,12 +187,16 @@ MESSAGES: Mapping[Reason, str] = {
     ),
     Reason.CURRENCY_MISMATCH: (
         "{column} is '{currency}', but bot {bot} accounts in '{other}' and sums never mix currencies; "
-        "give the trades in '{currency}' a bot of their own."
+        "give the trades in '{currency}' a bot of their own, or say what they are in with --currency."
     ),
     Reason.CONFLICTING_TRADE: (
         "{column} '{value}' already names another trade: {other} differs in {differing}; "
         "load the file with --replace if this is a correction, else give the trade an id of its own, or import it "
         "under an account of its own."
+    ),
+    Reason.ANOTHER_BOT: (
+        "{column} '{value}' is a trade of bot {other_bot} in this source, {recorded}, and here one of bot {bot}; if "
+        "the bot was wrong, {undo}, and this row takes its place; if it is another trade, release this row."
     ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
@@ -253,10 +263,14 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     )
 
 
-def agrees(pnl: Floats, stated: Floats) -> Bools:
-    """Whether a computed and a stated net pnl are the same up to rounding to cents; False where either is NaN."""
+HALF_A_CENT = 0.005
+
+
+def agrees(pnl: Floats, stated: Floats, rounding: float = HALF_A_CENT) -> Bools:
+    """Whether a computed and a stated amount are the same up to `rounding`, half of the last decimal that it is stated
+    with; False where either is NaN. The database's function `pnl_agrees` is the same, but for NULL."""
     with np.errstate(invalid="ignore"):
-        close: Bools = np.abs(pnl - stated) <= 0.005 + 1e-6 * np.abs(pnl)
+        close: Bools = np.abs(pnl - stated) <= rounding + 1e-6 * np.abs(pnl)
     return close
 
 
@@ -432,11 +446,19 @@ def _size_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     vanished = moved & (trades["gross"] == 0).to_numpy()
     pnl = trades["pnl"].to_numpy()
     fees = frame["fees"].to_numpy(float)
+    one_size = sizes_agree(
+        notional=trades["notional"].to_numpy(float),
+        quantity=trades["quantity"].to_numpy(float),
+        contract_multiplier=trades["contract_multiplier"].to_numpy(float),
+        entry_price=trades["entry_price"].to_numpy(float),
+        inverse=(trades["contract_type"] == "inverse").to_numpy(bool),
+    )
     return [
         (Reason.UNREADABLE_VALUE, "reported_pnl", closed & stated & trades["reported_pnl"].isna().to_numpy()),
         (Reason.UNREADABLE_VALUE, "notional", closed & ~stated & ~sized),
         (Reason.FEES_DISAGREE, "fees", np.isfinite(fees) & ~agrees(trades["fees"].to_numpy(float), fees)),
         (Reason.FEE_WITHOUT_RATE, "fee_currency", closed & ~stated & trades["fee_unknown"].to_numpy(bool)),
+        (Reason.SIZES_DISAGREE, "quantity", ~one_size),
         (Reason.BAD_NOTIONAL, "notional", closed & ~stated & sized & (vanished | ~np.isfinite(pnl))),
     ]
 

@@ -18,11 +18,13 @@ import pandas as pd
 from knowdefeat_pipeline.core.amounts import BOUND, UNITS_BOUND
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 from knowdefeat_pipeline.sources.terms import (
     NAMED,
     Amounts,
     Contract,
     Cost,
+    Funding,
     Side,
     Sign,
     Size,
@@ -91,11 +93,8 @@ class Evidence:
         0, which no rounding explains, where that is much beside the pnl itself: any small figure would agree with 0.
         """
         stated = self.stated[self.is_stated]
-        for digits in range(12):
-            if np.mean(np.abs(np.round(stated, digits) - stated) <= 1e-12 * np.abs(stated)) >= EVIDENCE:
-                half = 0.5001 * 10.0**-digits
-                return half if half <= TELLING * np.median(np.abs(stated)) else 0.0
-        return 0.0
+        half = half_of_last_decimal(stated)
+        return half if half and half <= TELLING * np.median(np.abs(stated)) else 0.0
 
 
 def _is_sound(written: Written) -> Bools:
@@ -207,14 +206,29 @@ def possible_terms(columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapp
     befores: list[tuple[Cost, ...]] = [some for size in range(len(costs) + 1) for some in combinations(costs, size)]
     plain = plain_sign(frame)
     every = [
-        Terms(of, size, fees, side, contract, chosen.get("multipliers", {}), chosen.get("leverage"), before=before)
-        for contract, side, before, (of, size), fees in product(
-            get_args(Contract), get_args(Side), befores, sizes, sorted(get_args(Sign), key=lambda sign: sign != plain)
+        Terms(
+            of,
+            size,
+            fees,
+            side,
+            contract,
+            chosen.get("multipliers", {}),
+            chosen.get("leverage"),
+            before=before,
+            funding=funding,
+        )
+        for contract, side, before, (of, size), fees, funding in product(
+            get_args(Contract),
+            get_args(Side),
+            befores,
+            sizes,
+            sorted(get_args(Sign), key=lambda sign: sign != plain),
+            get_args(Funding) if "funding" in costs else get_args(Funding)[:1],
         )
         # Where fees are not in the stated pnl, or there are none, it does not say of which sign they are.
         if fees == chosen.get("fees", plain) or ("fees" in costs and "fees" not in before)
     ]
-    wanted = {name: value for name, value in chosen.items() if name in ("size", "fees", "side", "contract")}
+    wanted = {name: value for name, value in chosen.items() if name in ("size", "fees", "side", "contract", "funding")}
     return [terms for terms in every if all(getattr(terms, name) == value for name, value in wanted.items())]
 
 

@@ -1,6 +1,7 @@
 """Files of trades as readings, and files of any table as raw tables: what they are is seen by their content."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,10 @@ from knowdefeat_pipeline.sources.reading import Reading, constant, read_table
 
 GZIP, SQLITE, ZIP = b"\x1f\x8b", b"SQLite format 3\0", b"PK\x03\x04"
 OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1")
+PAGE = re.compile(
+    rb"[\xef\xbb\xbf\xff\xfe\s]*<(!doctype|\?xml|!--|/?(html|head|body|table|div|svg|rss)\b)", re.IGNORECASE
+)
+"""How pages and XML begin."""
 READ = "CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel (.xlsx) and SQLite files are read, gzipped or not"
 
 
@@ -137,7 +142,7 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, fits: Fits | 
     if data.startswith(ZIP):
         raise SourceError(f"this is a zip archive; unpack it. {READ}")
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
-    if start == b"<":
+    if PAGE.match(data[:2000].replace(b"\0", b"")):
         raise SourceError(f"this is a page or XML; {READ}")
     if start in (b"{", b"[") or suffix in (".json", ".ndjson", ".jsonl"):
         return read_json(data, table, fits)

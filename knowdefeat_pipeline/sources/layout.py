@@ -59,7 +59,8 @@ class Layout:
     name none. `confidence_scale`: what a full signal confidence is written as, 1 or 100. `constants`: field -> text,
     of rows that name none. `decimals`: column -> notation of its numbers; columns that are not there hold numbers as
     programs write them. `dates`: the order of day and month in dates that end with the year. `terms`: what its amounts
-    mean. `holds_duplicates`: whether a trade that is like another is the same in spite of its id.
+    mean. `holds_duplicates`: whether a trade that is like another is the same in spite of its id. `by_pair`: whether
+    pairs such as BTC-EUR say their currency, before `currency`.
     """
 
     format: str
@@ -72,6 +73,7 @@ class Layout:
     dates: Dates | None = None
     terms: Terms = dataclasses.field(default_factory=Terms)
     holds_duplicates: bool = False
+    by_pair: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""

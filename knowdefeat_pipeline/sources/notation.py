@@ -41,7 +41,8 @@ def decide(
     notes = [f"numbers of {', '.join(commas)} are read with a decimal comma"] if commas else []
     if order:
         notes.append(f"dates are read {order.replace('-', ' ')}")
-    return replace(layout, currency=_currency(raw, layout, currency)), notes
+    named = _currency(raw, layout, currency)
+    return replace(layout, currency=named or layout.currency, by_pair=named is None), notes
 
 
 def weigh(column: pa.ChunkedArray) -> Evidence:
@@ -123,17 +124,17 @@ def _order(raw: RawTable, layout: Layout, said: Dates | None) -> tuple[Dates | N
     )
 
 
-def _currency(raw: RawTable, layout: Layout, said: str | None) -> str:
-    """The currency of rows that name none: what the user says, else what headings and cells of money name."""
+def _currency(raw: RawTable, layout: Layout, said: str | None) -> str | None:
+    """The currency of rows that name none: what the user says, else what headings and cells of money name, if any."""
     if said or "quote_currency" in layout.columns:
-        return said or layout.currency
+        return said
     for fields in PRICED:
         codes = {units.currency(unit) for unit in _units(raw, layout, fields)} - {None}
         if fields is not PRICED[0]:  # a pnl in coins may be that of a contract which is priced in money
             codes &= units.MONEY
         if len(codes) == 1:
             return str(codes.pop())
-    return layout.currency
+    return None
 
 
 def _units(raw: RawTable, layout: Layout, fields: Sequence[str]) -> set[str]:

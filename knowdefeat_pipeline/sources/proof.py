@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ SHOWN, PROPOSED, LISTED = 6, 3, 5
 WIDTH = 80
 """Of what people read it in."""
 
-WORDS = ("contract", "side", "fees")
+WORDS = ("contract", "side", "fees", "funding")
 """The terms that an option of their own name chooses by a word, beside the size."""
 
 
@@ -47,7 +48,7 @@ def settle(
     Raises SourceError where they are neither proved nor named: what was tried, and the options that choose.
     """
     _check_multipliers(frame, chosen)
-    fixed = Terms(**chosen).for_columns(columns)
+    fixed = Terms(**chosen, size_is_certain="size" in chosen).for_columns(columns)
     if fixed.pnl == "stated":
         if "reported_pnl" not in columns:
             raise SourceError(
@@ -62,7 +63,7 @@ def settle(
         return fixed, []
     found = proved(evidence, possible_terms(columns, frame, chosen))
     if len(found) == 1:
-        return found[0].terms, [_note(found[0], columns, evidence)]
+        return replace(found[0].terms, size_is_certain=True), [_note(found[0], columns, evidence)]
     if found:
         raise SourceError(_undecided(evidence, found, columns))
     raise SourceError(_unexplained(evidence, columns, frame, chosen))
@@ -92,6 +93,11 @@ def _check_named(terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, 
         raise SourceError(
             f"column '{columns[of]}' holds the margin, and no column the leverage: say --leverage 1, or what it was"
         )
+    if frame["funding"].fillna(0.0).ne(0).any() and "funding" not in chosen:
+        raise SourceError(
+            f"column '{columns['funding']}' holds funding, and {silent} whether positive amounts were received or "
+            "paid: say --funding received or --funding paid"
+        )
     if plain_sign(frame) == "signed" and "fees" not in chosen:
         paid = next(columns[field] for field in FEES if field in columns)
         raise SourceError(
@@ -120,6 +126,7 @@ def described(terms: Terms, columns: Mapping[str, str]) -> str:
     words += [] if terms.leverage is None else [f"the leverage is {terms.leverage:g}"]
     words += ["sides are those of the closing orders"] if terms.side == "closing" else []
     words += ["negative fees are costs"] if terms.fees == "signed" else []
+    words += ["positive funding was paid"] if terms.funding == "paid" else []
     return ", ".join(words)
 
 

@@ -14,14 +14,17 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, units, words
 from knowdefeat_pipeline.sources.canonical import (
     FIELDS,
+    HALF_A_CENT,
     KINDS,
     MISSHAPEN,
     SIZES,
     Field,
     Reason,
+    agrees,
     explain,
     is_marked,
     validate,
@@ -30,9 +33,12 @@ from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, Sourc
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
 from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 from knowdefeat_pipeline.sources.terms import Written, apply
 
 NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
+NAMED_ROWS = 3
+"""How many rows a note names."""
 LEAST_CAPITAL, MOST_CAPITAL = 1e-18, 1e15
 
 
@@ -47,7 +53,8 @@ class Reading:
     `valid`: `row_number`, the canonical columns and `pnl`, in file order. `refused`: `row_number`, `reason`,
     `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `parts`: by row
     number of `valid`, the rows that are earlier exits of the same trade. `capital`: what bots have to trade with, by
-    name, of those of which it is stated.
+    name, of those of which it is stated. `pnl_rounding`: half of the last decimal that the net pnl is stated with, at
+    least half a cent.
     """
 
     source: str
@@ -58,6 +65,7 @@ class Reading:
     notes: tuple[str, ...]
     parts: Parts
     capital: Mapping[str, float] = dataclass_field(default_factory=dict)
+    pnl_rounding: float = HALF_A_CENT
 
     @property
     def rows_read(self) -> int:
@@ -94,6 +102,7 @@ def read_table(
     raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
     frame, naive = _parse(raw, layout)
     written = Written.of(frame)
+    written_pnl = frame["reported_pnl"].where(frame["status"] == "closed").to_numpy(float)
     notes = [*raw.notes, *notes]
     if chosen is None or layout.format == KNOW_DEFEAT:
         terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
@@ -101,12 +110,25 @@ def read_table(
         terms, proof = settle(layout.columns, frame, written, chosen)
         notes += proof
     layout = replace(layout, terms=terms)
-    frame, parts = join_partial_exits(apply(frame, written, layout.terms))
+    given = frame["quantity"].fillna(0.0) != 0
+    frame = apply(frame, written, layout.terms)
+    unkept = int((given & frame["quantity"].isna()).sum())
+    if unkept:
+        notes.append(
+            f"{counted(unkept, 'row')} with another size in '{layout.columns['quantity']}' than in "
+            f"'{layout.columns[layout.terms.size_field or 'quantity']}', which holds: the other is not kept"
+        )
+    if layout.by_pair:  # an inverse contract settles in what it is of
+        inverse = frame["contract_type"].str.lower() == "inverse"
+        frame["quote_currency"] = _of_pairs(frame["ticker"].where(inverse), 0).fillna(frame["quote_currency"])
+    frame, parts = join_partial_exits(frame)
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
         raise SourceError(f"the source '{shortened(printable(name))}' is no plain name; {PLAIN_NAME}: --source NAME")
     valid, refused = validate(frame, now)
+    rounding = max(HALF_A_CENT, half_of_last_decimal(written_pnl))
+    notes += _disagreeing(valid, rounding)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
     explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw)]
@@ -119,6 +141,7 @@ def read_table(
         refused=pd.concat(explained, ignore_index=True).sort_values("row_number", ignore_index=True),
         notes=tuple(notes),
         parts={number: rows for number, rows in parts.items() if number in accepted},
+        pnl_rounding=rounding,
         capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
     )
 
@@ -166,11 +189,20 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     percent = read["signal_confidence"].percent if "signal_confidence" in read else None
     scale = layout.confidence_scale
     frame["signal_confidence"] /= scale if percent is None else np.where(percent, 1, scale)
+    if layout.by_pair:
+        frame["quote_currency"] = frame["quote_currency"].fillna(_of_pairs(frame["ticker"], 1))
     frame["quote_currency"] = frame["quote_currency"].fillna(layout.currency)
     frame["foreign"] = _first(
         read, {name: _is_foreign(name, column, frame, layout) for name, column in read.items()}, rows
     )
     return frame, any(column.naive for column in read.values())
+
+
+def _of_pairs(tickers: pd.Series, place: int) -> pd.Series:
+    """The base (0) or quote currency (1) of the tickers that name them."""
+    pairs = {ticker: units.pair(ticker) for ticker in tickers.dropna().unique()}
+    named = {ticker: found[place] for ticker, found in pairs.items() if found}
+    return tickers.map(named).astype("str").where(tickers.isin(named))
 
 
 def constant(field: str, text: str, timezone: str) -> Any:
@@ -240,29 +272,60 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
     marked = int(is_marked(frame).sum())
     if marked:
         notes.append(
-            f"{marked:,} trades that are not closed have an exit price and no exit time: they stay open, "
-            "and the price is their mark price"
+            f"{counted(marked, 'trade that is not closed has', 'trades that are not closed have')} an exit price and "
+            "no exit time: that is the mark price, and the position stays open"
         )
     partial = int((frame["exits"] > 1).sum())
     if partial:
-        notes.append(f"{partial:,} trades left in several exits: each is one trade at its average exit price")
+        notes.append(f"{counted(partial, 'trade')} left in several exits: each is one trade at its average exit price")
     unsized = int((frame["notional"].isna() & (frame["status"] == "closed")).sum())
     if unsized:
-        notes.append(f"{unsized:,} closed trades have no size: the net pnl that the file states is taken at its word")
+        notes.append(
+            f"{counted(unsized, 'closed trade has', 'closed trades have')} no size: the net pnl that the file states "
+            "is taken at its word"
+        )
     foreign = int((frame["fee_unknown"] & frame["reported_pnl"].notna()).sum())
     if foreign:
         notes.append(
-            f"{foreign:,} trades paid fees in another currency, without a rate: the net pnl that the file states is "
-            "taken at its word, and their fees are not shown"
+            f"{counted(foreign, 'trade')} paid fees in another currency, without a rate: the net pnl that the file "
+            "states is taken at its word, and their fees are not shown"
         )
     if naive:
         notes.append(f"times without a zone are read as {layout.timezone}")
     if "quote_currency" not in layout.columns:
-        notes.append(f"no currency column: all figures are in {layout.currency}")
+        notes.append(f"no currency column: {_figures_are_in(frame, layout)}")
     unused = [name for name in raw.table.column_names if name not in layout.columns.values()]
     if unused:
         notes.append(f"columns not used: {', '.join(unused)}")
     return notes
+
+
+def _figures_are_in(frame: pd.DataFrame, layout: Layout) -> str:
+    """In which currency, and who says so."""
+    tickers = frame["ticker"].dropna().unique()
+    paired = {*_of_pairs(pd.Series(tickers, dtype="str"), 1).dropna()} if layout.by_pair else set()
+    if not paired:
+        return f"all figures are in {layout.currency}"
+    codes = sorted({*frame["quote_currency"].dropna()})
+    if len(codes) == 1:
+        return f"all figures are in {codes[0]}, by their pairs"
+    some = ", ".join(codes[:NAMED_ROWS]) + " …" * (len(codes) > NAMED_ROWS)
+    return f"figures are in the currency of each pair ({some}), of what names none in {layout.currency}"
+
+
+def _disagreeing(valid: pd.DataFrame, rounding: float) -> list[str]:
+    """What to say of stated figures that are not what prices, size and costs give."""
+    stated = valid[(valid["status"] == "closed") & valid["reported_pnl"].notna()]
+    wrong = stated[~agrees(stated["pnl"].to_numpy(float), stated["reported_pnl"].to_numpy(float), rounding)]
+    if wrong.empty:
+        return []
+    some = "; ".join(
+        f"row {row} states {said:,.10g} and computes {pnl:,.10g}"
+        for row, said, pnl in wrong[["row_number", "reported_pnl", "pnl"]].head(NAMED_ROWS).itertuples(index=False)
+    )
+    more = " …" if len(wrong) > NAMED_ROWS else ""
+    are = counted(len(wrong), "net pnl as stated is", "net pnls as stated are")
+    return [f"{are} not what prices, size and costs give, which counts: {some}{more}"]
 
 
 def _source(format_: str, account: str | None, strategies: pd.Series) -> str:

@@ -10,9 +10,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of
+from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of, sizes_agree
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
 Size = Literal["notional", "quantity", "margin"]
 Sign = Literal["cost", "signed"]
@@ -20,6 +21,7 @@ Side = Literal["position", "closing"]
 Contract = Literal["linear", "inverse"]
 Basis = Literal["computed", "stated"]
 Cost = Literal["fees", "funding"]
+Funding = Literal["received", "paid"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Terms:
     notional, the quantity, or the margin (notional = margin * leverage); None: what its field is called. `fees`: `cost`
     where a cost is positive, `signed` where it is negative. `side`: that of the position, or that of the order that
     closed it. `multipliers`: units a contract, by ticker. `leverage`: of all trades. `pnl`: computed, or stated: taken
-    at its word. `before`: the costs that are not taken off the stated pnl yet.
+    at its word. `before`: the costs that are not taken off the stated pnl yet. `funding`: whether positive funding was
+    received or paid. `size_is_certain`: the size is proved or chosen, and holds where another column contradicts it.
     """
 
     size_field: str | None = None
@@ -42,6 +45,8 @@ class Terms:
     leverage: float | None = None
     pnl: Basis = "computed"
     before: tuple[Cost, ...] = ()
+    funding: Funding = "received"
+    size_is_certain: bool = False
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -60,6 +65,9 @@ class Terms:
         of = self.size_field or next(iter([*named, *untold, *given]), None)
         return replace(self, size_field=of, size=self.size or (named_size(of) if of else None))
 
+
+MOST_BY_ROUNDING = 0.01
+"""The most that two statements of one size may differ by because both are rounded, as a share of it."""
 
 NAMED: Mapping[str, Size] = {"notional": "notional", "quantity": "quantity", "margin": "margin"}
 
@@ -192,6 +200,7 @@ def amounts(written: Written, terms: Terms) -> Amounts:
     notional, quantity, margin = _sizes(written, terms, inverse, multiplier, leverage)
     long = written.long if terms.side == "position" else ~written.long
     sign = 1.0 if terms.fees == "cost" else -1.0
+    received = 1.0 if terms.funding == "received" else -1.0
     return Amounts(
         long=long,
         inverse=inverse,
@@ -201,7 +210,7 @@ def amounts(written: Written, terms: Terms) -> Amounts:
         quantity=quantity,
         margin=margin,
         fees={name: sign * fee + 0.0 for name, fee in written.fees.items()},
-        funding=written.funding,
+        funding=received * written.funding + 0.0,
         gross=gross_pnl(notional, quantity, multiplier, inverse, long, written.entry_price, written.exit_price),
     )
 
@@ -224,6 +233,30 @@ def _sizes(
     return notional, quantity, size if is_margin else beside["margin"]
 
 
+def _quantity(written: Written, terms: Terms, found: Amounts) -> Floats:
+    """The units of rows whose size is taken from elsewhere: as the row has them, to the last bit what the size says
+    where the two differ by rounding alone, and missing where a size that is certain contradicts them.
+
+    A contradiction that nothing decides stays, for the row to be refused.
+    """
+    given = written.sizes["quantity"]
+    if terms.size_field in (None, "quantity") or np.isnan(given).all():
+        return found.quantity
+    given = np.where(given == 0, np.nan, given)
+    price, multiplier = written.entry_price, found.contract_multiplier
+    size = written.sizes[terms.size_field]
+    with np.errstate(all="ignore"):
+        follows = np.where(found.inverse, found.quantity, found.notional / (multiplier * price))
+        # What the rounding of each of the numbers makes of the size, as a share of it.
+        loose = sum(half_of_last_decimal(value) / np.abs(value) for value in (given, price, size))
+        is_rounded = np.abs(given - follows) <= np.minimum(loose, MOST_BY_ROUNDING) * np.abs(follows)
+    same = sizes_agree(found.notional, given, multiplier, price, found.inverse)
+    contradicted = np.where(found.inverse, follows, np.nan) if terms.size_is_certain else given
+    settled = np.where(same & ~found.inverse, given, np.where(same | is_rounded, follows, contradicted))
+    quantity: Floats = np.where(np.isnan(given), found.quantity, settled)
+    return quantity
+
+
 def apply(frame: pd.DataFrame, written: Written, terms: Terms) -> pd.DataFrame:
     """Rows as read with their amounts as the canonical fields have them; missing stays missing.
 
@@ -241,8 +274,9 @@ def apply(frame: pd.DataFrame, written: Written, terms: Terms) -> pd.DataFrame:
         contract_multiplier=found.contract_multiplier,
         leverage=found.leverage,
         notional=found.notional,
-        quantity=found.quantity,
+        quantity=_quantity(written, terms, found),
         margin=found.margin,
+        funding=found.funding,
         **found.fees,
         fee_currency=frame["fee_currency"].where(written.foreign),
         fee_unknown=written.fee_unknown,

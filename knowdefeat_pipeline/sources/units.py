@@ -1,6 +1,9 @@
 """What follows or precedes a number, or stands in a heading: a currency, by its sign or code, or a unit of an asset."""
 
+import re
 from collections.abc import Mapping
+
+from knowdefeat_pipeline.core.money import EIGHT_DIGITS
 
 DOLLARS = ("USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD")
 SIGNS: Mapping[str, tuple[str, ...]] = {
@@ -44,6 +47,26 @@ def currency(unit: str) -> str | None:
         return None if unit == "¥" else SIGNS[unit][0]
     code = unit.upper()
     return code if code in MONEY | COINS else None
+
+
+_PAIR = re.compile(
+    r"(?:[A-Z]+:)?(?P<base>[A-Z0-9]+)(?P<mark>[-/_]?)(?P<quote>{codes})(?:[-/_.:][A-Z]+)?".format(
+        codes="|".join(sorted(MONEY | COINS, key=lambda code: (-len(code), code)))
+    )
+)
+
+
+def pair(ticker: str) -> tuple[str, str] | None:
+    """Base and quote currency of a ticker that names both; None where it does not. Without a mark between them, both
+    have to be known currencies.
+
+    >>> pair("BTC-EUR"), pair("BTCUSDT"), pair("BTC/USDT:USDT"), pair("TSLA"), pair("CHEUR"), pair("BRK-B")
+    (('BTC', 'EUR'), ('BTC', 'USDT'), ('BTC', 'USDT'), None, None, None)
+    """
+    found = _PAIR.fullmatch(ticker.strip().upper())
+    if found is None or not (found["mark"] or found["base"] in MONEY | COINS | EIGHT_DIGITS):
+        return None
+    return found["base"], found["quote"]
 
 
 def is_currency(unit: str, code: str) -> bool:

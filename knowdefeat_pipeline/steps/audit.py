@@ -47,6 +47,18 @@ def rests_on(asset: str, upstream: str) -> Rule:
 RULES = (
     Rule("trades", "quarantine_is_empty", "No refused row waits to be released or discarded.", severity="WARN"),
     Rule(
+        "trades",
+        "suspected_twins",
+        "No trades with ids of their own are alike in all else. They may be real: one signal, several positions.",
+        severity="WARN",
+    ),
+    Rule(
+        "trades",
+        "writers_state_their_pnl",
+        "What bots state as the net pnl of trades that they write themselves is what prices, size and costs give.",
+        severity="WARN",
+    ),
+    Rule(
         "bot_metrics",
         "figures_are_possible",
         "No figure is infinite or NaN, there are sums exactly where there are trades, and no count exceeds its whole.",

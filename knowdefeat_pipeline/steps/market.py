@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
 from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls, trade_scores
 from knowdefeat_pipeline.core.schema import BAR_DAY, TABLES
 from knowdefeat_pipeline.core.units import each_day, span
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.market import Tail, bar_series, read_tail
@@ -66,7 +67,7 @@ def count_bars(session: Session, first: date, last: date) -> CountedBars:
         gaps == 0,
         {"missing bars": gaps},
         severity="WARN",
-        description=f"{gaps:,} bars are missing. Load them; affected days are recomputed.",
+        description=f"{counted(gaps, 'bar is', 'bars are')} missing. Load them; affected days are recomputed.",
         examples=rows[rows["gaps"] > 0].drop(columns="bars").head(SHOWN_GAPS),
     )
     return CountedBars("price_bars", first, last, rows, (check,))

@@ -8,7 +8,7 @@ is undone, one that repeats it comes before one that was held because of it.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +56,8 @@ class Import:
 @dataclass(frozen=True)
 class Undone:
     """What became of the trades of an import that was undone: `removed`, `restored` to what was said before, or `kept`
-    because another import has them too; and the rows that could be recorded now that they are gone (`released`)."""
+    because another import has them too, by import in `heirs`; and the rows that could be recorded now that they are
+    gone (`released`)."""
 
     import_id: int
     removed: int
@@ -64,6 +65,7 @@ class Undone:
     kept: int
     discarded: int
     released: int
+    heirs: dict[int, int] = field(default_factory=dict)
 
 
 def list_imports(url: str, limit: int = 50) -> list[Import]:
@@ -101,18 +103,21 @@ def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
         connection.execute(
             "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
         )
-        kept, removed, restored = _take_back(connection, import_id)
+        heirs, removed, restored = _take_back(connection, import_id)
         discarded = discard_of_import(connection, import_id, now)
         _forget_what_rested_on_it(connection)
         released = release_again(connection, found.source, f"import {import_id} was undone", now)
-    return Undone(import_id, removed, restored, kept, discarded, released)
+    return Undone(import_id, removed, restored, sum(heirs.values()), discarded, released, heirs)
 
 
-def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[int, int, int]:
-    """How many trades stay as another import's, go, and are what they were before."""
+def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[dict[int, int], int, int]:
+    """How many trades stay, by the import whose they are now, and how many go, and are what they were before."""
     about = {"import_id": import_id}
     connection.execute(query("trades/undo_leaving"), about)
-    kept = connection.execute(query("trades/undo_inherit")).rowcount
+    connection.execute(query("trades/undo_inherit"))
+    heirs = connection.execute(
+        "SELECT heir, count(*) FROM leaving WHERE heir IS NOT NULL GROUP BY heir ORDER BY heir"
+    ).fetchall()
     connection.execute(query("trades/undo_revisions"), about)
     connection.execute(query("trades/undo_contents"))
     connection.execute(query("trades/keep_positions"))
@@ -124,7 +129,7 @@ def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[int, int
     connection.execute("SELECT set_config('knowdefeat.marked_at', '', true)")
     connection.execute(query("trades/return_positions"))
     connection.execute(query("trades/undo_positions"), about)
-    return kept, left - restored, restored
+    return dict(heirs), left - restored, restored
 
 
 def _forget_what_rested_on_it(connection: psycopg.Connection) -> None:

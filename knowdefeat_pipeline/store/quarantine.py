@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, query
-from knowdefeat_pipeline.sources.canonical import FIELDS, Field
+from knowdefeat_pipeline.sources.canonical import FIELDS, Field, Reason
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
@@ -110,7 +110,12 @@ def release_again(connection: psycopg.Connection, source: str, note: str, now: d
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
     released: list[int] = []
-    by_file = groupby(held, key=lambda row: (row.import_id, row.file_name, json.dumps(row.layout, sort_keys=True)))
+    by_file = groupby(
+        held,
+        key=lambda row: (
+            row.reason == Reason.ANOTHER_BOT, row.import_id, row.file_name, json.dumps(row.layout, sort_keys=True)
+        ),
+    )  # fmt: skip
     for _, group in by_file:
         rows = {row.row_number: row for row in group}
         refused = _record_all_again(connection, [*rows.values()], now)
@@ -129,7 +134,14 @@ def _record_all_again(connection: psycopg.Connection, rows: Sequence[Quarantined
     table = pa.table({name: pa.array([row.original.get(name) for row in rows], pa.string()) for name in names})
     raw = RawTable(table, np.array([row.row_number for row in rows]))
     reading = read_table(raw, Layout.from_json(first.layout), now, source=first.source)
-    recorded = record(connection, reading, first.import_id, simulated=first.simulated, only_new=True)
+    recorded = record(
+        connection,
+        reading,
+        first.import_id,
+        simulated=first.simulated,
+        only_new=True,
+        of_one_bot=first.reason == Reason.ANOTHER_BOT,
+    )
     return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
 
 

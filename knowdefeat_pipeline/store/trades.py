@@ -1,5 +1,6 @@
 """Recording the trades of a reading: new ones, progress of known ones, and the quarantine for the rest."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import pyarrow as pa
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
@@ -29,7 +31,8 @@ class LoadReport:
     """What became of a file.
 
     `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
-    `import_id`: the import that it is. `joined`: rows that are further exits of the trade of another row.
+    `import_id`: the import that it is; not `is_new`: the same file was taken in already. `joined`: rows that are
+    further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
     `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
@@ -52,6 +55,7 @@ class LoadReport:
     last_exit_day: date | None = None
     notes: tuple[str, ...] = ()
     removed: int = 0
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def load_trades(
         held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
         if is_new:
             _settle_import(connection, reading, recorded, len(refused), import_id)
-    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed)
+    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed, is_new=is_new)
 
 
 def lock_loads(connection: psycopg.Connection) -> None:
@@ -141,6 +145,7 @@ def _settle_import(
             "unchanged": recorded.unchanged,
             "quarantined": quarantined,
             "notes": Jsonb(list(reading.notes)),
+            "pnl_rounding": reading.pnl_rounding,
         },
     )
 
@@ -153,10 +158,12 @@ def record(
     simulated: bool = False,
     replaces: bool = False,
     only_new: bool = False,
+    of_one_bot: bool = False,
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `only_new`: rows that would move a recorded trade on are refused.
+    `only_new`: rows that would move a recorded trade on are refused. `of_one_bot`: so are rows whose id names a trade
+    of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     connection.execute("SET LOCAL work_mem = '128MB'")
@@ -165,9 +172,11 @@ def record(
         connection.execute("SET LOCAL enable_nestloop = off")
     lock_loads(connection)
     names, notes = _stage(connection, reading)
-    _judge(connection, reading, source, replaces)
+    _judge(connection, reading, source, replaces, of_one_bot)
     if only_new:
         connection.execute("UPDATE incoming SET verdict = 'conflicting_trade' WHERE verdict = 'update'")
+    if replaces:
+        notes += _uncorrected(connection, source)
     connection.execute(query("trades/load_revisions"), source)
     updated = connection.execute(query("trades/load_update"), source).rowcount
     connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [_mark_time(reading.valid)])
@@ -191,12 +200,16 @@ def _stage(connection: psycopg.Connection, reading: Reading) -> tuple[dict[int, 
     return dict(zip(keys, bots, strict=True)), notes
 
 
-def _judge(connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool) -> None:
+def _judge(
+    connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool, of_one_bot: bool
+) -> None:
     """Give each row of `incoming` its verdict."""
     connection.execute(query("trades/load_currencies"))
     connection.execute(query("trades/load_unchanged"), source)
     if replaces:
         connection.execute(query("trades/load_replacements"), source)
+    if replaces or of_one_bot:
+        connection.execute(query("trades/load_other_bots"), source)
     connection.execute(query("trades/load_keys"), source)
     if reading.layout.holds_duplicates:
         connection.execute(query("trades/load_twins_in_file"))
@@ -214,6 +227,17 @@ def _replace(connection: psycopg.Connection, source: Mapping[str, object]) -> in
     connection.execute(query("trades/return_positions"))
     connection.execute("DROP TABLE contents, kept_positions, kept_marks")
     return replaced
+
+
+def _uncorrected(connection: psycopg.Connection, source: Mapping[str, object]) -> list[str]:
+    """What to say of corrections whose ids are known in another source than theirs."""
+    found = connection.execute(query("trades/load_other_sources"), source).fetchall()
+    return [
+        f"{counted(rows, 'new trade has', 'new trades have')} the bot and the id of trades of the source "
+        f"'{other}', which is not this one ('{source['source']}'): if they correct those, undo this import and load "
+        f"the file with --source {shlex.quote(other)}"
+        for other, rows in found
+    ]
 
 
 def _mark_time(trades: pd.DataFrame) -> str:
@@ -244,6 +268,14 @@ def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
     if reason is Reason.CURRENCY_MISMATCH:
         facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
         return row["row_number"], reason, "quote_currency", facts
+    if reason is Reason.ANOTHER_BOT:
+        number = row["import_id"]
+        facts = {"bot": names[row["bot_id"]], "other_bot": row["other_bot"]}
+        facts |= {
+            "recorded": "which the bot wrote itself" if number is None else f"of import {number}",
+            "undo": "delete that trade" if number is None else f"knowdefeat imports undo {number}",
+        }
+        return row["row_number"], reason, "source_trade_id", facts
     other = f"row {row['other_row']}"
     if row["other_row"] is None:
         other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
@@ -283,7 +315,7 @@ def _report(
     accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
     stated = closed[closed["reported_pnl"].notna()]
-    disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy())
+    disagreeing = ~agrees(stated["pnl"].to_numpy(), stated["reported_pnl"].to_numpy(), reading.pnl_rounding)
     first, last = closed["exit_time"].min(), closed["exit_time"].max()
     return LoadReport(
         import_id=import_id,

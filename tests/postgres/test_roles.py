@@ -468,7 +468,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only", "recorded_here", "refuse_blank_name",
+        "belief_ledger_append_only", "recorded_here", "recorded_here_and_now", "refuse_blank_name", "trades_sizes_agree",
     }  # fmt: skip
 
 

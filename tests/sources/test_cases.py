@@ -43,7 +43,7 @@ def test_one_trade_in_many_spellings(cases: Path, name: str, prices: tuple[float
     reading = read(cases / f"{name}.csv")
     assert (reading.rows_read, len(reading.valid), len(reading.refused)) == (1, 1, 0)
     trade = reading.valid.iloc[0]
-    assert (trade["source_trade_id"], trade["bot_id"], trade["direction"]) == ("A1", 7, "LONG")
+    assert (trade["source_trade_id"], trade["bot_id"], trade["direction"]) == ("A1", "7", "LONG")
     assert (trade["entry_price"], trade["exit_price"]) == prices
     assert (moments(reading, "entry_time"), moments(reading, "exit_time")) == ([ENTRY], [EXIT])
     assert trade["notional"] == pytest.approx(units * prices[0], rel=1e-15)
@@ -88,7 +88,7 @@ def test_twelve_spellings_of_times(cases: Path):
 
 
 def test_without_a_status_it_follows_from_the_exit(cases: Path):
-    with pytest.raises(SourceError, match=r"no column for bot_id .*; what is the same in all rows .*: --bot NUMBER$"):
+    with pytest.raises(SourceError, match=r"no column for bot_id .*; what is the same in all rows .*: --bot NAME$"):
         read(cases / "nostatus.csv")
     trade = read(cases / "nostatus.csv", constants={"bot_id": "7"}).valid.iloc[0]
-    assert (trade["bot_id"], trade["status"], trade["pnl"], trade["reported_pnl"]) == (7, "closed", 10, 10)
+    assert (trade["bot_id"], trade["status"], trade["pnl"], trade["reported_pnl"]) == ("7", "closed", 10, 10)

@@ -454,6 +454,9 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a workbook of an old Excel; save it as .xlsx or .csv"),
         (b"PK\x03\x04", "this is a zip archive; unpack it. CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel"),
         (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "this is a page or XML; CSV, TSV, Parquet"),
+        ("<?xml version='1.0'?>".encode("utf-16"), "this is a page or XML; CSV, TSV, Parquet"),
+        (b"<\x91\x00\xfe\x02 random", "row 0, byte offset 2: a NUL byte, so this is not text"),
         (b"PK\x03\x04 xl/", "the Excel file is cut short or damaged"),
         (b"SQLite format 3\0 and no more", "the SQLite file cannot be read"),
     ):

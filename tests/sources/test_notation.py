@@ -222,10 +222,10 @@ def test_a_heading_in_another_currency_is_held_and_never_taken_for_that_of_the_t
         ("pnl", "19 €", None, "EUR"),
         ("PnL (EUR)", "19", None, "EUR"),
         ("PnL USDT", "19", None, "USDT"),
-        ("PnL (BTC)", "", None, "USD"),
+        ("PnL (BTC)", "", None, "EUR"),
         ("pnl", "$19", None, "USD"),
         ("pnl", "$19", "CAD", "CAD"),
-        ("pnl", "19", None, "USD"),
+        ("pnl", "19", None, "EUR"),
     ],
 )
 def test_the_currency_that_a_file_names(tmp_path: Path, heading: str, cell: str, said: str | None, currency: str):
@@ -233,7 +233,23 @@ def test_the_currency_that_a_file_names(tmp_path: Path, heading: str, cell: str,
     reading = read(path, currency=said)
     assert reading.valid["quote_currency"].tolist() == [currency]
     assert reading.valid["reported_pnl"].dropna().tolist() == ([19.0] if cell else [])
-    assert f"no currency column: all figures are in {currency}" in reading.notes
+    by = ", by their pairs" if currency == "EUR" and "€" not in cell and heading != "PnL (EUR)" else ""
+    assert f"no currency column: all figures are in {currency}{by}" in reading.notes
+
+
+def test_each_pair_names_its_currency(tmp_path: Path):
+    """Of a ticker that names none it is the default, of an inverse contract what it is of; what is said goes first."""
+    tickers = ("BTC-EUR", "BTCUSDT", "ETH/BTC", "TSLA", "XBTUSD_PERP")
+    rows = [
+        (*row(number, symbol=ticker), "inverse" if "PERP" in ticker else "") for number, ticker in enumerate(tickers)
+    ]
+    path = write(tmp_path / "t.csv", rows, header=(*HEADER, "contract_type"))
+    reading = read(path, terms={"pnl": "computed", "size": "quantity"})
+    assert reading.valid["quote_currency"].tolist() == ["EUR", "USDT", "BTC", "USD", "XBT"]
+    note = "no currency column: figures are in the currency of each pair (BTC, EUR, USD …), of what names none in USD"
+    assert note in reading.notes
+    said = read(path, terms={"pnl": "computed", "size": "quantity"}, currency="CAD")
+    assert said.valid["quote_currency"].tolist() == ["CAD"] * 5
 
 
 @pytest.mark.parametrize(

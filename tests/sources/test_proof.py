@@ -50,7 +50,9 @@ class History:
         self.notional = self.units * self.entry if contract == "linear" else self.units / self.entry
         self.net = self.gross - self.fees + self.funding
 
-    def written(self, size: str, fees: str, side: str, before: tuple[str, ...], name: str) -> pd.DataFrame:
+    def written(
+        self, size: str, fees: str, side: str, before: tuple[str, ...], name: str, funding: str = "received"
+    ) -> pd.DataFrame:
         """As a file has it that means these things by its columns; `name`: what it calls the size."""
         sizes = {"notional": self.notional, "quantity": self.units, "margin": self.notional / self.leverage}
         stated = self.net.copy()
@@ -69,7 +71,7 @@ class History:
             "close_price": self.leave,
             name: sizes[size],
             "fee": self.fees if fees == "cost" else -self.fees,
-            "funding": self.funding,
+            "funding": self.funding if funding == "received" else -self.funding,
             "pnl": stated,
         }
         return pd.DataFrame(table if size != "margin" else {**table, "leverage": self.leverage})
@@ -82,8 +84,16 @@ READINGS = st.fixed_dictionaries(
         "side": st.sampled_from(["position", "closing"]),
         "before": st.sampled_from([(), ("fees",), ("funding",), ("fees", "funding")]),
         "name": st.sampled_from(["size", "qty", "notional"]),
+        "funding": st.sampled_from(["received", "paid"]),
     }
 )
+
+
+def said(reading: dict[str, Any]) -> dict[str, Any]:
+    """What has to be said of a file: what its statement leaves out tells no sign."""
+    return {"funding": reading["funding"]} if "funding" in reading["before"] else {}
+
+
 HISTORIES = st.builds(History, st.integers(0, 10**6), st.integers(25, 150), st.sampled_from(["linear", "inverse"]))
 
 
@@ -95,14 +105,15 @@ def path(tmp_path: Path) -> Path:
 @FILES
 @given(HISTORIES, READINGS)
 def test_any_reading_is_found_again(path: Path, history: History, reading: dict[str, Any]) -> None:
-    found = read(path, history.written(**reading))
+    found = read(path, history.written(**reading), **said(reading))
     terms, valid = found.layout.terms, found.valid
     assert (terms.size, terms.contract, terms.side) == (reading["size"], history.contract, reading["side"])
-    assert (terms.fees, terms.before) == (reading["fees"], reading["before"])
+    assert (terms.fees, terms.before, terms.funding) == (reading["fees"], reading["before"], reading["funding"])
     for name, truth in (("pnl", history.net), ("notional", history.notional), ("reported_pnl", history.net)):
         np.testing.assert_allclose(valid[name], truth, rtol=1e-9, atol=1e-9 * np.abs(history.gross).max())
     np.testing.assert_array_equal(valid["direction"] == "LONG", history.side > 0)
     np.testing.assert_array_equal(valid["fees"], history.fees)
+    np.testing.assert_array_equal(valid["funding"], history.funding)
     assert Layout.from_json(found.layout.as_json()) == found.layout
 
 
@@ -113,7 +124,7 @@ def test_a_rounded_statement_proves_the_same(
 ) -> None:
     table = history.written(**reading)
     digits += int(np.ceil(-np.log10(np.abs(history.gross).mean()))) + 2
-    found = read(path, table.assign(pnl=table["pnl"].round(digits)))
+    found = read(path, table.assign(pnl=table["pnl"].round(digits)), **said(reading))
     np.testing.assert_allclose(found.valid["pnl"], history.net, rtol=1e-9, atol=1e-9 * np.abs(history.gross).max())
 
 
@@ -127,12 +138,13 @@ def test_a_file_of_which_two_of_a_hundred_rows_disagree_is_refused(
     wrong = history.random.permutation(200)
     off = by * np.abs(history.gross).mean()
     table.loc[wrong[:2], "pnl"] += off
-    np.testing.assert_allclose(read(path, table).valid["pnl"], history.net, rtol=1e-9, atol=1e-9)  # 1 of a hundred
+    right = read(path, table, **said(reading)).valid["pnl"]  # 1 of a hundred is wrong
+    np.testing.assert_allclose(right, history.net, rtol=1e-9, atol=1e-9)
     table.loc[wrong[2:4], "pnl"] += off
-    told = refusal(path, table)
+    told = refusal(path, table, **said(reading))
     assert "no reading gives the pnl in 'pnl' in 99 of 100 closed trades.\nNothing was written." in told
     assert "196 of 200" in told
-    assert max(map(len, told.splitlines())) <= 80
+    assert all(len(line) <= 80 for line in told.splitlines() if not line.lstrip().startswith("--"))
     assert read(path, table, pnl="stated").valid["pnl"].tolist() == table["pnl"].tolist()
 
 
@@ -245,6 +257,58 @@ def test_the_fees_of_both_ends_and_their_sum(path: Path) -> None:
     assert reading.refused["message"].tolist() == [
         "fee '4' is not the sum of the fees of entry and exit; correct one of the three."
     ]
+
+
+def test_the_sign_of_funding_is_proved_or_asked_for(path: Path) -> None:
+    """10 gained by the price, 0.7 of fees, 3.2 of funding paid, which the file writes as a positive cost."""
+    paid = one(qty=5, fee=0.7, funding_fee=3.2, pnl=6.1)
+    reading = read(path, paid)
+    assert reading.valid[["pnl", "funding"]].to_numpy().tolist() == [[pytest.approx(6.1), -3.2]]
+    assert "positive funding was paid: so the pnl" in reading.notes[0]
+    assert "--funding paid" in reading.notes[0]
+    silent = paid.drop(columns="pnl")
+    asked = (
+        "column 'funding_fee' holds funding, and the file states no pnl that would tell whether positive amounts were received "
+        "or paid: say --funding received or --funding paid"
+    )
+    assert refusal(path, silent) == asked
+    assert read(path, silent, funding="paid").valid["pnl"].tolist() == [pytest.approx(6.1)]
+    assert read(path, silent, funding="received").valid["pnl"].tolist() == [pytest.approx(12.5)]
+    assert read(path, silent.assign(funding_fee=0)).valid["pnl"].tolist() == [pytest.approx(9.3)]
+    before = paid.assign(pnl=9.3)  # before funding: it tells no sign
+    told = refusal(path, before)
+    assert "--funding received" in told
+    assert "--funding paid" in told
+    assert read(path, before, funding="paid").valid["pnl"].tolist() == [pytest.approx(6.1)]
+
+
+def test_the_files_own_pnl_before_costs_follows_from_what_is_kept(path: Path) -> None:
+    reading = read(path, one(qty=5, fee=1, pnl=10))
+    assert reading.valid[["pnl", "reported_pnl", "fees"]].to_numpy().tolist() == [[9, 9, 1]]
+    assert reading.layout.as_json()["terms"]["before"] == ("fees",)  # 9 + 1 is what the file states
+
+
+@pytest.mark.parametrize(
+    ("cells", "kept", "held"),
+    [
+        ({"notional": 10, "qty": 5}, 5.0, False),
+        ({"notional": 10, "qty": 5.01}, 5.0, False),  # 0.2 %: what rounding to cents makes of it
+        ({"notional": 10, "qty": 6}, None, True),
+        ({"notional": 10, "qty": 6, "fee": 0.7, "pnl": 9.3}, None, False),  # proved: 10 - 0.7 are of the notional
+        ({"notional": 10, "qty": 6, "fee": 0.7, "pnl": 11.3}, 6.0, False),  # 12 - 0.7 are of 6 units
+    ],
+)
+def test_two_sizes_that_contradict_each_other(
+    path: Path, cells: dict[str, Any], kept: float | None, held: bool
+) -> None:
+    reading = read(path, one(**cells))
+    if held:
+        (message,) = reading.refused["message"]
+        assert message.startswith("qty '6' and the notional of the row are two sizes at its price; correct one")
+        for size, pnl in (("notional", 10.0), ("quantity", 12.0)):
+            assert read(path, one(**cells), size=size).valid["pnl"].tolist() == [pnl]
+        return
+    assert reading.valid["quantity"].astype(object).where(reading.valid["quantity"].notna(), None).tolist() == [kept]
 
 
 def test_rows_that_are_refused_are_no_evidence(path: Path) -> None:

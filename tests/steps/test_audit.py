@@ -18,7 +18,13 @@ FIRST, LAST = date(2025, 2, 25), date(2025, 2, 28)
 BEFORE = FIRST - timedelta(days=1)
 BY_NAME = {rule.name: rule for rule in RULES}
 
+WRITTEN = (
+    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional,"
+    " reported_pnl) SELECT 2, 'A', 'LONG', 'closed', at, at, 100, 101, 1000, {} FROM day_start(%s) AS at, "
+)
 TAMPERED = {
+    "suspected_twins": [WRITTEN.format(10) + "generate_series(1, 2)"],
+    "writers_state_their_pnl": [WRITTEN.format(11) + "generate_series(1, 1)"],
     "figures_are_possible": [
         "UPDATE bot_metrics_rows SET sharpe = 'infinity' WHERE day = %s AND bot_id = 2 AND ticker = '*'"
     ],
@@ -89,6 +95,18 @@ def test_a_day_that_rests_on_an_older_computation_is_found(fleet: str, rule: Rul
             connection.execute("UPDATE refreshed_days SET day = day - 1000 WHERE day = %s::date + 1000", (day,))
         wrong, shown = offenders(connection, rule, FIRST, LAST)
     assert (wrong, shown["day"].tolist(), shown["there"].tolist()) == (1, [LAST], [newest + 2])
+
+
+def test_twins_are_counted_and_named(fleet: str) -> None:
+    with connect(fleet) as connection:
+        for number in (1, 2):
+            connection.execute(
+                WRITTEN.format(10) + "generate_series(1, %s)", (LAST - timedelta(days=number), number + 1)
+            )
+        wrong, shown = offenders(connection, BY_NAME["suspected_twins"], FIRST, LAST)
+        assert BY_NAME["suspected_twins"].severity == "WARN"
+    assert (wrong, shown["trades"].tolist()) == (2, [3, 2])
+    assert [len(ids.split(", ")) for ids in shown["first_ids"]] == [3, 2]
 
 
 def test_a_swap_of_ranks_is_two_wrong_ranks(fleet: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.cli.commands.trades import read_file
+from knowdefeat_pipeline.cli.trade_files import FileOptions
 from knowdefeat_pipeline.core.units import day_end
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.trades import load_trades
@@ -17,7 +17,7 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def ranked(url: str, file: Path, last: date) -> dict[int, tuple[int, float]]:
-    load_trades(url, read_file(file, now=NOW), file.name)
+    load_trades(url, FileOptions().read(file, NOW), file.name)
     days.refresh(url, last, last, day_end(last))
     with connect(url) as connection:
         rows = connection.execute(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.cli.commands.trades import read_file
+from knowdefeat_pipeline.cli.trade_files import FileOptions
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import FundSettings
@@ -535,7 +535,7 @@ def test_whatever_happened_the_figures_are_those_of_plain_loops(
 def load(url: str, file: Path) -> None:
     with connect(url) as connection:
         ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
-    load_trades(url, read_file(file, now=now), file.name)
+    load_trades(url, FileOptions().read(file, now), file.name)
 
 
 def test_bags(database: str, shared_data: Path) -> None:

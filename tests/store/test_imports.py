@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, undo_import
+from knowdefeat_pipeline.store.quarantine import release
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.conftest import temporary_database
 
@@ -97,6 +98,67 @@ def test_a_correction_keeps_what_it_corrects_and_undoing_restores_it(database: s
     undone = undo_import(database, corrected.import_id, "me", NOW)
     assert (undone.removed, undone.restored, undone.kept) == (0, 1, 0)
     assert trades(database) == [(1, "7", "X", "closed", 110.0, 1.0, 99.0)]
+
+
+def held_back(url: str) -> list[tuple]:
+    with connect(url) as connection:
+        return connection.execute("SELECT reason, message, status FROM trade_quarantine ORDER BY 1, 2").fetchall()
+
+
+def test_a_correction_that_names_another_bot_is_asked_about(database: str, file: Path) -> None:
+    other = (CLOSED[0], "2", *CLOSED[2:])
+    first = load(database, file, CLOSED)
+    again = load(database, file, other, replaces=True)
+    assert (again.inserted, again.replaced, again.quarantined) == (0, 0, {"another_bot": 1})
+    assert [row[0] for row in trades(database)] == [1]  # 99.00 once
+    message = (
+        f"id '7' is a trade of bot 1 in this source, of import {first.import_id}, and here one of bot 2; if the bot was wrong, "
+        f"knowdefeat imports undo {first.import_id}, and this row takes its place; if it is another trade, release this row."
+    )
+    assert held_back(database) == [("another_bot", message, "held")]
+    undone = undo_import(database, first.import_id, "me", NOW)
+    assert (undone.removed, undone.released) == (1, 1)
+    assert trades(database) == [(2, "7", "X", "closed", 110.0, 1.0, 99.0)]
+
+
+def test_a_row_that_is_another_bots_own_trade_is_released(database: str, file: Path) -> None:
+    unrelated = load(database, file, ("8", *CLOSED[1:]))
+    load(database, file, CLOSED)
+    load(database, file, (CLOSED[0], "2", *CLOSED[2:]), replaces=True)
+    undo_import(database, unrelated.import_id, "me", NOW)  # which it does not stand against
+    assert [row[0] for row in trades(database)] == [1]
+    with connect(database) as connection:
+        ((number,),) = connection.execute("SELECT quarantine_id FROM trade_quarantine").fetchall()
+    release(database, number, {}, NOW)
+    assert [row[0] for row in trades(database)] == [1, 2]
+
+
+def test_a_correction_that_went_to_another_source_says_so(database: str, file: Path) -> None:
+    def of(strategy: str, fee: str, **options: bool) -> LoadReport:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows([(*COLUMNS, "strategy"), (*CLOSED[:-1], fee, strategy)])
+        return load_trades(database, read_trades(file, now=NOW), file.name, **options)
+
+    of("ma", "1")
+    report = of("rsi", "3", replaces=True)  # the name of the source follows the strategy
+    assert (report.source, report.inserted) == ("table:rsi", 1)
+    assert report.notes[-1] == (
+        "1 new trade has the bot and the id of trades of the source 'table:ma', which is not this one ('table:rsi'): "
+        "if they correct those, undo this import and load the file with --source table:ma"
+    )
+
+
+def test_ids_are_each_bots_own_where_the_file_shows_it_or_corrects_nothing(database: str, file: Path) -> None:
+    second, third = (("7", bot, *CLOSED[2:]) for bot in ("2", "3"))
+    load(database, file, CLOSED)
+    assert load(database, file, second).inserted == 1  # no correction: another bot's trade
+    report = load(database, file, CORRECTED, second, third, replaces=True)
+    assert (report.replaced, report.unchanged, report.inserted) == (1, 1, 1)
+    assert trades(database) == [
+        (1, "7", "X", "closed", 110.0, 3.0, 97.0),
+        (2, "7", "X", "closed", 110.0, 1.0, 99.0),
+        (3, "7", "X", "closed", 110.0, 1.0, 99.0),
+    ]
 
 
 def test_what_another_import_has_too_stays(database: str, file: Path) -> None:

@@ -1,10 +1,12 @@
 """From a file to the tables: what is recorded, what moves on, what is refused, and that nothing is lost."""
 
 import csv
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.canonical import agrees as agrees_in_python
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.within_file import all_held
+from knowdefeat_pipeline.store.results import trade_days
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -216,7 +221,8 @@ def test_currencies_are_never_mixed(database: str, file: Path):
     assert outcome(report) == (2, 0, 0, {"currency_mismatch": 1})
     mismatch = "sums never mix currencies; give the trades in"
     assert messages(database) == [
-        f"currency is 'EUR', but bot 1 accounts in 'USD' and {mismatch} 'EUR' a bot of their own."
+        f"currency is 'EUR', but bot 1 accounts in 'USD' and {mismatch} 'EUR' a bot of their own, "
+        "or say what they are in with --currency."
     ]
     report = load(database, file, {**OTHER, "bot_id": "2", "trade_id": "5"})
     assert outcome(report) == (0, 0, 0, {"currency_mismatch": 1})
@@ -297,6 +303,25 @@ PLAUSIBLE = st.builds(
 )
 
 
+@given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25), st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
+    database: str, file: Path, rows: list[dict[str, str]], holds_duplicates: bool
+):
+    with connect(database) as connection:
+        connection.execute("TRUNCATE trade_scores, trades, bots, trade_quarantine RESTART IDENTITY")
+    readable = [{**OTHER, "trade_id": "98", "entry_price": "5"}, OTHER]
+    reading = read_trades(
+        write(file, [*rows, *readable]), now=NOW, terms=COMPUTED, account="a", holds_duplicates=holds_duplicates
+    )
+    told = all_held(reading)
+    report = load_trades(database, reading, file.name)
+    assert Counter(told["reason"]) == report.quarantined
+    held = select(database, "SELECT row_number, reason, message FROM trade_quarantine")  # equal rows once
+    assert {*held} <= {*told[["row_number", "reason", "message"]].itertuples(index=False, name=None)}
+    assert {(reason, message) for _, reason, message in held} == {*zip(told["reason"], told["message"], strict=True)}
+
+
 @given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):
@@ -313,3 +338,34 @@ def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list
     assert outcome(again) == (0, 0, inserted + unchanged, quarantined)
     assert again.already_quarantined == sum(quarantined.values())
     assert dump(database) == before
+
+
+def test_a_pnl_in_whole_dollars_agrees_as_it_is_written_and_what_does_not_is_named(database: str, file: Path):
+    """99 figures rounded to dollars prove the reading, in the notes as in the counts; the one that is off is named."""
+    rows = [
+        {**CLOSED, "trade_id": str(n), "exit_price": f"{200 + n / 7:.2f}", "pnl": f"{50 * round(n / 7, 2) - 3:.0f}"}
+        for n in range(20, 120)
+    ]
+    rows[41]["pnl"] = "7"
+    report = load(database, file, *rows, terms={})
+    assert (report.inserted, report.pnl_disagreements) == (100, 1)
+    (proof,) = [note for note in report.notes if "so the pnl that the file states" in note]
+    assert "is right in 99 of 100 closed trades" in proof
+    (named,) = [note for note in report.notes if "as stated" in note]
+    assert named == (
+        "1 net pnl as stated is not what prices, size and costs give, which counts: row 42 states 7 and computes 432.5"
+    )
+    with connect(database) as connection:
+        (day,) = trade_days(connection, date(2025, 2, 11), date(2025, 2, 11))
+    assert (day["closed"], day["reported"], day["disagreeing"]) == (100, 100, 1)
+
+
+def test_a_pnl_agrees_in_python_as_in_the_database(database: str):
+    pnl = [100.0, 100.0, 1e6, -1e6, 3.0, 0.0]
+    stated = [100.005, 100.006, 1_000_001.0, -1_000_001.1, 3.4, 0.6]
+    for rounding in (0.005, 0.5001):
+        arrays = select(
+            database,
+            f"SELECT pnl_agrees(p, s, {rounding}) FROM unnest(ARRAY{pnl}::float8[], ARRAY{stated}::float8[]) AS t (p, s)",
+        )
+        assert [agrees for (agrees,) in arrays] == agrees_in_python(np.array(pnl), np.array(stated), rounding).tolist()

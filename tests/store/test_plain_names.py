@@ -100,8 +100,9 @@ def test_the_database_and_the_code_agree_on_names(connection: psycopg.Connection
 @pytest.mark.parametrize(("table", "column", "row"), NAMED, ids=lambda part: part if isinstance(part, str) else "")
 def test_no_table_takes_other_names(connection: psycopg.Connection, table: str, column: str, row: dict) -> None:
     for name in ("B" * 201, "BTC\x1b[2J", "BTC\nETH", "BTC\x9b2J", "BTC\u202e"):
-        with pytest.raises(psycopg.errors.CheckViolation, match=rf"{table}_plain_(names|text)\b"):
+        with pytest.raises(psycopg.errors.CheckViolation) as refusal:
             insert(connection, table, {**row, column: name})
+        assert refusal.value.diag.constraint_name in (f"{table}_plain_names", f"{table}_plain_text")
     for name in (" ", "   ", "\u00a0", "\u200b", "\u3000 \ufeff"):
         with pytest.raises(psycopg.errors.CheckViolation, match=f"the {column} of a row of {table} is blank") as found:
             insert(connection, table, {**row, column: name})
@@ -114,7 +115,7 @@ def test_trades_take_the_characters_of_plain_names(connection: psycopg.Connectio
     """Their constraint spells the rule out."""
     names = [f"a{chr(number)}b" for number in range(1, 0x3000)]
     for name in (name for name in names if not is_plain_name(name)):
-        with pytest.raises(psycopg.errors.CheckViolation, match="trades_plain_text"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="a text is too long or holds control characters"):
             insert(connection, "trades", {**TRADE, "ticker": name})
     plain = [name for name in names if is_plain_name(name)]
     connection.execute(
@@ -125,7 +126,7 @@ def test_trades_take_the_characters_of_plain_names(connection: psycopg.Connectio
 
 
 def test_an_exit_reason_is_plain_text_of_any_length(connection: psycopg.Connection) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation, match="trades_plain_text"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="a text is too long or holds control characters"):
         insert(connection, "trades", {**TRADE, "exit_reason": "tp\x1b]0;title\x07"})
     insert(connection, "trades", {**TRADE, "exit_reason": "because " * 100})
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl, notional_of, quantity_of
+from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl, notional_of, quantity_of, sizes_agree
 from knowdefeat_pipeline.postgres.connection import connect
 
 ENTRY = datetime(2025, 2, 11, 20, tzinfo=UTC)
@@ -60,8 +60,9 @@ def test_a_wrong_pnl_becomes_the_reported_one(connection: psycopg.Connection):
 
 def test_without_a_size_the_stated_pnl_is_taken(connection: psycopg.Connection):
     assert figures(connection, insert(connection, {**CLOSED, "notional": None, "pnl": 12.5})) == (12.5, 12.5)
-    with pytest.raises(psycopg.errors.CheckViolation, match="trades_size_or_pnl"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="a closed trade needs a size or its net pnl") as refusal:
         insert(connection, {**CLOSED, "bot_id": 2, "notional": None})
+    assert refusal.value.diag.constraint_name == "trades_size_or_pnl"
 
 
 COMPUTED = "direction, contract_type, pnl_basis, notional, quantity, contract_multiplier, entry_price, exit_price, fees, funding, reported_pnl, pnl"
@@ -207,7 +208,7 @@ def test_what_is_stated_counts_where_it_is_said_to(connection: psycopg.Connectio
     assert written(connection, insert(connection, sized), "pnl", "pnl_basis") == (497.0, "computed")
     unsized = {**CLOSED, "bot_id": 3, "notional": None, "reported_pnl": 12.5}
     assert written(connection, insert(connection, unsized), "pnl", "pnl_basis") == (12.5, "stated")
-    with pytest.raises(psycopg.errors.CheckViolation, match="trades_size_or_pnl"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="a closed trade needs a size or its net pnl"):
         insert(connection, {**CLOSED, "bot_id": 4, "pnl_basis": "stated"})
 
 
@@ -270,10 +271,96 @@ def test_the_identity_of_a_trade_stays(connection: psycopg.Connection, change: d
         ({"exit_time": ENTRY - timedelta(seconds=1)}, "trades_exit_after_entry"),
     ],
 )
-def test_bad_values_are_refused(connection: psycopg.Connection, change: dict, constraint: str):
-    with pytest.raises(psycopg.errors.CheckViolation, match=constraint):
-        insert(connection, {**CLOSED, **change})
+def test_bad_values_are_refused_with_a_remedy(connection: psycopg.Connection, change: dict, constraint: str):
+    with pytest.raises(psycopg.errors.CheckViolation, match=r"trade \(bot, 7\): .+ \(.+ = .+\)") as refusal:
+        insert(connection, {**CLOSED, "source_trade_id": "7", **change})
+    assert refusal.value.diag.constraint_name == constraint
+    assert refusal.value.diag.message_hint
     assert connection.execute("SELECT count(*) FROM bots").fetchone() == (0,)
+
+
+def test_every_rule_of_a_trade_is_said_in_words(connection: psycopg.Connection):
+    rules = connection.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'trades'::regclass AND contype = 'c'"
+        " AND pg_get_expr(conbin, conrelid) NOT LIKE '%refuse_trade%'"
+    ).fetchall()
+    # What the database completes before it looks, or says in words itself, cannot be broken by a writer.
+    assert {name for (name,) in rules} == {"trades_pnl_agrees", "trades_fees_add_up", "trades_bot_by_key"}
+
+
+@pytest.mark.parametrize(
+    ("size", "agrees"),
+    [
+        ({"notional": 10_000.0, "quantity": 50.0}, True),
+        ({"notional": 10_000.0, "quantity": 50.00004}, True),  # 8e-7 of it
+        ({"notional": 10_000.0, "quantity": 50.0001}, False),  # 2e-6
+        ({"notional": 10_000.0, "quantity": 5.0}, False),
+        ({"notional": 10_000.0, "quantity": 5.0, "contract_multiplier": 10.0}, True),
+        ({"notional": 50.0, "quantity": 10_000.0, "contract_type": "inverse"}, True),
+        ({"notional": 10_000.0, "quantity": 50.0, "contract_type": "inverse"}, False),
+    ],
+)
+def test_two_sizes_that_contradict_each_other_are_refused(connection: psycopg.Connection, size: dict, agrees: bool):
+    if agrees:
+        assert insert(connection, {**OPEN, **size})
+        return
+    with pytest.raises(psycopg.errors.CheckViolation, match=r"notional .+ and quantity .+ are two sizes") as refusal:
+        insert(connection, {**OPEN, **size})
+    assert "Write one of the two" in str(refusal.value.diag.message_hint)
+
+
+def test_two_sizes_agree_in_python_as_in_the_database(connection: psycopg.Connection):
+    random = np.random.default_rng(2)
+    entry, multiplier, quantity = np.exp(random.normal(0, 4, (3, 2000)))
+    inverse = random.random(2000) < 0.5
+    off = 1 + random.choice([0.0, 5e-7, -5e-7, 2e-6, -2e-6, 0.5], 2000)
+    notional = notional_of(quantity, multiplier, entry, inverse) * off
+    rows = connection.execute(
+        "SELECT sizes_agree(CASE WHEN i THEN 'inverse' ELSE 'linear' END, n, q, m, e)"
+        " FROM unnest(%s::bool[], %s::float8[], %s::float8[], %s::float8[], %s::float8[]) AS t (i, n, q, m, e)",
+        [array.tolist() for array in (inverse, notional, quantity, multiplier, entry)],
+    ).fetchall()
+    found = sizes_agree(notional, quantity, multiplier, entry, inverse)
+    assert found.tolist() == [agrees for (agrees,) in rows]
+    assert found.tolist() == (np.abs(1 / off - 1) < 1e-6).tolist()
+
+
+RECORDED = {
+    "trades": "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, {}) VALUES (1, 'A', 'LONG', now(), 1, {})",
+    "price_bars": "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close, volume, {})"
+    " VALUES ('A', '1h', now(), 1, 1, 1, 1, 1, {})",
+    "order_book_levels": "INSERT INTO order_book_levels (ticker, observed_at, side, price, size, {})"
+    " VALUES ('A', now(), 'BID', 1, 1, {})",
+    "bot_events": "INSERT INTO bot_events (bot_id, kind, author, reason, {}) VALUES (1, 'resumed', 'me', 'why', {})",
+    "belief_ledger": "INSERT INTO belief_ledger (kind, reason, in_force_from, {}) VALUES ('reset', 'why', now(), {})",
+    "input_changes": "INSERT INTO input_changes (input, since, {}) VALUES ('ledger', now(), {})",
+}
+
+
+@pytest.mark.parametrize("table", RECORDED)
+@pytest.mark.parametrize("given", ["recorded_at", "recorded_xid"])
+def test_when_a_row_was_recorded_is_the_databases_to_say(connection: psycopg.Connection, table: str, given: str):
+    if (table, given) == ("belief_ledger", "recorded_xid"):
+        return
+    said: list[str] = []
+    connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+    if table != "trades":
+        insert(connection, OPEN)
+    value = {"recorded_at": "'2020-01-01Z'", "recorded_xid": "'3'"}[given]
+    connection.execute(RECORDED[table].format(given, value))
+    true = {"recorded_at": "recorded_at > now() - interval '1 hour'", "recorded_xid": "recorded_xid > '3'"}[given]
+    assert connection.execute(f"SELECT bool_and({true}) FROM {table}").fetchone() == (True,)
+    assert said == [f"recorded_at and recorded_xid of {table} are the database's to say: what was given is replaced"]
+
+
+def test_every_table_that_says_when_it_was_recorded_is_guarded(connection: psycopg.Connection):
+    unguarded = connection.execute(
+        "SELECT DISTINCT attrelid::regclass::text FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid"
+        " WHERE attname = 'recorded_at' AND relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+        " AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = attrelid AND tgenabled = 'A'"
+        " AND tgfoid = 'recorded_here_and_now'::regproc)"
+    ).fetchall()
+    assert unguarded == [("cluster_identity",)]  # which nobody but the owner may write
 
 
 def test_an_id_is_one_trade_of_its_source_and_bot(connection: psycopg.Connection):

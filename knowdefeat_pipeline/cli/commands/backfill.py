@@ -19,7 +19,7 @@ from knowdefeat_pipeline.cli.runs import (
 )
 from knowdefeat_pipeline.cli.views.checks import show_checks
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
-from knowdefeat_pipeline.cli.views.tables import number
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import MOST_DAYS, Settings
@@ -61,5 +61,5 @@ def backfill(
         print_json({"runs": runs, "checks": checks})
         return
     days = (last - first).days + 1
-    out.print(f"{number(days)} days from {first} to {last} recomputed in {number(len(runs))} runs.")
+    out.print(f"{counted(days, 'day')} from {first} to {last} recomputed in {counted(len(runs), 'run')}.")
     show_checks(checks)

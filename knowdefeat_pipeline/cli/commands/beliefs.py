@@ -26,6 +26,7 @@ from knowdefeat_pipeline.cli.views.beliefs import show_beliefs, show_calibration
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.replay import read_table
 from knowdefeat_pipeline.store.learning_ledger import (
     last_learned,
@@ -166,9 +167,8 @@ def learn_backtest(
     rows = _backtest(file)
     with database() as connection:
         is_new = record_backtest(connection, rows, source, discount)
-    report = (
-        f"{source}: {len(rows):,} outcomes of {rows['strategy_id'].nunique():,} strategies, each counting {discount:g}."
-    )
+    strategies = counted(rows["strategy_id"].nunique(), "strategy", "strategies")
+    report = f"{source}: {counted(len(rows), 'outcome')} of {strategies}, each counting {discount:g}."
     if is_new:
         _learn_again(report, json)
     else:

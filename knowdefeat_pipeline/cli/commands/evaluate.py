@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
 app = typer.Typer(no_args_is_help=True, help="Replay a learner on a file and write what it knew at each time.")
@@ -84,7 +85,7 @@ def beliefs(
     table = replay_beliefs(history, Rules(), method, _unit(unit, history["time"]))
     write_table(table, output)
     count = history["time"].nunique()
-    out.print(f"{output}: what was held before each of {count:,} times, {len(table):,} rows")
+    out.print(f"{output}: what was held before each of {counted(count, 'time')}, {counted(len(table), 'row')}")
 
 
 def _unit(text: str | None, time: pd.Series) -> float | None:
@@ -126,4 +127,7 @@ def regimes(
     if json:
         print_json({"bars": len(labels), "shares": shares.to_dict()})
         return
-    out.print(f"{output}: {len(labels):,} bars, " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+    out.print(
+        f"{output}: {counted(len(labels), 'bar')}, "
+        + ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    )

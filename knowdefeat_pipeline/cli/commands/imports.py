@@ -13,6 +13,7 @@ from knowdefeat_pipeline.cli.options import Author, Json, Limit
 from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.store import imports as store
 
 app = typer.Typer(no_args_is_help=True, help="What was taken in: list, show, undo.")
@@ -37,6 +38,7 @@ def list_(limit: Limit = 50, json: Json = False) -> None:
                 ("new", "right"),
                 ("updated", "right"),
                 ("replaced", "right"),
+                ("known", "right"),
                 ("held", "right"),
                 ("", "left"),
             ),
@@ -48,6 +50,7 @@ def list_(limit: Limit = 50, json: Json = False) -> None:
                     number(row.inserted),
                     number(row.updated),
                     number(row.replaced),
+                    number(row.unchanged),
                     number(row.held),
                     "undone" if row.undone_at else "",
                 )
@@ -75,7 +78,7 @@ def show(import_id: Number, json: Json = False) -> None:
             f"Undone at {row.undone_at:%Y-%m-%d %H:%M:%S} UTC by {printable(row.undone_by or '')}", style="yellow"
         )
     out.print(
-        f"{number(row.rows_read)} rows: {number(row.inserted)} new, {number(row.updated)} updated, "
+        f"{counted(row.rows_read, 'row')}: {number(row.inserted)} new, {number(row.updated)} updated, "
         f"{number(row.replaced)} replaced, {number(row.unchanged)} known, {number(row.quarantined)} quarantined "
         f"({number(row.held)} held still)"
     )
@@ -95,13 +98,20 @@ def undo(import_id: Number, author: Author = "manual", json: Json = False) -> No
     if json:
         print_json(asdict(undone))
         return
-    out.print(f"Import {import_id} was undone: {number(undone.removed)} trades removed.")
+    out.print(f"Import {import_id} was undone: {counted(undone.removed, 'trade')} removed.")
     if undone.restored:
-        out.print(f"  {number(undone.restored)} trades are again what was recorded before.")
-    if undone.kept:
-        out.print(f"  {number(undone.kept)} trades stay, as a later import has them too (knowdefeat imports list).")
+        out.print(f"  {counted(undone.restored, 'trade is', 'trades are')} again what was recorded before.")
+    for heir, trades in undone.heirs.items():
+        out.print(f"  {counted(trades, 'trade stays', 'trades stay')}, as import {heir} has the same.")
     if undone.discarded:
-        out.print(f"  {number(undone.discarded)} rows in quarantine were discarded with it.")
+        out.print(
+            f"  {counted(undone.discarded, 'row in quarantine was', 'rows in quarantine were')} discarded with it."
+        )
     if undone.released:
-        out.print(f"  {number(undone.released)} held rows that had stood against its trades were recorded.")
+        was = counted(
+            undone.released,
+            "held row that had stood against its trades was",
+            "held rows that had stood against its trades were",
+        )
+        out.print(f"  {was} recorded.")
     out.print("Next: knowdefeat run recomputes the days that it touched", style="dim")

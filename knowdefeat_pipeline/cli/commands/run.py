@@ -12,42 +12,17 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.simulate import load_simulation, simulation
-from knowdefeat_pipeline.cli.commands.trades import load, read_file
+from knowdefeat_pipeline.cli.commands.trades import load
 from knowdefeat_pipeline.cli.database import current_time, upgraded_url
-from knowdefeat_pipeline.cli.options import (
-    Account,
-    AllDays,
-    BotOfFile,
-    CapitalOfFile,
-    ConfidenceScale,
-    Contract,
-    CurrencyOfFile,
-    DatesOfFile,
-    DecimalOfFile,
-    DirectionOfFile,
-    Fees,
-    From,
-    Json,
-    Leverage,
-    Map,
-    Multiplier,
-    Pnl,
-    Side,
-    Size,
-    Source,
-    StatusOfFile,
-    TableOfFile,
-    TickerOfFile,
-    Timezone,
-    To,
-    parse_terms,
-)
+from knowdefeat_pipeline.cli.options import AllDays, From, Json, To
 from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
+from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.checks import show_checks
 from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json, strong
 from knowdefeat_pipeline.cli.views.ranking import show_ranking
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -57,7 +32,9 @@ from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
+@with_file_options
 def run(
+    how: FileOptions,
     trades: Annotated[
         Path | None,
         typer.Option(help="File of trades, as for ingest; without it and without any trades, a simulated fleet."),
@@ -65,54 +42,14 @@ def run(
     from_: From = None,
     to: To = None,
     all_: AllDays = False,
-    map_: Map = None,
-    timezone: Timezone = "UTC",
-    source: Source = None,
-    account: Account = None,
-    currency: CurrencyOfFile = None,
-    confidence_scale: ConfidenceScale = 1,
-    size: Size = None,
-    fees: Fees = None,
-    side: Side = None,
-    multiplier: Multiplier = None,
-    contract: Contract = None,
-    leverage: Leverage = None,
-    pnl: Pnl = None,
-    capital: CapitalOfFile = None,
-    bot: BotOfFile = None,
-    ticker: TickerOfFile = None,
-    direction: DirectionOfFile = None,
-    status: StatusOfFile = None,
-    decimal: DecimalOfFile = None,
-    dates: DatesOfFile = None,
-    table: TableOfFile = None,
     json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
-    terms = parse_terms(size, fees, side, multiplier, contract, leverage, pnl)
     settings = Settings.from_environment()
     url = upgraded_url(settings)
     report = None
     if trades is not None:
-        reading = read_file(
-            trades,
-            now=current_time(url),
-            map_=map_,
-            timezone=timezone,
-            source=source,
-            account=account,
-            currency=currency,
-            confidence_scale=confidence_scale,
-            terms=terms,
-            capital=capital,
-            bot=bot,
-            ticker=ticker,
-            direction=direction,
-            status=status,
-            decimal=decimal,
-            dates=dates,
-            table=table,
-        )
+        reading = how.read(trades, current_time(url))
         report = load(url, reading, trades)
     else:
         report = _demo(url)
@@ -163,7 +100,7 @@ def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record
     for day in funds:
         out.print(
             f"\nFunds: {number(day['allocated'])} of {number(day['funds'])} {day['quote_currency']} to "
-            f"{number(day['funded'])} bots (knowdefeat funds show)."
+            f"{counted(day['funded'], 'bot')} (knowdefeat funds show)."
         )
     out.print()
     show_checks(checks)

@@ -13,10 +13,10 @@ from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, Simulation, simulate
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
@@ -109,6 +109,6 @@ def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_js
         print_json(summary)
         return
     if output:
-        out.print(f"{output}: {number(summary['trades'])} trades. Next: knowdefeat run --trades {output}")
+        out.print(f"{output}: {counted(summary['trades'], 'trade')}. Next: knowdefeat run --trades {output}")
     if panel:
-        out.print(f"{panel}: {number(summary['rows'])} rows. Next: knowdefeat backtest --panel {panel}")
+        out.print(f"{panel}: {counted(summary['rows'], 'row')}. Next: knowdefeat backtest --panel {panel}")

@@ -9,6 +9,7 @@ from rich.text import Text
 from knowdefeat_pipeline.cli.options import ANY_REGIME
 from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
+from knowdefeat_pipeline.core.wording import counted
 
 COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("strategy", "left"),
@@ -51,7 +52,8 @@ def show_calibration(rows: Sequence[Record]) -> None:
     """How a strategy's stated confidence compares with what its trades brought."""
     for row in rows:
         out.print(
-            f"\nTrailing 30 days: {number(row['trades'])} trades; {row['learning_velocity']:.1f} a day in the last week"
+            f"\nTrailing 30 days: {counted(row['trades'], 'trade')}; "
+            f"{row['learning_velocity']:.1f} a day in the last week"
         )
         if not row["stated_trades"]:
             out.print("No signal stated its confidence (trades.signal_confidence), so there is nothing to calibrate.")

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import Justify, number, table, text
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.market import Form
 from knowdefeat_pipeline.store.market import MarketReport
 
@@ -41,7 +42,7 @@ def show_loaded(form: Form, reports: Sequence[MarketReport]) -> None:
         counts = {"new": report.inserted, "replaced": report.replaced, "known": report.unchanged}
         counts |= {"still open": report.unfinished, "quarantined": sum(report.quarantined.values())}
         outcome = ", ".join(f"{number(count)} {what}" for what, count in counts.items() if count or what == "new")
-        out.print(Text.assemble(strong(report.file_name), f": {number(report.rows_read)} rows: {outcome}"))
+        out.print(Text.assemble(strong(report.file_name), f": {counted(report.rows_read, 'row')}: {outcome}"))
         for reason, count in report.quarantined.items():
             out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
         for note in report.notes:

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.cli.views.tables import (
 )
 from knowdefeat_pipeline.core.money import digits
 from knowdefeat_pipeline.core.schema import METRICS, OF_CAPITAL, OPEN_POSITIONS, Figure
+from knowdefeat_pipeline.core.wording import counted
 
 METRIC_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "left"),
@@ -131,7 +132,7 @@ def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]])
         low = sum(p < SIGNIFICANT for p in p_values)
         out.print(
             "order p: how often chance puts the same wins and losses into so uneven an order; it tests their order, "
-            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {number(len(p_values))} bots; chance "
+            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {counted(len(p_values), 'bot')}; chance "
             f"alone gives {SIGNIFICANT:.0%}.",
             style="dim",
         )

@@ -12,10 +12,12 @@ from rich.text import Text
 from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import names
 from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS
 from knowdefeat_pipeline.sources.raw import Origin
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.sources.within_file import all_held
 
 TRADES, HELD = 3, 10
 """How many trades and held rows are shown."""
@@ -24,7 +26,8 @@ SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 
 def as_record(name: str, reading: Reading) -> Record:
     """What a dry run found, for programs."""
-    origin = reading.raw.origin
+    origin, held = reading.raw.origin, all_held(reading)
+    valid = _accepted(reading, held)
     return {
         "file_name": name,
         "source": reading.source,
@@ -33,23 +36,27 @@ def as_record(name: str, reading: Reading) -> Record:
         "separator": origin.separator,
         "table": origin.part,
         "rows_read": reading.rows_read,
-        "valid": len(reading.valid),
-        "held": len(reading.refused),
+        "valid": len(valid),
+        "held": len(held),
         "columns": _columns(reading),
         "constants": reading.layout.constants,
         "currency": reading.layout.currency,
-        "trades": [_values(row) for row in reading.valid.head(TRADES).to_dict("records")],
-        "held_rows": reading.refused[["row_number", "reason", "message"]].head(HELD).to_dict("records"),
+        "trades": [_values(row) for row in valid.head(TRADES).to_dict("records")],
+        "held_rows": held[["row_number", "reason", "message"]].head(HELD).to_dict("records"),
         "notes": reading.notes,
     }
 
 
 def show_reading(name: str, reading: Reading) -> None:
     """What a dry run found, in 80 columns."""
-    counted = (
-        f"{number(reading.rows_read)} rows: {number(len(reading.valid))} trades, {number(len(reading.refused))} held"
+    held = all_held(reading)
+    valid = _accepted(reading, held)
+    found = f"{counted(len(valid), 'trade')}, {number(len(held))} held"
+    out.print(
+        Text.assemble(
+            strong(name), f" ({printable(_origin(reading.raw.origin))}): {counted(reading.rows_read, 'row')}: {found}"
+        )
     )
-    out.print(Text.assemble(strong(name), f" ({printable(_origin(reading.raw.origin))}): {counted}"))
     rows = [
         (_cut(c["column"], 24), c["field"] or NOTHING, _cut(c["first"], 20), c["read_as"]) for c in _columns(reading)
     ]
@@ -59,12 +66,17 @@ def show_reading(name: str, reading: Reading) -> None:
         out.print(f"Of trades that name none: {said}")
     for note in reading.notes:
         out.print(f"  {note}", style="dim")
-    if len(reading.valid):
-        _show_trades(reading.valid.head(TRADES))
-    if len(reading.refused):
-        held = reading.refused.head(HELD)[["row_number", "message"]]
-        table(_title("Held", HELD, len(reading.refused)), [("row", "right"), ("message", "left")], _texts(held))
+    if len(valid):
+        _show_trades(valid.head(TRADES))
+    if len(held):
+        first = held.head(HELD)[["row_number", "message"]]
+        table(_title("Held", HELD, len(held)), [("row", "right"), ("message", "left")], _texts(first))
     out.print("Nothing was written. To load the trades, run the command without --dry-run.", style="dim")
+
+
+def _accepted(reading: Reading, held: pd.DataFrame) -> pd.DataFrame:
+    """The trades that would not be held."""
+    return reading.valid[~reading.valid["row_number"].isin(held["row_number"])]
 
 
 def _origin(origin: Origin) -> str:

@@ -7,6 +7,7 @@ from rich.text import Text
 from knowdefeat_pipeline.cli.views.output import out, strong
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
@@ -20,14 +21,13 @@ def show_report(report: LoadReport) -> None:
         *([f"{number(report.joined)} joined"] if report.joined else []),
         f"{number(sum(report.quarantined.values()))} quarantined",
     ]
-    became = f" ({printable(report.source)}): {number(report.rows_read)} rows: {', '.join(parts)}"
+    became = f" ({printable(report.source)}): {counted(report.rows_read, 'row')}: {', '.join(parts)}"
     out.print(Text.assemble(strong(report.file_name), became))
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
-    if report.pnl_disagreements:
+    if not report.is_new:
         out.print(
-            f"  {report.pnl_disagreements:,} stated pnl values disagree with prices, size and fees: recomputed",
-            style="yellow",
+            f"  the same file, read alike, is import {report.import_id}: this is no import of its own", style="dim"
         )
     for note in report.notes:
         out.print(f"  {note}", style="dim")

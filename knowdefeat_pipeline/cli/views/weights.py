@@ -9,6 +9,7 @@ from knowdefeat_pipeline.cli.views.output import Record, err, out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, table, text
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.wording import counted
 
 VERSIONS: tuple[tuple[str, Justify], ...] = (
     ("version", "right"),
@@ -32,7 +33,7 @@ ATTEMPTS: tuple[tuple[str, Justify], ...] = (
 def show_evidence(evidence: Record) -> None:
     """What a version of the learner's rests on."""
     out.print(
-        f"It rests on {number(evidence['trades'])} trades, the last of {evidence['last_exit']}. Mean rank IC over "
+        f"It rests on {counted(evidence['trades'], 'trade')}, the last of {evidence['last_exit']}. Mean rank IC over "
         f"{number(evidence['days'])} settled days:"
     )
     for name, of in evidence["ic"].items():
@@ -76,7 +77,7 @@ def show_attempts(rows: Sequence[Record], first: date, last: date) -> None:
         ],
     )
     published = sum(row["version"] is not None for row in rows)
-    out.print(f"{number(published)} of {number(len(rows))} days published a version.")
+    out.print(f"{number(published)} of {counted(len(rows), 'day')} published a version.")
     statements = [row["evidence"]["statement"] for row in rows if "statement" in row["evidence"]]
     if statements:
         out.print(statements[-1])

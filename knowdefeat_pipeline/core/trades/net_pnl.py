@@ -79,3 +79,23 @@ def quantity_of(notional: Floats, contract_multiplier: Floats, entry_price: Floa
     with np.errstate(all="ignore"):
         quantity: Floats = notional * entry_price / contract_multiplier
     return quantity
+
+
+SAME_SIZE = 1e-6
+"""What two statements of one size may differ by, as a share of it."""
+
+
+def sizes_agree(
+    notional: Floats, quantity: Floats, contract_multiplier: Floats, entry_price: Floats, inverse: Bools
+) -> Bools:
+    """Whether notional and quantity tell of one size, to a millionth of it; True where one of them is NaN. The
+    database's function of this name is the same, but for NULL where one is missing.
+
+    >>> one = np.ones(1)
+    >>> sizes_agree(10_000 * one, np.array([50.0]), one, 200 * one, one < 0)
+    array([ True])
+    """
+    with np.errstate(all="ignore"):
+        off = np.abs(notional - notional_of(quantity, contract_multiplier, entry_price, inverse))
+        agree: Bools = ~(off > SAME_SIZE * np.abs(notional))
+    return agree

@@ -11,6 +11,8 @@ from knowdefeat_pipeline.sources.raw import repeated
 
 Fits = Callable[[Sequence[str]], bool]
 """Whether a table of these columns is what is looked for."""
+LISTED = 12
+"""How many tables a message names."""
 WHOLE = range(-(2**63), 2**63)
 
 
@@ -49,7 +51,6 @@ def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, fits
 
     `tables`: name -> columns. Raises SourceError where that is none or several.
     """
-    listed = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in tables.items()) or "none"
     if wanted is not None:
         if wanted not in tables:
             raise SourceError(f"there is no {kind} '{wanted}'; those with rows are {', '.join(tables) or 'none'}")
@@ -60,4 +61,5 @@ def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, fits
             return candidates[0]
     if not tables:
         raise SourceError(f"there is no {kind} with rows in it; check the export")
+    listed = ", ".join((fitting or [*tables])[:LISTED]) + " …" * (len(fitting or tables) > LISTED)
     raise SourceError(f"there are several {kind}s; say which to read with --table NAME: {listed}")

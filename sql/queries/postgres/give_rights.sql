@@ -53,12 +53,12 @@ BEGIN
                       string_agg(quote_ident(attname), ', ') FILTER (WHERE attname = ANY(closing)), place)
         FROM pg_attribute WHERE attrelid = format('%s.trades', place)::regclass AND attnum > 0 AND NOT attisdropped);
 
-    -- Functions of no table's rows, and those that the policy and a trigger's condition ask, are anybody's; all others, for
-    -- those who compute.
+    -- Functions of no table's rows, and those that the policy, a trigger's condition and a constraint ask, are anybody's; all
+    -- others, for those who compute.
     FOR item IN
         SELECT p.oid::regprocedure::text FROM pg_proc AS p
         WHERE p.pronamespace = current_schema()::regnamespace AND p.provolatile <> 'i'
-          AND p.proname NOT IN ('own_bots', 'follows_its_bot') AND p.proowner = possessor
+          AND p.proname NOT IN ('own_bots', 'follows_its_bot', 'refuse_trade') AND p.proowner = possessor
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %s', item, grouped);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO knowdefeat_pipeline, knowdefeat_web', item);

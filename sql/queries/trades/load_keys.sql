@@ -11,8 +11,7 @@ WITH contested AS (
 states AS (
     SELECT i.bot_id, i.source_trade_id, i.row_number, NULL::bigint AS trade_id, i.status,
            ROW(i.ticker, i.direction, i.entry_time, i.entry_price) AS entered,
-           to_jsonb(i) - ARRAY['row_number', 'pnl', 'verdict', 'other_row', 'other_trade', 'account_currency', 'is_repeat']
-               AS content
+           arriving_content(to_jsonb(i)) AS content
     FROM incoming i JOIN contested USING (bot_id, source_trade_id)
     WHERE i.verdict = 'insert'
     UNION ALL

@@ -6,8 +6,7 @@ WITH known AS (
            array_position(ARRAY['open', 'pending_exit', 'closed'], t.status) AS recorded_progress,
            ROW(i.ticker, i.direction, i.entry_time, i.entry_price) <> ROW(t.ticker, t.direction, t.entry_time, t.entry_price)
                AS another,
-           to_jsonb(i) - ARRAY['row_number', 'pnl', 'verdict', 'other_row', 'other_trade', 'account_currency', 'is_repeat']
-               AS content,
+           arriving_content(to_jsonb(i)) AS content,
            trade_content(t) AS recorded
     FROM incoming i
     JOIN trades t ON t.source = %(source)s AND (t.source_trade_id, t.bot_id) = (i.source_trade_id, i.bot_id)

@@ -6,7 +6,7 @@ FROM incoming i JOIN trades t ON t.trade_id = i.other_trade
 WHERE i.verdict IN ('update', 'replace') AND t.import_id IS DISTINCT FROM %(import_id)s
 UNION ALL
 SELECT t.trade_id, %(import_id)s, t.import_id,
-       to_jsonb(i) - ARRAY['row_number', 'pnl', 'verdict', 'other_row', 'other_trade', 'account_currency', 'is_repeat']
+       arriving_content(to_jsonb(i))
 FROM incoming i JOIN trades t ON t.trade_id = i.other_trade
 WHERE i.verdict = 'unchanged' AND NOT i.is_repeat AND t.import_id <> %(import_id)s
   -- Of several such rows the furthest.

@@ -1,9 +1,12 @@
--- Per UTC day from %(first)s to %(last)s: closed trades, and stated pnl values that differ from the net pnl.
-SELECT day,
+-- Per UTC day from %(first)s to %(last)s: closed trades, and stated pnl values that differ from the net pnl, beyond the rounding
+-- that their file states them with.
+SELECT t.day,
        count(*) AS closed,
-       count(reported_pnl) AS reported,
-       count(*) FILTER (WHERE abs(reported_pnl - pnl) > 0.005 + 1e-6 * abs(pnl)) AS disagreeing
-FROM closed_trades
-WHERE exit_time >= day_start(%(first)s) AND exit_time < day_end(%(last)s)
-GROUP BY day
-ORDER BY day
+       count(t.reported_pnl) AS reported,
+       count(*) FILTER (WHERE NOT pnl_agrees(t.pnl, t.reported_pnl, 0.005) AND NOT pnl_agrees(t.pnl, t.reported_pnl, (
+           SELECT coalesce(min(i.pnl_rounding), 0.005) FROM trades AS o JOIN imports AS i USING (import_id)
+           WHERE o.trade_id = t.trade_id))) AS disagreeing
+FROM closed_trades AS t
+WHERE t.exit_time >= day_start(%(first)s) AND t.exit_time < day_end(%(last)s)
+GROUP BY t.day
+ORDER BY t.day
