@@ -21,10 +21,11 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Array, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.months import months_content, read_past
+from knowdefeat_pipeline.store.months import months_content, read_days, read_past
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
 CHUNKS = 64  # of rows as they arrived, after which they are put together
@@ -120,6 +121,7 @@ class Memory:
     trade_rows: RecentRows = field(init=False)
     score_rows: RecentRows = field(init=False)
     _past: tuple[date, UUID | None, Past] | None = field(init=False, default=None)
+    _days: tuple[date, UUID | None, DailyResults] | None = field(init=False, default=None)
     _kept: dict[str, Kept] = field(init=False, default_factory=dict)
     _rows: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
     _written: dict[str, int] = field(init=False, default_factory=dict)
@@ -134,6 +136,13 @@ class Memory:
         if self._past is None or self._past[:2] != (before, content):
             self._past = before, content, read_past(connection, self.url, before)
         return self._past[2]
+
+    def days(self, connection: psycopg.Connection, before: date) -> DailyResults:
+        """Results of all days before `before`, read again once the months hold something else."""
+        content = months_content(connection)
+        if self._days is None or self._days[:2] != (before, content):
+            self._days = before, content, read_days(self.url, before)
+        return self._days[2]
 
     def renewed(
         self, name: str, as_of: datetime, capital: Mapping[int, tuple[float, bool]], compute: Compute, carry: Carry
