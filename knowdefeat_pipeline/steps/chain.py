@@ -16,7 +16,7 @@ from knowdefeat_pipeline.store.session import Session
 
 
 def refresh(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:
-    """Compute trades, metrics, streaks, rankings, skill, weights and allocations of the days first..last, checks included.
+    """Compute trades, metrics, streaks, rankings, skill, weights and allocations of the days first..last, with checks.
 
     One transaction: a check that fails rolls all of it back and publishes nothing. Nobody else computes one of the days
     meanwhile. Raises CheckFailed.

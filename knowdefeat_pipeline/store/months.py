@@ -82,9 +82,10 @@ def read_days(url: str, before: date) -> DailyResults:
     """What all days before `before` (the first of a month) left of each bot's results."""
     rows = read_arrow(url, query("metrics/read_days"), [before]).combine_chunks()
     days = rows["days"].combine_chunks()
-    values = {name: rows[column].combine_chunks().flatten().to_numpy() for column, name in _OF_DAYS.items()}
+    values = {name: rows[column].combine_chunks().flatten() for column, name in _OF_DAYS.items()}
+    values["day"] = values["day"].cast(pa.int32()).cast(pa.int64())
     bot = np.repeat(rows["bot_id"].to_numpy().astype(np.int64), np.diff(days.offsets.to_numpy()))
-    return DailyResults(bot=bot, **values | {"day": values["day"].astype(np.int64)})
+    return DailyResults(bot=bot, **{name: of.to_numpy() for name, of in values.items()})
 
 
 def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:

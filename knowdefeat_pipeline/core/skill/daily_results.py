@@ -103,7 +103,7 @@ def moments(results: DailyResults) -> Moments:
 
     >>> of = moments(DailyResults.of_columns(np.array([1, 1, 1]), np.array([0, 0, 3]), np.array([1.0, 2, 6])))
     >>> of.mean.tolist(), of.sd.round(6).tolist(), of.skewness.round(6).tolist()
-    ([3.0], [2.645751], [0.323969])
+    ([3.0], [2.645751], [0.32397])
     """
     begin = np.flatnonzero(np.diff(results.bot, prepend=results.bot[:1] - 1))
     days = np.diff(begin, append=len(results))
