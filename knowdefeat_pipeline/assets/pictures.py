@@ -94,7 +94,8 @@ def draw_scores(rows: pd.DataFrame) -> str | None:
 def draw_skill(rows: pd.DataFrame) -> str | None:
     """The 90 % interval of each bot's edge, the best first; None without rows.
 
-    `rows`: bot, edge, edge_low, edge_high, p_skill. Green where it is above 0, orange where it is below. The three best and the three worst are named.
+    `rows`: bot, edge, edge_low, edge_high, p_skill. Green where it is above 0, orange where it is below. The three best
+    and the three worst are named.
     """
     if rows.empty:
         return None

@@ -45,8 +45,10 @@ def compute_skill(session: Session, first: date, last: date) -> StepResult:
 
 def _rows(of: Mark, said: Mapping[Window, Evidence], strategies: Mapping[int, str]) -> pd.DataFrame:
     """The rows of a day on which results say that, by window and bot."""
-    parts = [judged(evidence, strategies).assign(window=window) for window, evidence in said.items()]
-    return pd.concat(parts, ignore_index=True).assign(day=of.day, as_of=of.as_of)[COLUMNS]
+    parts = [judged(evidence, strategies) for evidence in said.values()]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    window = np.repeat(np.array([*said], object), [len(evidence) for evidence in said.values()])
+    return pd.DataFrame({"day": of.day, "as_of": of.as_of, **columns, "window": window})[COLUMNS]
 
 
 class _Results:

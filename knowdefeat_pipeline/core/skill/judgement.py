@@ -11,7 +11,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import LEAST_OF_A_KIND, Evidence, evidence
 from knowdefeat_pipeline.core.skill.posterior import skill
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Array, Floats, Texts
 
 Window = Literal["lifetime", "90 days"]
 WINDOWS: Mapping[Window, int | None] = {"lifetime": None, "90 days": 90}
@@ -38,36 +38,34 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
     >>> judge(results, {})[["bot_id", "trades", "verdict"]].values.tolist()
     [[7, 60, 'good']]
     """
-    return judged(evidence(results), strategies)
+    return pd.DataFrame(judged(evidence(results), strategies))
 
 
-def judged(of: Evidence, strategies: Mapping[int, str]) -> pd.DataFrame:
-    """The rows of `judge`, from what the bots' results say."""
-    keys = [(strategies.get(bot), None if bot in strategies else bot) for bot in of.bot.tolist()]
-    found = skill(of, pd.factorize(pd.Series(keys, dtype=object))[0].astype(np.int64))
-    return pd.DataFrame(
-        {
-            "bot_id": of.bot,
-            "trades": of.trades,
-            "edge": found.edge,
-            "edge_low": found.edge_low,
-            "edge_high": found.edge_high,
-            "p_skill": found.p_skill,
-            "verdict": pd.Series(verdicts(of, found.p_skill), dtype="str"),
-        }
-    )
+def judged(of: Evidence, strategies: Mapping[int, str]) -> dict[str, Array]:
+    """The columns of `judge`, from what the bots' results say."""
+    number: dict[str | int, int] = {}
+    found = skill(of, np.array([number.setdefault(strategies.get(b, b), len(number)) for b in of.bot.tolist()], int))
+    return {
+        "bot_id": of.bot,
+        "trades": of.trades,
+        "edge": found.edge,
+        "edge_low": found.edge_low,
+        "edge_high": found.edge_high,
+        "p_skill": found.p_skill,
+        "verdict": verdicts(of, found.p_skill),
+    }
 
 
-def verdicts(of: Evidence, p_skill: Floats) -> list[str]:
+def verdicts(of: Evidence, p_skill: Floats) -> Texts:
     """Each bot's skill in words: good (p_skill at least .95), likely good (.8), cannot be told from luck, likely losing
     (at most .2), losing (.05); of a bot that is not proven, what it lacks.
     """
     steps = [of.proven & (p_skill >= GOOD), of.proven & (p_skill >= LIKELY_GOOD)]
     steps += [of.proven & (p_skill <= LOSING), of.proven & (p_skill <= LIKELY_LOSING)]
-    words = np.select(steps, ["good", "likely good", "losing", "likely losing"], UNCERTAIN).astype(object)
+    words: Texts = np.select(steps, ["good", "likely good", "losing", "likely losing"], UNCERTAIN).astype(object)
     for bot in np.flatnonzero(~of.proven).tolist():
         words[bot] = _unproven(int(of.wins[bot]), int(of.losses[bot]))
-    return [str(word) for word in words]
+    return words
 
 
 def _unproven(wins: int, losses: int) -> str:

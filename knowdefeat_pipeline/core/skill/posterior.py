@@ -7,7 +7,7 @@ they share is not taken for skill.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
 STEPS, PRECISION = 60, 1e-10
+ONE_THREAD = 250_000  # multiplications
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Skill:
 
 class Strategies(NamedTuple):
     """Of each sd of bots (7) and strategy: `precision` of its mean (0: no proven bot), `mean`, and its `variance` (inf)
-    with luck that its bots share; and (7, bots) the `weight` of each bot."""
+    with luck that its bots share; and (7, bots) the `weight` of each bot, and its `share` of its strategy's."""
 
+    share: Floats
     weight: Floats
     precision: Floats
     mean: Floats
@@ -82,6 +84,8 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     >>> skill(of, np.array([0, 0, 0, 1, 1, 1])).p_skill.round(6).tolist()
     [0.999999, 0.999074, 0.921749, 0.376315, 0.119107, 0.003206]
     """
+    if len(of) == 0:
+        return Skill(*(np.empty(0) for _ in fields(Skill)))
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
@@ -94,28 +98,30 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
 
 def _strategies(of: Evidence, number: Ints) -> Strategies:
     weight = np.where(of.proven, 1 / (of.error**2 + BOT_SD[:, None] ** 2), 0.0)
-    shape = int(number.max(initial=-1)) + 1, len(of)
-    sums = scipy.sparse.csr_array((np.ones(len(of)), (number, np.arange(len(of)))), shape)
-    precision = (sums @ weight.T).T
+    order = np.argsort(number, kind="stable")
+    begin = np.flatnonzero(np.diff(number[order], prepend=-1))
+    precision = np.add.reduceat(weight[:, order], begin, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(precision > 0, (sums @ (weight * of.edge).T).T / precision, 0.0)
+        mean = np.where(precision > 0, np.add.reduceat((weight * of.edge)[:, order], begin, axis=1) / precision, 0.0)
         own = 1 / precision
         share = np.where(of.proven, weight / precision[:, number], 0.0)
-    return Strategies(weight, precision, mean, np.maximum(own, _shared(of, share, number, precision.shape[1])))
+    return Strategies(share, weight, precision, mean, np.maximum(own, _shared(of, share, number)))
 
 
-def _shared(of: Evidence, share: Floats, number: Ints, strategies: int) -> Floats:
+def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
     """Of each sd and strategy: the variance of its mean, errors of its bots added up day by day. share (7, bots)."""
-    out = np.zeros((len(BOT_SD), strategies))
-    bots = np.bincount(number[of.proven], minlength=strategies)
+    bots = np.bincount(number[of.proven], minlength=int(number.max()) + 1)
+    out = np.zeros((len(BOT_SD), len(bots)))
     alone = np.flatnonzero(of.proven & (bots[number] == 1))
     out[:, number[alone]] = np.einsum("bd,bd->b", of.series[alone], of.series[alone])
     several = np.flatnonzero(of.proven & (bots[number] > 1))
-    if len(several):
-        those, place = np.unique(number[several], return_inverse=True)
-        for each, weight in enumerate(share[:, several]):
-            daily = scipy.sparse.csr_array((weight, (place, several)), shape=(len(those), len(of))) @ of.series
-            out[each, those] = np.einsum("sd,sd->s", daily, daily)
+    those, place = np.unique(number[several], return_inverse=True)
+    if len(those):
+        row = (np.arange(len(BOT_SD))[:, None] * len(those) + place).ravel()
+        where = row, np.tile(several, len(BOT_SD))
+        weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(of)))
+        daily = weights @ of.series
+        out[:, those] = np.einsum("sd,sd->s", daily, daily).reshape(len(BOT_SD), -1)
     return out
 
 
@@ -128,10 +134,8 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     u = 1 / (strategies.variance[:, None] + own)  # (7, 4, strategies); 0 without a proven bot
     total = u.sum(axis=2)
     mean = (u * strategies.mean[:, None]).sum(axis=2) / total
-    with np.errstate(invalid="ignore"):
-        share = np.where(of.proven, strategies.weight / strategies.precision[:, number], 0.0)
-    daily = (u[:, :, number] / total[:, :, None] * share[:, None]).reshape(-1, len(of)) @ of.series
-    shared = np.einsum("gd,gd->g", daily, daily).reshape(mean.shape)
+    share = (u / total[:, :, None])[:, :, number] * strategies.share[:, None]
+    shared = _daily_variance(share.reshape(-1, len(of)), of.series).reshape(mean.shape)
     variance = np.maximum(1 / total, shared + own[:, 0] * (u**2).sum(axis=2) / total**2)
     prior = FLEET_VARIANCE + variance
     off = np.where(of.proven, of.edge - strategies.mean[:, number], 0.0)
@@ -143,6 +147,17 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     between = np.log(u, where=known[:, None], out=np.zeros_like(u)).sum(axis=2)
     between -= (u * (strategies.mean[:, None] - mean[:, :, None]) ** 2).sum(axis=2)
     return Fleet(mean, variance, within[:, None] + 0.5 * (between - np.log(total) - np.log(prior) - mean**2 / prior))
+
+
+def _daily_variance(share: Floats, series: Floats) -> Floats:
+    """The sum over days of the squared sum of shares (groups, bots) of what bots add on a day (bots, days)."""
+    # A larger product is given to threads, which on a busy machine wait for one another longer than they compute.
+    days = max(1, ONE_THREAD // share.size)
+    out = np.zeros(len(share))
+    for first in range(0, series.shape[1], days):
+        daily = share @ series[:, first : first + days]
+        out += np.einsum("gd,gd->g", daily, daily)
+    return out
 
 
 def _levels(of: Evidence, strategies: Strategies, fleet: Fleet, number: Ints) -> tuple[Floats, Floats]:
