@@ -28,13 +28,14 @@ def judge_trades(trades: pd.DataFrame) -> pd.DataFrame:
     pnl = trades["pnl"].to_numpy(np.float64)
     results = DailyResults.of_columns(bot[order].astype(np.int64), day[order], pnl[order])
     judged = judge(results, _strategies(trades, bot, order))
-    return judged.assign(bot_id=names.take(judged["bot_id"]))[[*COLUMNS]]
+    return judged.assign(bot_id=names.take(judged["bot_id"].to_numpy()))[[*COLUMNS]]
 
 
 def _days(exit_time: pd.Series) -> Ints:
     if isinstance(exit_time.dtype, pd.DatetimeTZDtype):
         return day_of(micros(exit_time))
-    return np.floor(exit_time.to_numpy(np.float64)).astype(np.int64)
+    days: Ints = np.floor(exit_time.to_numpy(np.float64)).astype(np.int64)
+    return days
 
 
 def _strategies(trades: pd.DataFrame, bot: Ints, order: Ints) -> dict[int, str]:
