@@ -33,7 +33,8 @@ SELECT r.day, m.as_of, s.bot_id, r."window", s.trades, s.edge, s.edge_low, s.edg
 FROM bot_skill_rows AS r
 JOIN refreshed_days AS m ON m.asset = 'bot_skill' AND m.day = r.day
 CROSS JOIN LATERAL unnest(r.bot_id, r.trades, r.edge, r.edge_low, r.edge_high, r.p_skill, r.verdict)
-    AS s (bot_id, trades, edge, edge_low, edge_high, p_skill, verdict);
+    AS s (bot_id, trades, edge, edge_low, edge_high, p_skill, verdict)
+WHERE EXISTS (SELECT FROM bots AS b WHERE b.bot_id = s.bot_id); -- one that is gone has no results
 
 CREATE VIEW report.skill AS
 SELECT k.as_of AS "time", k.day, k.bot_id, b.name AS bot, s.strategy_id, k."window" AS window_name, k.trades, k.edge,

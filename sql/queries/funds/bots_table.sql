@@ -16,7 +16,7 @@ FROM bots AS b
 JOIN bot_capitals AS c USING (bot_id)
 LEFT JOIN last_day ON true
 LEFT JOIN bot_rankings AS r ON (r.day, r.bot_id) = (last_day.day, b.bot_id)
-LEFT JOIN skill AS k USING (bot_id)
+LEFT JOIN skill AS k ON k.bot_id = b.bot_id
 LEFT JOIN fund_allocations AS a ON (a.day, a.bot_id) = (last_day.day, b.bot_id)
 LEFT JOIN LATERAL (
     SELECT e.author, e.reason FROM bot_events AS e
