@@ -5,9 +5,9 @@
 A fleet is 50 bots of 100 to 1,000 trades (log-uniform) over 120 days, Student-t(5) noise of sd 1, each bot on a scale
 of its own. Kinds: no edge; no edge and half of the variance a daily factor that all bots share; every edge below 0;
 grid bots (99 % small wins, mean -.02); ten strategies whose means have an sd of .1, bots around them .02; edges dense
-around 0 (sd .06) with and without the factor. Each figure is a mean over fleets with its standard error, beside what it
-must be. Shares of a set (false ones, power) are ratios of sums, their errors by the jackknife over fleets. Calibration error
-is the mean over ten bins of P, weighed by their bots, of |mean P - share with an edge above 0|.
+around 0 (sd .06), with and without the factor. Each figure is a mean over fleets with its standard error, beside what
+it must be. Shares of a set (false ones, power) are ratios of sums, their errors by the jackknife over fleets.
+Calibration error: the mean over ten bins of P, weighed by their bots, of |mean P - share with an edge above 0|.
 
 Real bots: `sp500_ma_bots/trades.parquet` under KNOWDEFEAT_SHARED_DATA, judged by what closed before 2007, and what they
 earned afterwards; left out where there is no such file. And the cost: 1,000 bots with 1,000,000 trades of a year.

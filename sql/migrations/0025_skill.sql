@@ -46,3 +46,12 @@ COMMENT ON VIEW report.skill IS 'Whether each bot is good or lucky, over its lif
     'is true. The interval of the edge is 90 %.';
 COMMENT ON COLUMN report.skill.window_name IS 'lifetime or 90 days.';
 COMMENT ON COLUMN report.skill.p_skill IS 'The probability that the bot''s edge is above 0.';
+
+-- The order of wins, whole days being what chance shuffles. What was computed so far has none until it is computed again.
+ALTER TABLE win_streaks_rows ADD COLUMN order_p_value double precision;
+CREATE OR REPLACE VIEW win_streak_summary AS
+SELECT r.day, m.as_of, r.bot_id, r.trades, r.win_rate, r.longest_win_streak, r.longest_loss_streak, r.current_streak,
+       r.streakiness_p_value, r.order_p_value
+FROM win_streaks_rows AS r
+JOIN refreshed_days AS m ON m.asset = 'win_streaks' AND m.day = r.day;
+SELECT note_change('formulas', '-infinity') WHERE EXISTS (SELECT FROM refreshed_days);
