@@ -11,7 +11,7 @@ from knowdefeat_pipeline.core.schema import SKILL, TABLES
 from knowdefeat_pipeline.steps.skill import compute_skill
 from knowdefeat_pipeline.store.bots import bot_names
 
-PREVIEW = ("bot", "window", "trades", "edge", "edge_low", "edge_high", "p_skill", "verdict")
+PREVIEW = ("bot", "time_window", "trades", "edge", "edge_low", "edge_high", "p_skill", "verdict")
 LINEAGE = {f.name: [("trades", "pnl"), ("trades", "exit_time"), ("bot_metrics", "as_of")] for f in SKILL[1:]}
 
 
@@ -31,7 +31,9 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         names = bot_names(database.session.connection)
         catalogue.describe(context, judged, PREVIEW, names=names)
         last = catalogue.with_names(judged.rows[judged.rows["day"] == judged.last], names)
-        catalogue.show(context, judged.last, "skill", lambda: pictures.draw_skill(last[last["window"] == "lifetime"]))
+        catalogue.show(
+            context, judged.last, "skill", lambda: pictures.draw_skill(last[last["time_window"] == "lifetime"])
+        )
         yield dg.MaterializeResult[None]()
 
     return [bot_skill]

@@ -48,7 +48,7 @@ def _rows(of: Mark, said: Mapping[Window, Evidence], strategies: Mapping[int, st
     parts = [judged(evidence, strategies) for evidence in said.values()]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     window = np.repeat(np.array([*said], object), [len(evidence) for evidence in said.values()])
-    return pd.DataFrame({"day": of.day, "as_of": of.as_of, **columns, "window": window})[COLUMNS]
+    return pd.DataFrame({"day": of.day, "as_of": of.as_of, **columns, "time_window": window})[COLUMNS]
 
 
 class _Results:

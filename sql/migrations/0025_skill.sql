@@ -16,20 +16,20 @@ DELETE FROM bot_months_state;
 -- Every trade moves every bot's skill a little, as it tells of the fleet. So a day's fleet is one row a window, an array a
 -- figure, and a batch writes two rows instead of two a bot.
 CREATE TABLE bot_skill_rows (
-    day       date NOT NULL,
-    "window"  text NOT NULL,
-    bot_id    integer[] NOT NULL,
-    trades    bigint[] NOT NULL,
-    edge      double precision[] NOT NULL,
-    edge_low  double precision[] NOT NULL,
-    edge_high double precision[] NOT NULL,
-    p_skill   double precision[] NOT NULL,
-    verdict   text[] NOT NULL,
-    PRIMARY KEY (day, "window")
+    day         date NOT NULL,
+    time_window text NOT NULL,
+    bot_id      integer[] NOT NULL,
+    trades      bigint[] NOT NULL,
+    edge        double precision[] NOT NULL,
+    edge_low    double precision[] NOT NULL,
+    edge_high   double precision[] NOT NULL,
+    p_skill     double precision[] NOT NULL,
+    verdict     text[] NOT NULL,
+    PRIMARY KEY (day, time_window)
 );
-ALTER TABLE bot_skill_rows SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE bot_skill_rows SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE VIEW bot_skill AS
-SELECT r.day, m.as_of, s.bot_id, r."window", s.trades, s.edge, s.edge_low, s.edge_high, s.p_skill, s.verdict
+SELECT r.day, m.as_of, s.bot_id, r.time_window, s.trades, s.edge, s.edge_low, s.edge_high, s.p_skill, s.verdict
 FROM bot_skill_rows AS r
 JOIN refreshed_days AS m ON m.asset = 'bot_skill' AND m.day = r.day
 CROSS JOIN LATERAL unnest(r.bot_id, r.trades, r.edge, r.edge_low, r.edge_high, r.p_skill, r.verdict)
@@ -37,14 +37,14 @@ CROSS JOIN LATERAL unnest(r.bot_id, r.trades, r.edge, r.edge_low, r.edge_high, r
 WHERE EXISTS (SELECT FROM bots AS b WHERE b.bot_id = s.bot_id); -- one that is gone has no results
 
 CREATE VIEW report.skill AS
-SELECT k.as_of AS "time", k.day, k.bot_id, b.name AS bot, s.strategy_id, k."window" AS window_name, k.trades, k.edge,
+SELECT k.as_of AS "time", k.day, k.bot_id, b.name AS bot, s.strategy_id, k.time_window, k.trades, k.edge,
        k.edge_low, k.edge_high, k.p_skill, k.verdict
 FROM bot_skill AS k
 JOIN bots AS b USING (bot_id)
 LEFT JOIN bot_strategies AS s USING (bot_id);
 COMMENT ON VIEW report.skill IS 'Whether each bot is good or lucky, over its lifetime and the trailing 90 days; "time" is when it '
     'is true. The interval of the edge is 90 %.';
-COMMENT ON COLUMN report.skill.window_name IS 'lifetime or 90 days.';
+COMMENT ON COLUMN report.skill.time_window IS 'lifetime or 90 days.';
 COMMENT ON COLUMN report.skill.p_skill IS 'The probability that the bot''s edge is above 0.';
 
 -- The order of wins, whole days being what chance shuffles. What was computed so far has none until it is computed again.

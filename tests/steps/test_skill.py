@@ -21,7 +21,7 @@ from tests.steps import days
 END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 130
 FIRST, LAST = (END - timedelta(days=DAYS)).date(), (END - timedelta(days=1)).date()
-STATEMENT = 'SELECT day, as_of, bot_id, "window", trades, edge, edge_low, edge_high, p_skill, verdict FROM bot_skill'
+STATEMENT = "SELECT day, as_of, bot_id, time_window, trades, edge, edge_low, edge_high, p_skill, verdict FROM bot_skill"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def fleet(cloned: Callable[[str], AbstractContextManager[str]], computed: str) -
 
 def rows(url: str, first: date = date.min, last: date = date.max) -> list[tuple]:
     with connect(url) as connection:
-        statement = f'{STATEMENT} WHERE day BETWEEN %s AND %s ORDER BY day, bot_id, "window"'
+        statement = f"{STATEMENT} WHERE day BETWEEN %s AND %s ORDER BY day, bot_id, time_window"
         return connection.execute(statement, (first, last)).fetchall()
 
 

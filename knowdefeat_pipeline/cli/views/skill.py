@@ -95,7 +95,7 @@ def show_bot_skill(rows: Mapping[Window, Sequence[Record]]) -> None:
         ),
         [
             (
-                row["window"],
+                row["time_window"],
                 number(row["trades"]),
                 number(row["edge"], 3, sign=True),
                 number(row["edge_low"], 3, sign=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from knowdefeat_pipeline.core.schema.figure import Figure, count, known, text
 
 SKILL: tuple[Figure, ...] = (
-    Figure("window", "text", "", "What it rests on: 'lifetime', or the trailing '90 days' (UTC days, that of as_of among them).", nullable=False),
+    Figure("time_window", "text", "", "What it rests on: 'lifetime', or the trailing '90 days' (UTC days, that of as_of among them).", nullable=False),
     count("trades", "Closed trades in the window."),
     known("edge", "R", "Posterior mean of the bot's mean net result per trade, in units of its own standard deviation. Of a bot that cannot be judged: what its strategy and the fleet say."),
     known("edge_low", "R", "Lower end of the edge's 90 % credible interval."),

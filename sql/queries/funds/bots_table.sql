@@ -4,7 +4,7 @@ WITH last_day AS (
 ),
 skill AS MATERIALIZED (
     SELECT bot_id, p_skill, edge, edge_low, edge_high, verdict FROM bot_skill
-    WHERE day = (SELECT max(day) FROM bot_skill_rows) AND "window" = 'lifetime'
+    WHERE day = (SELECT max(day) FROM bot_skill_rows) AND time_window = 'lifetime'
 )
 SELECT b.bot_id, b.name AS bot, b.strategy_id, b.account, c.capital, c.capital_is_estimated, b.quote_currency, b.is_active,
        r.day, r.rank, r.rank_score, r.reason AS unranked,

@@ -10,6 +10,6 @@ FROM bot_rankings AS r
 JOIN bots AS b USING (bot_id)
 JOIN bot_metrics AS m ON (m.day, m.bot_id, m.ticker) = (r.day, r.bot_id, '*')
 LEFT JOIN win_streak_summary AS s ON (s.day, s.bot_id) = (r.day, r.bot_id)
-LEFT JOIN bot_skill AS k ON (k.day, k.bot_id, k."window") = (r.day, r.bot_id, 'lifetime')
+LEFT JOIN bot_skill AS k ON (k.day, k.bot_id, k.time_window) = (r.day, r.bot_id, 'lifetime')
 WHERE r.day = %(day)s
 ORDER BY r.rank NULLS LAST, r.bot_id

@@ -24,7 +24,7 @@ def test_who_is_good_and_who_was_lucky(shell: Shell, tmp_path: Path) -> None:
     assert "Nothing has been computed yet. Run: knowdefeat run" in shell("skill", status=1)
     shell("run", "--trades", file(tmp_path), "--capital", "10000")
     answer = shell.json("skill")
-    by_bot = {(row["bot"], row["window"]): row for row in answer["bots"]}
+    by_bot = {(row["bot"], row["time_window"]): row for row in answer["bots"]}
     assert {bot for bot, _ in by_bot} == {"grid", "trend", "lucky"}
     assert by_bot["grid", "lifetime"]["verdict"] == "good"
     assert by_bot["trend", "lifetime"]["verdict"] in ("losing", "likely losing")
