@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from knowdefeat_pipeline.assets import audit, beliefs, funds, learning, market, metrics, ranking, trades
+from knowdefeat_pipeline.assets import audit, beliefs, funds, learning, market, metrics, ranking, skill, trades
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation import jobs, schedules
@@ -16,7 +16,7 @@ from knowdefeat_pipeline.automation.sensors import market_data, new_beliefs, new
 from knowdefeat_pipeline.automation.sensors.failures import report_failures
 from knowdefeat_pipeline.settings import Settings
 
-SUBJECTS = (market, trades, metrics, ranking, learning, beliefs, funds)
+SUBJECTS = (market, trades, metrics, ranking, skill, learning, beliefs, funds)
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None, settings: Settings | None = None) -> dg.Definitions:

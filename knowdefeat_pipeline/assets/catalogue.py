@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.escaping import for_markdown
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 
-CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+CHAIN = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "bot_skill", "variable_weights")
 FUNDS = ("fund_allocations",)
 BELIEFS = ("strategy_beliefs", "strategy_weights")
 MARKET = ("price_bars", "market_regimes", "trade_scores")

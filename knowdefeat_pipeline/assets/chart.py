@@ -77,6 +77,14 @@ class Chart:
         )
         self._parts.append(f'<path d="{drawn}" fill="{BAR}"/>')
 
+    def intervals(self, x: np.ndarray, bounds: np.ndarray, middle: np.ndarray, colour: str) -> None:
+        """A line between two bounds (n, 2) at each x, and a dot at its middle."""
+        across = self._across(x)
+        drawn = "".join(f"M{at:.1f} {a:.1f}V{b:.1f}" for at, (a, b) in zip(across, self._down(bounds), strict=True))
+        dots = "".join(f"M{at:.1f} {y:.1f}h0" for at, y in zip(across, self._down(middle), strict=True))
+        self._parts.append(f'<path d="{drawn}" stroke="{colour}" stroke-opacity=".6"/>')
+        self._parts.append(f'<path d="{dots}" stroke="{colour}" stroke-width="4" stroke-linecap="round"/>')
+
     def marks(self, x: np.ndarray, colour: str) -> None:
         """A small triangle below the plot area that points at each x."""
         drawn = "".join(f"M{at:.1f} {HEIGHT - BOTTOM}l-3.5 6h7z" for at in self._across(x))

@@ -19,7 +19,7 @@ METRICS_PREVIEW = (
 )  # fmt: skip
 STREAKS_PREVIEW = (
     "bot", "trades", "win_rate", "longest_win_streak", "longest_loss_streak", "current_streak",
-    "streakiness_p_value",
+    "order_p_value",
 )  # fmt: skip
 METRICS_LINEAGE = {
     f.name: [("trades", column) for column in ("exit_time", "pnl")] for f in METRICS if f.name not in SCORE_NAMES

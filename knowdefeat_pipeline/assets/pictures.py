@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.assets.chart import BLUE, GREEN, ORANGE, PURPLE, RED, Chart, ticks
+from knowdefeat_pipeline.assets.chart import BAR, BLUE, GREEN, ORANGE, PURPLE, RED, Chart, ticks
 
 EQUITY_DAYS, EQUITY_BOTS = 30, 5
 MARKED_BOTS = 3
@@ -89,6 +89,39 @@ def draw_scores(rows: pd.DataFrame) -> str | None:
         colours += [colour] * len(bots)
     chart.beside(np.where(np.array(colours) == GREEN, grid[-1], 0), labels, colours)
     return chart.svg()
+
+
+def draw_skill(rows: pd.DataFrame) -> str | None:
+    """The 90 % interval of each bot's edge, the best first; None without rows.
+
+    `rows`: bot, edge, edge_low, edge_high, p_skill. Green where it is above 0, orange where it is below. The three best
+    and the three worst are named.
+    """
+    if rows.empty:
+        return None
+    ordered = rows.sort_values(["p_skill", "edge"], ascending=False, kind="stable").reset_index(drop=True)
+    grid = ticks(min(ordered["edge_low"].min(), 0.0), max(ordered["edge_high"].max(), 0.0), 5)
+    chart = Chart((-1.0, float(len(ordered))), (grid[0], grid[-1]))
+    chart.titles(
+        f"What is known of each bot's edge ({len(ordered):,} bots)", "edge (R), 90 % interval", "bots, best first"
+    )
+    chart.y_axis(grid, [f"{value:,.10g}" for value in grid])
+    colour = np.where(ordered["edge_low"] > 0, GREEN, np.where(ordered["edge_high"] < 0, ORANGE, BAR))
+    for each in dict.fromkeys(colour.tolist()):
+        chosen = ordered[colour == each]
+        chart.intervals(
+            chosen.index.to_numpy(), chosen[["edge_low", "edge_high"]].to_numpy(), chosen["edge"].to_numpy(), each
+        )
+    best = min(MARKED_BOTS, (len(ordered) + 1) // 2)
+    named = np.r_[:best, len(ordered) - min(MARKED_BOTS, len(ordered) // 2) : len(ordered)]
+    labels = [f"{_short(ordered['bot'][at])}: {_share(ordered['p_skill'][at])}" for at in named.tolist()]
+    chart.beside(np.where(named < best, grid[-1], grid[0]), labels, [str(each) for each in colour[named]])
+    return chart.svg()
+
+
+def _share(p: float) -> str:
+    """A probability in percent that is never shown as certain."""
+    return "> 99.9 %" if p > 0.999 else "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
 
 
 def _short(bot: str) -> str:

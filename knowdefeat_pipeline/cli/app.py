@@ -26,6 +26,7 @@ from knowdefeat_pipeline.cli.commands import (
     ranking,
     run,
     simulate,
+    skill,
     trades,
     up,
     weights,
@@ -53,6 +54,7 @@ app.command("simulate")(simulate.simulate_command)
 app.command()(metrics.metrics)
 app.command()(metrics.streaks)
 app.command()(ranking.rankings)
+app.command()(skill.skill)
 app.command()(market.regimes)
 app.command()(decisions.consensus)
 app.command()(decisions.size)

@@ -24,12 +24,12 @@ def read_panel(path: Path) -> Panel:
     given = frame["as_of"]
     instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)
     try:
-        return Panel.of(frame.assign(as_of=instants, given_as_of=given, bot_id=_numbers(frame["bot_id"])))
+        return Panel.of(frame.assign(as_of=instants, given_as_of=given, bot_id=plain_numbers(frame["bot_id"])))
     except ValueError as error:
         raise CommandError(f"{path}: {error}") from error
 
 
-def _numbers(names: pd.Series) -> pd.Series:
+def plain_numbers(names: pd.Series) -> pd.Series:
     """Names that are all whole numbers as such, so that what is written can be joined to what was read."""
     plain = names.str.fullmatch(r"0|-?[1-9]\d{0,17}")
     return names.astype("int64") if plain.fillna(False).all() else names

@@ -43,7 +43,6 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "int8": pa.int64(),
     "float4": pa.float32(),
     "float8": pa.float64(),
-    "_float8": pa.list_(pa.float64()),
     "text": pa.string(),
     "varchar": pa.string(),
     "jsonb": pa.string(),
@@ -51,6 +50,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
+ARROW_TYPES |= {f"_{name}": pa.list_(ARROW_TYPES[name]) for name in ("int4", "int8", "float8", "text", "date")}
 
 _ARROW_TYPE_OF_OID = {
     postgres_types[name.removeprefix("_")].array_oid if name.startswith("_") else postgres_types[name].oid: arrow_type

@@ -79,6 +79,7 @@ RULES = (
         "Each day is ranked with the last version of the weights from strictly before its as_of.",
     ),
     rests_on("bot_rankings", "bot_metrics"),
+    rests_on("bot_skill", "bot_metrics"),
     Rule("variable_weights", "weights_make_100", "Each day has all weights, of one decimal, in all exactly 100.0."),
     Rule("variable_weights", "version_was_in_force", "Each day has the weights in force once it was ranked."),
     rests_on("variable_weights", "bot_rankings"),

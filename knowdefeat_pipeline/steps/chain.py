@@ -9,13 +9,14 @@ from knowdefeat_pipeline.steps.learning import compute_weights
 from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.steps.ranking import compute_rankings
+from knowdefeat_pipeline.steps.skill import compute_skill
 from knowdefeat_pipeline.steps.trades import count_trades
 from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
 
 
 def refresh(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:
-    """Compute trades, metrics, streaks, rankings, weights and allocations of the days first..last, checks included.
+    """Compute trades, metrics, streaks, rankings, skill, weights and allocations of the days first..last, with checks.
 
     One transaction: a check that fails rolls all of it back and publishes nothing. Nobody else computes one of the days
     meanwhile. Raises CheckFailed.
@@ -29,6 +30,7 @@ def refresh(session: Session, first: date, last: date, now: datetime) -> list[St
                 metrics := _passed(compute_metrics(session, first, last, now)),
                 _passed(compute_streaks(session, first, last)),
                 _passed(compute_rankings(session, first, last, metrics.rows)),
+                _passed(compute_skill(session, first, last)),
                 _passed(compute_weights(session, first, last, now)),
                 _passed(compute_allocations(session, first, last)),
             ]

@@ -52,6 +52,11 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT bot_id, name FROM bots").fetchall())
 
 
+def bot_strategies(connection: psycopg.Connection) -> dict[int, str]:
+    """The strategy of every bot; one without is a strategy of its own."""
+    return dict(connection.execute("SELECT bot_id, strategy_id FROM bot_strategies").fetchall())
+
+
 def named(rows: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Records with `bot`, the name of the bot, behind their `bot_id`; the key itself for a bot that has gone."""
     return [{key: value for name, held in row.items() for key, value in _named(name, held, names)} for row in rows]

@@ -21,12 +21,16 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
+from knowdefeat_pipeline.core.skill.evidence import Evidence, renewed
+from knowdefeat_pipeline.core.skill.judgement import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Array, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.months import months_content, read_past
+from knowdefeat_pipeline.store.months import months_content, read_days, read_past
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
+SKILL = "bot_skill"
 CHUNKS = 64  # of rows as they arrived, after which they are put together
 
 
@@ -108,6 +112,8 @@ class Renewed:
 
 # The table of the figures of these bots, None for all.
 Compute = Callable[[Ints | None], pd.DataFrame]
+# What the results of these bots say of their skill, None for all.
+ComputeEvidence = Callable[[Ints | None], Mapping[Window, Evidence]]
 # A table of figures at a later as_of (µs), right for bots to which nothing has happened.
 Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
 
@@ -120,9 +126,11 @@ class Memory:
     trade_rows: RecentRows = field(init=False)
     score_rows: RecentRows = field(init=False)
     _past: tuple[date, UUID | None, Past] | None = field(init=False, default=None)
+    _days: tuple[date, UUID | None, DailyResults] | None = field(init=False, default=None)
     _kept: dict[str, Kept] = field(init=False, default_factory=dict)
     _rows: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
     _written: dict[str, int] = field(init=False, default_factory=dict)
+    _said: dict[Window, Evidence] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trade_rows = RecentRows(self.url, "trades/read_arrived_trades", renewed=False)
@@ -134,6 +142,13 @@ class Memory:
         if self._past is None or self._past[:2] != (before, content):
             self._past = before, content, read_past(connection, self.url, before)
         return self._past[2]
+
+    def days(self, connection: psycopg.Connection, before: date) -> DailyResults:
+        """Results of all days before `before`, read again once the months hold something else."""
+        content = months_content(connection)
+        if self._days is None or self._days[:2] != (before, content):
+            self._days = before, content, read_days(self.url, before)
+        return self._days[2]
 
     def renewed(
         self, name: str, as_of: datetime, capital: Mapping[int, tuple[float, bool]], compute: Compute, carry: Carry
@@ -154,6 +169,21 @@ class Memory:
         trades = self.trade_rows
         self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, table)
         return Renewed(table, moved, self._written.pop(name, None))
+
+    def evidence(self, as_of: datetime, compute: ComputeEvidence) -> Mapping[Window, Evidence]:
+        """What the results of all bots say of their skill, as `renewed`: computed for those to which something has
+        happened."""
+        kept = self._kept.pop(SKILL, None)
+        moved = self._moved(kept, as_of, {}) if kept else None
+        fresh = compute(moved)
+        parts = {} if moved is None else {window: renewed(self._said[window], of) for window, of in fresh.items()}
+        merged = {window: of for window, of in parts.items() if of is not None}
+        if len(merged) < len(fresh):
+            merged = dict(fresh if moved is None else compute(None))
+        self._said = merged
+        trades = self.trade_rows
+        self._kept[SKILL] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, {}, pd.DataFrame())
+        return merged
 
     def compared(self, name: str, rows: pd.DataFrame) -> Renewed:
         """One row a bot, beside those of the last time under this `name`."""

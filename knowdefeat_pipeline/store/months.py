@@ -13,12 +13,17 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past, past_months
-from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
+from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries, month_number
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_OF_DAYS = {"days": "day", **{f"day_{name}": name for name in ("trades", "wins", "losses", "pnl", "m2", "m3")}}
+"""The columns that hold a month's days, and the fields of DailyResults that stand in them."""
 
 
 def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
@@ -73,6 +78,16 @@ def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
     return Past(keys // max(len(names), 1), names[keys % max(len(names), 1)], months.folded())
 
 
+def read_days(url: str, before: date) -> DailyResults:
+    """What all days before `before` (the first of a month) left of each bot's results."""
+    rows = read_arrow(url, query("metrics/read_days"), [before]).combine_chunks()
+    days = rows["days"].combine_chunks()
+    values = {name: rows[column].combine_chunks().flatten() for column, name in _OF_DAYS.items()}
+    values["day"] = values["day"].cast(pa.int32()).cast(pa.int64())
+    bot = np.repeat(rows["bot_id"].to_numpy().astype(np.int64), np.diff(days.offsets.to_numpy()))
+    return DailyResults(bot=bot, **{name: of.to_numpy() for name, of in values.items()})
+
+
 def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
     row = connection.execute("SELECT complete_before, recorded_below::text FROM bot_months_state").fetchone()
     return (row[0], row[1]) if row else (None, None)
@@ -97,7 +112,8 @@ def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | Non
     """
     if trades.num_rows == 0:
         return False
-    rows = _rows(past_months(Trades.from_arrow(trades)))
+    closed = Trades.from_arrow(trades)
+    rows = _rows(past_months(closed), DailyResults.of(closed))
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS renewed (LIKE bot_months) ON COMMIT DELETE ROWS")
     copy_arrow(connection, "renewed", rows)
     if since is None:
@@ -110,7 +126,7 @@ def _replace(connection: psycopg.Connection, trades: pa.Table, since: date | Non
     return True
 
 
-def _rows(past: Past) -> pa.Table:
+def _rows(past: Past, daily: DailyResults) -> pa.Table:
     series, summaries = past.months.series, past.months.summaries
     last_day = past.months.day.astype("datetime64[D]")
     offsets = pa.array(np.concatenate([[0], summaries.leg_stop]), pa.int32())
@@ -130,5 +146,27 @@ def _rows(past: Past) -> pa.Table:
             },
             "leg_peaks": pa.ListArray.from_arrays(offsets, pa.array(summaries.leg_peak)),
             "leg_troughs": pa.ListArray.from_arrays(offsets, pa.array(summaries.leg_trough)),
+            **_days(past, daily),
         }
     )
+
+
+def _days(past: Past, daily: DailyResults) -> dict[str, pa.Array]:
+    """A month's days beside its summary over all tickers, and none beside those of its tickers."""
+    bot, ticker, month = (
+        past.bot[past.months.series],
+        past.ticker[past.months.series],
+        month_number(past.months.day),
+    )
+    whole = np.flatnonzero(ticker == ALL_TICKERS)
+    # Both are sorted by bot and month, and have the same months.
+    of_day = month_number(daily.day)
+    begin = np.flatnonzero((np.diff(daily.bot, prepend=daily.bot[:1] - 1) != 0) | (np.diff(of_day, prepend=0) != 0))
+    order = whole[np.lexsort((month[whole], bot[whole]))]
+    start, stop = np.zeros(len(bot), np.int64), np.zeros(len(bot), np.int64)
+    start[order], stop[order] = begin, np.append(begin[1:], len(daily))
+    _, rows = flat_ranges(start, stop)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(stop - start)]), pa.int32())
+    values = {column: getattr(daily, name)[rows] for column, name in _OF_DAYS.items()}
+    values["days"] = values["days"].astype("datetime64[D]")
+    return {column: pa.ListArray.from_arrays(offsets, pa.array(array)) for column, array in values.items()}

@@ -28,6 +28,11 @@ def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
     return records(connection, query("ranking/ranking_table"), {"day": day})
 
 
+def skill_rows(connection: psycopg.Connection, day: date, window: str, *, bot_id: int | None = None) -> list[Record]:
+    """The skill of the day's bots over a window, the best first; optionally of one bot."""
+    return records(connection, query("ranking/skill_table"), {"day": day, "window": window, "bot_id": bot_id})
+
+
 def day_rows(
     connection: psycopg.Connection, table: str, day: date, *, bot_id: int | None = None, ticker: str | None = None
 ) -> list[Record]:

@@ -25,6 +25,7 @@ ROWS = {
     "win_streaks": "win_streaks_rows",
     "win_streak_summary": "win_streaks_rows",
     "bot_rankings": "bot_rankings_rows",
+    "bot_skill": "bot_skill_rows",
     "variable_weights": "variable_weights_rows",
 }
 _FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
@@ -72,12 +73,23 @@ def of_day(rows: pd.DataFrame, day: date) -> pa.Table:
 def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
     if table not in ROWS:
         return rows
-    store = _single_rows if table == "bot_metrics" else _without_mark
+    store = {"bot_metrics": _single_rows, "bot_skill": _fleet_rows}.get(table, _without_mark)
     return store(rows) if isinstance(rows, pa.Table) else map(store, rows)
 
 
 def _without_mark(rows: pa.Table) -> pa.Table:
     return rows.select([name for name in rows.column_names if name not in _FROM_THE_MARK])
+
+
+def _fleet_rows(rows: pa.Table) -> pa.Table:
+    """The rows of `bot_skill` as one a day and window, whose rows follow one another: every figure an array."""
+    day, window = rows["day"].to_numpy(), rows["time_window"].to_numpy(zero_copy_only=False)
+    begin = np.flatnonzero(np.append(True, (day[1:] != day[:-1]) | (window[1:] != window[:-1])) if len(day) else [])
+    keys = rows.select(["day", "time_window"]).take(pa.array(begin, pa.int64()))
+    offsets = pa.array(np.append(begin, len(day)), pa.int32())
+    for name in _without_mark(rows).drop(["day", "time_window"]).column_names:
+        keys = keys.append_column(name, pa.ListArray.from_arrays(offsets, rows[name].combine_chunks()))
+    return keys
 
 
 def _single_rows(rows: pa.Table) -> pa.Table:

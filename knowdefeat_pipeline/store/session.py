@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import TradeScores
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Ints, day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.exposures import sync_exposures
 from knowdefeat_pipeline.store.memory import Memory
-from knowdefeat_pipeline.store.months import read_past, sync_months
+from knowdefeat_pipeline.store.months import read_days, read_past, sync_months
 from knowdefeat_pipeline.store.staleness import current_snapshot
 from knowdefeat_pipeline.store.trade_scores import any_scores
 
@@ -60,6 +61,7 @@ class Session:
         self.memory = memory
         self._seen: str | None = None
         self._known: KnownTrades | None = None
+        self._began: date | None = None
 
     def begin(self, first: date) -> None:
         """Begin a piece of work over days from `first` on: look anew which trades there are, and fold earlier months.
@@ -67,10 +69,15 @@ class Session:
         The snapshot is taken before anything is read: what commits from here on may be missed somewhere, and is found
         stale again. (Not the estimates that are made now, which are among what is read.)
         """
-        self._known = None
+        self._known, self._began = None, first
         sync_exposures(self.connection, self.url)
         self._seen = current_snapshot(self.connection)
         sync_months(self.connection, self.url, first.replace(day=1))
+
+    def ensure_begun(self, first: date) -> None:
+        """Begin over days from `first` on, where no step before has."""
+        if self._began is None or self._began > first:
+            self.begin(first)
 
     def read(self, name: str, *parameters: object) -> pa.Table:
         """The committed rows of `sql/queries/<name>.sql`, fast however many there are."""
@@ -106,6 +113,10 @@ class Session:
         if self.memory:
             return self.memory.past(self.connection, before)
         return read_past(self.connection, self.url, before)
+
+    def days(self, before: date) -> DailyResults:
+        """What all days before `before` (the first of a month) left of each bot's results."""
+        return self.memory.days(self.connection, before) if self.memory else read_days(self.url, before)
 
 
 def _trades(table: pa.Table, bots: Ints | None) -> Trades:

@@ -66,7 +66,7 @@ def forget_bots(connection: psycopg.Connection) -> None:
 def forget_days(connection: psycopg.Connection) -> None:
     """Days before the first trade that is left are no computed days any more; without one, no day is."""
     ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
-    for table in map(stored, (*RESULTS, "variable_weights")):
+    for table in map(stored, (*RESULTS, "bot_skill", "variable_weights")):
         connection.execute(f"DELETE FROM {table} WHERE %(first)s::date IS NULL OR day < %(first)s", {"first": first})  # noqa: S608 (fixed names)
     connection.execute(
         "DELETE FROM refreshed_days WHERE %(first)s::date IS NULL OR (day < %(first)s AND asset <> ALL(%(market)s))",

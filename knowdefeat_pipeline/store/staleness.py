@@ -49,6 +49,7 @@ RANKING = Family(
         "bot_metrics": ("trades", "capital", "scores", *OPEN, "formulas"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
+        "bot_skill": ("trades", "strategies"),
         "variable_weights": ("next_weights",),
         "fund_allocations": (
             "trades",

@@ -25,6 +25,7 @@ def test_the_catalogue_is_filled_from_the_definitions() -> None:
         "bot_metrics": {"trades", "trade_scores"},
         "win_streaks": {"bot_metrics"},
         "bot_rankings": {"bot_metrics", "win_streaks"},
+        "bot_skill": {"bot_metrics"},
         "variable_weights": {"bot_rankings"},
     }
 

@@ -33,7 +33,7 @@ def test_a_run_stands_under_its_job_with_its_days(instance: dg.DagsterInstance, 
         "knowdefeat/note": "by hand",
     }
     assert sorted(heard) == sorted([*CHAIN, *FUNDS])
-    assert [asset for asset in heard if asset in CHAIN] == [*CHAIN]
+    assert sorted(asset for asset in heard if asset in CHAIN) == sorted(CHAIN)  # some stand beside one another
     assert {(check["asset"], check["passed"]) for check in outcome.checks} == {
         ("trades", True),
         ("bot_metrics", True),

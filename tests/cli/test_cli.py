@@ -33,7 +33,7 @@ def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
     shell: Shell, database: str, trades_file: Path
 ) -> None:
     first = shell.json("run", "--trades", trades_file)
-    chain = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "variable_weights")
+    chain = ("trades", "bot_metrics", "win_streaks", "bot_rankings", "bot_skill", "variable_weights")
     tables = (*chain, "strategy_beliefs", "strategy_weights", "strategy_calibration")
     before = {table: rows(database, table) for table in tables}
     second = shell.json("run", "--trades", trades_file)

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 import knowdefeat_pipeline.core as core
-from knowdefeat_pipeline.core.metrics import drawdown, figures, open_positions, returns, streaks
+from knowdefeat_pipeline.core.metrics import drawdown, figures, open_positions, order, returns, streaks
 
 MODULES = [info.name for info in pkgutil.walk_packages(core.__path__, f"{core.__name__}.")]
 FIGURES = {
@@ -19,6 +19,7 @@ FIGURES = {
     drawdown: ["drawdown", "drawdown_episodes", "max_drawdown", "avg_drawdown", "time_below_peak",
                "time_in_drawdown"],
     open_positions: ["max_drawdown_with_open"],
+    order: ["order_p_value"],
     streaks: ["win_streaks", "longest_streak", "current_streak", "streakiness_p_value", "expected_frequency"],
 }  # fmt: skip
 

@@ -63,7 +63,7 @@ HARMLESS = {
     "max_drawdown_with_open",
     "open_loss_exceeds_gain",
 }
-REPORT = {"allocations", "beliefs", "bot_daily", "fleet_daily", "freshness", "rankings", "regimes", "trades"}
+REPORT = {"allocations", "beliefs", "bot_daily", "fleet_daily", "freshness", "rankings", "regimes", "skill", "trades"}
 
 RELATIONS = """
     SELECT n.nspname, c.relname, privilege

@@ -39,6 +39,7 @@ LATER = {
     "sharpe_low",
     "sharpe_high",
     "flag",
+    "order_p_value",
     *(figure.name for figure in OPEN_POSITIONS),
 }
 MOVED = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")

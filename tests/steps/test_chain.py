@@ -21,7 +21,7 @@ END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 12
 FIRST, LAST = (END - timedelta(days=DAYS)).date(), (END - timedelta(days=1)).date()
 FIRST_END = END - timedelta(days=DAYS - 1)
-RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")
+RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_skill", "variable_weights")
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ TABLES = {
     "win_streaks": "day, bot_id, streak_length",
     "win_streak_summary": "day, bot_id",
     "bot_rankings": "day, bot_id",
+    "bot_skill": "day, bot_id, time_window",
     "variable_weights": "day, variable",
     "fund_allocations": "day, bot_id",
     "fund_allocation_days": "day, quote_currency",

@@ -48,7 +48,7 @@ def refresh(connection: psycopg.Connection, first: date, last: date, now: dateti
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     own = [Mark(day, min(end(day), now), seen) for day in days]
     for asset, upstream in zip(
-        RANKING.assets, ("", "bot_metrics", "bot_metrics", "bot_rankings", "bot_rankings"), strict=True
+        RANKING.assets, ("", "bot_metrics", "bot_metrics", "bot_metrics", "bot_rankings", "bot_rankings"), strict=True
     ):
         if upstream:
             below = marks(connection, upstream, first, last)

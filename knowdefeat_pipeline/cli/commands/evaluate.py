@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.files import check_writable, read_panel, write_table
+from knowdefeat_pipeline.cli.files import check_writable, plain_numbers, read_panel, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.skill.judgement import false_share
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
@@ -86,6 +87,38 @@ def beliefs(
     write_table(table, output)
     count = history["time"].nunique()
     out.print(f"{output}: what was held before each of {counted(count, 'time')}, {counted(len(table), 'row')}")
+
+
+@app.command()
+def skill(
+    trades: Annotated[
+        Path, typer.Option(help="CSV or Parquet with columns exit_time, bot_id, pnl and, if known, strategy_id.")
+    ],
+    output: Output,
+    json: Json = False,
+) -> None:
+    """Good, or lucky: what the closed trades of a fleet say of each bot's edge.
+
+    exit_time are ISO timestamps or plain numbers of days; pnl is a net result in the bot's own currency. A bot belongs
+    to the strategy of its last trade, and without one is a strategy of its own. The answer has the columns bot_id,
+    p_skill, edge, edge_low, edge_high, verdict: P(edge > 0), and the edge in R with its 90 % interval.
+    """
+    from knowdefeat_pipeline.core.skill.replay import judge_trades  # scipy, which other commands can do without
+
+    check_writable(output)
+    history = read_table(trades, {"exit_time": "clock", "bot_id": "text", "pnl": "amount"}, {"strategy_id": "text"})
+    table = judge_trades(history.assign(bot_id=plain_numbers(history["bot_id"])))
+    write_table(table, output)
+    words = table["verdict"].str.partition(":")[0].value_counts().to_dict()
+    share = false_share(table["p_skill"][table["verdict"] == "good"].tolist())
+    if json:
+        print_json({"bots": len(table), "trades": len(history), "verdicts": words, "expected_false_share": share})
+        return
+    said = ", ".join(f"{count:,} {word}" for word, count in words.items())
+    judged = f"{counted(len(table), 'bot')} by {counted(len(history), 'trade')}"
+    out.print(f"{output}: {judged}{f': {said}' if said else ''}")
+    if share is not None:
+        out.print(f"Expected share of false ones among the good: {share:.1%}")
 
 
 def _unit(text: str | None, time: pd.Series) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from knowdefeat_pipeline.cli.views.output import Record
+from knowdefeat_pipeline.cli.views.skill import chance, verdict
 from knowdefeat_pipeline.cli.views.tables import ESTIMATED, explain_estimates, instant, money, number, table, text
 
 
@@ -43,6 +44,8 @@ def show_bots(rows: Sequence[Record]) -> None:
             ("active", "left"),
             ("status", "left"),
             ("rank", "right"),
+            ("P(edge > 0)", "right"),
+            ("good, or lucky", "left"),
             ("funds", "right"),
             ("why", "left"),
         ),
@@ -55,6 +58,8 @@ def show_bots(rows: Sequence[Record]) -> None:
                 "yes" if row["is_active"] else "no",
                 row["status"],
                 number(row["rank"]),
+                chance(row["p_skill"]),
+                verdict(row),
                 money(row["amount"], row["quote_currency"]),
                 row["why"],
             )

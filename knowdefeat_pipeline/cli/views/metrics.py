@@ -122,17 +122,17 @@ def show_streaks(rows: Sequence[Record], of_bot: Mapping[int, Sequence[Record]])
                 number(row["longest_loss_streak"]),
                 number(row["current_streak"], sign=True),
                 "  ".join(number(length["frequency"], 1) for length in of_bot[row["bot_id"]]),
-                number(row["streakiness_p_value"], 3),
+                number(row["order_p_value"], 3),
             )
             for row in rows
         ],
     )
-    p_values = [row["streakiness_p_value"] for row in rows if row["streakiness_p_value"] is not None]
+    p_values = [row["order_p_value"] for row in rows if row["order_p_value"] is not None]
     if p_values:
         low = sum(p < SIGNIFICANT for p in p_values)
         out.print(
-            "order p: how often chance puts the same wins and losses into so uneven an order; it tests their order, "
-            f"not skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {counted(len(p_values), 'bot')}; chance "
+            "order p: how often chance puts the same days into so uneven an order; it tests the order of wins, not "
+            f"skill. Under {SIGNIFICANT:.0%}: {low / len(p_values):.1%} of {counted(len(p_values), 'bot')}; chance "
             f"alone gives {SIGNIFICANT:.0%}.",
             style="dim",
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.skill import chance, explain_good, verdict
 from knowdefeat_pipeline.cli.views.tables import (
     NOTHING,
     Justify,
@@ -26,6 +27,8 @@ RANKING_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "left"),
     ("strategy", "left"),
     ("score", "right"),
+    ("P(edge > 0)", "right"),
+    ("good, or lucky", "left"),
     ("moved most by (points)", "left"),
     ("trades", "right"),
     ("win %", "right"),
@@ -55,6 +58,8 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
                 row["bot"],
                 text(row["strategy_id"]),
                 number(row["rank_score"], 1),
+                chance(row["p_skill"]),
+                verdict(row),
                 movers(row),
                 number(row["trades"]),
                 number(row["win_rate"], 1),
@@ -73,6 +78,8 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
                 style="yellow",
             )
     explain_estimates(ranked)
+    if ranked:
+        explain_good([row for row in ranked if row["verdict"] == "good"])
     left_out = [row for row in rows if not row["eligible"]]
     for row in left_out[:10]:
         out.print(f"  bot {row['bot']} is not ranked: {row['reason']}", style="dim")

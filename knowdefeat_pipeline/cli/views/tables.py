@@ -32,6 +32,7 @@ FOLDING = (
     "reason",
     "what it is",
     "why",
+    "good, or lucky",
     "streaks 2..7 (% of trades)",
     "",
 )

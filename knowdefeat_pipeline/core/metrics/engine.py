@@ -30,6 +30,7 @@ from knowdefeat_pipeline.core.metrics.figures import (
     win_rate,
 )
 from knowdefeat_pipeline.core.metrics.lifetime import Lifetimes, Past, lifetimes
+from knowdefeat_pipeline.core.metrics.order import order_p_value
 from knowdefeat_pipeline.core.metrics.path import PathFigures, path_figures
 from knowdefeat_pipeline.core.metrics.returns import (
     MIN_TRADING_DAYS,
@@ -237,6 +238,7 @@ def win_streak_tables(
         "longest_loss_streak": figures.longest_loss,
         "current_streak": figures.current,
         "streakiness_p_value": figures.p_value,
+        "order_p_value": order_p_value(windows.pnl, windows.exit, series.start, windows.low, windows.high),
     }
     lengths = {
         "hits": figures.hits,

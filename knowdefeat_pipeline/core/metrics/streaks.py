@@ -214,7 +214,13 @@ def streakiness_p_value(pnl: Floats, low: Ints, high: Ints) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         ab2 = 2 * a * b
         z = (runs - (1 + ab2 / n)) / np.sqrt(ab2 * (ab2 - n) / (n * n * (n - 1)))
-        return np.where(some, _erfc(np.abs(z) / np.sqrt(2)).astype(np.float64), np.nan)
+        return np.where(some, two_sided(z), np.nan)
+
+
+def two_sided(z: Floats) -> Floats:
+    """How likely a standard normal is as far from 0."""
+    p: Floats = _erfc(np.abs(z) / np.sqrt(2)).astype(np.float64)
+    return p
 
 
 def expected_frequency(trades: Ints, win_rate: Floats, lengths: Sequence[int] = STREAK_LENGTHS) -> Floats:

@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
     TRADE_DAY,
 )
 from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
+from knowdefeat_pipeline.core.schema.skill import SKILL
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
@@ -47,6 +48,7 @@ __all__ = [
     "RANKING",
     "REGIMES",
     "SCORE_NAMES",
+    "SKILL",
     "STRATEGY",
     "STRATEGY_WEIGHTS",
     "STREAKS",
@@ -69,6 +71,7 @@ TABLES: dict[str, tuple[Figure, ...]] = {
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
     "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
     "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),
+    "bot_skill": (PARTITION, AS_OF, BOT, *SKILL),
     "variable_weights": WEIGHTS_IN_FORCE,
     "strategy_beliefs": (PARTITION, AS_OF, *BELIEFS),
     "strategy_weights": (PARTITION, AS_OF, *STRATEGY_WEIGHTS),

@@ -72,6 +72,7 @@ STREAK_SUMMARY: tuple[Figure, ...] = (
     count("longest_loss_streak", "Longest run of losses, trailing 30 days."),
     Figure("current_streak", "bigint", "trades", "The run that is under way: positive for wins, negative for losses, 0 after a breakeven trade.", nullable=False),
     number("streakiness_p_value", "probability", "Two-sided Wald–Wolfowitz runs test over wins and losses: small when the order is not luck. NULL under 20 trades or when all went one way."),
+    number("order_p_value", "probability", "Two-sided p of the number of runs of wins and losses when whole UTC days are put in another order: small when the order of the days is not luck; it is no test of skill. NULL under 20 trades, under 10 days with a win or a loss, or where every order has as many runs."),
 )
 
 TRADE_DAY: tuple[Figure, ...] = (

@@ -35,7 +35,7 @@ def test_every_figure_of_nine_trades() -> None:
     expected = {2: 8 * p**2, 3: 7 * p**3, 4: 6 * p**4, 5: 5 * p**5, 6: 4 * p**6, 7: 3 * p**7}
     assert lengths.expected_frequency.to_dict() == pytest.approx({k: 100 / 9 * v for k, v in expected.items()})
     assert list(summary.index) == ["as_of", "bot_id", *(f.name for f in STREAK_SUMMARY)]
-    assert summary.drop(["as_of", "win_rate", "streakiness_p_value"]).to_dict() == {
+    assert summary.drop(["as_of", "win_rate", "streakiness_p_value", "order_p_value"]).to_dict() == {
         "bot_id": 1, "trades": 9, "longest_win_streak": 2, "longest_loss_streak": 1, "current_streak": 1,
     }  # fmt: skip
     assert summary.win_rate == pytest.approx(400 / 9)

@@ -1,0 +1,203 @@
+"""The posterior of each bot's edge, shrunk from bot to strategy to fleet by what luck alone would spread them.
+
+How far bots of a strategy, and strategies, truly differ is not known: every pair of a grid is tried, and weighed by how
+well it explains the fleet. The errors of bots that trade on the same days are added up day by day, so that luck which
+they share is not taken for skill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import scipy  # whose parts are loaded when they are first used
+
+from knowdefeat_pipeline.core.skill.evidence import Evidence
+from knowdefeat_pipeline.core.units import Array, Floats, Ints
+
+BOT_SD = np.array([0.0, 0.01, 0.02, 0.035, 0.06, 0.1, 0.16])
+BOT_PRIOR = np.array([0.30, 0.10, 0.10, 0.15, 0.15, 0.12, 0.08])
+STRATEGY_SD = np.array([0.0, 0.02, 0.05, 0.1])
+STRATEGY_PRIOR = np.array([0.40, 0.25, 0.20, 0.15])
+FLEET_VARIANCE = 0.05**2
+"""The prior: the sd of bots within a strategy and of strategies, in R, with probabilities; the variance of the fleet's
+mean around 0."""
+TAIL = 0.05  # beyond each end of the interval
+NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
+STEPS, PRECISION = 60, 1e-10
+ONE_THREAD = 250_000  # multiplications
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Of each bot: P(edge > 0), and its edge in R with the ends of the 90 % interval: the 5 % and 95 % quantiles, so
+    that p_skill ≥ .95 says the same as edge_low ≥ 0."""
+
+    p_skill: Floats
+    edge: Floats
+    edge_low: Floats
+    edge_high: Floats
+
+
+class Strategies(NamedTuple):
+    """Of each sd of bots (7) and strategy: `precision` of its mean (0: no proven bot), `mean`, and its `variance` (inf)
+    with luck that its bots share; and (7, bots) the `weight` of each bot, and its `share` of its strategy's."""
+
+    share: Floats
+    weight: Floats
+    precision: Floats
+    mean: Floats
+    variance: Floats
+
+
+class Fleet(NamedTuple):
+    """Of each pair of sds (7, 4): the mean over strategies, its variance, and the log likelihood of all bots."""
+
+    mean: Floats
+    variance: Floats
+    log_likelihood: Floats
+
+
+def skill(of: Evidence, strategy: Ints) -> Skill:
+    """The posterior of each bot's edge.
+
+    Parameters
+    ----------
+    of : Evidence
+        What each of n bots' results say, in R.
+    strategy : ndarray of int, shape (n,)
+        The strategy of each bot, any numbers.
+
+    Returns
+    -------
+    Skill
+        One entry per bot. A bot that is not proven has what its strategy and the fleet say; without any proven bot, the
+        prior: p_skill .5.
+
+    Examples
+    --------
+    >>> from knowdefeat_pipeline.core.skill.daily_results import DailyResults
+    >>> from knowdefeat_pipeline.core.skill.evidence import evidence
+    >>> a, i, j = np.array([0.5, 0.3, 0.1, 0, -0.1, -0.3]), np.repeat(np.arange(6), 60), np.tile(np.arange(60), 6)
+    >>> of = evidence(DailyResults.of_columns(i, j // 2, a[i] + np.sin(1 + 7 * i + 3 * j)))
+    >>> skill(of, np.array([0, 0, 0, 1, 1, 1])).p_skill.round(6).tolist()
+    [0.999999, 0.999074, 0.921749, 0.376315, 0.119107, 0.003206]
+    """
+    if len(of) == 0:
+        return Skill(*(np.empty(0) for _ in fields(Skill)))
+    number = np.unique(strategy, return_inverse=True)[1]
+    strategies = _strategies(of, number)
+    fleet = _fleet(of, strategies, number)
+    chance = fleet.log_likelihood + np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
+    weight = np.exp(chance - chance.max())
+    mean, variance = _levels(of, strategies, fleet, number)
+    likely = weight > NEGLIGIBLE * weight.sum()
+    return _mixture(weight[likely] / weight[likely].sum(), mean[likely], np.sqrt(variance[likely]))
+
+
+def _strategies(of: Evidence, number: Ints) -> Strategies:
+    weight = np.where(of.proven, 1 / (of.error**2 + BOT_SD[:, None] ** 2), 0.0)
+    order = np.argsort(number, kind="stable")
+    begin = np.flatnonzero(np.diff(number[order], prepend=-1))
+    precision = np.add.reduceat(weight[:, order], begin, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(precision > 0, np.add.reduceat((weight * of.edge)[:, order], begin, axis=1) / precision, 0.0)
+        own = 1 / precision
+        share = np.where(of.proven, weight / precision[:, number], 0.0)
+    return Strategies(share, weight, precision, mean, np.maximum(own, _shared(of, share, number)))
+
+
+def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
+    """Of each sd and strategy: the variance of its mean, errors of its bots added up day by day. share (7, bots)."""
+    bots = np.bincount(number[of.proven], minlength=int(number.max()) + 1)
+    out = np.zeros((len(BOT_SD), len(bots)))
+    alone = np.flatnonzero(of.proven & (bots[number] == 1))
+    out[:, number[alone]] = np.einsum("bd,bd->b", of.series[alone], of.series[alone])
+    several = np.flatnonzero(of.proven & (bots[number] > 1))
+    those, place = np.unique(number[several], return_inverse=True)
+    if len(those):
+        row = (np.arange(len(BOT_SD))[:, None] * len(those) + place).ravel()
+        where = row, np.tile(several, len(BOT_SD))
+        weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(of)))
+        daily = weights @ of.series
+        out[:, those] = np.einsum("sd,sd->s", daily, daily).reshape(len(BOT_SD), -1)
+    return out
+
+
+def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
+    known = strategies.precision > 0
+    if not known.any():
+        none = np.zeros((len(BOT_SD), len(STRATEGY_SD)))
+        return Fleet(none, np.full_like(none, np.inf), none)
+    own = STRATEGY_SD[:, None] ** 2
+    u = 1 / (strategies.variance[:, None] + own)  # (7, 4, strategies); 0 without a proven bot
+    total = u.sum(axis=2)
+    mean = (u * strategies.mean[:, None]).sum(axis=2) / total
+    share = (u / total[:, :, None])[:, :, number] * strategies.share[:, None]
+    shared = _daily_variance(share.reshape(-1, len(of)), of.series).reshape(mean.shape)
+    variance = np.maximum(1 / total, shared + own[:, 0] * (u**2).sum(axis=2) / total**2)
+    prior = FLEET_VARIANCE + variance
+    off = np.where(of.proven, of.edge - strategies.mean[:, number], 0.0)
+    within = 0.5 * (
+        np.log(strategies.weight, where=of.proven, out=np.zeros_like(strategies.weight)).sum(axis=1)
+        - (strategies.weight * off**2).sum(axis=1)
+        - np.log(strategies.precision, where=known, out=np.zeros_like(strategies.precision)).sum(axis=1)
+    )
+    between = np.log(u, where=known[:, None], out=np.zeros_like(u)).sum(axis=2)
+    between -= (u * (strategies.mean[:, None] - mean[:, :, None]) ** 2).sum(axis=2)
+    return Fleet(mean, variance, within[:, None] + 0.5 * (between - np.log(total) - np.log(prior) - mean**2 / prior))
+
+
+def _daily_variance(share: Floats, series: Floats) -> Floats:
+    """The sum over days of the squared sum of shares (groups, bots) of what bots add on a day (bots, days)."""
+    # A larger product is given to threads, which on a busy machine wait for one another longer than they compute.
+    days = max(1, ONE_THREAD // share.size)
+    out = np.zeros(len(share))
+    for first in range(0, series.shape[1], days):
+        daily = share @ series[:, first : first + days]
+        out += np.einsum("gd,gd->g", daily, daily)
+    return out
+
+
+def _levels(of: Evidence, strategies: Strategies, fleet: Fleet, number: Ints) -> tuple[Floats, Floats]:
+    """Mean and variance of each bot's edge under each pair of sds, (7, 4, bots)."""
+    kept = FLEET_VARIANCE / (FLEET_VARIANCE + fleet.variance)
+    mean, variance = (kept * fleet.mean)[:, :, None], (FLEET_VARIANCE * (1 - kept))[:, :, None]
+    own = STRATEGY_SD[:, None] ** 2
+    q = own / (own + strategies.variance[:, None])
+    mean = (mean + q * (strategies.mean[:, None] - mean))[:, :, number]
+    variance = ((1 - q) * own + (1 - q) ** 2 * variance)[:, :, number]
+    of_bots = BOT_SD[:, None] ** 2
+    h = np.where(of.proven, of_bots / (of_bots + of.error**2), 0.0)
+    return mean + h[:, None] * (of.edge - mean), ((1 - h) * of_bots)[:, None] + (1 - h[:, None]) ** 2 * variance
+
+
+def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
+    """What normal posteriors, weighed, say together: weight (pairs,), mean and sd (pairs, bots)."""
+    p_skill = weight @ scipy.special.ndtr(mean / sd)
+    edge = weight @ mean
+    spread = np.sqrt(np.maximum(weight @ (sd**2 + mean**2) - edge**2, 0.0))
+    low, high = (_quantile(tail, weight, mean, sd, edge, spread) for tail in (TAIL, 1 - TAIL))
+    return Skill(p_skill, edge, low, high)
+
+
+def _quantile(tail: float, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:
+    """The quantiles of mixtures of normals: Newton's steps, halved where one would leave the bracket."""
+    z = scipy.special.ndtri(tail)
+    ends = mean + z * sd
+    low, high = ends.min(axis=0), ends.max(axis=0)  # a mixture's quantile lies between those of its parts
+    at: Floats = np.clip(centre + z * spread, low, high)
+    for _ in range(STEPS):
+        off = (at - mean) / sd
+        above = weight @ scipy.special.ndtr(off) - tail
+        density = weight @ (np.exp(-0.5 * off**2) / sd) / np.sqrt(2 * np.pi)
+        low, high = np.where(above < 0, at, low), np.where(above > 0, at, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step: Array = at - above / density
+        then = np.where((low <= step) & (step <= high), step, (low + high) / 2)
+        done = np.abs(then - at).max(initial=0.0) <= PRECISION
+        at = then
+        if done:
+            break
+    return at
