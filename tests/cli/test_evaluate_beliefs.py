@@ -38,7 +38,7 @@ def test_a_simulated_history_is_judged_from_outside(
     assert evaluate(monkeypatch, "--outcomes", outcomes, "--out", answer) == 0
     assert "400 times, 3,200 rows" in capsys.readouterr().out.replace("\n", " ")
     table = pd.read_csv(answer)
-    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge"]
+    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     weights = table.pivot(index="time", columns="strategy_id", values="weight").to_numpy()
     assert (weights.sum(axis=1) == 1).all()
     world = simulate_beliefs("stationary", 3, rounds=400)

@@ -75,7 +75,8 @@ def beliefs(
     """Weights and beliefs of strategies before each time of a history of outcomes, learned from earlier rows alone.
 
     Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
-    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
+    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge and exposure: the share of the
+    whole book to hold at all, the same in every row of a time. Weights move by at most 0.2 in all in a unit of time.
     """
     from knowdefeat_pipeline.core.beliefs.replay import replay_beliefs  # scipy, which other commands can do without
 

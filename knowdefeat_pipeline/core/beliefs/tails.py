@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from knowdefeat_pipeline.core.beliefs.decayed_sums import sum_in_order
 from knowdefeat_pipeline.core.units import Floats
 
 NO_TAIL = 200.0
@@ -42,8 +43,8 @@ def tail_edges(sums: Floats) -> TailEdges:
     with n > 30 (0 where there are fewer than three). A strategy has (S + k·m.)/(n + k) ± √(v/(n + k)), k = v/b within
     50 and 1e6.
     """
-    n, total = sums[..., 0], _total(sums)
-    trades, tails, squares = np.moveaxis(total, -1, 0)[..., None]
+    n = sums[..., 0]
+    trades, tails, squares = (sum_in_order(sums[..., column])[..., None] for column in range(3))
     mean = tails / (trades + NO_TAIL)
     counted = np.maximum(trades, 1.0)
     variance = np.maximum(squares / counted - (tails / counted) ** 2, LEAST_VARIANCE)
@@ -59,15 +60,8 @@ def _strength(sums: Floats, mean: Floats, variance: Floats) -> Floats:
     judged = sums[..., 0] > ENOUGH_OF_ONE
     excess = np.where(judged, (sums[..., 1] / n - mean) ** 2 - variance / n, 0.0)
     count = judged.sum(axis=-1, keepdims=True)
-    spread = _total(excess[..., None]) / np.maximum(count, 1)
+    spread = sum_in_order(excess)[..., None] / np.maximum(count, 1)
     spread = np.where(count >= ENOUGH_STRATEGIES, spread, 0.0)
     k = np.clip(variance / np.maximum(spread, NO_SPREAD), LEAST_STRENGTH, MOST_STRENGTH)
     out: Floats = np.where(spread > NO_SPREAD, k, MOST_STRENGTH)
-    return out
-
-
-def _total(sums: Floats) -> Floats:
-    """Over strategies (..., K, C), one after another: strategies that have not traded yet change no bit."""
-    start = np.zeros((*sums.shape[:-2], 1, sums.shape[-1]))
-    out: Floats = np.cumsum(np.concatenate([start, sums], axis=-2), axis=-2)[..., -1, :]
     return out

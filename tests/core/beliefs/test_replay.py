@@ -26,7 +26,7 @@ def history(seed: int, count: int = 300) -> pd.DataFrame:
 def test_every_time_has_every_strategy_and_weights_that_sum_to_one() -> None:
     frame = history(1)
     table = replay_beliefs(frame, RULES)
-    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge"]
+    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     assert len(table) == frame["time"].nunique() * 3
     assert (table.groupby("time")["weight"].sum() == 1).all()
     first = table[table["time"] == 0]

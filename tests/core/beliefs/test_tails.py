@@ -53,7 +53,7 @@ def test_strategies_that_differ_are_told_apart_and_others_share_one_mean() -> No
     assert found.mean == pytest.approx([(-60 - 5) / 150, -5 / 150, -5 / 150, -5 / 150])
     assert found.variance == pytest.approx([0.3375 / 150] * 4)
     assert (found.prior_mean[0], found.prior_variance[0]) == pytest.approx((-0.1, 0.3375 / 50))
-    alike = tail_edges(np.tile([100.0, -10.0, 5.0], (4, 1)))
+    alike = tail_edges(np.tile([100.0, -10.0, 50.0], (4, 1)))
     assert alike.mean == pytest.approx([(-10 - 1e6 * 40 / 600) / (100 + 1e6)] * 4)
 
 
