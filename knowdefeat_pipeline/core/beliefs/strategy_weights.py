@@ -28,6 +28,12 @@ EVEN, SURE = 0.5, 0.95
 """P(edge > 0) of a strategy that is not held at all, and of one that is held in full."""
 
 
+def most_move(days: float, before: Floats, after: Floats, was_reset: bool = False) -> float:
+    """By how much weights may move in so many days, in which the regimes' probabilities went from `before` to `after`
+    (R,): 0.2 a day, and without bound where a regime changed or a person reset what was learned."""
+    return np.inf if was_reset or regime_changed(before, after) else MOVE_A_DAY * days
+
+
 def steady_weights(held: Floats, target: Floats, most: float) -> Floats:
     """Weights (K,) moved from those `held` towards the `target` by at most `most` in all (the sum of absolute moves).
 
