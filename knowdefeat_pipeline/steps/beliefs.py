@@ -186,7 +186,7 @@ class WeighedDays(StepResult):
 
 
 def compute_strategy_weights(session: Session, first: date, last: date) -> WeighedDays:
-    """Replace the strategies' weights of the days first..last that have beliefs; each day moves on from the one before."""
+    """Replace the strategies' weights of the days first..last that have beliefs; each moves on from the day before."""
     connection = session.connection
     learn_alone(connection)
     seen = current_snapshot(connection)

@@ -100,7 +100,7 @@ def _marks(first: date, last: date, now: datetime, seen: str) -> list[Mark]:
 
 
 def _labels(session: Session, series: tuple[str, str], since: datetime, until: datetime) -> pd.DataFrame | None:
-    """The labels of one series, from as many bars as it takes to know which label was held before; None without bars."""
+    """The labels of one series, from as many bars as it takes to know the label held before; None without bars."""
     run_in = RUN_IN
     while tail := _tail(session, series, since, until, partial(bars_from, run_in=run_in)):
         try:

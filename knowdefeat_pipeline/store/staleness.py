@@ -28,7 +28,7 @@ class Family:
 
     `inputs`: of each asset the inputs of the view `changes` that it rests on. `base`: the asset whose computed days the
     family has to have too. `opening`: the inputs for whose sake a day is computed that never was. `chained`: assets of
-    which each day moves on from the one before, so that later days are stale once an earlier one was computed after them.
+    which each day moves on from the one before: later days are stale once an earlier one was computed after them.
     """
 
     name: str

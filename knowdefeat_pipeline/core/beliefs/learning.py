@@ -2,8 +2,8 @@
 
 An outcome is one closed trade: when it closed, its strategy, the market regime that it was entered in (or none), and
 its standardised result (an R-multiple, see `r_multiples`). Results are learned from their bodies, clipped at ± 2; what
-lies beyond is summed up apart (see `tails`). Evidence decays per unit of time, not per own trade, and is shrunk regime ->
-strategy -> population:
+lies beyond is summed up apart (see `tails`). Evidence decays per unit of time, not per own trade, and is shrunk
+regime -> strategy -> population:
 
     population  m0 = Σ z·S/n / (κ + Σ z)            z = N/(N + k0), its credibility, N the trades decayed per own trade
     strategy    m  = (S + k0·m0) / (n + k0)         S, n: decayed sums of results and of trades

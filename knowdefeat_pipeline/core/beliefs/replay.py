@@ -15,6 +15,8 @@ from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
 from knowdefeat_pipeline.core.beliefs.strategy_weights import MOVE_A_DAY, adaptive_weights, exposure, steady_path
 from knowdefeat_pipeline.core.units import Floats
 
+FIGURES = ("weight", "p_win", "edge", "exposure")
+
 
 @dataclass(frozen=True)
 class Book:
@@ -64,22 +66,17 @@ def replay_beliefs(
     number, times = pd.factorize(history["time"], sort=True)
     outcomes = Outcomes.from_frame(history.assign(time=number if unit is None else _units(times, unit)[number]))
     width = len(outcomes.strategies)
-    blocks = [
-        (book.weights.ravel(), book.beliefs.p_win.ravel(), book.beliefs.edge.ravel(), book.exposure.repeat(width))
-        for book in books_before_each(outcomes, rules, method)
-    ]
     names = pd.Series(outcomes.strategies, dtype="str")
-    figures = zip(*blocks, strict=True) if blocks else np.empty((4, 1, 0))
-    return pd.DataFrame(
-        {
-            "time": times.repeat(width),
-            "strategy_id": names.iloc[np.tile(np.arange(width), len(times))].array,
-            **{
-                name: np.concatenate(parts)
-                for name, parts in zip(("weight", "p_win", "edge", "exposure"), figures, strict=True)
-            },
-        }
-    )
+    blocks = [_columns(book) for book in books_before_each(outcomes, rules, method)]
+    figures = np.concatenate(blocks, axis=1) if blocks else np.empty((len(FIGURES), 0))
+    table = {"time": times.repeat(width), "strategy_id": names.iloc[np.tile(np.arange(width), len(times))].array}
+    return pd.DataFrame(table | dict(zip(FIGURES, figures, strict=True)))
+
+
+def _columns(book: Book) -> Floats:
+    """The FIGURES of each instant and strategy, a row each."""
+    exposure = np.broadcast_to(book.exposure[:, None], book.weights.shape)
+    return np.stack([of.ravel() for of in (book.weights, book.beliefs.p_win, book.beliefs.edge, exposure)])
 
 
 def _units(times: pd.Index, unit: float) -> Floats:

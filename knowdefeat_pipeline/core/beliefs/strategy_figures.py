@@ -51,7 +51,7 @@ class HeldWeights:
     was_reset: bool = False
 
     def towards(self, weights: pd.DataFrame) -> Floats:
-        """The weights (K,) of a table whose `weight` is the target. What strategies held that are gone is shared out."""
+        """The weights (K,) of a table whose `weight` is the target. What strategies held that are gone is divided."""
         held = self.rows.set_index("strategy_id")["weight"].reindex(weights["strategy_id"], fill_value=0.0)
         target, begun = (of.to_numpy(np.float64) for of in (weights["weight"], held))
         if not begun.sum() > 0:
@@ -68,8 +68,8 @@ def strategy_weights(
 ) -> pd.DataFrame:
     """A row for each strategy of `figures` (regime, strategy_id, edge, edge_sd, of one as_of), in their order.
 
-    Columns: strategy_id, `weight` as things stand, which moves on from the `held` ones, `weight_…` under each of REGIMES,
-    each of which sums to exactly 1, `p_…`, the `regime_shares`, and `exposure`, of the whole book.
+    Columns: strategy_id, `weight` as things stand, which moves on from the `held` ones, `weight_…` under each of
+    REGIMES, each of which sums to exactly 1, `p_…`, the `regime_shares`, and `exposure`, of the whole book.
     """
     views = {name: figures[figures["regime"] == name] for name in WEIGHTS}
     weights = pd.DataFrame({"strategy_id": views[AS_THINGS_STAND]["strategy_id"].array})

@@ -24,6 +24,7 @@ MOVE_A_DAY = 0.2
 """The most that the weights move in a day: the sum of all moves."""
 REGIME_CHANGED = 0.9
 """The probability of a change of regime from which on the weights follow at once."""
+ROUNDING = 1e-9
 EVEN, SURE = 0.5, 0.95
 """P(edge > 0) of a strategy that is not held at all, and of one that is held in full."""
 
@@ -64,11 +65,11 @@ def _towards(held: Floats, target: Floats, most: float) -> Floats:
 def regime_changed(before: Floats, after: Floats) -> bool:
     """Whether the regime changed with a probability of at least 0.9, from probabilities (R,) to probabilities.
 
-    They sum to at most 1; what is missing is undecided. The probability is the least that they are compatible with: half
-    the sum of absolute differences. All markets going from TRENDING to RANGING is a change; half of them is none.
+    They sum to at most 1; what is missing is undecided. The probability is the least that they are compatible with:
+    half the sum of absolute differences. All markets going from TRENDING to RANGING is a change; half of them is none.
     """
     both = [np.append(of, 1 - of.sum()) for of in (before, after)]
-    return float(np.abs(both[1] - both[0]).sum()) / 2 >= REGIME_CHANGED
+    return float(np.abs(both[1] - both[0]).sum()) / 2 >= REGIME_CHANGED - ROUNDING
 
 
 def exposure(weights: Floats, edge: Floats, edge_sd: Floats) -> Floats:

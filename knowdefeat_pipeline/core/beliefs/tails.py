@@ -1,8 +1,9 @@
 """Tails: what results beyond the body of a distribution add to an edge.
 
-A result is its body, clipped at ± 2 R, and its tail, the rest. Bodies tell strategies apart soon; a rare large loss would
-drown them, and clipped away would flatter who has many small wins and rare large losses. So tails have sums of their own,
-which fade by own trades and are shrunk towards those of all strategies together as far as strategies do not differ.
+A result is its body, clipped at ± 2 R, and its tail, the rest. Bodies tell strategies apart soon. A rare large loss among
+them would drown the rest; clipped away, it would flatter a strategy of many small wins and rare large losses. So tails
+have sums of their own, which fade by own trades and are shrunk towards those of all strategies together, as far as
+strategies do not differ.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ def tail_edges(sums: Floats) -> TailEdges:
     """The edge in the tails, from each strategy's decayed trades n, sum S and sum of squares Q of tails, (..., K, 3).
 
     With N, S., Q. the sums over strategies, the mean of all is m. = S./(N + 200) and the variance of a tail
-    v = Q./N - (S./N)² (at least 1e-4; .1 up to N = 20). Strategies differ by b, the mean of (S/n - m.)² - v/n over those
-    with n > 30 (0 where there are fewer than three). A strategy has (S + k·m.)/(n + k) ± √(v/(n + k)), k = v/b within
-    50 and 1e6.
+    v = Q./N - (S./N)² (at least 1e-4; .1 up to N = 20). Strategies differ by b, the mean of (S/n - m.)² - v/n over
+    those with n > 30 (0 where there are fewer than three). A strategy has (S + k·m.)/(n + k) ± √(v/(n + k)), k = v/b
+    within 50 and 1e6.
     """
     n = sums[..., 0]
     trades, tails, squares = (sum_in_order(sums[..., column])[..., None] for column in range(3))

@@ -56,9 +56,9 @@ def true_range(bars: pd.DataFrame) -> pd.Series:
 def average_true_range(bars: pd.DataFrame) -> Floats:
     """Wilder's average true range at the close of each bar, (N,), in the unit of the prices; NaN before the 14th bar.
 
-    A bar's true range is its highest less its lowest price, the close before it among them. The first average is the mean
-    of 14; each next one moves a fourteenth of the way to the bar's true range (Wilder 1978). NaN where prices are so
-    large that there is none.
+    A bar's true range is its highest less its lowest price, the close before it among them. The first average is the
+    mean of 14; each next one moves a fourteenth of the way to the bar's true range (Wilder 1978). NaN where prices are
+    so large that there is none.
     """
     before = bars["close"].shift(1).fillna(bars["open"])
     size = (bars["high"].clip(lower=before) - bars["low"].clip(upper=before)).to_numpy(np.float64)

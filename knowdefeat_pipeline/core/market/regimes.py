@@ -8,8 +8,8 @@ A hidden Markov model (Hamilton 1989) of two features of the last bars:
 
 Stretch has no unit, so its law in each regime is the same in any market and fixed here. The range has a scale of its
 own in each market: it is learned by expectation maximisation, walk-forward (see `walk_forward`), from where the forward
-filter, which also yields the probabilities, placed the past bars. A regime keeps its meaning through every fit: it owns
-its law of stretch, and VOLATILE the highest range.
+filter, which also yields the probabilities, placed the past bars. A regime keeps its meaning through every fit: it
+owns its law of stretch, and VOLATILE the highest range.
 
 Labels follow the probabilities with hysteresis, so that they do not flicker: one is entered at a probability of 0.70 and
 held until another gets there; where its own falls below 0.15, it is given up for NEUTRAL.
@@ -68,9 +68,7 @@ def bars_from(since: int, run_in: int = RUN_IN) -> int:
     return needed_from(max(0, since - run_in), FIRST_FIT)
 
 
-def label_regimes(
-    bars: pd.DataFrame, *, position: int = 0, since: int = 0, run_in: int = RUN_IN
-) -> pd.DataFrame:
+def label_regimes(bars: pd.DataFrame, *, position: int = 0, since: int = 0, run_in: int = RUN_IN) -> pd.DataFrame:
     """The regime at the close of each bar of one ticker and timeframe.
 
     bars: open_time, open, high, low, close, volume, ascending in time. `position`: the place of the first given bar in
@@ -116,8 +114,8 @@ def _probabilities(bars: pd.DataFrame, position: int, begin: int) -> Floats:
 
 
 def average_true_ranges(bars: pd.DataFrame, *, position: int, since: int) -> Floats:
-    """Wilder's average true range of the bars from place `since` on; bars before `needed_from(since, FIRST_FIT)` may be
-    left out. Averages begin where a block's features do, so that they are the same bit for bit whichever bars are given."""
+    """Wilder's average true range of the bars from place `since` on; those before `needed_from(since, FIRST_FIT)` may be
+    left out. Averages begin where a block's features do: they are the same, bit for bit, whichever bars are given."""
     parts = [np.empty(0)]
     for oldest, start, stop in blocks(since, position + len(bars), FIRST_FIT):
         reach = features_from(oldest)
@@ -142,7 +140,7 @@ def hold_labels(probability: Floats, held: str | None = NEUTRAL) -> Texts:
     entered = np.append(begun, probability.argmax(axis=1))[since]
     regime = np.clip(entered, 0, len(REGIMES) - 1)
     fallen = given_up[np.arange(1, count + 1), regime] > given_up[since, regime]
-    fallen[entered == _UNKNOWN] = (given_up[1:] > 0).all(axis=1)[entered == _UNKNOWN]
+    fallen = np.where(entered == _UNKNOWN, given_up[1:].min(axis=1) > 0, fallen)
     code = np.where(fallen, _NEUTRAL, entered)
     return np.array([*REGIMES, NEUTRAL, UNKNOWN], dtype=object)[code]
 

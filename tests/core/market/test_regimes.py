@@ -186,7 +186,7 @@ def held_one_by_one(probability: np.ndarray, held: str = NEUTRAL) -> list[str]:
 def test_a_label_is_entered_held_and_given_up() -> None:
     rows = [(0.55, 0.25, 0.20), (0.72, 0.20, 0.08), (0.40, 0.55, 0.05), (0.14, 0.60, 0.26), (0.10, 0.75, 0.15)]
     assert list(hold_labels(np.array(rows))) == [NEUTRAL, "TRENDING", "TRENDING", NEUTRAL, "RANGING"]
-    assert list(hold_labels(np.array(rows), "VOLATILE"))[0] == "VOLATILE"
+    assert hold_labels(np.array(rows), "VOLATILE")[0] == "VOLATILE"
     assert list(hold_labels(np.array(rows), None)) == [UNKNOWN, "TRENDING", "TRENDING", NEUTRAL, "RANGING"]
     assert list(hold_labels(np.array([(0.70, 0.15, 0.15), (0.15, 0.69, 0.16)]))) == ["TRENDING", "TRENDING"]
     assert len(hold_labels(np.empty((0, 3)))) == 0
@@ -263,7 +263,7 @@ def test_a_label_that_was_entered_long_ago_is_found_with_a_longer_run_in() -> No
     held = whole["label"].iloc[-1]
     assert held != NEUTRAL
     assert held == whole["label"].iloc[1100]
-    with pytest.raises(HeldLabelUnknown, match="held before bar 2400 of the series .* 256 bars before it"):
+    with pytest.raises(HeldLabelUnknown, match=r"held before bar 2400 of the series .* 256 bars before it"):
         label_regimes(halted, since=2400)
     for run_in in (1600, 2400, 9999):
         pd.testing.assert_frame_equal(label_regimes(halted, since=2400, run_in=run_in), whole[2400:], check_exact=True)
