@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.simulation.strategies import among_active, regret, simulate_beliefs
+from knowdefeat_pipeline.core.simulation.strategies import among, regret, simulate_beliefs
 
 
 def evaluate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -43,7 +43,7 @@ def test_a_simulated_history_is_judged_from_outside(
     assert (weights.sum(axis=1) == 1).all()
     world = simulate_beliefs("stationary", 3, rounds=400)
     assert regret(world, weights) < 0.8 * regret(world, np.ones_like(weights))
-    assert among_active(weights, world.active).shape == (400, 8)
+    assert among(weights, world.active).shape == (400, 8)
 
 
 def test_parquet_a_unit_and_the_other_method(outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """Tails: what results beyond the body of a distribution add to an edge.
 
-A result is its body, clipped at ± 2 R, and its tail, the rest. Bodies tell strategies apart soon. A rare large loss among
-them would drown the rest; clipped away, it would flatter a strategy of many small wins and rare large losses. So tails
-have sums of their own, which fade by own trades and are shrunk towards those of all strategies together, as far as
-strategies do not differ.
+A result is its body, clipped at ± 2 R, and its tail, the rest. Bodies tell strategies apart soon. A rare large loss
+among them would drown the rest; clipped away, it would flatter a strategy of many small wins and rare large losses. So
+tails have sums of their own, which fade by own trades and are shrunk towards those of all strategies together, as far
+as strategies do not differ.
 """
 
 from __future__ import annotations

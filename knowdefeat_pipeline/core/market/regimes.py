@@ -11,8 +11,8 @@ own in each market: it is learned by expectation maximisation, walk-forward (see
 filter, which also yields the probabilities, placed the past bars. A regime keeps its meaning through every fit: it
 owns its law of stretch, and VOLATILE the highest range.
 
-Labels follow the probabilities with hysteresis, so that they do not flicker: one is entered at a probability of 0.70 and
-held until another gets there; where its own falls below 0.15, it is given up for NEUTRAL.
+Labels follow the probabilities with hysteresis, so that they do not flicker: one is entered at a probability of 0.70
+and held until another gets there; where its own falls below 0.15, it is given up for NEUTRAL.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ def _probabilities(bars: pd.DataFrame, position: int, begin: int) -> Floats:
 
 
 def average_true_ranges(bars: pd.DataFrame, *, position: int, since: int) -> Floats:
-    """Wilder's average true range of the bars from place `since` on; those before `needed_from(since, FIRST_FIT)` may be
-    left out. Averages begin where a block's features do: they are the same, bit for bit, whichever bars are given."""
+    """Wilder's average true range of the bars from place `since` on; those before `needed_from(since, FIRST_FIT)` may
+    be left out. Averages begin where a block's features do: they are the same, bit for bit, whichever bars are given.
+    """
     parts = [np.empty(0)]
     for oldest, start, stop in blocks(since, position + len(bars), FIRST_FIT):
         reach = features_from(oldest)

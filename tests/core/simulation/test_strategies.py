@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from knowdefeat_pipeline.core.beliefs.replay import beliefs_before_each
+from knowdefeat_pipeline.core.beliefs.replay import books_before_each
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.simulation.strategies import (
     STRATEGY_WORLDS,
@@ -20,8 +20,9 @@ from knowdefeat_pipeline.core.simulation.strategies import (
 
 def learned(world: StrategyWorld, method: str = "edge") -> tuple[np.ndarray, np.ndarray]:
     weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
-    for instants, beliefs, held in beliefs_before_each(world.outcomes, Rules(), method):
-        weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
+    for book in books_before_each(world.outcomes, Rules(), method):
+        rounds = book.instants.astype(int)
+        weights[rounds], p_win[rounds] = book.weights, book.beliefs.p_win
     return weights, p_win
 
 
