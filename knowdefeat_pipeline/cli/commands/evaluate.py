@@ -111,7 +111,8 @@ def regimes(
     """The market regimes: each bar's label, from the bars up to it alone.
 
     open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
-    labelled by itself. Rows may be in any order and keep it.
+    labelled by itself. Rows may be in any order and keep it. The answer has the columns open_time, label, p_trending,
+    p_ranging, p_volatile and average_true_range (Wilder, 14 bars, in the unit of the prices; empty before the 14th).
     """
     check_writable(output)
     frame = read_table(bars, BARS, SERIES, gaps=("volume",))
