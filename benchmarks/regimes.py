@@ -23,11 +23,14 @@ from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, Verdict, jud
 from knowdefeat_pipeline.settings import ROOT
 
 FIRST_SEED = 70_000
-REQUIRED = {"balanced_accuracy": ">= 0.68", "median_delay": "<= 20", "flips": "<= 20"}
+REQUIRED = {"balanced_accuracy": ">= 0.72", "median_delay": "<= 20", "flips": "<= 20"}
 SCANSTREAM = {"balanced_accuracy": 0.37, "median_delay": 140.0, "flips": 0.0}
 FIGURES = [field.name for field in fields(Verdict)]
 DIGITS = {"balanced_accuracy": 3, "median_delay": 1, "flips": 1}
-REAL = ("BTCUSDT_1h.csv.gz", "ETHUSDT_1h.csv.gz")
+REAL = {"BTCUSDT_1h": 19.0, "ETHUSDT_1h": 23.0}
+"""Files of real bars, and the most flips per 1,000 bars of each."""
+MOST_FLIPS = 23.0
+SHORT_RUN, SHORT_RUNS = 6, 0.10
 
 
 def verdicts(world: str, seeds: int, bars: int) -> np.ndarray:
@@ -46,11 +49,13 @@ def summary(values: np.ndarray) -> dict:
 
 
 def shares(path: Path) -> dict[str, float]:
-    """The share of each label, and the changes of label per 1,000 bars, on a file of bars."""
+    """The share of each label, its changes per 1,000 bars, and the share of runs under 6 bars, on a file of bars."""
     bars = pd.read_csv(path, parse_dates=["open_time"])
     label = label_regimes(bars)["label"]
     found = label.value_counts(normalize=True).reindex([*REGIMES, NEUTRAL], fill_value=0.0).to_dict()
-    return found | {"flips": 1000 * float((label != label.shift()).iloc[1:].mean())}
+    changes = label != label.shift()
+    runs = label.groupby(changes.cumsum()).size()
+    return found | {"flips": 1000 * float(changes.iloc[1:].mean()), "short_runs": float((runs < SHORT_RUN).mean())}
 
 
 def line(found: dict) -> str:
@@ -81,7 +86,13 @@ def main() -> None:
     rows.append(("Scanstream", "   ".join(f"{SCANSTREAM[name]:6.{DIGITS[name]}f}".ljust(17) for name in FIGURES)))
     for name, of in found.items():
         rows.append((name, "   ".join(f"{label} {of[label]:.1%}" for label in (*REGIMES, NEUTRAL))))
-        rows.append(("", f"{of['flips']:.1f} flips per 1,000 bars"))
+        rows.append(
+            (
+                "",
+                f"{of['flips']:.1f} flips per 1,000 bars, required ≤ {REAL.get(name, MOST_FLIPS):g}; "
+                f"{of['short_runs']:.3f} of the runs under {SHORT_RUN} bars, required ≤ {SHORT_RUNS:.2f}",
+            )
+        )
     report(
         f"Regime labels on {chosen.seeds} seeds × {chosen.bars:,} bars a world, and on real bars",
         rows,
@@ -93,7 +104,8 @@ def main() -> None:
 def shared_bars() -> list[Path]:
     """The real bars to build against, where they are there."""
     folder = Path(os.environ.get("KNOWDEFEAT_SHARED_DATA") or ROOT.parent / "shared" / "data") / "ohlcv"
-    return [folder / name for name in REAL if (folder / name).is_file()]
+    files = [folder / f"{name}.csv.gz" for name in REAL]
+    return [path for path in files if path.is_file()]
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ BELIEFS_PREVIEW = (
 BELIEFS_LINEAGE = {
     f.name: [("trades", column) for column in ("bot_id", "strategy_id", "exit_time", "pnl")] for f in BELIEFS[2:]
 }
-WEIGHTS_PREVIEW = ("strategy_id", *WEIGHTS.values())
+WEIGHTS_PREVIEW = ("strategy_id", *WEIGHTS.values(), "exposure")
 WEIGHTS_LINEAGE = {
-    column: [("strategy_beliefs", name) for name in ("regime", "edge", "edge_sd")] for column in WEIGHTS.values()
+    column: [("strategy_beliefs", name) for name in ("regime", "edge", "edge_sd")]
+    for column in (*WEIGHTS.values(), "exposure")
 }
 
 
@@ -54,7 +55,8 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         kinds={"postgres", "numpy"},
         check_specs=catalogue.check_specs(CHECKS, "strategy_weights"),
         metadata=catalogue.table("strategy_weights", TABLES["strategy_weights"], WEIGHTS_LINEAGE),
-        description="How much each strategy counts by its believed edge, as things stand and under each market regime.",
+        description="How much each strategy counts by its believed edge, as things stand and under each market regime, "
+        "and how much of the book should be held at all. Weights move by at most 0.2 a day unless a regime changed.",
     )
     def strategy_weights(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         weighed = compute_strategy_weights(database.session, *covered_days(context))

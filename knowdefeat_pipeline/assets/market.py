@@ -12,9 +12,10 @@ from knowdefeat_pipeline.core.schema import BAR_DAY, SCORE_NAMES, TABLES, TRADE_
 from knowdefeat_pipeline.steps.market import CHECKS, REGIME_COLUMNS, compute_regimes, compute_scores, count_bars
 
 BAR_COLUMNS = [figure.name for figure in BAR_DAY]
-REGIMES_LINEAGE = {name: [("price_bars", "bars")] for name in ("label", *PROBABILITIES)}
+REGIMES_LINEAGE = {name: [("price_bars", "bars")] for name in ("label", *PROBABILITIES, "average_true_range")}
 SCORES_LINEAGE = {name: [("trades", "closed"), ("price_bars", "bars")] for name in SCORE_NAMES[:2]} | {
-    SCORE_NAMES[2]: [("trades", "closed")]
+    SCORE_NAMES[2]: [("trades", "closed")],
+    "average_true_range": [("trades", "closed"), ("price_bars", "bars")],
 }
 SCORES_PREVIEW = tuple(figure.name for figure in TRADE_SCORES)
 
@@ -55,7 +56,8 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         deps=["price_bars", "trades"],
         kinds={"postgres", "scikitlearn"},
         metadata=catalogue.table("trade_scores", TRADE_SCORES, SCORES_LINEAGE),
-        description="How each closed trade's entry stood to two models of its ticker's bars and to its order book.",
+        description="How each closed trade's entry stood to two models of its ticker's bars and to its order book, "
+        "and the average true range there.",
     )
     def trade_scores(
         context: dg.AssetExecutionContext, database: Database, clock: Clock

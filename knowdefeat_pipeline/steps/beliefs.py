@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.beliefs.strategy_figures import (
     AS_THINGS_STAND,
     WEIGHTS,
+    HeldWeights,
     strategy_calibration,
     strategy_figures,
     strategy_weights,
@@ -28,6 +29,7 @@ from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.belief_checkpoints import (
     begin_learning,
     checkpoint_before,
+    learn_alone,
     worth_keeping,
     write_checkpoints,
 )
@@ -165,7 +167,7 @@ def _check_beliefs(rows: pd.DataFrame) -> CheckResult:
 
 @dataclass(frozen=True)
 class WeighedDays(StepResult):
-    """How much each strategy counts on each day."""
+    """How much each strategy counts on each day, and how much of the book is held."""
 
     @property
     def statement(self) -> str:
@@ -179,17 +181,20 @@ class WeighedDays(StepResult):
         )
         return (
             f"{best['strategy_id']} has the largest weight, {best['weight']:.1%} (of {len(last):,} strategies). "
-            f"Regimes that hold, by trades: {held or 'none known'}."
+            f"Exposure: {best['exposure']:.1%} of the book. Regimes that hold, by trades: {held or 'none known'}."
         )
 
 
 def compute_strategy_weights(session: Session, first: date, last: date) -> WeighedDays:
-    """Replace the strategies' weights of the days first..last that have beliefs."""
+    """Replace the strategies' weights of the days first..last that have beliefs; each moves on from the day before."""
     connection = session.connection
+    learn_alone(connection)
     seen = current_snapshot(connection)
     upstream = marks(connection, "strategy_beliefs", first, last)
     edges = session.read("beliefs/belief_edges", first, last).to_pandas()
-    rows = _weigh(edges, regime_shares(session, first, last))
+    before = session.read("beliefs/weights_before", first).to_pandas()
+    resets = [entry.in_force_from for entry in ledger_entries(connection) if entry.kind == "reset"]
+    rows = _weigh(edges, regime_shares(session, first, last), before, resets)
     with connection.transaction():
         replace_days(connection, "strategy_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
         own = [Mark(of.day, of.as_of, seen, {"strategy_beliefs": of.number}) for of in upstream]
@@ -197,13 +202,25 @@ def compute_strategy_weights(session: Session, first: date, last: date) -> Weigh
     return WeighedDays("strategy_weights", first, last, rows, (_check_weights(rows),))
 
 
-def _weigh(edges: pd.DataFrame, shares: Mapping[date, Mapping[str, float]]) -> pd.DataFrame:
-    tables = [_empty("strategy_weights")]
+def _weigh(
+    edges: pd.DataFrame, shares: Mapping[date, Mapping[str, float]], before: pd.DataFrame, resets: Sequence[float]
+) -> pd.DataFrame:
+    """Rows of `strategy_weights`, from those of the last day `before` on. `resets`: when, on the clock of outcomes."""
+    tables, last = [_empty("strategy_weights")], before
     for day in sorted(edges["day"].unique()):
         figures = edges[edges["day"] == day]
-        weights = strategy_weights(figures, shares.get(day, {}))
-        tables.append(_of_day("strategy_weights", day, figures["as_of"].iloc[0], weights))
+        as_of = figures["as_of"].iloc[0]
+        weights = strategy_weights(figures, shares.get(day, {}), held=_held(last, as_of, resets))
+        last = _of_day("strategy_weights", day, as_of, weights)
+        tables.append(last)
     return pd.concat(tables, ignore_index=True)
+
+
+def _held(rows: pd.DataFrame, as_of: datetime, resets: Sequence[float]) -> HeldWeights | None:
+    if rows.empty:
+        return None
+    earlier, now = clock(micros([rows["as_of"].iloc[0], as_of])).tolist()
+    return HeldWeights(rows, now - earlier, any(earlier < reset <= now for reset in resets))
 
 
 def _check_weights(rows: pd.DataFrame) -> CheckResult:

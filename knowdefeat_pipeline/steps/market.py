@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
 import pyarrow as pa
@@ -12,9 +12,16 @@ import pyarrow as pa
 from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.market.bars import bar_length
 from knowdefeat_pipeline.core.market.forecasts import FIRST_FIT, FORECASTS, model_forecasts
-from knowdefeat_pipeline.core.market.regimes import FIRST_FIT as FIRST_REGIME_FIT
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
-from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls, trade_scores
+from knowdefeat_pipeline.core.market.regimes import (
+    PROBABILITIES,
+    RUN_IN,
+    HeldLabelUnknown,
+    average_true_ranges,
+    bars_from,
+    label_regimes,
+)
+from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls, ranges_at, trade_scores
+from knowdefeat_pipeline.core.market.walk_forward import needed_from
 from knowdefeat_pipeline.core.schema import BAR_DAY, TABLES
 from knowdefeat_pipeline.core.units import each_day, span
 from knowdefeat_pipeline.core.wording import counted
@@ -24,7 +31,7 @@ from knowdefeat_pipeline.store.market import Tail, bar_series, read_tail
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark
-from knowdefeat_pipeline.store.trade_scores import SCORED, write_scores
+from knowdefeat_pipeline.store.trade_scores import RANGE, SCORED, write_ranges, write_scores
 
 INSTANT, NO_TIME = pd.Timedelta(microseconds=1), pd.Timedelta(0)
 NO_FORECASTS = pd.DataFrame({"open_time": pd.DatetimeIndex([], tz="UTC"), **dict.fromkeys(FORECASTS, 0.0)})
@@ -78,11 +85,8 @@ def compute_regimes(session: Session, first: date, last: date, now: datetime) ->
     connection = session.connection
     since, until = span(first, last)
     seen = current_snapshot(connection)
-    parts = [
-        _labels(tail, *series)
-        for series in bar_series(connection)
-        if (tail := read_tail(connection, session.url, series, since, until, FIRST_REGIME_FIT))
-    ]
+    found = (_labels(session, series, since, until) for series in bar_series(connection))
+    parts = [part for part in found if part is not None]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=REGIME_COLUMNS)
     with connection.transaction():
         replace_days(connection, "market_regimes", first, last, pa.Table.from_pandas(rows, preserve_index=False))
@@ -96,13 +100,31 @@ def _marks(first: date, last: date, now: datetime, seen: str) -> list[Mark]:
     return [Mark(day, units.as_of(day, now), seen) for day in each_day(first, last)]
 
 
-def _labels(tail: Tail, ticker: str, timeframe: str) -> pd.DataFrame:
-    labels = label_regimes(tail.bars, position=tail.position, since=tail.since)
-    return labels.assign(day=labels["open_time"].dt.date, ticker=ticker, timeframe=timeframe)[REGIME_COLUMNS]
+def _labels(session: Session, series: tuple[str, str], since: datetime, until: datetime) -> pd.DataFrame | None:
+    """The labels of one series, from as many bars as it takes to know the label held before; None without bars."""
+    run_in = RUN_IN
+    while tail := _tail(session, series, since, until, partial(bars_from, run_in=run_in)):
+        try:
+            labels = label_regimes(tail.bars, position=tail.position, since=tail.since, run_in=run_in)
+        except HeldLabelUnknown:
+            run_in *= 4
+            continue
+        ticker, timeframe = series
+        return labels.assign(day=labels["open_time"].dt.date, ticker=ticker, timeframe=timeframe)[REGIME_COLUMNS]
+    return None
+
+
+def _tail(
+    session: Session, series: tuple[str, str], since: datetime, until: datetime, needed: Callable[[int], int]
+) -> Tail | None:
+    return read_tail(session.connection, session.url, series, since, until, needed)
 
 
 def compute_scores(session: Session, first: date, last: date, now: datetime) -> StepResult:
-    """Score the trades that closed on first..last; their rows. Those in tickers without market data are left alone."""
+    """Score the trades that closed on first..last, and note the average true range at their entries; their rows.
+
+    Trades in tickers without market data are left alone.
+    """
     connection = session.connection
     since, until = span(first, last)
     seen = current_snapshot(connection)
@@ -114,10 +136,11 @@ def compute_scores(session: Session, first: date, last: date, now: datetime) -> 
         walls = _walls(session, str(ticker), since, until) if ticker in books else None
         scores = _score(session, str(ticker), trades, timeframes.get(ticker, []), walls)
         parts.append(scores.assign(has_bars=ticker in timeframes, has_book=ticker in books))
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*SCORED, "day"])
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*SCORED, RANGE, "day"])
     with connection.transaction():
         if parts:
             write_scores(connection, rows)
+            write_ranges(connection, rows)
         mark(connection, "trade_scores", first, last, _marks(first, last, now, seen))
     return StepResult("trade_scores", first, last, rows)
 
@@ -137,14 +160,18 @@ def _walls(session: Session, ticker: str, since: datetime, until: datetime) -> p
 def _score(
     session: Session, ticker: str, trades: pd.DataFrame, timeframes: list[str], walls: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """The scores of one ticker's trades: of each timeframe's forecasts at entry the shortest that has one."""
-    scores = trade_scores(trades, NO_FORECASTS, NO_TIME, walls)
+    """The scores of one ticker's trades, and the average true range at their entries: of each the shortest timeframe's
+    that has one."""
+    scores = trade_scores(trades, NO_FORECASTS, NO_TIME, walls).assign(average_true_range=float("nan"))
     earliest, latest = trades["entry_time"].min(), trades["entry_time"].max()
     for timeframe in timeframes:
         length = bar_length(timeframe)
         since, until = earliest - length - FORECAST_AGE, latest - length + INSTANT
-        tail = read_tail(session.connection, session.url, (ticker, timeframe), since, until, FIRST_FIT)
+        tail = _tail(session, (ticker, timeframe), since, until, partial(needed_from, first=FIRST_FIT))
         if tail:
             forecasts = model_forecasts(tail.bars, position=tail.position, since=tail.since)
-            scores = scores.combine_first(trade_scores(trades, forecasts, length))
+            known = trade_scores(trades, forecasts, length)
+            ranges = average_true_ranges(tail.bars, position=tail.position, since=tail.since)
+            known["average_true_range"] = ranges_at(tail.bars["open_time"], ranges, length, trades["entry_time"])
+            scores = scores.combine_first(known)
     return trades[["trade_id", "day"]].join(scores)

@@ -20,12 +20,17 @@ RECENT_DAYS = 7  # checkpoints of the last days are kept, before that one a mont
 _LOCK = int.from_bytes(b"kdbelief", "big")  # the advisory lock of whoever learns
 
 
+def learn_alone(connection: psycopg.Connection) -> None:
+    """Let nobody else learn or weigh for as long as this session lasts."""
+    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+
+
 def begin_learning(connection: psycopg.Connection, rules: str) -> str:
     """Let nobody else learn for as long as this session lasts, and drop the checkpoints that no longer hold.
 
     The snapshot of what is learned from here on, at least. Checkpoints of other `rules` are dropped too.
     """
-    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    learn_alone(connection)
     with connection.transaction():
         ((seen,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
         row = connection.execute("SELECT seen::text FROM belief_checkpoints_state").fetchone()

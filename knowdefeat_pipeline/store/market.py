@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,6 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from knowdefeat_pipeline.core.market.walk_forward import needed_from
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query, read_arrow
 from knowdefeat_pipeline.sources.market import Form, MarketReading, Reason
 from knowdefeat_pipeline.store.trades import hold
@@ -160,9 +159,15 @@ class Tail:
 
 
 def read_tail(
-    connection: psycopg.Connection, url: str, series: tuple[str, str], since: datetime, until: datetime, first_fit: int
+    connection: psycopg.Connection,
+    url: str,
+    series: tuple[str, str],
+    since: datetime,
+    until: datetime,
+    needed: Callable[[int], int],
 ) -> Tail | None:
-    """The bars of (ticker, timeframe) that open before `until`, from the first on which those from `since` on rest.
+    """The bars of (ticker, timeframe) that open before `until`, from the first on which those from `since` on rest: the
+    place that `needed` answers for the place of the first of them.
 
     None where no bar opens from `since` on.
     """
@@ -171,6 +176,6 @@ def read_tail(
     ((place, count),) = connection.execute(query("market/bar_place"), about).fetchall()
     if not count:
         return None
-    position = needed_from(place, first_fit)
+    position = needed(place)
     bars = read_arrow(url, query("market/read_bars"), [ticker, timeframe, since, until, place - position])
     return Tail(bars.to_pandas(), position, place)

@@ -27,13 +27,15 @@ class Family:
     """Assets that are computed together, each from the family's own and from `base`.
 
     `inputs`: of each asset the inputs of the view `changes` that it rests on. `base`: the asset whose computed days the
-    family has to have too. `opening`: the inputs for whose sake a day is computed that never was.
+    family has to have too. `opening`: the inputs for whose sake a day is computed that never was. `chained`: assets of
+    which each day moves on from the one before: later days are stale once an earlier one was computed after them.
     """
 
     name: str
     inputs: Mapping[str, Sequence[str]]
     base: str
     opening: Sequence[str] = ()
+    chained: Sequence[str] = ()
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -69,8 +71,13 @@ RANKING = Family(
 # to both families: whoever computes what they may rest on computes them after it, so that neither waits for the other.
 BELIEFS = Family(
     "beliefs",
-    {"strategy_beliefs": ("ledger", "regimes", "strategies"), "strategy_weights": ("regimes",), "fund_allocations": ()},
+    {
+        "strategy_beliefs": ("ledger", "regimes", "strategies", "belief_formulas"),
+        "strategy_weights": ("regimes",),
+        "fund_allocations": (),
+    },
     base="bot_metrics",
+    chained=("strategy_weights",),
 )
 MARKET = Family("market", {"market_regimes": ("bars",), "trade_scores": ("bars", "books", "trades")}, base="")
 FAMILIES = (MARKET, RANKING, BELIEFS)
@@ -133,6 +140,7 @@ def stale_days(
         "inputs": [name for _, name in pairs],
         "base": family.base,
         "opening": list(family.opening),
+        "chained": list(family.chained),
         "as_of": as_of,
         "horizon": max(first_day, as_of.date() - timedelta(days=HORIZON_DAYS)),
     }

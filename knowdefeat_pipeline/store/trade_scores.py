@@ -1,4 +1,4 @@
-"""The scores of trades: written where they differ."""
+"""The scores of trades, and the average true range at their entries: written where they differ."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 SCORED = ("trade_id", *SCORE_NAMES, "has_bars", "has_book")
+RANGE = "average_true_range"
 
 
 def write_scores(connection: psycopg.Connection, scores: pd.DataFrame) -> int:
@@ -26,6 +27,18 @@ def write_scores(connection: psycopg.Connection, scores: pd.DataFrame) -> int:
     connection.execute("ANALYZE scored")
     changed = connection.execute(query("market/scores_update")).rowcount
     return changed + connection.execute(query("market/scores_insert")).rowcount
+
+
+def write_ranges(connection: psycopg.Connection, scores: pd.DataFrame) -> None:
+    """Record the average true range at trades' entries (columns trade_id and RANGE, NaN for none), inside the caller's
+    transaction. No ranking rests on it, so that it is no news to any."""
+    connection.execute(
+        "CREATE TEMP TABLE ranged ON COMMIT DROP AS SELECT trade_id, average_true_range FROM trade_ranges WITH NO DATA"
+    )
+    rows = scores[["trade_id", RANGE]]
+    copy_arrow(connection, "ranged", pa.Table.from_pandas(rows, preserve_index=False))
+    connection.execute("ANALYZE ranged")
+    connection.execute(query("market/record_ranges"))
 
 
 def any_scores(connection: psycopg.Connection) -> bool:

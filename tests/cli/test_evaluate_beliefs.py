@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.simulation.strategies import among_active, regret, simulate_beliefs
+from knowdefeat_pipeline.core.simulation.strategies import among, regret, simulate_beliefs
 
 
 def evaluate(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -38,12 +38,12 @@ def test_a_simulated_history_is_judged_from_outside(
     assert evaluate(monkeypatch, "--outcomes", outcomes, "--out", answer) == 0
     assert "400 times, 3,200 rows" in capsys.readouterr().out.replace("\n", " ")
     table = pd.read_csv(answer)
-    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge"]
+    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     weights = table.pivot(index="time", columns="strategy_id", values="weight").to_numpy()
     assert (weights.sum(axis=1) == 1).all()
     world = simulate_beliefs("stationary", 3, rounds=400)
     assert regret(world, weights) < 0.8 * regret(world, np.ones_like(weights))
-    assert among_active(weights, world.active).shape == (400, 8)
+    assert among(weights, world.active).shape == (400, 8)
 
 
 def test_parquet_a_unit_and_the_other_method(outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_every_format_is_read_and_written(tmp_path: Path, monkeypatch: pytest.Mo
     bars, output = write(BARS, tmp_path / f"bars{suffix}"), tmp_path / f"labels{suffix.removesuffix('.gz')}"
     assert evaluate(monkeypatch, "--bars", bars, "--out", output) == 0
     found = read(output)
-    assert list(found) == ["open_time", "label", *PROBABILITIES]
+    assert list(found) == ["open_time", "label", *PROBABILITIES, "average_true_range"]
     assert_labels(found, label_regimes(BARS))
     first = output.read_bytes()
     assert evaluate(monkeypatch, "--bars", bars, "--out", output) == 0

@@ -15,6 +15,7 @@ class PlainBeliefs:
         self.learned: float | None = None
         self.experts = [Expert(rate, k0, rules) for rate in rules.forgetting for k0 in rules.strategy_prior]
         self.shares: dict[str, float] = defaultdict(float)
+        self.tails = Tails(rules)
 
     def wait(self, time: float) -> None:
         elapsed = 0.0 if self.time is None else time - self.time
@@ -37,9 +38,10 @@ class PlainBeliefs:
             expert.learn(batch, {regime: elapsed * share for regime, share in held.items()})
         for regime, share in held.items():
             self.shares[regime] += share
+        self.tails.learn(batch)
 
     def mean(self, strategy: str, regimes: dict[str, float] | None = None) -> tuple[float, float]:
-        """Edge and win rate, under the regimes' probabilities or those of the latest outcomes."""
+        """Edge (of bodies and tails) and win rate, under the regimes' probabilities or those of the latest outcomes."""
         total = sum(self.shares.values())
         if regimes is None:
             regimes = {regime: share / total for regime, share in self.shares.items()} if total else {}
@@ -52,7 +54,44 @@ class PlainBeliefs:
                 mixed = (1 - sum(regimes.values())) * overall
                 means.append(mixed + sum(p * expert.mean(strategy, r)[kind] for r, p in regimes.items()))
             out.append(sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights))
-        return out[0], out[1]
+        return out[0] + self.tails.mean(strategy), out[1]
+
+
+class Tails:
+    """Tails of results: they fade by own trades and are shrunk towards the mean of all strategies."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.sums: dict = defaultdict(lambda: (0.0, 0.0, 0.0))
+
+    def learn(self, batch: list[tuple]) -> None:
+        for strategy in {strategy for strategy, *_ in batch}:
+            own = [(tail_of(result, self.rules), weight) for name, _, result, weight in batch if name == strategy]
+            fading = self.rules.tail_memory ** sum(weight for _, weight in own)
+            n, tails, squares = (fading * value for value in self.sums[strategy])
+            self.sums[strategy] = (
+                n + sum(weight for _, weight in own),
+                tails + sum(weight * tail for tail, weight in own),
+                squares + sum(weight * tail**2 for tail, weight in own),
+            )
+
+    def mean(self, strategy: str) -> float:
+        all_n, all_tails, all_squares = (sum(of) for of in zip((0.0, 0.0, 0.0), *self.sums.values(), strict=True))
+        mean = all_tails / (all_n + 200)
+        variance = max(all_squares / all_n - (all_tails / all_n) ** 2, 1e-4) if all_n > 20 else 0.1
+        excess = [(tails / n - mean) ** 2 - variance / n for n, tails, _ in self.sums.values() if n > 30]
+        spread = sum(excess) / len(excess) if len(excess) >= 3 else 0.0
+        strength = min(max(variance / spread, 50), 1e6) if spread > 1e-8 else 1e6
+        n, tails, _ = self.sums.get(strategy, (0.0, 0.0, 0.0))
+        return (tails + strength * mean) / (n + strength)
+
+
+def body_of(result: float, rules: Rules) -> float:
+    return max(-rules.body, min(rules.body, result))
+
+
+def tail_of(result: float, rules: Rules) -> float:
+    return max(-rules.clip, min(rules.clip, result)) - body_of(result, rules)
 
 
 class Expert:
@@ -95,12 +134,11 @@ class Expert:
         gained = [0.0, 0.0]
         for strategy, regime, result, weight in batch:
             edge, chance = self.mean(strategy, regime)
-            result = max(-self.rules.clip, min(self.rules.clip, result))
-            gained[0] += weight * (edge * result - edge**2 / 2)
+            gained[0] += weight * (edge * body_of(result, self.rules) - edge**2 / 2)
             gained[1] += weight * log(chance if result > 0 else 1 - chance)
         self.evidence = [value + more for value, more in zip(self.evidence, gained, strict=True)]
         for strategy, regime, result, weight in batch:
-            result = max(-self.rules.clip, min(self.rules.clip, result))
+            body = body_of(result, self.rules)
             for sums in [self.sums[strategy]] + ([self.cells[strategy, regime]] if regime else []):
-                sums[:] = [sums[0] + weight, sums[1] + weight * result, sums[2] + weight * (result > 0)]
+                sums[:] = [sums[0] + weight, sums[1] + weight * body, sums[2] + weight * (result > 0)]
             self.trades[strategy] += weight

@@ -30,7 +30,7 @@ GIVEN = (
 )
 MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures",
           "bot_exposures_state", "open_positions")  # fmt: skip
-COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "refreshed_days", *MEMORY]
+COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "trade_ranges", "refreshed_days", *MEMORY]
 
 # How a row says of which transaction it is, or what it had seen: each database in its own numbers.
 OF_TRANSACTIONS = {"xid8": "pg_current_xact_id()", "pg_snapshot": "pg_current_snapshot()"}

@@ -98,7 +98,9 @@ def expected(server_url: str, used: str, cloned: Callable[[str], AbstractContext
     with cloned(used) as url:
         close_late(url)
         with connect(url) as connection:
-            computed = ", ".join({*map(stored, RESULTS), *MEMORY, "trade_scores", "refreshed_days", "settled_changes"})
+            computed = ", ".join(
+                {*map(stored, RESULTS), *MEMORY, "trade_scores", "trade_ranges", "refreshed_days", "settled_changes"}
+            )
             connection.execute(f"TRUNCATE {computed}")
         compute_stale(url, UPGRADED)
         found = given(url) | results(url)
@@ -125,7 +127,10 @@ def results(url: str) -> dict[str, list[tuple]]:
             names = ", ".join(figure.name for figure in TABLES[table])
             of = connection.execute(f"SELECT {names} FROM {table}").fetchall()
             found[table] = sorted((tuple(_rounded(row, loose)) for row in of), key=repr)
-    return found
+        ranges = connection.execute(
+            "SELECT t.source, t.source_trade_id, r.average_true_range FROM trade_ranges AS r JOIN trades AS t USING (trade_id)"
+        ).fetchall()
+    return found | {"trade_ranges": sorted(ranges)}
 
 
 def _rounded(row: tuple, loose: Sequence[int]) -> Iterator[object]:

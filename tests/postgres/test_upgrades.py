@@ -20,7 +20,7 @@ from knowdefeat_pipeline.store.funds import fund_settings, history, save_setting
 from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
-from knowdefeat_pipeline.store.staleness import MARKET, RANKING, settle, stale_days
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Family, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.faults.earlier import make
 from tests.steps import days
@@ -230,13 +230,13 @@ def insert_closed(connection: psycopg.Connection, *trades: tuple) -> None:
         )
 
 
-def mark_computed(connection: psycopg.Connection, first: date) -> None:
+def mark_computed(connection: psycopg.Connection, first: date, family: Family = RANKING) -> None:
     """Say of the days from the first on that all of them was computed from what is there now: no code of this version
     computes on a schema before its own."""
     connection.execute(
         "INSERT INTO refreshed_days (asset, day, as_of, seen) SELECT asset, day, day_end(day::date), pg_current_snapshot()"
         " FROM unnest(%s::text[]) AS asset, generate_series(%s::date, %s::date, interval '1 day') AS day",
-        (list(RANKING.assets), first, END.date() - timedelta(days=1)),
+        (list(family.assets), first, END.date() - timedelta(days=1)),
     )
 
 
@@ -322,8 +322,8 @@ def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_a
             " ('A', %(at)s, 'BID', 100, 5), ('A', %(at)s, 'ASK', 100.5, 1e300)",
             {"at": END - timedelta(days=3, hours=1)},
         )
-    compute_market(empty_database, first, last)
     with connect(empty_database) as connection:
+        mark_computed(connection, first, MARKET)
         settle(connection, stale_days(connection, MARKET, END, first))
         connection.execute(
             "INSERT INTO price_bars (ticker, timeframe, open_time, open, high, low, close, volume) VALUES"

@@ -25,6 +25,7 @@ from knowdefeat_pipeline.store.belief_checkpoints import checkpoint_before, pack
 from knowdefeat_pipeline.store.learning_ledger import LedgerError, record_backtest, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
+from knowdefeat_pipeline.store.staleness import BELIEFS, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
@@ -228,6 +229,65 @@ def test_a_change_of_regime_changes_the_weights(database: str) -> None:
     assert trending["trend"] > 0.8
     assert trending == held(database, "weight_trending", day)
     assert believed(database, "edge", day) == believed(database, "edge", day, "TRENDING")
+
+
+def reverse(connection: psycopg.Connection, days: int = 40) -> date:
+    """`up` wins for 12 days and then loses, `down` the other way round; the day of the turn."""
+    for n in range(days):
+        day = START + timedelta(days=n - days)
+        way = 1 if n < 12 else -1
+        for hour in range(0, 24, 2):
+            for bot, strategy, sign in ((1, "up", way), (2, "down", -way)):
+                size = float(2 * sign + (1 if hour % 4 else -1))
+                close(connection, bot, day + timedelta(hours=hour, minutes=bot), size, strategy_id=strategy)
+    return (START + timedelta(days=12 - days)).date()
+
+
+def weights_by_day(url: str) -> pd.DataFrame:
+    with connect(url) as connection:
+        rows = connection.execute("SELECT day, strategy_id, weight, exposure FROM strategy_weights").fetchall()
+    return pd.DataFrame(rows, columns=["day", "strategy", "weight", "exposure"])
+
+
+def test_weights_move_by_at_most_a_fifth_a_day_and_only_some_of_the_book_is_held_meanwhile(database: str) -> None:
+    with connect(database) as connection:
+        turn = reverse(connection)
+    first, last = turn - timedelta(days=5), (START - timedelta(days=1)).date()
+    materialise(database, first, last)
+    rows = weights_by_day(database)
+    weights = rows.pivot(index="day", columns="strategy", values="weight")
+    moved = weights.diff().abs().sum(axis=1)
+    assert moved.max() == pytest.approx(0.2, abs=1e-9)
+    assert (weights.sum(axis=1) == 1).all()
+    assert weights.loc[turn - timedelta(days=1), "up"] > 0.9
+    assert weights.loc[last, "down"] > 0.7
+    assert (rows.groupby("day")["exposure"].nunique() == 1).all()
+    held = rows.groupby("day")["exposure"].first()
+    assert held[turn - timedelta(days=1)] > 0.9
+    assert held.min() < 0.6  # while most is still held in what loses
+
+
+def test_days_that_moved_on_from_an_older_day_are_stale(database: str) -> None:
+    with connect(database) as connection:
+        turn = reverse(connection)
+    first, last = turn - timedelta(days=5), (START - timedelta(days=1)).date()
+    materialise(database, first, last)
+    whole = tables(database)
+    at = START + timedelta(hours=1)
+
+    def stale() -> list[date]:
+        with connect(database) as connection:
+            found = stale_days(connection, BELIEFS, at)
+            return [day for day in found.days if day >= first]
+
+    assert stale() == []
+    learn(database, turn, turn)
+    assert stale() == [turn + timedelta(days=n) for n in range(1, (last - turn).days + 1)]
+    learn(database, turn + timedelta(days=1), turn + timedelta(days=3))
+    assert stale() == [turn + timedelta(days=n) for n in range(4, (last - turn).days + 1)]
+    learn(database, turn + timedelta(days=4), last)
+    assert stale() == []
+    assert tables(database) == whole
 
 
 def test_an_outcome_belongs_to_the_last_bar_that_had_closed_before_its_entry(database: str) -> None:

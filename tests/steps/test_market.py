@@ -9,8 +9,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from knowdefeat_pipeline.core.market.bars import PRICES, average_true_range
 from knowdefeat_pipeline.core.market.forecasts import model_forecasts
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
+from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES, label_regimes
 from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
 from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
@@ -93,6 +94,10 @@ def scores(url: str) -> list[tuple]:
     return select(url, f"SELECT trade_id, {', '.join(SCORE_NAMES)} FROM trade_scores ORDER BY 1")
 
 
+def ranges(url: str) -> list[tuple]:
+    return select(url, "SELECT trade_id, average_true_range FROM trade_ranges ORDER BY 1")
+
+
 def compute(url: str, first: date = FIRST, last: date = LAST, now: datetime = NOW) -> dict[str, CheckResult]:
     """What the market's job does; its checks."""
     with open_session(url) as session:
@@ -122,10 +127,10 @@ def waiting(url: str) -> tuple[date, date] | None:
 
 def test_days_ranges_and_the_whole_come_out_the_same_to_the_bit(market: str, bars: pd.DataFrame) -> None:
     compute(market)
-    ranged = labels(market), scores(market)
+    ranged = labels(market), scores(market), ranges(market)
     for day in pd.date_range(FIRST, LAST).date:
         compute(market, day, day)
-    assert (labels(market), scores(market)) == ranged
+    assert (labels(market), scores(market), ranges(market)) == ranged
     whole = label_regimes(bars)
     inside = whole[
         (whole["open_time"] >= pd.Timestamp(FIRST, tz="UTC"))
@@ -134,7 +139,9 @@ def test_days_ranges_and_the_whole_come_out_the_same_to_the_bit(market: str, bar
     found = [row for row in ranged[0] if row[1] == "BTC"]
     assert len(found) == len(inside) == 60 * 24
     assert [row[4] for row in found] == list(inside["label"])
-    assert [row[5:] for row in found] == [*inside[[*PROBABILITIES]].itertuples(index=False, name=None)]
+    assert [row[5:] for row in found] == [
+        *inside[[*PROBABILITIES, "average_true_range"]].itertuples(index=False, name=None)
+    ]
     assert {row[0] for row in found} == {*pd.date_range(FIRST, LAST).date}
 
 
@@ -150,6 +157,46 @@ def test_scores_are_those_of_the_forecasts_at_entry(market: str, bars: pd.DataFr
     found = pd.DataFrame(scores(market), columns=["trade_id", *SCORE_NAMES]).set_index("trade_id")
     assert found.pop("price_wall_score").isna().all()
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_the_average_true_range_at_entry_is_that_of_the_last_bar_that_had_closed(
+    market: str, bars: pd.DataFrame
+) -> None:
+    compute(market)
+    found = dict(ranges(market))
+    average = average_true_range(bars)
+    closed = dict(select(market, "SELECT trade_id, entry_time FROM trades WHERE exit_time >= %s AND exit_time < %s",
+                         FIRST, LAST + timedelta(days=1)))  # fmt: skip
+    assert set(found) == set(closed)
+    assert len(found) > 300
+    for trade, entry in closed.items():
+        place = int((pd.Timestamp(entry) - START) // HOUR) - 1
+        assert found[trade] == pytest.approx(average[place], rel=1e-12)
+    changed_before = select(market, "SELECT max(recorded_xid::text::bigint) FROM changes WHERE input = 'scores'")
+    with connect(market) as connection:
+        connection.execute("DELETE FROM trade_ranges WHERE trade_id % 2 = 0")
+        connection.execute("UPDATE trade_ranges SET average_true_range = 1")
+    compute(market)
+    assert dict(ranges(market)) == found
+    # No ranking rests on it.
+    assert (
+        select(market, "SELECT max(recorded_xid::text::bigint) FROM changes WHERE input = 'scores'") == changed_before
+    )
+    with connect(market) as connection:
+        connection.execute("DELETE FROM price_bars")
+        connection.execute("DELETE FROM trades WHERE trade_id <= 200")
+    assert all(trade > 200 for trade, _ in ranges(market))
+
+
+def test_a_label_entered_before_the_run_in_is_found_further_back(database: str, bars: pd.DataFrame) -> None:
+    still = bars.assign(**{name: bars["close"].where(bars.index < 700, bars["close"][699]) for name in PRICES})
+    store_bars(database, "BTC", still)
+    day = LAST
+    compute(database, day, day)
+    found = [row[4:] for row in labels(database)]
+    inside = label_regimes(still)[still["open_time"].dt.date == day]
+    assert found == [*inside.drop(columns="open_time").itertuples(index=False, name=None)]
+    assert set(inside["label"]) <= set(REGIMES)
 
 
 @pytest.mark.parametrize(

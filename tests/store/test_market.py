@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -134,10 +135,11 @@ def test_the_tail_that_an_answer_rests_on(database: str) -> None:
     store(database, "ETH", "1h", bars[:50])
     since = bars["open_time"].iloc[11_000]
     until = bars["open_time"].iloc[11_500]
+    needed = partial(needed_from, first=64)
     with connect(database) as connection:
-        tail = read_tail(connection, database, ("BTC", "1h"), since, until, 64)
-        begun = read_tail(connection, database, ("ETH", "1h"), since - timedelta(days=900), until, 64)
-        ended = read_tail(connection, database, ("ETH", "1h"), since, until, 64)
+        tail = read_tail(connection, database, ("BTC", "1h"), since, until, needed)
+        begun = read_tail(connection, database, ("ETH", "1h"), since - timedelta(days=900), until, needed)
+        ended = read_tail(connection, database, ("ETH", "1h"), since, until, needed)
     position = needed_from(11_000, 64)
     assert (tail.position, tail.since) == (position, 11_000)
     pd.testing.assert_frame_equal(

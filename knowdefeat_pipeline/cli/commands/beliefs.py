@@ -22,7 +22,14 @@ from knowdefeat_pipeline.cli.options import (
     require_reason,
 )
 from knowdefeat_pipeline.cli.runs import materialise
-from knowdefeat_pipeline.cli.views.beliefs import show_beliefs, show_calibration, show_history, show_ledger
+from knowdefeat_pipeline.cli.views.beliefs import (
+    exposure_of,
+    show_beliefs,
+    show_calibration,
+    show_exposure,
+    show_history,
+    show_ledger,
+)
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
@@ -55,11 +62,13 @@ def beliefs(
         calibration = strategy_day(connection, "strategy_calibration", day, strategy or "*")
     _require(rows, day, strategy)
     if json:
-        print_json({"day": day, "regimes": _regime_shares(weights), "beliefs": rows, "calibration": calibration})
+        shown = {"day": day, "regimes": _regime_shares(weights), "exposure": exposure_of(weights)}
+        print_json({**shown, "beliefs": rows, "calibration": calibration})
         return
     show_beliefs(f"Beliefs as of {instant(rows[0]['as_of'])}", rows)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in _regime_shares(weights).items() if share)
     out.print(f"Regimes that hold, by trades: {shares or 'not known (no market data)'}.", style="dim")
+    show_exposure(weights)
     if strategy:
         show_calibration(calibration)
 
@@ -100,6 +109,7 @@ def recommend(
         f"as of {instant(rows[0]['as_of'])}",
         rows,
     )
+    show_exposure(rows)
     if not seen:
         out.print(f"No bar of the market data was {regime}, so this is the order over all regimes.", style="yellow")
     sure = [row["strategy_id"] for row in rows if row["edge_low"] > 0]

@@ -12,6 +12,7 @@ import typer
 
 from knowdefeat_pipeline.cli.database import database, day_or_latest
 from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
+from knowdefeat_pipeline.cli.views.beliefs import exposure_of, show_exposure
 from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
@@ -71,11 +72,13 @@ def consensus(
                 "long_score": outcome.long_score,
                 "short_score": outcome.short_score,
                 "as_of": rows[0]["as_of"],
+                "exposure": exposure_of(rows),
                 "contributions": contributions,
             }
         )
         return
     show_consensus(outcome, threshold, weights, rows[0]["as_of"])
+    show_exposure(rows)
 
 
 def _signals(place: str, with_timeframe: bool) -> pd.DataFrame:

@@ -77,7 +77,8 @@ def beliefs(
     """Weights and beliefs of strategies before each time of a history of outcomes, learned from earlier rows alone.
 
     Times are ISO timestamps or plain numbers; rows of one time are one batch. Results are in any unit, for each
-    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge.
+    strategy its own. The answer has the columns time, strategy_id, weight, p_win, edge and exposure: the share of the
+    whole book to hold at all, the same in every row of a time. Weights move by at most 0.2 in all in a unit of time.
     """
     from knowdefeat_pipeline.core.beliefs.replay import replay_beliefs  # scipy, which other commands can do without
 
@@ -144,7 +145,8 @@ def regimes(
     """The market regimes: each bar's label, from the bars up to it alone.
 
     open_time are ISO timestamps or plain numbers. Where there are columns ticker or timeframe, each series of bars is
-    labelled by itself. Rows may be in any order and keep it.
+    labelled by itself. Rows may be in any order and keep it. The answer has the columns open_time, label, p_trending,
+    p_ranging, p_volatile and average_true_range (Wilder, 14 bars, in the unit of the prices; empty before the 14th).
     """
     check_writable(output)
     frame = read_table(bars, BARS, SERIES, gaps=("volume",))

@@ -48,6 +48,19 @@ def show_beliefs(title: str, rows: Sequence[Record]) -> None:
     )
 
 
+def exposure_of(rows: Sequence[Record]) -> float | None:
+    """The share of the book to hold that a day's rows say; None where none of them does."""
+    return rows[0]["exposure"] if rows else None
+
+
+def show_exposure(rows: Sequence[Record]) -> None:
+    """The share of the book to hold at all."""
+    share = exposure_of(rows)
+    if share is not None:
+        note = " No strategy has an edge above 0 with more than 50 % probability." if share == 0 else ""
+        out.print(f"Exposure: {share:.1%} of the book; the rest is cash.{note}", style="dim")
+
+
 def show_calibration(rows: Sequence[Record]) -> None:
     """How a strategy's stated confidence compares with what its trades brought."""
     for row in rows:
@@ -94,6 +107,7 @@ def show_history(rows: Sequence[Record]) -> None:
             ("day", "left"),
             ("strategy", "left"),
             ("weight %", "right"),
+            ("book %", "right"),
             ("edge (R)", "right"),
             ("90 % interval", "left"),
             ("win %", "right"),
@@ -105,6 +119,7 @@ def show_history(rows: Sequence[Record]) -> None:
                 str(row["day"]),
                 row["strategy_id"],
                 number(100 * row["weight"], 1),
+                number(None if row["exposure"] is None else 100 * row["exposure"], 1),
                 number(row["edge"], 3, sign=True),
                 f"{row['edge_low']:+.3f} to {row['edge_high']:+.3f}",
                 number(100 * row["win_rate"], 1),

@@ -57,6 +57,7 @@ REGIME_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("since", "left"),
     ("P(T) / P(R) / P(V) %", "right"),
     ("30 days: T / R / V / N %", "right"),
+    ("ATR", "right"),
     ("as of", "left"),
 )
 
@@ -80,12 +81,17 @@ def show_regimes(rows: Sequence[Record]) -> None:
                 _minute(row["since"]),
                 " / ".join(number(100 * row[f"p_{name}"], 1) for name in shares[:3]),
                 " / ".join(number(100 * row[name], 0) for name in shares),
+                text(None if row["average_true_range"] is None else f"{row['average_true_range']:.4g}"),
                 _minute(row["as_of"]),
             )
             for row in rows
         ],
     )
-    out.print("T trending, R ranging, V volatile, N neutral: no regime has half of the probability", style="dim")
+    out.print(
+        "T trending, R ranging, V volatile, N neutral (no regime has been entered at 70 %); "
+        "ATR: average true range of 14 bars, in the quote currency",
+        style="dim",
+    )
     if any(row["last_bar"] >= row["as_of"] for row in rows):
         out.print("There are later bars without a label. Next: knowdefeat run", style="dim")
 

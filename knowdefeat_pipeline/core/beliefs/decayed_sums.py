@@ -65,6 +65,14 @@ def powers(rates: Floats, exponents: Floats) -> Floats:
     return np.stack([_power(rate, exponents) for rate in rates], axis=-1)
 
 
+def sum_in_order(values: Floats) -> Floats:
+    """Sums along the last axis, strictly one after another: zeros among the values, such as of strategies that have not
+    traded yet, change no bit."""
+    start = np.zeros((*values.shape[:-1], 1))
+    out: Floats = np.cumsum(np.concatenate([start, values], axis=-1), axis=-1)[..., -1]
+    return out
+
+
 def _power(rate: float, exponents: Floats) -> Floats:
     # Over one flat array: the last bit of a broadcast power depends on the shape of the arrays.
     return (rate ** np.ascontiguousarray(exponents).ravel()).reshape(exponents.shape)

@@ -1,8 +1,9 @@
 """Beliefs: what is known of each strategy's edge and win rate, learned from its outcomes one instant after another.
 
 An outcome is one closed trade: when it closed, its strategy, the market regime that it was entered in (or none), and
-its standardised result (an R-multiple, see `r_multiples`). Evidence decays per unit of time, not per own trade, and is
-shrunk regime -> strategy -> population:
+its standardised result (an R-multiple, see `r_multiples`). Results are learned from their bodies, clipped at ± 2; what
+lies beyond is summed up apart (see `tails`). Evidence decays per unit of time, not per own trade, and is shrunk
+regime -> strategy -> population:
 
     population  m0 = Σ z·S/n / (κ + Σ z)            z = N/(N + k0), its credibility, N the trades decayed per own trade
     strategy    m  = (S + k0·m0) / (n + k0)         S, n: decayed sums of results and of trades
@@ -30,7 +31,7 @@ import numpy as np
 from knowdefeat_pipeline.core.beliefs.decayed_sums import DecayedSums, decayed_sums, powers
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.state import Rules, State
-from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 
 CENTRE = np.array([0.0, 0.5])  # edge and win rate of which nothing is known
 BLOCK = 10_000  # what is at work stays near the processor
@@ -50,12 +51,13 @@ class Items:
 class Path:
     """What is known before each of B instants, from which the beliefs before it are read.
 
-    items: one for each strategy that traded at an instant. cells: one for each of its regimes there. regime_clock and
-    shares: (B, R). votes: (B, M, 3). evidence: (B, M, 2).
+    items: one for each strategy that traded at an instant. tails: (N, 3) of each item with it. cells: one for each of
+    its regimes there. regime_clock and shares: (B, R). votes: (B, M, 3). evidence: (B, M, 2).
     """
 
     instants: Floats
     items: Items
+    tails: Floats
     cells: Items
     regime_clock: Floats
     shares: Floats
@@ -112,6 +114,7 @@ class _Block:
     """Outcomes of B instants summed up (columns: trades, results, wins), N items and the C cells that they consist of.
 
     item_values (N, 3), cell_values (C, 3): of one instant and strategy, and of one of its regimes (-1: none).
+    item_tails (N, 3): trades, tails and squared tails of one instant and strategy.
     first_item, first_cell (B,): where the instants begin. item_of (C,): the item of each cell.
     """
 
@@ -119,6 +122,7 @@ class _Block:
     item_instant: Ints
     item_strategy: Ints
     item_values: Floats
+    item_tails: Floats
     cell_regime: Ints
     cell_values: Floats
     first_item: Ints
@@ -126,14 +130,15 @@ class _Block:
     item_of: Ints
 
 
-def _sum_up(rows: Outcomes, clip: float) -> _Block:
+def _sum_up(rows: Outcomes, rules: Rules) -> _Block:
     width, kinds = len(rows.strategies), len(rows.regimes) + 1
     instants, instant = np.unique(rows.time, return_inverse=True)
     cell, of = np.unique((instant * width + rows.strategy) * kinds + rows.regime + 1, return_inverse=True)
-    results = np.clip(rows.result, -clip, clip)
-    columns = (rows.weight, rows.weight * results, rows.weight * (results > 0))
-    values: Floats = np.stack([np.bincount(of, column, minlength=len(cell)) for column in columns], axis=1)
+    results = np.clip(rows.result, -rules.clip, rules.clip)
+    bodies = np.clip(results, -rules.body, rules.body)
+    values = _sums_of(of, len(cell), rows.weight, bodies, results > 0)
     item, start, item_of = np.unique(cell // kinds, return_index=True, return_inverse=True)
+    tails = results - bodies
     item_instant, item_strategy = np.divmod(item, width)
     first_item = np.searchsorted(item_instant, np.arange(len(instants)))
     return _Block(
@@ -141,6 +146,7 @@ def _sum_up(rows: Outcomes, clip: float) -> _Block:
         item_instant=item_instant,
         item_strategy=item_strategy,
         item_values=np.add.reduceat(values, start),
+        item_tails=_sums_of(item_of[of], len(item), rows.weight, tails, tails**2),
         cell_regime=cell % kinds - 1,
         cell_values=values,
         first_item=first_item,
@@ -149,13 +155,22 @@ def _sum_up(rows: Outcomes, clip: float) -> _Block:
     )
 
 
+def _sums_of(group: Ints, groups: int, weight: Floats, *columns: Floats | Bools) -> Floats:
+    """Of each group the weights, and each column weighed by them: (groups, 1 + columns)."""
+    weighed = [weight, *(weight * column for column in columns)]
+    out: Floats = np.stack([np.bincount(group, column, minlength=groups) for column in weighed], axis=1)
+    return out
+
+
 def _learn_block(state: State, rows: Outcomes, rules: Rules) -> tuple[Path, State]:
-    block = _sum_up(rows, rules.clip)
+    block = _sum_up(rows, rules)
     instants, clock = block.instants, block.instants[block.item_instant]
     traded = decayed_sums(block.item_strategy, clock, block.item_values, rules.rates, state.sums, state.seen)
     items = Items(block.item_instant, block.item_strategy, clock, traded)
     shares_then, labelled, cells, regime_clock = _learn_regimes(state, block, rules)
-    votes, last_votes, trades = _count_votes(state, block, traded, rules)
+    count = _count_trades(state, block)
+    votes, last_votes = _count_votes(state, block, traded, count, rules)
+    tails = _sum_tails(state, block, count, rules)
 
     predicted = shrink(traded.before[:, rules.rate_of], population(votes, rules)[block.item_instant], rules.k0)
     predicted = predicted[block.item_of]
@@ -169,7 +184,8 @@ def _learn_block(state: State, rows: Outcomes, rules: Rules) -> tuple[Path, Stat
         time=float(instants[-1]),
         sums=traded.last,
         seen=traded.clock,
-        trades=trades,
+        trades=count.last[:, 0, 0],
+        tails=tails.last[:, 0],
         cells=cells.sums.last.reshape(state.cells.shape),
         cell_clock=cells.sums.clock.reshape(state.cell_clock.shape),
         regime_clock=regime_clock[-1],
@@ -177,7 +193,7 @@ def _learn_block(state: State, rows: Outcomes, rules: Rules) -> tuple[Path, Stat
         votes=last_votes,
         evidence=last_evidence,
     )
-    return Path(instants, items, cells, regime_clock, shares, votes, evidence), after
+    return Path(instants, items, tails.after[:, 0], cells, regime_clock, shares, votes, evidence), after
 
 
 def _learn_regimes(state: State, block: _Block, rules: Rules) -> tuple[Floats, Ints, Items, Floats]:
@@ -196,14 +212,27 @@ def _learn_regimes(state: State, block: _Block, rules: Rules) -> tuple[Floats, I
     return shares, labelled, Items(instant, series, clock, sums), regime_clock
 
 
-def _count_votes(state: State, block: _Block, traded: DecayedSums, rules: Rules) -> tuple[Floats, Floats, Floats]:
-    """The population's votes before each instant (B, M, 3) and at the end, and every strategy's trades at the end."""
-    weights = block.item_values[:, :1]
+def _count_trades(state: State, block: _Block) -> DecayedSums:
+    """The trades of each item's strategy ever, by their weight."""
     clock, begun = block.item_instant.astype(float), np.zeros(len(state.trades))
-    count = decayed_sums(block.item_strategy, clock, weights, np.ones(1), state.trades[:, None, None], begun)
+    return decayed_sums(
+        block.item_strategy, clock, block.item_values[:, :1], np.ones(1), state.trades[:, None, None], begun
+    )
+
+
+def _sum_tails(state: State, block: _Block, count: DecayedSums, rules: Rules) -> DecayedSums:
+    """The sums of tails, whose clock are the strategy's own trades."""
+    memory, carried = np.array([rules.tail_memory]), state.tails[:, None]
+    return decayed_sums(block.item_strategy, count.after[:, 0, 0], block.item_tails, memory, carried, state.trades)
+
+
+def _count_votes(
+    state: State, block: _Block, traded: DecayedSums, count: DecayedSums, rules: Rules
+) -> tuple[Floats, Floats]:
+    """The population's votes before each instant (B, M, 3), and at the end."""
     cast = _vote(traded.after, count.after[:, 0, 0], rules) - _vote(traded.previous, count.previous[:, 0, 0], rules)
     running = np.cumsum(np.concatenate([state.votes[None], cast]), axis=0)
-    return running[block.first_item], running[-1], count.last[:, 0, 0]
+    return running[block.first_item], running[-1]
 
 
 def _vote(sums: Floats, trades: Floats, rules: Rules) -> Floats:

@@ -1,7 +1,7 @@
 """What a state of beliefs says at an as_of: each strategy's edge, win rate, and how sure that is.
 
 The experts' answers are mixed by their evidence; under several regimes at once, the regimes' answers by their
-probabilities.
+probabilities. The edge is that of the bodies of results plus that of their tails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from knowdefeat_pipeline.core.beliefs.decayed_sums import powers
 from knowdefeat_pipeline.core.beliefs.learning import CENTRE, Items, Path, learn, population, shrink
 from knowdefeat_pipeline.core.beliefs.outcomes import Outcomes
 from knowdefeat_pipeline.core.beliefs.state import Rules, State
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.beliefs.tails import tail_edges
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 CREDIBLE = 0.90
 Z = 1.6448536269514722
@@ -79,12 +80,13 @@ def beta_interval(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums decayed to B instants: sums (B, K, L, 3), cells (B, R, K, L, 3), votes (B, M, 3), evidence (B, M, 2) and
-    the regimes' probabilities (B, R)."""
+    """Sums decayed to B instants: sums (B, K, L, 3), cells (B, R, K, L, 3), votes (B, M, 3), tails (B, K, 3), evidence
+    (B, M, 2) and the regimes' probabilities (B, R)."""
 
     sums: Floats
     cells: Floats
     votes: Floats
+    tails: Floats
     evidence: Floats
     regimes: Floats
 
@@ -103,6 +105,7 @@ def beliefs_at(state: State, as_of: float, rules: Rules, regime_shares: Mapping[
         sums=_decayed(state.sums, as_of - state.seen, rules)[None],
         cells=_decayed(state.cells, state.regime_clock[:, None] - state.cell_clock, rules)[None],
         votes=state.votes[None],
+        tails=state.tails[None],
         evidence=state.evidence[None] * np.array(rules.evidence_memory) ** elapsed,
         regimes=_shares(state.shares[None]) if regime_shares is None else _probabilities(state, regime_shares)[None],
     )
@@ -141,28 +144,37 @@ def _probabilities(state: State, regimes: Mapping[str, float]) -> Floats:
 
 def _sums_before(state: State, path: Path, rules: Rules) -> _Sums:
     count, kinds = len(state.strategies), len(state.regimes)
-    sums = _latest(path.items, state.sums, state.seen, path.instants[:, None], rules)
+    latest = _latest(path.items, count, len(path.instants))
+    sums = _decayed_latest(path.items, latest, state.sums, state.seen, path.instants[:, None], rules)
+    tails = np.concatenate([state.tails, path.tails])[latest]
     # What holds before an instant has not yet lived through the time that ends with it.
     clock = np.vstack([state.regime_clock, path.regime_clock[:-1]])
     carried = state.cells.reshape(kinds * count, len(rules.forgetting), 3)
-    cells = _latest(path.cells, carried, state.cell_clock.ravel(), np.repeat(clock, count, axis=1), rules)
+    latest = _latest(path.cells, len(carried), len(path.instants))
+    clock = np.repeat(clock, count, axis=1)
+    cells = _decayed_latest(path.cells, latest, carried, state.cell_clock.ravel(), clock, rules)
     shape = (len(path.instants), kinds, count, len(rules.forgetting), 3)
-    return _Sums(sums, cells.reshape(shape), path.votes, path.evidence, _shares(path.shares))
+    return _Sums(sums, cells.reshape(shape), path.votes, tails, path.evidence, _shares(path.shares))
 
 
-def _latest(items: Items, carried: Floats, carried_clock: Floats, clock: Floats, rules: Rules) -> Floats:
+def _latest(items: Items, series: int, instants: int) -> Ints:
+    """Where each series stands before each instant (B, S): the carried one (0..S), or S + its last item."""
+    latest = np.zeros((instants + 1, series), dtype=int)
+    latest[0] = np.arange(series)
+    latest[items.instant + 1, items.series] = series + np.arange(len(items.series))
+    return np.maximum.accumulate(latest, axis=0)[:-1]
+
+
+def _decayed_latest(
+    items: Items, latest: Ints, carried: Floats, carried_clock: Floats, clock: Floats, rules: Rules
+) -> Floats:
     """The sums of every series before each instant, (B, S, L, 3), decayed to `clock` (B, S) or (B, 1)."""
-    count = len(carried)
-    latest = np.zeros((len(clock) + 1, count), dtype=int)
-    latest[0] = np.arange(count)
-    latest[items.instant + 1, items.series] = count + np.arange(len(items.series))
-    latest = np.maximum.accumulate(latest, axis=0)[:-1]
     elapsed = clock - np.concatenate([carried_clock, items.clock])[latest]
     return _decayed(np.concatenate([carried, items.sums.after])[latest], elapsed, rules)
 
 
 def _believe(strategies: tuple[str, ...], sums: _Sums, rules: Rules) -> Beliefs:
-    """Mix the regimes' answers, then the experts': the last axis of means is edge and win rate."""
+    """Mix the regimes' answers, then the experts' (the last axis of means is edge and win rate), and add the tails."""
     start = population(sums.votes, rules)[:, None]
     means, variance, prior_variance, samples = _mix_regimes(sums, start, rules)
     weights = np.exp(sums.evidence - sums.evidence.max(axis=1, keepdims=True))
@@ -172,14 +184,16 @@ def _believe(strategies: tuple[str, ...], sums: _Sums, rules: Rules) -> Beliefs:
     edge, p_win = np.moveaxis((weights * (means - CENTRE)).sum(axis=2) + CENTRE, 2, 0)
     prior = (weights * (start - CENTRE)).sum(axis=2) + CENTRE
     prior_edge, prior_p_win = np.moveaxis(np.broadcast_to(prior, (*edge.shape, 2)), 2, 0)
-    within, prior_within = (on_edge * variance).sum(axis=2), (on_edge * prior_variance).sum(axis=2)
+    tail = tail_edges(sums.tails)
+    within = (on_edge * variance).sum(axis=2) + tail.variance
+    prior_within = (on_edge * prior_variance).sum(axis=2) + tail.prior_variance
     return Beliefs(
         strategies=strategies,
-        edge=edge,
+        edge=edge + tail.mean,
         edge_sd=np.sqrt(within + _spread(on_edge, means[..., 0])),
         p_win=p_win,
         p_win_sd=np.sqrt(_beta_variance(on_win, means[..., 1], variance) + _spread(on_win, means[..., 1])),
-        prior_edge=prior_edge,
+        prior_edge=prior_edge + tail.prior_mean,
         prior_p_win=prior_p_win,
         prior_p_win_sd=np.broadcast_to(
             np.sqrt(_beta_variance(on_win, start[..., 1], prior_variance) + _spread(on_win, start[..., 1])), edge.shape

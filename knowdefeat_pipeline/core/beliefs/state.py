@@ -20,18 +20,21 @@ class Rules:
     """How beliefs are learned. Rates are per unit of time, strengths in trades.
 
     forgetting, strategy_prior: one expert for each rate with each k0. regime_prior: k1. population_prior: κ, the weight
-    of no edge and a win rate of one half, in strategies. evidence_memory: decay of the experts' record on the edge,
-    which must turn fast when a strategy breaks, and on the win rate, which is to be calibrated. regime_memory: decay
-    of the regimes' shares, from which the present one follows. clip: bound of a result.
+    of no edge and a win rate of one half, in strategies. evidence_memory: decay of the experts' record on the edge and
+    on the win rate. regime_memory: decay of the regimes' shares, from which the present one follows. body: what of a
+    result is its body; the rest is its tail. tail_memory: decay of tails, per own trade. clip: bound of a result, so
+    that a bot that multiplies its stakes does not drown all others.
     """
 
     forgetting: tuple[float, ...] = (0.95, 0.985, 0.995, 0.9985, 1.0)
     strategy_prior: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0)
     regime_prior: float = 60.0
     population_prior: float = 2.0
-    evidence_memory: tuple[float, float] = (0.985, 0.998)
+    evidence_memory: tuple[float, float] = (0.998, 0.998)
     regime_memory: float = 0.65
-    clip: float = 4.0
+    body: float = 2.0
+    tail_memory: float = 0.9995
+    clip: float = 50.0
 
     @property
     def rates(self) -> Floats:
@@ -53,7 +56,7 @@ class Rules:
 class State:
     """All that the outcomes until `time` left behind. L rates, M experts, K strategies, R regimes; names are sorted.
 
-    Sums (columns: trades, results, wins) stand at clocks of their own and decay when they are read.
+    Sums (columns: trades, bodies of results, wins) stand at clocks of their own and decay when they are read.
     """
 
     strategies: tuple[str, ...]
@@ -66,6 +69,8 @@ class State:
     """(K,) time of its last trade"""
     trades: Floats
     """(K,) outcomes ever, by their weight"""
+    tails: Floats
+    """(K, 3) per strategy: trades, tails and squared tails, decayed by own trades"""
     cells: Floats
     """(R, K, L, 3) per regime and strategy"""
     cell_clock: Floats
@@ -85,7 +90,7 @@ class State:
         rates, experts = len(rules.forgetting), len(rules.k0)
         return cls(
             strategies=(), regimes=(), time=np.nan,
-            sums=np.zeros((0, rates, 3)), seen=np.zeros(0), trades=np.zeros(0),
+            sums=np.zeros((0, rates, 3)), seen=np.zeros(0), trades=np.zeros(0), tails=np.zeros((0, 3)),
             cells=np.zeros((0, 0, rates, 3)), cell_clock=np.zeros((0, 0)), regime_clock=np.zeros(0), shares=np.zeros(0),
             votes=np.zeros((experts, 3)), evidence=np.zeros((experts, 2)),
         )  # fmt: skip
@@ -103,6 +108,7 @@ class State:
             sums=_spread(self.sums, len(names), row),
             seen=_spread(self.seen, len(names), row),
             trades=_spread(self.trades, len(names), row),
+            tails=_spread(self.tails, len(names), row),
             cells=_spread(_spread(self.cells, len(names), row, axis=1), len(kinds), kind),
             cell_clock=_spread(_spread(self.cell_clock, len(names), row, axis=1), len(kinds), kind),
             regime_clock=_spread(self.regime_clock, len(kinds), kind),

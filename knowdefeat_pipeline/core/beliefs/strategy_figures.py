@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ from knowdefeat_pipeline.core.beliefs.calibration import calibrations
 from knowdefeat_pipeline.core.beliefs.ledger import clock, learning_velocity
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
 from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
-from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights
+from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights, exposure, most_move, steady_weights
 from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
+from knowdefeat_pipeline.core.units import Floats
 
 ALL_STRATEGIES = "*"
 AS_THINGS_STAND = "*"
@@ -36,20 +38,52 @@ def strategy_figures(
     return pd.concat(tables, ignore_index=True)
 
 
+@dataclass(frozen=True)
+class HeldWeights:
+    """The weights of an earlier as_of, from which new ones move on.
+
+    rows: as `strategy_weights` answers. days: how long ago that was. was_reset: whether a person reset since then what
+    was learned.
+    """
+
+    rows: pd.DataFrame
+    days: float
+    was_reset: bool = False
+
+    def towards(self, weights: pd.DataFrame) -> Floats:
+        """The weights (K,) of a table whose `weight` is the target. What strategies held that are gone is divided."""
+        held = self.rows.set_index("strategy_id")["weight"].reindex(weights["strategy_id"], fill_value=0.0)
+        target, begun = (of.to_numpy(np.float64) for of in (weights["weight"], held))
+        if not begun.sum() > 0:
+            return target
+        before, after = (of[[*PROBABILITIES]].iloc[0].to_numpy(np.float64) for of in (self.rows, weights))
+        return steady_weights(begun / begun.sum(), target, most_move(self.days, before, after, self.was_reset))
+
+
 def strategy_weights(
-    figures: pd.DataFrame, regime_shares: Mapping[str, float], method: WeighingMethod = "edge"
+    figures: pd.DataFrame,
+    regime_shares: Mapping[str, float],
+    method: WeighingMethod = "edge",
+    held: HeldWeights | None = None,
 ) -> pd.DataFrame:
     """A row for each strategy of `figures` (regime, strategy_id, edge, edge_sd, of one as_of), in their order.
 
-    Columns: strategy_id, `weight` as things stand, `weight_…` under each of REGIMES, each of which sums to exactly 1,
-    and `p_…`, the `regime_shares`.
+    Columns: strategy_id, `weight` as things stand, which moves on from the `held` ones, `weight_…` under each of
+    REGIMES, each of which sums to exactly 1, `p_…`, the `regime_shares`, and `exposure`, of the whole book.
     """
     views = {name: figures[figures["regime"] == name] for name in WEIGHTS}
     weights = pd.DataFrame({"strategy_id": views[AS_THINGS_STAND]["strategy_id"].array})
     for name, column in WEIGHTS.items():
         edge, sd = (views[name][part].to_numpy(np.float64) for part in ("edge", "edge_sd"))
         weights[column] = adaptive_weights(edge, sd, method) if len(edge) else edge
-    return weights.assign(**{p: regime_shares.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)})
+    weights = weights.assign(
+        **{p: regime_shares.get(name, 0.0) for p, name in zip(PROBABILITIES, REGIMES, strict=True)}
+    )
+    if held is not None and len(held.rows) and len(weights):
+        weights["weight"] = held.towards(weights)
+    now = views[AS_THINGS_STAND]
+    share = exposure(*(of.to_numpy(np.float64) for of in (weights["weight"], now["edge"], now["edge_sd"])))
+    return weights.assign(exposure=float(share))
 
 
 def strategy_calibration(trades: pd.DataFrame, as_of: int) -> pd.DataFrame:

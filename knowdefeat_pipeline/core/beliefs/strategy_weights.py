@@ -1,4 +1,8 @@
-"""Adaptive weights: how much each strategy counts, from what is believed of its edge."""
+"""Adaptive weights: how much each strategy counts, from what is believed of its edge; and how much is held at all.
+
+`adaptive_weights` are the target; `steady_weights` move towards it at a pace that a book can be traded at. What that
+costs over simulated histories: `python -m benchmarks.beliefs` shows it as `steadiness`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import get_args
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
+from knowdefeat_pipeline.core.beliefs.decayed_sums import sum_in_order
 from knowdefeat_pipeline.core.beliefs.state import WeighingMethod
 from knowdefeat_pipeline.core.units import Bools, Floats
 
@@ -15,6 +20,67 @@ NARROWING = 0.25
 GRAIN = 2**40
 GRID = 2001
 REACH = 6.0
+MOVE_A_DAY = 0.2
+"""The most that the weights move in a day: the sum of all moves."""
+REGIME_CHANGED = 0.9
+"""The probability of a change of regime from which on the weights follow at once."""
+ROUNDING = 1e-9
+EVEN, SURE = 0.5, 0.95
+"""P(edge > 0) of a strategy that is not held at all, and of one that is held in full."""
+
+
+def most_move(days: float, before: Floats, after: Floats, was_reset: bool = False) -> float:
+    """By how much weights may move in so many days, in which the regimes' probabilities went from `before` to `after`
+    (R,): 0.2 a day, and without bound where a regime changed or a person reset what was learned."""
+    return np.inf if was_reset or regime_changed(before, after) else MOVE_A_DAY * days
+
+
+def steady_weights(held: Floats, target: Floats, most: float) -> Floats:
+    """Weights (K,) moved from those `held` towards the `target` by at most `most` in all (the sum of absolute moves).
+
+    Both sum to 1, and so does the answer, exactly. Example: from (1, 0) towards (0, 1) by at most 0.2 is (0.9, 0.1).
+    """
+    return exact_shares(_towards(held, target, most))
+
+
+def steady_path(targets: Floats, most: Floats, held: Floats | None = None) -> tuple[Floats, Floats]:
+    """Weights (B, K) that follow `targets`, each instant by at most `most` (B,), and where they stand at the end.
+
+    `held` (K,): where an earlier part of the path ended; without one the path begins at the first target. The path is
+    the same however it is split.
+    """
+    path = np.empty_like(targets)
+    for at, target in enumerate(targets):
+        held = target if held is None else _towards(held, target, most[at])
+        path[at] = held
+    return exact_shares(path), np.zeros(targets.shape[1]) if held is None else held
+
+
+def _towards(held: Floats, target: Floats, most: float) -> Floats:
+    move = target - held
+    size = float(sum_in_order(np.abs(move)))
+    return target if size <= most else held + move * (most / size)
+
+
+def regime_changed(before: Floats, after: Floats) -> bool:
+    """Whether the regime changed with a probability of at least 0.9, from probabilities (R,) to probabilities.
+
+    They sum to at most 1; what is missing is undecided. The probability is the least that they are compatible with:
+    half the sum of absolute differences. All markets going from TRENDING to RANGING is a change; half of them is none.
+    """
+    both = [np.append(of, 1 - of.sum()) for of in (before, after)]
+    return float(np.abs(both[1] - both[0]).sum()) / 2 >= REGIME_CHANGED - ROUNDING
+
+
+def exposure(weights: Floats, edge: Floats, edge_sd: Floats) -> Floats:
+    """The share (...) of a book with these weights (..., K) that should be held at all; the rest is cash.
+
+    Each strategy is held by its P(edge > 0), a normal around its edge: not at all up to 1/2, in full from 0.95 on, in
+    proportion between. The share is their mean, weighed; 0 where no strategy has P(edge > 0) > 1/2.
+    """
+    held = np.clip((scipy.special.ndtr(edge / edge_sd) - EVEN) / (SURE - EVEN), 0.0, 1.0)
+    out: Floats = np.minimum(sum_in_order(weights * held), 1.0)
+    return out
 
 
 def adaptive_weights(
@@ -43,7 +109,7 @@ def adaptive_weights(
     if not known.any(axis=-1).all():
         raise ValueError("weights need at least one strategy")
     raw = (_third_moment if method == "edge" else _probability_best)(edge, edge_sd, known)
-    shares = raw / raw.sum(axis=-1, keepdims=True)
+    shares = raw / sum_in_order(raw)[..., None]
     return exact_shares(np.where(known, floor / known.sum(axis=-1, keepdims=True) + (1 - floor) * shares, 0.0))
 
 

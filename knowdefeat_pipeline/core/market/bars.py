@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import Bools
+from knowdefeat_pipeline.core.units import Bools, Floats
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICES, "volume")
+ATR_BARS = 14
 _MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
 
 
@@ -50,6 +51,23 @@ def true_range(bars: pd.DataFrame) -> pd.Series:
     """The log of each bar's highest over its lowest price, the close before it among them (Wilder 1978)."""
     before = bars["close"].shift(1).fillna(bars["open"])
     return pd.Series(np.log(bars["high"].clip(lower=before) / bars["low"].clip(upper=before)))
+
+
+def average_true_range(bars: pd.DataFrame) -> Floats:
+    """Wilder's average true range at the close of each bar, (N,), in the unit of the prices; NaN before the 14th bar.
+
+    A bar's true range is its highest less its lowest price, the close before it among them. The first average is the
+    mean of 14; each next one moves a fourteenth of the way to the bar's true range (Wilder 1978). NaN where prices are
+    so large that there is none.
+    """
+    before = bars["close"].shift(1).fillna(bars["open"])
+    size = (bars["high"].clip(lower=before) - bars["low"].clip(upper=before)).to_numpy(np.float64)
+    average = np.full(len(size), np.nan)
+    if len(size) >= ATR_BARS:
+        begun = np.append((size[:ATR_BARS] / ATR_BARS).sum(), size[ATR_BARS:])
+        average[ATR_BARS - 1 :] = pd.Series(begun).ewm(alpha=1 / ATR_BARS, adjust=False).mean()
+    average[~np.isfinite(average)] = np.nan
+    return average
 
 
 def _refuse(bars: pd.DataFrame, column: str, wrong: Bools, rule: str) -> None:

@@ -70,6 +70,17 @@ def forecasts_at(forecasts: pd.DataFrame, timeframe: pd.Timedelta, entries: pd.S
     return _in_force(forecasts, forecasts["open_time"] + timeframe, FORECASTS, entries, FORECAST_AGE)
 
 
+def ranges_at(open_time: pd.Series, ranges: Floats, timeframe: pd.Timedelta, entries: pd.Series) -> pd.Series:
+    """The average true range in force at each entry, under the entries' index: that of the last bar that had closed by
+    then, NaN where that was four days ago or more.
+
+    open_time: of the bars; ranges: of the last ones of them, as `average_true_ranges` answers.
+    """
+    known = open_time.iloc[len(open_time) - len(ranges) :]
+    table = pd.DataFrame({"average_true_range": ranges}, index=known.index)
+    return _in_force(table, known + timeframe, ("average_true_range",), entries, FORECAST_AGE)["average_true_range"]
+
+
 def book_walls(levels: pd.DataFrame) -> pd.DataFrame:
     """The walls of each snapshot of one ticker's order book, ascending in time.
 

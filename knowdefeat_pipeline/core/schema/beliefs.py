@@ -26,13 +26,14 @@ BELIEFS: tuple[Figure, ...] = (
 
 STRATEGY_WEIGHTS: tuple[Figure, ...] = (
     STRATEGY,
-    known("weight", "share", "How much the strategy counts at as_of, under the regimes that hold. The weights of a day sum to exactly 1."),
+    known("weight", "share", "How much the strategy counts at as_of, under the regimes that hold. The weights of a day sum to exactly 1, and move by at most 0.2 in all a day unless a regime changed."),
     known("weight_trending", "share", "Its weight if every market were TRENDING; these sum to exactly 1."),
     known("weight_ranging", "share", "Its weight if every market were RANGING; these sum to exactly 1."),
     known("weight_volatile", "share", "Its weight if every market were VOLATILE; these sum to exactly 1."),
     known("p_trending", "share", "Share of the trailing 30 days' trades whose ticker is TRENDING at as_of; 0 without market data."),
     known("p_ranging", "share", "Share of the trailing 30 days' trades whose ticker is RANGING at as_of; 0 without market data."),
     known("p_volatile", "share", "Share of the trailing 30 days' trades whose ticker is VOLATILE at as_of; 0 without market data."),
+    number("exposure", "share", "How much of the whole book should be held at all, the same in each row of a day; the rest is cash. The mean by weight of the strategies' P(edge > 0), counted from 0 at 1/2 to 1 at 0.95. NULL on days that were computed before it was known."),
 )
 
 CALIBRATION: tuple[Figure, ...] = (

@@ -5,7 +5,7 @@ WITH series AS (
     WHERE ticker = coalesce(%(ticker)s, ticker) AND timeframe = coalesce(%(timeframe)s, timeframe)
 )
 SELECT now.ticker, now.timeframe, now.open_time, now.label, now.p_trending, now.p_ranging, now.p_volatile,
-       run.since, share.trending, share.ranging, share.volatile, share.neutral,
+       now.average_true_range, run.since, share.trending, share.ranging, share.volatile, share.neutral,
        (SELECT max(b.open_time) FROM price_bars AS b
         WHERE (b.ticker, b.timeframe) = (now.ticker, now.timeframe)) AS last_bar
 FROM series AS s

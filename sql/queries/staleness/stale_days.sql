@@ -1,12 +1,14 @@
 -- The stale days of a family of assets, and since when; one statement and thus one snapshot.
 -- A day is stale where a change before its as_of was not seen, where something happened in it since, where what it was
--- computed from was computed again, where some of the family's results are missing, and where it has ended since.
+-- computed from was computed again, where some of the family's results are missing, and where it has ended since; in assets
+-- whose days move on from one another also where an earlier day was computed after a later one.
 -- Parameters: %(settled)s the snapshot whose changes need not be looked at again; %(assets)s the family; %(resting)s and
 -- %(inputs)s pair assets with the inputs of `changes` that they rest on; %(base)s the asset whose computed days the family
--- has to have too; %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(as_of)s
--- now. (A parameter, and no subquery, tells the planner how few changes are younger.)
+-- has to have too; %(opening)s the inputs for whose sake a day from %(horizon)s on is computed that never was; %(chained)s the
+-- assets whose days move on from one another; %(as_of)s now. (A parameter, and no subquery, tells the planner how few changes are younger.)
 WITH computed AS (
-    SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
+    SELECT asset, day, as_of, seen, recorded_xid, mark, rests_on, refreshed_at
+    FROM refreshed_days WHERE asset = ANY(%(assets)s::text[])
 ),
 resting AS (
     SELECT asset, input FROM unnest(%(resting)s::text[], %(inputs)s::text[]) AS r (asset, input)
@@ -61,6 +63,18 @@ resting_on_older AS (
     WHERE (u.asset = %(base)s OR u.asset = ANY(%(assets)s::text[]))
       AND (c.rests_on ->> u.asset)::bigint IS DISTINCT FROM u.mark
 ),
+moved_on AS (
+    SELECT asset, day, mark, lag(mark) OVER earlier AS before, lag(recorded_xid) OVER earlier AS recorded_xid,
+           lag(refreshed_at) OVER earlier AS since
+    FROM computed
+    WHERE asset = ANY(%(chained)s::text[]) AND EXISTS (SELECT FROM recomputed)
+    WINDOW earlier AS (PARTITION BY asset ORDER BY day)
+),
+moved_on_from_older AS (
+    SELECT c.day, m.recorded_xid, m.since
+    FROM (SELECT DISTINCT ON (asset) * FROM moved_on WHERE before > mark ORDER BY asset, day) AS m
+    JOIN computed AS c ON c.asset = m.asset AND c.day >= m.day
+),
 incomplete AS (
     SELECT b.day, b.recorded_xid, b.refreshed_at AS since
     FROM refreshed_days AS b
@@ -77,6 +91,7 @@ stale AS (
     UNION ALL SELECT * FROM running
     UNION ALL SELECT * FROM never_computed
     UNION ALL SELECT * FROM resting_on_older
+    UNION ALL SELECT * FROM moved_on_from_older
     UNION ALL SELECT * FROM incomplete
     UNION ALL SELECT * FROM ended
 ),

@@ -61,7 +61,7 @@ def test_bars_and_trades_become_regimes_and_scores(
     labels = label_regimes(bars)
     last = labels.iloc[-1]
     assert (now["ticker"], now["timeframe"], now["label"]) == ("BTC", "1h", last["label"])
-    assert [now[f"p_{name}"] for name in ("trending", "ranging", "volatile")] == list(last[2:])
+    assert [now[f"p_{name}"] for name in ("trending", "ranging", "volatile")] == list(last[2:5])
     changes = labels["open_time"][labels["label"] != labels["label"].shift()]
     hour = timedelta(hours=1)
     assert datetime.fromisoformat(now["since"]) == changes.iloc[-1] + hour

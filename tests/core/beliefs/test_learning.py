@@ -107,12 +107,14 @@ def test_one_win_by_hand() -> None:
     # Trust 1/101, so the population's edge is 2/101 / (2 + 1/101) = 2/203, its win rate (1 + 1/101) / (2 + 1/101).
     assert beliefs.edge[0, 0] == pytest.approx((2 + 100 * 2 / 203) / 101)
     assert beliefs.p_win[0, 0] == pytest.approx((1 + 100 * 102 / 203) / 101)
-    assert beliefs.edge_sd[0, 0] == pytest.approx(101**-0.5)
-    assert beliefs.confidence[0, 0] == pytest.approx(1 - (100 / 101) ** 0.5)
+    # So few trades say nothing of tails: a variance of .1 over a million trades.
+    assert beliefs.edge_sd[0, 0] == pytest.approx((1 / 101 + 0.1 / 1_000_001) ** 0.5, rel=1e-12)
+    prior = 1 / 100 + 1e-7
+    assert beliefs.confidence[0, 0] == pytest.approx(1 - ((1 / 101 + 0.1 / 1_000_001) / prior) ** 0.5, rel=1e-9)
     assert beliefs.effective_samples[0, 0] == 1
     calm = beliefs_at(state, 0.0, rules, {"calm": 1.0})
     assert calm.edge[0, 0] == pytest.approx((2 + 60 * beliefs.edge[0, 0]) / 61)
-    assert calm.edge_sd[0, 0] ** 2 == pytest.approx(1 / 61 + (60 / 61) ** 2 / 101)
+    assert calm.edge_sd[0, 0] ** 2 == pytest.approx(1 / 61 + (60 / 61) ** 2 / 101 + 0.1 / 1_000_001)
 
 
 def test_efron_and_morris_on_baseball() -> None:
@@ -281,7 +283,7 @@ def test_a_million_trades_stay_finite_and_sum_to_one() -> None:
     assert np.isfinite(numbers.to_numpy()).all()
     held = strategy_weights(figures, {})["weight"]
     assert held.sum() == 1
-    assert held[16:].sum() > 0.9  # the four best, two hundredths of a standard deviation apart
+    assert held[16:].sum() > 0.8  # the four best, two hundredths of a standard deviation apart
     assert held[:10].max() == pytest.approx(0.02 / 20, abs=1e-6)
 
 

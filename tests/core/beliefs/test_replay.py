@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def history(seed: int, count: int = 300) -> pd.DataFrame:
 def test_every_time_has_every_strategy_and_weights_that_sum_to_one() -> None:
     frame = history(1)
     table = replay_beliefs(frame, RULES)
-    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge"]
+    assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     assert len(table) == frame["time"].nunique() * 3
     assert (table.groupby("time")["weight"].sum() == 1).all()
     first = table[table["time"] == 0]
@@ -105,6 +106,23 @@ def test_scanstream_s_failures_do_not_return() -> None:
 
 def test_an_empty_history_has_an_empty_answer() -> None:
     assert len(replay_beliefs(history(1)[:0], RULES)) == 0
+
+
+def test_weights_move_by_at_most_a_fifth_in_a_unit_and_a_book_of_losers_is_cash() -> None:
+    frame = history(6)
+    for unit, days in ((None, None), (1.0, 1.0), (4.0, 0.25)):
+        table = replay_beliefs(frame, RULES, unit=unit)
+        weights = table.pivot(index="time", columns="strategy_id", values="weight")
+        elapsed = np.ones(len(weights) - 1) if days is None else np.diff(weights.index) * days
+        moved = np.abs(np.diff(weights.to_numpy(), axis=0)).sum(axis=1)
+        assert (moved <= 0.2 * elapsed + 1e-9).all()
+        assert moved.max() == pytest.approx(0.2 * (elapsed[moved.argmax()]), rel=1e-6)
+        assert table["exposure"].between(0, 1).all()
+        assert (table.groupby("time")["exposure"].nunique() == 1).all()
+    losers = frame.assign(result=-np.abs(frame["result"]))
+    assert replay_beliefs(losers, RULES)["exposure"].iloc[-1] == 0
+    winners = frame.assign(result=np.abs(frame["result"]))
+    assert replay_beliefs(winners, RULES)["exposure"].iloc[-1] > 0.99
 
 
 def test_what_was_learned_fades_with_the_units_that_pass() -> None:

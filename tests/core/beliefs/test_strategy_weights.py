@@ -9,8 +9,13 @@ from scipy.stats import beta, norm
 from knowdefeat_pipeline.core.beliefs.strategy_weights import (
     adaptive_weights,
     exact_shares,
+    exposure,
+    most_move,
     probability_best,
     probability_exceeds,
+    regime_changed,
+    steady_path,
+    steady_weights,
 )
 
 EDGES = st.lists(st.floats(-3, 3), min_size=1, max_size=30)
@@ -78,6 +83,64 @@ def test_a_strategy_that_is_not_there_moves_nothing(method: str) -> None:
     assert found[0, 1] == 0
     assert found[0, [0, 2]].tolist() == adaptive_weights(edge[0, [0, 2]], sd[0, :2], method).tolist()
     assert found[1].tolist() == adaptive_weights(edge[1], sd[1], method).tolist()
+
+
+def test_weights_move_at_most_so_far_towards_their_target() -> None:
+    held, target = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert steady_weights(held, target, 0.2) == pytest.approx([0.9, 0.1], abs=1e-11)
+    assert steady_weights(held, target, 2.0).tolist() == [0.0, 1.0]
+    assert steady_weights(held, target, np.inf).tolist() == [0.0, 1.0]
+    assert steady_weights(np.array([0.55, 0.45]), np.array([0.5, 0.5]), 0.1).tolist() == [0.5, 0.5]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 20), st.integers(0, 20))
+def test_a_path_of_weights_is_steady_exact_and_the_same_in_parts(seed: int, days: int, count: int, cut: int) -> None:
+    rng = np.random.default_rng(seed)
+    targets, most = rng.dirichlet(np.full(count, 0.3), days), rng.uniform(0, 0.5, days)
+    path, last = steady_path(targets, most)
+    assert (path.sum(axis=1) == 1).all()
+    assert (path >= 0).all()
+    assert (np.abs(np.diff(path, axis=0)).sum(axis=1) <= most[1:] + 1e-9).all()
+    first, held = steady_path(targets[:cut], most[:cut])
+    rest, end = steady_path(targets[cut:], most[cut:], held if cut else None)
+    assert np.concatenate([first, rest]).tobytes() == path.tobytes()
+    if cut < days:
+        assert end.tobytes() == last.tobytes()
+    day = path[0]
+    for target, by in zip(targets[1:], most[1:], strict=True):
+        day = steady_weights(day, target, by)
+    assert day == pytest.approx(path[-1], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ((1, 0, 0), (0, 1, 0), True),
+        ((0.95, 0.05, 0), (0.05, 0.95, 0), True),
+        ((0.94, 0.06, 0), (0.05, 0.95, 0), False),
+        ((0.5, 0.5, 0), (0, 0.5, 0.5), False),
+        ((0, 0, 0), (0, 0.9, 0), True),
+        ((0, 0, 0), (0, 0, 0), False),
+    ],
+)
+def test_when_a_regime_changed(before: tuple, after: tuple, changed: bool) -> None:
+    both = [np.array(of, dtype=float) for of in (before, after)]
+    assert regime_changed(*both) is changed
+    assert most_move(1.5, *both) == (np.inf if changed else pytest.approx(0.3))
+    assert most_move(1.5, *both, was_reset=True) == np.inf
+
+
+def test_the_share_of_the_book_to_hold() -> None:
+    # P(edge > 0) of one sd above 0 is .841345, of none .5, of two .977250: .758544 of full, nothing, and full.
+    edge, sd = np.array([0.1, 0.0, 0.2, -0.3]), np.full(4, 0.1)
+    assert exposure(np.array([1.0, 0, 0, 0]), edge, sd) == pytest.approx((norm.cdf(1) - 0.5) / 0.45)
+    assert exposure(np.array([0.0, 1, 0, 0]), edge, sd) == 0
+    assert exposure(np.array([0.0, 0, 1, 0]), edge, sd) == 1
+    assert exposure(np.array([0.0, 0, 0, 1]), edge, sd) == 0
+    assert exposure(np.array([0.5, 0.1, 0.3, 0.1]), edge, sd) == pytest.approx(0.5 * (norm.cdf(1) - 0.5) / 0.45 + 0.3)
+    assert exposure(
+        np.full((2, 3), 1 / 3), np.array([[-0.1, -0.2, 0.0], [1.0, 1.0, 1.0]]), np.ones((2, 3)) / 10
+    ).tolist() == [0, 1]
 
 
 def test_shares_are_rounded_by_largest_remainder() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.market.bars import BarError, check_bars, true_range
+from knowdefeat_pipeline.core.market.bars import BarError, average_true_range, check_bars, true_range
 
 BARS = pd.DataFrame(
     {
@@ -22,6 +22,22 @@ BARS = pd.DataFrame(
 def test_the_true_range_reaches_back_to_the_close_before() -> None:
     check_bars(BARS)
     assert true_range(BARS).to_numpy() == pytest.approx(np.log([12 / 10, 11 / 10, 10 / 8]))
+
+
+def test_the_average_true_range_by_hand() -> None:
+    # Bars of 1 that step up by 3 each: a true range of 1 at first, then of 3.5 from the close before (in the middle).
+    low = 100 + 3.0 * np.arange(17)
+    bars = pd.DataFrame({"open": low + 0.5, "high": low + 1, "low": low, "close": low + 0.5})
+    bars.loc[15, "high"] += 14.0
+    found = average_true_range(bars)
+    assert np.isnan(found[:13]).all()
+    first = (1 + 13 * 3.5) / 14
+    second = first + (3.5 - first) / 14
+    third = second + (17.5 - second) / 14
+    assert found[13:16] == pytest.approx([first, second, third])
+    # The last bar reaches down to its own low alone, as the close before is lower: 3.5 once more.
+    assert found[16] == pytest.approx(third + (3.5 - third) / 14)
+    assert np.isnan(average_true_range(bars[:13])).all()
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa.regime_switching.markov_autoregression import MarkovAutoregression
 
-from knowdefeat_pipeline.core.market.bars import BarError
+from knowdefeat_pipeline.core.market.bars import BarError, average_true_range
 from knowdefeat_pipeline.core.market.regimes import (
     CALM_SPREAD,
-    DECIDED,
     FIRST_FIT,
     NEUTRAL,
     PROBABILITIES,
     REGIMES,
     STRETCH_MEAN,
     STRETCH_SD,
+    UNKNOWN,
     VOLATILE,
+    HeldLabelUnknown,
+    bars_from,
     forward_filter,
+    hold_labels,
     label_regimes,
     learn_range,
     regime_features,
@@ -169,14 +172,52 @@ SERIES, TRUTH = simulate_regimes("plain", bars=2500, seed=5)
 LABELS = label_regimes(SERIES)
 
 
+def held_one_by_one(probability: np.ndarray, held: str = NEUTRAL) -> list[str]:
+    labels = []
+    for row in probability:
+        if row.max() >= 0.70:
+            held = REGIMES[row.argmax()]
+        elif held != NEUTRAL and row[REGIMES.index(held)] < 0.15:
+            held = NEUTRAL
+        labels.append(held)
+    return labels
+
+
+def test_a_label_is_entered_held_and_given_up() -> None:
+    rows = [(0.55, 0.25, 0.20), (0.72, 0.20, 0.08), (0.40, 0.55, 0.05), (0.14, 0.60, 0.26), (0.10, 0.75, 0.15)]
+    assert list(hold_labels(np.array(rows))) == [NEUTRAL, "TRENDING", "TRENDING", NEUTRAL, "RANGING"]
+    assert hold_labels(np.array(rows), "VOLATILE")[0] == "VOLATILE"
+    assert list(hold_labels(np.array(rows), None)) == [UNKNOWN, "TRENDING", "TRENDING", NEUTRAL, "RANGING"]
+    assert list(hold_labels(np.array([(0.70, 0.15, 0.15), (0.15, 0.69, 0.16)]))) == ["TRENDING", "TRENDING"]
+    assert len(hold_labels(np.empty((0, 3)))) == 0
+
+
+@settings(max_examples=50)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 60),
+    cut=st.integers(0, 59),
+    held=st.sampled_from([*REGIMES, NEUTRAL]),
+)
+def test_labels_are_held_from_part_to_part(seed: int, count: int, cut: int, held: str) -> None:
+    probability = np.random.default_rng(seed).dirichlet([0.7] * 3, count)
+    whole = hold_labels(probability, held)
+    assert list(whole) == held_one_by_one(probability, held)
+    first = hold_labels(probability[:cut], held)
+    assert [*first, *hold_labels(probability[cut:], ([held, *first])[-1])] == list(whole)
+    unknown = hold_labels(probability, None)
+    begun = [hold_labels(probability, name) for name in (*REGIMES, NEUTRAL)]
+    agree = np.all([of == begun[0] for of in begun], axis=0)
+    assert list(unknown) == list(np.where(agree, begun[0], UNKNOWN))
+
+
 def test_rows_hold_a_label_and_its_probabilities() -> None:
-    assert list(LABELS) == ["open_time", "label", *PROBABILITIES]
+    assert list(LABELS) == ["open_time", "label", *PROBABILITIES, "average_true_range"]
     assert LABELS["open_time"].equals(SERIES["open_time"])
     probability = LABELS[list(PROBABILITIES)].to_numpy()
     assert probability.sum(axis=1) == pytest.approx(np.ones(len(SERIES)))
-    top = np.array(REGIMES)[probability.argmax(axis=1)]
-    decided = probability.max(axis=1) >= DECIDED
-    assert list(LABELS["label"]) == list(np.where(decided, top, NEUTRAL))
+    assert list(LABELS["label"]) == held_one_by_one(probability)
+    assert LABELS["average_true_range"].to_numpy() == pytest.approx(average_true_range(SERIES), nan_ok=True)
     assert set(LABELS["label"]) == {*REGIMES, NEUTRAL}
     assert (probability[:FIRST_FIT] == 1 / 3).all()
     assert (LABELS["label"][:FIRST_FIT] == NEUTRAL).all()
@@ -208,12 +249,33 @@ def test_a_tail_of_the_series_is_labelled_as_the_whole() -> None:
     bars, _ = simulate_regimes("tails", bars=12_500, seed=2)
     whole = label_regimes(bars)
     since = 12_400
-    first = needed_from(since, FIRST_FIT)
-    assert first == 6 * EVERY - 8192 - 256
+    first = bars_from(since)
+    assert first == needed_from(since - 256, FIRST_FIT) == 5 * EVERY - 8192 - 256
     tail = label_regimes(bars[first:], position=first, since=since)
     pd.testing.assert_frame_equal(tail, whole[since:], check_exact=True)
     with pytest.raises(SeriesError, match="need its bars from"):
         label_regimes(bars[first + 1 :], position=first + 1, since=since)
+
+
+def test_a_label_that_was_entered_long_ago_is_found_with_a_longer_run_in() -> None:
+    halted = bars_of(np.append(SERIES["close"][:1000], np.full(1500, SERIES["close"][999])), width=0.0)
+    whole = label_regimes(halted)
+    held = whole["label"].iloc[-1]
+    assert held != NEUTRAL
+    assert held == whole["label"].iloc[1100]
+    with pytest.raises(HeldLabelUnknown, match=r"held before bar 2400 of the series .* 256 bars before it"):
+        label_regimes(halted, since=2400)
+    for run_in in (1600, 2400, 9999):
+        pd.testing.assert_frame_equal(label_regimes(halted, since=2400, run_in=run_in), whole[2400:], check_exact=True)
+
+
+@pytest.mark.parametrize("size", [1, 24, 700])
+def test_labels_come_out_the_same_part_by_part(size: int) -> None:
+    """Over every fit: what was held before a part follows from the bars before it."""
+    starts = range(0, len(SERIES), size) if size > 1 else (63, 64, 65, 320, 1024, 2047, 2048, 2049)
+    for since in starts:
+        found = label_regimes(SERIES[: since + size], since=since)
+        pd.testing.assert_frame_equal(found, LABELS[since : since + size], check_exact=True)
 
 
 def test_regimes_keep_their_meaning_through_every_fit() -> None:
@@ -238,10 +300,10 @@ def test_a_flat_price_is_neutral() -> None:
     flat = label_regimes(bars_of(np.full(300, 5.0), width=0.0))
     assert (flat["label"] == NEUTRAL).all()
     assert flat[list(PROBABILITIES)].to_numpy() == pytest.approx(np.full((300, 3), 1 / 3))
-    # A price that stands still loses its regime again: without evidence the probabilities level out.
+    # Where a price stands still, the probabilities level out, and the label stays that was held: nothing speaks against it.
     halted = label_regimes(bars_of(np.append(SERIES["close"][:1000], np.full(1000, SERIES["close"][999])), width=0.0))
-    assert halted["label"].iloc[-1] == NEUTRAL
-    assert np.isfinite(halted[list(PROBABILITIES)].to_numpy()).all()
+    assert halted[list(PROBABILITIES)].iloc[-1].to_numpy() == pytest.approx([1 / 3] * 3, abs=0.02)
+    assert set(halted["label"][1100:]) == {halted["label"][1100]} != {NEUTRAL}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 24, 25, 64, 65])
@@ -264,6 +326,10 @@ def test_every_regime_occurs_on_real_bars(shared_data: Path, ticker: str) -> Non
         shares = part.value_counts(normalize=True)
         assert shares[list(REGIMES)].min() >= 0.1
         assert shares.get(NEUTRAL, 0.0) <= 0.05
+    flips = 1000 * (labels != labels.shift()).iloc[1:].mean()
+    assert flips <= {"BTCUSDT": 19, "ETHUSDT": 23}[ticker]
+    runs = labels.groupby((labels != labels.shift()).cumsum()).size()
+    assert (runs < 6).mean() <= 0.10
     move = np.log(bars["close"]).diff()
     deviation = move.groupby(labels).std()
     assert deviation["VOLATILE"] > max(deviation["TRENDING"], deviation["RANGING"])

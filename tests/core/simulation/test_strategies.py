@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from knowdefeat_pipeline.core.beliefs.replay import beliefs_before_each
+from knowdefeat_pipeline.core.beliefs.replay import books_before_each
 from knowdefeat_pipeline.core.beliefs.state import Rules
 from knowdefeat_pipeline.core.simulation.strategies import (
+    FURTHER_WORLDS,
     STRATEGY_WORLDS,
     SWAP_AT,
     StrategyWorld,
@@ -20,8 +21,9 @@ from knowdefeat_pipeline.core.simulation.strategies import (
 
 def learned(world: StrategyWorld, method: str = "edge") -> tuple[np.ndarray, np.ndarray]:
     weights, p_win = np.empty(world.edge.shape), np.empty(world.edge.shape)
-    for instants, beliefs, held in beliefs_before_each(world.outcomes, Rules(), method):
-        weights[instants.astype(int)], p_win[instants.astype(int)] = held, beliefs.p_win
+    for book in books_before_each(world.outcomes, Rules(), method):
+        rounds = book.instants.astype(int)
+        weights[rounds], p_win[rounds] = book.weights, book.beliefs.p_win
     return weights, p_win
 
 
@@ -45,6 +47,29 @@ def test_worlds_are_what_they_say(name: str) -> None:
     assert again.result.tobytes() == world.result.tobytes()
 
 
+@pytest.mark.parametrize("name", FURTHER_WORLDS)
+def test_further_worlds_are_what_they_say(name: str) -> None:
+    law = FURTHER_WORLDS[name]
+    worlds = [simulate_beliefs(name, seed) for seed in range(6)]
+    world = worlds[0]
+    assert (world.active.sum(axis=1) == law.strategies // 2).all()
+    assert not (world.active & ~world.alive).any()
+    assert (world.alive.sum(axis=1) == law.strategies).all()
+    noise = np.stack([w.result - w.edge for w in worlds])
+    assert noise.mean() == pytest.approx(0, abs=0.03)
+    # A skewed result's size varies: its variance is E[exp(2 · N(-.08, .4))] = exp(.16).
+    assert noise.std() == pytest.approx(np.exp(0.08) if name == "skewed" else 1, abs=0.06)
+    wins = np.concatenate([(w.result > 0).ravel() for w in worlds])
+    assert wins.mean() == pytest.approx(np.mean([w.p_win.mean() for w in worlds]), abs=0.02)
+    shared = np.mean([np.corrcoef(of.T)[0, 1] for of in noise])
+    assert shared == pytest.approx(law.common, abs=0.05)
+    if law.births:
+        assert (np.diff(world.alive.astype(int), axis=0) != 0).sum(axis=0).tolist() == [1] * 2 * law.strategies
+    if not law.labels_mean:
+        assert (world.edge == world.edge[0]).all()
+        assert len(np.unique(world.label)) == 4
+
+
 def test_labels_are_right_as_often_as_they_should_be() -> None:
     world = simulate_beliefs("regimes", 5, rounds=8000)
     regime = np.unique(world.edge[:, 0], return_inverse=True)[1]
@@ -63,6 +88,9 @@ def test_figures_by_hand() -> None:
     half = np.array([[0.25, 0.25, 0.5], [0.5, 0.5, 0.0]])
     assert regret(world, half) == pytest.approx(0.05)
     assert book_sharpe(world, half) == pytest.approx(1.5 / np.sqrt(0.5))
+    # Of the whole book: .9 less .05 + .025 + .45; results .25 + .75 + 4.5 and .5 + 0 + 4.5.
+    assert regret(world, half[[0, 0]], world.alive) == pytest.approx(0.375)
+    assert book_sharpe(world, half[[0, 0]], world.alive) == pytest.approx(5.25 / np.sqrt(0.125))
     assert regret(world, true_weights(world)) == pytest.approx(0.2 - (0.04 + 0.01) / 0.3)
 
 
