@@ -73,6 +73,7 @@ class BotWorld:
     late: float = 0.0
     reversal: float = 0.0
     skilled: bool = True
+    level: float = 0.0  # the skill of everybody where nobody has any of their own
 
 
 BOT_WORLDS = {
@@ -81,6 +82,7 @@ BOT_WORLDS = {
     "adverse": BotWorld(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
     "switch": BotWorld(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
     "null": BotWorld(skilled=False),
+    "negative": BotWorld(skilled=False, level=-0.05),
 }
 
 
@@ -131,7 +133,7 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     population = _draw_bots(bot_rng, bots)
     skill = _draw_skill(skill_rng, bots, days + 1)  # the scores of the last day speak of the day after it
     if not law.skilled:
-        skill = np.zeros_like(skill)
+        skill = np.full_like(skill, law.level)
     index = pd.date_range(start, periods=days, freq="D", name="day")
     trades, luck = _draw_trades(trade_rng, population, skill[:days], _draw_prices(price_rng, days), law, start)
     daily = population.rate * population.notional * RETURN_SD
