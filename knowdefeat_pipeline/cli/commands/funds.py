@@ -149,7 +149,7 @@ def allocate(
     url = current_url()
     with connect(url) as connection:
         day = day_or_latest(connection, day, "bot_rankings")
-        tried = [_changed(known, funds, *options) for known in _known(connection, funds, currency)]
+        tried = [_changed(known, funds, *options) for known in known_settings(connection, funds, currency)]
         inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
         names = bot_names(connection)
@@ -189,21 +189,21 @@ def _skill(caution: float | None, ungated: bool) -> SkillGate | None:
     return SkillGate(caution) if ungated or caution is not None else None
 
 
-def _known(connection: psycopg.Connection, funds: Decimal | None, currency: str | None) -> list[FundSettings]:
+def known_settings(connection: psycopg.Connection, funds: Decimal | None, currency: str | None) -> list[FundSettings]:
     """The last settings of the currency, or of every one; new ones where there are none yet and funds are given."""
     saved = settings_in_force(store.fund_settings(connection), EVER)
     if currency is None and funds is None:
         if not saved:
             raise CommandError("No funds are set. Say how much there is: knowdefeat allocate --funds AMOUNT")
         return [replace(settings, in_force_from=None) for settings in saved]
-    currency = _currency(connection, currency)
+    currency = currency_of(connection, currency)
     known = [replace(settings, in_force_from=None) for settings in saved if settings.quote_currency == currency]
     if not known and funds is None:
         raise CommandError(f"No funds are set in {currency}. Say how much there is: --funds AMOUNT")
     return known or [FundSettings(currency, 0)]
 
 
-def _currency(connection: psycopg.Connection, currency: str | None) -> str:
+def currency_of(connection: psycopg.Connection, currency: str | None) -> str:
     """The one that is named, or the only one. Raises CommandError where no bot accounts in it, or bots in several."""
     there = store.currencies(connection)
     if not there:
@@ -315,7 +315,7 @@ def set_(
     with database() as connection:
         if funds is None and all(option is None for option in options):
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
-        known = _known(connection, funds, _currency(connection, currency))
+        known = known_settings(connection, funds, currency_of(connection, currency))
         settings = _changed(known[0], funds, *options)
         version = store.save_settings(connection, settings, author, require_reason(reason), in_force_from(from_))
         (record,) = [row for row in store.settings_history(connection) if row["version"] == version]

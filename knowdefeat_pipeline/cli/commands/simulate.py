@@ -137,9 +137,7 @@ def _fleet(name: str, bots: int, days: int, seed: int, end: date) -> Fleet:
 def _simulate_fleet(fleet: Fleet, output: Path | None, truth: Path | None, as_json: bool) -> None:
     """Load or write the fleet's trades and bars, and write the truth where that was asked for."""
     if output is None:
-        url = _own_database()
-        report = load_trades(url, read_frame(fleet.trades, SOURCE, current_time(url), CAPITAL), SOURCE, simulated=True)
-        _load_bars(url, fleet)
+        report = load_fleet(_own_database(), fleet)
         if truth:
             write_table(fleet.truth, truth)
         _tell(report, as_json)
@@ -161,12 +159,14 @@ def _beside(path: Path, what: str) -> Path:
     return path.with_suffix(f".{what}{path.suffix}")
 
 
-def _load_bars(url: str, fleet: Fleet) -> None:
-    """In the place of what an earlier fleet left: no real bars have such tickers."""
+def load_fleet(url: str, fleet: Fleet) -> LoadReport:
+    """Load a fleet and the bars of its tickers in the place of an earlier one: no real bars have such tickers."""
+    report = load_trades(url, read_frame(fleet.trades, SOURCE, current_time(url), CAPITAL), SOURCE, simulated=True)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "bars.parquet"
         write_table(fleet.bars, path)
         load_market(url, read_market(path, BARS, now=current_time(url)), path.name, replaces=True)
+    return report
 
 
 def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_json: bool) -> None:
