@@ -87,9 +87,9 @@ def simulate_command(
     """Make a fleet of paper-trading bots, some skilled and some not, and load or write its trades.
 
     In the world `informative` a model score tells the next day's skill; in `adverse` it tells the opposite and luck
-    reverses; in `switch` it changes sides half-way; in `null` nobody has skill, and in `negative` all lose. The fleet
-    `realistic` has grid, martingale and lottery bots, holders of open losses, duplicates, bots that are born, die and
-    break, over one market.
+    reverses; in `switch` it changes sides half-way; in `null` nobody has skill; in `negative` all bots lose alike, in
+    `losing` nearly all, some more than others. The fleet `realistic` has grid, martingale and lottery bots, holders of
+    open losses, duplicates, and bots that are born, die and break, over one market.
     """
     for path in filter(None, (output, panel, truth)):
         check_writable(path)

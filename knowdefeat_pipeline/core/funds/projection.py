@@ -231,7 +231,10 @@ def _shift(wish: Floats, most: Floats, caps: Caps, level: int) -> Floats:
 
     high = np.empty(len(cap))
     high[place] = most  # the same for all bots of a group
-    low = np.where(fits(high), high, -wish.max())
+    within = fits(high)
+    if within.all():
+        return most
+    low = np.where(within, high, -wish.max())
     for _ in range(STEPS):
         middle = (low + high) / 2
         within = fits(middle)
