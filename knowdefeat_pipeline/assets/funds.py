@@ -33,7 +33,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         check_specs=catalogue.check_specs(CHECKS, "fund_allocations"),
         metadata=catalogue.table("fund_allocations", TABLES["fund_allocations"], LINEAGE),
         description="Funds over active, ranked bots that no risk rule halts: in proportion to what the settings aim "
-        "at, within the caps, to the cent; the rest is cash.",
+        "at, within the caps, to the cent; what these cannot hold is cash.",
     )
     def fund_allocations(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         allocated = compute_allocations(database.session, *covered_days(context))

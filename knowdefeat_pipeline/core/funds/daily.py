@@ -131,7 +131,7 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
     allocated = amount.groupby([rows[name] for name in key]).sum()
     summed = days.set_index(key)
     off = (summed["funds"] - summed["cash"] - allocated.reindex(summed.index, fill_value=0)).astype("int64")
-    wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
+    wrongly = (amount > 0) & ~(rows["decision"].isin(["funded", "capped"]) & (rows["target"] > 0))
     return [
         Breach(
             "no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / _units(rows)) * -1.0}

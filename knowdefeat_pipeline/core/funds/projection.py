@@ -85,9 +85,24 @@ def allocate(
         return cents
 
     cents = _most(len(ranked), share_out, rules.minimum)
-    reasons = _Reasons(cents, target, ticker, bot_cap, ticker_cap, rules, currency, alike, names)
+    together, others = cents.copy(), [""] * len(target)
+    for places in alike:
+        together[list(places)] = cents[list(places)].sum()
+        for bot in places:
+            others[bot] = ", ".join(names[other] for other in places if other != bot)
+    in_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)[group]
     decided: list[tuple[Decision, str]] = [
-        ("refused", str(why)) if why else reasons.of(bot) for bot, why in enumerate(refused)
+        ("refused", str(refused[bot]))
+        if refused[bot]
+        else _reason(
+            int(cents[bot]),
+            target[bot] > 0,
+            others[bot] if together[bot] >= bot_cap else None,
+            str(ticker[bot]) if 0 < ticker_cap <= in_ticker[bot] else None,
+            rules,
+            currency,
+        )
+        for bot in range(len(target))
     ]
     decisions, sentences = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
     return Allocation(cents, funds - int(cents.sum()), decisions, sentences)
@@ -118,42 +133,24 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
     return share_out(fits)
 
 
-class _Reasons:
-    """What decided each amount, as a word and in a sentence."""
+def _reason(
+    cents: int, wanted: bool, full_with: str | None, full_ticker: str | None, rules: AllocationRules, currency: str
+) -> tuple[Decision, str]:
+    """What decided an amount.
 
-    def __init__(
-        self,
-        cents: Ints,
-        target: Floats,
-        ticker: Texts,
-        bot_cap: int,
-        ticker_cap: int,
-        rules: AllocationRules,
-        currency: str,
-        alike: Sequence[Sequence[int]],
-        names: Sequence[str],
-    ) -> None:
-        self.cents, self.target, self.ticker, self.rules, self.currency = cents, target, ticker, rules, currency
-        self.bot_cap, self.ticker_cap = bot_cap, ticker_cap
-        self.in_ticker = pd.Series(cents).groupby(np.asarray(ticker)).sum().to_dict()
-        self.others = {bot: [names[n] for n in places if n != bot] for places in alike for bot in places}
-        self.together = {bot: int(cents[list(places)].sum()) for places in alike for bot in places}
-
-    def of(self, bot: int) -> tuple[Decision, str]:
-        cents, rules, ticker = self.cents[bot], self.rules, self.ticker[bot]
-        of_bot = f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
-        if not self.target[bot] > 0:
-            return "no_share", "its target is 0"
-        if cents and self.together.get(bot, 0) >= self.bot_cap:
-            return "capped", f"{of_bot}, shared with {', '.join(self.others[bot])}: their daily results are alike"
-        if cents and cents >= self.bot_cap:
-            return "capped", of_bot
-        if self.ticker_cap and self.in_ticker[ticker] >= self.ticker_cap and rules.ticker_cap < 1:
-            return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {ticker}"
-        if cents:
-            return "funded", "in proportion to its target"
-        least = rules.minimum or 1
-        return "below_minimum", f"less than the minimum of {shown(amount_of(least, self.currency), self.currency)}"
+    `wanted`: the target is above 0. `full_with`: where the bot's cap is reached, with whom it shares it, "" for nobody.
+    `full_ticker`: its ticker, where that is at its cap.
+    """
+    if not wanted:
+        return "no_share", "its target is 0"
+    if cents and full_with is not None:
+        shared = f", shared with {full_with}: their daily results are alike" if full_with else ""
+        return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot{shared}"
+    if full_ticker is not None and rules.ticker_cap < 1:
+        return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {full_ticker}"
+    if cents:
+        return "funded", "in proportion to its target"
+    return "below_minimum", f"less than the minimum of {shown(amount_of(rules.minimum or 1, currency), currency)}"
 
 
 def _percent(share: float) -> str:
