@@ -177,11 +177,12 @@ class Caps:
         """
         alone = np.arange(len(target))
         shared = -1 - alone if shared is None else np.where(shared < 0, -1 - alone, shared)
-        part, keys = pd.factorize(pd.MultiIndex.from_arrays([shared, ticker]))
-        aim = np.bincount(part, target, minlength=len(keys))
-        whole = pd.Series(aim).groupby(np.asarray(keys.get_level_values(0))).transform("sum").to_numpy(np.float64)
+        cluster = np.unique(shared, return_inverse=True)[1]
+        tickers, ticker = np.unique(ticker, return_inverse=True)
+        first, part = np.unique(cluster * len(tickers) + ticker, return_index=True, return_inverse=True)[1:]
+        aim, whole = np.bincount(part, target), np.bincount(cluster, target)[cluster[first]]
         part_cap = np.floor(np.where(whole > aim, bot_cap * aim / whole, bot_cap)).astype(np.int64)
-        of_ticker, tickers = pd.factorize(np.asarray(keys.get_level_values(1)))
+        of_ticker = ticker[first]
         return cls(bot_cap, ((part, part_cap), (of_ticker, np.full(len(tickers), ticker_cap, dtype=np.int64))))
 
     def held(self, amounts: Floats, levels: int) -> Floats:
