@@ -27,6 +27,8 @@ COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("95 %", "left"),
     ("over cash: 95 %", "left"),
 )
+OWN = 8
+"""So many columns are of a book alone; the others compare it."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ def record(replay: Replay) -> dict[str, Any]:
 
 
 def show_replay(replay: Replay) -> None:
-    """The table, what its columns mean, and the result in a sentence."""
-    table(f"Backtest of funds, {_about(replay)}", COLUMNS, _cells(replay))
+    """The books and how they compare, as two tables; what their columns mean, and the result in a sentence."""
+    cells = _cells(replay)
+    table(f"Backtest of funds, {_about(replay)}", COLUMNS[:OWN], [row[:OWN] for row in cells])
+    compared = (COLUMNS[0], *COLUMNS[OWN:])
+    table("Growth a year above others", compared, [(row[0], *row[OWN:]) for row in cells])
     for note in _notes(replay):
         out.print(note, style="dim")
     out.print(replay.statement)

@@ -163,6 +163,14 @@ def test_bots_that_do_the_same_share_a_cap() -> None:
     assert divide(bots(70.0, 70.0, 60.0), HALVES, fewer).rows["amount"].tolist() == [400_00, 400_00, 200_00]
 
 
+def test_money_without_a_target_breaks_a_check() -> None:
+    division = divide(bots(60.0, 40.0))
+    assert [breach.broken for breach in breaches(division, [HALVES])] == [0, 0, 0, 0]
+    placed = division.rows.assign(amount=[400_00, 100_00], decision="funded")
+    broken = {breach.rule: breach.broken for breach in breaches(replace(division, rows=placed), [HALVES])}
+    assert broken["only_ranked_active_bots_are_funded"] == 1
+
+
 def test_currencies_have_funds_of_their_own() -> None:
     fleet = bots(70.0, 60.0, 70.0, quote_currency=["USD", "EUR", "CHF"])
     euro = FundSettings("EUR", 77_77, allocation=AllocationRules(1.0), version=2)
