@@ -3,11 +3,11 @@
     python -m benchmarks.funds [--seeds 10] [--first-seed 30000] [--days 240] [--bots 40] [--json]
 
 Each world is simulated from so many seeds. A rule gives shares each day from what is known at its end, by default
-weights and a cap of 10 %; what it holds earns the bots' results of the next day, marked to market, on the size of a
-bot's positions. Risk rules are left out. Every figure is a mean over seeds with its standard error.
+weights and a cap of 10 %; what it holds earns the bots' results of the next day, marked to market, on the largest size
+of a bot's positions. Risk rules are left out. Every figure is a mean over seeds with its standard error.
 
 The gate's P(edge > 0) is that of a plain model: a bot's mean result in its own standard deviation, its error clustered
-by day, shrunk toward the fleet's mean.
+by day, shrunk toward the fleet's mean. It takes a bot that never closed a loss at its word, as skill does not.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def history(world: str, bots: int, days: int, seed: int) -> tuple[pd.DataFrame, 
     trades = simulated.trades.assign(day=(simulated.trades["exit_time"].dt.floor("D") - start).dt.days)
     panel = Panel.of(panel_of(simulated).frame)
     ranked = panel.frame[["as_of", "bot_id"]].assign(score=panel.rank_scores(DEFAULT))
-    capital = trades.groupby("bot_id")["notional"].median().reindex(range(1, bots + 1)).to_numpy()
+    capital = trades.groupby("bot_id")["notional"].max().reindex(range(1, bots + 1)).to_numpy()
     closed = trades[trades["status"] == "closed"]
     traded = np.zeros((days, bots), bool)
     traded[closed["day"].astype(int), closed["bot_id"] - 1] = True
