@@ -57,7 +57,7 @@ SUBJECTS = {
     "learning": {"schema", "ranking", "units"},
     "skill": {"schema", "trades", "metrics", "market", "units"},
     "decisions": {"schema", "beliefs", "units"},
-    "funds": {"money", "schema", "trades", "metrics", "units"},
+    "funds": {"money", "schema", "trades", "metrics", "learning", "units"},
     "simulation": {"schema", "trades", "metrics", "market", "ranking", "beliefs", "units"},
 }
 

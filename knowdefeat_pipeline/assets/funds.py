@@ -18,6 +18,7 @@ PREVIEW = ("bot", "quote_currency", "rank", "amount", "decision", "reason")
 LINEAGE = {
     "amount": [("bot_rankings", "rank_score"), ("bot_rankings", "is_active")],
     "rank": [("bot_rankings", "rank")],
+    "p_skill": [("bot_skill", "p_skill")],
     "drawdown": [("trades", "pnl")],
     "daily_loss": [("trades", "pnl")],
 }
@@ -28,12 +29,12 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
 
     @calendar.refreshed_asset(
         group_name="funds",
-        deps=["bot_rankings", "strategy_beliefs"],
+        deps=["bot_rankings", "bot_skill", "strategy_beliefs"],
         kinds={"postgres", "numpy"},
         check_specs=catalogue.check_specs(CHECKS, "fund_allocations"),
         metadata=catalogue.table("fund_allocations", TABLES["fund_allocations"], LINEAGE),
         description="Funds over active, ranked bots that no risk rule halts: in proportion to what the settings aim "
-        "at, within the caps, to the cent; the rest is cash.",
+        "at, within the caps, to the cent; what these cannot hold is cash.",
     )
     def fund_allocations(context: dg.AssetExecutionContext, database: Database) -> Iterator[dg.MaterializeResult[None]]:
         allocated = compute_allocations(database.session, *covered_days(context))

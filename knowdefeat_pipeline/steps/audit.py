@@ -89,6 +89,7 @@ RULES = (
         "Each bot's allocation was made from the rank that it has in the day's ranking.",
     ),
     rests_on("fund_allocations", "bot_rankings"),
+    rests_on("fund_allocations", "bot_skill"),
     rests_on("fund_allocations", "strategy_beliefs"),
     rests_on("strategy_beliefs", "bot_metrics"),
     rests_on("strategy_weights", "strategy_beliefs"),

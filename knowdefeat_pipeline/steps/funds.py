@@ -23,7 +23,7 @@ CHECKS = (
     CheckSpec(
         "fund_allocations",
         "only_ranked_active_bots_are_funded",
-        "Inactive, halted and unranked bots are given nothing.",
+        "Inactive, halted, unranked and doubtful bots are given nothing, nor are those without a target.",
     ),
 )
 

@@ -32,7 +32,7 @@ from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, ma
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = (
     "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked",
-    "edge",
+    "p_skill", "bot", "edge",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def fund_inputs(
         trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
     believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
+    judged = {of.day: of.number for of in marks(connection, "bot_skill", first, last)}
     # Where no funds are set, as for most fleets, there is nothing to divide.
     bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
     own = [
@@ -62,7 +63,8 @@ def fund_inputs(
             of.day,
             of.as_of,
             seen,
-            {"bot_rankings": of.number} | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
+            {"bot_rankings": of.number, "bot_skill": judged.get(of.day)}
+            | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
         )
         for of in ranked
     ]
@@ -75,7 +77,7 @@ def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believ
     beliefs = connection.execute(query("funds/fund_edges"), days).fetchall() if believing else []
     edges = {(day, bot): edge for day, bot, edge in beliefs}
     bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
-    numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "edge": "float64"}
+    numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "p_skill": "float64", "edge": "float64"}
     return bots.astype(numbers)
 
 
@@ -92,6 +94,7 @@ def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
                 row["bot_cap"], row["ticker_cap"], smallest_units(row["minimum_ticket"], row["quote_currency"])
             ),
             risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
+            caution=row["caution"],
         )
         for row in reversed(settings_history(connection))
     ]
@@ -113,6 +116,7 @@ def save_settings(
             "bot_cap": settings.allocation.bot_cap,
             "ticker_cap": settings.allocation.ticker_cap,
             "minimum_ticket": amount_of(settings.allocation.minimum, settings.quote_currency),
+            "caution": settings.caution,
             "drawdown_limit": settings.risk.drawdown,
             "daily_loss_limit": settings.risk.daily_loss,
             "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
@@ -247,8 +251,8 @@ def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             "SELECT version, quote_currency, nullif(in_force_from, '-infinity') AS in_force_from, funds, method, "
-            "bot_cap, ticker_cap, minimum_ticket, drawdown_limit, daily_loss_limit, cool_down_hours, author, reason, "
-            "recorded_at FROM fund_settings ORDER BY version DESC"
+            "bot_cap, ticker_cap, minimum_ticket, caution, drawdown_limit, daily_loss_limit, cool_down_hours, author, "
+            "reason, recorded_at FROM fund_settings ORDER BY version DESC"
         ).fetchall()
 
 

@@ -6,7 +6,6 @@ import psycopg
 import pytest
 from adbc_driver_manager import DataError
 
-from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.market.bars import BarError
 from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
@@ -16,7 +15,7 @@ from knowdefeat_pipeline.sources.canonical import Reason, explain
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
 from knowdefeat_pipeline.store import quarantine
-from knowdefeat_pipeline.store.funds import fund_settings, history, save_settings, set_active
+from knowdefeat_pipeline.store.funds import fund_settings, history, set_active
 from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
@@ -372,7 +371,12 @@ def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: 
     hours = [END - timedelta(hours=7 * number) for number in range(1, 40)]
     with connect(empty_database) as connection:
         insert_closed(connection, *(closed(f"{bot}-{at}", bot, at, 1000.0) for at in hours for bot in (1, 2, 3)))
-        save_settings(connection, FundSettings("USD", 1000_00), "test", "a test", END - timedelta(days=30))
+        connection.execute(
+            "INSERT INTO fund_settings (quote_currency, in_force_from, funds, method, bot_cap, ticker_cap, "
+            "minimum_ticket, drawdown_limit, daily_loss_limit, cool_down_hours, author, reason) "
+            "VALUES ('USD', %s, 1000, 'rank_score', 0.1, 1, 0, 25, 5, 24, 'test', 'a test')",
+            (END - timedelta(days=30),),
+        )
         connection.execute("DELETE FROM bots WHERE bot_id = 2")
         mark_computed(connection, hours[-1].date())
     migrations.upgrade(empty_database)

@@ -11,10 +11,13 @@ import pytest
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.simulation.bots import CAPITAL, simulate
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.funds import AllocatedDays
 from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
 from knowdefeat_pipeline.store.simulation import remove_simulated
+from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
 
 Clone = Callable[[str], AbstractContextManager[str]]
@@ -149,7 +152,7 @@ def test_currencies_are_never_mixed(fleet: str) -> None:
     save(fleet, FundSettings("EUR", 99_99, "equal", AllocationRules(bot_cap=1.0)))
     allocate(fleet, LAST, LAST)
     totals = rows(fleet, "quote_currency, funds, allocated, cash, funded", table="fund_allocation_days")
-    assert totals == [("EUR", Decimal("99.99"), Decimal("99.99"), 0, 2), ("USD", 1000, 1000, 0, 3)]
+    assert totals == [("EUR", Decimal("99.99"), Decimal("99.99"), 0, 2), ("USD", 1000, 1000, 0, 2)]
     euro = rows(fleet, "bot_id, amount", "quote_currency = 'EUR'")
     assert sorted(amount for _, amount in euro) == [Decimal("49.99"), Decimal("50.00")]
     assert [bot for bot, _ in euro] == [11, 12]
@@ -166,7 +169,7 @@ def test_a_deactivated_bot_gets_nothing_and_stays_so(fleet: str) -> None:
     allocate(fleet, FIRST, LAST)
     assert allocated(fleet)[1] == (Decimal("0.00"), "inactive")
     assert rows(fleet, "reason", f"bot_id = 1 AND day = '{LAST}'") == [("deactivated by ann: on holiday",)]
-    assert sum(amount for amount, _ in allocated(fleet).values()) == 1000
+    assert sum(amount for amount, _ in allocated(fleet).values()) == 500  # at bot 2, the other with points above 50
     assert allocated(fleet, FIRST) == before  # a past day keeps what was decided then
     assert events(fleet, 1) == [("deactivated", end_of(LAST), "ann", "on holiday")]
     with connect(fleet) as connection:
@@ -214,7 +217,7 @@ def test_a_drawdown_halts_a_bot_until_a_person_resumes_it(fleet: str) -> None:
     with connect(fleet) as connection:
         resume(connection, ["2"], "ann", "its strategy was mended")
     materialise(fleet, FIRST, later)
-    assert allocated(fleet, later)[2][1] in ("funded", "capped")
+    assert allocated(fleet, later)[2][1] == "no_share"
     assert allocated(fleet, later - timedelta(days=1))[2] == (Decimal("0.00"), "halted")
     assert [event[0] for event in events(fleet, 2)] == ["halted", "resumed"]
 
@@ -366,3 +369,22 @@ def test_decisions_are_never_changed(fleet: str) -> None:
         for statement in ("UPDATE fund_settings SET funds = 1", "DELETE FROM bot_events", "DELETE FROM fund_settings"):
             with pytest.raises(psycopg.errors.CheckViolation, match="never changed or deleted"):
                 connection.execute(statement)
+
+
+@pytest.mark.parametrize("world", ["null", "negative"])
+def test_fleets_without_skill_end_in_cash(database: str, world: str) -> None:
+    """Within 30 days nine tenths of the funds are cash, by the gate; without it, bots of 50 points or fewer get 0."""
+    end = datetime(2025, 3, 1, tzinfo=UTC)
+    last = (end - timedelta(days=1)).date()
+    trades = simulate(world, bots=24, days=30, seed=1, end=end).trades
+    load_trades(database, read_frame(trades, "paper", end, CAPITAL), "fleet")
+    save(database, FundSettings("USD", 1000_00, caution=0.5))
+    materialise(database, last, last, end)
+    ((cash, funds),) = rows(database, "cash, funds", f"day = '{last}'", "fund_allocation_days")
+    assert cash >= Decimal("0.9") * funds
+    save(database, FundSettings("USD", 1000_00, allocation=AllocationRules(bot_cap=0.5), caution=None))
+    allocate(database, last, last)
+    scores = dict(rows(database, "bot_id, rank_score", f"day = '{last}'", "bot_rankings"))
+    given = allocated(database, last)
+    assert all(amount == 0 for bot, (amount, _) in given.items() if not (scores[bot] or 0) > 50)
+    assert any(amount > 0 for amount, _ in given.values())

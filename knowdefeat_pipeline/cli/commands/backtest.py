@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from knowdefeat_pipeline.cli.commands.backtest_funds import backtest_funds
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.files import read_panel
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
@@ -24,10 +25,14 @@ from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history, weight_versions
 
+app = typer.Typer(help="What weights or rules of allocation would have been worth.")
+app.command("funds")(backtest_funds)
 IN_FORCE, VERSION = "in_force", "version:"
 
 
+@app.callback(invoke_without_command=True)
 def backtest(
+    context: typer.Context,
     from_: From = None,
     to: To = None,
     sets: Annotated[
@@ -45,8 +50,11 @@ def backtest(
 ) -> None:
     """Replay history with any weights, `ai` being the learner from the first day on, and compare rank IC and pnl.
 
-    The default weights always take part: gains are differences to theirs, day by day.
+    The default weights always take part: gains are differences to theirs, day by day. `backtest funds` replays the
+    division of funds.
     """
+    if context.invoked_subcommand:
+        return
     if report and (report.suffix != ".html" or not report.parent.is_dir()):
         raise CommandError(f"{report}: write an .html file in a folder that exists")
     url = None if panel else current_url()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
@@ -23,16 +23,23 @@ from knowdefeat_pipeline.cli.options import (
     in_force_from,
     require_reason,
 )
-from knowdefeat_pipeline.cli.views.funds import show_allocation, show_settings
+from knowdefeat_pipeline.cli.views.funds import show_allocation, show_explanation, show_settings
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
-from knowdefeat_pipeline.core.funds.daily import divide_days
+from knowdefeat_pipeline.core.funds.daily import Division, FundInputs, divide_days
+from knowdefeat_pipeline.core.funds.explanation import explain as explain_amount
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import (
+    DEFAULT_CAUTION,
+    METHODS,
+    AllocationMethod,
+    FundSettings,
+    settings_in_force,
+)
 from knowdefeat_pipeline.core.money import MOST_UNITS, amount_of, digits, smallest_units
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store import funds as store
-from knowdefeat_pipeline.store.bots import bot_names, named
+from knowdefeat_pipeline.store.bots import bot_keys, bot_names, named
 from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.store.session import Session
 
@@ -62,6 +69,17 @@ def parse_share(value: str) -> float:
     if not 0 < share <= 1:
         raise typer.BadParameter(f"{value} is not a share above 0 and at most 1; write it as 10% or 0.1")
     return share
+
+
+def parse_probability(value: str) -> float:
+    """A probability from 0 to below 1, written 0.75 or 75%."""
+    try:
+        probability = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not a probability; write it as 0.75 or 75%") from None
+    if not 0 <= probability < 1:
+        raise typer.BadParameter(f"{value} is not a probability from 0 to below 1; write it as 0.75 or 75%")
+    return probability
 
 
 def parse_method(value: str) -> AllocationMethod:
@@ -98,6 +116,13 @@ DailyLoss = Annotated[
         "--daily-loss-limit", parser=parse_share, metavar="SHARE", help="Halt a bot that lost more of its capital."
     ),
 ]
+Caution = Annotated[
+    float | None,
+    typer.Option(
+        "--caution", parser=parse_probability, metavar="P", help="Only bots with P(edge > 0) above it: 0.5, 0.75."
+    ),
+]
+Ungated = Annotated[bool, typer.Option("--ungated", help="Whatever is known of the bots' skill.")]
 CoolDown = Annotated[
     float | None, typer.Option("--cool-down", min=0, max=720, metavar="HOURS", help="How long it then stays halted.")
 ]
@@ -113,26 +138,34 @@ def allocate(
     drawdown_limit: Drawdown = None,
     daily_loss_limit: DailyLoss = None,
     cool_down: CoolDown = None,
+    caution: Caution = None,
+    ungated: Ungated = False,
     day: Day = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="BOT", help="How the amount of this bot comes about.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Try an allocation over the last ranking, or a day's: a dry run that writes nothing.
 
     What is not said is as `funds set` recorded it, or by default.
     """
+    skill = _skill(caution, ungated)
+    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill)
     url = current_url()
     with connect(url) as connection:
         day = day_or_latest(connection, day, "bot_rankings")
-        tried = [
-            _changed(known, funds, method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
-            for known in _known(connection, funds, currency)
-        ]
+        tried = [_changed(known, funds, *options) for known in known_settings(connection, funds, currency)]
         inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
         names = bot_names(connection)
+        key = bot_keys(connection, [explain])[0] if explain else None
     if not inputs.days:
         raise CommandError(f"No ranking on {day}. Compute it: knowdefeat run --from {day} --to {day}")
     division = divide_days(inputs)
+    if key is not None:
+        _explain(division, inputs, key, names[key], json)
+        return
     days = _records(division.days)
     rows = named(_records(division.rows), names)
     rows.sort(key=lambda row: (row["quote_currency"], -row["amount"], row["rank"] or len(rows) + 1, row["bot_id"]))
@@ -148,21 +181,35 @@ def allocate(
     )
 
 
-def _known(connection: psycopg.Connection, funds: Decimal | None, currency: str | None) -> list[FundSettings]:
+@dataclass(frozen=True)
+class SkillGate:
+    """What was said of the skill that bots need; caution None: none."""
+
+    caution: float | None
+
+
+def _skill(caution: float | None, ungated: bool) -> SkillGate | None:
+    """What the two options say together, None where neither is given. Raises CommandError where both are."""
+    if ungated and caution is not None:
+        raise CommandError("--ungated asks for no skill, --caution for some: give one of them.")
+    return SkillGate(caution) if ungated or caution is not None else None
+
+
+def known_settings(connection: psycopg.Connection, funds: Decimal | None, currency: str | None) -> list[FundSettings]:
     """The last settings of the currency, or of every one; new ones where there are none yet and funds are given."""
     saved = settings_in_force(store.fund_settings(connection), EVER)
     if currency is None and funds is None:
         if not saved:
             raise CommandError("No funds are set. Say how much there is: knowdefeat allocate --funds AMOUNT")
         return [replace(settings, in_force_from=None) for settings in saved]
-    currency = _currency(connection, currency)
+    currency = currency_of(connection, currency)
     known = [replace(settings, in_force_from=None) for settings in saved if settings.quote_currency == currency]
     if not known and funds is None:
         raise CommandError(f"No funds are set in {currency}. Say how much there is: --funds AMOUNT")
-    return known or [FundSettings(currency, 0)]
+    return known or [FundSettings(currency, 0, caution=DEFAULT_CAUTION)]
 
 
-def _currency(connection: psycopg.Connection, currency: str | None) -> str:
+def currency_of(connection: psycopg.Connection, currency: str | None) -> str:
     """The one that is named, or the only one. Raises CommandError where no bot accounts in it, or bots in several."""
     there = store.currencies(connection)
     if not there:
@@ -187,9 +234,11 @@ def _changed(
     drawdown: float | None,
     daily_loss: float | None,
     cool_down: float | None,
+    skill: SkillGate | None,
 ) -> FundSettings:
     """The settings with what was given in place of what was known."""
     rules, risk = known.allocation, known.risk
+    caution = known.caution if skill is None else skill.caution
     return replace(
         known,
         funds=known.funds if funds is None else _units(funds, known.quote_currency),
@@ -204,7 +253,23 @@ def _changed(
             daily_loss=100 * daily_loss if daily_loss else risk.daily_loss,
             cool_down=risk.cool_down if cool_down is None else timedelta(hours=cool_down),
         ),
+        caution=caution,
     )
+
+
+def _explain(division: Division, inputs: FundInputs, key: int, name: str, as_json: bool) -> None:
+    """The chain from a bot's score to its amount. Raises CommandError for a bot that takes no part."""
+    rows = inputs.bots[inputs.bots["bot_id"] == key]
+    ruling = {settings.quote_currency: settings for settings in inputs.settings}
+    if rows.empty or rows.iloc[0]["quote_currency"] not in ruling:
+        where = "the ranking" if rows.empty else f"the funds: none are set in {rows.iloc[0]['quote_currency']}"
+        raise CommandError(f"Bot {name} is not in {where} of {inputs.days[0][0]}. See: knowdefeat bots")
+    sentences = explain_amount(division, rows.iloc[0], ruling[rows.iloc[0]["quote_currency"]])
+    if as_json:
+        (given,) = [row for row in _records(division.rows) if row["bot_id"] == key]
+        print_json({"bot": name} | given | {"explanation": sentences})
+    else:
+        show_explanation(name, sentences)
 
 
 def _units(amount: Decimal, currency: str) -> int:
@@ -243,17 +308,20 @@ def set_(
     drawdown_limit: Drawdown = None,
     daily_loss_limit: DailyLoss = None,
     cool_down: CoolDown = None,
+    caution: Caution = None,
+    ungated: Ungated = False,
     reason: Reason = "set by command",
     author: Author = "manual",
     from_: InForceFrom = None,
     json: Json = False,
 ) -> None:
     """Record settings for the next runs; what is not said stays as it was, or is by default."""
-    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down)
+    skill = _skill(caution, ungated)
+    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill)
     with database() as connection:
         if funds is None and all(option is None for option in options):
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
-        known = _known(connection, funds, _currency(connection, currency))
+        known = known_settings(connection, funds, currency_of(connection, currency))
         settings = _changed(known[0], funds, *options)
         version = store.save_settings(connection, settings, author, require_reason(reason), in_force_from(from_))
         (record,) = [row for row in store.settings_history(connection) if row["version"] == version]

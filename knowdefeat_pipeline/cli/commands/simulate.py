@@ -1,10 +1,11 @@
-"""`simulate`: worlds of trading bots whose true skill is known, into the database or into files."""
+"""`simulate`: worlds and fleets of trading bots whose truth is known, into the database or into files."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -15,12 +16,16 @@ from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.fleet import FLEETS, Fleet, simulate_fleet
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
+from knowdefeat_pipeline.core.units import day_start
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.sources.market import BARS, read_market
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.market import load_market
 from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
@@ -58,9 +63,21 @@ def simulate_command(
         date | None,
         typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="First day after the simulation; today by default."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--out", help="Write trades to this .csv or .parquet file instead of the database.")
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Instead of a world a fleet as real ones are, with bars of its tickers: {', '.join(FLEETS)}."
+        ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write trades to this .csv or .parquet file instead of the database, and beside it a fleet's bars and "
+            "the truth.",
+        ),
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write what is true of a fleet's bots to this file.")] = None,
     panel: Annotated[
         Path | None,
         typer.Option(help="Write what a learner may know and the true skill to this file instead of the database."),
@@ -70,14 +87,29 @@ def simulate_command(
     """Make a fleet of paper-trading bots, some skilled and some not, and load or write its trades.
 
     In the world `informative` a model score tells the next day's skill; in `adverse` it tells the opposite and luck
-    reverses; in `switch` it changes sides half-way; in `null` nobody has skill.
+    reverses; in `switch` it changes sides half-way; in `null` nobody has skill; in `negative` all bots lose alike, in
+    `losing` nearly all, some more than others. The fleet `realistic` has grid, martingale and lottery bots, holders of
+    open losses, duplicates, and bots that are born, die and break, over one market.
     """
-    for path in filter(None, (output, panel)):
+    for path in filter(None, (output, panel, truth)):
         check_writable(path)
-    simulated = simulation(world, bots, days, seed, end or datetime.now(UTC).date())
+    end = end or datetime.now(UTC).date()
+    if fleet is not None:
+        if panel:
+            raise CommandError("--panel is of a world, --fleet is none: give one of them.")
+        _simulate_fleet(_fleet(fleet, bots, days, seed, end), output, truth, json)
+        return
+    if truth:
+        raise CommandError("--truth is of a fleet: add --fleet realistic. Of a world, --panel holds the true skill.")
+    simulated = simulation(world, bots, days, seed, end)
     if output or panel:
         _write(simulated, output, panel, json)
         return
+    _tell(load_simulation(_own_database(), simulated), json)
+
+
+def _own_database() -> str:
+    """The URL of the database, if it holds no real trades. Raises CommandError where it does."""
     url = url_for_input(Settings.from_environment())
     with connect(url) as connection:
         if has_own_trades(connection):
@@ -85,12 +117,56 @@ def simulate_command(
                 "The database holds real trades; a simulated fleet is not mixed into them. "
                 "Write it to a file: --out FILE"
             )
-    report = load_simulation(url, simulated)
-    if json:
+    return url
+
+
+def _tell(report: LoadReport, as_json: bool) -> None:
+    if as_json:
         print_json(asdict(report))
     else:
         show_report(report)
         out.print("Next: knowdefeat run", style="dim")
+
+
+def _fleet(name: str, bots: int, days: int, seed: int, end: date) -> Fleet:
+    if name not in FLEETS:
+        raise CommandError(f"There is no fleet {name!r}; choose one of {', '.join(FLEETS)}.")
+    return simulate_fleet(name, bots=bots, days=days, seed=seed, end=day_start(end))
+
+
+def _simulate_fleet(fleet: Fleet, output: Path | None, truth: Path | None, as_json: bool) -> None:
+    """Load or write the fleet's trades and bars, and write the truth where that was asked for."""
+    if output is None:
+        report = load_fleet(_own_database(), fleet)
+        if truth:
+            write_table(fleet.truth, truth)
+        _tell(report, as_json)
+        return
+    bars, truth = _beside(output, "bars"), truth or _beside(output, "truth")
+    valid = read_frame(fleet.trades, SOURCE, datetime.now(UTC), CAPITAL).valid
+    write_table(valid.drop(columns=["row_number", "pnl"]).dropna(axis=1, how="all"), output)
+    write_table(fleet.bars, bars)
+    write_table(fleet.truth, truth)
+    if as_json:
+        print_json({"file": output, "trades": len(valid), "bars": bars, "truth": truth})
+        return
+    out.print(f"{output}: {counted(len(valid), 'trade')}; {bars}: bars; {truth}: what is true of each bot.")
+    out.print(f"Next: knowdefeat ingest-bars {bars}, then knowdefeat run --trades {output}", style="dim")
+
+
+def _beside(path: Path, what: str) -> Path:
+    """trades.csv → trades.truth.csv"""
+    return path.with_suffix(f".{what}{path.suffix}")
+
+
+def load_fleet(url: str, fleet: Fleet) -> LoadReport:
+    """Load a fleet and the bars of its tickers in the place of an earlier one: no real bars have such tickers."""
+    report = load_trades(url, read_frame(fleet.trades, SOURCE, current_time(url), CAPITAL), SOURCE, simulated=True)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "bars.parquet"
+        write_table(fleet.bars, path)
+        load_market(url, read_market(path, BARS, now=current_time(url)), path.name, replaces=True)
+    return report
 
 
 def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_json: bool) -> None:

@@ -115,7 +115,9 @@ def report_page(comparison: Comparison, source: str) -> str:
         [heading for heading, _ in COLUMNS],
         _cells(comparison),
         [
-            draw_gains(comparison.table),
+            draw_gains(
+                comparison.table, "Gain over the default weights, with 95 % interval", "mean difference of rank IC"
+            ),
             draw_cumulative("Rank IC, added up", "sum of rank IC", comparison.days, _each(comparison, "ic")),
             draw_cumulative(
                 "What the best quarter earned a bot",

@@ -79,13 +79,13 @@ def draw_cumulative(title: str, unit: str, days: Sequence[date], daily: Mapping[
     return chart.svg()
 
 
-def draw_gains(table: pd.DataFrame) -> str:
+def draw_gains(table: pd.DataFrame, title: str, unit: str) -> str:
     """Each set's gain over the reference (the first row): a dot, and its interval as a line through it."""
     shown = table.iloc[1:].dropna(subset=["gain", "gain_low", "gain_high"])
     low, high = min(0.0, shown["gain_low"].min()), max(0.0, shown["gain_high"].max())
     grid = ticks(low, high, 5)
     chart = Chart((0, len(shown) + 1), (grid[0], grid[-1]))
-    chart.titles("Gain over the default weights, with 95 % interval", "mean difference of rank IC", "")
+    chart.titles(title, unit, "")
     chart.y_axis(grid, [f"{value:+,.10g}" if value else "0" for value in grid])
     place = np.arange(1, len(shown) + 1)
     colours = dict(zip(table.index, cycle(COLOURS), strict=False))

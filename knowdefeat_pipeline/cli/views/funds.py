@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from knowdefeat_pipeline.cli.views.output import Record, out
+from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import Justify, explain_estimates, instant, money, number, table, text
 
 ALLOCATION_COLUMNS: tuple[tuple[str, Justify], ...] = (
@@ -46,6 +46,13 @@ def show_allocation(days: Sequence[Record], rows: Sequence[Record]) -> None:
         )
 
 
+def show_explanation(bot: str, sentences: Sequence[str]) -> None:
+    """One sentence a step."""
+    out.print(strong(f"How the amount of {bot} comes about"))
+    for number_, sentence in enumerate(sentences, 1):
+        out.print(f"{number_}. {sentence}")
+
+
 def show_settings(settings: Sequence[Record]) -> None:
     """The settings of each currency, a column."""
     figures: tuple[tuple[str, str, int], ...] = (
@@ -54,6 +61,7 @@ def show_settings(settings: Sequence[Record]) -> None:
         ("bot_cap", "%", 1),
         ("ticker_cap", "%", 1),
         ("minimum_ticket", "currency", 2),
+        ("caution", "P(edge > 0)", 2),
         ("drawdown_limit", "%", 1),
         ("daily_loss_limit", "%", 1),
         ("cool_down_hours", "h", 1),
@@ -72,6 +80,8 @@ def show_settings(settings: Sequence[Record]) -> None:
 
 def _setting(row: Record, name: str, unit: str, decimals: int) -> str:
     value = row[name]
+    if name == "caution" and value is None:
+        return "ungated"
     if unit == "currency":
         return money(value, row["quote_currency"])
     return str(value) if not unit else number(100 * value if name.endswith("_cap") else value, decimals)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.funds import targets
+from knowdefeat_pipeline.core.funds.duplicates import daily_pnl, duplicates
 from knowdefeat_pipeline.core.funds.events import (
     OPEN_LOSS,
     BotEvent,
@@ -31,15 +32,18 @@ from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, F
 from knowdefeat_pipeline.core.money import amount_of, digits, shown
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import WINDOW_DAYS, Bools, Floats, Ints, Texts, day_of, last_day, micros
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
 
 UNMEASURED = {
     "inverse_variance": "no spread of its daily results to measure risk by",
     "hrp": "no spread of its daily results to measure risk by",
     "belief_edge": "nothing is believed of its strategy yet",
 }
+UNJUDGED = "its skill is not computed for this day: knowdefeat run"
 WITHOUT_CAPITAL = "its capital is not known, nor a size to estimate it by: knowdefeat bots set BOT --capital AMOUNT"
 BY_ESTIMATE = ", by an estimate of its capital"
+REFUSALS = ("inactive", "halted", "unranked", "unmeasured", "unjudged", "doubtful")
+"""Why bots get nothing, whatever their target; the first that is true counts."""
 EPSILON = 1e-9
 RULES = "risk rules"
 """The author of what the rules decide."""
@@ -51,8 +55,9 @@ class FundInputs:
 
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
     quote_currency, capital (NULL: not known), capital_is_estimated, ticker, rank, rank_score, unranked (why it is not
-    ranked) and edge (the believed edge of its strategy, NULL where nothing is believed). `trades`: at least those
-    closed in the 30 days before each as_of. `settings` and `events`: in the order in which they were recorded.
+    ranked), edge (the believed edge of its strategy, NULL where nothing is believed) and, where it is known, p_skill
+    (P(edge > 0) of the bot itself; NULL where it was not computed) and bot (its name). `trades`: at least those closed
+    in the 30 days before each as_of. `settings` and `events`: in the order in which they were recorded.
     `positions`: those open at each as_of that could be marked: day and POSITION_COLUMNS.
     """
 
@@ -126,7 +131,7 @@ def breaches(division: Division, settings: Sequence[FundSettings]) -> list[Breac
     allocated = amount.groupby([rows[name] for name in key]).sum()
     summed = days.set_index(key)
     off = (summed["funds"] - summed["cash"] - allocated.reindex(summed.index, fill_value=0)).astype("int64")
-    wrongly = (amount > 0) & ~rows["decision"].isin(["funded", "capped"])
+    wrongly = (amount > 0) & ~(rows["decision"].isin(["funded", "capped"]) & (rows["target"] > 0))
     return [
         Breach(
             "no_amount_is_negative", int((amount < 0).sum()), {"least amount": _most(-amount / _units(rows)) * -1.0}
@@ -235,19 +240,28 @@ def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime
 def _divide(
     bots: pd.DataFrame, trades: Trades, as_of: datetime, settings: FundSettings
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    refusal, refused = _refused(bots)
+    refusal, refused = _refused(bots, settings.caution)
     part = np.flatnonzero(refusal == "")
     measure, unmeasured = _measure(bots.iloc[part], trades, as_of, settings.method)
     refusal[part[unmeasured]], refused[part[unmeasured]] = "unmeasured", UNMEASURED.get(settings.method, "")
     target = np.zeros(len(bots))
     target[part[~unmeasured]] = measure
     ticker = bots["ticker"].fillna("").to_numpy(dtype=object)
-    allocation = allocate(target, ticker, refused, settings.funds, settings.allocation, settings.quote_currency)
+    wanted = np.flatnonzero(target > 0)
+    alike = [
+        wanted[places].tolist()
+        for places in duplicates(*daily_pnl(trades, bots["bot_id"].to_numpy(np.int64)[wanted], as_of))
+    ]
+    names = bots["bot"].tolist() if "bot" in bots else [f"bot {bot}" for bot in bots["bot_id"]]
+    allocation = allocate(
+        target, ticker, refused, settings.funds, settings.allocation, settings.quote_currency, alike, names
+    )
     total = target.sum()
     decision = [refused_for or word for refused_for, word in zip(refusal, allocation.decisions, strict=True)]
     rows = bots[["bot_id", "ticker", "rank", "drawdown", "daily_loss", "capital_is_estimated"]].assign(
         target=np.where(refusal == "", target / total if total > 0 else 0.0, np.nan),
         amount=allocation.cents,
+        p_skill=_p_skill(bots),
         decision=decision,
         reason=list(allocation.reasons),
     )
@@ -263,17 +277,27 @@ def _divide(
     return rows, summary
 
 
-def _refused(bots: pd.DataFrame) -> tuple[Texts, Texts]:
-    """Why bots get nothing, as a word and a sentence; both "" for eligible ones. A person's word comes first."""
+def _refused(bots: pd.DataFrame, caution: float | None) -> tuple[Texts, Texts]:
+    """Why bots get nothing, as a word and a sentence; both "" for eligible ones. A person's word comes first.
+
+    `caution`: P(edge > 0) has to be above it; None: no skill is asked for.
+    """
     inactive, halted = (bots["inactive"] != "").to_numpy(bool), bots["halted"].to_numpy(bool)
-    unranked = bots["rank"].isna().to_numpy(bool)
-    conditions = [inactive, halted, unranked, ~bots["measured"].to_numpy(bool)]
-    words = np.select(conditions, ["inactive", "halted", "unranked", "unmeasured"], "").astype(object)
+    unranked, p_skill = bots["rank"].isna().to_numpy(bool), _p_skill(bots)
+    gated = caution is not None
+    unjudged, doubtful = gated & np.isnan(p_skill), gated & (p_skill <= (caution or 0.0))
+    conditions = [inactive, halted, unranked, ~bots["measured"].to_numpy(bool), unjudged, doubtful]
     unranked_because = [f"not ranked: {why}" for why in bots["unranked"].fillna("no reason given")]
-    why = (bots["inactive"], bots["risk_reason"], unranked_because, [WITHOUT_CAPITAL] * len(bots))
+    too_low = [f"P(edge > 0) is {p:.3f}; more than {caution} is needed" for p in p_skill]
+    constant = ([text] * len(bots) for text in (WITHOUT_CAPITAL, UNJUDGED))
+    why = (bots["inactive"], bots["risk_reason"], unranked_because, *constant, too_low)
     texts = [np.array(texts, dtype=object) for texts in why]
-    sentences = np.select(conditions, texts, "").astype(object)
-    return words, sentences
+    return np.select(conditions, REFUSALS, "").astype(object), np.select(conditions, texts, "").astype(object)
+
+
+def _p_skill(bots: pd.DataFrame) -> Floats:
+    """P(edge > 0) of each bot; NaN where it was not computed."""
+    return bots["p_skill"].to_numpy(np.float64) if "p_skill" in bots else np.full(len(bots), np.nan)
 
 
 def _measure(bots: pd.DataFrame, trades: Trades, as_of: datetime, method: AllocationMethod) -> tuple[Floats, Bools]:
@@ -299,12 +323,7 @@ def _measure(bots: pd.DataFrame, trades: Trades, as_of: datetime, method: Alloca
 def daily_returns(trades: Trades, bots: Ints, capital: Floats, as_of: datetime) -> Floats:
     """Net pnl / capital per calendar day and bot, shape (30, N): the 30 UTC days up to the last that began before
     `as_of`; days without a trade 0."""
-    (end,) = micros([as_of])
-    place = pd.Index(bots).get_indexer(pd.Index(trades.bot)) if len(bots) else np.full(len(trades), -1)
-    back = last_day(end) - day_of(trades.exit)
-    counted = (place >= 0) & (trades.exit < end) & (back < WINDOW_DAYS)
-    cell = (WINDOW_DAYS - 1 - back[counted]) * len(bots) + place[counted]
-    pnl = np.bincount(cell, trades.pnl[counted], minlength=WINDOW_DAYS * len(bots)).reshape(WINDOW_DAYS, len(bots))
+    pnl, _ = daily_pnl(trades, bots, as_of)
     return pnl / capital
 
 
@@ -312,15 +331,21 @@ def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: Fun
     if not allocation.cash:
         return "all funds are allocated"
     counts = Counter(decisions)
-    left_out = ", ".join(
-        f"{counts[word]} {word}" for word in ("inactive", "halted", "unranked", "unmeasured") if counts[word]
-    )
-    eligible = sum(counts[word] for word in ("funded", "capped", "below_minimum", "no_share"))
-    if not eligible:
+    left_out = ", ".join(f"{counts[word]} {word}" for word in REFUSALS if counts[word])
+    wanted = sum(counts[word] for word in ("funded", "capped", "below_minimum"))
+    if not wanted and not counts["no_share"]:
         return f"no bot is eligible: {left_out or 'the ranking is empty'}"
-    beside = f" ({left_out})" if left_out else ""
+    if not wanted:
+        return f"no eligible bot has a target above 0{_beside(counts['no_share'], left_out)}"
+    beside = _beside(counts["no_share"], left_out)
     if counts["below_minimum"]:
         minimum = shown(amount_of(settings.allocation.minimum, settings.quote_currency), settings.quote_currency)
         return f"the caps and the minimum of {minimum} leave no room for more{beside}"
     who = {1: "the only eligible bot is at its cap", 2: "both eligible bots are at their caps"}
-    return f"{who.get(eligible, f'all {eligible} eligible bots are at their caps')}{beside}"
+    return f"{who.get(wanted, f'all {wanted} eligible bots are at their caps')}{beside}"
+
+
+def _beside(without_target: int, left_out: str) -> str:
+    """In brackets: the bots that get nothing."""
+    parts = [f"{without_target} with a target of 0"] * bool(without_target) + [left_out] * bool(left_out)
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,12 +1,12 @@
 """Funds over bots: targets, caps, and cents that add up.
 
 Money is counted in whole cents, the smallest units of its currency whatever they are called, so that amounts sum
-exactly; what no bot may hold stays cash.
+exactly. A bot whose target is 0 gets nothing; what the caps of the others cannot hold stays cash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.money import amount_of, shown
-from knowdefeat_pipeline.core.units import Floats, Ints, Texts
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
 
 STEPS = 100
 Decision = Literal["funded", "capped", "below_minimum", "no_share", "refused"]
@@ -47,40 +47,65 @@ class Allocation:
 
 
 def allocate(
-    target: Floats, ticker: Texts, refused: Texts, funds: int, rules: AllocationRules, currency: str = "USD"
+    target: Floats,
+    ticker: Texts,
+    refused: Texts,
+    funds: int,
+    rules: AllocationRules,
+    currency: str = "USD",
+    alike: Sequence[Sequence[int]] = (),
+    names: Sequence[str] = (),
 ) -> Allocation:
-    """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow: Σ = min(funds, Σ caps), the rest
-    is cash.
+    """Divide `funds` (cents) in proportion to `target` (N,), as near as caps allow; the rest is cash.
 
-    ticker (N,): names. refused (N,): why a bot gets nothing, "" for eligible ones. The amounts are the Euclidean
-    projection of the proportional ones onto the caps: bots within theirs all moved by the same shift. Where amounts
-    would be less than the minimum, the bots of the smallest targets step back, so that the others reach it.
+    Bots whose target is 0 get nothing: Σ = min(funds, Σ caps of the others). The amounts are the Euclidean projection
+    of the proportional ones onto the caps: bots within theirs all moved by the same shift. Where amounts would be less
+    than the minimum, the bots of the smallest targets step back, so that the others reach it.
+
+    ticker (N,): names. refused (N,): why a bot gets nothing, "" for eligible ones. alike: places of bots that share one
+    bot's cap; a place stands in one of them at most. names (N,): how to call the bots, for the reasons of these.
     Raises ValueError for negative or non-finite targets or funds, and for rules that have no meaning.
     """
     _check(target, funds, rules)
-    group = pd.factorize(ticker, sort=True)[0]
     bot_cap, ticker_cap = int(rules.bot_cap * funds + 1e-6), int(rules.ticker_cap * funds + 1e-6)
-    eligible = np.flatnonzero(refused == "")
+    eligible = np.flatnonzero((refused == "") & (target > 0))
     if min(bot_cap, ticker_cap) < rules.minimum:
         eligible = eligible[:0]
     ranked = eligible[np.argsort(-target[eligible], kind="stable")]
+    group = pd.factorize(ticker, sort=True)[0]
+    shared = np.full(len(target), -1)
+    for number, places in enumerate(alike):
+        shared[list(places)] = number
 
     def share_out(count: int) -> Ints:
         cents = np.zeros(len(target), dtype=np.int64)
         members = np.sort(ranked[:count])
-        cents[members] = project(target[members], group[members], funds, bot_cap, ticker_cap)
+        own = Caps.of(target[members], group[members], bot_cap, ticker_cap, shared[members])
+        cents[members] = project(target[members], funds, own)
         return cents
 
     cents = _most(len(ranked), share_out, rules.minimum)
-    by_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)
+    together, others = cents.copy(), [""] * len(target)
+    for places in alike:
+        together[list(places)] = cents[list(places)].sum()
+        for bot in places:
+            others[bot] = ", ".join(names[other] for other in places if other != bot)
+    in_ticker = np.bincount(group, cents, minlength=group.max(initial=-1) + 1)[group]
     decided: list[tuple[Decision, str]] = [
-        ("refused", str(why))
-        if why
-        else _reason(amount, aim, by_ticker[of], str(name), bot_cap, ticker_cap, rules, currency)
-        for why, amount, aim, of, name in zip(refused, cents, target, group, ticker, strict=True)
+        ("refused", str(refused[bot]))
+        if refused[bot]
+        else _reason(
+            int(cents[bot]),
+            target[bot] > 0,
+            others[bot] if together[bot] >= bot_cap else None,
+            str(ticker[bot]) if 0 < ticker_cap <= in_ticker[bot] else None,
+            rules,
+            currency,
+        )
+        for bot in range(len(target))
     ]
-    decisions, reasons = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
-    return Allocation(cents, funds - int(cents.sum()), decisions, reasons)
+    decisions, sentences = tuple(word for word, _ in decided), tuple(sentence for _, sentence in decided)
+    return Allocation(cents, funds - int(cents.sum()), decisions, sentences)
 
 
 def _check(target: Floats, funds: int, rules: AllocationRules) -> None:
@@ -109,71 +134,127 @@ def _most(count: int, share_out: Callable[[int], Ints], minimum: int) -> Ints:
 
 
 def _reason(
-    cents: int,
-    target: float,
-    in_ticker: float,
-    ticker: str,
-    bot_cap: int,
-    ticker_cap: int,
-    rules: AllocationRules,
-    currency: str,
+    cents: int, wanted: bool, full_with: str | None, full_ticker: str | None, rules: AllocationRules, currency: str
 ) -> tuple[Decision, str]:
-    if cents and cents >= bot_cap:
-        return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot"
-    if ticker_cap and in_ticker >= ticker_cap and rules.ticker_cap < 1:
-        return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {ticker}"
+    """What decided an amount.
+
+    `wanted`: the target is above 0. `full_with`: where the bot's cap is reached, with whom it shares it, "" for nobody.
+    `full_ticker`: its ticker, where that is at its cap.
+    """
+    if not wanted:
+        return "no_share", "its target is 0"
+    if cents and full_with is not None:
+        shared = f", shared with {full_with}: their daily results are alike" if full_with else ""
+        return "capped", f"at the cap of {_percent(rules.bot_cap)} of the funds for one bot{shared}"
+    if full_ticker is not None and rules.ticker_cap < 1:
+        return "capped", f"at the cap of {_percent(rules.ticker_cap)} of the funds for {full_ticker}"
     if cents:
-        return "funded", "in proportion to its target" if target > 0 else "of what caps keep from the others"
-    if rules.minimum:
-        return "below_minimum", f"less than the minimum of {shown(amount_of(rules.minimum, currency), currency)}"
-    return "no_share", "its target is 0"
+        return "funded", "in proportion to its target"
+    return "below_minimum", f"less than the minimum of {shown(amount_of(rules.minimum or 1, currency), currency)}"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.6g}%"
 
 
-def project(target: Floats, group: Ints, funds: int, bot_cap: int, group_cap: int) -> Ints:
-    """Whole cents (N,) nearest to `funds` divided in proportion to `target`.
+@dataclass(frozen=True)
+class Caps:
+    """What bots, and groups of them, may hold at most (cents). The groups are nested.
 
-    Each from 0 to `bot_cap`, at most `group_cap` in a group (codes from 0); together min(funds, Σ min(group_cap,
-    members · bot_cap)). The Euclidean projection: clip(wish + shift, 0, bot_cap) with one shift for all, less in a
-    group at its cap.
+    bot: of each bot. levels: from the inside out, each the group (code from 0) that every group of the level before
+    lies in, of the first level every bot, and the groups' caps.
+    """
+
+    bot: int
+    levels: tuple[tuple[Ints, Ints], ...]
+
+    @classmethod
+    def of(cls, target: Floats, ticker: Ints, bot_cap: int, ticker_cap: int, shared: Ints | None = None) -> Caps:
+        """Bots within those with which they share one bot's cap, within tickers (N,).
+
+        shared (N,): the same number for bots that share, -1 for those that do not. Where these are of several tickers,
+        the cap is divided over the tickers in proportion to their targets.
+        """
+        alone = np.arange(len(target))
+        shared = -1 - alone if shared is None else np.where(shared < 0, -1 - alone, shared)
+        cluster = np.unique(shared, return_inverse=True)[1]
+        tickers, ticker = np.unique(ticker, return_inverse=True)
+        first, part = np.unique(cluster * len(tickers) + ticker, return_index=True, return_inverse=True)[1:]
+        aim, whole = np.bincount(part, target), np.bincount(cluster, target)[cluster[first]]
+        part_cap = np.floor(np.where(whole > aim, bot_cap * aim / whole, bot_cap)).astype(np.int64)
+        of_ticker = ticker[first]
+        return cls(bot_cap, ((part, part_cap), (of_ticker, np.full(len(tickers), ticker_cap, dtype=np.int64))))
+
+    def held(self, amounts: Floats, levels: int) -> Floats:
+        """What the groups of level number `levels` hold (its own cap aside), those inside them cut at their caps."""
+        for group, cap in self.levels[:levels]:
+            amounts = np.minimum(np.bincount(group, amounts, minlength=len(cap)).astype(np.float64), cap)
+        group, cap = self.levels[levels]
+        return np.bincount(group, amounts, minlength=len(cap)).astype(np.float64)
+
+    def place(self, level: int) -> Ints:
+        """The group of each bot (N,) at a level."""
+        group = self.levels[0][0]
+        for outer, _ in self.levels[1 : level + 1]:
+            group = outer[group]
+        return group
+
+
+def project(target: Floats, funds: int, caps: Caps) -> Ints:
+    """Whole cents (N,) nearest to `funds` divided in proportion to `target` (above 0).
+
+    Each from 0 to its cap, and no group beyond its own; together min(funds, what all caps allow). The Euclidean
+    projection: clip(wish + shift, 0, cap) with one shift for all, less in a group at its cap.
     """
     if not len(target):
         return np.zeros(0, dtype=np.int64)
-    room = np.minimum(np.bincount(group) * bot_cap, group_cap)
-    total = min(funds, int(room.sum()))
-    largest = target.max()
-    wish = funds * (target / largest / (target / largest).sum()) if largest > 0 else np.zeros(len(target))
+    outermost = len(caps.levels) - 1
+    room = np.minimum(caps.held(np.full(len(target), float(caps.bot)), outermost), caps.levels[-1][1]).sum()
+    total = min(funds, int(room))
+    whole = np.zeros(len(caps.levels[-1][1]), dtype=np.int64), np.array([total])
+    bounded = Caps(caps.bot, (*caps.levels, whole))
+    wish = funds * (target / target.max() / (target / target.max()).sum())
+    shift = np.full(len(target), float(caps.bot))
+    for level in range(outermost + 1, -1, -1):
+        shift = _shift(wish, shift, bounded, level)
+    return _whole(np.clip(wish + shift, 0.0, caps.bot), total, caps)
 
-    def amounts(shift: Floats | float) -> Floats:
-        return np.clip(wish + shift, 0.0, bot_cap)
 
-    low, high = -wish.max(), float(bot_cap)
+def _shift(wish: Floats, most: Floats, caps: Caps, level: int) -> Floats:
+    """The largest shift of each group's bots (N,), up to `most`, with which the group keeps to its cap."""
+    place, cap = caps.place(level), caps.levels[level][1]
+
+    def fits(shift: Floats) -> Bools:
+        return caps.held(np.clip(wish + shift[place], 0.0, caps.bot), level) <= cap
+
+    high = np.empty(len(cap))
+    high[place] = most  # the same for all bots of a group
+    within = fits(high)
+    if within.all():
+        return most
+    low = np.where(within, high, -wish.max())
     for _ in range(STEPS):
         middle = (low + high) / 2
-        within = np.minimum(np.bincount(group, amounts(middle)), group_cap).sum() <= total
-        low, high = (middle, high) if within else (low, middle)
-    least, most = np.full(len(room), -wish.max()), np.full(len(room), low)
-    least = np.where(np.bincount(group, amounts(low)) <= group_cap, low, least)
-    for _ in range(STEPS):
-        between = (least + most) / 2
-        fits = np.bincount(group, amounts(between[group])) <= group_cap
-        least, most = np.where(fits, between, least), np.where(fits, most, between)
-    return _whole(amounts(least[group]), group, total, bot_cap, group_cap)
+        within = fits(middle)
+        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    return low[place]
 
 
-def _whole(amounts: Floats, group: Ints, total: int, bot_cap: int, group_cap: int) -> Ints:
+def _whole(amounts: Floats, total: int, caps: Caps) -> Ints:
     """Cents that sum to `total`: rounded down, the rest given where most was cut off and there is room."""
     cents = np.floor(amounts).astype(np.int64)
-    in_group = np.bincount(group, cents).astype(np.int64)
+    places = [caps.place(level) for level in range(len(caps.levels))]
+    room = [
+        cap - np.bincount(place, cents, minlength=len(cap)).astype(np.int64)
+        for place, (_, cap) in zip(places, caps.levels, strict=True)
+    ]
     rest = total - int(cents.sum())
     order = np.argsort(cents - amounts, kind="stable")
     while rest:
         for bot in order:
-            if rest and cents[bot] < bot_cap and in_group[group[bot]] < group_cap:
+            if rest and cents[bot] < caps.bot and all(left[at[bot]] > 0 for left, at in zip(room, places, strict=True)):
                 cents[bot] += 1
-                in_group[group[bot]] += 1
                 rest -= 1
+                for left, at in zip(room, places, strict=True):
+                    left[at[bot]] -= 1
     return cents

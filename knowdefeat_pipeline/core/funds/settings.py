@@ -14,17 +14,23 @@ AllocationMethod = Literal["rank_score", "equal", "inverse_variance", "hrp", "be
 
 METHODS: tuple[AllocationMethod, ...] = get_args(AllocationMethod)
 
+DEFAULT_CAUTION = 0.5
+"""What settings begin with that people make: money goes where more speaks for an edge than against one."""
+
 
 @dataclass(frozen=True)
 class FundSettings:
-    """What may be allocated to the bots of one currency (`funds` in its smallest units), and how. `in_force_from`: None
-    = always."""
+    """What may be allocated to the bots of one currency (`funds` in its smallest units), and how.
+
+    `caution`: only bots with P(edge > 0) above it are funded; None: ungated. `in_force_from`: None = always.
+    """
 
     quote_currency: str
     funds: int
     method: AllocationMethod = "rank_score"
     allocation: AllocationRules = field(default_factory=AllocationRules)
     risk: RiskRules = field(default_factory=RiskRules)
+    caution: float | None = None
     version: int = 0
     in_force_from: datetime | None = None
 

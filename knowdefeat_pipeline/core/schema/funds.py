@@ -36,6 +36,7 @@ FUND_SETTINGS: tuple[Figure, ...] = (
     AUTHOR,
     REASON,
     RECORDED_AT,
+    number("caution", "probability", "Only bots with P(edge > 0) above it are given funds. NULL: no skill is asked for."),
 )
 
 BOT_EVENTS: tuple[Figure, ...] = (
@@ -59,11 +60,12 @@ ALLOCATIONS: tuple[Figure, ...] = (
     Figure("rank", "integer", "", "The bot's place in the ranking. NULL for a bot that is not ranked."),
     number("target", "share", "The share of the funds aimed at, before caps. NULL for a bot that gets no funds for another reason."),
     money("amount", "What the bot is given, to the cent."),
-    text("decision", "funded, capped, below_minimum, no_share, inactive, halted, unranked or unmeasured."),
+    text("decision", "funded, capped, below_minimum, no_share (its target is 0), inactive, halted, unranked, unmeasured, unjudged (its skill is not computed) or doubtful (P(edge > 0) is too low)."),
     REASON,
     number("drawdown", "percent", "How far equity, open positions included, is below its realised peak of the trailing 30 days (or since the bot was resumed), in percent of that peak; equity starts at the bot's capital. NULL without trades and open positions."),
     number("daily_loss", "percent", "What the bot's trades lost that closed since the day began (or since it was resumed), in percent of its capital; negative for a gain. NULL without trades."),
     Figure("capital_is_estimated", "boolean", "", "Whether drawdown and daily loss rest on an estimate of the bot's capital."),
+    number("p_skill", "probability", "P(edge > 0) of the bot as it was known. NULL where it was not computed."),
 )
 
 ALLOCATION_DAYS: tuple[Figure, ...] = (

@@ -4,7 +4,7 @@ The demo, the tests and the benchmarks judge the learners against these worlds. 
 day d, on ticker x direction group g, is
 
     reported_pnl = scale[i] * (skill[d, i] + noise)                         net of fees, so skill is a net Sharpe
-    skill[d, i]  = constant[i] + ar1[d, i] + effect[i, regime[d]]
+    skill[d, i]  = constant[i] + ar1[d, i] + effect[i, regime[d]] + the world's level
     noise        = sqrt(1 - r^2) * t5(factor[d, g], own) - r * luck[d-1, i]   unit variance; r = 0 but in `adverse`
     luck[d, i]   = standardised sum of the fresh t5 noise of the bot's day
 
@@ -73,6 +73,7 @@ class BotWorld:
     late: float = 0.0
     reversal: float = 0.0
     skilled: bool = True
+    level: float = 0.0  # added to everybody's skill
 
 
 BOT_WORLDS = {
@@ -81,6 +82,8 @@ BOT_WORLDS = {
     "adverse": BotWorld(early=-SCORE_CORRELATION, late=-SCORE_CORRELATION, reversal=REVERSAL),
     "switch": BotWorld(early=SCORE_CORRELATION, late=-SCORE_CORRELATION),
     "null": BotWorld(skilled=False),
+    "negative": BotWorld(skilled=False, level=-0.05),
+    "losing": BotWorld(level=-0.1),
 }
 
 
@@ -132,6 +135,7 @@ def simulate(world: str, *, bots: int, days: int, seed: int, end: datetime) -> S
     skill = _draw_skill(skill_rng, bots, days + 1)  # the scores of the last day speak of the day after it
     if not law.skilled:
         skill = np.zeros_like(skill)
+    skill = skill + law.level
     index = pd.date_range(start, periods=days, freq="D", name="day")
     trades, luck = _draw_trades(trade_rng, population, skill[:days], _draw_prices(price_rng, days), law, start)
     daily = population.rate * population.notional * RETURN_SD

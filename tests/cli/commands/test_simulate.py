@@ -9,7 +9,9 @@ import pytest
 
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS
+from knowdefeat_pipeline.core.simulation.fleet import simulate_fleet
 from knowdefeat_pipeline.core.simulation.panels import simulate_panel
+from knowdefeat_pipeline.postgres.connection import connect
 from tests.cli.conftest import Shell
 
 SIZE = ("--bots", 6, "--days", 25, "--seed", 3, "--end", "2025-03-01")
@@ -44,3 +46,36 @@ def test_what_cannot_be_is_a_message(shell: Shell, tmp_path: Path) -> None:
     assert "choose one of base, informative" in shell("simulate", "--world", "best", status=1)
     assert ".csv or .parquet" in shell("simulate", "--panel", tmp_path / "panel.txt", status=1)
     assert "no folder" in shell("simulate", "--out", tmp_path / "none" / "trades.csv", status=1)
+
+
+def test_a_fleet_comes_with_its_bars_and_the_truth(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "trades.csv"
+    told = shell.json("simulate", "--fleet", "realistic", *SIZE, "--out", path)
+    expected = simulate_fleet("realistic", bots=6, days=25, seed=3, end=END)
+    assert told == {
+        "file": str(path),
+        "trades": len(expected.trades),
+        "bars": str(tmp_path / "trades.bars.csv"),
+        "truth": str(tmp_path / "trades.truth.csv"),
+    }
+    truth = pd.read_csv(told["truth"])
+    assert truth["kind"].tolist() == ["steady", "luck", "grid", "martingale", "lottery", "breaking"]
+    np.testing.assert_allclose(truth["edge"], expected.truth["edge"])
+    assert "choose one of realistic" in shell("simulate", "--fleet", "best", status=1)
+    assert "give one of them" in shell("simulate", "--fleet", "realistic", "--panel", tmp_path / "p.csv", status=1)
+    assert "add --fleet realistic" in shell("simulate", "--truth", tmp_path / "t.csv", status=1)
+
+
+def test_a_fleet_in_the_database_is_marked_by_its_bars(shell: Shell, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    loaded = shell.json("simulate", "--fleet", "realistic", "--bots", 8, *SIZE[2:], "--truth", truth)
+    assert loaded["inserted"] == len(simulate_fleet("realistic", bots=8, days=25, seed=3, end=END).trades)
+    assert len(pd.read_csv(truth)) == 8
+    with connect(shell.database) as connection:
+        ((tickers, hours),) = connection.execute(
+            "SELECT count(DISTINCT ticker), count(*) FROM price_bars WHERE timeframe = '1h'"
+        ).fetchall()
+        ((unmarked,),) = connection.execute(
+            "SELECT count(*) FROM positions_at('{2025-02-28}', '{2025-03-01}') WHERE pnl IS NULL"
+        ).fetchall()
+    assert (tickers, hours, unmarked) == (4, 4 * 25 * 24, 0)

@@ -68,45 +68,107 @@ def shares(division: Division) -> list[tuple[int, str]]:
 
 
 def test_every_bot_has_its_reason() -> None:
-    """Points above 50: 20, 0, 5. The first bot is capped at half; what that cuts off goes to the others alike."""
+    """Points above 50: 20, 0, 5. The first bot is capped; what that cuts off goes to those with a target alone."""
     history = trades((4, AT - timedelta(hours=2), -60.0))
     off = BotEvent(5, "deactivated", None, "ann", "on holiday")
-    division = divide(bots(70.0, 50.0, 55.0, 90.0, 80.0, None), HALVES, history, off)
+    rules = replace(HALVES, allocation=AllocationRules(bot_cap=0.7), caution=0.5)
+    fleet = bots(70.0, 50.0, 55.0, 90.0, 80.0, None, 60.0, 65.0, p_skill=[0.9, 0.9, 0.6, 0.9, 0.9, 0.9, 0.5, np.nan])
+    division = divide(fleet, rules, history, off)
     assert shares(division) == [
-        (500_00, "capped"),
-        (150_00, "funded"),
-        (350_00, "funded"),
+        (700_00, "capped"),
+        (0, "no_share"),
+        (300_00, "funded"),
         (0, "halted"),
         (0, "inactive"),
         (0, "unranked"),
+        (0, "doubtful"),
+        (0, "unjudged"),
     ]
     assert division.rows["reason"].tolist() == [
-        "at the cap of 50% of the funds for one bot",
-        "of what caps keep from the others",
+        "at the cap of 70% of the funds for one bot",
+        "its target is 0",
         "in proportion to its target",
         "halted: lost 6.0 % of its capital within the day, beyond the limit of 5 %",
         "deactivated by ann: on holiday",
         "not ranked: 2 closed trades in 30 days, 5 needed",
+        "P(edge > 0) is 0.500; more than 0.5 is needed",
+        "its skill is not computed for this day: knowdefeat run",
     ]
     assert division.rows["target"].tolist()[:3] == [0.8, 0.0, 0.2]
-    assert division.rows["target"].isna().tolist() == [False, False, False, True, True, True]
+    assert division.rows["target"].isna().tolist() == [False] * 3 + [True] * 5
     assert division.days.loc[0, ["allocated", "cash", "cash_reason", "bots", "funded"]].tolist() == [
-        1000_00, 0, "all funds are allocated", 6, 3,
+        1000_00, 0, "all funds are allocated", 8, 2,
     ]  # fmt: skip
 
 
 def test_why_cash_is_left() -> None:
-    def why(fleet: pd.DataFrame, rules: AllocationRules) -> list:
-        return divide(fleet, replace(HALVES, allocation=rules)).days.loc[0, ["cash", "cash_reason"]].tolist()
+    def why(fleet: pd.DataFrame, rules: AllocationRules, caution: float | None = None) -> list:
+        divided = divide(fleet, replace(HALVES, allocation=rules, caution=caution))
+        return divided.days.loc[0, ["cash", "cash_reason"]].tolist()
 
     assert why(bots(60.0, 55.0, None), AllocationRules()) == [
         800_00, "both eligible bots are at their caps (1 unranked)",
+    ]  # fmt: skip
+    assert why(bots(60.0, 55.0, 40.0, None), AllocationRules()) == [
+        800_00, "both eligible bots are at their caps (1 with a target of 0, 1 unranked)",
+    ]  # fmt: skip
+    assert why(bots(50.0, 40.0), AllocationRules()) == [
+        1000_00, "no eligible bot has a target above 0 (2 with a target of 0)",
     ]  # fmt: skip
     assert why(bots(60.0), AllocationRules(0.5, 1.0, 600_00)) == [
         1000_00, "the caps and the minimum of 600.00 leave no room for more",
     ]  # fmt: skip
     assert why(bots(None, None), AllocationRules()) == [1000_00, "no bot is eligible: 2 unranked"]
+    assert why(bots(60.0, 55.0), AllocationRules(), 0.5) == [1000_00, "no bot is eligible: 2 unjudged"]
+    assert why(bots(60.0, 55.0, p_skill=[0.2, 0.3]), AllocationRules(), 0.5) == [
+        1000_00, "no bot is eligible: 2 doubtful",
+    ]  # fmt: skip
     assert why(bots(), AllocationRules()) == [1000_00, "no bot is eligible: the ranking is empty"]
+
+
+def test_bots_that_may_be_lucky_get_nothing() -> None:
+    """Scores 80, 60, 50, 40 with P(edge > 0) of the first .4: 0, 500.00, 0, 0, and 500.00 cash."""
+    fleet = bots(80.0, 60.0, 50.0, 40.0, p_skill=[0.4, 0.9, 0.9, 0.9])
+    gated = divide(fleet, replace(HALVES, caution=0.5))
+    assert gated.rows["amount"].tolist() == [0, 500_00, 0, 0]
+    assert gated.days["cash"].tolist() == [500_00]
+    assert gated.rows["p_skill"].tolist() == [0.4, 0.9, 0.9, 0.9]
+    assert divide(fleet, replace(HALVES, caution=None)).rows["amount"].tolist() == [500_00, 500_00, 0, 0]
+    assert divide(fleet, replace(HALVES, caution=0.9)).days["cash"].tolist() == [1000_00]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_gate_holds_for_every_method(method: str) -> None:
+    days = [AT - timedelta(days=n, hours=1) for n in range(4)]
+    history = trades((1, days[0], 2.0), (1, days[1], -2.0), (2, days[2], 1.0), (2, days[3], -1.0))
+    fleet = bots(60.0, 55.0, edge=[0.1, 0.3], p_skill=[0.4, 0.6])
+    found = divide(fleet, FundSettings("USD", 700_00, method, AllocationRules(1.0), caution=0.5), history)
+    assert shares(found) == [(0, "doubtful"), (700_00, "capped")]
+
+
+def test_bots_that_do_the_same_share_a_cap() -> None:
+    """Bots 1 and 2 win and lose on the same ten days, the second ten times as much; bot 3 goes its own way."""
+    wave = [np.sin(n) for n in range(10)]
+    history = trades(
+        *((1, AT - timedelta(days=n, hours=1), wave[n]) for n in range(10)),
+        *((2, AT - timedelta(days=n, hours=2), 10 * wave[n]) for n in range(10)),
+        *((3, AT - timedelta(days=n, hours=3), np.cos(n)) for n in range(10)),
+    )
+    found = divide(bots(70.0, 70.0, 60.0, bot=["a", "b", "c"]), HALVES, history)
+    assert found.rows["amount"].tolist() == [250_00, 250_00, 500_00]
+    assert found.rows["reason"].tolist()[0] == (
+        "at the cap of 50% of the funds for one bot, shared with b: their daily results are alike"
+    )
+    fewer = trades(*((bot, AT - timedelta(days=n, hours=1), wave[n]) for n in range(9) for bot in (1, 2)))
+    assert divide(bots(70.0, 70.0, 60.0), HALVES, fewer).rows["amount"].tolist() == [400_00, 400_00, 200_00]
+
+
+def test_money_without_a_target_breaks_a_check() -> None:
+    division = divide(bots(60.0, 40.0))
+    assert [breach.broken for breach in breaches(division, [HALVES])] == [0, 0, 0, 0]
+    placed = division.rows.assign(amount=[400_00, 100_00], decision="funded")
+    broken = {breach.rule: breach.broken for breach in breaches(replace(division, rows=placed), [HALVES])}
+    assert broken["only_ranked_active_bots_are_funded"] == 1
 
 
 def test_currencies_have_funds_of_their_own() -> None:
@@ -267,6 +329,7 @@ def test_whatever_the_scores_the_sum_is_exact_and_no_cap_is_broken(
         ticker=rng.choice(["A", "B"], count).astype(object),
         quote_currency=rng.choice(["USD", "EUR"], count).astype(object),
         edge=rng.normal(size=count),
+        p_skill=rng.choice([np.nan, 0.3, 0.6, 0.9], count),
     )
     rules = AllocationRules(
         data.draw(st.floats(0.01, 1)), data.draw(st.floats(0.01, 1)), data.draw(st.sampled_from([0, 100_00]))
@@ -274,12 +337,16 @@ def test_whatever_the_scores_the_sum_is_exact_and_no_cap_is_broken(
     history = trades(*((int(bot) + 1, AT - timedelta(hours=float(h)), float(p)) for bot, h, p in zip(
         rng.integers(0, max(count, 1), 40), rng.uniform(0, 800, 40), 40 * rng.standard_t(3, 40), strict=True)))  # fmt: skip
     events = [BotEvent(bot, "deactivated", None, "ann", "why") for bot in (1, 3)]
-    versions = [FundSettings(currency, funds, method, rules, version=n) for n, currency in enumerate(("USD", "EUR"))]
+    caution = data.draw(st.sampled_from([None, 0.5, 0.75]))
+    versions = [
+        FundSettings(currency, funds, method, rules, caution=caution, version=n)
+        for n, currency in enumerate(("USD", "EUR"))
+    ]
     division = divide_days(FundInputs([(DAY, AT)], fleet, history, versions, events))
     assert [(breach.rule, breach.broken) for breach in breaches(division, versions) if breach.broken] == []
     assert (division.days["allocated"] + division.days["cash"] == funds).all()
     assert sorted(division.rows["bot_id"]) == list(range(1, count + 1))
-    taking_part = division.rows[~division.rows["decision"].isin(["inactive", "halted", "unranked", "unmeasured"])]
+    taking_part = division.rows[division.rows["target"] > 0]
     if not rules.minimum:
         bot_cap, ticker_cap = int(rules.bot_cap * funds + 1e-6), int(rules.ticker_cap * funds + 1e-6)
         for day in division.days.itertuples():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules, allocate, project
+from knowdefeat_pipeline.core.funds.projection import AllocationRules, Caps, allocate, project
 from knowdefeat_pipeline.core.funds.targets import by_score
 
 NOBODY = np.array(["", "", "", ""])
@@ -69,7 +69,7 @@ def test_random_scores_caps_and_funds(data: st.DataObject) -> None:
     funds = data.draw(st.integers(0, 10**11))
     rules = AllocationRules(data.draw(st.floats(0.001, 1)), data.draw(st.floats(0.001, 1)))
     found = allocate(by_score(scores), ticker, refused, funds, rules)
-    part = refused == ""
+    part = (refused == "") & (scores > 50)
     bot_cap, ticker_cap = int(rules.bot_cap * funds + 1e-6), int(rules.ticker_cap * funds + 1e-6)
     assert (found.cents >= 0).all()
     assert (found.cents <= bot_cap).all()
@@ -89,12 +89,11 @@ def test_random_scores_caps_and_funds(data: st.DataObject) -> None:
     assert tickets.cents.sum() + tickets.cash == funds
 
 
-@given(st.lists(st.floats(0, 100), min_size=2, max_size=30), st.integers(1, 10**9), st.floats(0.05, 1))
+@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=30), st.integers(1, 10**9), st.floats(0.05, 1))
 def test_bots_within_their_caps_share_one_shift(targets: list, funds: int, cap: float) -> None:
     target, bot_cap = np.array(targets), max(1, int(cap * funds))
-    cents = project(target, np.zeros(len(target), int), funds, bot_cap, funds)
-    total = target.sum()
-    wish = funds * target / total if total > 0 else np.zeros(len(target))
+    cents = project(target, funds, Caps.of(target, np.zeros(len(target), int), bot_cap, funds))
+    wish = funds * target / target.sum()
     inside = (cents > 1) & (cents < bot_cap - 1)
     shifts = (cents - wish)[inside]
     assert np.ptp(shifts) <= 2 if len(shifts) else True
@@ -113,7 +112,7 @@ def test_bots_of_a_ticker_share_one_shift_and_a_capped_ticker_a_lower_one(
     target = np.array(data.draw(st.lists(st.floats(0.01, 100), min_size=count, max_size=count)))
     group = np.array(data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)))
     bot_cap, ticker_cap = max(1, int(cap * funds)), max(1, int(group_cap * funds))
-    cents = project(target, group, funds, bot_cap, ticker_cap)
+    cents = project(target, funds, Caps.of(target, group, bot_cap, ticker_cap))
     shift = cents - funds * target / target.sum()
     inside = (cents > 1) & (cents < bot_cap - 1)
     # Rounding down may leave a capped ticker short of a cent for each of its bots.
@@ -125,6 +124,63 @@ def test_bots_of_a_ticker_share_one_shift_and_a_capped_ticker_a_lower_one(
         if own.any():
             assert np.ptp(shift[own]) <= 4
             assert shift[own].mean() <= (shift[free].mean() if free.any() else np.inf) + 4
+
+
+@given(st.data(), st.integers(100, 10**9), st.floats(0.05, 1), st.floats(0.05, 1))
+def test_bots_that_share_a_cap_share_one_shift_of_their_own(
+    data: st.DataObject, funds: int, cap: float, group_cap: float
+) -> None:
+    """Nested caps: within a shared cap one shift, never above that of the ticker."""
+    count = data.draw(st.integers(2, 20))
+    target = np.array(data.draw(st.lists(st.floats(0.01, 100), min_size=count, max_size=count)))
+    group = np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)))
+    shared = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=count, max_size=count)))
+    bot_cap, ticker_cap = max(1, int(cap * funds)), max(1, int(group_cap * funds))
+    cents = project(target, funds, Caps.of(target, group, bot_cap, ticker_cap, shared))
+    for code in range(3):
+        assert cents[shared == code].sum() <= bot_cap
+        assert cents[group == code].sum() <= ticker_cap
+    shift = cents - funds * target / target.sum()
+    inside = (cents > 1) & (cents < bot_cap - 1)
+    for ticker in range(3):
+        alone = shift[inside & (group == ticker) & (shared < 0)]
+        for code in range(3):
+            together = shift[inside & (group == ticker) & (shared == code)]
+            assert np.ptp(together) <= 4 if len(together) else True
+            if len(together) and len(alone):
+                assert together.mean() <= alone.mean() + 4
+
+
+def test_duplicates_share_one_bots_cap() -> None:
+    """Wishes 400, 400 and 200 of 1,000: the two alike may hold 500 together, and the third takes up to its cap."""
+    rules = AllocationRules(bot_cap=0.5)
+    found = allocate(
+        np.array([4.0, 4.0, 2.0]), np.array(list("AAB")), NOBODY[:3], 1000_00, rules, "USD", [[0, 1]], ["x", "y", "z"]
+    )
+    assert (found.cents.tolist(), found.cash) == ([250_00, 250_00, 500_00], 0)
+    assert found.decisions == ("capped", "capped", "capped")
+    assert found.reasons[0] == (
+        "at the cap of 50% of the funds for one bot, shared with y: their daily results are alike"
+    )
+
+
+def test_a_shared_cap_is_divided_over_tickers() -> None:
+    """Duplicates in two tickers hold 100.00 together, in proportion to their targets."""
+    names = ["x", "y", "z"]
+    found = allocate(
+        np.array([3.0, 1.0, 2.0]), np.array(list("ABB")), NOBODY[:3], 1000_00, AllocationRules(), "USD", [[0, 1]], names
+    )
+    assert (found.cents.tolist(), found.cash) == ([75_00, 25_00, 100_00], 800_00)
+
+
+@pytest.mark.parametrize(
+    ("bot_cap", "amounts", "cash"), [(0.1, [100_00, 100_00, 0, 0], 800_00), (0.5, [500_00, 500_00, 0, 0], 0)]
+)
+def test_money_is_never_placed_because_caps_leave_room(bot_cap: float, amounts: list[int], cash: int) -> None:
+    """Funds 1,000.00, scores 80, 60, 50, 40."""
+    target = by_score(np.array([80.0, 60.0, 50.0, 40.0]))
+    found = allocate(target, np.array(list("ABCD")), NOBODY, 1000_00, AllocationRules(bot_cap))
+    assert (found.cents.tolist(), found.cash) == (amounts, cash)
 
 
 @pytest.mark.parametrize(

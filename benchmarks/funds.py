@@ -1,0 +1,231 @@
+"""What rules of allocation earn in simulated worlds: growth a year and drawdown, beside the figures to reach.
+
+    python -m benchmarks.funds [--seeds 10] [--first-seed 30000] [--days 240] [--bots 40] [--json]
+
+Each world is simulated from so many seeds. A rule gives shares each day from what is known at its end, by default
+weights and a cap of 10 %; what it holds earns the bots' results of the next day, marked to market, on the largest size
+of a bot's positions. Risk rules are left out. Every figure is a mean over seeds with its standard error.
+
+The gate's P(edge > 0) is that of a plain model: a bot's mean result in its own standard deviation, its error clustered
+by day, shrunk toward the fleet's mean. It takes a bot that never closed a loss at its word, as skill does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.common import END, report
+
+WORLDS = ("base", "informative", "adverse", "switch", "null", "negative", "losing", "realistic")
+EVERYTHING, SCORE, GATED, CAUTIOUS = "place everything", "score > 50", "score, P > .5", "score, P > .75"
+RULES = (EVERYTHING, SCORE, GATED, CAUTIOUS, "equal", "inverse variance", "hrp", "cash")
+# Growth a year and drawdown to compare with.
+KNOWN = {
+    ("base", EVERYTHING): (1.25, 0.05),
+    ("losing", EVERYTHING): (-0.17, 0.23),
+    ("base", SCORE): (1.32, 0.05),
+    ("losing", SCORE): (-0.09, 0.22),
+    ("base", GATED): (1.27, 0.05),
+    ("losing", GATED): (0.17, 0.07),
+}
+SINCE = 30
+FUNDS = 10**9
+CAP = 0.10
+PRIOR_SD, POPULATION_SD = 0.06, 0.05
+WINDOW = 30
+
+
+def history(world: str, bots: int, days: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
+    """Closed trades, the rank scores (row per as_of and bot), and per day and bot the result on capital and whether it
+    traded."""
+    from knowdefeat_pipeline.core.learning.learner import DEFAULT
+    from knowdefeat_pipeline.core.ranking.panel import Panel
+    from knowdefeat_pipeline.core.simulation.bots import SCORES, Simulation, simulate
+    from knowdefeat_pipeline.core.simulation.fleet import simulate_fleet
+    from knowdefeat_pipeline.core.simulation.panels import panel_of
+
+    start = pd.Timestamp(END) - pd.Timedelta(days=days)
+    index = pd.date_range(start, periods=days, freq="D", name="day").as_unit("us")
+    bars = None
+    if world == "realistic":
+        fleet = simulate_fleet(world, bots=bots, days=days, seed=seed, end=END)
+        bars = fleet.bars
+        nothing = pd.DataFrame(0.0, index=index, columns=pd.RangeIndex(1, bots + 1, name="bot_id"))
+        scores = pd.DataFrame({"day": index[:0], "bot_id": np.zeros(0, np.int64)} | dict.fromkeys(SCORES, 0.0))
+        simulated = Simulation(fleet.trades, nothing, nothing, nothing, scores, world, seed)
+    else:
+        simulated = simulate(world, bots=bots, days=days, seed=seed, end=END)
+    trades = simulated.trades.assign(day=(simulated.trades["exit_time"].dt.floor("D") - start).dt.days)
+    panel = Panel.of(panel_of(simulated).frame)
+    ranked = panel.frame[["as_of", "bot_id"]].assign(score=panel.rank_scores(DEFAULT))
+    capital = trades.groupby("bot_id")["notional"].max().reindex(range(1, bots + 1)).to_numpy()
+    closed = trades[trades["status"] == "closed"]
+    traded = np.zeros((days, bots), bool)
+    traded[closed["day"].astype(int), closed["bot_id"] - 1] = True
+    return closed, ranked, results(trades, bars, index, bots) / capital, traded
+
+
+def results(trades: pd.DataFrame, bars: pd.DataFrame | None, days: pd.DatetimeIndex, bots: int) -> np.ndarray:
+    """Marked results per day and bot; worlds whose trades end within their day need no bars."""
+    from knowdefeat_pipeline.core.trades.marking import STILL_OPEN, HeldTrades, marked_pnl
+    from knowdefeat_pipeline.core.units import micros
+
+    instants = micros(days.append(days[-1:] + pd.Timedelta(days=1)))
+    code, names = pd.factorize(trades["ticker"])
+    closes = np.full((len(instants), len(names)), np.nan)
+    if bars is not None:
+        last = bars.assign(at=micros(bars["open_time"] + pd.Timedelta(hours=1)))
+        wide = last.pivot(index="at", columns="ticker", values="close").reindex(index=instants, columns=list(names))
+        closes = wide.to_numpy()
+    exits = np.where(trades["exit_time"].isna(), STILL_OPEN, micros(trades["exit_time"].fillna(END)))
+    number = np.ones(len(trades))
+    held = HeldTrades(
+        bot=trades["bot_id"].to_numpy() - 1,
+        ticker=code.astype(np.int64),
+        entry=micros(trades["entry_time"]),
+        exit=exits,
+        notional=trades["notional"].to_numpy(),
+        quantity=np.nan * number,
+        multiplier=number,
+        inverse=number < 0,
+        long=(trades["direction"] == "LONG").to_numpy(),
+        entry_price=trades["entry_price"].to_numpy(),
+        entry_fee=0 * number,
+        pnl=trades["reported_pnl"].to_numpy(),
+    )
+    return marked_pnl(held, instants, closes, bots).pnl
+
+
+def probabilities(closed: pd.DataFrame, day: int, bots: int) -> np.ndarray:
+    """P(edge > 0) of each bot from the trades closed before a day; .5 under 5 trades."""
+    from scipy.special import ndtr
+
+    known = closed[closed["day"] < day]
+    by_bot = known.groupby("bot_id")["reported_pnl"]
+    n, mean, sd = (by_bot.agg(what).reindex(range(1, bots + 1)).to_numpy() for what in ("size", "mean", "std"))
+    surprise = (known["reported_pnl"] - by_bot.transform("mean")) / by_bot.transform("std")
+    clustered = (surprise.groupby([known["bot_id"], known["day"]]).sum() ** 2).groupby("bot_id").sum()
+    with np.errstate(all="ignore"):
+        error = np.sqrt(np.maximum(n - 1, clustered.reindex(range(1, bots + 1)).to_numpy())) / n
+        edge = mean / sd
+    some = (n >= 5) & np.isfinite(edge) & (error > 0)
+    weight = np.where(some, 1 / (error**2 + PRIOR_SD**2), 0.0)
+    spread = 1 / max(weight.sum(), 1e-9)
+    shrunk = POPULATION_SD**2 / (POPULATION_SD**2 + spread)
+    middle = shrunk * (weight * np.where(some, edge, 0.0)).sum() * spread
+    hold = PRIOR_SD**2 / (PRIOR_SD**2 + error**2)
+    theta = middle + hold * (edge - middle)
+    variance = (1 - hold) * PRIOR_SD**2 + (1 - hold) ** 2 * shrunk * spread
+    return np.where(some, ndtr(theta / np.sqrt(variance)), 0.5)
+
+
+def shares(rule: str, score: np.ndarray, p: np.ndarray, pnl: np.ndarray, traded: np.ndarray) -> np.ndarray:
+    """The shares of a day: `pnl` and `traded` of the 30 days before, NaN scores of bots that are not ranked."""
+    from knowdefeat_pipeline.core.funds import targets
+    from knowdefeat_pipeline.core.funds.duplicates import duplicates
+    from knowdefeat_pipeline.core.funds.projection import AllocationRules, allocate
+
+    ranked = ~np.isnan(score)
+    target = targets.by_score(score)
+    if rule == "cash":
+        return np.zeros(len(score))
+    if rule == "equal":
+        return ranked / max(ranked.sum(), 1)
+    if rule == EVERYTHING:
+        target = np.where(ranked, np.maximum(target, 1e-9), 0.0)
+    if rule in (GATED, CAUTIOUS):
+        target = np.where(p > (0.5 if rule == GATED else 0.75), target, 0.0)
+    if rule in ("inverse variance", "hrp"):
+        part = np.flatnonzero(ranked & (np.ptp(pnl, axis=0) > 0))
+        covariance = np.cov(pnl[:, part], rowvar=False, ddof=1).reshape(len(part), len(part))
+        target = np.zeros(len(score))
+        if len(part):
+            by = targets.hierarchical_risk_parity if rule == "hrp" else lambda c: targets.inverse_variance(np.diag(c))
+            target[part] = by(covariance)
+    wanted = np.flatnonzero(target > 0)
+    alike = [wanted[places].tolist() for places in duplicates(pnl[:, wanted], traded[:, wanted])]
+    names = [str(bot) for bot in range(len(score))]
+    nobody = np.full(len(score), "", dtype=object)
+    given = allocate(target, nobody, nobody, FUNDS, AllocationRules(CAP), "USD", alike, names)
+    return given.cents / FUNDS
+
+
+def run(world: str, bots: int, days: int, seed: int) -> dict[str, tuple[float, float, float, float]]:
+    """Growth a year, drawdown, Sharpe and the share of cash (mean, after 30 days of trading) of each rule."""
+    from knowdefeat_pipeline.core.funds.replay import EQUAL_WEIGHTS, book, compare
+
+    closed, ranked, earned, traded = history(world, bots, days, seed)
+    first = pd.Timestamp(END) - pd.Timedelta(days=days)
+    number = (ranked["as_of"] - first).dt.days.to_numpy()
+    held = {rule: np.zeros((days - SINCE, bots)) for rule in RULES}
+    for day in range(SINCE, days):
+        score = np.full(bots, np.nan)
+        today = ranked[number == day]
+        score[today["bot_id"].to_numpy() - 1] = today["score"]
+        before = slice(max(0, day - WINDOW), day)
+        p = probabilities(closed, day, bots)
+        for rule in RULES:
+            held[rule][day - SINCE] = shares(rule, score, p, earned[before], traded[before])
+    books = {rule: book(own, earned[SINCE:], 0.0) for rule, own in held.items()}
+    books[EQUAL_WEIGHTS] = books["equal"]
+    table = compare(books)
+    return {
+        rule: (
+            float(table.loc[rule, "growth"]),
+            float(table.loc[rule, "drawdown"]),
+            float(table.loc[rule, "sharpe"]),
+            1 - float(held[rule].sum(axis=1).mean()),
+        )
+        for rule in RULES
+    }
+
+
+def measure(worlds: Sequence[str], bots: int, days: int, seeds: Sequence[int]) -> dict[tuple[str, str], np.ndarray]:
+    """Figures x seeds of each world and rule."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        jobs = {(world, seed): pool.submit(run, world, bots, days, seed) for world in worlds for seed in seeds}
+        found = {key: job.result() for key, job in jobs.items()}
+    return {
+        (world, rule): np.array([found[world, seed][rule] for seed in seeds]).T for world in worlds for rule in RULES
+    }
+
+
+def line(figures: np.ndarray, known: tuple[float, float] | None) -> str:
+    def shown(values: np.ndarray) -> str:
+        values = values[np.isfinite(values)]
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+        return f"{values.mean():+.2f} ± {error:.2f}" if len(values) else "    –"
+
+    growth, drawdown, sharpe, cash = figures
+    beside = f"   stated: {known[0]:+.2f}, {known[1]:.2f}" if known else ""
+    return f"growth {shown(growth)}  drawdown {shown(drawdown)}  Sharpe {shown(sharpe)}  cash {cash.mean():.0%}{beside}"
+
+
+def main(show: Callable[..., None] = report) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=30_000)
+    parser.add_argument("--days", type=int, default=240)
+    parser.add_argument("--bots", type=int, default=40)
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=WORLDS)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
+    found = measure(chosen.worlds, chosen.bots, chosen.days, seeds)
+    show(
+        f"Rules of allocation, {chosen.bots} bots, {chosen.days} days from day {SINCE}, {chosen.seeds} seeds",
+        [(f"{world}, {rule}", line(figures, KNOWN.get((world, rule)))) for (world, rule), figures in found.items()],
+        {f"{world}, {rule}": figures.tolist() for (world, rule), figures in found.items()},
+        chosen.json,
+    )
+
+
+if __name__ == "__main__":
+    main()
