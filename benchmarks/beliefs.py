@@ -130,7 +130,7 @@ def swaps(seeds: range, method: WeighingMethod) -> np.ndarray:
 
 
 def costs() -> dict[str, float]:
-    """CPU seconds to fold 100,000 outcomes of 1,000 strategies, then a day of 5,000 more, and to read all beliefs."""
+    """CPU seconds to fold 100,000 outcomes of 1,000 strategies, then a day of 5,000, and read every belief."""
     rng = np.random.default_rng(1)
     count, strategies, day = 105_000, 1000, 24.0
     when = np.sort(rng.random(count)) * 21 * day
