@@ -4,8 +4,8 @@
 
 One file of so many trades of 100 bots is read, judged and recorded as `ingest` does it. The floor is one COPY of the
 same rows into a table with the columns, constraints and indexes of `trades`, but without its triggers. Then one more
-trade goes into a database of that size, by the command `ingest` and by a plain INSERT, each in a process of its own. What
-the command's start alone takes, its imports, is shown too.
+trade goes into a database of that size, by the command `ingest` and by a plain INSERT, each in a process of its own.
+What the command's start alone takes, its imports, is shown too.
 """
 
 from __future__ import annotations

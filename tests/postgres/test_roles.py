@@ -45,6 +45,10 @@ UPDATED = {
     "exit_trigger_time", "funding", "exit_fee", "exits",
 }  # fmt: skip
 HARMLESS = {
+    "pnl_agrees",
+    "sizes_agree",
+    "refuse_trade",
+    "arriving_content",
     "net_pnl",
     "day_of",
     "day_start",
@@ -60,7 +64,6 @@ HARMLESS = {
     "follows_its_bot",
     "is_plain_name",
     "is_possible_time",
-    "open_pnl",
     "max_drawdown_with_open",
     "open_loss_exceeds_gain",
 }
