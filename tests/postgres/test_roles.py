@@ -45,6 +45,10 @@ UPDATED = {
     "exit_trigger_time", "funding", "exit_fee", "exits",
 }  # fmt: skip
 HARMLESS = {
+    "pnl_agrees",
+    "sizes_agree",
+    "refuse_trade",
+    "arriving_content",
     "net_pnl",
     "day_of",
     "day_start",

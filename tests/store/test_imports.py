@@ -221,6 +221,19 @@ def test_marks_stay_through_a_correction_and_go_with_the_import_that_told_them(d
     assert trades(database) == [(1, "7", "X", "open", None, 0.0, None)]
 
 
+def test_a_position_that_came_after_its_trade_had_closed_is_none_once_the_correction_is_undone(
+    database: str, file: Path
+) -> None:
+    load(database, file, CLOSED)
+    load(database, file, OPEN)  # known to have closed already
+    assert positions(database) == []
+    corrected = load(database, file, OPEN, replaces=True)
+    assert [position[:2] for position in positions(database)] == [(1, "7")]
+    undo_import(database, corrected.import_id, "me", NOW)
+    assert positions(database) == []
+    assert trades(database) == [(1, "7", "X", "closed", 110.0, 1.0, 99.0)]
+
+
 # Undoing any of some imports, in any order, leaves what the others alone would have left.
 
 STATES = (OPEN, CLOSED, CORRECTED)

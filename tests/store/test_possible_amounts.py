@@ -64,11 +64,11 @@ def test_the_database_and_the_code_agree_on_every_bound(connection: psycopg.Conn
     signs = (1.0, -1.0) if FIELDS[name].kind == "amount" else (1.0,)
     found = set()
     for value in [sign * edge for edge in [*EDGES, *UNITS_EDGES] for sign in signs]:
-        # No size where the amount would make the pnl itself impossible; of units one that is possible at their price.
+        # No size where the amount would make the pnl itself impossible; units at a price at which their size is possible.
         trade: dict[str, float | None] = {**PLAIN, "notional": None, "reported_pnl": 5.0, name: value}
         if name == "quantity":
             price = 100.0 if value < 1 else 1e-17
-            trade |= {"entry_price": price, "exit_price": price, "notional": value * price}
+            trade |= {"entry_price": price, "exit_price": price}
         if name in ("entry_fee", "exit_fee"):
             del trade["fees"]
         valid, refused = validate(frame({**CLOSED, **trade}), NOW)

@@ -4,7 +4,14 @@ WITH said AS (
     SELECT p.trade_id, p.entry_time, coalesce(
                CASE WHEN t.status <> 'closed' THEN coalesce(t.import_id, 0) END,
                (SELECT coalesce(r.import_id, 0) FROM trade_revisions AS r
-                WHERE r.trade_id = p.trade_id AND r.content ->> 'status' <> 'closed' ORDER BY r.revision_id LIMIT 1)) AS heir
+                WHERE r.trade_id = p.trade_id AND r.content ->> 'status' <> 'closed'
+                  -- What came after the trade had closed told of nothing open.
+                  AND NOT (r.import_id > r.replaced_by AND (
+                      (t.status = 'closed' AND coalesce(t.import_id, 0) < r.import_id)
+                      OR EXISTS (SELECT FROM trade_revisions AS o
+                                 WHERE o.trade_id = r.trade_id AND o.content ->> 'status' = 'closed'
+                                   AND coalesce(o.import_id, 0) < r.import_id)))
+                ORDER BY r.revision_id LIMIT 1)) AS heir
     FROM positions AS p JOIN trades AS t USING (trade_id)
     WHERE p.import_id = %(import_id)s
 ),
