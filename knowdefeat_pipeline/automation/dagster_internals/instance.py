@@ -1,18 +1,20 @@
 """Dagster's own storage, in the same PostgreSQL as the data (schema `dagster`), and its local files, in our home.
 
-`dagster.yaml` names these classes, so that stock `dagster-webserver` and `dagster-daemon` find the database as
-`knowdefeat` does: the one of KNOWDEFEAT_DATABASE_URL, else the embedded one, which is started if it does not run.
+`dagster.yaml` names these classes, so that stock `dagster` and `dagster-daemon` find the database as `knowdefeat` does:
+the one of KNOWDEFEAT_DATABASE_URL, else the embedded one, which is started if it does not run.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
+import click
 import dagster as dg
 import psycopg
 
@@ -56,6 +58,21 @@ def dagster_url(settings: Settings) -> str:
     # The URL's own options come first, so that ours hold where they speak of the same.
     options = " ".join([*given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
     return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
+
+
+STOCK_WEBSERVER = "dagster_webserver.cli"  # the module of the command; the guarded program does without
+UNGUARDED = (
+    "Dagster's own web server lets any web page that you visit start runs and read the answers, so it is not given the "
+    "database. The same UI behind a guard: knowdefeat up, or, by itself: "
+    "python -m knowdefeat_pipeline.web.dagster_ui --port 3000"
+)
+
+
+def refuse_unguarded() -> None:
+    """Raise ClickException, which that program shows as a sentence, where this process is `dagster-webserver`, also as
+    `dagster dev` begins it."""
+    if STOCK_WEBSERVER in sys.modules:
+        raise click.ClickException(UNGUARDED)
 
 
 COMPLETE = "Dagster's tables, all of them"
@@ -116,6 +133,7 @@ class Storage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Storage:
+        refuse_unguarded()
         # Events come one per day and asset. One by one they make a run of 90 days take 12.4 s, in batches 7.1 s. To set
         # this variable is the only way to have batches, and this the place where every process that writes events, also
         # one that Dagster starts for a run, comes by before the first of them.

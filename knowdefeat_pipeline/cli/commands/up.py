@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import http.client
-import ipaddress
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ import psutil
 import typer
 from rich.text import Text
 
+from knowdefeat_pipeline.automation.loopback import require_loopback
 from knowdefeat_pipeline.cli.database import upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
@@ -71,7 +71,7 @@ def up(
 ) -> None:
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
-    _require_loopback(host)
+    require_loopback(host)
     for number in (signal.SIGINT, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
@@ -109,20 +109,6 @@ def _keep_short(log: Path) -> None:
         rotate(log)
     except OSError as error:  # a full disk, most often, is no reason to end what runs
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
-
-
-def _require_loopback(host: str) -> None:
-    """Raises CommandError: the Dagster UI asks nobody who they are, so that only this machine may reach it."""
-    try:
-        found = {address[0] for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise CommandError(f"Cannot listen on {host}: {error.strerror}") from error
-    if not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
-        raise CommandError(
-            f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
-            "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
-            "its name in with --allow-host NAME."
-        )
 
 
 def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from knowdefeat_pipeline.automation.loopback import NotLoopback
 from knowdefeat_pipeline.cli import logs
 from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.cli.options import CommandError
@@ -58,7 +59,7 @@ def test_without_a_port_the_first_free_one_is_taken(taken_port: int, monkeypatch
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "::"])
 def test_an_address_that_others_reach_is_refused(home: Path, host: str) -> None:
-    with pytest.raises(CommandError, match=rf"{host} is no loopback address\..*--allow-host"):
+    with pytest.raises(NotLoopback, match=rf"{host} is no loopback address\..*--allow-host"):
         up.up(port=None, host=host)
 
 
