@@ -32,6 +32,7 @@ QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
 ROWS_PER_MESSAGE = 8_192
+PROGRAM = "knowdefeat"  # how sessions name themselves, before the number of their process
 
 # What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -245,7 +246,7 @@ def _conninfo(url: str) -> str:
     except psycopg.ProgrammingError:
         raise malformed from None
     options = f"{given.get('options', '')} -c TimeZone=UTC".strip()
-    defaults: dict[str, Any] = {"application_name": "knowdefeat", "connect_timeout": CONNECT_TIMEOUT}
+    defaults: dict[str, Any] = {"application_name": f"{PROGRAM} {os.getpid()}", "connect_timeout": CONNECT_TIMEOUT}
     return make_conninfo(**(defaults | given | {"options": options}))
 
 

@@ -137,9 +137,12 @@ def _settings_of(name: str) -> Mapping[str, str]:
 
 
 def follow_upgrade(connection: psycopg.Connection, was_changed: bool) -> None:
-    """After an upgrade, in its transaction: give the roles their rights, if this user may and they lack any."""
+    """After an upgrade, in its transaction: give the roles their rights, if this user may and they lack any, or if
+    everybody has rights that he may take."""
     in_place = _in_place(connection)
-    if in_place is None or (in_place and not was_changed) or not may_mend(connection):
+    if in_place is None or not may_mend(connection):
+        return
+    if in_place and not was_changed and not any(may for _, may in _open_to_all(connection)):
         return
     with suppress(psycopg.errors.InsufficientPrivilege):  # what is missing then, `lacking` tells
         establish(connection)
@@ -156,6 +159,7 @@ def establish(connection: psycopg.Connection) -> None:
             _create(connection, role)
         if ours:
             connection.execute(query("postgres/give_to_owner"))
+        connection.execute(query("postgres/close_to_all"))
         connection.execute(query("postgres/give_rights"))
 
 
@@ -171,6 +175,15 @@ def lacking(connection: psycopg.Connection) -> str | None:
             f'"{connection.info.user}" CREATEROLE, then knowdefeat db migrate.'
         )
     return "Roles lack rights in this database: knowdefeat db migrate, as the user who owns its tables, gives them."
+
+
+def open_to_all(connection: psycopg.Connection) -> list[str]:
+    """What everybody who is connected to this database may do, and could stop the pipeline or fill the disk with."""
+    return [what for what, _ in _open_to_all(connection)]
+
+
+def _open_to_all(connection: psycopg.Connection) -> list[tuple[str, bool]]:
+    return connection.execute(query("postgres/open_to_all")).fetchall()
 
 
 def may_mend(connection: psycopg.Connection) -> bool:

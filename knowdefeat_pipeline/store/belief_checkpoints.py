@@ -14,6 +14,7 @@ import psycopg
 from knowdefeat_pipeline.core.beliefs.daily import Memory
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility
 from knowdefeat_pipeline.core.beliefs.state import State
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query
 
 RECENT_DAYS = 7  # checkpoints of the last days are kept, before that one a month
@@ -25,7 +26,7 @@ def begin_learning(connection: psycopg.Connection, rules: str) -> str:
 
     The snapshot of what is learned from here on, at least. Checkpoints of other `rules` are dropped too.
     """
-    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    advisory.take(connection, _LOCK, "the learning of beliefs", for_session=True)
     with connection.transaction():
         ((seen,),) = connection.execute("SELECT pg_current_snapshot()::text").fetchall()
         row = connection.execute("SELECT seen::text FROM belief_checkpoints_state").fetchone()

@@ -15,6 +15,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.metrics.lifetime import Past, past_months
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, Summaries
 from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
@@ -27,7 +28,7 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
     One transaction; others wait for it. Trades whose transactions were still open when it began are counted next time.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        advisory.take(connection, _LOCK, "the summaries of months")
         changed = False
         complete, below = _state(connection)
         now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()

@@ -28,6 +28,7 @@ from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import is_alive
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
@@ -91,7 +92,7 @@ def whole_schema(settings: Settings) -> Iterator[None]:
         if connection.execute(noted, (SCHEMA,)).fetchone() == (COMPLETE,):
             yield
             return
-        connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
+        advisory.take(connection, _SCHEMA_LOCK, "the making of Dagster's tables", for_session=True)
         if connection.execute(noted, (SCHEMA,)).fetchone() != (COMPLETE,) and not _any_run(connection):
             connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
             connection.execute(f"CREATE SCHEMA {SCHEMA}")

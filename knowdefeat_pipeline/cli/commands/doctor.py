@@ -26,7 +26,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.liveness import dead_runs
-from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend
+from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend, open_to_all
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
@@ -36,6 +36,10 @@ REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTA
 LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
 OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
 BACK_UP = "Make one: knowdefeat db backup FILE"
+CLOSE = (
+    "A bot could stop the pipeline or fill the disk. Take it from all who need it not: knowdefeat db migrate as a "
+    "superuser who owns the database, or the statements in docs/security.md, Roles of the database."
+)
 OLD_BACKUP = 7  # days
 MOST_RUNS, MOST_BOTS = 5, 20  # that are named
 
@@ -186,8 +190,10 @@ def _roles(settings: Settings, url: str) -> Finding:
         missing = lacking(connection)
         if missing is not None:
             return Finding("Roles", not may_mend(connection), missing)
-        changed = changed_settings(connection)
+        changed, open_ = changed_settings(connection), open_to_all(connection)
     names = [*changed, *locked_out(url, passwords(settings))]
+    if not names and open_:
+        return Finding("Roles", True, f"every role that is connected may use {', '.join(open_)}", CLOSE, warning=True)
     if not names:
         return Finding("Roles", True, "each has its rights")
     found = [f"{name} was given other settings than ours: {', '.join(what)}" for name, what in changed.items()]
