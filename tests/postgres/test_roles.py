@@ -626,7 +626,7 @@ def test_a_user_who_may_make_roles_needs_no_superuser(empty_database: str, tmp_p
 
 
 def test_the_statements_of_the_guide_take_from_all_what_a_bot_could_stop_the_pipeline_with(
-    empty_database: str, tmp_path: Path
+    template: str, empty_database: str, tmp_path: Path
 ) -> None:
     guide = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     (statements,) = re.findall(r"^```sql\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)

@@ -27,7 +27,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 
-from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
+from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, Runs, is_supported
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import is_alive
@@ -36,6 +36,7 @@ from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
     from dagster._config.config_schema import UserConfigSchema
     from dagster._core.storage.event_log import EventLogStorage
+    from dagster._core.storage.runs import RunStorage
     from dagster._serdes import ConfigurableClassData
 
 SCHEMA = "dagster"
@@ -116,13 +117,18 @@ class Storage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
         self._own_event_log: EventLog | None = None
+        self._own_runs: Runs | None = None
         if not is_supported():
             return
-        self._own_event_log = EventLog(postgres_url)
+        self._own_event_log, self._own_runs = EventLog(postgres_url), Runs(postgres_url)
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW
             )
+
+    @property
+    def run_storage(self) -> RunStorage:
+        return self._own_runs or super().run_storage
 
     @property
     def event_log_storage(self) -> EventLogStorage:
