@@ -70,6 +70,13 @@ def holders(connection: psycopg.Connection, lock: Lock) -> list[Holder]:
     return [Holder(*row) for row in connection.execute(query("postgres/lock_holders"), lock._asdict()).fetchall()]
 
 
+def troubles(connection: psycopg.Connection) -> list[Holder]:
+    """The sessions that hold any lock of this database and that somebody should look at."""
+    anything = {"high": None, "first": None, "last": None, "kind": None}
+    found = connection.execute(query("postgres/lock_holders"), anything).fetchall()
+    return [holder for holder in (Holder(*row) for row in found) if holder.is_trouble]
+
+
 def told(found: list[Holder]) -> str:
     """Who they are, in a sentence."""
     return "; ".join(map(str, found))

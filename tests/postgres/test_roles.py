@@ -655,12 +655,12 @@ def test_the_statements_of_the_guide_take_from_all_what_a_bot_could_stop_the_pip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 client.execute("CREATE TEMPORARY TABLE t ()")
         with connect(empty_database) as connection:
-            connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM keeper")
+            connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
         with pytest.raises(DatabaseUnreachable, match=r"CONNECT privilege(?s:.*)The server runs.*GRANT CONNECT, TEMP"):
-            connect(url)
+            connect(roles.with_login(empty_database, "stranger", "stranger"))
     finally:
         with connect(empty_database) as connection:
-            connection.execute("DROP ROLE IF EXISTS bot_delta")
+            connection.execute("DROP ROLE IF EXISTS bot_delta, stranger")
             connection.execute("REASSIGN OWNED BY keeper TO knowdefeat; DROP OWNED BY keeper; DROP ROLE keeper")
 
 
