@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
+CANCEL_TIMEOUT = 5.0  # seconds
 ROWS_PER_MESSAGE = 8_192
 PROGRAM = "knowdefeat"  # how sessions name themselves, before the number of their process
 
@@ -68,6 +69,27 @@ _IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
+class Session(psycopg.Connection):
+    """A connection whose statement is cancelled in the server too, whatever ends the wait for it here.
+
+    The driver does so for KeyboardInterrupt alone. Dagster turns signals into an exception of its own, after which the
+    connection would be busy, and a rollback fail with a warning.
+    """
+
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        """As the driver's."""
+        try:
+            return super().wait(gen, *arguments, **options)
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.cancel_safe(timeout=CANCEL_TIMEOUT)
+                with suppress(psycopg.errors.QueryCanceled):
+                    super().wait(gen)
+            raise
+
+
 class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
@@ -89,7 +111,7 @@ def connect(url: str) -> psycopg.Connection:
     """
     conninfo = _conninfo(url)
     try:
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = Session.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise _unreachable(conninfo, error) from None
     version = connection.info.server_version // 10_000

@@ -78,7 +78,8 @@ def upgrade(url: str) -> list[str]:
     Concurrent upgrades wait for each other.
 
     A database that was copied from another server becomes this server's own on the way (see `identity`).
-    Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable.
+    Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable; where nothing
+    was pending and the connection broke, psycopg.OperationalError.
     """
     try:
         with upgrading(url) as schema:
@@ -86,6 +87,8 @@ def upgrade(url: str) -> list[str]:
             identity.adopt(schema.connection)
             return pending
     except psycopg.OperationalError as error:
+        if not status(url).pending:  # there was nothing to do, or it is done
+            raise
         raise MigrationError(
             f"The connection broke during the upgrade, of which all or nothing was done: {error}\n"
             "Run again: knowdefeat db migrate"
