@@ -30,6 +30,7 @@ from knowdefeat_pipeline.settings import make_private
 
 PREFIX = "knowdefeat_"
 BOT = "knowdefeat_bot"
+_SEARCH_PATH = re.compile(r"(-c\s*|--)search_path=(\\.|\S)*")  # in the options of a session
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -278,11 +279,18 @@ def rotate(url: str, name: str, passwords: Passwords) -> str:
 
 
 def with_login(url: str, name: str, password: str) -> str:
-    """The URL with that user and password in the place of its own."""
+    """The URL with that user and password in the place of its own.
+
+    Without its search path where the role has one: the URL's would come first.
+    """
     parts = urlsplit(url)
     address = f"{quote(name, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
     given = parse_qsl(parts.query, keep_blank_values=True)
-    options = [(key, value) for key, value in given if key not in ("user", "password")]
+    if "search_path" in _settings_of(name):
+        given = [(key, _SEARCH_PATH.sub("", value).strip() if key == "options" else value) for key, value in given]
+    options = [
+        (key, value) for key, value in given if key not in ("user", "password") and (key, value) != ("options", "")
+    ]
     return parts._replace(netloc=address, query=urlencode(options, quote_via=quote)).geturl()
 
 

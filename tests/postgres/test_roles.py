@@ -565,6 +565,15 @@ def test_the_address_of_a_role_keeps_all_but_the_login() -> None:
     assert ("s3cret" in address, environment) == (False, {"PGPASSWORD": "s3cret"})
 
 
+def test_the_search_path_of_an_address_is_none_of_the_readers() -> None:
+    url = "postgresql://u:p@h:1/d?options=-csearch_path%3Dkd%20-c%20work_mem%3D7MB&sslmode=require"
+    assert roles.with_login(url, "knowdefeat_bot", "x") == url.replace("u:p", "knowdefeat_bot:x")
+    reader = "postgresql://knowdefeat_reader:x@h:1/d?"
+    assert roles.with_login(url, "knowdefeat_reader", "x") == f"{reader}options=-c%20work_mem%3D7MB&sslmode=require"
+    for alone in ("-c search_path%3Dkd%2C%5C public", "--search_path%3Dkd"):
+        assert roles.with_login(f"postgresql://h:1/d?options={alone}", "knowdefeat_reader", "x") == reader[:-1]
+
+
 def test_rights_are_given_again_after_each_upgrade_and_to_what_was_restored_without(granted: str) -> None:
     with connect(granted) as connection:
         connection.execute("REVOKE ALL ON trades FROM knowdefeat_bot")
