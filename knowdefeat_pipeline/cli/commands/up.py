@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import http.client
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -33,6 +35,7 @@ from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
 LAST_WORDS = 15  # lines of a log
+PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
 LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
@@ -140,8 +143,20 @@ def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
             stderr=file,
             start_new_session=True,
             pass_fds=[lock],
+            preexec_fn=partial(_end_with, os.getpid()) if sys.platform == "linux" else None,
         )
     return Program(name, process, log)
+
+
+def _end_with(parent: int) -> None:
+    """In a program about to begin: let the kernel send it SIGINT once `up` is gone, whatever ended that.
+
+    Nobody would watch the programs then, nor start them again. Where the kernel offers no such thing they go on, and
+    the next `up` names them.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != parent:  # it was faster
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _await_answer(running: list[Program], host: str, port: int) -> None:
@@ -242,14 +257,25 @@ def _only_one(path: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise CommandError(f"knowdefeat is already running at {file.read()}") from None
+            raise CommandError(_told_of(*file.read().split())) from None
         yield file.fileno()
 
 
 def _note(lock: int, address: str, running: Iterable[Program]) -> None:
     processes = " ".join(str(pid) for pid in (os.getpid(), *(program.process.pid for program in running)))
     os.ftruncate(lock, 0)
-    os.write(lock, f"{address}\nStop it with Ctrl-C where it was started, or: kill {processes}".encode())
+    os.write(lock, f"{address}\n{processes}".encode())
+
+
+def _told_of(address: str = "", *processes: str) -> str:
+    """What to do about the programs that run, of which the first watches the others, unless it was killed."""
+    alive = [process for process in processes if psutil.pid_exists(int(process))]
+    at = f"knowdefeat is already running at {address}" if address else "knowdefeat is just being started"
+    if processes[:1] == tuple(alive[:1]):
+        return f"{at}\nStop it with Ctrl-C where it was started, or: kill {' '.join(alive)}"
+    return (
+        f"{at}\nWhat watched it was killed, and the rest ends by itself within seconds, or by: kill {' '.join(alive)}"
+    )
 
 
 def _free_port(host: str, wanted: int | None) -> int:

@@ -194,6 +194,29 @@ def test_a_service_manager_hears_when_it_is_ready_and_sigterm_stops_it_in_time(
     assert log.read_text().splitlines()[1:] == words
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only this kernel tells a process that its parent ended")
+def test_programs_end_with_what_watches_them_even_if_that_is_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SERVED, POLITE, "7"], stdout=subprocess.PIPE, text=True)
+    for name in ("webserver", "daemon", "listener"):
+        await_line(home / "logs" / f"{name}.log", f"{name} False")
+    process.kill()
+    process.communicate()
+    for name in ("webserver", "daemon", "listener"):
+        await_line(home / "logs" / f"{name}.log", "goodbye")
+
+
+def test_of_programs_whose_watcher_was_killed_only_those_alive_are_named() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    told = up._told_of("http://127.0.0.1:3000", str(gone.pid), str(os.getpid()))
+    assert told == (
+        "knowdefeat is already running at http://127.0.0.1:3000\n"
+        f"What watched it was killed, and the rest ends by itself within seconds, or by: kill {os.getpid()}"
+    )
+
+
 def await_line(log: Path, line: str) -> None:
     """Wait until the log has this line."""
     tail = subprocess.Popen(["tail", "-F", "-n", "+1", log], stdout=subprocess.PIPE, text=True)
