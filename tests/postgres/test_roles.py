@@ -62,8 +62,8 @@ HARMLESS = {
     "currency_digits",
     "follows_its_bot",
     "is_plain_name",
+    "is_visible_name",
     "is_possible_time",
-    "open_pnl",
     "max_drawdown_with_open",
     "open_loss_exceeds_gain",
 }
@@ -472,7 +472,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only", "recorded_here", "refuse_blank_name",
+        "belief_ledger_append_only", "recorded_here", "refuse_blank_name", "refuse_invisible_name",
     }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
-TERMINATION_TIMEOUT = 7.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
+TERMINATION_TIMEOUT = 4.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
 
 
 @dataclass(frozen=True)
