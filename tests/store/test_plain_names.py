@@ -127,7 +127,7 @@ def test_trades_take_the_characters_of_plain_names(connection: psycopg.Connectio
     """Their constraint spells the rule out."""
     names = [f"a{chr(number)}b" for number in range(1, 0x3000)]
     for name in (name for name in names if not is_plain_name(name)):
-        with pytest.raises(psycopg.errors.CheckViolation, match="trades_plain_text|cannot be seen"):
+        with pytest.raises(psycopg.errors.CheckViolation, match=r"trades_plain_text|cannot be seen"):
             insert(connection, "trades", {**TRADE, "ticker": name})
     plain = [name for name in names if is_plain_name(name)]
     connection.execute(
