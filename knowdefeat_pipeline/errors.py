@@ -6,3 +6,7 @@ class KnowDefeatError(Exception):
 
     A fault of the code derives from something else, and shows its traceback.
     """
+
+
+class Interrupted(KnowDefeatError):
+    """Work that a signal ended: nothing is wrong, and the message says what becomes of it."""

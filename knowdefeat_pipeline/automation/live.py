@@ -22,13 +22,14 @@ from knowdefeat_pipeline.automation.live_report import LiveReport
 from knowdefeat_pipeline.automation.sensors.requests import retry_delay
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.advisory import told
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
-from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, lease_renewed, listener_lock
+from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, lease_renewed, listener_holders, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import (
@@ -78,7 +79,7 @@ class Listener:
                 require_own(self.url)  # at every connection: another server may answer than the last time
                 with connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
-                        raise AlreadyListening(ALREADY)
+                        raise AlreadyListening(f"{ALREADY} It is {told(listener_holders(connection))}.")
                     # Memory ends with the session: see `Memory`.
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from knowdefeat_pipeline.assets.tags import REPOSITORY, range_tags
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market
-from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy, remedy_of
 
 Progress = Callable[[str], None]
@@ -28,6 +28,10 @@ LOST = (
     "The connection to the database was lost, and what the step had not finished is undone. See that the server runs "
     "(knowdefeat db status), then run the command again."
 )
+
+
+STOPPED = "Stopped. What was published before stays; run it again to compute the rest."
+INTERRUPT = "DagsterExecutionInterruptedError"  # what SIGINT and SIGTERM become within a run
 
 
 class RunFailed(KnowDefeatError):
@@ -116,10 +120,19 @@ def _execute(
             f"The database did not answer during run {run_id}: {error.orig}\nWhat was published before stays. "
             f"{advice or 'Start it again once the database is up (knowdefeat doctor).'}"
         ) from error
+    except dg.DagsterExecutionInterruptedError:
+        raise Interrupted(STOPPED) from None
     checks = [_check(evaluation) for evaluation in result.get_asset_check_evaluations()]
+    if not result.success and _was_interrupted(result):
+        raise Interrupted(STOPPED)
     if not result.success:
         raise RunFailed(_why(result, checks))
     return Outcome(run_id, checks)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error and INTERRUPT in (error.cls_name, error.cause and error.cause.cls_name) for error in failures)
 
 
 def _tell(entry: dg.EventLogEntry, progress: Progress) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import psycopg
@@ -32,7 +34,7 @@ from knowdefeat_pipeline.cli.commands import (
     weights,
 )
 from knowdefeat_pipeline.cli.views.output import err
-from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 
 app = typer.Typer(
@@ -74,17 +76,42 @@ UNDONE = "What was under way is undone or will be done again."
 
 def main() -> None:
     """Run a command; an error that a person can mend is a message and exit status 1, not a traceback."""
+    signals = _noted_signals()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
+    except Interrupted as stopped:
+        err.print(str(stopped))
+        sys.exit(128 + (_last_of(signals) or signal.SIGINT))
     except KnowDefeatError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        err.print("Stopped.")
+        sys.exit(128 + (_last_of(signals) or signal.SIGINT))
     except Exception as error:
         told = _trouble_of_the_database(error)
         if told is None:
             raise
         _fail(told)
+
+
+def _noted_signals() -> int:
+    """A descriptor from which the signals that arrive from now on can be read, whoever handles them.
+
+    Within a run Dagster does, and does not say which it was.
+    """
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read
+
+
+def _last_of(signals: int) -> int | None:
+    try:
+        return os.read(signals, 65_536)[-1]
+    except BlockingIOError:
+        return None
 
 
 def _trouble_of_the_database(error: BaseException | None) -> str | None:

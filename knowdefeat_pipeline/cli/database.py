@@ -66,7 +66,7 @@ def upgraded_url(settings: Settings) -> str:
     """The URL of the database, its schema brought up to date and its transaction ids this server's own."""
     url = address(settings)
     _patiently(require_needs, url)
-    migrations.upgrade(url)
+    _patiently(migrations.upgrade, url)
     return url
 
 

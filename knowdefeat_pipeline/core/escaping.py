@@ -13,15 +13,23 @@ LONGEST = 200
 CONTROL_CHARACTERS = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 """A regular expression of what steers a terminal, breaks a line or turns the direction of the text."""
 
+FORMAT_CHARACTERS = (
+    r"[\u00ad\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+    r"\U000e0020-\U000e007f]"
+)
+"""A regular expression of the other characters of Unicode's category Cf, by which two names could look alike."""
+
 BLANKS = "[ \u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff]*"
 """A regular expression of what cannot be seen: white space, and characters without a width."""
 
 PLAIN_NAME = (
-    f"write one of at most {LONGEST} characters, not all blank, without line breaks and other control characters"
+    f"write one of at most {LONGEST} characters, not all blank, without line breaks, control and invisible characters"
 )
 """What to do about a name that is none (see `is_plain_name`)."""
 
 _CONTROL_CHARACTERS = re.compile(CONTROL_CHARACTERS)
+_FORMAT_CHARACTERS = re.compile(FORMAT_CHARACTERS)
 _BLANKS = re.compile(BLANKS)
 
 # CommonMark takes a backslash before any ASCII punctuation as that character itself.
@@ -69,12 +77,14 @@ def for_csv(text: str) -> str:
 def is_plain_name(text: str) -> bool:
     """Whether a ticker, source, strategy or id can be shown anywhere, and seen.
 
-    The database says so by its functions `is_plain_name` and `is_blank`.
+    The database says so by its functions `is_plain_name`, `is_visible_name` and `is_blank`.
 
     >>> is_plain_name("BTC-USD"), is_plain_name("BTC\\n"), is_plain_name("B" * 201), is_plain_name(" ")
     (True, False, False, False)
     """
-    return len(text) <= LONGEST and not _CONTROL_CHARACTERS.search(text) and not _BLANKS.fullmatch(text)
+    if len(text) > LONGEST or _BLANKS.fullmatch(text):
+        return False
+    return not _CONTROL_CHARACTERS.search(text) and not _FORMAT_CHARACTERS.search(text)
 
 
 def shortened(text: str) -> str:

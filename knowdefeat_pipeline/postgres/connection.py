@@ -33,7 +33,9 @@ QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
 START_UP = 60.0  # seconds that a server which says that it is starting up (as after a crash) is waited for
+CANCEL_TIMEOUT = 5.0  # seconds
 ROWS_PER_MESSAGE = 8_192
+PROGRAM = "knowdefeat"  # how sessions name themselves, before the number of their process
 
 # What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -69,6 +71,27 @@ _IDLE: dict[tuple[int, str], "deque[ArrowConnection]"] = {}
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
+class Session(psycopg.Connection):
+    """A connection whose statement is cancelled in the server too, whatever ends the wait for it here.
+
+    The driver does so for KeyboardInterrupt alone. Dagster turns signals into an exception of its own, after which the
+    connection would be busy, and a rollback fail with a warning.
+    """
+
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        """As the driver's."""
+        try:
+            return super().wait(gen, *arguments, **options)
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.cancel_safe(timeout=CANCEL_TIMEOUT)
+                with suppress(psycopg.errors.QueryCanceled):
+                    super().wait(gen)
+            raise
+
+
 class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
@@ -92,7 +115,7 @@ def connect(url: str) -> psycopg.Connection:
     deadline = time.monotonic() + START_UP
     while True:
         try:
-            connection = psycopg.connect(conninfo, autocommit=True)
+            connection = Session.connect(conninfo, autocommit=True)
             break
         except psycopg.OperationalError as error:
             if "the database system is starting up" not in str(error) or time.monotonic() > deadline:
@@ -252,7 +275,7 @@ def _conninfo(url: str) -> str:
     except psycopg.ProgrammingError:
         raise malformed from None
     options = f"{given.get('options', '')} -c TimeZone=UTC".strip()
-    defaults: dict[str, Any] = {"application_name": "knowdefeat", "connect_timeout": CONNECT_TIMEOUT}
+    defaults: dict[str, Any] = {"application_name": f"{PROGRAM} {os.getpid()}", "connect_timeout": CONNECT_TIMEOUT}
     return make_conninfo(**(defaults | given | {"options": options}))
 
 

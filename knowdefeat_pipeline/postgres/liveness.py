@@ -12,6 +12,7 @@ from knowdefeat_pipeline.postgres.connection import query
 SILENT_SECONDS = (
     30  # a run that was heard of so recently lives: its lock is taken after its start, and freed before its end
 )
+HEARTBEAT_SECONDS = 120  # a daemon notes a heartbeat every 30 s
 
 
 def show_alive(connection: psycopg.Connection, run_id: str) -> None:
@@ -24,6 +25,17 @@ def is_alive(connection: psycopg.Connection, run_id: str) -> bool:
     about = {"run": run_id, "silent": SILENT_SECONDS}
     ((is_free, was_heard),) = connection.execute(query("postgres/run_is_alive"), about).fetchall()
     return was_heard or not is_free
+
+
+def daemon_is_alive(connection: psycopg.Connection) -> bool:
+    """Whether a Dagster daemon that runs sensors was heard of lately."""
+    if connection.execute("SELECT to_regclass('dagster.daemon_heartbeats')").fetchone() == (None,):
+        return False
+    beat = (
+        "SELECT FROM dagster.daemon_heartbeats WHERE daemon_type = 'SENSOR'"
+        " AND timestamp > clock_timestamp() AT TIME ZONE 'UTC' - %s * interval '1 second'"
+    )
+    return connection.execute(beat, (HEARTBEAT_SECONDS,)).fetchone() is not None
 
 
 def dead_runs(connection: psycopg.Connection) -> list[str]:

@@ -6,6 +6,7 @@ is not taken for the one that ran.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from psycopg import sql
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import identity, roles
+from knowdefeat_pipeline.postgres.advisory import PATIENCE, Lock, Waiting, granted, holders, told
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.edited import checksum, way_back
 from knowdefeat_pipeline.postgres.remedies import remedy_of
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 MIGRATIONS = ROOT / "sql" / "migrations"
 VERSION_TABLE = "knowdefeat_version"
 CHECKSUM_TABLE = "knowdefeat_migrations"
-LOCK_TIMEOUT = "60s"  # how long an upgrade waits for another one, and for the users of a table that it changes
+LOCK_TIMEOUT = 60.0  # seconds for which an upgrade waits for another one, and for the users of a table that it changes
 _LOCK = int.from_bytes(b"knowdfts", "big")  # the advisory lock that upgrades hold
 
 
@@ -76,7 +78,8 @@ def upgrade(url: str) -> list[str]:
     Concurrent upgrades wait for each other.
 
     A database that was copied from another server becomes this server's own on the way (see `identity`).
-    Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable.
+    Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable; where nothing
+    was pending and the connection broke, psycopg.OperationalError.
     """
     try:
         with upgrading(url) as schema:
@@ -84,6 +87,8 @@ def upgrade(url: str) -> list[str]:
             identity.adopt(schema.connection)
             return pending
     except psycopg.OperationalError as error:
+        if not status(url).pending:  # there was nothing to do, or it is done
+            raise
         raise MigrationError(
             f"The connection broke during the upgrade, of which all or nothing was done: {error}\n"
             "Run again: knowdefeat db migrate"
@@ -245,13 +250,16 @@ def _connect_for_upgrade(url: str) -> psycopg.Connection:
 
 
 def _lock(driver: psycopg.Connection) -> None:
-    driver.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
-    try:
-        driver.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    except psycopg.errors.LockNotAvailable:
-        raise MigrationError(
-            f"Another upgrade of this database has been running for {LOCK_TIMEOUT}. Let it end, then try again."
-        ) from None
+    driver.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_TIMEOUT}s"])
+    waiting, deadline = Waiting("another upgrade of this database"), time.monotonic() + LOCK_TIMEOUT
+    while not granted(driver, "SELECT pg_advisory_xact_lock(%s)", [_LOCK], min(PATIENCE, LOCK_TIMEOUT)):
+        found = holders(driver, Lock.of(_LOCK))
+        waiting.tell(found)
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"Another upgrade of this database has been running for {LOCK_TIMEOUT:g} s. Let it end, then try "
+                f"again. It is {told(found)}."
+            )
 
 
 def _scripts(driver: psycopg.Connection) -> Iterator["Script"]:

@@ -15,17 +15,27 @@ class NeedsUnmet(KnowDefeatError):
 
 
 def require_needs(url: str) -> None:
-    """Raise NeedsUnmet where the role may make no temporary table, or a pooler shares sessions among clients.
+    """Raise NeedsUnmet where the role may make no temporary table or take no lock, or a pooler shares sessions among
+    clients.
 
     Raises DatabaseUnreachable.
     """
     with connect(url) as connection:
-        may_make_tables = "SELECT has_database_privilege(current_database(), 'TEMP'), current_user, current_database()"
-        ((allowed, role, database),) = connection.execute(may_make_tables).fetchall()
-        if not allowed:
+        allowed = """
+            SELECT has_database_privilege(current_database(), 'TEMP'),
+                   has_function_privilege('pg_advisory_lock(bigint)', 'EXECUTE'), current_user, current_database()
+        """
+        ((may_make_tables, may_lock, role, database),) = connection.execute(allowed).fetchall()
+        if not may_make_tables:
             raise NeedsUnmet(
                 f"The role {role} may make no temporary tables in the database {database}, and loading and computing "
                 f'need them. As its owner, run: GRANT TEMPORARY ON DATABASE "{database}" TO "{role}"'
+            )
+        if not may_lock:
+            raise NeedsUnmet(
+                f"The role {role} may take no advisory locks in the database {database}, and loading and computing "
+                "need them. As a superuser, GRANT it EXECUTE on these functions: see docs/security.md, Roles of the "
+                "database."
             )
         if _shares_sessions(url, connection):
             raise NeedsUnmet(

@@ -14,6 +14,12 @@ _TIMEOUT = (
 )
 _REMEDIES = (
     (
+        r"does not have CONNECT privilege",
+        "The server runs, and lets this user into no session of the database. As its owner, or a superuser: GRANT "
+        "CONNECT, TEMPORARY ON DATABASE … TO …, with the names of the database and the user. Or name another user in "
+        "KNOWDEFEAT_DATABASE_URL.",
+    ),
+    (
         r"DiskFull|No space left on device",
         "The disk of the database is full: free space on it or enlarge it, then run the command again.",
     ),

@@ -30,6 +30,7 @@ from knowdefeat_pipeline.settings import make_private
 
 PREFIX = "knowdefeat_"
 BOT = "knowdefeat_bot"
+_SEARCH_PATH = re.compile(r"(-c\s*|--)search_path=(\\.|\S)*")  # in the options of a session
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -137,9 +138,12 @@ def _settings_of(name: str) -> Mapping[str, str]:
 
 
 def follow_upgrade(connection: psycopg.Connection, was_changed: bool) -> None:
-    """After an upgrade, in its transaction: give the roles their rights, if this user may and they lack any."""
+    """After an upgrade, in its transaction: give the roles their rights, if this user may and they lack any, or if
+    everybody has rights that he may take."""
     in_place = _in_place(connection)
-    if in_place is None or (in_place and not was_changed) or not may_mend(connection):
+    if in_place is None or not may_mend(connection):
+        return
+    if in_place and not was_changed and not any(may for _, may in _open_to_all(connection)):
         return
     with suppress(psycopg.errors.InsufficientPrivilege):  # what is missing then, `lacking` tells
         establish(connection)
@@ -156,6 +160,7 @@ def establish(connection: psycopg.Connection) -> None:
             _create(connection, role)
         if ours:
             connection.execute(query("postgres/give_to_owner"))
+        connection.execute(query("postgres/close_to_all"))
         connection.execute(query("postgres/give_rights"))
 
 
@@ -171,6 +176,15 @@ def lacking(connection: psycopg.Connection) -> str | None:
             f'"{connection.info.user}" CREATEROLE, then knowdefeat db migrate.'
         )
     return "Roles lack rights in this database: knowdefeat db migrate, as the user who owns its tables, gives them."
+
+
+def open_to_all(connection: psycopg.Connection) -> list[str]:
+    """What everybody who is connected to this database may do, and could stop the pipeline or fill the disk with."""
+    return [what for what, _ in _open_to_all(connection)]
+
+
+def _open_to_all(connection: psycopg.Connection) -> list[tuple[str, bool]]:
+    return connection.execute(query("postgres/open_to_all")).fetchall()
 
 
 def may_mend(connection: psycopg.Connection) -> bool:
@@ -265,11 +279,18 @@ def rotate(url: str, name: str, passwords: Passwords) -> str:
 
 
 def with_login(url: str, name: str, password: str) -> str:
-    """The URL with that user and password in the place of its own."""
+    """The URL with that user and password in the place of its own.
+
+    Without its search path where the role has one: the URL's would come first.
+    """
     parts = urlsplit(url)
     address = f"{quote(name, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
     given = parse_qsl(parts.query, keep_blank_values=True)
-    options = [(key, value) for key, value in given if key not in ("user", "password")]
+    if "search_path" in _settings_of(name):
+        given = [(key, _SEARCH_PATH.sub("", value).strip() if key == "options" else value) for key, value in given]
+    options = [
+        (key, value) for key, value in given if key not in ("user", "password") and (key, value) != ("options", "")
+    ]
     return parts._replace(netloc=address, query=urlencode(options, quote_via=quote)).geturl()
 
 

@@ -14,6 +14,7 @@ import psycopg
 from knowdefeat_pipeline.core.beliefs.daily import Memory
 from knowdefeat_pipeline.core.beliefs.r_multiples import Volatility
 from knowdefeat_pipeline.core.beliefs.state import State
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query
 
 RECENT_DAYS = 7  # checkpoints of the last days are kept, before that one a month
@@ -22,7 +23,7 @@ _LOCK = int.from_bytes(b"kdbelief", "big")  # the advisory lock of whoever learn
 
 def learn_alone(connection: psycopg.Connection) -> None:
     """Let nobody else learn or weigh for as long as this session lasts."""
-    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    advisory.take(connection, _LOCK, "the learning of beliefs", for_session=True)
 
 
 def begin_learning(connection: psycopg.Connection, rules: str) -> str:

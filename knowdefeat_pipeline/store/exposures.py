@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from knowdefeat_pipeline.core.metrics.capital import Capital, Exposures, exposures
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
@@ -39,7 +40,7 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
     if not _stale(connection)[2]:  # no need to wait for others
         return
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        advisory.take(connection, _LOCK, "the estimates of capital")
         below, now_below, stale = _stale(connection)
         if not stale:
             return

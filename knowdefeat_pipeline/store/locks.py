@@ -15,11 +15,13 @@ from threading import Event, Thread
 
 import psycopg
 
+from knowdefeat_pipeline.postgres import advisory
+from knowdefeat_pipeline.postgres.advisory import Holder, Lock, Waiting
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 
 LEASE = 20.0  # seconds from a renewal to the end of the lease
 RENEWAL = 4.0  # seconds between two renewals: a few may come late
-PATIENCE = 5.0  # seconds for which locks are waited for before looking whether their holder goes on
+PATIENCE = advisory.PATIENCE  # seconds for which days are waited for before looking whether their holder goes on
 _ENDING = 5_000  # milliseconds that a session may take to end
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
@@ -33,13 +35,15 @@ class LeaseLost(psycopg.OperationalError):
 def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iterator[None]:
     """Nobody else computes one of the days meanwhile; waits for whoever does, unless that is a listener that stopped.
 
-    Ends with the session in any case. Call it outside of a transaction.
+    Whoever is waited for is told to the log. Ends with the session in any case. Call it outside of a transaction.
     """
     days = {"lock": _DAY_LOCK, "first": first.toordinal(), "last": last.toordinal()}
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
-    while not _locks(connection, lock, days):
-        dismiss_listener(connection)
+    waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
+    while not advisory.granted(connection, lock, days, PATIENCE):
+        if not dismiss_listener(connection):
+            waiting.tell(day_holders(connection, first, last))
         lock = query("postgres/lock_missing_days")
     try:
         yield
@@ -48,15 +52,14 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
             connection.execute(f"SELECT pg_advisory_unlock(%(lock)s, day) {every}", days)
 
 
-def _locks(connection: psycopg.Connection, statement: str, days: dict[str, int]) -> bool:
-    """Whether the statement got its locks before patience ended; those that it did get stay."""
-    try:
-        with connection.transaction():
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{PATIENCE}s",))
-            connection.execute(statement, days)
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
+def day_holders(connection: psycopg.Connection, first: date, last: date) -> list[Holder]:
+    """The other sessions that have one of the days locked."""
+    return advisory.holders(connection, Lock(_DAY_LOCK, first.toordinal(), last.toordinal()))
+
+
+def listener_holders(connection: psycopg.Connection) -> list[Holder]:
+    """The other sessions that hold the place of the live listener: one at most."""
+    return advisory.holders(connection, Lock(_LISTENER_LOCK, 0, 0))
 
 
 def day_is_locked(connection: psycopg.Connection, day: date) -> bool:

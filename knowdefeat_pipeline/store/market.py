@@ -12,6 +12,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query, read_arrow
 from knowdefeat_pipeline.sources.market import Form, MarketReading, Reason
 from knowdefeat_pipeline.store.trades import hold
@@ -92,7 +93,7 @@ def record_market(
 ) -> tuple[int, int, pd.DataFrame]:
     """Write the valid rows inside the caller's transaction; rows inserted and replaced, and those in conflict."""
     form = reading.layout.form
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    advisory.take(connection, _LOCK, "another load of market data")
     connection.execute(_for(form, STAGE))
     rows = pa.Table.from_pandas(reading.valid, preserve_index=False)
     copy_arrow(connection, "incoming_market", rows, ["row_number", *form.fields])

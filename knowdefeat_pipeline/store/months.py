@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
@@ -32,7 +33,7 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
     One transaction; others wait for it. Trades whose transactions were still open when it began are counted next time.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        advisory.take(connection, _LOCK, "the summaries of months")
         changed = False
         complete, below = _state(connection)
         now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
@@ -105,7 +106,7 @@ def load_trades(
 
 def lock_loads(connection: psycopg.Connection) -> None:
     """Let no other load or undoing begin before this transaction ends."""
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    advisory.take(connection, _LOCK, "another load of trades")
 
 
 def _open_import(

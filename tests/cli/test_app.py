@@ -121,8 +121,9 @@ def test_a_statement_that_is_wrong_keeps_its_traceback(monkeypatch: pytest.Monke
         module.main()
 
 
-def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_in_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(KeyboardInterrupt(), monkeypatch) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

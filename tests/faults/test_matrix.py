@@ -5,11 +5,16 @@ the listener (`tests/automation/test_stopped_listener.py`). `python -m tests.fau
 faults more.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from knowdefeat_pipeline.settings import ROOT
+from tests.faults.__main__ import _inject_all
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.matrix import CannotInject, Outcome, row
 from tests.faults.world import computed_fleet
@@ -29,6 +34,32 @@ def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, 
     except CannotInject as why:
         pytest.skip(str(why))
     assert fault.shortcomings(outcome) == []
+
+
+def test_the_program_takes_names_that_there_are_and_says_which() -> None:
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tests.faults", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert program("--help").returncode == 0
+    unknown = program("disk", "nonsense")
+    assert unknown.returncode == 2
+    assert "no fault has nonsense in its name" in unknown.stderr
+    assert FAULTS[0].name in unknown.stderr
+
+
+def test_a_fault_that_cannot_be_injected_is_not_counted_as_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_disk(home: Path) -> Outcome:
+        raise CannotInject("no disk")
+
+    def fine(home: Path) -> Outcome:
+        return Outcome("fine", "nothing", 0, 0, (), "")
+
+    monkeypatch.setattr("tests.faults.world.computed_fleet", lambda: nullcontext(tmp_path))
+    assert _inject_all([Fault(no_disk), Fault(fine, is_told=False)]) == 0
+    assert capsys.readouterr().out.endswith("1 of 2 came out as they must, 0 did not, 1 not injected.\n")
 
 
 def test_the_columns_of_the_matrix_are_aligned() -> None:

@@ -1,5 +1,6 @@
 """Connections, their errors, and bulk reads and writes against a real server."""
 
+import os
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_without_a_url_the_embedded_server_is_used(server: EmbeddedPostgres) -> 
 def test_a_session_is_in_utc_and_autocommit_and_carries_our_name(database: str) -> None:
     with db.connect(database) as connection:
         shown = "SELECT current_setting('TimeZone'), current_setting('application_name')"
-        assert connection.execute(shown).fetchone() == ("UTC", "knowdefeat")
+        assert connection.execute(shown).fetchone() == ("UTC", f"knowdefeat {os.getpid()}")
         connection.execute("CREATE TABLE kept (n integer)")
         with connection.transaction(force_rollback=True):
             connection.execute("INSERT INTO kept VALUES (1)")

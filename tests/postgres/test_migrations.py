@@ -100,7 +100,7 @@ def test_concurrent_upgrades_run_each_file_once(folder: Path, empty_database: st
 def test_an_upgrade_waits_only_so_long_for_another(
     folder: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.02)
     with connect(empty_database) as other, other.transaction():
         migrations._lock(other)
         with pytest.raises(MigrationError, match="Another upgrade"):
@@ -113,7 +113,7 @@ def test_a_table_in_use_is_waited_for_only_so_long(
 ) -> None:
     migrations.upgrade(empty_database)
     (folder / "0003_third.sql").write_text("ALTER TABLE first ADD COLUMN m integer;")
-    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.02)
     with connect(empty_database) as reader, reader.transaction():
         reader.execute("SELECT * FROM first")
         with pytest.raises(MigrationError, match=r"lock timeout(?s:.*)end the sessions"):

@@ -1,5 +1,6 @@
 """Who may do what in a real database: each role has exactly its rights, and its triggers' deeds are done all the same."""
 
+import re
 import stat
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,8 +14,10 @@ from psycopg import sql
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.postgres.backup import backup, restore
-from knowdefeat_pipeline.postgres.connection import connect, hidden_password
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, hidden_password
+from knowdefeat_pipeline.postgres.needs import require_needs
 from knowdefeat_pipeline.postgres.roles import Passwords, RoleError
+from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.store.session import Session
@@ -63,6 +66,7 @@ HARMLESS = {
     "currency_digits",
     "follows_its_bot",
     "is_plain_name",
+    "is_visible_name",
     "is_possible_time",
     "max_drawdown_with_open",
     "open_loss_exceeds_gain",
@@ -472,7 +476,8 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
         ).fetchall()
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
-        "belief_ledger_append_only", "recorded_here", "recorded_here_and_now", "refuse_blank_name", "trades_sizes_agree",
+        "belief_ledger_append_only", "recorded_here", "recorded_here_and_now", "refuse_blank_name", "refuse_invisible_name",
+        "trades_sizes_agree",
     }  # fmt: skip
 
 
@@ -565,6 +570,15 @@ def test_the_address_of_a_role_keeps_all_but_the_login() -> None:
     assert ("s3cret" in address, environment) == (False, {"PGPASSWORD": "s3cret"})
 
 
+def test_the_search_path_of_an_address_is_none_of_the_readers() -> None:
+    url = "postgresql://u:p@h:1/d?options=-csearch_path%3Dkd%20-c%20work_mem%3D7MB&sslmode=require"
+    assert roles.with_login(url, "knowdefeat_bot", "x") == url.replace("u:p", "knowdefeat_bot:x")
+    reader = "postgresql://knowdefeat_reader:x@h:1/d?"
+    assert roles.with_login(url, "knowdefeat_reader", "x") == f"{reader}options=-c%20work_mem%3D7MB&sslmode=require"
+    for alone in ("-c search_path%3Dkd%2C%5C public", "--search_path%3Dkd"):
+        assert roles.with_login(f"postgresql://h:1/d?options={alone}", "knowdefeat_reader", "x") == reader[:-1]
+
+
 def test_rights_are_given_again_after_each_upgrade_and_to_what_was_restored_without(granted: str) -> None:
     with connect(granted) as connection:
         connection.execute("REVOKE ALL ON trades FROM knowdefeat_bot")
@@ -623,6 +637,56 @@ def test_a_user_who_may_make_roles_needs_no_superuser(empty_database: str, tmp_p
     finally:
         with connect(empty_database) as connection:
             connection.execute("REASSIGN OWNED BY maker TO knowdefeat; DROP OWNED BY maker; DROP ROLE maker")
+
+
+def test_the_statements_of_the_guide_take_from_all_what_a_bot_could_stop_the_pipeline_with(
+    template: str, empty_database: str, tmp_path: Path
+) -> None:
+    guide = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"^```sql\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    name, kept = urlsplit(empty_database).path[1:], Passwords(tmp_path / "kept")
+    with connect(empty_database) as connection:
+        connection.execute("CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'")
+        connection.execute("GRANT knowdefeat_bot, knowdefeat_reader TO keeper WITH ADMIN OPTION")
+        connection.execute(f"GRANT CREATE, CONNECT ON DATABASE {name} TO keeper; GRANT ALL ON SCHEMA public TO keeper")
+    url = roles.with_login(empty_database, "keeper", "keeper")
+    try:
+        migrations.upgrade(url)
+        bot = roles.make_bot(url, "bot_delta", ["7"], kept)
+        with connect(url) as connection, connect(bot) as client:
+            assert roles.open_to_all(connection) == ["advisory locks", "temporary tables", "large objects"]
+            client.execute("SELECT pg_advisory_lock(1, 2)")
+        with connect(empty_database) as connection:
+            mended = statements.replace("DATABASE knowdefeat ", f"DATABASE {name} ").replace("pipeline_user", "keeper")
+            connection.execute(mended)
+        require_needs(url)
+        with connect(url) as connection:
+            assert roles.open_to_all(connection) == []
+        with connect(bot) as client:
+            for deed in ("pg_advisory_lock(1, 2)", "pg_try_advisory_xact_lock_shared(1)", "lo_create(0)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    client.execute(f"SELECT {deed}")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                client.execute("CREATE TEMPORARY TABLE t ()")
+        with connect(empty_database) as connection:
+            connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+        with pytest.raises(DatabaseUnreachable, match=r"CONNECT privilege(?s:.*)The server runs.*GRANT CONNECT, TEMP"):
+            connect(roles.with_login(empty_database, "stranger", "stranger"))
+    finally:
+        with connect(empty_database) as connection:
+            connection.execute("DROP ROLE IF EXISTS bot_delta, stranger")
+            connection.execute("REASSIGN OWNED BY keeper TO knowdefeat; DROP OWNED BY keeper; DROP ROLE keeper")
+
+
+def test_an_upgrade_takes_from_all_what_its_user_may_take(empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        assert roles.open_to_all(connection) == []
+        connection.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
+        assert roles.open_to_all(connection) == ["advisory locks"]
+    assert migrations.upgrade(empty_database) == []
+    with connect(empty_database) as connection:
+        assert roles.open_to_all(connection) == []
 
 
 def _renamed(role: roles.Role) -> roles.Role:

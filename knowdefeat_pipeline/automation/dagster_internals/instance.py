@@ -1,18 +1,20 @@
 """Dagster's own storage, in the same PostgreSQL as the data (schema `dagster`), and its local files, in our home.
 
-`dagster.yaml` names these classes, so that stock `dagster-webserver` and `dagster-daemon` find the database as
-`knowdefeat` does: the one of KNOWDEFEAT_DATABASE_URL, else the embedded one, which is started if it does not run.
+`dagster.yaml` names these classes, so that stock `dagster` and `dagster-daemon` find the database as `knowdefeat` does:
+the one of KNOWDEFEAT_DATABASE_URL, else the embedded one, which is started if it does not run.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
+import click
 import dagster as dg
 import psycopg
 
@@ -25,7 +27,8 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 
-from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, is_supported
+from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, Runs, is_supported
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.liveness import is_alive
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
@@ -33,6 +36,7 @@ from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
     from dagster._config.config_schema import UserConfigSchema
     from dagster._core.storage.event_log import EventLogStorage
+    from dagster._core.storage.runs import RunStorage
     from dagster._serdes import ConfigurableClassData
 
 SCHEMA = "dagster"
@@ -58,6 +62,21 @@ def dagster_url(settings: Settings) -> str:
     return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
 
 
+STOCK_WEBSERVER = "dagster_webserver.cli"  # the module of the command; the guarded program does without
+UNGUARDED = (
+    "Dagster's own web server lets any web page that you visit start runs and read the answers, so it is not given the "
+    "database. The same UI behind a guard: knowdefeat up, or, by itself: "
+    "python -m knowdefeat_pipeline.web.dagster_ui --port 3000"
+)
+
+
+def refuse_unguarded() -> None:
+    """Raise ClickException, which that program shows as a sentence, where this process is `dagster-webserver`, also as
+    `dagster dev` begins it."""
+    if STOCK_WEBSERVER in sys.modules:
+        raise click.ClickException(UNGUARDED)
+
+
 COMPLETE = "Dagster's tables, all of them"
 _SCHEMA_LOCK = int.from_bytes(b"kdagster", "big")  # the advisory lock of whoever makes the schema
 
@@ -74,7 +93,7 @@ def whole_schema(settings: Settings) -> Iterator[None]:
         if connection.execute(noted, (SCHEMA,)).fetchone() == (COMPLETE,):
             yield
             return
-        connection.execute("SELECT pg_advisory_lock(%s)", (_SCHEMA_LOCK,))
+        advisory.take(connection, _SCHEMA_LOCK, "the making of Dagster's tables", for_session=True)
         if connection.execute(noted, (SCHEMA,)).fetchone() != (COMPLETE,) and not _any_run(connection):
             connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
             connection.execute(f"CREATE SCHEMA {SCHEMA}")
@@ -98,13 +117,18 @@ class Storage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
         self._own_event_log: EventLog | None = None
+        self._own_runs: Runs | None = None
         if not is_supported():
             return
-        self._own_event_log = EventLog(postgres_url)
+        self._own_event_log, self._own_runs = EventLog(postgres_url), Runs(postgres_url)
         for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
             storage.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=MAX_OVERFLOW
             )
+
+    @property
+    def run_storage(self) -> RunStorage:
+        return self._own_runs or super().run_storage
 
     @property
     def event_log_storage(self) -> EventLogStorage:
@@ -116,6 +140,7 @@ class Storage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Storage:
+        refuse_unguarded()
         # Events come one per day and asset. One by one they make a run of 90 days take 12.4 s, in batches 7.1 s. To set
         # this variable is the only way to have batches, and this the place where every process that writes events, also
         # one that Dagster starts for a run, comes by before the first of them.

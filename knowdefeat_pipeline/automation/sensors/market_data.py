@@ -7,7 +7,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import market
-from knowdefeat_pipeline.automation.sensors.requests import describe, is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.automation.sensors.requests import describe, request_run, under_way, up_to_date
 from knowdefeat_pipeline.store.staleness import MARKET, settle, stale_days
 
 NAME = "market_data"
@@ -32,8 +32,8 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
             settle(connection, found)
             if not found:
                 return up_to_date(found)
-            if is_under_way(context, connection, found):
-                return dg.SkipReason(f"{describe(found)} A run of {found.first} is under way.")
+            if working := under_way(context, connection, found):
+                return dg.SkipReason(f"{describe(found)} {working}")
         return request_run(context.instance, NAME, found, calendar)
 
     return market_data

@@ -10,7 +10,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.automation.jobs import learn
-from knowdefeat_pipeline.automation.sensors.requests import is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.automation.sensors.requests import request_run, under_way, up_to_date
 from knowdefeat_pipeline.store.staleness import BELIEFS, settle, stale_days
 
 NAME = "new_beliefs"
@@ -37,8 +37,8 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
             described = (
                 f"Beliefs for {found.first} to {found.last} have been stale since {found.since:%Y-%m-%d %H:%M:%S} UTC."
             )
-            if is_under_way(context, connection, found):
-                return dg.SkipReason(f"{described} A refresh of {found.first} is under way.")
+            if working := under_way(context, connection, found):
+                return dg.SkipReason(f"{described} {working}")
         return request_run(context.instance, NAME, found, calendar)
 
     return new_beliefs

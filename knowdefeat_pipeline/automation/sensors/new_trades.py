@@ -10,7 +10,7 @@ from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.resources import Clock, Database
 from knowdefeat_pipeline.assets.tags import PRIORITY
 from knowdefeat_pipeline.automation.jobs import refresh
-from knowdefeat_pipeline.automation.sensors.requests import describe, is_under_way, request_run, up_to_date
+from knowdefeat_pipeline.automation.sensors.requests import describe, request_run, under_way, up_to_date
 from knowdefeat_pipeline.store.locks import listener_is_there
 from knowdefeat_pipeline.store.staleness import CHANNEL, RANKING, settle, stale_days
 
@@ -43,8 +43,8 @@ def build(calendar: Calendar) -> dg.SensorDefinition:
             settle(connection, found)
             if not found:
                 return up_to_date(found)
-            if is_under_way(context, connection, found):
-                return dg.SkipReason(f"{describe(found)} A refresh of {found.first} is under way.")
+            if working := under_way(context, connection, found):
+                return dg.SkipReason(f"{describe(found)} {working}")
             if listener_is_there(connection) and found.since and clock.now(connection) - found.since < LISTENER_GRACE:
                 return dg.SkipReason(f"{describe(found)} Left to the live listener.")
         return request_run(context.instance, NAME, found, calendar, {PRIORITY: "10"})

@@ -16,7 +16,8 @@ import psycopg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.tags import range_tags
-from knowdefeat_pipeline.store.locks import day_is_locked, dismiss_listener
+from knowdefeat_pipeline.postgres.advisory import told
+from knowdefeat_pipeline.store.locks import day_holders, dismiss_listener
 from knowdefeat_pipeline.store.staleness import Staleness
 
 ATTEMPT_TAG = "knowdefeat/attempt"
@@ -37,13 +38,15 @@ def describe(found: Staleness) -> str:
     return f"{what}; stale since {found.since:%Y-%m-%d %H:%M:%S} UTC: {found.first} to {found.last}."
 
 
-def is_under_way(context: dg.SensorEvaluationContext, connection: psycopg.Connection, found: Staleness) -> bool:
-    """Whether somebody computes the first of the stale days; a live listener that stopped is dismissed first."""
+def under_way(context: dg.SensorEvaluationContext, connection: psycopg.Connection, found: Staleness) -> str | None:
+    """Who computes the first of the stale days, in a sentence, and what to do where waiting may not end it; None where
+    nobody does. A live listener that stopped is dismissed first."""
     if dismiss_listener(connection):
         context.log.warning(
             "The live listener did not renew its lease: it was stopped, or its machine was. What it had locked is free."
         )
-    return day_is_locked(connection, found.first)
+    working = day_holders(connection, found.first, found.first)
+    return f"A refresh of {found.first} is under way, by {told(working)}." if working else None
 
 
 def retry_delay(failures: int) -> timedelta:

@@ -12,7 +12,7 @@ import typer
 
 from knowdefeat_pipeline.cli.commands import roles
 from knowdefeat_pipeline.cli.database import address, server
-from knowdefeat_pipeline.cli.last_backup import note_backup
+from knowdefeat_pipeline.cli.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
@@ -153,8 +153,10 @@ def backup(
 ) -> None:
     """Write everything, Dagster's runs included, to a file; whatever runs may go on meanwhile."""
     settings = Settings.from_environment()
-    size = backups.backup(address(settings), file)
-    note_backup(settings.home, file)
+    place = address(settings)
+    size = backups.backup(place, file)
+    with connect(place) as connection:
+        note_backup(settings.home, file, origin_of(connection))
     if json:
         print_json({"file": str(file), "bytes": size})
     else:

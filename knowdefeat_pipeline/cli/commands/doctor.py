@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,15 +18,16 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.up import running_at
 from knowdefeat_pipeline.cli.database import address, passwords
-from knowdefeat_pipeline.cli.last_backup import last_backup
+from knowdefeat_pipeline.cli.last_backup import Origin, last_backup, origin_of
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import clock, identity, migrations
+from knowdefeat_pipeline.postgres import advisory, clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, query
-from knowdefeat_pipeline.postgres.liveness import dead_runs
-from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend
+from knowdefeat_pipeline.postgres.liveness import daemon_is_alive, dead_runs
+from knowdefeat_pipeline.postgres.needs import require_needs
+from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend, open_to_all
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
@@ -36,7 +37,13 @@ REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTA
 LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
 OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
 BACK_UP = "Make one: knowdefeat db backup FILE"
+CLOSE = (
+    "A bot could stop the pipeline or fill the disk. Take it from all who need it not: knowdefeat db migrate as a "
+    "superuser who owns the database, or the statements in docs/security.md, Roles of the database."
+)
 OLD_BACKUP = 7  # days
+# How long what runs may take to catch up: a batch waits for a second, beliefs for a minute, a start for its backlog.
+CATCHING_UP = timedelta(minutes=5)
 MOST_RUNS, MOST_BOTS = 5, 20  # that are named
 
 
@@ -140,12 +147,29 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _backup(settings: Settings) -> Finding:
-    last = last_backup(settings.home)
+    last, present = last_backup(settings.home), _present(settings)
     if last is None:
         return Finding("Backup", True, "none is known", BACK_UP, warning=True)
     days = (datetime.now(UTC) - last.at).days
     age = f"{days:,} days ago" if days > 1 else "within the last two days"
-    return Finding("Backup", True, f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}", BACK_UP, days > OLD_BACKUP)
+    faults = []
+    if not last.file.exists():
+        faults.append("which is not there any more")
+    if last.origin is None:
+        faults.append("of a database that was not noted")
+    elif present and last.origin != present:
+        faults.append(f"of another database, {last.origin.database} of the server {last.origin.system_identifier}")
+    found = ", ".join([f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}", *faults])
+    return Finding("Backup", True, found, BACK_UP, bool(faults) or days > OLD_BACKUP)
+
+
+def _present(settings: Settings) -> Origin | None:
+    """The database that the settings name; None where it does not answer, or has no tables yet."""
+    try:
+        with connect(address(settings)) as connection:
+            return origin_of(connection)
+    except (KnowDefeatError, psycopg.Error):  # what is wrong there another finding says
+        return None
 
 
 def _database(settings: Settings) -> list[Finding]:
@@ -161,7 +185,16 @@ def _database(settings: Settings) -> list[Finding]:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
     schema = _schema(url)
     rest = [_roles(settings, url), _origin(url), _bots(url), *_results(settings, url)] if schema.ok else []
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), time, schema, *rest]
+    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), _needs(url), time, schema, *rest]
+
+
+def _needs(url: str) -> Finding:
+    """Whether one can compute on the database, as `run` asks."""
+    try:
+        require_needs(url)
+    except KnowDefeatError as error:
+        return Finding("Needs", False, str(error))
+    return Finding("Needs", True, "sessions of our own, temporary tables and locks")
 
 
 def _clock(connection: psycopg.Connection) -> Finding:
@@ -186,8 +219,10 @@ def _roles(settings: Settings, url: str) -> Finding:
         missing = lacking(connection)
         if missing is not None:
             return Finding("Roles", not may_mend(connection), missing)
-        changed = changed_settings(connection)
+        changed, open_ = changed_settings(connection), open_to_all(connection)
     names = [*changed, *locked_out(url, passwords(settings))]
+    if not names and open_:
+        return Finding("Roles", True, f"every role that is connected may use {', '.join(open_)}", CLOSE, warning=True)
     if not names:
         return Finding("Roles", True, "each has its rights")
     found = [f"{name} was given other settings than ours: {', '.join(what)}" for name, what in changed.items()]
@@ -228,13 +263,28 @@ def _results(settings: Settings, url: str) -> list[Finding]:
     """One finding for each family of assets: whether every computed day includes every recorded change."""
     findings = []
     with connect(url) as connection:
+        listener = _listener(connection)
+        is_live = listener.ok and listener_is_there(connection) and daemon_is_alive(connection)
         for family in FAMILIES:
             found = stale_days(connection, family, clock.now(connection), settings.first_day)
+            late = clock.now(connection) - found.since if found.since else timedelta(0)
+            follows = is_live and late < CATCHING_UP
             shown = _days(found) if found else "up to date"
+            if found and follows:
+                shown += f", for {late.total_seconds():.0f} s: knowdefeat up is about to compute them"
             remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
-            findings.append(Finding(f"Results: {family.name}", not found, shown, remedy))
-        findings += [_listener(connection), _runs(connection)]
+            findings.append(Finding(f"Results: {family.name}", not found or follows, shown, remedy))
+        findings += [listener, _runs(connection), _locks(connection)]
     return findings
+
+
+def _locks(connection: psycopg.Connection) -> Finding:
+    """Whether somebody holds what runs wait for and may never let go of it."""
+    found = advisory.troubles(connection)
+    if not found:
+        return Finding("Locks", True, "nobody stands in the way")
+    remedy = "Whoever waits for them waits until they end."
+    return Finding("Locks", all(holder.computes for holder in found), advisory.told(found), remedy, warning=True)
 
 
 def _days(found: Staleness) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import http.client
-import ipaddress
 import os
 import signal
 import socket
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -23,6 +24,7 @@ import psutil
 import typer
 from rich.text import Text
 
+from knowdefeat_pipeline.automation.loopback import require_loopback
 from knowdefeat_pipeline.cli.database import upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
@@ -33,11 +35,12 @@ from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
 LAST_WORDS = 15  # lines of a log
+PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
 LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
-TERMINATION_TIMEOUT = 7.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
+TERMINATION_TIMEOUT = 4.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def up(
 ) -> None:
     """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
-    _require_loopback(host)
+    require_loopback(host)
     for number in (signal.SIGINT, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
@@ -111,20 +114,6 @@ def _keep_short(log: Path) -> None:
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
-def _require_loopback(host: str) -> None:
-    """Raises CommandError: the Dagster UI asks nobody who they are, so that only this machine may reach it."""
-    try:
-        found = {address[0] for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise CommandError(f"Cannot listen on {host}: {error.strerror}") from error
-    if not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
-        raise CommandError(
-            f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
-            "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
-            "its name in with --allow-host NAME."
-        )
-
-
 def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[str]]:
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
     guarded = [sys.executable, "-m", "knowdefeat_pipeline.web.dagster_ui", f"--host={host}", f"--port={port}"]
@@ -154,8 +143,20 @@ def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
             stderr=file,
             start_new_session=True,
             pass_fds=[lock],
+            preexec_fn=partial(_end_with, os.getpid()) if sys.platform == "linux" else None,
         )
     return Program(name, process, log)
+
+
+def _end_with(parent: int) -> None:
+    """In a program about to begin: let the kernel send it SIGINT once `up` is gone, whatever ended that.
+
+    Nobody would watch the programs then, nor start them again. Where the kernel offers no such thing they go on, and
+    the next `up` names them.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != parent:  # it was faster
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _await_answer(running: list[Program], host: str, port: int) -> None:
@@ -256,14 +257,25 @@ def _only_one(path: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise CommandError(f"knowdefeat is already running at {file.read()}") from None
+            raise CommandError(_told_of(*file.read().split())) from None
         yield file.fileno()
 
 
 def _note(lock: int, address: str, running: Iterable[Program]) -> None:
     processes = " ".join(str(pid) for pid in (os.getpid(), *(program.process.pid for program in running)))
     os.ftruncate(lock, 0)
-    os.write(lock, f"{address}\nStop it with Ctrl-C where it was started, or: kill {processes}".encode())
+    os.write(lock, f"{address}\n{processes}".encode())
+
+
+def _told_of(address: str = "", *processes: str) -> str:
+    """What to do about the programs that run, of which the first watches the others, unless it was killed."""
+    alive = [process for process in processes if psutil.pid_exists(int(process))]
+    at = f"knowdefeat is already running at {address}" if address else "knowdefeat is just being started"
+    if processes[:1] == tuple(alive[:1]):
+        return f"{at}\nStop it with Ctrl-C where it was started, or: kill {' '.join(alive)}"
+    return (
+        f"{at}\nWhat watched it was killed, and the rest ends by itself within seconds, or by: kill {' '.join(alive)}"
+    )
 
 
 def _free_port(host: str, wanted: int | None) -> int:

@@ -1,7 +1,5 @@
 -- On a server that is ours alone: hands what the server's first superuser made to a role that is none, so that triggers
--- which act in the owner's name can do no more than it, and lets nobody in who has no role of ours. Advisory locks, with
--- which anybody could hold up the pipeline, and large objects, with which anybody could fill the disk, are taken from all
--- others.
+-- which act in the owner's name can do no more than it, and lets nobody in who has no role of ours.
 DO $$
 DECLARE
     given record;
@@ -27,15 +25,6 @@ BEGIN
         ORDER BY name <> 'trades'
     LOOP
         EXECUTE format('ALTER %s %s OWNER TO knowdefeat_owner', given.kind, given.name);
-    END LOOP;
-    FOR given IN
-        SELECT oid::regprocedure::text AS name FROM pg_proc
-        WHERE pronamespace = 'pg_catalog'::regnamespace
-          AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))
-    LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', given.name);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO knowdefeat_owner, knowdefeat_pipeline, knowdefeat_web',
-                       given.name);
     END LOOP;
     FOR given IN
         SELECT datname AS name FROM pg_database

@@ -6,7 +6,7 @@ FROM (
     WHERE NOT EXISTS (
         SELECT FROM pg_locks AS l
         WHERE l.locktype = 'advisory' AND l.granted AND l.pid = pg_backend_pid()
-          AND (l.classid, l.objid) = (%(lock)s::oid, day::oid)
+          AND l.objsubid = 2 AND (l.classid, l.objid) = (%(lock)s::oid, day::oid)
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
     ORDER BY day
 ) AS missing

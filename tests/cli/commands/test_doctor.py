@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -18,10 +18,17 @@ from knowdefeat_pipeline.automation.dagster_internals.instance import open_insta
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.cli.commands import doctor, up
 from knowdefeat_pipeline.cli.last_backup import NOTE
-from knowdefeat_pipeline.postgres import clock, liveness
+from knowdefeat_pipeline.postgres import advisory, clock, liveness
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.liveness import show_alive
+from knowdefeat_pipeline.store.locks import days_locked, listener_lock
 from tests.cli.conftest import Shell
+from tests.postgres.poolers import needs_pooler, pooler
+
+TRADE = (
+    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
+    " SELECT 1, 'COIN', 'LONG', 'closed', now - interval '1 hour', now, 100, 101, 100 FROM clock_timestamp() AS now"
+)
 
 
 def findings(shell: Shell, status: int = 0) -> dict[str, list[dict]]:
@@ -34,11 +41,16 @@ def findings(shell: Shell, status: int = 0) -> dict[str, list[dict]]:
 
 
 def test_everything_is_as_it_should_be(shell: Shell) -> None:
+    (open_,) = findings(shell)["Roles"]  # a copied database has not its rights
+    assert (open_["ok"], open_["warning"]) == (True, True)
+    assert open_["found"] == "every role that is connected may use temporary tables"
+    assert "knowdefeat db migrate" in open_["remedy"]
+    shell("db", "migrate")
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
-        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Clock", "Schema", "Roles", "Transaction ids", "Bots", *results, "Live listener",
-        "Runs", "Backup",
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Needs", "Clock", "Schema", "Roles", "Transaction ids", "Bots", *results, "Live listener",
+        "Runs", "Locks", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
     assert all(finding["ok"] for each in found.values() for finding in each)
@@ -186,14 +198,62 @@ def test_the_last_backup_is_remembered(shell: Shell, tmp_path: Path) -> None:
     today = datetime.now(UTC).date()
     assert not backup["warning"]
     assert backup["found"].startswith(f"{today} ")
-    assert backup["found"].endswith(f" UTC, within the last two days, to {tmp_path / 'knowdefeat.dump'}")
+    file = tmp_path / "knowdefeat.dump"
+    assert backup["found"].endswith(f" UTC, within the last two days, to {file}")
     note = Path(os.environ["KNOWDEFEAT_HOME"]) / NOTE
-    note.write_text(json.dumps({"at": f"{today - timedelta(days=9)}T00:00:00+00:00", "file": "/elsewhere/a.dump"}))
-    (backup,) = findings(shell)["Backup"]
-    assert backup["warning"]
-    assert backup["found"].endswith(" 00:00 UTC, 9 days ago, to /elsewhere/a.dump")
+    noted = json.loads(note.read_text())
+    old = {**noted, "at": f"{today - timedelta(days=9)}T00:00:00+00:00"}
+    fresh = f"UTC, within the last two days, to {file}"
+    for changed, end in (
+        (old, f" 00:00 UTC, 9 days ago, to {file}"),
+        (noted | {"file": "/elsewhere/a.dump"}, " to /elsewhere/a.dump, which is not there any more"),
+        (noted | {"origin": [7, "kd"]}, f"{fresh}, of another database, kd of the server 7"),
+        ({"at": noted["at"], "file": noted["file"]}, f"{fresh}, of a database that was not noted"),
+    ):
+        note.write_text(json.dumps(changed))
+        (backup,) = findings(shell)["Backup"]
+        assert backup["warning"]
+        assert backup["found"].endswith(end)
     note.write_text("{")
     assert findings(shell)["Backup"][0]["found"].startswith("none is known")
+
+
+def test_what_runs_may_be_late_for_some_minutes_while_somebody_computes(shell: Shell) -> None:
+    with open_instance(), connect(shell.database) as connection, listener_lock(connection):
+        connection.execute(TRADE)
+        (stale,) = findings(shell, status=1)["Results: ranking"]  # no daemon
+        connection.execute(
+            "INSERT INTO dagster.daemon_heartbeats (daemon_type, timestamp)"
+            " VALUES ('SENSOR', clock_timestamp() AT TIME ZONE 'UTC')"
+        )
+        (late,) = findings(shell)["Results: ranking"]
+        assert not stale["ok"]
+        assert late["ok"]
+        assert late["found"].startswith(f"{stale['found']}, for ")
+        assert late["found"].endswith(" s: knowdefeat up is about to compute them")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(doctor, "CATCHING_UP", timedelta(0))
+            assert not findings(shell, status=1)["Results: ranking"][0]["ok"]
+
+
+def test_whoever_holds_a_lock_for_long_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = date(2025, 3, 10)
+    with connect(shell.database) as holder, days_locked(holder, day, day):
+        assert findings(shell)["Locks"][0]["found"] == "nobody stands in the way"
+        monkeypatch.setattr(advisory, "STILL", -1.0)
+        (locks,) = findings(shell)["Locks"]
+    assert locks["warning"]
+    assert f"let it go on: kill -CONT {os.getpid()}, or end it: SELECT pg_terminate_backend(" in locks["found"]
+
+
+@needs_pooler
+def test_a_database_that_one_cannot_compute_on_is_an_error(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pooler(shell.database, tmp_path, "transaction") as url:
+        monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", url)
+        (needs,) = findings(shell, status=1)["Needs"]
+    assert "pooler in transaction mode" in needs["found"]
 
 
 @contextmanager

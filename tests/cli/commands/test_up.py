@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from knowdefeat_pipeline.automation.loopback import NotLoopback
 from knowdefeat_pipeline.cli import logs
 from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.cli.options import CommandError
@@ -58,7 +59,7 @@ def test_without_a_port_the_first_free_one_is_taken(taken_port: int, monkeypatch
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "::"])
 def test_an_address_that_others_reach_is_refused(home: Path, host: str) -> None:
-    with pytest.raises(CommandError, match=rf"{host} is no loopback address\..*--allow-host"):
+    with pytest.raises(NotLoopback, match=rf"{host} is no loopback address\..*--allow-host"):
         up.up(port=None, host=host)
 
 
@@ -191,6 +192,29 @@ def test_a_service_manager_hears_when_it_is_ready_and_sigterm_stops_it_in_time(
     assert process.returncode == 0, said
     assert f"Stopping; a run that is under way may finish within {timeout:g} s." in said
     assert log.read_text().splitlines()[1:] == words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only this kernel tells a process that its parent ended")
+def test_programs_end_with_what_watches_them_even_if_that_is_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SERVED, POLITE, "7"], stdout=subprocess.PIPE, text=True)
+    for name in ("webserver", "daemon", "listener"):
+        await_line(home / "logs" / f"{name}.log", f"{name} False")
+    process.kill()
+    process.communicate()
+    for name in ("webserver", "daemon", "listener"):
+        await_line(home / "logs" / f"{name}.log", "goodbye")
+
+
+def test_of_programs_whose_watcher_was_killed_only_those_alive_are_named() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    told = up._told_of("http://127.0.0.1:3000", str(gone.pid), str(os.getpid()))
+    assert told == (
+        "knowdefeat is already running at http://127.0.0.1:3000\n"
+        f"What watched it was killed, and the rest ends by itself within seconds, or by: kill {os.getpid()}"
+    )
 
 
 def await_line(log: Path, line: str) -> None:

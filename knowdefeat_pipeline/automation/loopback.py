@@ -1,0 +1,26 @@
+"""Where Dagster's UI may listen: it asks nobody who they are, so on this machine alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from knowdefeat_pipeline.errors import KnowDefeatError
+
+
+class NotLoopback(KnowDefeatError):
+    """An address that other machines reach, or none at all; the message says what to do instead."""
+
+
+def require_loopback(host: str) -> None:
+    """Raise NotLoopback unless every address of the host's name is one of this machine alone."""
+    try:
+        found = {address[0] for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise NotLoopback(f"Cannot listen on {host}: {error.strerror}") from error
+    if not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
+        raise NotLoopback(
+            f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
+            "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
+            "its name in with --allow-host NAME."
+        )
