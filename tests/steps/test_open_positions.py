@@ -543,15 +543,17 @@ def test_bags(database: str, shared_data: Path) -> None:
     load(database, shared_data / "cases/bags.csv")
     last = date(2026, 11, 21)
     with connect(database) as connection:
-        save_settings(connection, BOTH, "test", "a test")
+        save_settings(connection, replace(BOTH, quote_currency="USDT"), "test", "a test")
         days.refresh(database, date(2026, 11, 1), last, day_end(last))
         assert shown(connection, last)[1] == (5, pytest.approx(-200.0), 0, datetime(2026, 11, 1, 7, tzinfo=UTC))
-        realised, deepest = connection.execute(
-            "SELECT total_pnl, max_drawdown_with_open FROM bot_metrics WHERE day = %s AND bot_id = 1 AND ticker = '*'",
+        realised, deepest, capital = connection.execute(
+            "SELECT total_pnl, max_drawdown_with_open, capital FROM bot_metrics"
+            " WHERE day = %s AND bot_id = 1 AND ticker = '*'",
             (last,),
         ).fetchall()[0]
         assert realised == pytest.approx(22.75, abs=0.005)
-        assert deepest == pytest.approx(100 * 200 / (10_000 + realised))
+        assert capital == 600  # estimated: five positions of 100, and one beside them
+        assert deepest == pytest.approx(100 * 200 / (capital + realised))
         assert connection.execute(
             "SELECT bot_id, flag FROM bot_rankings WHERE day = %s AND flag IS NOT NULL", (last,)
         ).fetchall() == [(1, "open loss exceeds the gain of 30 days")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from knowdefeat_pipeline.cli.commands.trades import read_file
+from knowdefeat_pipeline.cli.trade_files import FileOptions
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.imports import undo_import
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
@@ -21,7 +21,7 @@ def cases(shared_data: Path) -> Path:
 
 
 def load(url: str, file: Path, replaces: bool = False) -> LoadReport:
-    return load_trades(url, read_file(file, now=NOW), file.name, replaces=replaces)
+    return load_trades(url, FileOptions().read(file, NOW), file.name, replaces=replaces)
 
 
 def trades(url: str, columns: str) -> list[tuple]:
