@@ -73,7 +73,7 @@ def test_a_bot_without_trades_may_go_and_trades_go_with_their_bots(fleet: str) -
     days.compute_stale(fleet, END)
     assert figures(fleet, (2,)) == []
     with connect(fleet) as connection:
-        connection.execute("TRUNCATE trade_scores, trades, bots")
+        connection.execute("TRUNCATE trade_ranges, trade_scores, trades, bots")
 
 
 def test_a_trade_that_is_on_its_way_keeps_its_bot(database: str) -> None:
