@@ -141,8 +141,8 @@ REFUSALS = [
     (
         {"symbol": "BTC\x1b[2J"},
         "bad_name",
-        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, not all blank, without line breaks and other control "
-        "characters.",
+        "symbol 'BTC�[2J' is no plain name; write one of at most 200 characters, not all blank, without line breaks, control "
+        "and invisible characters.",
     ),
     (
         {"confidence": "80"},

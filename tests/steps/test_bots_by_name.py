@@ -39,6 +39,11 @@ def fleets(cloned, template: str) -> Iterator[tuple[str, str]]:
         yield numbers, names
 
 
+def rounded(row: tuple) -> tuple:
+    """Sums over the fleet, as skill rests on, are taken in the order of keys: the last bits are not the same."""
+    return tuple(float(f"{value:.12g}") if isinstance(value, float) else value for value in row)
+
+
 @pytest.mark.parametrize("table", RESULTS)
 def test_names_change_no_figure(fleets: tuple[str, str], table: str) -> None:
     columns = ", ".join(f"r.{figure.name}" for figure in TABLES[table] if figure.name not in ("bot_id", "as_of"))
@@ -46,7 +51,7 @@ def test_names_change_no_figure(fleets: tuple[str, str], table: str) -> None:
     found = []
     for url in fleets:
         with connect(url) as connection:
-            found.append(connection.execute(named).fetchall())
+            found.append([rounded(row) for row in connection.execute(named).fetchall()])
     assert len(found[0]) > 50
     assert found[0] == found[1]
 
