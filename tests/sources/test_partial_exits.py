@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path, table: pd.DataFrame) -> Reading:
     table.to_csv(path, index=False)
-    return read_trades(path, now=NOW, terms={"fees": "cost"})
+    return read_trades(path, now=NOW, terms={"fees": "cost", "funding": "received"})
 
 
 def exits(entry: float, leave: list[float], units: list[float], side: str = "buy", **more: object) -> pd.DataFrame:

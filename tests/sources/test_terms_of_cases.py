@@ -145,7 +145,7 @@ def test_two_exits_of_one_position_are_one_trade(cases: Path) -> None:
     assert row["pnl"] == pytest.approx(100 * 1.5 + 50 * 3.5, rel=1e-12)
     assert (row["exit_time"], row["reported_pnl"]) == (pd.Timestamp("2026-11-02 13:00Z"), 325)
     assert reading.parts == {2: (1,)}
-    assert "1 trades left in several exits: each is one trade at its average exit price" in reading.notes
+    assert "1 trade left in several exits: each is one trade at its average exit price" in reading.notes
 
 
 def test_rows_that_are_alike_are_trades(cases: Path) -> None:

@@ -75,7 +75,7 @@ def test_chunks_are_runs_of_their_own_and_make_the_same_tables(
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
     pieces = tables(fleet)
     assert command(monkeypatch, *RANGE) == 0
-    assert "10 days from 2025-02-19 to 2025-02-28 recomputed in 1 runs." in capsys.readouterr().out
+    assert "10 days from 2025-02-19 to 2025-02-28 recomputed in 1 run." in capsys.readouterr().out
     assert tables(fleet) == pieces
     assert all(pieces[name] for name in ("bot_metrics", "bot_rankings", "variable_weights"))
 

@@ -97,7 +97,7 @@ def test_reset_backtest_and_withdrawal_show_at_once_and_stay_on_record(learned: 
         file, index=False
     )
     learn = ("beliefs", "learn-backtest", file, "--source", "sweep", "--discount", "0.25")
-    assert "40 outcomes of 1 strategies, each counting 0.25" in learned(*learn)
+    assert "40 outcomes of 1 strategy, each counting 0.25" in learned(*learn)
     with_backtest = by_strategy(learned.json("beliefs")["beliefs"])
     assert set(with_backtest) == STRATEGIES | {"new"}
     assert with_backtest["new"]["edge"] > 0
