@@ -61,7 +61,16 @@ def _empty(url: str, table: str) -> None:
         connection.execute("TRUNCATE trades, bots, imports, trade_quarantine, trade_revisions, trade_scores")
         if table == "floor":
             connection.execute("DROP TABLE IF EXISTS floor")
-            connection.execute("CREATE TABLE floor (LIKE trades INCLUDING ALL)")
+            connection.execute(
+                "CREATE TABLE floor (LIKE trades INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING INDEXES)"
+            )
+            rules = connection.execute(
+                "SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint"
+                " WHERE conrelid = 'trades'::regclass AND contype = 'c'"
+            )
+            for name, rule in rules.fetchall():
+                of_floor = rule.replace("trades.*", "NULL")
+                connection.execute(f"ALTER TABLE floor ADD CONSTRAINT {name} CHECK ({of_floor})")
 
 
 def _copy(url: str, trades: pa.Table) -> None:

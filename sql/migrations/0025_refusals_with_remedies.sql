@@ -1,41 +1,25 @@
 -- What the database refuses is said with a remedy, sizes that contradict each other are refused, and what only the pipeline
 -- may write is written by it alone.
 
--- Refuses a row of trades by raising: the constraint, the rule in words, what the row has in its columns, and a remedy.
-CREATE FUNCTION refuse_trade(name text, source text, source_trade_id text, rule text, remedy text, has jsonb) RETURNS boolean
-LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'trade (%, %): % (%)', source, source_trade_id, rule,
-        (SELECT string_agg(key || ' = ' || left(value::text, 100), ', ' ORDER BY key) FROM jsonb_each(has))
-        USING ERRCODE = 'check_violation', CONSTRAINT = name, TABLE = 'trades', HINT = remedy;
-END $$;
+-- What `trades_possible_amounts` says too.
+ALTER TABLE trades
+    DROP CONSTRAINT trades_entry_price_check, DROP CONSTRAINT trades_exit_price_check, DROP CONSTRAINT trades_mark_price_check,
+    DROP CONSTRAINT trades_entry_trigger_price_check, DROP CONSTRAINT trades_exit_trigger_price_check,
+    DROP CONSTRAINT trades_notional_check, DROP CONSTRAINT trades_fees_check, DROP CONSTRAINT trades_pnl_check,
+    DROP CONSTRAINT trades_reported_pnl_check;
 
--- Each constraint stays the rule that it is; where a row breaks it, that is said in words. Nothing is evaluated besides.
-DO $$
+-- Refuses a row of trades by raising: the rule in words, what the row has in the columns of the constraint, and a remedy.
+CREATE FUNCTION refuse_trade(name text, trade trades) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    changes text;
+    said record;
+    has  text;
 BEGIN
-    SELECT string_agg(format(
-               'DROP CONSTRAINT %1$I, ADD CONSTRAINT %1$I CHECK ((%2$s) IS NOT FALSE OR refuse_trade(%1$L, source, '
-               'source_trade_id, %3$L, %4$L, jsonb_build_object(%5$s)))%6$s',
-               c.conname, pg_get_expr(c.conbin, c.conrelid), said.rule, said.remedy, named.columns,
-               CASE WHEN c.convalidated THEN '' ELSE ' NOT VALID' END), ', ')
-    INTO STRICT changes
-    FROM (VALUES
+    SELECT * INTO said FROM (VALUES
         ('trades_source_check', 'the source is empty', 'Name the source, or leave the column out.'),
         ('trades_source_trade_id_check', 'the id is empty', 'Write the id of the trade in its source, or leave it out.'),
         ('trades_ticker_check', 'the ticker is empty or *', 'Name what was traded; * stands for all of it.'),
         ('trades_direction_check', 'the direction is not known', 'Write LONG or SHORT.'),
         ('trades_status_check', 'the status is not known', 'Write open, pending_exit or closed.'),
-        ('trades_entry_price_check', 'the price is none', 'Write a finite number above 0.'),
-        ('trades_exit_price_check', 'the price is none', 'Write a finite number above 0.'),
-        ('trades_mark_price_check', 'the price is none', 'Write a finite number above 0.'),
-        ('trades_entry_trigger_price_check', 'the price is none', 'Write a finite number above 0.'),
-        ('trades_exit_trigger_price_check', 'the price is none', 'Write a finite number above 0.'),
-        ('trades_notional_check', 'the size is none', 'Write a finite number above 0, in quote currency.'),
-        ('trades_fees_check', 'the fees are not finite', 'Write a number; a cost is positive, and 0 is none.'),
-        ('trades_pnl_check', 'the net pnl is not finite', 'Correct prices, size and costs, from which it follows.'),
-        ('trades_reported_pnl_check', 'the stated pnl is not finite', 'Write a number, or leave it out.'),
         ('trades_quote_currency_check', 'the currency is empty', 'Write its code, such as USD.'),
         ('trades_signal_confidence_check', 'the confidence is not from 0 to 1', 'Divide it by 100 if it is in percent.'),
         ('trades_entry_quality_check', 'the quality is not from 0 to 1', 'Divide it by 100 if it is in percent.'),
@@ -43,11 +27,11 @@ BEGIN
         ('trades_open_has_no_exit', 'a trade that is not closed has no exit',
          'Write the status closed, or leave exit_time, exit_price and pnl out; the latest price goes to mark_price.'),
         ('trades_exit_after_entry', 'the exit is earlier than the entry', 'Correct one of the two times; they are UTC.'),
-        ('trades_possible_times', 'no trade has this time', 'Write a time of the years 1970 to 9998; seconds are not ms.'),
+        ('trades_possible_times', 'no trade has this time', 'Write a time of the years 1970 to 9998.'),
         ('trades_possible_amounts', 'no trade has this amount',
-         'Prices and sizes reach from 1e-18 to below 1e15, other money is 0 or from 1e-100 to below 1e15 in size.'),
+         'Prices and sizes are from 1e-18 to below 1e15; other money is 0, or from 1e-100 to below 1e15 in size; a cost is positive.'),
         ('trades_possible_terms', 'no trade has this amount',
-         'Write a size, multiplier, leverage or margin above 0 and below 1e15, and finite fees and funding.'),
+         'Write a size, multiplier, leverage or margin from 1e-18 on, and finite fees and funding.'),
         ('trades_contract_type_check', 'the contract type is not known', 'Write linear or inverse.'),
         ('trades_pnl_basis_check', 'the basis of the pnl is not known', 'Write computed or stated.'),
         ('trades_exits_check', 'the number of exits is below 1', 'Count the exits that closed the trade.'),
@@ -56,22 +40,31 @@ BEGIN
          'Write notional or quantity; or pnl, which is then taken at its word.'),
         ('trades_plain_text', 'a text is too long or holds control characters',
          'Names have at most 200 characters, and no text line breaks or other control characters.')
-    ) AS said (name, rule, remedy)
-    JOIN pg_constraint AS c ON c.conrelid = 'trades'::regclass AND c.conname = said.name
-    CROSS JOIN LATERAL (
-        SELECT string_agg(format('%L, %I', a.attname, a.attname), ', ' ORDER BY a.attnum) AS columns
-        FROM pg_attribute AS a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
-    ) AS named;
-    EXECUTE 'ALTER TABLE trades ' || changes;
+    ) AS of_rule (name, rule, remedy) WHERE of_rule.name = refuse_trade.name;
+    SELECT string_agg(a.attname || ' = ' || left((to_jsonb(trade) -> a.attname)::text, 100), ', ' ORDER BY a.attnum) INTO has
+    FROM pg_constraint AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum > 0 AND a.attnum = ANY (c.conkey)
+    WHERE c.conrelid = pg_typeof(trade)::text::regclass AND c.conname = refuse_trade.name
+      AND to_jsonb(trade) -> a.attname <> 'null';
+    RAISE EXCEPTION 'trade (%, %): % (%)', trade.source, trade.source_trade_id, said.rule, coalesce(has, 'nothing is given')
+        USING ERRCODE = 'check_violation', CONSTRAINT = refuse_trade.name, TABLE = 'trades', HINT = said.remedy;
 END $$;
 
--- Whether notional and quantity tell of one size, to a millionth; NULL where one is missing. The same as core's function.
-CREATE FUNCTION sizes_agree(
-    contract_type text, notional double precision, quantity double precision, contract_multiplier double precision,
-    entry_price double precision) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
-    abs(notional - CASE WHEN contract_type = 'inverse' THEN quantity * contract_multiplier / nullif(entry_price, 0)
-                        ELSE quantity * contract_multiplier * entry_price END) <= 1e-6 * abs(notional);
--- Which of the two was meant, nobody can tell. By a trigger, as in 0020; of a file's rows its reading has decided already.
+-- Each constraint stays the rule that it is; where a row breaks it, that is said in words. What the database completes before
+-- it looks (pnl, fees, bot) nobody can break. The whole row is handed over, as it is the shortest: each statement takes its
+-- constraints in anew.
+DO $$
+BEGIN
+    EXECUTE 'ALTER TABLE trades ' || (
+        SELECT string_agg(format('DROP CONSTRAINT %1$I, ADD CONSTRAINT %1$I CHECK ((%2$s) IS NOT FALSE OR refuse_trade(%1$L, trades))%3$s',
+                                 conname, pg_get_expr(conbin, conrelid), CASE WHEN convalidated THEN '' ELSE ' NOT VALID' END), ', ')
+        FROM pg_constraint
+        WHERE conrelid = 'trades'::regclass AND contype = 'c'
+          AND conname NOT IN ('trades_pnl_agrees', 'trades_fees_add_up', 'trades_bot_by_key'));
+END $$;
+
+-- A size said twice, and two sizes: which was meant, nobody can tell. By a trigger, as in 0020; of a file's rows its reading
+-- has decided already, by core's function `sizes_agree`. Without a function, as in 0014.
 CREATE FUNCTION trades_sizes_agree() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'trade (%, %): notional % and quantity % are two sizes: % units at % are % in quote currency',
@@ -83,8 +76,10 @@ BEGIN
 END $$;
 CREATE TRIGGER trades_sizes_agree BEFORE INSERT OR UPDATE OF notional, quantity, contract_multiplier, contract_type, entry_price
     ON trades FOR EACH ROW
-    WHEN (NEW.import_id IS NULL AND NEW.quantity > 0 AND NEW.contract_multiplier < 'infinity'
-          AND NOT sizes_agree(NEW.contract_type, NEW.notional, NEW.quantity, NEW.contract_multiplier, NEW.entry_price))
+    WHEN (NEW.import_id IS NULL AND NEW.quantity > 0 AND NEW.entry_price > 0 AND NEW.contract_multiplier < 'infinity'
+          AND abs(NEW.notional - NEW.quantity * NEW.contract_multiplier
+                  * CASE NEW.contract_type WHEN 'inverse' THEN 1 / NEW.entry_price ELSE NEW.entry_price END)
+              > 1e-6 * abs(NEW.notional))
     EXECUTE FUNCTION trades_sizes_agree();
 
 -- When a row was recorded, and by which transaction, is the database's to say, whoever writes it: what was given is replaced

@@ -125,7 +125,7 @@ def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wor
 def test_a_trade_reaches_the_ranking_and_dagster_without_a_run(world: World) -> None:
     with listening(world):
         world.close()
-        assert "1 trades" in world.hear("refreshed in")
+        assert "1 trade, " in world.hear("refreshed in")
     assert world.ranked() == [(1, 1)]
     assert world.is_up_to_date()
     with open_instance() as instance:

@@ -49,7 +49,6 @@ UPDATED = {
 }  # fmt: skip
 HARMLESS = {
     "pnl_agrees",
-    "sizes_agree",
     "refuse_trade",
     "arriving_content",
     "net_pnl",

@@ -89,7 +89,7 @@ def sizes_agree(
     notional: Floats, quantity: Floats, contract_multiplier: Floats, entry_price: Floats, inverse: Bools
 ) -> Bools:
     """Whether notional and quantity tell of one size, to a millionth of it; True where one of them is NaN. The
-    database's function of this name is the same, but for NULL where one is missing.
+    database's trigger `trades_sizes_agree` is the same.
 
     >>> one = np.ones(1)
     >>> sizes_agree(10_000 * one, np.array([50.0]), one, 200 * one, one < 0)
