@@ -12,6 +12,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
     METRICS,
     OF_CAPITAL,
     OPEN_POSITIONS,
+    SLOW_RESULTS,
     STREAK_SUMMARY,
     STREAKS,
     TRADE_DAY,
@@ -20,6 +21,7 @@ from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FO
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
+    SLOW_NAMES,
     STREAK_LENGTHS,
     VARIABLE,
     VARIABLE_NAMES,
@@ -47,6 +49,8 @@ __all__ = [
     "RANKING",
     "REGIMES",
     "SCORE_NAMES",
+    "SLOW_NAMES",
+    "SLOW_RESULTS",
     "STRATEGY",
     "STRATEGY_WEIGHTS",
     "STREAKS",
@@ -65,7 +69,7 @@ __all__ = [
 ]
 
 TABLES: dict[str, tuple[Figure, ...]] = {
-    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS, *OPEN_POSITIONS),
+    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS, *OPEN_POSITIONS, *SLOW_RESULTS),
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
     "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
     "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),
