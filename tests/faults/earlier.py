@@ -28,7 +28,8 @@ GIVEN = (
     "weight_settings",
 )
 MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state")
-COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "refreshed_days", *MEMORY]
+OPEN = ("positions", "position_marks")  # which triggers keep, that do not look at what is filled in
+COMPUTED = [*OPEN, *sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "refreshed_days", *MEMORY]
 
 # How a row says of which transaction it is, or what it had seen: each database in its own numbers.
 OF_TRANSACTIONS = {"xid8": "pg_current_xact_id()", "pg_snapshot": "pg_current_snapshot()"}
