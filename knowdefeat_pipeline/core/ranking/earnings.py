@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.trades.reductions import flat_ranges
-from knowdefeat_pipeline.core.units import Floats, Ints, day_of, micros
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -88,38 +87,6 @@ def earned(closed: ClosedDays, held: HeldNights) -> Earned:
         np.concatenate([closed.day, day[gained], day[left] + 1]),
         np.concatenate([closed.pnl, (worth - begun)[gained], -worth[left]]),
         (bot[lost], day[lost] + 1, np.abs(held.pnl[order][lost])),
-    )
-
-
-def held_nights(trades: pd.DataFrame, close: pd.DataFrame) -> HeldNights:
-    """The nights over which closed trades were held, marked by the last close of each day.
-
-    Parameters
-    ----------
-    trades : DataFrame
-        trade_id, bot_id, ticker, direction, entry_time, exit_time, entry_price, notional, entry_fee and pnl of closed
-        linear trades; exit_time after entry_time.
-    close : DataFrame
-        Index: days (UTC midnights at which they begin, ascending, all of the nights among them); a column per ticker:
-        its last close of the day, NaN where there is none.
-    """
-    entry, exit_ = (day_of(micros(trades[name])) for name in ("entry_time", "exit_time"))
-    row, day = flat_ranges(entry, exit_)
-    number = {name: at for at, name in enumerate(close.columns)}
-    days = day_of(micros(pd.DatetimeIndex(close.index)))
-    price = close.to_numpy(np.float64)[np.searchsorted(days, day), trades["ticker"].map(number).to_numpy(np.int64)[row]]
-    bought, notional, fee = (
-        trades[name].to_numpy(np.float64)[row] for name in ("entry_price", "notional", "entry_fee")
-    )
-    side = np.where(trades["direction"] == "LONG", 1.0, -1.0)[row]
-    return HeldNights(
-        trade=trades["trade_id"].to_numpy(np.int64)[row],
-        bot=trades["bot_id"].to_numpy(np.int64)[row],
-        day=day,
-        entry_day=entry[row],
-        exit_day=exit_[row],
-        worth=notional * side * (price - bought) / bought - fee,
-        pnl=trades["pnl"].to_numpy(np.float64)[row],
     )
 
 

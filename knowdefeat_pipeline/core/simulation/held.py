@@ -14,11 +14,12 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
-from knowdefeat_pipeline.core.ranking.earnings import HeldNights, held_nights, labelled
+from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
 from knowdefeat_pipeline.core.ranking.panel import ABSOLUTE, CARRIED, DRAWDOWN_AMOUNT, REQUIRED
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
+from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.core.units import Floats, day_of, micros
 
 TICKERS = ("BTC-USD", "ETH-USD", "SOL-USD", "TSLA", "COIN", "NVDA")
@@ -101,6 +102,38 @@ def held_panel(world: HeldWorld, *, marked: bool = True) -> pd.DataFrame:
     )
     nights: HeldNights = held_nights(trades, close)
     return labelled(history, nights)[[*REQUIRED, DRAWDOWN_AMOUNT, CARRIED, ABSOLUTE]]
+
+
+def held_nights(trades: pd.DataFrame, close: pd.DataFrame) -> HeldNights:
+    """The nights over which closed trades were held, marked by the last close of each day.
+
+    Parameters
+    ----------
+    trades : DataFrame
+        trade_id, bot_id, ticker, direction, entry_time, exit_time, entry_price, notional, entry_fee and pnl of closed
+        linear trades; exit_time after entry_time.
+    close : DataFrame
+        Index: days (UTC midnights at which they begin, ascending, all of the nights among them); a column per ticker:
+        its last close of the day, NaN where there is none.
+    """
+    entry, exit_ = (day_of(micros(trades[name])) for name in ("entry_time", "exit_time"))
+    row, day = flat_ranges(entry, exit_)
+    number = {name: at for at, name in enumerate(close.columns)}
+    days = day_of(micros(pd.DatetimeIndex(close.index)))
+    price = close.to_numpy(np.float64)[np.searchsorted(days, day), trades["ticker"].map(number).to_numpy(np.int64)[row]]
+    bought, notional, fee = (
+        trades[name].to_numpy(np.float64)[row] for name in ("entry_price", "notional", "entry_fee")
+    )
+    side = np.where(trades["direction"] == "LONG", 1.0, -1.0)[row]
+    return HeldNights(
+        trade=trades["trade_id"].to_numpy(np.int64)[row],
+        bot=trades["bot_id"].to_numpy(np.int64)[row],
+        day=day,
+        entry_day=entry[row],
+        exit_day=exit_[row],
+        worth=notional * side * (price - bought) / bought - fee,
+        pnl=trades["pnl"].to_numpy(np.float64)[row],
+    )
 
 
 def _bars(price: Floats, start: pd.Timestamp, hour: pd.Timedelta) -> pd.DataFrame:

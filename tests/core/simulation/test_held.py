@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.learning.learner import learn_weights
-from knowdefeat_pipeline.core.ranking.earnings import ClosedDays, earned, held_nights
+from knowdefeat_pipeline.core.ranking.earnings import ClosedDays, earned
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.simulation.held import held_panel, simulate_held
+from knowdefeat_pipeline.core.simulation.held import held_nights, held_panel, simulate_held
 from knowdefeat_pipeline.core.units import day_of, micros
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
