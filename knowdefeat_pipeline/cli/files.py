@@ -8,19 +8,16 @@ import pandas as pd
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.core.escaping import for_csv
-from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, Panel
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.ranking.panel import KEYS, OPTIONAL, REQUIRED, Panel
 from knowdefeat_pipeline.sources.replay import Column, read_table
 
-FIGURES = ("volatility", *VARIABLE_NAMES, "label")
-
-
+FIGURES = ("volatility", *(name for name in REQUIRED if name not in KEYS))
 PANEL: dict[str, Column] = {"as_of": "clock", "bot_id": "text", "group": "text", **dict.fromkeys(FIGURES, "amount")}
 
 
 def read_panel(path: Path) -> Panel:
     """The panel of a file; its frame's `given_as_of` is as_of as the file has it, timestamps or numbers."""
-    frame = read_table(path, PANEL, {DRAWDOWN_AMOUNT: "amount"}, gaps=("group", *FIGURES))
+    frame = read_table(path, PANEL, dict.fromkeys(OPTIONAL, "amount"), gaps=("group", *FIGURES))
     given = frame["as_of"]
     instants = given if isinstance(given.dtype, pd.DatetimeTZDtype) else pd.to_datetime(given, unit="D", utc=True)
     try:

@@ -143,7 +143,7 @@ def _proposed(session: Session, versions: Sequence[WeightVersion], days: Mapping
     connection, attempts = session.connection, []
     anchor = [version for version in versions if version.author != AUTHOR][-1]
     in_force, number = versions[-1].vector, versions[-1].version
-    learned = learn_weights(Panel.of(read_history(session.url, max(days))))
+    learned = learn_weights(Panel.of(read_history(session.url, max(days))), anchor=anchor.vector)
     rests_on = trades_known(connection, min(days), max(days))
     for day, end in days.items():
         proposal = propose(learned, int(micros([end])[0]), in_force, anchor.vector)

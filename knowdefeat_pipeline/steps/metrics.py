@@ -19,6 +19,7 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
+from knowdefeat_pipeline.steps.slow_results import write_slow_results
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -49,9 +50,9 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
     if session.memory and first == last:
-        rows = _write_day(connection, session.memory, inputs, own[0])
+        rows = _write_day(session, session.memory, inputs, own[0])
     else:
-        rows = _write_days(connection, inputs, first, last, own)
+        rows = _write_days(session, inputs, first, last, own)
     missing = _missing(connection, rows, dict(zip(days, ends, strict=True)), known.seen)
     figures: Figures = {"checked": len(rows), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, figures)
@@ -95,27 +96,29 @@ class _Inputs:
         return pd.concat(self.blocks(bots), ignore_index=True)
 
 
-def _write_days(
-    connection: psycopg.Connection, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
-) -> pd.DataFrame:
+def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]) -> pd.DataFrame:
     """Compute and replace the metrics of these days; all of them."""
+    connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, first, last, own)
         written = WrittenBlocks(inputs.blocks(), {pd.Timestamp(of.as_of): of.day for of in own})
         replace_days(connection, "bot_metrics", first, last, written.tables())
+        rows = write_slow_results(session, written.rows(), own)
         mark(connection, "bot_metrics", first, last, own)
-    return written.rows()
+    return rows
 
 
-def _write_day(connection: psycopg.Connection, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
+def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> pd.DataFrame:
     """Renew the metrics of a day of which a memory may know what was there; all of them."""
     found = memory.renewed(
         "bot_metrics", of.as_of, inputs.capital.now(*micros([of.as_of]).tolist()), inputs.table, engine.carry_metrics
     )
+    connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
+        rows = write_slow_results(session, found.table.assign(day=of.day), [of])
         renew_day(connection, memory, "bot_metrics", found, of)
-    return found.table.assign(day=of.day)
+    return rows
 
 
 class WrittenBlocks:

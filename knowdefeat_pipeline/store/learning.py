@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 from psycopg import sql
@@ -13,6 +14,7 @@ from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
@@ -157,6 +159,12 @@ def trades_known(connection: psycopg.Connection, first: date, last: date) -> dic
 
 
 def read_history(url: str, last: date) -> pd.DataFrame:
-    """The history of all bots at the end of each complete day up to `last`, as `core.panel` reads it."""
-    history: pd.DataFrame = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
-    return history
+    """The history of all bots at the end of each complete day up to `last`, as `ranking.panel` reads it.
+
+    Its labels are marked to market where trades held over a midnight have a mark price or their ticker has bars.
+    """
+    history = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
+    nights = read_arrow(url, query("learning/held_nights"), [last])
+    held = HeldNights(**{name: nights[name].to_numpy() for name in nights.column_names})
+    numbered = history.assign(day=history["day"].to_numpy("datetime64[D]").astype(np.int64))
+    return labelled(numbered, held).drop(columns="day")

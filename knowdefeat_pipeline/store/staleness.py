@@ -48,7 +48,7 @@ OPEN = ("positions", "marks", "marking_bars")
 RANKING = Family(
     "ranking",
     {
-        "bot_metrics": ("trades", "capital", "scores", *OPEN, "formulas"),
+        "bot_metrics": ("trades", "capital", "scores", "results", *OPEN, "formulas"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
         "bot_skill": ("trades", "strategies"),

@@ -36,4 +36,4 @@ def test_labels_say_what_each_stands_at() -> None:
 
 def test_one_day_and_none() -> None:
     assert f"{VARIABLES[0].label} 15.0" in texts(draw_weights(DAYS[:1], moving({})[:1]))
-    assert draw_weights([], np.empty((0, 17))) is None
+    assert draw_weights([], np.empty((0, 19))) is None

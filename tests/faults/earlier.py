@@ -29,8 +29,9 @@ GIVEN = (
     "weight_settings",
 )
 MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures",
-          "bot_exposures_state", "open_positions")  # fmt: skip
-COMPUTED = [*sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "trade_ranges", "refreshed_days", *MEMORY]
+          "bot_exposures_state", "open_positions", "slow_results")  # fmt: skip
+OPEN = ("position_marks",)  # which triggers keep, that do not look at what is filled in
+COMPUTED = [*OPEN, *sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "trade_ranges", "refreshed_days", *MEMORY]
 
 # How a row says of which transaction it is, or what it had seen: each database in its own numbers.
 OF_TRANSACTIONS = {"xid8": "pg_current_xact_id()", "pg_snapshot": "pg_current_snapshot()"}

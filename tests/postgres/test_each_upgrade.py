@@ -63,7 +63,7 @@ def give(url: str) -> None:
         user, reason = connection.info.user, "inactive before events were recorded"
         set_active(connection, ["2"], False, user, reason)
         save_settings(connection, FundSettings("USD", 100_000), "test", "funds to divide")
-        weights = normalise(dict.fromkeys(VARIABLE_NAMES, 1.0))
+        weights = normalise(dict.fromkeys(VARIABLE_NAMES[:17], 1.0))
         add_version(connection, weights, based_on=1, author="manual", reason="equal", in_force_from=END - timedelta(2))
         outcomes = pd.DataFrame(
             {"exit_time": [END - timedelta(days=9)], "strategy_id": "trend", "regime": "RANGING", "result": [0.5]}

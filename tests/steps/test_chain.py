@@ -135,7 +135,7 @@ def test_a_past_day_keeps_the_weights_of_its_time(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute(
             f"INSERT INTO weight_versions (version, author, reason, in_force_from, {', '.join(VARIABLE_NAMES)}) "
-            f"VALUES (2, 'manual', 'a test', %s, {', '.join(['%s'] * 17)})",
+            f"VALUES (2, 'manual', 'a test', %s, {', '.join(['%s'] * 19)})",
             (datetime(2025, 2, 28, 6, tzinfo=UTC), *flipped.values()),
         )
     materialise(fleet, LAST - timedelta(days=1), LAST)
@@ -162,7 +162,7 @@ def test_a_day_without_any_trade_is_an_empty_day_and_not_a_failure(database: str
     checks = materialise(database, date(2025, 2, 9), date(2025, 2, 10))
     assert all(check.passed for check in checks.values())
     assert count(database, "bot_metrics") == count(database, "bot_rankings") == 0
-    assert count(database, "variable_weights") == 2 * 17
+    assert count(database, "variable_weights") == 2 * 19
 
 
 def test_a_trade_that_was_tampered_with_stops_the_chain(fleet: str) -> None:

@@ -172,7 +172,7 @@ def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
     assert evidence["ic"]["default"]["standard_error"] > 0
     assert 0 <= evidence["open_share"] <= 1
     assert evidence["gate_open"] in (True, False)
-    assert evidence["statement"].startswith("Mean rank IC")
+    assert evidence["statement"].startswith("Against the default weights over ")
     for name, change in evidence["change"].items():
         assert version.weights[name] - before.weights[name] == pytest.approx(change, abs=1e-9)
 

@@ -29,14 +29,22 @@ BARS: dict[str, Column] = {"open_time": "clock", **dict.fromkeys((*PRICES, "volu
 
 @app.command()
 def weights(
-    panel: Annotated[Path, typer.Option(help="CSV or Parquet: as_of, bot_id, group, volatility, 17 variables, label.")],
+    panel: Annotated[
+        Path, typer.Option(help="CSV or Parquet: as_of, bot_id, group, volatility, 17 variables, label (money).")
+    ],
     output: Output,
     scores: Annotated[Path | None, typer.Option(help="Also the score per as_of and bot, as .csv or .parquet.")] = None,
     json: Json = False,
 ) -> None:
     """The daily weight learner: the weights in force at each as_of, learned from labels that had ended by then.
 
-    as_of are ISO timestamps or plain numbers of days; a label is the bot's pnl over the day after its as_of.
+    as_of: ISO timestamps, or plain numbers of days. label: money that the bot earned in the day after as_of, open
+    trades marked to market; empty where it was flat. volatility: money per √day, known at as_of, by which money is
+    divided. group: the bot's main market; bots of a group are compared among themselves first. The 17 variables are
+    those of Know-Defeat. Optional: avg_drawdown_amount (money), read in place of avg_drawdown (percent);
+    quarter_result and lifetime_result, which follow from the labels before as_of where the file has none; carried, the
+    |pnl| of what closed with the label but had been earned before as_of and could not be marked, and absolute_pnl,
+    that of all that closed with it: where more than 40 % of 60 days was carried, the weights stay.
     """
     for path in filter(None, (output, scores)):
         check_writable(path)
@@ -52,12 +60,23 @@ def weights(
     facts = evidence(learned)
     if json:
         ic = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in facts.ic.items()}
-        print_json({"as_ofs": len(as_of), "days": facts.days, "rank_ic": ic, "statement": facts.statement})
+        money = {name: {"mean": of.mean, "standard_error": of.standard_error} for name, of in facts.money.items()}
+        found = {"as_ofs": len(as_of), "days": facts.days, "rank_ic": ic, "money": money, "carried": facts.carried}
+        print_json(found | {"frozen": learned.reason[-1], "statement": facts.statement})
         return
-    out.print(f"{output}: weights of {len(as_of):,} as_ofs. Mean rank IC over {facts.days:,} settled days:")
+    out.print(
+        f"{output}: weights of {len(as_of):,} as_ofs. Over {facts.days:,} settled days the mean rank IC, and what the "
+        "best quarter of the bots earned more than the worst, in a day's volatility:"
+    )
     for name, of in facts.ic.items():
-        out.print(f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}")
+        earned = facts.money[name]
+        out.print(
+            f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}"
+            f"   {earned.mean:+.4f} ± {earned.standard_error:.4f}"
+        )
     out.print(facts.statement)
+    if learned.reason[-1]:
+        out.print(f"The weights stay as they are: {learned.reason[-1]}.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`weights`: the 17 weights of the ranking: what is in force, how it came about, and how a person changes it."""
+"""`weights`: the 19 weights of the ranking: what is in force, how it came about, and how a person changes it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from knowdefeat_pipeline.cli.views.weights import (
     show_version,
     show_versions,
 )
+from knowdefeat_pipeline.core.learning.ridge_experts import NAMED_SETS
 from knowdefeat_pipeline.core.ranking.weight_set import (
     WeightError,
     WeightVersion,
@@ -47,7 +48,7 @@ from knowdefeat_pipeline.store.learning import (
     weight_versions,
 )
 
-app = typer.Typer(invoke_without_command=True, help="The 17 weights: show, compare, change, roll back, adjust.")
+app = typer.Typer(invoke_without_command=True, help="The 19 weights: show, compare, change, roll back, adjust.")
 
 BasedOn = Annotated[
     int | None,
@@ -57,7 +58,7 @@ BasedOn = Annotated[
 
 @app.callback()
 def weights(context: typer.Context, json: Json = False) -> None:
-    """The 17 weights in force now; --help lists what else there is."""
+    """The 19 weights in force now; --help lists what else there is."""
     if context.invoked_subcommand is None:
         show(None, json)
 
@@ -67,7 +68,7 @@ def show(
     version: Annotated[int | None, typer.Argument(help="A version; by default the one in force now.")] = None,
     json: Json = False,
 ) -> None:
-    """The 17 weights of a version, and what it rests on."""
+    """The 19 weights of a version, and what it rests on."""
     with database() as connection:
         versions = weight_versions(connection)
         chosen = version_in_force(versions, clock.now(connection)) if version is None else _version(versions, version)
@@ -145,15 +146,19 @@ def set_(
     file: Annotated[
         Path | None, typer.Option(help='JSON file {"variable": weight, …} of the weights to change.')
     ] = None,
+    named: Annotated[
+        str | None, typer.Option("--set", help=f"All weights of a named set: {', '.join(NAMED_SETS)}.")
+    ] = None,
     scale: Annotated[bool, typer.Option("--normalise", help="Scale to an absolute sum of 100 and round.")] = False,
     based_on: BasedOn = None,
     json: Json = False,
 ) -> None:
     """Change weights; those not named stay, or are scaled with the others by --normalise. In force from now."""
-    chosen = (_from_file(file) if file else {}) | _pairs(changes or [])
+    chosen = (_named(named) if named else {}) | (_from_file(file) if file else {}) | _pairs(changes or [])
     if not chosen:
         raise CommandError(
-            "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …"
+            "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …\n"
+            "Or put a named set in force: knowdefeat weights set --set recommended --reason …"
         )
     _change(lambda latest, _: {**latest.weights, **chosen}, reason, based_on, scale, json)
 
@@ -179,6 +184,12 @@ def rollback(
         False,
         json,
     )
+
+
+def _named(name: str) -> dict[str, float]:
+    if name not in NAMED_SETS:
+        raise CommandError(f"There is no set {name!r}. Choose one of: {', '.join(NAMED_SETS)}")
+    return NAMED_SETS[name]
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, float]:

@@ -34,12 +34,18 @@ def show_evidence(evidence: Record) -> None:
     """What a version of the learner's rests on."""
     out.print(
         f"It rests on {counted(evidence['trades'], 'trade')}, the last of {evidence['last_exit']}. Mean rank IC over "
-        f"{number(evidence['days'])} settled days:"
+        f"{number(evidence['days'])} settled days, and what the best quarter of the bots earned more than the worst, "
+        "in a day's volatility:"
     )
     for name, of in evidence["ic"].items():
-        shown = f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
+        money = evidence.get("money", {}).get(name)  # evidence of before has none
+        shown = "   ".join(_estimate(each) for each in (of, money) if each)
         out.print(f"  {name.ljust(len('persistence'))}  {shown}")
     out.print(evidence["statement"])
+
+
+def _estimate(of: Record) -> str:
+    return f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
 
 
 def _since(version: WeightVersion) -> str:
@@ -97,7 +103,7 @@ def _gain(row: Record) -> float | None:
 
 
 def show_version(version: WeightVersion) -> None:
-    """The 17 weights of a version."""
+    """The 19 weights of a version."""
     table(
         f"Weights, version {version.version} ({version.author}: {version.reason})" + _since(version),
         (("variable", "left"), ("weight", "right"), ("what it is", "left")),

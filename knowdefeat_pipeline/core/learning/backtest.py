@@ -14,11 +14,12 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.learning.inference import bootstrap_mean, deflated_sharpe
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, learn_weights, rank_ic
+from knowdefeat_pipeline.core.learning.ridge_experts import RECOMMENDED
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, Ints
 
-BacktestSet = Literal["default", "equal", "know_defeat", "know_defeat_fallback", "ai"]
+BacktestSet = Literal["default", "recommended", "equal", "know_defeat", "know_defeat_fallback", "ai"]
 SETS: tuple[BacktestSet, ...] = get_args(BacktestSet)
 """The contestants that every backtest can have."""
 REFERENCE: BacktestSet = "default"
@@ -42,10 +43,11 @@ def know_defeat_fallback_scores(frame: pd.DataFrame) -> Floats:
 def contestants(panel: Panel, sets: Mapping[str, Mapping[str, float] | Floats] | None = None) -> dict[str, Floats]:
     """Scores of each of SETS (`ai`: the learner from the panel's first day on) and of any further sets by name.
 
-    A set is 17 weights by name, or days x 17.
+    A set is 19 weights by name, or days x 19.
     """
     own = {
         REFERENCE: panel.rank_scores(DEFAULT),
+        "recommended": panel.rank_scores(_array(RECOMMENDED)),
         "equal": panel.rank_scores(EQUAL),
         "know_defeat": know_defeat_scores(panel.frame),
         "know_defeat_fallback": know_defeat_fallback_scores(panel.frame),
@@ -65,10 +67,11 @@ def backtest(panel: Panel, scores: Mapping[str, Floats], *, since: int = 0, seed
 
     days: with at least two labels. rank_ic, with its stationary-bootstrap standard error `rank_ic_se`. gain: its mean
     difference to the default's, with standard error `gain_se` and 95 % interval `gain_low`, `gain_high`.
-    top_quartile_pnl: mean pnl of a bot of the best quarter over the next day, in its currency; top_quartile_result: the
-    same in units of the bots' volatility, idle bots earning 0. turnover: part of the best quarter that is new since the
-    day before. sharpe: mean / sd of the daily top_quartile_result, per day. deflated_sharpe: the probability that it is
-    more than the best of so many contestants would reach by luck. NaN where a figure has too few days.
+    top_quartile_pnl: mean label of a bot of the best quarter: what it earned over the next day, in its currency;
+    top_quartile_result: the same in units of the bots' volatility, bots that were flat earning 0. turnover: part of
+    the best quarter that is new since the day before. sharpe: mean / sd of the daily top_quartile_result, per day.
+    deflated_sharpe: the probability that it is more than the best of so many contestants would reach by luck. NaN
+    where a figure has too few days.
     """
     return compare(daily_figures(panel, scores, since), seed=seed)
 

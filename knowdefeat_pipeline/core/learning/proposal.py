@@ -18,7 +18,7 @@ NAMED_CHANGES = 3
 
 @dataclass(frozen=True)
 class Proposal:
-    """What becomes of a day. `weights`: the 17 in force from its as_of, None where those in force stay.
+    """What becomes of a day. `weights`: the 19 in force from its as_of, None where those in force stay.
 
     `evidence`: plain values for JSON, the change of each variable against the weights in force among them.
     """
@@ -32,8 +32,8 @@ class Proposal:
 def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats) -> Proposal:
     """One step from the weights in force toward what was learned by `as_of` (µs), an as_of of the history or not.
 
-    While the trial is lost the step leads back to the anchor weights: those that a person set last, the default ones if
-    nobody did.
+    While the trial is lost the step leads back to the anchor weights, those by which the history was learned: those
+    that a person set last, the default ones if nobody did.
     """
     day = int(np.searchsorted(learned.as_of, as_of))
     if day == len(learned.as_of) or learned.as_of[day] != as_of:
@@ -46,7 +46,8 @@ def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats
     moved = step(in_force, known.target[day] if known.gate_open[day] else anchor)
     change = np.round(moved - in_force, 1)
     figures |= {"change": _by_name(change)}
-    verdict = f"the learner {'leads' if known.gate_open[day] else 'does not lead'} the default weights{_over(known)}"
+    leads = "leads" if known.gate_open[day] else "does not lead"
+    verdict = f"the learner {leads} the anchor weights in both rank IC and money{_over(known)}"
     if change.any():
         way = "toward what was learned" if known.gate_open[day] else "back"
         moves = f"{np.abs(change).sum():.1f} points {way} ({_largest(change)})"
@@ -56,8 +57,10 @@ def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats
 
 
 def _over(known: WeightHistory) -> str:
-    trial = known.lead[known.settled][-TRIAL_DAYS:]
-    return f" ({trial.mean():+.3f} rank IC over the last {len(trial)} settled days)" if len(trial) else ""
+    ic, money = (lead[known.settled][-TRIAL_DAYS:] for lead in (known.lead, known.lead_money))
+    if not len(ic):
+        return ""
+    return f" ({ic.mean():+.3f} and {money.mean():+.3f} of a day's volatility over the last {len(ic)} settled days)"
 
 
 def _largest(change: Floats) -> str:

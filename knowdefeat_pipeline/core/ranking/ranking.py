@@ -18,7 +18,7 @@ TIE_TOLERANCE = 1e-9
 
 
 def scale_free(metrics: pd.DataFrame) -> Floats:
-    """Oriented variables in units of the bot's own volatility; shape (bots, 17), NaN where absent.
+    """Oriented variables in units of the bot's own volatility; shape (bots, 19), NaN where absent.
 
     `metrics` are rows of `bot_metrics` with ticker `*`. Performance over w days is divided by volatility·√w, the mean
     drawdown amount by volatility·√30 and turned, profit per second by volatility; percents and scores stay.
@@ -77,9 +77,9 @@ def centred_ranks(values: Floats, as_of: Ints) -> Floats:
 
 
 def ranked_variables(metrics: pd.DataFrame) -> Floats:
-    """Steps 1 and 2 of the ranking: the 17 variables as ranks in [-0.5, 0.5] within each as_of, 0 where absent.
+    """Steps 1 and 2 of the ranking: the 19 variables as ranks in [-0.5, 0.5] within each as_of, 0 where absent.
 
-    `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 17).
+    `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 19).
     """
     as_of = pd.factorize(metrics["as_of"])[0]
     group = as_of

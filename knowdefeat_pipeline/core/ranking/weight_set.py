@@ -1,4 +1,4 @@
-"""A set of weights: 17 signed numbers, one decimal, whose absolute values sum to exactly 100.0; and its versions."""
+"""A set of weights: 19 signed numbers, one decimal, whose absolute values sum to exactly 100.0; and its versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema.variables import SLOW_NAMES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats
 from knowdefeat_pipeline.errors import KnowDefeatError
 
@@ -22,16 +22,17 @@ class WeightError(KnowDefeatError):
 
 
 def validate(weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights in the house's order, rounded to the tenth that they already are.
+    """The weights in the house's order, rounded to the tenth that they already are; a slow variable left out counts 0.
 
     Raises WeightError for missing or unknown names, non-finite values, more than one decimal, or Σ|w| other than 100.0.
     """
+    weights = {**dict.fromkeys(SLOW_NAMES, 0.0), **weights}  # as in the sets of Know-Defeat
     missing = [name for name in VARIABLE_NAMES if name not in weights]
     unknown = [name for name in weights if name not in VARIABLE_NAMES]
     if missing or unknown:
         parts = [f"missing: {', '.join(missing)}"] if missing else []
         parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
-        raise WeightError(f"a set of weights names the 17 variables; {'; '.join(parts)}")
+        raise WeightError(f"a set of weights names the variables; {'; '.join(parts)}")
     for name in VARIABLE_NAMES:
         value = weights[name]
         if not np.isfinite(value):
@@ -78,7 +79,7 @@ ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class WeightVersion:
-    """One immutable set of weights. `weights`: the 17 by name, in the order of the house. `in_force_from`: None =
+    """One immutable set of weights. `weights`: the 19 by name, in the order of the house. `in_force_from`: None =
     always; a version counts for every as_of strictly later than that, so that no ranking is rewritten by what was
     learned from it."""
 
@@ -90,7 +91,7 @@ class WeightVersion:
 
     @property
     def vector(self) -> Floats:
-        """The 17 weights (17,) in the order of the house."""
+        """The 19 weights (19,) in the order of the house."""
         return np.array([self.weights[name] for name in VARIABLE_NAMES])
 
 

@@ -12,6 +12,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
     METRICS,
     OF_CAPITAL,
     OPEN_POSITIONS,
+    SLOW_RESULTS,
     STREAK_SUMMARY,
     STREAKS,
     TRADE_DAY,
@@ -21,6 +22,7 @@ from knowdefeat_pipeline.core.schema.skill import SKILL
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
+    SLOW_NAMES,
     STREAK_LENGTHS,
     VARIABLE,
     VARIABLE_NAMES,
@@ -49,6 +51,8 @@ __all__ = [
     "REGIMES",
     "SCORE_NAMES",
     "SKILL",
+    "SLOW_NAMES",
+    "SLOW_RESULTS",
     "STRATEGY",
     "STRATEGY_WEIGHTS",
     "STREAKS",
@@ -67,7 +71,7 @@ __all__ = [
 ]
 
 TABLES: dict[str, tuple[Figure, ...]] = {
-    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS, *OPEN_POSITIONS),
+    "bot_metrics": (PARTITION, AS_OF, BOT, TICKER, *METRICS, *OPEN_POSITIONS, *SLOW_RESULTS),
     "win_streaks": (PARTITION, AS_OF, BOT, *STREAKS),
     "win_streak_summary": (PARTITION, AS_OF, BOT, *STREAK_SUMMARY),
     "bot_rankings": (PARTITION, AS_OF, BOT, *RANKING),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from knowdefeat_pipeline.core.schema.figure import PARTITION, Figure, count, number
-from knowdefeat_pipeline.core.schema.variables import VARIABLES
+from knowdefeat_pipeline.core.schema.variables import SLOW_NAMES, VARIABLE, VARIABLES
 
 METRICS: tuple[Figure, ...] = (
-    *VARIABLES,
+    *(variable for variable in VARIABLES if variable.name not in SLOW_NAMES),
     count("trades", "Closed trades in the trailing 30 days."),
     count("wins", "Trades with pnl > 0, trailing 30 days."),
     count("losses", "Trades with pnl < 0, trailing 30 days."),
@@ -56,6 +56,9 @@ OPEN_POSITIONS: tuple[Figure, ...] = (
     number("max_drawdown_with_open", "percent", "As max_drawdown, where equity ends with open_pnl added to it. NULL without closed trades in the trailing 30 days and without marked open ones."),
 )
 """Figures of the same rows that stand beside those of closed trades, and are no part of the variables."""
+
+SLOW_RESULTS: tuple[Figure, ...] = tuple(VARIABLE[name] for name in SLOW_NAMES)
+"""The slow variables, in the rows over all tickers alone."""
 
 STREAKS: tuple[Figure, ...] = (
     Figure("streak_length", "integer", "trades", "k: the least length of a run of wins, 2 to 7.", nullable=False),

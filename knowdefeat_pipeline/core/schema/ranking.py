@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from knowdefeat_pipeline.core.schema.figure import AS_OF, PARTITION, Figure, number
-from knowdefeat_pipeline.core.schema.variables import VARIABLES
+from knowdefeat_pipeline.core.schema.variables import SLOW_NAMES, VARIABLES, Variable
 
 FLAG = Figure("flag", "text", "", "What a person should look at before the bot gets new funds: an open loss that exceeds the gain of 30 days. NULL for nothing.")
 """The column that follows from open positions, and so is no part of the rows of a ranking."""
+
+
+def _points(variable: Variable) -> Figure:
+    text = f"What {variable.name} adds to the score; the 19 contributions sum to rank_score - 50."
+    return number(f"{variable.name}_points", "points", text)
+
 
 RANKING: tuple[Figure, ...] = (
     Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
@@ -15,17 +21,15 @@ RANKING: tuple[Figure, ...] = (
     Figure("reason", "text", "", "Why a bot is not ranked."),
     Figure("is_active", "boolean", "", "Whether the bot may receive funds: set by a person or a rule and kept across runs.", nullable=False),
     Figure("weight_version", "integer", "", "The version of the weights that was in force.", nullable=False),
-    *(
-        number(f"{v.name}_points", "points", f"What {v.name} adds to the score; the 17 contributions sum to rank_score - 50.")
-        for v in VARIABLES
-    ),
+    *(_points(variable) for variable in VARIABLES if variable.name not in SLOW_NAMES),
     FLAG,
+    *(_points(variable) for variable in VARIABLES if variable.name in SLOW_NAMES),
 )
 
 WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
     PARTITION,
     AS_OF,
-    Figure("variable", "text", "", "One of the 17 variables.", nullable=False),
+    Figure("variable", "text", "", "One of the 19 variables.", nullable=False),
     Figure("weight", "double precision", "points", "Signed weight; the absolute weights sum to 100.0.", nullable=False),
     Figure("version", "integer", "", "The weight version it belongs to.", nullable=False),
 )

@@ -1,4 +1,4 @@
-"""The 17 figures that the ranking weighs, in the order of the house."""
+"""The 19 figures that the ranking weighs, in the order of the house: Know-Defeat's 17, and two slow ones of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STREAK_LENGTHS = (2, 3, 4, 5, 6, 7)
 
 @dataclass(frozen=True)
 class Variable(Figure):
-    """One of the 17 figures that the ranking weighs.
+    """One of the figures that the ranking weighs.
 
     `label` is its short name in tables. `measure` names the column that the ranking reads (a drawdown is read as an amount, so that capital plays no part);
     `scaling` says which power of the bot's own volatility it is divided by, `window_days` over how many days;
@@ -41,6 +41,15 @@ def _variable(
 def _performance(name: str, label: str, weight: float, window: str, days: float) -> Variable:
     text = f"Sum of net pnl of trades closed in the trailing {window}. NULL when none closed in it."
     return _variable(name, label, weight, "currency", text, "performance", days)
+
+
+def _slow(name: str, label: str, window: str) -> Variable:
+    text = (
+        f"Σ n / √days over {window} that have ended and on which a trade of the bot closed. n: the day's net pnl / the bot's "
+        "volatility when the day began, less (k-1)/(k+3) of the mean of the k bots of its group that traded on the day. NULL "
+        "without such a day."
+    )
+    return _variable(name, label, 0.0, "√days", text)
 
 
 def _streak(length: int, weight: float) -> Variable:
@@ -87,10 +96,14 @@ VARIABLES: tuple[Variable, ...] = (
     _streak(5, 1.0),
     _streak(6, 0.5),
     _streak(7, 0.5),
+    _slow("quarter_result", "quarter", "the trailing 90 days"),
+    _slow("lifetime_result", "lifetime", "all days"),
 )
 VARIABLE_NAMES: tuple[str, ...] = tuple(variable.name for variable in VARIABLES)
 VARIABLE: dict[str, Variable] = {variable.name: variable for variable in VARIABLES}
 DEFAULT_WEIGHTS: dict[str, float] = {variable.name: variable.default_weight for variable in VARIABLES}
 
+SLOW_NAMES = ("quarter_result", "lifetime_result")
+"""The variables that rest on the bots of a group together, and so stand beside the figures of one bot's trades."""
 SCORE_NAMES = ("price_model_score", "volume_model_score", "price_wall_score")
 """The variables that are means of scores of trades."""

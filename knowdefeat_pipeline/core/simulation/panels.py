@@ -14,10 +14,9 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
-from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT
+from knowdefeat_pipeline.core.ranking.panel import DRAWDOWN_AMOUNT, REQUIRED
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
-from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, SCORES, Simulation, simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Floats, micros
@@ -30,7 +29,7 @@ class WorldPanel:
     """One simulated history as a learner meets it.
 
     frame: a row per as_of (each day's end but the last) and bot with enough trades to be ranked: as_of, bot_id, group,
-        volatility, avg_drawdown_amount, the 17 variables and label, as `ranking.panel` reads them.
+        volatility, avg_drawdown_amount, Know-Defeat's 17 variables and label, as `ranking.panel` reads them.
     skill: per row, the true skill: what it should bring on the next day in units of the bot's volatility.
     expected: the same to one who also knows the part of yesterday's luck that will be taken back (`adverse` alone).
     """
@@ -66,8 +65,7 @@ def panel_of(simulation: Simulation) -> WorldPanel:
         truth.stack().reindex(next_day).to_numpy() / rows["volatility"].to_numpy()
         for truth in (simulation.skill_pnl, simulation.expected_pnl)
     )
-    columns = ["as_of", "bot_id", "group", "volatility", DRAWDOWN_AMOUNT, *VARIABLE_NAMES, "label"]
-    return WorldPanel(rows[columns], skill, expected)
+    return WorldPanel(rows[[*REQUIRED, DRAWDOWN_AMOUNT]], skill, expected)
 
 
 def scores_of_trades(simulation: Simulation) -> pd.DataFrame:

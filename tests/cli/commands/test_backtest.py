@@ -36,7 +36,15 @@ def test_a_files_history_is_compared_as_the_core_does(shell: Shell, panel: Path,
     found = shell.json("backtest", "--panel", panel, "--weights-file", weights)
     history = Panel.of(plain(60, 10, seed=3))
     expected = backtest(history, contestants(history, {"mine": ONE_VARIABLE}))
-    assert list(found["sets"]) == ["default", "equal", "know_defeat", "know_defeat_fallback", "ai", "mine"]
+    assert list(found["sets"]) == [
+        "default",
+        "recommended",
+        "equal",
+        "know_defeat",
+        "know_defeat_fallback",
+        "ai",
+        "mine",
+    ]
     for name, row in found["sets"].items():
         assert row == pytest.approx({k: float(v) for k, v in expected.loc[name].items()}, rel=1e-12)
     # 2025-01-02 is the first as_of: the end of the day before.
@@ -63,7 +71,7 @@ def test_the_report_is_one_page_that_any_browser_shows(shell: Shell, panel: Path
     found = shell.json("backtest", "--panel", panel)
     assert found["statement"] in " ".join(shown.split())
     assert found["statement"] in page
-    assert len(re.findall(r"<tr>", page)) == 1 + 5
+    assert len(re.findall(r"<tr>", page)) == 1 + 6
     pictures = re.findall(r"<svg.*?</svg>", page)
     assert len(pictures) == 3
     for picture in pictures:

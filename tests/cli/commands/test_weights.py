@@ -87,7 +87,7 @@ def test_a_set_from_a_file_and_scaled(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
     path.write_text(json.dumps(dict.fromkeys(VARIABLE_NAMES, 1)))
     equal = shell.json("weights", "set", "--file", path, "--normalise", "--reason", "no opinion")["weights"]
-    assert sorted(equal.values()) == [5.8] * 3 + [5.9] * 14
+    assert sorted(equal.values()) == [5.2] * 7 + [5.3] * 12
     path.write_text("[1]")
     assert "one JSON object of numbers" in shell("weights", "set", "--file", path, "--reason", "x", status=1)
     path.write_text("{")
@@ -125,6 +125,14 @@ def test_who_looked_at_an_older_version_is_told(shell: Shell, database: str) -> 
     assert len(versions(database)) == 3
 
 
+def test_a_named_set_comes_into_force(shell: Shell, database: str) -> None:
+    done = shell.json("weights", "set", "--set", "recommended", "--reason", "half of it is slow")
+    assert (done["weights"]["quarter_result"], done["weights"]["lifetime_result"]) == (25.0, 25.0)
+    assert versions(database)[-1].weights == done["weights"]
+    assert shell.json("weights", "set", "--set", "know_defeat", "--reason", "back")["weights"] == DEFAULT_WEIGHTS
+    assert "Choose one of: recommended, know_defeat" in shell("weights", "set", "--set", "x", "--reason", "x", status=1)
+
+
 def test_the_running_day_is_ranked_with_the_new_weights(shell: Shell, database: str) -> None:
     close(database)
     today = datetime.now(UTC).date()
@@ -149,7 +157,7 @@ def test_adjusting_prints_what_became_of_each_day(shell: Shell, database: str) -
     assert "knowdefeat run" in shell("weights", "adjust", status=1)
     end = datetime(2025, 3, 1, tzinfo=UTC)
     load_trades(
-        database, read_frame(simulate("base", bots=6, days=30, seed=4, end=end).trades, "simulator", end), "fleet"
+        database, read_frame(simulate("base", bots=6, days=30, seed=8, end=end).trades, "simulator", end), "fleet"
     )
     shell("run", "--all")
     done = shell.json("weights", "adjust")

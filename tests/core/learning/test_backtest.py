@@ -70,11 +70,20 @@ def test_since_leaves_the_first_days_out() -> None:
 def test_contestants_are_the_known_ones_and_any_others() -> None:
     panel = Panel.of(world("informative").frame)
     found = contestants(panel, {"mine": DEFAULT_WEIGHTS, "days": learn_weights(panel).weights})
-    assert list(found) == ["default", "equal", "know_defeat", "know_defeat_fallback", "ai", "mine", "days"]
+    assert list(found) == [
+        "default",
+        "recommended",
+        "equal",
+        "know_defeat",
+        "know_defeat_fallback",
+        "ai",
+        "mine",
+        "days",
+    ]
     assert np.array_equal(found["mine"], found["default"])
     assert np.array_equal(found["days"], found["ai"])
     np.testing.assert_allclose(found["default"], 50 + panel.ranks @ DEFAULT)
-    equal = 50 + 100 / 17 * panel.ranks.sum(axis=1)
+    equal = 50 + 100 / 19 * panel.ranks.sum(axis=1)
     np.testing.assert_allclose(found["equal"], equal)
 
 

@@ -35,6 +35,26 @@ def test_net_labels_are_less_the_group_s_share() -> None:
     np.testing.assert_allclose(panel.net_label, [-1 / 6, 0.5, -0.5, 1 / 6], atol=1e-6)
 
 
+def test_the_slow_variables_follow_from_labels_that_have_ended() -> None:
+    """One bot, volatility 2, labels 2, -2, 4, 1: results 1, -1, 2, .5; what is given stays."""
+    frame = plain(5, 1, seed=3).assign(label=[2.0, -2.0, 4.0, 1.0, 9.0], volatility=2.0)
+    frame = frame.drop(columns=["quarter_result", "lifetime_result"])
+    found = Panel.of(frame).frame
+    expected = [np.nan, 1, 0, 2 / np.sqrt(3), 1.25]
+    np.testing.assert_array_equal(found["lifetime_result"], expected)
+    np.testing.assert_array_equal(found["quarter_result"], expected)
+    given = Panel.of(frame.assign(quarter_result=7.0)).frame
+    assert given["quarter_result"].tolist() == [7] * 5
+    np.testing.assert_array_equal(given["lifetime_result"], expected)
+
+
+def test_what_was_carried_of_each_day() -> None:
+    frame = small(label=[1.0, -3.0, np.nan, 2.0])
+    assert (Panel.of(frame).carried.tolist(), Panel.of(frame).absolute.tolist()) == ([0], [6])
+    told = Panel.of(frame.assign(carried=[1.0, np.nan, np.nan, 2.0], absolute_pnl=[1.5, 4.0, np.nan, 2.5]))
+    assert (told.carried.tolist(), told.absolute.tolist()) == ([3], [8])
+
+
 def test_unknown_volatility_leaves_no_result_and_no_money() -> None:
     panel = Panel.of(small(label=[1.0, 2.0, 3.0, 4.0], volatility=[np.nan, 0.0, -1.0, 2.0], avg_win_rate=[1, 2, 3, 4]))
     np.testing.assert_array_equal(panel.result, [np.nan, np.nan, np.nan, 2])
@@ -50,10 +70,10 @@ def test_drawdowns_are_amounts_and_lower_is_better() -> None:
 
 
 def test_ranks_are_the_ranking_s_to_the_grid() -> None:
-    frame = world("base").frame
+    panel = Panel.of(world("base").frame)
+    frame = panel.frame
     parts = frame["group"].str.split(" ", expand=True)
     expected = ranked_variables(frame.assign(main_ticker=parts[0], main_direction=parts[1]))
-    panel = Panel.of(frame)
     np.testing.assert_allclose(panel.ranks, expected, rtol=0, atol=0.5 / GRID)
     assert np.array_equal(panel.ranks * GRID, np.round(panel.ranks * GRID))
 
@@ -79,7 +99,7 @@ def test_infinite_figures_and_missing_groups() -> None:
 
 def test_scores_are_the_ranking_s() -> None:
     frame = small(avg_win_rate=[1.0, 2.0, 3.0], price_model_score=[3.0, 2.0, 1.0])
-    weights = np.zeros(17)
+    weights = np.zeros(19)
     weights[[COLUMN["avg_win_rate"], COLUMN["price_model_score"]]] = 60, -40
     assert Panel.of(frame).rank_scores(weights).tolist() == [0, 50, 100]
 
@@ -100,4 +120,4 @@ def test_impossible_panels_are_refused(change, message: str) -> None:
 
 def test_a_panel_without_rows() -> None:
     panel = Panel.of(plain(1, 3, seed=1).iloc[:0])
-    assert (len(panel), panel.ranks.shape, panel.present.shape) == (0, (0, 17), (0, 17))
+    assert (len(panel), panel.ranks.shape, panel.present.shape) == (0, (0, 19), (0, 19))

@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.ranking.ranking import (
     subtract_group,
     top_movers,
 )
-from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, SLOW_NAMES, VARIABLE_NAMES
 from tests.core.bookkeeping import DAY, START, metrics, outcomes, union
 
 POINTS = [f"{name}_points" for name in VARIABLE_NAMES]
@@ -25,7 +25,8 @@ NOON = pd.Timestamp("2025-06-01 12:00", tz="UTC")
 
 def rows(*bots: dict) -> pd.DataFrame:
     """Rows of bot_metrics over all tickers; what a bot leaves out is NULL, and it has 9 trades in AAA LONG."""
-    usual = {f.name: np.nan for f in METRICS} | {"trades": 9, "main_ticker": "AAA", "main_direction": "LONG"}
+    usual = dict.fromkeys((*(f.name for f in METRICS), *SLOW_NAMES), np.nan)
+    usual |= {"trades": 9, "main_ticker": "AAA", "main_direction": "LONG"}
     usual["as_of"] = NOON
     return pd.DataFrame([usual | {"bot_id": number + 1} | bot for number, bot in enumerate(bots)])
 
@@ -200,7 +201,7 @@ def scores(fleet: list, factors: dict[int, float], ids: list[int]) -> pd.DataFra
             for place, (cents, ticker, day) in enumerate(fleet)
         )
     )  # fmt: skip
-    table = metrics(frame, AS_OF)
+    table = metrics(frame, AS_OF).assign(**dict.fromkeys(SLOW_NAMES, 0.5))
     ranking = rank_bots(table[table.ticker == "*"], DEFAULT_WEIGHTS).set_index("bot_id")
     return ranking.loc[ids[: len(fleet)], ["rank_score", *POINTS]].reset_index(drop=True)
 
@@ -227,7 +228,7 @@ def test_twins_tie_whatever_their_stake(fleet: list) -> None:
 
 def test_ranks_reach_from_end_to_end() -> None:
     ranks = ranked_variables(THREE)
-    assert ranks.shape == (3, 17)
+    assert ranks.shape == (3, 19)
     assert np.abs(ranks).max() == 0.5
 
 
@@ -255,5 +256,5 @@ def _day(fleet: list, day: int) -> pd.DataFrame:
             for place, (cents, ticker, start) in enumerate(fleet)
         )
     )
-    table = metrics(frame, AS_OF)
+    table = metrics(frame, AS_OF).assign(**dict.fromkeys(SLOW_NAMES, 0.5))
     return table[table.ticker == "*"].assign(as_of=NOON + pd.Timedelta(days=day))

@@ -12,18 +12,20 @@ KNOW_DEFEAT = {
     "win_streak_2": 2.0, "win_streak_3": 1.5, "win_streak_4": 1.5, "win_streak_5": 1.0, "win_streak_6": 0.5,
     "win_streak_7": 0.5,
 }  # fmt: skip
+SLOW = {"quarter_result": 0.0, "lifetime_result": 0.0}
 
 
-def test_the_seventeen_variables_and_their_default_weights() -> None:
-    assert DEFAULT_WEIGHTS == KNOW_DEFEAT
-    assert list(VARIABLE_NAMES) == list(KNOW_DEFEAT)
+def test_the_nineteen_variables_and_their_default_weights() -> None:
+    assert DEFAULT_WEIGHTS == KNOW_DEFEAT | SLOW
+    assert list(VARIABLE_NAMES) == [*KNOW_DEFEAT, *SLOW]
     assert sum(KNOW_DEFEAT.values()) == 100.0
 
 
 def test_what_the_ranking_reads_is_a_metric() -> None:
-    names = [figure.name for figure in METRICS]
+    names = [figure.name for figure in TABLES["bot_metrics"]]
     assert {variable.measure for variable in VARIABLES} <= set(names)
-    assert names[:17] == list(VARIABLE_NAMES)
+    assert [figure.name for figure in METRICS][:17] == list(KNOW_DEFEAT)
+    assert names[-2:] == list(SLOW)
 
 
 def test_only_a_drawdown_is_better_when_lower() -> None:
@@ -39,7 +41,9 @@ def test_every_figure_has_a_name_of_its_own_and_a_description() -> None:
 
 
 def test_each_variable_has_its_points_in_the_ranking() -> None:
-    assert [f.name for f in RANKING if f.name.endswith("_points")] == [f"{name}_points" for name in KNOW_DEFEAT]
+    assert [f.name for f in RANKING if f.name.endswith("_points")] == [
+        f"{name}_points" for name in (*KNOW_DEFEAT, *SLOW)
+    ]
 
 
 def test_the_tables_of_the_database_are_the_tables_of_figures(database: str) -> None:

@@ -1,0 +1,18 @@
+-- The slow results of the running day %(day)s are those of the end of the day before it; only what differs is written.
+WITH known AS (
+    SELECT bot_id, quarter_result, lifetime_total, lifetime_days FROM slow_results WHERE day = %(day)s - 1
+),
+gone AS (
+    DELETE FROM slow_results AS s
+    WHERE day = %(day)s AND NOT EXISTS (SELECT FROM known AS k WHERE k.bot_id = s.bot_id)
+),
+written AS (
+    INSERT INTO slow_results AS s (day, bot_id, net_result, quarter_result, lifetime_total, lifetime_days)
+    SELECT %(day)s, bot_id, NULL, quarter_result, lifetime_total, lifetime_days FROM known
+    ON CONFLICT (day, bot_id) DO UPDATE
+    SET net_result = NULL, quarter_result = excluded.quarter_result, lifetime_total = excluded.lifetime_total,
+        lifetime_days = excluded.lifetime_days
+    WHERE (s.net_result, s.quarter_result, s.lifetime_total, s.lifetime_days)
+        IS DISTINCT FROM (NULL, excluded.quarter_result, excluded.lifetime_total, excluded.lifetime_days)
+)
+SELECT bot_id, quarter_result, lifetime_total / sqrt(nullif(lifetime_days, 0)::double precision) AS lifetime_result FROM known
