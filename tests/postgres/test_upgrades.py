@@ -7,7 +7,7 @@ import pytest
 from adbc_driver_manager import DataError
 
 from knowdefeat_pipeline.core.market.bars import BarError
-from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, TABLES
+from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, SLOW_NAMES, TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
@@ -39,6 +39,8 @@ LATER = {
     "sharpe_high",
     "flag",
     "order_p_value",
+    *SLOW_NAMES,
+    *(f"{name}_points" for name in SLOW_NAMES),
     *(figure.name for figure in OPEN_POSITIONS),
 }
 MOVED = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "variable_weights")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.ranking.panel import Panel
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import SLOW_NAMES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from tests.core.panels import END, world
 
@@ -33,7 +33,8 @@ def test_labels_scores_and_performance_come_from_their_own_days() -> None:
 def test_columns_rows_and_the_last_day() -> None:
     frame = world("base").frame
     assert list(frame.columns) == [
-        "as_of", "bot_id", "group", "volatility", "avg_drawdown_amount", *VARIABLE_NAMES, "label"
+        "as_of", "bot_id", "group", "volatility", *(name for name in VARIABLE_NAMES if name not in SLOW_NAMES), "label",
+        "avg_drawdown_amount",
     ]  # fmt: skip
     assert frame.as_of.max() == pd.Timestamp(END) - DAY  # the last day is a label only
     assert frame.groupby("as_of").size().iloc[-1] == 12
