@@ -10,6 +10,7 @@ from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
+BESIDE_METRICS = ("open_positions", "slow_results")  # by day and bot, too
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded
 
@@ -57,7 +58,7 @@ def remove_simulated(connection: psycopg.Connection) -> int:
 
 def forget_bots(connection: psycopg.Connection) -> None:
     """Bots that are gone have no results."""
-    for table in map(stored, RESULTS):
+    for table in (*map(stored, RESULTS), *BESIDE_METRICS):
         connection.execute(
             f"DELETE FROM {table} r WHERE NOT EXISTS (SELECT FROM bots b WHERE b.bot_id = r.bot_id)"  # noqa: S608 (fixed names)
         )
@@ -66,7 +67,7 @@ def forget_bots(connection: psycopg.Connection) -> None:
 def forget_days(connection: psycopg.Connection) -> None:
     """Days before the first trade that is left are no computed days any more; without one, no day is."""
     ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
-    for table in map(stored, (*RESULTS, "bot_skill", "variable_weights")):
+    for table in (*map(stored, (*RESULTS, "bot_skill", "variable_weights")), *BESIDE_METRICS):
         connection.execute(f"DELETE FROM {table} WHERE %(first)s::date IS NULL OR day < %(first)s", {"first": first})  # noqa: S608 (fixed names)
     connection.execute(
         "DELETE FROM refreshed_days WHERE %(first)s::date IS NULL OR (day < %(first)s AND asset <> ALL(%(market)s))",
