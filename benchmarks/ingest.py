@@ -58,7 +58,9 @@ def _empty(url: str, table: str) -> None:
     from knowdefeat_pipeline.postgres.connection import connect
 
     with connect(url) as connection:
-        connection.execute("TRUNCATE trades, bots, imports, trade_quarantine, trade_revisions, trade_scores")
+        connection.execute(
+            "TRUNCATE trades, bots, imports, trade_quarantine, trade_revisions, trade_scores, trade_ranges"
+        )
         if table == "floor":
             connection.execute("DROP TABLE IF EXISTS floor")
             connection.execute(

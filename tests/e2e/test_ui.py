@@ -21,6 +21,8 @@ Snapshot = Callable[[str], None]
 
 CHAIN_PAGE = "/locations/knowdefeat_pipeline/asset-groups/ranking/lineage"
 RANKED = "SELECT bot_id, rank, rank_score, as_of FROM bot_rankings WHERE day = %s ORDER BY bot_id"
+# Skill stands beside the ranking: both rest on the metrics.
+IN_ORDER = [asset for asset in CHAIN if asset != "bot_skill"]
 VERSIONS = "SELECT DISTINCT xmin::text FROM bot_rankings_rows WHERE day = %s"
 
 
@@ -39,10 +41,12 @@ def test_the_lineage_page_shows_the_chain_in_order(page: Page, snapshot: Snapsho
     page.get_by_role("button", name="Hide navigation").click()
     for asset in CHAIN:
         expect(node(page, asset)).to_contain_text(re.compile(r"[\d,]+ partitions"))
-    boxes = [node(page, asset).bounding_box() for asset in CHAIN]
-    left_edges = [box["x"] for box in boxes if box]
-    assert len(left_edges) == len(CHAIN)
-    assert left_edges == sorted(set(left_edges)), dict(zip(CHAIN, left_edges, strict=True))
+    boxes = {asset: node(page, asset).bounding_box() for asset in CHAIN}
+    left_edge = {asset: box["x"] for asset, box in boxes.items() if box}
+    assert len(left_edge) == len(CHAIN)
+    in_order = [left_edge[asset] for asset in IN_ORDER]
+    assert in_order == sorted(set(in_order)), left_edge
+    assert left_edge["bot_skill"] > left_edge["bot_metrics"]
     snapshot("lineage")
 
 
@@ -68,7 +72,8 @@ def test_a_day_materialised_by_clicking_is_computed_again_and_comes_out_the_same
     assets = [re.sub(r'[\["\]]', "", key) for key, _ in materialised]
     assert {partition for _, partition in materialised} == {day.isoformat()}
     assert sorted(assets) == sorted(CHAIN + BELIEFS + FUNDS + MARKET)
-    assert [asset for asset in assets if asset in CHAIN] == list(CHAIN)
+    assert [asset for asset in assets if asset in IN_ORDER] == IN_ORDER
+    assert assets.index("bot_metrics") < assets.index("bot_skill")
 
     assert rows(RANKED, day) == before
     assert rows(VERSIONS, day) != written_before
