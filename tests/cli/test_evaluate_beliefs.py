@@ -36,7 +36,7 @@ def test_a_simulated_history_is_judged_from_outside(
 ) -> None:
     answer = tmp_path / "weights.csv"
     assert evaluate(monkeypatch, "--outcomes", outcomes, "--out", answer) == 0
-    assert "400 times, 3,200 rows" in capsys.readouterr().out.replace("\n", " ")
+    assert "400 times, 3,200 rows" in " ".join(capsys.readouterr().out.split())
     table = pd.read_csv(answer)
     assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     weights = table.pivot(index="time", columns="strategy_id", values="weight").to_numpy()
