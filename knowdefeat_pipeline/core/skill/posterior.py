@@ -52,11 +52,14 @@ class Strategies(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """Of each pair of sds (7, 4): the mean over strategies, its variance, and the log likelihood of all bots."""
+    """Of each pair of sds that is not negligible: which `bot_sd` and `strategy_sd` of the grids, its `weight`, and the
+    `mean` over strategies with its `variance`."""
 
+    bot_sd: Ints
+    strategy_sd: Ints
+    weight: Floats
     mean: Floats
     variance: Floats
-    log_likelihood: Floats
 
 
 def skill(of: Evidence, strategy: Ints) -> Skill:
@@ -89,11 +92,8 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
-    chance = fleet.log_likelihood + np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
-    weight = np.exp(chance - chance.max())
     mean, variance = _levels(of, strategies, fleet, number)
-    likely = weight > NEGLIGIBLE * weight.sum()
-    return _mixture(weight[likely] / weight[likely].sum(), mean[likely], np.sqrt(variance[likely]))
+    return _mixture(fleet.weight, mean, np.sqrt(variance))
 
 
 def _strategies(of: Evidence, number: Ints) -> Strategies:
@@ -113,31 +113,26 @@ def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
     bots = np.bincount(number[of.proven], minlength=int(number.max()) + 1)
     out = np.zeros((len(BOT_SD), len(bots)))
     alone = np.flatnonzero(of.proven & (bots[number] == 1))
-    out[:, number[alone]] = np.einsum("bd,bd->b", of.series[alone], of.series[alone])
+    out[:, number[alone]] = of.variance[alone]
     several = np.flatnonzero(of.proven & (bots[number] > 1))
-    those, place = np.unique(number[several], return_inverse=True)
-    if len(those):
-        row = (np.arange(len(BOT_SD))[:, None] * len(those) + place).ravel()
-        where = row, np.tile(several, len(BOT_SD))
-        weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(of)))
-        daily = weights @ of.series
-        out[:, those] = np.einsum("sd,sd->s", daily, daily).reshape(len(BOT_SD), -1)
+    if len(several):
+        several = several[np.argsort(number[several], kind="stable")]
+        begin = np.flatnonzero(np.diff(number[several], prepend=-1))
+        for those in np.split(several, begin[1:]):
+            out[:, number[those[0]]] = _daily_variance(share[:, those], of.loading[those], of.daily[:, those])
     return out
 
 
 def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
+    prior = np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
     known = strategies.precision > 0
     if not known.any():
-        none = np.zeros((len(BOT_SD), len(STRATEGY_SD)))
-        return Fleet(none, np.full_like(none, np.inf), none)
+        pairs = np.nonzero(np.ones_like(prior))
+        return Fleet(*pairs, np.exp(prior[pairs]), np.zeros(prior.size), np.full(prior.size, np.inf))
     own = STRATEGY_SD[:, None] ** 2
     u = 1 / (strategies.variance[:, None] + own)  # (7, 4, strategies); 0 without a proven bot
     total = u.sum(axis=2)
     mean = (u * strategies.mean[:, None]).sum(axis=2) / total
-    share = (u / total[:, :, None])[:, :, number] * strategies.share[:, None]
-    shared = _daily_variance(share.reshape(-1, len(of)), of.series).reshape(mean.shape)
-    variance = np.maximum(1 / total, shared + own[:, 0] * (u**2).sum(axis=2) / total**2)
-    prior = FLEET_VARIANCE + variance
     off = np.where(of.proven, of.edge - strategies.mean[:, number], 0.0)
     within = 0.5 * (
         np.log(strategies.weight, where=of.proven, out=np.zeros_like(strategies.weight)).sum(axis=1)
@@ -146,31 +141,56 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     )
     between = np.log(u, where=known[:, None], out=np.zeros_like(u)).sum(axis=2)
     between -= (u * (strategies.mean[:, None] - mean[:, :, None]) ** 2).sum(axis=2)
-    return Fleet(mean, variance, within[:, None] + 0.5 * (between - np.log(total) - np.log(prior) - mean**2 / prior))
+    chance = prior + within[:, None] + 0.5 * (between - np.log(total))
+    # What strategies share of a day is laborious, and moves a pair's chance within bounds.
+    least = own[:, 0] * (u**2).sum(axis=2) / total**2
+    root = np.sqrt(strategies.variance, where=known, out=np.zeros_like(strategies.variance))
+    most = least + ((u * root[:, None]).sum(axis=2) / total) ** 2
+    bounds = [np.maximum(1 / total, end) for end in (least, most)]
+    worst = np.minimum(*(_chance_of_mean(mean, end) for end in bounds))
+    best = _chance_of_mean(mean, np.clip(mean**2 - FLEET_VARIANCE, *bounds))
+    bot_sd, strategy_sd = pairs = np.nonzero(chance + best >= (chance + worst).max() + np.log(NEGLIGIBLE))
+    share = (u[pairs] / total[pairs][:, None])[:, number] * strategies.share[bot_sd]
+    shared = _daily_variance(share, of.loading, of.daily)
+    mean, variance = mean[pairs], np.maximum(1 / total[pairs], shared + least[pairs])
+    logs = chance[pairs] + _chance_of_mean(mean, variance)
+    weight = np.exp(logs - logs.max())
+    likely = weight > NEGLIGIBLE * weight.sum()
+    return Fleet(*(values[likely] for values in (bot_sd, strategy_sd, weight / weight[likely].sum(), mean, variance)))
 
 
-def _daily_variance(share: Floats, series: Floats) -> Floats:
-    """The sum over days of the squared sum of shares (groups, bots) of what bots add on a day (bots, days)."""
+def _chance_of_mean(mean: Floats, variance: Floats) -> Floats:
+    """The log likelihood of the mean over strategies."""
+    return -0.5 * (np.log(FLEET_VARIANCE + variance) + mean**2 / (FLEET_VARIANCE + variance))
+
+
+def _daily_variance(share: Floats, loading: Floats, daily: Floats) -> Floats:
+    """The sum over days of the squared sum of shares (groups, bots) of what bots add on a day, see `Evidence`."""
     # A larger product is given to threads, which on a busy machine wait for one another longer than they compute.
-    days = max(1, ONE_THREAD // share.size)
+    weights = (share[:, :, None] * loading).reshape(len(share), loading.size)
+    daily = daily.reshape(len(daily), loading.size)
     out = np.zeros(len(share))
-    for first in range(0, series.shape[1], days):
-        daily = share @ series[:, first : first + days]
-        out += np.einsum("gd,gd->g", daily, daily)
+    groups = max(1, ONE_THREAD // loading.size)
+    for group in range(0, len(share), groups):
+        some = weights[group : group + groups]
+        days = max(1, ONE_THREAD // some.size)
+        for first in range(0, len(daily), days):
+            added = daily[first : first + days] @ some.T
+            out[group : group + groups] += np.einsum("dg,dg->g", added, added)
     return out
 
 
 def _levels(of: Evidence, strategies: Strategies, fleet: Fleet, number: Ints) -> tuple[Floats, Floats]:
-    """Mean and variance of each bot's edge under each pair of sds, (7, 4, bots)."""
+    """Mean and variance of each bot's edge under each pair of sds, (pairs, bots)."""
     kept = FLEET_VARIANCE / (FLEET_VARIANCE + fleet.variance)
-    mean, variance = (kept * fleet.mean)[:, :, None], (FLEET_VARIANCE * (1 - kept))[:, :, None]
-    own = STRATEGY_SD[:, None] ** 2
-    q = own / (own + strategies.variance[:, None])
-    mean = (mean + q * (strategies.mean[:, None] - mean))[:, :, number]
-    variance = ((1 - q) * own + (1 - q) ** 2 * variance)[:, :, number]
-    of_bots = BOT_SD[:, None] ** 2
+    mean, variance = (kept * fleet.mean)[:, None], (FLEET_VARIANCE * (1 - kept))[:, None]
+    own = STRATEGY_SD[fleet.strategy_sd][:, None] ** 2
+    q = own / (own + strategies.variance[fleet.bot_sd])
+    mean = (mean + q * (strategies.mean[fleet.bot_sd] - mean))[:, number]
+    variance = ((1 - q) * own + (1 - q) ** 2 * variance)[:, number]
+    of_bots = BOT_SD[fleet.bot_sd][:, None] ** 2
     h = np.where(of.proven, of_bots / (of_bots + of.error**2), 0.0)
-    return mean + h[:, None] * (of.edge - mean), ((1 - h) * of_bots)[:, None] + (1 - h[:, None]) ** 2 * variance
+    return mean + h * (of.edge - mean), (1 - h) * of_bots + (1 - h) ** 2 * variance
 
 
 def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
