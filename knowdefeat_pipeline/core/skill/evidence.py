@@ -111,15 +111,17 @@ def _evidence(panel: Panel, of: Sums, last_days: Ints, days: int | None) -> Iter
         error = np.sqrt(np.maximum((count - 1) / count**2, clustered))
         raw = mean / sd
         edge = raw + np.clip(skewness * (error**2 / 6 + raw**2 / 3), -3 * error, 3 * error)
-        loading = np.stack([1 / (sd * count), -raw / count], axis=-1)
+        of_pnl, of_trades = 1 / (sd * count), -raw / count
     columns: dict[str, Array] = {
-        **{name: getattr(of, name).astype(np.int64) for name in ("trades", "wins", "losses")},
+        **{name: getattr(of, name) for name in ("trades", "wins", "losses")},
         "edge": np.where(proven, edge, 0.0),
         "error": np.where(proven, error, 1.0),
         "proven": proven,
         "variance": np.where(proven, variance, 0.0),
-        "loading": np.where(proven[..., None], loading, 0.0),
+        "loading": np.where(proven, (of_pnl, of_trades), 0.0),
     }
+    columns = {name: np.ascontiguousarray(values.T) for name, values in columns.items()}
+    columns |= {name: columns[name].astype(np.int64) for name in ("trades", "wins", "losses")}
     first = np.zeros_like(last_days) if days is None else np.searchsorted(panel.day, last_days - days + 1)
     last, bots = np.searchsorted(panel.day, last_days, "right"), panel.bots_by(last_days)
     for number, (n, begin, end) in enumerate(zip(bots.tolist(), first.tolist(), last.tolist(), strict=True)):

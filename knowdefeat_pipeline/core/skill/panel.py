@@ -17,17 +17,17 @@ from knowdefeat_pipeline.core.units import Floats, Ints
 
 @dataclass(frozen=True)
 class Panel:
-    """A row per day on which any bot has results, and the bots in the order of their first days, `begun`.
+    """The bots in the order of their first days, `begun`, and the days on which any has results.
 
     So what was known at an earlier day is the upper left part, whatever came later. `daily` (days, bots, 2): the pnl
-    and the number of trades of each bot's day; 0 without. `column`: the bot of each result, by number.
+    and the number of trades of each bot's day; 0 without. `row`: the bot of each result, by number.
     """
 
     bot: Ints
     begun: Ints
     day: Ints
     daily: Floats
-    column: Ints
+    row: Ints
 
     @classmethod
     def of(cls, results: DailyResults) -> Panel:
@@ -42,14 +42,14 @@ class Panel:
         order = np.argsort(results.day[begin], kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        column = np.repeat(place, np.diff(begin, append=len(results)))
+        row = np.repeat(place, np.diff(begin, append=len(results)))
         day = np.unique(results.day)
-        row = np.searchsorted(day, results.day)
+        column = np.searchsorted(day, results.day)
         daily = np.zeros((len(day), len(order), 2))
-        daily[row, column, 0] = results.pnl
-        daily[row, column, 1] = results.trades
+        daily[column, row, 0] = results.pnl
+        daily[column, row, 1] = results.trades
         first = begin[order]
-        return cls(results.bot[first], results.day[first], day, daily, column)
+        return cls(results.bot[first], results.day[first], day, daily, row)
 
     def bots_by(self, last_day: Ints) -> Ints:
         """How many bots are known by the ends of these days."""
@@ -57,7 +57,7 @@ class Panel:
 
 
 class Sums(NamedTuple):
-    """Of a window of each bot, (days asked for, bots): its trades, wins, losses and days with trades; the sums of its
+    """Of a window of each bot, (bots, days asked for): its trades, wins, losses and days with trades; the sums of its
     results and of their second and third powers; and over days: of the squares of trades, of trades times pnl, and of
     the squares of pnl."""
 
@@ -76,7 +76,7 @@ class Sums(NamedTuple):
 def sums(results: DailyResults, panel: Panel, last_days: Ints, days: int | None) -> Sums:
     """What results add up to by the ends of `last_days`, which ascend: of the last `days`, None for all."""
     add = _Lifetime if days is None else _Trailing
-    window = add(results.day, panel.column, last_days, len(panel.bot), days or 0)
+    window = add(results.day, panel.row, last_days, len(panel.bot), days or 0)
     return Sums(*(window.of(values) for values in _terms(results)))
 
 
@@ -93,17 +93,17 @@ def _terms(results: DailyResults) -> Iterator[Floats]:
 class _Lifetime:
     """Sums day after day, from the first on."""
 
-    def __init__(self, day: Ints, column: Ints, last_days: Ints, bots: int, days: int) -> None:
+    def __init__(self, day: Ints, row: Ints, last_days: Ints, bots: int, days: int) -> None:
         first, last = last_days[[0, -1]]
-        self._shape, self._asked = (int(last - first) + 1, bots), last_days - first
+        self._shape, self._asked = (bots, int(last - first) + 1), last_days - first
         self._early, self._late = np.flatnonzero(day <= first), np.flatnonzero((first < day) & (day <= last))
-        self._begun, self._place = column[self._early], (day[self._late] - first, column[self._late])
+        self._begun, self._place = row[self._early], (row[self._late], day[self._late] - first)
 
     def of(self, values: Floats) -> Floats:
         grid = np.zeros(self._shape)
-        grid[0] = np.bincount(self._begun, values[self._early], self._shape[1])  # which adds one after another, too
+        grid[:, 0] = np.bincount(self._begun, values[self._early], len(grid))  # which adds one after another, too
         grid[self._place] = values[self._late]
-        return np.cumsum(grid, axis=0)[self._asked]
+        return np.cumsum(grid, axis=1)[:, self._asked]
 
 
 class _Trailing:
@@ -113,22 +113,22 @@ class _Trailing:
     and both are running sums (van Herk 1992).
     """
 
-    def __init__(self, day: Ints, column: Ints, last_days: Ints, bots: int, days: int) -> None:
+    def __init__(self, day: Ints, row: Ints, last_days: Ints, bots: int, days: int) -> None:
         first, last = last_days[0] - days + 1, last_days[-1]
-        inside = np.flatnonzero((first <= day) & (day <= last))
-        self._inside, self._place = inside, (day[inside] - first, column[inside])
-        self._shape = (int(last - first) + 1, bots)
+        self._inside = np.flatnonzero((first <= day) & (day <= last))
+        self._place = row[self._inside], day[self._inside] - first
+        self._shape = (bots, int(last - first) + 1)
         block = np.arange(first, last + 1) // days
         self._blocks = np.flatnonzero(np.diff(block, prepend=block[0] - 1, append=block[-1] + 1))
         self._end = last_days - first
         self._begin = self._end - days + 1
-        self._whole = (block[self._begin] == block[self._end])[:, None]
+        self._whole = block[self._begin] == block[self._end]
 
     def of(self, values: Floats) -> Floats:
         grid = np.zeros(self._shape)
         grid[self._place] = values[self._inside]
         since, until = np.empty_like(grid), np.empty_like(grid)  # the beginning of a block; its end
         for begin, end in zip(self._blocks[:-1], self._blocks[1:], strict=True):
-            np.cumsum(grid[begin:end], axis=0, out=since[begin:end])
-            np.cumsum(grid[begin:end][::-1], axis=0, out=until[begin:end][::-1])
-        return np.where(self._whole, 0.0, until[self._begin]) + since[self._end]
+            np.cumsum(grid[:, begin:end], axis=1, out=since[:, begin:end])
+            np.cumsum(grid[:, begin:end][:, ::-1], axis=1, out=until[:, begin:end][:, ::-1])
+        return np.where(self._whole, 0.0, until[:, self._begin]) + since[:, self._end]
