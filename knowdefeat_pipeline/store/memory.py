@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
-from knowdefeat_pipeline.core.skill.evidence import Evidence, renewed
+from knowdefeat_pipeline.core.skill.evidence import Said, renewed
 from knowdefeat_pipeline.core.skill.judgement import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Array, Ints, last_day, micros
@@ -113,7 +113,7 @@ class Renewed:
 # The table of the figures of these bots, None for all.
 Compute = Callable[[Ints | None], pd.DataFrame]
 # What the results of these bots say of their skill, None for all.
-ComputeEvidence = Callable[[Ints | None], Mapping[Window, Evidence]]
+ComputeSaid = Callable[[Ints | None], Said[Window]]
 # A table of figures at a later as_of (µs), right for bots to which nothing has happened.
 Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
 
@@ -130,7 +130,7 @@ class Memory:
     _kept: dict[str, Kept] = field(init=False, default_factory=dict)
     _rows: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
     _written: dict[str, int] = field(init=False, default_factory=dict)
-    _said: dict[Window, Evidence] = field(init=False, default_factory=dict)
+    _said: Said[Window] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.trade_rows = RecentRows(self.url, "trades/read_arrived_trades", renewed=False)
@@ -170,20 +170,16 @@ class Memory:
         self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, table)
         return Renewed(table, moved, self._written.pop(name, None))
 
-    def evidence(self, as_of: datetime, compute: ComputeEvidence) -> Mapping[Window, Evidence]:
+    def said(self, as_of: datetime, compute: ComputeSaid) -> Said[Window]:
         """What the results of all bots say of their skill, as `renewed`: computed for those to which something has
         happened."""
-        kept = self._kept.pop(SKILL, None)
+        kept, known = self._kept.pop(SKILL, None), self._said
         moved = self._moved(kept, as_of, {}) if kept else None
-        fresh = compute(moved)
-        parts = {} if moved is None else {window: renewed(self._said[window], of) for window, of in fresh.items()}
-        merged = {window: of for window, of in parts.items() if of is not None}
-        if len(merged) < len(fresh):
-            merged = dict(fresh if moved is None else compute(None))
-        self._said = merged
+        found = None if moved is None or known is None else renewed(known, compute(moved))
+        self._said = compute(None) if found is None else found
         trades = self.trade_rows
         self._kept[SKILL] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, {}, pd.DataFrame())
-        return merged
+        return self._said
 
     def compared(self, name: str, rows: pd.DataFrame) -> Renewed:
         """One row a bot, beside those of the last time under this `name`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
-from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints, day_of
+from knowdefeat_pipeline.core.units import Array, Floats, Ints, day_of
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,11 @@ class DailyResults:
             m3=_sums(off**3, begin),
         )
 
-    def where(self, chosen: Bools) -> DailyResults:
-        """The rows that are chosen."""
-        return self._rows(np.flatnonzero(chosen))
-
-    def _rows(self, rows: Ints) -> DailyResults:
-        return DailyResults(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    def between(self, first: int, last: int) -> DailyResults:
-        """The days first..last."""
-        return self.where((first <= self.day) & (self.day <= last))
-
     def among(self, bots: Ints) -> DailyResults:
         """Those of these bots, which ascend."""
         begin, end = (np.searchsorted(self.bot, bots, side) for side in ("left", "right"))
         _, rows = flat_ranges(begin, end)
-        return self._rows(rows)
+        return DailyResults(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
     def concat(cls, parts: Sequence[DailyResults]) -> DailyResults:
@@ -83,38 +72,6 @@ class DailyResults:
         columns: dict[str, Array] = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
         order = np.lexsort((columns["day"], columns["bot"]))
         return cls(**{name: values[order] for name, values in columns.items()})
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Of each bot: `count` of its trades, `mean`, `sd` (ddof 1) and `skewness` (third central moment over sd³) of their
-    results; NaN under 2 trades or without spread. `begin`: its first row."""
-
-    bot: Ints
-    begin: Ints
-    count: Ints
-    mean: Floats
-    sd: Floats
-    skewness: Floats
-
-
-def moments(results: DailyResults) -> Moments:
-    """Each bot's moments over all its days.
-
-    >>> of = moments(DailyResults.of_columns(np.array([1, 1, 1]), np.array([0, 0, 3]), np.array([1.0, 2, 6])))
-    >>> of.mean.tolist(), of.sd.round(6).tolist(), of.skewness.round(6).tolist()
-    ([3.0], [2.645751], [0.32397])
-    """
-    begin = np.flatnonzero(np.diff(results.bot, prepend=results.bot[:1] - 1))
-    days = np.diff(begin, append=len(results))
-    count = _sums(results.trades, begin)
-    mean = _sums(results.pnl, begin) / count
-    off = results.pnl / results.trades - np.repeat(mean, days)
-    second = _sums(results.m2 + results.trades * off**2, begin)
-    third = _sums(results.m3 + off * (3 * results.m2 + results.trades * off**2), begin)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sd = np.sqrt(np.where(second > 0, second / (count - 1), np.nan))
-        return Moments(results.bot[begin], begin, count, mean, sd, third / count / sd**3)
 
 
 def _sums(values: Array, begin: Ints) -> Array:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Generic, TypeVar
 
 import numpy as np
-import pandas as pd
 
-from knowdefeat_pipeline.core.skill.daily_results import DailyResults, moments
-from knowdefeat_pipeline.core.units import Bools, Floats, Ints
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
+from knowdefeat_pipeline.core.skill.panel import Panel, Sums, sums
+from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 
 LEAST_TRADES, LEAST_OF_A_KIND = 5, 10
+DAYS_AT_ONCE = 90  # which bounds the memory
+
+Window = TypeVar("Window")
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Of each of n bots: its trades, `edge` (R: mean result in the bot's own sd) corrected for skewness, and `error`.
 
-    `proven`: whether it closed enough wins and losses to be judged by them; edge and error count only there. `series`
-    (n, days): what each of `day` adds to the error of the edge, 0 for bots that are not proven.
+    `proven`: whether it closed enough wins and losses to be judged by them; edge and error count only there. What a day
+    adds to the error of the edge is `loading` (n, 2) times the pnl and the number of trades of `daily` (days, n, 2), see
+    `Panel`; `variance`: the sum of its squares. Both are 0 for bots that are not proven. Bots are in the order of their
+    first results, those without any in the window among them.
     """
 
     bot: Ints
@@ -28,11 +35,20 @@ class Evidence:
     edge: Floats
     error: Floats
     proven: Bools
-    day: Ints
-    series: Floats
+    variance: Floats
+    loading: Floats
+    daily: Floats
 
     def __len__(self) -> int:
         return len(self.bot)
+
+
+@dataclass(frozen=True)
+class Said(Generic[Window]):
+    """What all results say at one as_of, by window, and the panel in which they lie."""
+
+    panel: Panel
+    of: Mapping[Window, Evidence]
 
 
 def evidence(results: DailyResults) -> Evidence:
@@ -49,7 +65,7 @@ def evidence(results: DailyResults) -> Evidence:
     Returns
     -------
     Evidence
-        One entry per bot, by bot. Proven: at least 10 wins, 10 losses and 5 trades; else edge 0 and error 1.
+        One entry per bot. Proven: at least 10 wins, 10 losses and 5 trades; else edge 0 and error 1.
 
     References
     ----------
@@ -65,42 +81,77 @@ def evidence(results: DailyResults) -> Evidence:
     >>> said.edge.round(6).tolist(), said.error.round(6).tolist(), said.proven.tolist()
     ([0.32914], [0.156125], [True])
     """
-    of = moments(results)
-    wins, losses = (_by_bot(values, of.begin) for values in (results.wins, results.losses))
-    proven = (np.minimum(wins, losses) >= LEAST_OF_A_KIND) & (of.count >= LEAST_TRADES)
-    days = np.diff(of.begin, append=len(results))
-    row = np.repeat(np.arange(len(days)), days)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        off = (results.pnl - results.trades * of.mean[row]) / of.sd[row]
-        clustered = np.where(days > 1, _by_bot(off**2, of.begin) * days / (days - 1), 0.0)
-        error = np.sqrt(np.maximum(of.count - 1, clustered)) / of.count
-        raw = of.mean / of.sd
-        correction = of.skewness * (error**2 / 6 + raw**2 / 3)
-    edge = raw + np.clip(correction, -3 * error, 3 * error)
-    column, day = pd.factorize(results.day, sort=True)
-    series = np.zeros((len(days), len(day)))
-    series[row, column] = np.where(proven[row], off / of.count[row], 0.0)
-    return Evidence(
-        of.bot, of.count, wins, losses, np.where(proven, edge, 0.0), np.where(proven, error, 1.0), proven, day, series
-    )
+    (said,) = said_by(results, np.array([results.day.max(initial=0)]), {"all": None})
+    return said.of["all"]
 
 
-def renewed(known: Evidence, fresh: Evidence) -> Evidence | None:
-    """What is known of all bots with that of some in place of theirs; None where these have bots or days of their own.
+def said_by(results: DailyResults, last_days: Ints, windows: Mapping[Window, int | None]) -> Iterator[Said[Window]]:
+    """What results say by the ends of `last_days`, which ascend, in windows of so many days, None for all.
 
-    The same as `evidence` of all results, as a bot's evidence rests on no other bot.
+    The same, to the bit, as for each of the days alone, whatever results come after it.
     """
-    if not (np.isin(fresh.bot, known.bot).all() and np.isin(fresh.day, known.day).all()):
+    panel = Panel.of(results)
+    for begin in range(0, len(last_days), DAYS_AT_ONCE):
+        at = last_days[begin : begin + DAYS_AT_ONCE]
+        each = [_evidence(panel, sums(results, panel, at, days), at, days) for days in windows.values()]
+        yield from (Said(panel, dict(zip(windows, of, strict=True))) for of in zip(*each, strict=True))
+
+
+def _evidence(panel: Panel, of: Sums, last_days: Ints, days: int | None) -> Iterator[Evidence]:
+    """That of each of these days."""
+    count = of.trades
+    proven = (np.minimum(of.wins, of.losses) >= LEAST_OF_A_KIND) & (count >= LEAST_TRADES)
+    # Wins and losses both, and many: sums of powers lose no digit that counts by what is subtracted here.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = of.pnl / count
+        sd = np.sqrt((of.squares - of.pnl * mean) / (count - 1))
+        skewness = (of.cubes - mean * (3 * of.squares - 2 * of.pnl * mean)) / count / sd**3
+        variance = np.maximum(of.day_pnl - mean * (2 * of.day_products - mean * of.day_trades), 0.0) / (sd * count) ** 2
+        clustered = np.where(of.days > 1, variance * of.days / (of.days - 1), 0.0)
+        error = np.sqrt(np.maximum((count - 1) / count**2, clustered))
+        raw = mean / sd
+        edge = raw + np.clip(skewness * (error**2 / 6 + raw**2 / 3), -3 * error, 3 * error)
+        of_pnl, of_trades = 1 / (sd * count), -raw / count
+    columns: dict[str, Array] = {
+        **{name: getattr(of, name) for name in ("trades", "wins", "losses")},
+        "edge": np.where(proven, edge, 0.0),
+        "error": np.where(proven, error, 1.0),
+        "proven": proven,
+        "variance": np.where(proven, variance, 0.0),
+        "loading": np.where(proven, (of_pnl, of_trades), 0.0),
+    }
+    columns = {name: np.ascontiguousarray(values.T) for name, values in columns.items()}
+    columns |= {name: columns[name].astype(np.int64) for name in ("trades", "wins", "losses")}
+    first = np.zeros_like(last_days) if days is None else np.searchsorted(panel.day, last_days - days + 1)
+    last, bots = np.searchsorted(panel.day, last_days, "right"), panel.bots_by(last_days)
+    for number, (n, begin, end) in enumerate(zip(bots.tolist(), first.tolist(), last.tolist(), strict=True)):
+        of_day = {name: values[number, :n] for name, values in columns.items()}
+        yield Evidence(bot=panel.bot[:n], daily=panel.daily[begin:end, :n], **of_day)
+
+
+def renewed(known: Said[Window], fresh: Said[Window]) -> Said[Window] | None:
+    """What is known of all bots with that of some in place of theirs; None where these have bots, first days or days of
+    their own.
+
+    The same as `said_by` all results, as a bot's evidence rests on no other bot. What was known is overwritten.
+    """
+    panel, new = known.panel, fresh.panel
+    order = np.argsort(panel.bot)
+    place = order[np.searchsorted(panel.bot, new.bot, sorter=order).clip(max=len(order) - 1)] if len(order) else order
+    row = np.searchsorted(panel.day, new.day).clip(max=max(len(panel.day) - 1, 0))
+    if len(place) < len(new.bot) or not (
+        np.array_equal(panel.bot[place], new.bot)
+        and np.array_equal(panel.begun[place], new.begun)
+        and np.array_equal(panel.day[row], new.day)
+    ):
         return None
-    row, column = np.searchsorted(known.bot, fresh.bot), np.searchsorted(known.day, fresh.day)
-    columns = {f.name: getattr(known, f.name).copy() for f in fields(known)}
+    panel.daily[:, place] = 0.0
+    panel.daily[np.ix_(row, place)] = new.daily
+    return Said(panel, {window: _replaced(of, fresh.of[window], place) for window, of in known.of.items()})
+
+
+def _replaced(known: Evidence, fresh: Evidence, place: Ints) -> Evidence:
+    columns = {f.name: getattr(known, f.name).copy() for f in fields(known) if f.name != "daily"}
     for name, values in columns.items():
-        if name not in ("day", "series"):
-            values[row] = getattr(fresh, name)
-    columns["series"][row] = 0.0
-    columns["series"][np.ix_(row, column)] = fresh.series
-    return Evidence(**columns)
-
-
-def _by_bot(values: np.ndarray, begin: Ints) -> np.ndarray:
-    return np.add.reduceat(values, begin) if len(begin) else values[:0]
+        values[place] = getattr(fresh, name)
+    return replace(known, **columns)

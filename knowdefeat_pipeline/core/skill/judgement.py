@@ -11,7 +11,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import LEAST_OF_A_KIND, Evidence, evidence
 from knowdefeat_pipeline.core.skill.posterior import skill
-from knowdefeat_pipeline.core.units import Array, Floats, Texts
+from knowdefeat_pipeline.core.units import Array, Floats, Ints, Texts
 
 Window = Literal["lifetime", "90 days"]
 WINDOWS: Mapping[Window, int | None] = {"lifetime": None, "90 days": 90}
@@ -19,12 +19,14 @@ WINDOWS: Mapping[Window, int | None] = {"lifetime": None, "90 days": 90}
 
 GOOD, LIKELY_GOOD, LIKELY_LOSING, LOSING = 0.95, 0.8, 0.2, 0.05
 UNCERTAIN = "cannot be told from luck"
-
-
-def windowed(results: DailyResults, window: Window, last_day: int) -> DailyResults:
-    """The results that a window looks at which ends with that day."""
-    days = WINDOWS[window]
-    return results.between(np.iinfo(np.int64).min if days is None else last_day - days + 1, last_day)
+_JUDGED = ["good", "likely good", "losing", "likely losing", UNCERTAIN]
+_LACKING = [
+    f"cannot be judged: {count} closed {one if count == 1 else many}"
+    for one, many in (("loss", "losses"), ("win", "wins"))
+    for count in range(LEAST_OF_A_KIND)
+]
+WORDS: Texts = np.array([*_JUDGED, *_LACKING], object)
+"""Every verdict."""
 
 
 def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
@@ -38,14 +40,22 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
     >>> judge(results, {})[["bot_id", "trades", "verdict"]].values.tolist()
     [[7, 60, 'good']]
     """
-    return pd.DataFrame(judged(evidence(results), strategies))
+    of = evidence(results)
+    return pd.DataFrame(judged(of, strategy_numbers(of.bot, strategies)))
 
 
-def judged(of: Evidence, strategies: Mapping[int, str]) -> dict[str, Array]:
-    """The columns of `judge`, from what the bots' results say."""
+def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
+    """The strategy of each of these bots by number."""
     number: dict[str | int, int] = {}
-    found = skill(of, np.array([number.setdefault(strategies.get(b, b), len(number)) for b in of.bot.tolist()], int))
-    return {
+    return np.array([number.setdefault(strategies.get(bot, bot), len(number)) for bot in bots.tolist()], np.int64)
+
+
+def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
+    """The columns of `judge`, from what the bots' results say and the numbers of their strategies."""
+    found = skill(of, strategy)
+    traded = np.flatnonzero(of.trades)
+    order = traded[np.argsort(of.bot[traded])]
+    columns = {
         "bot_id": of.bot,
         "trades": of.trades,
         "edge": found.edge,
@@ -54,25 +64,18 @@ def judged(of: Evidence, strategies: Mapping[int, str]) -> dict[str, Array]:
         "p_skill": found.p_skill,
         "verdict": verdicts(of, found.p_skill),
     }
+    return {name: values[order] for name, values in columns.items()}
 
 
 def verdicts(of: Evidence, p_skill: Floats) -> Texts:
     """Each bot's skill in words: good (p_skill at least .95), likely good (.8), cannot be told from luck, likely losing
-    (at most .2), losing (.05); of a bot that is not proven, what it lacks.
+    (at most .2), losing (.05); of a bot that is not proven, what it lacks: one that never closes a loss proves nothing,
+    nor does one that never won.
     """
-    steps = [of.proven & (p_skill >= GOOD), of.proven & (p_skill >= LIKELY_GOOD)]
-    steps += [of.proven & (p_skill <= LOSING), of.proven & (p_skill <= LIKELY_LOSING)]
-    words: Texts = np.select(steps, ["good", "likely good", "losing", "likely losing"], UNCERTAIN).astype(object)
-    for bot in np.flatnonzero(~of.proven).tolist():
-        words[bot] = _unproven(int(of.wins[bot]), int(of.losses[bot]))
-    return words
-
-
-def _unproven(wins: int, losses: int) -> str:
-    """A bot that never closes a loss proves nothing, nor does one that never won."""
-    count, kind = (losses, "loss") if losses < LEAST_OF_A_KIND else (wins, "win")
-    plural = {"loss": "losses", "win": "wins"}[kind]
-    return f"cannot be judged: {count} closed {kind if count == 1 else plural}"
+    steps = [of.losses < LEAST_OF_A_KIND, of.wins < LEAST_OF_A_KIND]
+    steps += [p_skill >= GOOD, p_skill >= LIKELY_GOOD, p_skill <= LOSING, p_skill <= LIKELY_LOSING]
+    lacking = len(_JUDGED) + of.losses, len(_JUDGED) + LEAST_OF_A_KIND + of.wins
+    return WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
 
 
 def false_share(p_skill: Collection[float]) -> float | None:

@@ -25,8 +25,9 @@ FLEET_VARIANCE = 0.05**2
 mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
-STEPS, PRECISION = 60, 1e-10
+STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last: its own error is a thousandth of a thousandth
 ONE_THREAD = 250_000  # multiplications
+DAYS = 50  # at once, which stay in the cache
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,14 @@ class Strategies(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """Of each pair of sds (7, 4): the mean over strategies, its variance, and the log likelihood of all bots."""
+    """Of each pair of sds that is not negligible: which `bot_sd` and `strategy_sd` of the grids, its `weight`, and the
+    `mean` over strategies with its `variance`."""
 
+    bot_sd: Ints
+    strategy_sd: Ints
+    weight: Floats
     mean: Floats
     variance: Floats
-    log_likelihood: Floats
 
 
 def skill(of: Evidence, strategy: Ints) -> Skill:
@@ -89,23 +93,23 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
-    chance = fleet.log_likelihood + np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
-    weight = np.exp(chance - chance.max())
     mean, variance = _levels(of, strategies, fleet, number)
-    likely = weight > NEGLIGIBLE * weight.sum()
-    return _mixture(weight[likely] / weight[likely].sum(), mean[likely], np.sqrt(variance[likely]))
+    return _mixture(fleet.weight, mean, np.sqrt(variance))
 
 
 def _strategies(of: Evidence, number: Ints) -> Strategies:
     weight = np.where(of.proven, 1 / (of.error**2 + BOT_SD[:, None] ** 2), 0.0)
-    order = np.argsort(number, kind="stable")
-    begin = np.flatnonzero(np.diff(number[order], prepend=-1))
-    precision = np.add.reduceat(weight[:, order], begin, axis=1)
+    precision, total = _by_strategy(weight, number), _by_strategy(weight * of.edge, number)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(precision > 0, np.add.reduceat((weight * of.edge)[:, order], begin, axis=1) / precision, 0.0)
+        mean = np.where(precision > 0, total / precision, 0.0)
         own = 1 / precision
-        share = np.where(of.proven, weight / precision[:, number], 0.0)
+        share = np.where(of.proven, weight / precision.take(number, axis=1), 0.0)
     return Strategies(share, weight, precision, mean, np.maximum(own, _shared(of, share, number)))
+
+
+def _by_strategy(values: Floats, number: Ints) -> Floats:
+    """The sums of values (7, bots) over the bots of each strategy."""
+    return np.array([np.bincount(number, row) for row in values])
 
 
 def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
@@ -113,64 +117,87 @@ def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
     bots = np.bincount(number[of.proven], minlength=int(number.max()) + 1)
     out = np.zeros((len(BOT_SD), len(bots)))
     alone = np.flatnonzero(of.proven & (bots[number] == 1))
-    out[:, number[alone]] = np.einsum("bd,bd->b", of.series[alone], of.series[alone])
+    out[:, number[alone]] = of.variance[alone]
     several = np.flatnonzero(of.proven & (bots[number] > 1))
-    those, place = np.unique(number[several], return_inverse=True)
-    if len(those):
+    if len(several):
+        those, place = np.unique(number[several], return_inverse=True)
         row = (np.arange(len(BOT_SD))[:, None] * len(those) + place).ravel()
         where = row, np.tile(several, len(BOT_SD))
         weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(of)))
-        daily = weights @ of.series
-        out[:, those] = np.einsum("sd,sd->s", daily, daily).reshape(len(BOT_SD), -1)
+        for first in range(0, len(of.daily), DAYS):
+            pnl, trades = np.moveaxis(of.daily[first : first + DAYS], 2, 0)
+            added = weights @ (pnl * of.loading[:, 0] + trades * of.loading[:, 1]).T
+            out[:, those] += np.einsum("sd,sd->s", added, added).reshape(len(BOT_SD), -1)
     return out
 
 
 def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
-    known = strategies.precision > 0
-    if not known.any():
-        none = np.zeros((len(BOT_SD), len(STRATEGY_SD)))
-        return Fleet(none, np.full_like(none, np.inf), none)
-    own = STRATEGY_SD[:, None] ** 2
-    u = 1 / (strategies.variance[:, None] + own)  # (7, 4, strategies); 0 without a proven bot
-    total = u.sum(axis=2)
-    mean = (u * strategies.mean[:, None]).sum(axis=2) / total
-    share = (u / total[:, :, None])[:, :, number] * strategies.share[:, None]
-    shared = _daily_variance(share.reshape(-1, len(of)), of.series).reshape(mean.shape)
-    variance = np.maximum(1 / total, shared + own[:, 0] * (u**2).sum(axis=2) / total**2)
-    prior = FLEET_VARIANCE + variance
-    off = np.where(of.proven, of.edge - strategies.mean[:, number], 0.0)
-    within = 0.5 * (
-        np.log(strategies.weight, where=of.proven, out=np.zeros_like(strategies.weight)).sum(axis=1)
-        - (strategies.weight * off**2).sum(axis=1)
-        - np.log(strategies.precision, where=known, out=np.zeros_like(strategies.precision)).sum(axis=1)
+    prior = np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
+    known = np.flatnonzero(strategies.precision[0])
+    if len(known) == 0:
+        pairs = np.nonzero(np.ones_like(prior))
+        return Fleet(*pairs, np.exp(prior[pairs]), np.zeros(prior.size), np.full(prior.size, np.inf))
+    precision, means, variances = (
+        values[:, known] for values in (strategies.precision, strategies.mean, strategies.variance)
     )
-    between = np.log(u, where=known[:, None], out=np.zeros_like(u)).sum(axis=2)
-    between -= (u * (strategies.mean[:, None] - mean[:, :, None]) ** 2).sum(axis=2)
-    return Fleet(mean, variance, within[:, None] + 0.5 * (between - np.log(total) - np.log(prior) - mean**2 / prior))
+    own = STRATEGY_SD[:, None] ** 2
+    u = 1 / (variances[:, None] + own)  # (7, 4, strategies)
+    powers = np.array([np.ones_like(means), means, means**2, np.sqrt(variances)])
+    total, first, second, root = np.moveaxis(u @ powers.transpose(1, 2, 0), -1, 0)
+    mean = first / total
+    off = of.edge - strategies.mean.take(number, axis=1)
+    within = (np.log(np.where(of.proven, strategies.weight, 1.0)) - strategies.weight * off**2).sum(axis=1)
+    within -= np.log(precision).sum(axis=1)
+    between = np.log(u).sum(axis=2) - (second - first * mean) - np.log(total)
+    chance = prior + 0.5 * (within[:, None] + between)
+    # What strategies share of a day is laborious, and moves a pair's chance within bounds.
+    least = own[:, 0] * np.einsum("bsk,bsk->bs", u, u) / total**2
+    bounds = [np.maximum(1 / total, end) for end in (least, least + (root / total) ** 2)]
+    worst = np.minimum(*(_chance_of_mean(mean, end) for end in bounds))
+    best = _chance_of_mean(mean, np.clip(mean**2 - FLEET_VARIANCE, *bounds))
+    bot_sd, strategy_sd = pairs = np.nonzero(chance + best >= (chance + worst).max() + np.log(NEGLIGIBLE))
+    part = np.zeros((len(bot_sd), strategies.mean.shape[1]))
+    part[:, known] = u[pairs] / total[pairs][:, None]
+    shared = _daily_variance(part.take(number, axis=1) * strategies.share[bot_sd], of)
+    mean, variance = mean[pairs], np.maximum(1 / total[pairs], shared + least[pairs])
+    logs = chance[pairs] + _chance_of_mean(mean, variance)
+    weight = np.exp(logs - logs.max())
+    likely = weight > NEGLIGIBLE * weight.sum()
+    return Fleet(*(values[likely] for values in (bot_sd, strategy_sd, weight / weight[likely].sum(), mean, variance)))
 
 
-def _daily_variance(share: Floats, series: Floats) -> Floats:
-    """The sum over days of the squared sum of shares (groups, bots) of what bots add on a day (bots, days)."""
+def _chance_of_mean(mean: Floats, variance: Floats) -> Floats:
+    """The log likelihood of the mean over strategies."""
+    return -0.5 * (np.log(FLEET_VARIANCE + variance) + mean**2 / (FLEET_VARIANCE + variance))
+
+
+def _daily_variance(share: Floats, of: Evidence) -> Floats:
+    """The sum over days of the squared sum of shares (pairs, bots) of what bots add on a day to their errors."""
     # A larger product is given to threads, which on a busy machine wait for one another longer than they compute.
-    days = max(1, ONE_THREAD // share.size)
+    weights = (share[:, :, None] * of.loading).reshape(len(share), of.loading.size)
+    daily = of.daily.reshape(len(of.daily), of.loading.size)
     out = np.zeros(len(share))
-    for first in range(0, series.shape[1], days):
-        daily = share @ series[:, first : first + days]
-        out += np.einsum("gd,gd->g", daily, daily)
+    groups = max(1, ONE_THREAD // weights.shape[1])
+    for group in range(0, len(share), groups):
+        some = weights[group : group + groups]
+        days = max(1, ONE_THREAD // some.size)
+        for first in range(0, len(daily), days):
+            added = daily[first : first + days] @ some.T
+            out[group : group + groups] += np.einsum("dg,dg->g", added, added)
     return out
 
 
 def _levels(of: Evidence, strategies: Strategies, fleet: Fleet, number: Ints) -> tuple[Floats, Floats]:
-    """Mean and variance of each bot's edge under each pair of sds, (7, 4, bots)."""
+    """Mean and variance of each bot's edge under each pair of sds, (pairs, bots)."""
     kept = FLEET_VARIANCE / (FLEET_VARIANCE + fleet.variance)
-    mean, variance = (kept * fleet.mean)[:, :, None], (FLEET_VARIANCE * (1 - kept))[:, :, None]
-    own = STRATEGY_SD[:, None] ** 2
-    q = own / (own + strategies.variance[:, None])
-    mean = (mean + q * (strategies.mean[:, None] - mean))[:, :, number]
-    variance = ((1 - q) * own + (1 - q) ** 2 * variance)[:, :, number]
-    of_bots = BOT_SD[:, None] ** 2
+    mean, variance = (kept * fleet.mean)[:, None], (FLEET_VARIANCE * (1 - kept))[:, None]
+    own = STRATEGY_SD[fleet.strategy_sd][:, None] ** 2
+    q = own / (own + strategies.variance[fleet.bot_sd])
+    mean = (mean + q * (strategies.mean[fleet.bot_sd] - mean)).take(number, axis=1)
+    variance = ((1 - q) * own + (1 - q) ** 2 * variance).take(number, axis=1)
+    of_bots = BOT_SD[fleet.bot_sd][:, None] ** 2
     h = np.where(of.proven, of_bots / (of_bots + of.error**2), 0.0)
-    return mean + h[:, None] * (of.edge - mean), ((1 - h) * of_bots)[:, None] + (1 - h[:, None]) ** 2 * variance
+    return mean + h * (of.edge - mean), (1 - h) * of_bots + (1 - h) ** 2 * variance
 
 
 def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
@@ -178,26 +205,38 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
     p_skill = weight @ scipy.special.ndtr(mean / sd)
     edge = weight @ mean
     spread = np.sqrt(np.maximum(weight @ (sd**2 + mean**2) - edge**2, 0.0))
-    low, high = (_quantile(tail, weight, mean, sd, edge, spread) for tail in (TAIL, 1 - TAIL))
+    z = scipy.special.ndtri([TAIL, 1 - TAIL])
+    both = [np.tile(values, len(z)) for values in (mean, sd, edge, spread)]
+    low, high = _quantiles(np.repeat(z, len(edge)), weight, *both).reshape(len(z), -1)
     return Skill(p_skill, edge, low, high)
 
 
-def _quantile(tail: float, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:
-    """The quantiles of mixtures of normals: Newton's steps, halved where one would leave the bracket."""
-    z = scipy.special.ndtri(tail)
+def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:
+    """The Φ(z) quantile of each of these mixtures: Halley's steps, halved where one would leave the bracket.
+
+    They go to the root of Φ⁻¹(F) - z, which is a straight line where the mixture is normal itself.
+    """
     ends = mean + z * sd
     low, high = ends.min(axis=0), ends.max(axis=0)  # a mixture's quantile lies between those of its parts
-    at: Floats = np.clip(centre + z * spread, low, high)
+    found = np.clip(centre + z * spread, low, high)
+    inverse, close = 1 / sd, CLOSE * sd.min(axis=0)
+    open_, at = np.arange(len(z)), found
     for _ in range(STEPS):
-        off = (at - mean) / sd
-        above = weight @ scipy.special.ndtr(off) - tail
-        density = weight @ (np.exp(-0.5 * off**2) / sd) / np.sqrt(2 * np.pi)
+        off = (at - mean) * inverse
+        reached = scipy.special.ndtri(weight @ scipy.special.ndtr(off))
+        above, scale = reached - z, np.exp(0.5 * reached**2)
+        bell = np.exp(-0.5 * off**2) * inverse
+        slope = scale * (weight @ bell)
+        bend = reached * slope**2 - scale * (weight @ (bell * off * inverse))
         low, high = np.where(above < 0, at, low), np.where(above > 0, at, high)
         with np.errstate(divide="ignore", invalid="ignore"):
-            step: Array = at - above / density
+            step = at - above / (slope - 0.5 * above * bend / slope)
         then = np.where((low <= step) & (step <= high), step, (low + high) / 2)
-        done = np.abs(then - at).max(initial=0.0) <= PRECISION
-        at = then
-        if done:
+        far = np.flatnonzero(np.abs(then - at) > close)  # the error that is left is as the cube of the step
+        found[open_] = at = then
+        if len(far) == 0:
             break
-    return at
+        if len(far) < len(at) / 2:
+            open_, at, z, low, high, close = (values[far] for values in (open_, at, z, low, high, close))
+            mean, inverse = mean.take(far, axis=1), inverse.take(far, axis=1)
+    return found
