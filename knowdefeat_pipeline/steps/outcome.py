@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.core.rows import Columns, as_frame
+from knowdefeat_pipeline.core.units import each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 
 Figures = Mapping[str, int | float | str]
@@ -69,3 +71,11 @@ class StepResult:
             if not check.passed and check.severity == "ERROR":
                 figures = ", ".join(f"{name}: {value}" for name, value in check.figures.items())
                 raise CheckFailed(f"The check {check.name} on {self.asset} failed ({figures}).")
+
+
+def with_day(rows: Columns, ends: Mapping[date, datetime]) -> pd.DataFrame:
+    """The rows of these days as a frame, each with the day whose as_of it has."""
+    frame = as_frame(rows)
+    number = np.searchsorted(micros([*ends.values()]), rows["as_of"])
+    frame.insert(0, "day", np.array([*ends], object)[number])
+    return frame
