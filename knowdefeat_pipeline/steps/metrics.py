@@ -52,7 +52,8 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     connection = session.connection
     # At the very midnight the day that begins has no instant of its own yet.
     days = [day for day in each_day(first, last) if day_start(day) < now] or [first]
-    ends = [units.as_of(day, now) for day in days]
+    end_of = {day: units.as_of(day, now) for day in days}
+    ends = [*end_of.values()]
     known = session.trades(_since(first, ends), ends[-1])
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
@@ -60,12 +61,10 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
         figures = _write_day(session, session.memory, inputs, own[0])
     else:
         figures = _write_days(session, inputs, first, last, own)
-    missing = _missing(connection, figures, dict(zip(days, ends, strict=True)), known.seen)
+    missing = _missing(connection, figures, end_of, known.seen)
     found: Figures = {"checked": len(figures["as_of"]), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, found)
-    return MeasuredDays(
-        "bot_metrics", first, last, with_day(figures, dict(zip(days, ends, strict=True))), (check,), figures=figures
-    )
+    return MeasuredDays("bot_metrics", first, last, with_day(figures, end_of), (check,), figures=figures)
 
 
 def _since(first: date, ends: Sequence[datetime]) -> datetime:
