@@ -18,7 +18,7 @@ from knowdefeat_pipeline.core.rows import Columns, joined
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
-from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult, with_day
+from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, Figures, StepResult
 from knowdefeat_pipeline.steps.slow_results import with_slow_results
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
@@ -64,7 +64,7 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     missing = _missing(connection, figures, end_of, known.seen)
     found: Figures = {"checked": len(figures["as_of"]), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, found)
-    return MeasuredDays("bot_metrics", first, last, with_day(figures, end_of), (check,), figures=figures)
+    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures)
 
 
 def _since(first: date, ends: Sequence[datetime]) -> datetime:
@@ -175,4 +175,4 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
         with one_transaction(connection):
             replace_days(connection, "win_streaks", first, last, of_days(rows, {of.day: of.as_of for of in own}))
             mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, with_day(rows, {of.day: of.as_of for of in own}))
+    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}))

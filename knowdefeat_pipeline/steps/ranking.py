@@ -12,11 +12,11 @@ from knowdefeat_pipeline.core.funds.events import inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import ranking_rows
 from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
 from knowdefeat_pipeline.core.rows import Columns, chosen
-from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult, with_day
+from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -25,7 +25,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
 ROUNDING = 1e-9
-COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure is not FLAG]
+COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure not in (FLAG, PARTITION)]
 CHECKS = (
     CheckSpec(
         "bot_rankings",
@@ -55,7 +55,7 @@ def compute_rankings(session: Session, first: date, last: date, metrics: Columns
         else:
             replace_days(connection, "bot_rankings", first, last, of_days(rows, ends))
             mark(connection, "bot_rankings", first, last, own)
-    return StepResult("bot_rankings", first, last, with_day(rows, ends)[COLUMNS], (_check(rows),))
+    return StepResult("bot_rankings", first, last, DayRows(rows, ends), (_check(rows),))
 
 
 def _read(session: Session, first: date, last: date) -> Columns:
@@ -72,10 +72,11 @@ def _rank(connection: psycopg.Connection, metrics: Columns, ends: Sequence[datet
     weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
     rows, order = ranking_rows(metrics, weights)
     bot, number = rows["bot_id"], number[order]
-    return rows | {
+    rows |= {
         "weight_version": np.array([v.version for v in in_force], int)[number],
         "is_active": _active(bot, number, [inactive_bots(events, end) for end in ends]),
     }
+    return {name: rows[name] for name in COLUMNS}
 
 
 def _active(bot: Ints, number: Ints, inactive: Sequence[Collection[int]]) -> Bools:

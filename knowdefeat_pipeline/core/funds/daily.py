@@ -86,7 +86,7 @@ def divide_days(inputs: FundInputs) -> Division:
     """The funds of every day and currency for which settings are in force."""
     events = list(inputs.events)
     rows, days = [], []
-    of_day = dict(list(inputs.bots.groupby("day")))
+    of_day = dict(list(inputs.bots.groupby("day"))) if len(inputs.bots) else {}
     for day, as_of in inputs.days:
         bots = of_day.get(day, inputs.bots.iloc[:0])
         for settings in settings_in_force(inputs.settings, as_of):
