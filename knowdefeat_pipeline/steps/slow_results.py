@@ -17,7 +17,7 @@ from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark
 
-FOLLOWED = ("bot_id", "volatility", "main_ticker", "main_direction", "one_day_performance")
+FOLLOWED = ("as_of", "bot_id", "volatility", "main_ticker", "main_direction", "one_day_performance")
 STORED = ("bot_id", "net_result", "quarter_result", "lifetime_total", "lifetime_days")
 
 
@@ -30,7 +30,7 @@ def with_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> C
     whole = rows["ticker"] == ALL_TICKERS
     found = _carried(session, own, rows["bot_id"][whole])
     if found is None:
-        found = _followed(session, chosen(rows, whole), own)
+        found = _followed(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
     slow = {name: np.full(len(whole), np.nan) for name in SLOW_NAMES}
     for name, values in slow.items():
         values[whole] = found[name]
@@ -63,7 +63,7 @@ def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
     past = session.read("metrics/slow_results_before", first).to_pandas()
     at = np.searchsorted(micros([of.as_of for of in own]), rows["as_of"])
     days = np.array([of.day for of in own], "datetime64[D]")
-    figures = as_frame({name: rows[name] for name in FOLLOWED}).assign(day=days.astype(np.int64)[at], ended=ended[at])
+    figures = as_frame(rows).assign(day=days.astype(np.int64)[at], ended=ended[at])
     found = follow_days(opening, figures, _numbered(past))
     stored = pa.table({name: pa.array(found[name], from_pandas=True) for name in STORED} | {"day": pa.array(days[at])})
     copy_arrow(connection, "slow_results", stored)
