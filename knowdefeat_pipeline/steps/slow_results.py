@@ -60,16 +60,17 @@ def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
     if not len(rows["as_of"]):
         return dict.fromkeys(SLOW_NAMES, np.empty(0))
     opening = session.read("metrics/opening_volatility", first - timedelta(days=1)).to_pandas()
-    past = session.read("metrics/slow_results_before", first).to_pandas()
+    past = _numbered(session.read("metrics/slow_results_before", first))
     at = np.searchsorted(micros([of.as_of for of in own]), rows["as_of"])
     days = np.array([of.day for of in own], "datetime64[D]")
     figures = as_frame(rows).assign(day=days.astype(np.int64)[at], ended=ended[at])
-    found = follow_days(opening, figures, _numbered(past))
+    found = follow_days(opening, figures, past)
     stored = pa.table({name: pa.array(found[name], from_pandas=True) for name in STORED} | {"day": pa.array(days[at])})
     copy_arrow(connection, "slow_results", stored)
     return {name: found[name].to_numpy(np.float64) for name in SLOW_NAMES}
 
 
-def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its days as numbers."""
-    return frame.assign(day=frame["day"].to_numpy("datetime64[D]").astype(np.int64))
+def _numbered(table: pa.Table) -> pd.DataFrame:
+    """A frame of the rows, with their days as numbers."""
+    at = table.column_names.index("day")
+    return table.set_column(at, "day", table["day"].cast(pa.int32()).cast(pa.int64())).to_pandas()
