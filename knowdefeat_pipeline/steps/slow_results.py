@@ -73,4 +73,5 @@ def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
 def _numbered(table: pa.Table) -> pd.DataFrame:
     """A frame of the rows, with their days as numbers."""
     at = table.column_names.index("day")
-    return table.set_column(at, "day", table["day"].cast(pa.int32()).cast(pa.int64())).to_pandas()
+    rows: pd.DataFrame = table.set_column(at, "day", table["day"].cast(pa.int32()).cast(pa.int64())).to_pandas()
+    return rows
