@@ -34,6 +34,8 @@ ROUNDING = 1e-12
 EQUAL = 1e-9
 """Relative difference up to which two results are equal: the same return reached from other prices."""
 
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
 
 def micros(instants: Sequence[datetime] | pd.Series | pd.DatetimeIndex) -> Ints:
     """Instants that know their time zone as int64 microseconds since 1970 UTC.
@@ -41,10 +43,9 @@ def micros(instants: Sequence[datetime] | pd.Series | pd.DatetimeIndex) -> Ints:
     >>> micros([datetime(1970, 1, 2, tzinfo=UTC)]).tolist()
     [86400000000]
     """
-    if len(instants) == 0:
-        return np.empty(0, np.int64)
-    known = instants if isinstance(instants, pd.Series | pd.DatetimeIndex) else np.asarray(instants, dtype=object)
-    return pd.DatetimeIndex(known).tz_convert("UTC").as_unit("us").asi8
+    if isinstance(instants, pd.Series | pd.DatetimeIndex) and len(instants):
+        return pd.DatetimeIndex(instants).tz_convert("UTC").as_unit("us").asi8
+    return np.array([(instant - _EPOCH) // _MICROSECOND for instant in instants], np.int64)
 
 
 @overload

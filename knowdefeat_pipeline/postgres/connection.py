@@ -316,6 +316,8 @@ def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa
     wanted = _ARROW_TYPE_OF_OID.get(column.type_code)
     if wanted is None:
         raise ValueError(f"{table_name}.{column.name}: bulk writing to type {column.type_display} is not supported")
+    if values.type == wanted:
+        return values
     if pa.types.is_null(values.type) or len(values) == values.null_count:
         return pa.chunked_array([pa.nulls(len(values), wanted)])
     both_times = pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted)

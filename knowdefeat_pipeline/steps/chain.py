@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import TypeVar
 
 from knowdefeat_pipeline.steps.funds import compute_allocations
 from knowdefeat_pipeline.steps.learning import compute_weights
@@ -13,6 +14,8 @@ from knowdefeat_pipeline.steps.skill import compute_skill
 from knowdefeat_pipeline.steps.trades import count_trades
 from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
+
+Result = TypeVar("Result", bound=StepResult)
 
 
 def refresh(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:
@@ -29,14 +32,14 @@ def refresh(session: Session, first: date, last: date, now: datetime) -> list[St
                 _passed(count_trades(session, first, last)),
                 metrics := _passed(compute_metrics(session, first, last, now)),
                 _passed(compute_streaks(session, first, last)),
-                _passed(compute_rankings(session, first, last, metrics.rows)),
+                _passed(compute_rankings(session, first, last, metrics.figures)),
                 _passed(compute_skill(session, first, last)),
                 _passed(compute_weights(session, first, last, now)),
                 _passed(compute_allocations(session, first, last)),
             ]
 
 
-def _passed(result: StepResult) -> StepResult:
+def _passed(result: Result) -> Result:
     """The result, if its checks passed: what rests on it is not computed otherwise."""
     result.require()
     return result

@@ -34,6 +34,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
 AUTHOR = "ai"
+COLUMNS = [figure.name for figure in TABLES["variable_weights"]]
 
 
 @dataclass(frozen=True)
@@ -69,30 +70,31 @@ def compute_weights(session: Session, first: date, last: date, now: datetime, *,
         _write_where_different(connection, first, last, rows)
         own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in ranked]
         mark(connection, "variable_weights", first, last, own)
-    return WeightedDays("variable_weights", first, last, rows, attempts=attempts)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return WeightedDays("variable_weights", first, last, frame, attempts=attempts)
 
 
-def _write_where_different(connection: psycopg.Connection, first: date, last: date, rows: pd.DataFrame) -> None:
+Row = tuple[date, datetime, str, float, int]
+
+
+def _write_where_different(connection: psycopg.Connection, first: date, last: date, rows: Sequence[Row]) -> None:
     """Replace the days' weights; as they seldom change, what stands there already stays."""
-    columns = ["day", "variable", "weight", "version"]
     standing = connection.execute(
         "SELECT day, variable, weight, version FROM variable_weights_rows WHERE day BETWEEN %s AND %s", (first, last)
     ).fetchall()
-    if sorted(standing) != sorted(rows[columns].itertuples(index=False, name=None)):
-        replace_days(connection, "variable_weights", first, last, pa.Table.from_pandas(rows, preserve_index=False))
+    if sorted(standing) != sorted((day, *weight) for day, _, *weight in rows):
+        table = pa.Table.from_pandas(pd.DataFrame(rows, columns=COLUMNS), preserve_index=False)
+        replace_days(connection, "variable_weights", first, last, table)
 
 
-def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> pd.DataFrame:
+def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> list[Row]:
     versions = weight_versions(connection, min(as_of.values(), default=None))
-    return pd.DataFrame(
-        [
-            (day, end, variable, weight, version.version)
-            for day, end in as_of.items()
-            for version in [version_in_force_after(versions, end)]
-            for variable, weight in version.weights.items()
-        ],
-        columns=[figure.name for figure in TABLES["variable_weights"]],
-    )
+    return [
+        (day, end, variable, weight, version.version)
+        for day, end in as_of.items()
+        for version in [version_in_force_after(versions, end)]
+        for variable, weight in version.weights.items()
+    ]
 
 
 def _adjust(session: Session, days: Sequence[date], now: datetime) -> list[Attempt]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.core.rows import Columns, as_frame
+from knowdefeat_pipeline.core.units import Array, each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 
 Figures = Mapping[str, int | float | str]
@@ -44,19 +46,47 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class DayRows:
+    """Rows as columns, each of the day whose as_of it has; `ends`: the as_of of each day, in order."""
+
+    columns: Columns
+    ends: Mapping[date, datetime]
+
+    @property
+    def day(self) -> Array:
+        """The day of each row."""
+        return np.array([*self.ends], object)[np.searchsorted(micros([*self.ends.values()]), self.columns["as_of"])]
+
+    def frame(self) -> pd.DataFrame:
+        """The rows with their days as a frame."""
+        frame = as_frame(self.columns)
+        frame.insert(0, "day", self.day)
+        return frame
+
+
+@dataclass(frozen=True)
 class StepResult:
-    """The rows (with a column `day`) that a step wrote of an asset's days first..last, and what its checks found."""
+    """The rows that a step wrote of an asset's days first..last, and what its checks found.
+
+    `written`: the rows as a frame, with a column `day`, or as columns, of which a frame is made once it is asked for.
+    """
 
     asset: str
     first: date
     last: date
-    rows: pd.DataFrame
+    written: pd.DataFrame | DayRows
     checks: Sequence[CheckResult] = ()
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows as a frame, with a column `day`."""
+        return self.written.frame() if isinstance(self.written, DayRows) else self.written
 
     @cached_property
     def counts(self) -> Mapping[date, int]:
         """How many rows each day has; days without any are absent."""
-        return Counter(self.rows["day"].tolist())
+        day = self.written.day if isinstance(self.written, DayRows) else self.written["day"]
+        return Counter(day.tolist())
 
     @property
     def days(self) -> list[date]:

@@ -10,54 +10,68 @@ import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.ranking.slow_results import follow_days
+from knowdefeat_pipeline.core.rows import Columns, as_frame, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, SLOW_NAMES
-from knowdefeat_pipeline.core.units import day_end
+from knowdefeat_pipeline.core.units import Ints, day_end, micros
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark
 
-STORED = ("day", "bot_id", "net_result", "quarter_result", "lifetime_total", "lifetime_days")
+FOLLOWED = ("as_of", "bot_id", "volatility", "main_ticker", "main_direction", "one_day_performance")
+STORED = ("bot_id", "net_result", "quarter_result", "lifetime_total", "lifetime_days")
 
 
-def write_slow_results(session: Session, rows: pd.DataFrame, own: Sequence[Mark]) -> pd.DataFrame:
+def with_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
     """Replace the slow results of these days, and return their metrics (`rows`) with them, in rows over all tickers.
 
     Call it in the transaction that writes the metrics, whose marks will be `own`. A day that still runs has the figures
     of the end of the day before it.
     """
-    found = _carried(session, own) if len(own) == 1 and own[0].as_of < day_end(own[0].day) else None
+    whole = rows["ticker"] == ALL_TICKERS
+    found = _carried(session, own, rows["bot_id"][whole])
     if found is None:
-        found = _followed(session, rows, own)
-    keyed = rows[["day", "bot_id"]].assign(bot_id=rows["bot_id"].where(rows["ticker"] == ALL_TICKERS, -1))
-    slow = keyed.merge(found[["day", "bot_id", *SLOW_NAMES]], "left", ["day", "bot_id"])
-    return rows.assign(**{name: slow[name].to_numpy(np.float64) for name in SLOW_NAMES})
+        found = _followed(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
+    slow = {name: np.full(len(whole), np.nan) for name in SLOW_NAMES}
+    for name, values in slow.items():
+        values[whole] = found[name]
+    return rows | slow
 
 
-def _carried(session: Session, own: Sequence[Mark]) -> pd.DataFrame | None:
-    """Those of a running day, from the day before it, None where that has none."""
+def _carried(session: Session, own: Sequence[Mark], bots: Ints) -> Columns | None:
+    """Those of these bots on a running day, from the day before it; None where that has none or the day has ended."""
+    if len(own) > 1 or own[0].as_of == day_end(own[0].day):
+        return None
     known = session.connection.execute(query("metrics/carry_slow_results"), {"day": own[0].day}).fetchall()
-    return pd.DataFrame(known, columns=["bot_id", *SLOW_NAMES]).assign(day=own[0].day) if known else None
+    if not known:
+        return None
+    of = {bot: figures for bot, *figures in known}
+    nothing = [None] * len(SLOW_NAMES)
+    figures = np.array([of.get(bot, nothing) for bot in bots.tolist()], np.float64).reshape(-1, len(SLOW_NAMES))
+    return dict(zip(SLOW_NAMES, figures.T, strict=True))
 
 
-def _followed(session: Session, rows: pd.DataFrame, own: Sequence[Mark]) -> pd.DataFrame:
+def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
+    """Those of these rows, which are over all tickers."""
     connection, first = session.connection, own[0].day
-    figures = rows[rows["ticker"] == ALL_TICKERS]
-    ended = [of.day for of in own if of.as_of == day_end(of.day)]
-    connection.execute(query("metrics/note_completed_days"), {"days": ended})
+    ended = np.array([of.as_of == day_end(of.day) for of in own])
+    completed = [of.day for of, is_over in zip(own, ended, strict=True) if is_over]
+    connection.execute(query("metrics/note_completed_days"), {"days": completed})
     connection.execute("DELETE FROM slow_results WHERE day BETWEEN %s AND %s", (first, own[-1].day))
-    if figures.empty:
-        return figures.assign(**dict.fromkeys(SLOW_NAMES, np.nan))
+    if not len(rows["as_of"]):
+        return dict.fromkeys(SLOW_NAMES, np.empty(0))
     opening = session.read("metrics/opening_volatility", first - timedelta(days=1)).to_pandas()
-    past = session.read("metrics/slow_results_before", first).to_pandas()
-    found = follow_days(opening, _numbered(figures.assign(ended=figures["day"].isin(ended))), _numbered(past))
-    found = found.assign(day=figures["day"].array)
-    stored = found[[*STORED]].assign(
-        bot_id=found["bot_id"].astype("int32"), lifetime_days=found["lifetime_days"].astype("int32")
-    )
-    copy_arrow(connection, "slow_results", pa.Table.from_pandas(stored, preserve_index=False, nthreads=1))
-    return found
+    past = _numbered(session.read("metrics/slow_results_before", first))
+    at = np.searchsorted(micros([of.as_of for of in own]), rows["as_of"])
+    days = np.array([of.day for of in own], "datetime64[D]")
+    figures = as_frame(rows).assign(day=days.astype(np.int64)[at], ended=ended[at])
+    found = follow_days(opening, figures, past)
+    stored = pa.table({name: pa.array(found[name], from_pandas=True) for name in STORED} | {"day": pa.array(days[at])})
+    copy_arrow(connection, "slow_results", stored)
+    return {name: found[name].to_numpy(np.float64) for name in SLOW_NAMES}
 
 
-def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its days as numbers."""
-    return frame.assign(day=frame["day"].to_numpy("datetime64[D]").astype(np.int64))
+def _numbered(table: pa.Table) -> pd.DataFrame:
+    """A frame of the rows, with their days as numbers."""
+    at = table.column_names.index("day")
+    rows: pd.DataFrame = table.set_column(at, "day", table["day"].cast(pa.int32()).cast(pa.int64())).to_pandas()
+    return rows

@@ -149,16 +149,19 @@ def write_division(
                 sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
             )
             _copy(connection, table, rows)
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO bot_events (bot_id, kind, in_force_from, author, reason, figures) "
-                "VALUES (%s, %s, %s, %s, %s, %s)",
-                [
-                    (e.bot_id, e.kind, e.in_force_from, e.author, e.reason, Jsonb(dict(e.figures)))
-                    for e in division.events
-                ],
-            )
+        if division.events:
+            _record(connection, division.events)
         mark(connection, "fund_allocations", first, last, days)
+
+
+def _record(connection: psycopg.Connection, events: Sequence[BotEvent]) -> None:
+    rows = [(e.bot_id, e.kind, e.in_force_from, e.author, e.reason, Jsonb(dict(e.figures))) for e in events]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO bot_events (bot_id, kind, in_force_from, author, reason, figures) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            rows,
+        )
 
 
 def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:

@@ -41,7 +41,9 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
     waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
-    while not advisory.granted(connection, lock, days, PATIENCE):
+    # One that is free is taken by one statement. Several are taken in order, so that nobody waits in a circle.
+    free = first == last and connection.execute("SELECT pg_try_advisory_lock(%(lock)s, %(first)s)", days).fetchone()
+    while free != (True,) and not advisory.granted(connection, lock, days, PATIENCE):
         if not dismiss_listener(connection):
             waiting.tell(day_holders(connection, first, last))
         lock = query("postgres/lock_missing_days")

@@ -14,24 +14,24 @@ from datetime import date, datetime
 from uuid import UUID
 
 import numpy as np
-import pandas as pd
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.metrics.engine import moved_bots
 from knowdefeat_pipeline.core.metrics.lifetime import Past
+from knowdefeat_pipeline.core.rows import Columns, differing, replaced
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, renewed
 from knowdefeat_pipeline.core.skill.judgement import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
-from knowdefeat_pipeline.core.units import DAY, Array, Ints, last_day, micros
+from knowdefeat_pipeline.core.units import DAY, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.store.months import months_content, read_days, read_past
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
 SKILL = "bot_skill"
-CHUNKS = 64  # of rows as they arrived, after which they are put together
+TAIL = 16  # the rows that arrived since all were put together, at most, as a part of all: one sixteenth
 
 
 @dataclass
@@ -66,8 +66,7 @@ class RecentRows:
         if since > self.since:
             oldest = pa.scalar(since, pa.timestamp("us", "UTC"))
             self.table = self.table.filter(pc.greater_equal(self.table["exit_time"], oldest))
-        if self.table.num_columns and self.table.column(0).num_chunks > CHUNKS:
-            self.table = self.table.combine_chunks()
+        self.table = _packed(self.table)
         self.since, self.seen = since, snapshot
         self.readings += 1
         self.arrived_in |= dict.fromkeys(pc.unique(arrived["bot_id"]).to_pylist(), self.readings)
@@ -85,6 +84,16 @@ class RecentRows:
         return held.filter(pc.invert(pc.is_in(held["trade_id"], arrived["trade_id"].combine_chunks())))
 
 
+def _packed(table: pa.Table) -> pa.Table:
+    """The rows in two pieces, of which the later is small: pieces cost more to look through than rows."""
+    if not table.num_columns or table.column(0).num_chunks <= 1:
+        return table
+    first = len(table.column(0).chunk(0))
+    if TAIL * (len(table) - first) > first:
+        return table.combine_chunks()
+    return pa.concat_tables([table.slice(0, first), table.slice(first).combine_chunks()])
+
+
 @dataclass(frozen=True)
 class Kept:
     """The table of all bots' figures at `as_of`, and what it rests on: the readings of trades and scores, the months'
@@ -95,7 +104,7 @@ class Kept:
     score_reading: int
     content: UUID | None
     capital: Mapping[int, tuple[float, bool]]
-    table: pd.DataFrame
+    table: Columns
 
 
 @dataclass(frozen=True)
@@ -105,17 +114,17 @@ class Renewed:
     The rows of `moved` bots differ from it in more than what the mark tells; None where those of all may.
     """
 
-    table: pd.DataFrame
+    table: Columns
     moved: Ints | None
     written: int | None
 
 
 # The table of the figures of these bots, None for all.
-Compute = Callable[[Ints | None], pd.DataFrame]
+Compute = Callable[[Ints | None], Columns]
 # What the results of these bots say of their skill, None for all.
 ComputeSaid = Callable[[Ints | None], Said[Window]]
 # A table of figures at a later as_of (µs), right for bots to which nothing has happened.
-Carry = Callable[[pd.DataFrame, int], pd.DataFrame]
+Carry = Callable[[Columns, int], Columns]
 
 
 @dataclass
@@ -128,9 +137,11 @@ class Memory:
     _past: tuple[date, UUID | None, Past] | None = field(init=False, default=None)
     _days: tuple[date, UUID | None, DailyResults] | None = field(init=False, default=None)
     _kept: dict[str, Kept] = field(init=False, default_factory=dict)
-    _rows: dict[str, pd.DataFrame] = field(init=False, default_factory=dict)
+    _rows: dict[str, Columns] = field(init=False, default_factory=dict)
     _written: dict[str, int] = field(init=False, default_factory=dict)
     _said: Said[Window] | None = field(init=False, default=None)
+    _asked: tuple[int, datetime, datetime] | None = field(init=False, default=None)
+    _entered: Ints = field(init=False, default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         self.trade_rows = RecentRows(self.url, "trades/read_arrived_trades", renewed=False)
@@ -165,7 +176,7 @@ class Memory:
             table = compute(None)
         else:
             (end,) = micros([as_of]).tolist()
-            table = _merged(carry(kept.table, end), moved, compute(moved))
+            table = replaced(carry(kept.table, end), moved, compute(moved))
         trades = self.trade_rows
         self._kept[name] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, capital, table)
         return Renewed(table, moved, self._written.pop(name, None))
@@ -178,14 +189,14 @@ class Memory:
         found = None if moved is None or known is None else renewed(known, compute(moved))
         self._said = compute(None) if found is None else found
         trades = self.trade_rows
-        self._kept[SKILL] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, {}, pd.DataFrame())
+        self._kept[SKILL] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, {}, {})
         return self._said
 
-    def compared(self, name: str, rows: pd.DataFrame) -> Renewed:
+    def compared(self, name: str, rows: Columns) -> Renewed:
         """One row a bot, beside those of the last time under this `name`."""
         known = self._rows.pop(name, None)
         self._rows[name] = rows
-        moved = None if known is None else _differing(known, rows)
+        moved = None if known is None else differing(rows, known)
         return Renewed(rows, moved, self._written.pop(name, None))
 
     def wrote(self, name: str, mark: int) -> None:
@@ -201,11 +212,17 @@ class Memory:
         scored = self.score_rows.bots_since(kept.score_reading)
         if arrived is None or scored is None:
             return None
-        before, end = micros([kept.as_of, as_of]).tolist()
-        bot, exit_ = table["bot_id"].to_numpy(), arrow_micros(table["exit_time"])
         changed = [of for of in {*capital, *kept.capital} if capital.get(of) != kept.capital.get(of)]
-        moved = [np.array([*arrived, *scored, *changed], np.int64), moved_bots(bot, exit_, before, end)]
+        moved = [np.array([*arrived, *scored, *changed], np.int64), self._left_or_entered(table, kept.as_of, as_of)]
         return np.unique(np.concatenate(moved))
+
+    def _left_or_entered(self, table: pa.Table, before: datetime, as_of: datetime) -> Ints:
+        """The bots of trades that are in another window; each of a batch's steps asks for the same."""
+        asked = (self.trade_rows.readings, before, as_of)
+        if self._asked != asked:
+            bot, exit_ = table["bot_id"].to_numpy(), arrow_micros(table["exit_time"])
+            self._asked, self._entered = asked, moved_bots(bot, exit_, *micros([before, as_of]).tolist())
+        return self._entered
 
 
 def _carries(before: int, as_of: int) -> bool:
@@ -215,31 +232,3 @@ def _carries(before: int, as_of: int) -> bool:
     """
     first, last = last_day(np.array([before, as_of])).tolist()
     return before <= as_of and first == last and (before == as_of or as_of % DAY != 0)
-
-
-def _merged(table: pd.DataFrame, moved: Ints, rows: pd.DataFrame) -> pd.DataFrame:
-    """The table, by bot, with `rows` in place of those of the moved bots."""
-    both = pd.concat([table, rows], ignore_index=True)
-    bot = both["bot_id"].to_numpy()
-    stays = np.flatnonzero(~np.isin(bot[: len(table)], moved))
-    order = np.concatenate([stays, np.arange(len(table), len(both))])
-    return both.take(order[np.argsort(bot[order], kind="stable")]).reset_index(drop=True)
-
-
-def _differing(known: pd.DataFrame, rows: pd.DataFrame) -> Ints | None:
-    """The bots whose rows differ in more than their as_of; None where not the same bots have rows."""
-    bots, others = (frame["bot_id"].to_numpy() for frame in (rows, known))
-    order, other_order = np.argsort(bots), np.argsort(others)
-    if not np.array_equal(bots[order], others[other_order]):
-        return None
-    differs = np.zeros(len(rows), bool)
-    for name in rows.columns.difference(["as_of"]):
-        new, old = _comparable(rows[name])[order], _comparable(known[name])[other_order]
-        differs |= (new != old) & ~((new != new) & (old != old))  # NaN is equal to NaN here
-    return bots[order][differs]
-
-
-def _comparable(column: pd.Series) -> Array:
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(np.float64, na_value=np.nan)
-    return column.to_numpy(object)

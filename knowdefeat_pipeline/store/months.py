@@ -35,8 +35,7 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
     with connection.transaction():
         advisory.take(connection, _LOCK, "the summaries of months")
         changed = False
-        complete, below = _state(connection)
-        now_below = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
+        complete, below, now_below = _state(connection)
         if complete is not None and _any_stale(connection, below, complete):
             stale = read_arrow(url, query("metrics/read_stale_trades"), [below, _start(complete)])
             changed = _replace(connection, stale, None)
@@ -48,7 +47,7 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
             "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
             "ON CONFLICT (only_row) DO UPDATE SET (complete_before, recorded_below) = "
             "(greatest(bot_months_state.complete_before, excluded.complete_before), excluded.recorded_below)",
-            (before, now_below[0] if now_below else None),
+            (before, now_below),
         )
         if changed:
             connection.execute("UPDATE bot_months_state SET content = gen_random_uuid()")
@@ -89,9 +88,14 @@ def read_days(url: str, before: date) -> DailyResults:
     return DailyResults(bot=bot, **{name: of.to_numpy() for name, of in values.items()})
 
 
-def _state(connection: psycopg.Connection) -> tuple[date | None, str | None]:
-    row = connection.execute("SELECT complete_before, recorded_below::text FROM bot_months_state").fetchone()
-    return (row[0], row[1]) if row else (None, None)
+def _state(connection: psycopg.Connection) -> tuple[date | None, str | None, str]:
+    """Before which month all are there, below which transaction all trades are in them, and below which one all have
+    ended by now."""
+    (row,) = connection.execute(
+        "SELECT complete_before, recorded_below::text, pg_snapshot_xmin(pg_current_snapshot())::text"
+        " FROM (SELECT) AS now LEFT JOIN bot_months_state ON true"
+    ).fetchall()
+    return row
 
 
 def _any_stale(connection: psycopg.Connection, below: str | None, complete: date) -> bool:

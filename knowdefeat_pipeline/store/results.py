@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from knowdefeat_pipeline.core.rows import Columns, as_arrow, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
-from knowdefeat_pipeline.core.units import Ints
+from knowdefeat_pipeline.core.units import Ints, micros
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 
 # Results whose as_of, with what follows from it alone, stands in the mark of the day: a view of each, and the table of
@@ -48,26 +48,25 @@ def replace_days(
     return copy_arrow(connection, stored(table), _as_stored(table, rows))
 
 
-def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: pd.DataFrame) -> None:
+def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: Columns) -> None:
     """Replace the rows that these bots have on that day, as `replace_days` those of all; `rows` may hold others too."""
     if len(bots) == 0:
         return
     delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
     connection.execute(delete, (day, bots.tolist()))
-    copy_arrow(connection, stored(table), _as_stored(table, of_day(rows[rows["bot_id"].isin(bots)], day)))
+    copy_arrow(connection, stored(table), _as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
 
 
-def of_day(rows: pd.DataFrame, day: date) -> pa.Table:
-    """Rows of one day, to be written.
+def of_day(rows: Columns, day: date) -> pa.Table:
+    """Rows of one day, to be written."""
+    table = as_arrow(rows)
+    return table.append_column("day", pa.repeat(pa.scalar(day), len(table)))
 
-    Floats are taken out as one block: as a rule there are few rows of many columns, and to take a column out of a frame
-    costs more than to convert it.
-    """
-    floats = rows.select_dtypes("float64")
-    values = dict(zip(floats.columns, floats.to_numpy().T, strict=True))
-    columns = {name: values[name] if name in values else rows[name] for name in rows.columns}
-    arrays = {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
-    return pa.table(arrays | {"day": pa.repeat(pa.scalar(day), len(rows))})
+
+def of_days(rows: Columns, ends: Mapping[date, datetime]) -> pa.Table:
+    """Rows of these days, to be written: each is of the day whose as_of it has."""
+    number = np.searchsorted(micros([*ends.values()]), rows["as_of"])
+    return as_arrow(rows).append_column("day", pa.array([*ends], pa.date32()).take(pa.array(number)))
 
 
 def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
 
@@ -37,6 +37,7 @@ class KnownTrades:
     until: datetime
     seen: str
     read: Callable[[Ints | None], Trades]
+    _asked: dict[bytes, Trades] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @cached_property
     def trades(self) -> Trades:
@@ -44,8 +45,14 @@ class KnownTrades:
         return self.read(None)
 
     def of_bots(self, bots: Ints | None) -> Trades:
-        """Those of these bots, None for all."""
-        return self.trades if bots is None else self.read(bots)
+        """Those of these bots, None for all; each of a batch's steps asks for the same."""
+        if bots is None:
+            return self.trades
+        asked = bots.tobytes()
+        if asked not in self._asked:
+            self._asked.clear()
+            self._asked[asked] = self.read(bots)
+        return self._asked[asked]
 
 
 class Session:

@@ -3,11 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.frames import read_frame
@@ -233,7 +235,7 @@ def test_an_active_bot_without_metrics_is_found(database: str) -> None:
     for bot, first_exit in first_exits.items():
         close(database, bot, first_exit, 1.0)
         close(database, bot, first_exit + timedelta(days=1), 1.0)
-    rows = pd.DataFrame({"day": [FIRST, LAST], "bot_id": [1, 1]})
+    rows = {"as_of": micros([FIRST_END, END]), "bot_id": np.array([1, 1])}
     with connect(database) as connection:
         connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 4")
         seen = current_snapshot(connection)

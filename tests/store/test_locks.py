@@ -43,6 +43,15 @@ def test_days_are_locked_by_one_at_a_time_and_as_often_as_it_asks(
     assert connection.execute(LOCKS).fetchall() == [(0,)]
 
 
+def test_one_day_is_locked_as_often_as_it_is_asked_for(database: str, connection: psycopg.Connection) -> None:
+    with days_locked(connection, DAY, DAY):
+        with days_locked(connection, DAY, DAY), connect(database) as other:
+            assert day_is_locked(other, DAY)
+        with connect(database) as other:
+            assert day_is_locked(other, DAY)
+    assert connection.execute(LOCKS).fetchall() == [(0,)]
+
+
 def test_a_holder_that_lives_is_waited_for_beyond_patience(
     database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

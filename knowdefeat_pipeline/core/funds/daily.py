@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ class Division:
 
 def divide_days(inputs: FundInputs) -> Division:
     """The funds of every day and currency for which settings are in force."""
+    if not inputs.settings:  # as for most fleets, several times a minute
+        return _nothing()
     events = list(inputs.events)
     rows, days = [], []
     of_day = dict(list(inputs.bots.groupby("day")))
@@ -97,11 +100,19 @@ def divide_days(inputs: FundInputs) -> Division:
             stamp: dict[str, Any] = {"day": day, "as_of": as_of, "settings_version": settings.version}
             rows.append(divided.assign(**stamp, quote_currency=settings.quote_currency))
             days.append(summary | stamp | {"quote_currency": settings.quote_currency})
-    columns = [figure.name for figure in TABLES["fund_allocations"]]
-    summary_columns = [figure.name for figure in TABLES["fund_allocation_days"]]
-    table = pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
-    new = tuple(events[len(inputs.events) :])
-    return Division(table, pd.DataFrame(days, columns=summary_columns), new)
+    nothing = _nothing()
+    table = pd.concat(rows, ignore_index=True)[nothing.rows.columns] if rows else nothing.rows
+    return Division(table, pd.DataFrame(days, columns=nothing.days.columns), tuple(events[len(inputs.events) :]))
+
+
+@cache
+def _nothing() -> Division:
+    """Of no funds."""
+    rows, days = (
+        pd.DataFrame(columns=[figure.name for figure in TABLES[name]])
+        for name in ("fund_allocations", "fund_allocation_days")
+    )
+    return Division(rows, days, ())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +44,7 @@ from knowdefeat_pipeline.core.metrics.score_means import TradeScores
 from knowdefeat_pipeline.core.metrics.streaks import Runs, expected_frequency, streak_figures, win_streaks
 from knowdefeat_pipeline.core.metrics.summaries import Stretches, daily_summaries, month_number, monthly_summaries
 from knowdefeat_pipeline.core.metrics.windows import Windows
+from knowdefeat_pipeline.core.rows import Columns, as_frame, chosen, joined
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS
 from knowdefeat_pipeline.core.schema.metrics import METRICS, OF_CAPITAL
 from knowdefeat_pipeline.core.schema.variables import STREAK_LENGTHS, VARIABLES
@@ -63,13 +63,10 @@ from knowdefeat_pipeline.core.units import (
     Ints,
     day_of,
     last_day,
-    micros,
 )
 
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
-INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
-TEXTS = ("ticker", "main_ticker", "main_direction")
 TINY = 1e-290
 # What figures rest on that change as time goes by, though nothing trades: `volatility`, `trade_frequency` and
 # `time_in_drawdown`, and what open positions are worth, from which `max_drawdown_with_open` follows.
@@ -93,14 +90,13 @@ def bot_metrics(
     the windows, at least. A bot has rows once a trade has closed; figures that cannot be computed are NaN.
     """
     blocks = [
-        block.drop(columns=[*CARRIED])
+        {name: values for name, values in block.items() if name not in CARRIED}
         for block in bot_metrics_blocks(
             trades, as_of, capital=capital, window_days=window_days, past=past, trade_scores=trade_scores
         )
     ]
-    if len(blocks) == 1:
-        return blocks[0]
-    return pd.concat(blocks, ignore_index=True).sort_values("as_of", kind="stable", ignore_index=True)
+    rows = joined(blocks)
+    return as_frame(rows if len(blocks) == 1 else chosen(rows, np.argsort(rows["as_of"], kind="stable")))
 
 
 def bot_metrics_blocks(
@@ -111,7 +107,7 @@ def bot_metrics_blocks(
     window_days: float | None = WINDOW_DAYS,
     past: Past | None = None,
     trade_scores: TradeScores | None = None,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[Columns]:
     """The rows of `bot_metrics`, some bots at a time, so that a reader can take them in while the next are computed.
 
     With the columns CARRIED, by which `carry_metrics` and the database know all figures at a later as_of.
@@ -121,22 +117,29 @@ def bot_metrics_blocks(
         yield _bot_metrics(*block, as_of, capital or Capital(), window_days)
 
 
-def carry_metrics(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
+def carry_metrics(rows: Columns, as_of: int) -> Columns:
     """Rows of `bot_metrics_blocks` at a later as_of of the same day: what it would answer there, bit for bit.
 
     Not at the day's end, where the window touches a calendar day less. Of bots that `moved_bots` does not name and of
     which no trade has arrived.
     """
-    end = np.full(len(rows), as_of)
-    first_exit, first, since = (micros(rows[name]) for name in ("first_exit", "window_first_exit", "drawdown_since"))
-    count, ended, sd = (rows[name].to_numpy() for name in ("trades", "drawdown_time", "pnl_sd"))
-    figures = _figures_of_time(end, count, first_exit, WINDOW_DAYS, sd, first, ended, since)
-    return rows.assign(as_of=_instants(end), **figures)
+    end = np.full(len(rows["as_of"]), as_of)
+    figures = _figures_of_time(
+        end,
+        rows["trades"],
+        rows["first_exit"],
+        WINDOW_DAYS,
+        rows["pnl_sd"],
+        rows["window_first_exit"],
+        rows["drawdown_time"],
+        rows["drawdown_since"],
+    )
+    return rows | {"as_of": end} | figures
 
 
-def carry_streaks(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
+def carry_streaks(rows: Columns, as_of: int) -> Columns:
     """Rows of `win_streak_rows` at a later as_of of the same day, of bots as in `carry_metrics`."""
-    return rows.assign(as_of=_instants(np.full(len(rows), as_of)))
+    return rows | {"as_of": np.full(len(rows["as_of"]), as_of)}
 
 
 def moved_bots(bot: Ints, exit_: Ints, before: int, as_of: int) -> Ints:
@@ -174,7 +177,7 @@ def _bot_metrics(
     as_of: Ints,
     capital: Capital,
     window_days: float | None,
-) -> pd.DataFrame:
+) -> Columns:
     trades, series, months = _universe(trades, past)
     windows = Windows.of(trades, series, as_of, window_days, shorter=list(PERFORMANCE.values()))
     money = capital.at(series.bot, as_of)
@@ -190,19 +193,19 @@ def _bot_metrics(
     columns["capital"] = money.ravel()
     columns["capital_is_estimated"] = np.repeat(capital.is_estimated(series.bot), len(as_of))
     names = [*(figure.name for figure in METRICS), *CARRIED]
-    return _frame(trades, windows, columns, names, life.trades.ravel() > 0)
+    return _rows(trades, windows, columns, names, life.trades.ravel() > 0)
 
 
-def win_streak_rows(trades: Trades, as_of: Ints) -> pd.DataFrame:
+def win_streak_rows(trades: Trades, as_of: Ints) -> Columns:
     """`win_streak_tables` in one: the summary's rows with `hits_2`, `runs_2`, `expected_frequency_2` and so on."""
-    lengths, summary = win_streak_tables(trades, as_of)
+    lengths, summary = _win_streaks(trades, as_of, WINDOW_DAYS)
     counted = {
         f"{name}_{length}": values[:, at]
         for name in ("hits", "runs", "expected_frequency")
-        for values in [lengths[name].to_numpy().reshape(-1, len(STREAK_LENGTHS))]
+        for values in [lengths[name]]
         for at, length in enumerate(STREAK_LENGTHS)
     }
-    return summary.assign(**counted)
+    return summary | counted
 
 
 def win_streak_tables(
@@ -213,6 +216,14 @@ def win_streak_tables(
     `trades` must reach back `window_days` before the first as_of; None looks at the whole history. A bot has rows while
     it has a trade in the window, so that they do not depend on how far back the trades reach.
     """
+    lengths, summary = _win_streaks(trades, as_of, window_days)
+    key = {name: np.repeat(summary[name], len(STREAK_LENGTHS)) for name in ("as_of", "bot_id")}
+    key["streak_length"] = np.tile(STREAK_LENGTHS, len(summary["as_of"]))
+    return as_frame(key | {name: values.ravel() for name, values in lengths.items()}), as_frame(summary)
+
+
+def _win_streaks(trades: Trades, as_of: Ints, window_days: float | None) -> tuple[Columns, Columns]:
+    """The figures of each length, shape (rows, lengths), and the summary's rows."""
     as_of = np.unique(as_of)
     series = Series.of(trades)
     bots = int((series.ticker < 0).sum())
@@ -248,12 +259,7 @@ def win_streak_tables(
     }
     by_as_of = np.arange(len(count)).reshape(bots, len(as_of)).T.ravel()
     seen = by_as_of[count[by_as_of] > 0]
-    key = {name: np.repeat(summary[name][seen], len(STREAK_LENGTHS)) for name in ("as_of", "bot_id")}
-    key["streak_length"] = np.tile(STREAK_LENGTHS, len(seen))
-    return (
-        _table(key | {name: values[seen].ravel() for name, values in lengths.items()}),
-        _table({name: values[seen] for name, values in summary.items()}),
-    )
+    return chosen(lengths, seen), chosen(summary, seen)
 
 
 def _universe(trades: Trades, past: Past | None) -> tuple[Trades, Series, Stretches | None]:
@@ -490,9 +496,7 @@ def _lifetime_figures(life: Lifetimes) -> dict[str, Array]:
     }
 
 
-def _frame(
-    trades: Trades, windows: Windows, columns: dict[str, Array], names: Sequence[str], seen: Bools
-) -> pd.DataFrame:
+def _rows(trades: Trades, windows: Windows, columns: dict[str, Array], names: Sequence[str], seen: Bools) -> Columns:
     series, per = windows.series, len(windows.as_of)
     answering, ticker = series.answers
     tickers = np.array([*trades.tickers, ALL_TICKERS], dtype=object)
@@ -503,20 +507,8 @@ def _frame(
     window, ticker = window[wanted], np.tile(ticker[in_order], per)[wanted]
     keys = {"as_of": windows.as_of_each, "bot_id": windows.per_window(series.bot)}
     absent = np.full(len(windows.low), np.nan)
-    return _table(
+    return (
         {name: values[window] for name, values in keys.items()}
         | {"ticker": tickers[ticker]}
         | {name: columns.get(name, absent)[window] for name in names}
     )
-
-
-def _table(columns: dict[str, Array]) -> pd.DataFrame:
-    """A frame whose column types do not depend on what is in it."""
-    typed: dict[str, Any] = dict(columns)
-    typed |= {name: _instants(columns[name]) for name in INSTANTS if name in columns}
-    typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
-    return pd.DataFrame(typed, copy=False)
-
-
-def _instants(values: Ints) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")

@@ -10,30 +10,34 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.rows import Columns, as_frame
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
 
 MIN_TRADES = 5
 TIE_TOLERANCE = 1e-9
+RANKED_BY = (
+    "bot_id", "trades", "volatility", "main_ticker", "main_direction", *(variable.measure for variable in VARIABLES),
+)  # fmt: skip
 
 
-def scale_free(metrics: pd.DataFrame) -> Floats:
+def scale_free(metrics: pd.DataFrame | Columns) -> Floats:
     """Oriented variables in units of the bot's own volatility; shape (bots, 19), NaN where absent.
 
     `metrics` are rows of `bot_metrics` with ticker `*`. Performance over w days is divided by volatility·√w, the mean
     drawdown amount by volatility·√30 and turned, profit per second by volatility; percents and scores stay.
     """
-    volatility = metrics["volatility"].to_numpy(np.float64)
+    volatility = np.asarray(metrics["volatility"], np.float64)
     volatility = np.where(volatility > 0, volatility, np.nan)
     columns = []
     for variable in VARIABLES:
-        values = metrics[variable.measure].to_numpy(np.float64) * variable.orientation
+        values = np.asarray(metrics[variable.measure], np.float64) * variable.orientation
         if variable.scaling in ("performance", "drawdown"):
             values = values / (volatility * np.sqrt(variable.window_days))
         elif variable.scaling == "per_second":
             values = values / volatility
         columns.append(values)
-    return np.stack(columns, axis=1) if len(metrics) else np.empty((0, len(VARIABLES)))
+    return np.stack(columns, axis=1)
 
 
 def subtract_group(values: Floats, group: Ints) -> Floats:
@@ -76,7 +80,7 @@ def centred_ranks(values: Floats, as_of: Ints) -> Floats:
     return out
 
 
-def ranked_variables(metrics: pd.DataFrame) -> Floats:
+def ranked_variables(metrics: pd.DataFrame | Columns) -> Floats:
     """Steps 1 and 2 of the ranking: the 19 variables as ranks in [-0.5, 0.5] within each as_of, 0 where absent.
 
     `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 19).
@@ -98,28 +102,44 @@ def rank_bots(
     `min_trades` closed trades in the trailing 30 days are listed last with NULL rank, score and points. Points sum to
     rank_score - 50. The index is that of the metrics' rows.
     """
-    eligible = (metrics["trades"] >= min_trades).to_numpy()
-    weight = np.stack([np.broadcast_to(weights[name], len(metrics)) for name in VARIABLE_NAMES], axis=1)
+    given = {name: metrics[name].to_numpy() for name in RANKED_BY} | {
+        "as_of": pd.factorize(metrics["as_of"], sort=True)[0]
+    }
+    columns, order = ranking_rows(given, weights, min_trades=min_trades)
+    rows = as_frame({name: values for name, values in columns.items() if name != "as_of"})
+    rows.insert(0, "as_of", metrics["as_of"].array[order])
+    return rows.set_axis(metrics.index[order])
+
+
+def ranking_rows(
+    metrics: Columns, weights: Mapping[str, float | Floats], *, min_trades: int = MIN_TRADES
+) -> tuple[Columns, Ints]:
+    """`rank_bots` of columns, and which of the metrics' rows each of its rows is of.
+
+    `as_of` may be numbers in the order of the instants. Ranks are floats, NaN where there is none.
+    """
+    eligible = metrics["trades"] >= min_trades
+    weight = np.stack([np.broadcast_to(weights[name], len(eligible)) for name in VARIABLE_NAMES], axis=1)
     points = np.full(weight.shape, np.nan)
-    points[eligible] = 100 * ranked_variables(metrics[eligible]) * weight[eligible]
+    ranked = ranked_variables({name: metrics[name][eligible] for name in ("as_of", *RANKED_BY)})
+    points[eligible] = 100 * ranked * weight[eligible]
     points /= np.abs(weight).sum(axis=1, keepdims=True)
     score = 50 + points.sum(axis=1)
-    bot, as_of = metrics["bot_id"].to_numpy(), pd.factorize(metrics["as_of"], sort=True)[0]
+    bot, as_of = metrics["bot_id"], metrics["as_of"]
     # Scores that differ by rounding alone are equal: the bot_id decides.
     order = np.lexsort((bot, -np.round(score, 9), ~eligible, as_of))
     eligible, as_of = eligible[order], as_of[order]
     place = np.arange(1, len(order) + 1) - np.searchsorted(as_of, as_of)
     columns = {
-        "as_of": metrics["as_of"].array[order],
+        "as_of": as_of,
         "bot_id": bot[order],
-        "rank": pd.array(np.where(eligible, place, 0), dtype="Int32"),
+        "rank": np.where(eligible, place, np.nan),
         "rank_score": score[order],
         **{f"{name}_points": points[order, at] for at, name in enumerate(VARIABLE_NAMES)},
         "eligible": eligible,
-        "reason": _reasons(metrics["trades"].to_numpy()[order], eligible, min_trades),
+        "reason": _reasons(metrics["trades"][order], eligible, min_trades),
     }
-    columns["rank"][~eligible] = pd.NA
-    return pd.DataFrame(columns, index=metrics.index[order], copy=False)
+    return columns, order
 
 
 def _reasons(trades: Ints, eligible: Bools, min_trades: int) -> Texts:

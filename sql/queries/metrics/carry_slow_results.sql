@@ -8,11 +8,13 @@ gone AS (
 ),
 written AS (
     INSERT INTO slow_results AS s (day, bot_id, net_result, quarter_result, lifetime_total, lifetime_days)
-    SELECT %(day)s, bot_id, NULL, quarter_result, lifetime_total, lifetime_days FROM known
+    SELECT %(day)s, k.bot_id, NULL, k.quarter_result, k.lifetime_total, k.lifetime_days
+    FROM known AS k
+    LEFT JOIN slow_results AS o ON o.day = %(day)s AND o.bot_id = k.bot_id
+    WHERE o.bot_id IS NULL OR (o.net_result, o.quarter_result, o.lifetime_total, o.lifetime_days)
+        IS DISTINCT FROM (NULL, k.quarter_result, k.lifetime_total, k.lifetime_days)
     ON CONFLICT (day, bot_id) DO UPDATE
     SET net_result = NULL, quarter_result = excluded.quarter_result, lifetime_total = excluded.lifetime_total,
         lifetime_days = excluded.lifetime_days
-    WHERE (s.net_result, s.quarter_result, s.lifetime_total, s.lifetime_days)
-        IS DISTINCT FROM (NULL, excluded.quarter_result, excluded.lifetime_total, excluded.lifetime_days)
 )
 SELECT bot_id, quarter_result, lifetime_total / sqrt(nullif(lifetime_days, 0)::double precision) AS lifetime_result FROM known

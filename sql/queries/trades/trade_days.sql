@@ -3,9 +3,12 @@
 SELECT t.day,
        count(*) AS closed,
        count(t.reported_pnl) AS reported,
-       count(*) FILTER (WHERE NOT pnl_agrees(t.pnl, t.reported_pnl, 0.005) AND NOT pnl_agrees(t.pnl, t.reported_pnl, (
-           SELECT coalesce(min(i.pnl_rounding), 0.005) FROM trades AS o JOIN imports AS i USING (import_id)
-           WHERE o.trade_id = t.trade_id))) AS disagreeing
+       count(*) FILTER (
+           WHERE t.reported_pnl IS NOT NULL -- without it the rounding would be looked up for every trade
+             AND NOT pnl_agrees(t.pnl, t.reported_pnl, 0.005)
+             AND NOT pnl_agrees(t.pnl, t.reported_pnl, (
+                 SELECT coalesce(min(i.pnl_rounding), 0.005) FROM trades AS o JOIN imports AS i USING (import_id)
+                 WHERE o.trade_id = t.trade_id))) AS disagreeing
 FROM closed_trades AS t
 WHERE t.exit_time >= day_start(%(first)s) AND t.exit_time < day_end(%(last)s)
 GROUP BY t.day

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.metrics import engine
+from knowdefeat_pipeline.core.rows import Columns, as_frame, chosen, joined
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
 from tests.core.bookkeeping import DAY, HOUR, at, book, outcomes, same
@@ -15,12 +16,13 @@ from tests.core.bookkeeping import DAY, HOUR, at, book, outcomes, same
 NOON = at("2025-03-01 12:00")
 
 
-def computed(trades: Trades, as_of: datetime) -> tuple[pd.DataFrame, ...]:
+def computed(trades: Trades, as_of: datetime) -> tuple[Columns, Columns]:
     end = micros([as_of])
-    return (
-        pd.concat(engine.bot_metrics_blocks(trades, end), ignore_index=True),
-        *engine.win_streak_tables(trades, end),
-    )
+    return joined([*engine.bot_metrics_blocks(trades, end)]), engine.win_streak_rows(trades, end)
+
+
+def of_bots(rows: Columns, bots: set[int], others: bool = False) -> Columns:
+    return chosen(rows, np.isin(rows["bot_id"], [*bots]) ^ others)
 
 
 def moved(frame: pd.DataFrame, before: datetime, later: datetime) -> set[int]:
@@ -52,9 +54,8 @@ def test_what_is_carried_is_what_is_computed_there(
     before, there = computed(whole, NOON), computed(whole, later)
     gone = moved(frame, NOON, later)
     (end,) = micros([later]).tolist()
-    carry = (engine.carry_metrics, engine.carry_streaks, engine.carry_streaks)
-    for rows, carried, expected in zip(before, carry, there, strict=True):
-        same(carried(rows[~rows["bot_id"].isin(gone)], end), expected[~expected["bot_id"].isin(gone)])
+    for rows, carried, expected in zip(before, (engine.carry_metrics, engine.carry_streaks), there, strict=True):
+        same(as_frame(carried(of_bots(rows, gone, True), end)), as_frame(of_bots(expected, gone, True)))
 
 
 def test_figures_of_a_bot_do_not_depend_on_the_others() -> None:
@@ -64,7 +65,7 @@ def test_figures_of_a_bot_do_not_depend_on_the_others() -> None:
     )  # fmt: skip
     whole = Trades.from_frame(frame)
     for all_bots, alone in zip(computed(whole, NOON), computed(whole.among(np.array([2])), NOON), strict=True):
-        same(all_bots[all_bots["bot_id"] == 2], alone)
+        same(as_frame(of_bots(all_bots, {2})), as_frame(alone))
 
 
 def test_a_bot_moves_when_a_trade_enters_or_leaves_a_window() -> None:

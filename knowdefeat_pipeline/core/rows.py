@@ -1,0 +1,81 @@
+"""Rows of a result as plain columns, between where they are computed and where they are written.
+
+As a rule there are few rows of many columns, and a frame of them costs more than their figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.units import Array, Bools, Ints
+
+Columns: TypeAlias = dict[str, Array]
+"""Arrays of one length. Instants are int64 (µs, NEVER where there is none), texts objects (None: none), ranks and other
+numbers that may be missing floats (NaN: none)."""
+
+INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
+TEXTS = ("ticker", "main_ticker", "main_direction", "reason")
+RANKS = ("rank",)
+
+
+def chosen(columns: Mapping[str, Array], rows: Ints | Bools) -> Columns:
+    """These rows."""
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def joined(parts: Sequence[Mapping[str, Array]]) -> Columns:
+    """The rows of all parts (one at least), which have the same columns."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def replaced(columns: Columns, bots: Ints, rows: Columns) -> Columns:
+    """The rows, by bot, with `rows` in place of those of these bots."""
+    bot = columns["bot_id"]
+    stays = np.flatnonzero(~np.isin(bot, bots))
+    owner = np.concatenate([bot[stays], rows["bot_id"]])
+    order = np.argsort(owner, kind="stable")
+    taken = np.concatenate([stays, len(bot) + np.arange(len(rows["bot_id"]))])[order]
+    return {name: np.concatenate([values, rows[name]])[taken] for name, values in columns.items()}
+
+
+def differing(columns: Columns, others: Columns) -> Ints | None:
+    """The bots, with a row each, whose rows differ in more than their as_of; None where not the same bots have rows."""
+    order, other_order = np.argsort(columns["bot_id"]), np.argsort(others["bot_id"])
+    bots = columns["bot_id"][order]
+    if not np.array_equal(bots, others["bot_id"][other_order]):
+        return None
+    differs = np.zeros(len(bots), bool)
+    for name in columns.keys() - {"as_of"}:
+        new, old = columns[name][order], others[name][other_order]
+        differs |= (new != old) & ~((new != new) & (old != old))  # NaN is equal to NaN here
+    return bots[differs]
+
+
+def as_frame(columns: Mapping[str, Array]) -> pd.DataFrame:
+    """A frame whose column types do not depend on what is in it."""
+    typed: dict[str, Any] = dict(columns)
+    typed |= {name: instants(columns[name]) for name in INSTANTS if name in columns}
+    typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
+    typed |= {name: pd.Series(columns[name]).astype("Int32").array for name in RANKS if name in columns}
+    return pd.DataFrame(typed, copy=False)
+
+
+def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
+    """A table in which what there is none of is NULL."""
+    return pa.table({name: _arrow(name, values) for name, values in columns.items()})
+
+
+def instants(values: Ints) -> pd.DatetimeIndex:
+    """Instants as pandas knows them."""
+    return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")
+
+
+def _arrow(name: str, values: Array) -> pa.Array:
+    if name in INSTANTS:
+        return pa.array(values.view("datetime64[us]"), pa.timestamp("us", "UTC"))
+    return pa.array(values, pa.string() if name in TEXTS else None, from_pandas=True)
