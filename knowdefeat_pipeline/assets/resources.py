@@ -12,7 +12,8 @@ from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.assets.tags import covered_range
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
