@@ -21,8 +21,8 @@ _REMEDIES = (
     ),
     (
         r'password authentication failed for user "knowdefeat_(owner|pipeline)',
-        "Somebody changed the password of a role that our own programs log in as. A new one: knowdefeat db rotate, with "
-        "the role's name without knowdefeat_; then start knowdefeat up again.",
+        "Somebody changed the password of a role that our own programs log in as. A new one: knowdefeat db rotate "
+        "pipeline (or owner); then start knowdefeat up again.",
     ),
     (
         r"DiskFull|No space left on device",

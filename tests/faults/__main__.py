@@ -17,7 +17,8 @@ Known limits:
 - A file that is being loaded by a process that was stopped (SIGSTOP) keeps other loads waiting, which say for whom: only
   runs and the live listener have a lease.
 - An embedded server that has died is begun again by the next command or run, not by the live listener or by bots.
-- A backup is restored into those of PostgreSQL 14 to 18 that are installed, or that KNOWDEFEAT_TEST_POSTGRESQL names.
+- A backup is restored into those of PostgreSQL 14 to 18 that are installed, fetched (python -m tests.postgres.versions) or
+  named by KNOWDEFEAT_TEST_POSTGRESQL.
 """
 
 import argparse

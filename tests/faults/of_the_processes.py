@@ -265,7 +265,8 @@ def _program_killed(computed: Path, name: str) -> Outcome:
 def _program(at: World, name: str) -> int:
     """The process of one of the programs of `up`, as its lock names them."""
     order = ("up", "webserver", "daemon", "listener")
-    return int((at.home / "up.lock").read_text().split("kill ")[1].split()[order.index(name)])
+    _, *processes = (at.home / "up.lock").read_text().split()  # after the address
+    return int(processes[order.index(name)])
 
 
 def daemon_killed(computed: Path) -> Outcome:

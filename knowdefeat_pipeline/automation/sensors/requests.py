@@ -44,8 +44,8 @@ def under_way(context: dg.SensorEvaluationContext, connection: psycopg.Connectio
     nobody does. The live listener or a run that stands still is dismissed first."""
     if leases.dismiss(connection):
         context.log.warning(
-            "The live listener or a run did not renew its lease: it was stopped, or its machine was. What it had locked "
-            "is free."
+            "The live listener or a run did not renew its lease: it was stopped, or its machine was. What it had "
+            "locked is free."
         )
     working = day_holders(connection, found.first, found.first)
     return f"A refresh of {found.first} is under way, by {told(working)}." if working else None

@@ -335,9 +335,10 @@ def _runs(connection: psycopg.Connection) -> Finding:
     listening = {holder.session for holder in listener_holders(connection)}
     still = [found for found in leases.expired(connection) if found.session not in listening]
     if still:
-        shown = ", ".join(f"{printable(found.program)} since {found.at:%Y-%m-%d %H:%M:%S} UTC" for found in still[:MOST_RUNS])
+        names = [f"{printable(found.program)} since {found.at:%Y-%m-%d %H:%M:%S} UTC" for found in still]
         remedy = "Whoever waits for its days takes them over. End its process, or let it go on (kill -CONT)."
-        return Finding("Runs", False, f"did not renew their lease, as their process stands still: {shown}", remedy)
+        shown = f"did not renew their lease, as their process stands still: {', '.join(names[:MOST_RUNS])}"
+        return Finding("Runs", False, shown, remedy)
     dead = dead_runs(connection)
     remedy = "knowdefeat up marks them as failed within two minutes, and computes what they left undone."
     shown = f"{len(dead):,} started, whose process was killed or crashed: {', '.join(dead[:MOST_RUNS])}"
