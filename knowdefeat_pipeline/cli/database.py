@@ -22,7 +22,8 @@ from psycopg.conninfo import conninfo_to_dict
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
 from knowdefeat_pipeline.postgres import clock, identity, migrations
-from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.address import administrator_url, database_url, owner_url
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.needs import require_needs
 from knowdefeat_pipeline.postgres.roles import Passwords
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
@@ -33,23 +34,37 @@ PAUSES = (0.2, 1.0)  # seconds before a question is asked again
 T = TypeVar("T")
 
 
+def _notify(message: str) -> None:
+    err.print(message, style="dim")
+
+
 def server(settings: Settings) -> EmbeddedPostgres:
     """The embedded server, which says on standard error what it had to change."""
-    return EmbeddedPostgres(settings.home, notify=lambda message: err.print(message, style="dim"))
+    return EmbeddedPostgres(settings.home, _notify)
 
 
 def address(settings: Settings) -> str:
-    """The database's URL; the embedded server is started if it does not run."""
-    return database_url(settings) if settings.database_url else server(settings).ensure_running()
+    """The database's URL for what computes and reads; the embedded server is started if it does not run."""
+    return database_url(settings, _notify)
+
+
+def owner(settings: Settings) -> str:
+    """The same for what changes the schema, to whose role everything belongs from here on."""
+    return owner_url(settings, _notify)
+
+
+def administrator(settings: Settings) -> str:
+    """The same for who makes roles and passwords. On the embedded server that is a superuser."""
+    return administrator_url(settings, _notify)
 
 
 def passwords(settings: Settings) -> Passwords:
     """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
     if settings.database_url is None:
-        return Passwords(settings.home / "postgres" / "roles")
+        return server(settings).passwords
     parts = conninfo_to_dict(address(settings))
-    server = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
-    return Passwords(settings.home / "roles" / server)
+    place = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
+    return Passwords(settings.home / "roles" / place)
 
 
 def _patiently(read: Callable[[str], T], url: str) -> T:
@@ -64,10 +79,10 @@ def _patiently(read: Callable[[str], T], url: str) -> T:
 
 def upgraded_url(settings: Settings) -> str:
     """The URL of the database, its schema brought up to date and its transaction ids this server's own."""
-    url = address(settings)
-    _patiently(require_needs, url)
-    _patiently(migrations.upgrade, url)
-    return url
+    place = owner(settings)
+    _patiently(require_needs, place)
+    _patiently(migrations.upgrade, place)
+    return address(settings)
 
 
 def url_for_input(settings: Settings) -> str:
@@ -75,7 +90,7 @@ def url_for_input(settings: Settings) -> str:
     url = address(settings)
     _patiently(require_needs, url)
     if _patiently(migrations.status, url).current is None:
-        migrations.upgrade(url)
+        migrations.upgrade(owner(settings))
     _patiently(migrations.require_current, url)
     _patiently(identity.require_own, url)
     return url
@@ -87,6 +102,14 @@ def current_url(settings: Settings | None = None) -> str:
     Raises MigrationError or ForeignTransactions otherwise, with what to do.
     """
     url = address(settings or Settings.from_environment())
+    _patiently(migrations.require_current, url)
+    _patiently(identity.require_own, url)
+    return url
+
+
+def current_administrator(settings: Settings) -> str:
+    """As `current_url`, for who makes roles and passwords."""
+    url = administrator(settings)
     _patiently(migrations.require_current, url)
     _patiently(identity.require_own, url)
     return url

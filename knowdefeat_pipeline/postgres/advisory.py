@@ -1,4 +1,5 @@
-"""Advisory locks, and who holds one that is waited for: whoever waits for long says so, and goes on waiting."""
+"""Advisory locks, and who holds one that is waited for: whoever waits for long says so, and goes on waiting, unless the
+holder's lease is over (see `leases`)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.postgres import leases
 from knowdefeat_pipeline.postgres.connection import PROGRAM, query
 
 PATIENCE = 5.0  # seconds for which a lock is waited for before looking who holds it
@@ -91,7 +93,8 @@ def take(connection: psycopg.Connection, number: int, what: str, for_session: bo
     free = connection.execute(f"SELECT pg_try_advisory_{scope}lock(%s)", (number,)).fetchone()
     statement, waiting = f"SELECT pg_advisory_{scope}lock(%s)", Waiting(what)
     while free != (True,) and not granted(connection, statement, (number,)):
-        waiting.tell(holders(connection, Lock.of(number)))
+        if not leases.dismiss(connection):
+            waiting.tell(holders(connection, Lock.of(number)))
 
 
 def granted(connection: psycopg.Connection, statement: str, parameters: Any = (), patience: float = PATIENCE) -> bool:

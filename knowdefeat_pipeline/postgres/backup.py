@@ -153,6 +153,7 @@ def _make_own(connection: psycopg.Connection, manifest: Manifest) -> None:
 def _restore_dump(url: str, path: Path) -> None:
     with connect(url) as connection:
         _require_empty(connection)
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {}").format(sql.Identifier(DAGSTER)))  # the dump makes it
     _run("pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction", str(path))
     with migrations.upgrading(url) as schema:  # a kill before its end leaves a foreign copy, which is noticed
         schema.bring_to()

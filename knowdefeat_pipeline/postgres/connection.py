@@ -23,8 +23,7 @@ from psycopg.pq import TransactionStatus
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy
-from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
-from knowdefeat_pipeline.settings import ROOT, Settings
+from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
@@ -94,16 +93,6 @@ class Session(psycopg.Connection):
 
 class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
-
-
-def database_url(settings: Settings) -> str:
-    """The `postgresql://` URL of the database: the one given, else the embedded server's, which is started if need be.
-
-    Raises EmbeddedPostgresError.
-    """
-    if settings.database_url is None:
-        return EmbeddedPostgres(settings.home).ensure_running()
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", settings.database_url.strip())
 
 
 def connect(url: str) -> psycopg.Connection:

@@ -20,6 +20,11 @@ _REMEDIES = (
         "KNOWDEFEAT_DATABASE_URL.",
     ),
     (
+        r'password authentication failed for user "knowdefeat_(owner|pipeline)',
+        "Somebody changed the password of a role that our own programs log in as. A new one: knowdefeat db rotate "
+        "pipeline (or owner); then start knowdefeat up again.",
+    ),
+    (
         r"DiskFull|No space left on device",
         "The disk of the database is full: free space on it or enlarge it, then run the command again.",
     ),

@@ -25,11 +25,14 @@ from psycopg import sql
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
-from knowdefeat_pipeline.postgres.server import USER
 from knowdefeat_pipeline.settings import make_private
 
+ADMINISTRATOR = "knowdefeat"  # the embedded server's first user, a superuser
 PREFIX = "knowdefeat_"
+OWNER = "knowdefeat_owner"
+PIPELINE = "knowdefeat_pipeline"
 BOT = "knowdefeat_bot"
+HAND_OVER = "60s"  # for how long each table that changes hands is waited for
 _SEARCH_PATH = re.compile(r"(-c\s*|--)search_path=(\\.|\S)*")  # in the options of a session
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -53,9 +56,8 @@ class Role:
 
 
 _BRIEF = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
-OWNER = Role("knowdefeat_owner", "owns tables, views and functions, and migrates them")
 GRANTED = (
-    Role("knowdefeat_pipeline", "reads everything, writes trades and results; no definitions"),
+    Role(PIPELINE, "reads everything, writes trades and results; no definitions"),
     Role("knowdefeat_web", "reads everything, adds decisions and uploads; no definitions", _BRIEF),
     Role(BOT, "adds trades and closes them; reads trades", _BRIEF),
     Role(
@@ -64,7 +66,8 @@ GRANTED = (
         {"statement_timeout": "60s", "default_transaction_read_only": "on", "search_path": "report"},
     ),
 )
-ROLES = {role.short: role for role in (OWNER, *GRANTED)}
+ALL = (Role(OWNER, "owns tables, views and functions, and migrates them"), *GRANTED)
+ROLES = {role.short: role for role in ALL}
 
 
 class RoleState(NamedTuple):
@@ -156,12 +159,31 @@ def establish(connection: psycopg.Connection) -> None:
     """
     with connection.transaction():
         ours = _is_ours_alone(connection)
-        for role in (OWNER, *GRANTED) if ours else GRANTED:
+        for role in ALL if ours else GRANTED:
             _create(connection, role)
         if ours:
             connection.execute(query("postgres/give_to_owner"))
         connection.execute(query("postgres/close_to_all"))
         connection.execute(query("postgres/give_rights"))
+
+
+def prepare(url: str, passwords: Passwords) -> None:
+    """On the embedded server, as its first user: make the roles, hand over what belongs to each, and let those log in
+    that our own programs connect as.
+
+    May be run again; one at a time. Raises RoleError, DatabaseUnreachable and psycopg.Error.
+    """
+    with connect(url) as connection:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [HAND_OVER])
+            for role in ALL:
+                _create(connection, role)
+            connection.execute(query("postgres/give_to_owner"))
+            connection.execute(query("postgres/close_to_all"))
+            connection.execute(query("postgres/give_to_programs"))
+        for name in (OWNER, PIPELINE):
+            if passwords.of(name) is None:
+                _set_password(connection, name, passwords)
 
 
 def lacking(connection: psycopg.Connection) -> str | None:
@@ -211,7 +233,9 @@ def _may_create(connection: psycopg.Connection) -> bool:
 
 def _is_ours_alone(connection: psycopg.Connection) -> bool:
     """Whether the server is an embedded one, whose first superuser (oid 10) we are; else it may serve others too."""
-    row = connection.execute("SELECT oid = 10 AND rolname = %s FROM pg_roles WHERE rolname = session_user", [USER])
+    row = connection.execute(
+        "SELECT oid = 10 AND rolname = %s FROM pg_roles WHERE rolname = session_user", [ADMINISTRATOR]
+    )
     return row.fetchone() == (True,)
 
 
@@ -222,7 +246,7 @@ def _create(connection: psycopg.Connection, role: Role) -> None:
     with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation), connection.transaction():
         connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role.name)))
         _configure(connection, role.name, role.settings)
-        if role.short == "pipeline" and connection.info.parameter_status("is_superuser") == "on":
+        if role.name == PIPELINE and connection.info.parameter_status("is_superuser") == "on":
             # COPY, by which files are loaded, is refused to whom a policy of rows applies.
             connection.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(sql.Identifier(role.name)))
 
@@ -250,7 +274,7 @@ def login_url(url: str, name: str, passwords: Passwords) -> str:
     For the owner of a server that is not ours alone, the URL itself: its user owns the tables. Raises RoleError.
     """
     with connect(url) as connection:
-        if name == OWNER.name and not _is_owner(connection, name):
+        if name == OWNER and not _is_owner(connection, name):
             return url
         logs_in = _require(connection, name).logs_in
         password = passwords.of(name)
@@ -270,7 +294,7 @@ def rotate(url: str, name: str, passwords: Passwords) -> str:
     Sessions that are open stay. Raises RoleError.
     """
     with connect(url) as connection:
-        if name == OWNER.name and not _is_owner(connection, name):
+        if name == OWNER and not _is_owner(connection, name):
             raise RoleError(f"{connection.info.user} owns the tables here; its password is not ours to change.")
         _require(connection, name)
         with _refusal_told(f"set {name} up"), connection.transaction():

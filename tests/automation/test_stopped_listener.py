@@ -18,7 +18,8 @@ from knowdefeat_pipeline.automation.sensors import new_trades
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.locks import day_is_locked, dismiss_listener, lease_expired_at
+from knowdefeat_pipeline.postgres.leases import dismiss
+from knowdefeat_pipeline.store.locks import day_is_locked, listener_expired_at
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from tests.faults.processes import Process
 
@@ -31,9 +32,9 @@ CLOSE = (
 LIVE = """
 import sys
 from knowdefeat_pipeline.steps import chain
-from knowdefeat_pipeline.store import locks
+from knowdefeat_pipeline.postgres import leases
 
-locks.LEASE, locks.RENEWAL = 1.0, 0.1
+leases.LEASE, leases.RENEWAL = 1.0, 0.1
 compute = chain.compute_allocations
 
 def wait(*arguments):
@@ -63,7 +64,7 @@ class Live(Process):
     def stop(self, connection: psycopg.Connection) -> None:
         """SIGSTOP, until its lease has ended."""
         self.process.send_signal(signal.SIGSTOP)
-        while lease_expired_at(connection) is None:
+        while listener_expired_at(connection) is None:
             assert self.process.poll() is None
 
 
@@ -117,7 +118,7 @@ def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
         assert counted(connection) == [(2, 2)]
         done = marks(connection)
         listener.go_on()
-        listener.hear("This listener did not renew its lease for ")
+        listener.hear("This process did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done
@@ -131,7 +132,7 @@ def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_
     with connect(empty) as connection, live("wait") as listener, dg.instance_for_test() as instance:
         connection.execute(CLOSE)
         listener.hear("All but the commit is done.")
-        assert not dismiss_listener(connection)  # it computes for long, and lives
+        assert not dismiss(connection)  # it computes for long, and lives
         listener.stop(connection)
         today = clock.now(connection).date()
         assert day_is_locked(connection, today)
@@ -142,7 +143,7 @@ def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_
         done = marks(connection)
         listener.finish()
         listener.go_on()
-        listener.hear("This listener did not renew its lease for ")
+        listener.hear("This process did not renew its lease for ")
         listener.hear("Trying again in 1 s.")
         listener.hear("Listening for new trades")
         assert marks(connection) == done

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres, binaries
@@ -197,3 +200,68 @@ def test_a_script_asks_by_the_shell_and_hears_of_a_failure(embedded: Shell, home
     assert failed.returncode == 1
     assert 'column "nonsense" does not exist' in failed.stderr
     assert "went on" not in failed.stdout
+
+
+def users(home: Path, shell: Shell, *arguments: str) -> Counter[str]:
+    """As whom connections were opened to the server while a command ran, as its log tells."""
+    log = home / "postgres" / "server.log"
+    before = log.stat().st_size
+    shell(*arguments)
+    return Counter(re.findall(r"connection authorized: user=(\w+)", log.read_bytes()[before:].decode()))
+
+
+def test_our_own_programs_work_without_a_superuser(embedded: Shell, home: Path) -> None:
+    with connect(embedded.database) as connection:
+        connection.execute("ALTER SYSTEM SET log_connections = on")
+        connection.execute("SELECT pg_reload_conf()")
+        while connection.execute("SHOW log_connections").fetchone() != ("on",):
+            pass
+    assert users(home, embedded, "db", "status").keys() == {"knowdefeat_pipeline"}
+    assert embedded("simulate", "--bots", "3", "--days", "2")
+    opened = users(home, embedded, "run")
+    assert opened.keys() == {"knowdefeat_pipeline", "knowdefeat_owner", "knowdefeat"}
+    assert opened["knowdefeat"] == 1  # which hands over what a superuser made
+    for arguments in (["rankings"], ["days"], ["quarantine", "list"], ["imports", "list"], ["funds", "show"]):
+        assert users(home, embedded, *arguments).keys() == {"knowdefeat_pipeline"}, arguments
+    assert users(home, embedded, "db", "backup", str(home / "file")).keys() <= {*opened}
+    found = {finding["subject"]: finding for finding in embedded.json("doctor")}["Connections"]
+    assert (found["ok"], found["warning"]) == (True, False)
+    assert found["found"].startswith("our own programs are knowdefeat_pipeline; connected: knowdefeat_pipeline (")
+
+
+OWNERS = """
+    SELECT DISTINCT nspname, pg_get_userbyid(relowner) FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+    WHERE nspname IN ('public', 'report', 'dagster') AND relkind IN ('r', 'v', 'S') ORDER BY 1, 2
+"""
+OURS = [("dagster", "knowdefeat_pipeline"), ("public", "knowdefeat_owner"), ("report", "knowdefeat_owner")]
+
+
+def test_a_database_that_earlier_versions_made_as_a_superuser_is_handed_over(embedded: Shell, home: Path) -> None:
+    with open_instance():  # Dagster's tables are there
+        pass
+    with connect(embedded.database) as connection:
+        connection.execute(
+            "REASSIGN OWNED BY knowdefeat_owner, knowdefeat_pipeline TO knowdefeat;"
+            " DROP OWNED BY knowdefeat_owner, knowdefeat_pipeline; DROP ROLE knowdefeat_owner, knowdefeat_pipeline"
+        )
+        assert connection.execute(OWNERS).fetchall() == [(schema, "knowdefeat") for schema, _ in OURS]
+    for kept in (home / "postgres" / "roles").iterdir():
+        kept.unlink()
+    embedded("db", "migrate")
+    with connect(embedded.database) as connection:
+        assert connection.execute(OWNERS).fetchall() == OURS
+    with open_instance() as instance:
+        assert instance.get_runs_count() >= 0
+    assert embedded("run", "--json")
+    assert roles_told(embedded)["found"] == "each has its rights"
+
+
+def test_a_password_of_our_own_programs_that_somebody_changed_is_told_with_the_way_out(embedded: Shell) -> None:
+    with connect(embedded.database) as connection:
+        connection.execute("ALTER ROLE knowdefeat_pipeline PASSWORD 'x'")
+    assert "knowdefeat db rotate" in embedded("db", "status", status=1)
+    assert roles_told(embedded, status=1)["found"] == (
+        "knowdefeat_pipeline cannot log in by the password that is kept here"
+    )
+    embedded("db", "rotate", "pipeline")
+    embedded("db", "status")

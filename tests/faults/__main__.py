@@ -14,10 +14,11 @@ Known limits:
 - The application's clock jumps, the database's does not: it is the machine's.
 - The embedded server hangs where its recovery fails (see `EmbeddedPostgres`), and is then begun anew by the next command.
   A server of the user's own that hangs so has to be restarted by its administrator.
-- A run that was stopped (SIGSTOP) keeps its days until it goes on or is killed: others wait for it, and say for whom. Only
-  the live listener has a lease.
+- A file that is being loaded by a process that was stopped (SIGSTOP) keeps other loads waiting, which say for whom: only
+  runs and the live listener have a lease.
 - An embedded server that has died is begun again by the next command or run, not by the live listener or by bots.
-- A backup is restored into those of PostgreSQL 14 to 18 that are installed, or that KNOWDEFEAT_TEST_POSTGRESQL names.
+- A backup is restored into those of PostgreSQL 14 to 18 that are installed, fetched (python -m tests.postgres.versions) or
+  named by KNOWDEFEAT_TEST_POSTGRESQL.
 """
 
 import argparse

@@ -63,6 +63,7 @@ FAULTS = (
     Fault(of_the_processes.run_killed_before_the_commit, is_told=False),
     Fault(of_the_processes.run_killed_between_steps, in_ci=False, is_told=False),
     Fault(of_the_processes.run_stopped, in_ci=False, is_told=False),
+    Fault(of_the_processes.run_stopped_for_long, (AGAIN,)),
     Fault(of_the_processes.listener_killed_while_it_waits, in_ci=False, is_told=False),
     Fault(of_the_processes.listener_killed_in_a_batch, is_told=False),
     Fault(of_the_processes.listener_stopped, in_ci=False, is_told=False),

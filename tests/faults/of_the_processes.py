@@ -64,7 +64,7 @@ def run_killed_between_steps(computed: Path) -> Outcome:
 
 
 def run_stopped(computed: Path) -> Outcome:
-    """SIGSTOP of a run within a step: a second one waits for its days; then both go on."""
+    """SIGSTOP of a run within a step, for shorter than its lease: a second one waits for its days; then both go on."""
     with world(computed) as at, connect(at.url) as looking:
         at.close_trades(TRADES)
         with command("run", where=BEFORE_THE_COMMIT) as first:
@@ -77,7 +77,24 @@ def run_stopped(computed: Path) -> Outcome:
                 first.go_on()
                 assert [first.end()[0], second.end()[0]] == [0, 0]
         happened = "a second run waited for its days, and counted all once the first went on"
-        return at.outcome("SIGSTOP of a run before a step's commit", happened)
+        return at.outcome("SIGSTOP of a run, shorter than its lease", happened)
+
+
+def run_stopped_for_long(computed: Path) -> Outcome:
+    """The same until its lease has ended: the second run takes its days, and the first commits nothing any more."""
+    with world(computed) as at:
+        at.close_trades(TRADES)
+        with command("run", where=BEFORE_THE_COMMIT, lease=LEASE) as first:
+            first.await_stop()
+            at.close_trades(TRADES)
+            assert at.run().status == 0
+            assert at.counted() == 2 * TRADES
+            first.go_on()
+            status, said = first.end()
+        assert (status, at.counted()) == (1, 2 * TRADES)
+        message = " ".join(said.rpartition("Error: ")[2].split())
+        happened = "a second run took its days once its lease had ended; when it went on it failed, and wrote nothing"
+        return at.outcome("SIGSTOP of a run, longer than its lease", happened, message)
 
 
 def listener_killed_while_it_waits(computed: Path) -> Outcome:
@@ -248,7 +265,8 @@ def _program_killed(computed: Path, name: str) -> Outcome:
 def _program(at: World, name: str) -> int:
     """The process of one of the programs of `up`, as its lock names them."""
     order = ("up", "webserver", "daemon", "listener")
-    return int((at.home / "up.lock").read_text().split("kill ")[1].split()[order.index(name)])
+    _, *processes = (at.home / "up.lock").read_text().split()  # after the address
+    return int(processes[order.index(name)])
 
 
 def daemon_killed(computed: Path) -> Outcome:

@@ -18,7 +18,7 @@ from tests.faults.world import World, copy, world
 
 MEGABYTE = 1_000_000
 TRADES = 5
-END_LISTENER = "SELECT pg_terminate_backend(backend, 10000) FROM listener_lease"
+END_LISTENER = "SELECT pg_terminate_backend(backend, 10000) FROM session_leases"
 OTHER_CAPITAL = "UPDATE bots SET capital = capital + 1"
 
 

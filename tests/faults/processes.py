@@ -15,10 +15,10 @@ from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 COMMAND = """
 import importlib, os, signal, sys
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.store import locks
+from knowdefeat_pipeline.postgres import leases
 
 where, number, lease, *arguments = sys.argv[1:]
-locks.LEASE, locks.RENEWAL = float(lease), float(lease) / 10
+leases.LEASE, leases.RENEWAL = float(lease), float(lease) / 10
 if where:
     module, _, name = where.rpartition(".")
     module = importlib.import_module(module)
@@ -79,7 +79,7 @@ class Process:
 def command(*arguments: str, where: str = "", number: int = signal.SIGSTOP, lease: float = 20.0) -> Process:
     """`knowdefeat` with these arguments, which sends itself the signal `number` where it first calls `where`.
 
-    `lease`: of a live listener, in seconds.
+    `lease`: of its session, in seconds.
     """
     return Process(COMMAND, where, str(number), str(lease), *arguments)
 

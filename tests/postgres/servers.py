@@ -1,7 +1,8 @@
 """Servers of every version of PostgreSQL that the machine has, over TLS.
 
-Debian's packages stand in /usr/lib/postgresql/VERSION/bin; KNOWDEFEAT_TEST_POSTGRESQL may name more folders of programs,
-separated by colons. What was built without TLS, as the embedded server, takes part in the clear.
+Debian's packages stand in /usr/lib/postgresql/VERSION/bin; `python -m tests.postgres.versions` fetches 14 to 18;
+KNOWDEFEAT_TEST_POSTGRESQL may name more folders of programs, separated by colons. What was built without TLS, as the
+embedded server, takes part in the clear.
 """
 
 import os
@@ -17,6 +18,7 @@ from tempfile import mkdtemp
 from knowdefeat_pipeline.postgres.connection import connect
 
 NAMED = [Path(folder) for folder in os.environ.get("KNOWDEFEAT_TEST_POSTGRESQL", "").split(":") if folder]
+FETCHED = sorted((Path(__file__).parent / "versions" / "node_modules").glob("postgresql-*/native/bin"))
 DEBIANS = [Path(f"/usr/lib/postgresql/{version}/bin") for version in range(14, 20)]
 
 
@@ -25,7 +27,7 @@ def version(binaries: Path) -> str:
     return answer.stdout.split()[2].partition(".")[0]
 
 
-FOUND = {version(path): path for path in [*NAMED, *DEBIANS] if (path / "initdb").exists()}
+FOUND = {version(path): path for path in [*FETCHED, *DEBIANS, *NAMED] if (path / "initdb").exists()}
 
 
 def as_postgres() -> dict[str, object]:

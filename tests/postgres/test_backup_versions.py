@@ -1,8 +1,9 @@
-"""Backup and restore between real servers of every version of PostgreSQL that the machine has (see `servers`)."""
+"""Backup and restore between real servers of every version of PostgreSQL that the machine has (see `servers`), over TLS and
+through a pooler."""
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,6 +22,7 @@ from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import RANKING, Staleness, settle, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
+from tests.postgres.poolers import needs_pooler, pooler
 from tests.postgres.servers import FOUND, new_database, server_of
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
@@ -96,18 +98,32 @@ def sources(servers: dict[str, str]) -> dict[str, str]:
     return urls
 
 
+@contextmanager
+def reached(url: str, folder: Path, way: str) -> Iterator[str]:
+    """The address of the database by that way."""
+    if way == "direct":
+        yield url
+        return
+    folder.mkdir()
+    with pooler(url, folder, "transaction") as through:
+        yield through
+
+
+@pytest.mark.parametrize("way", ["direct", pytest.param("pooled", marks=needs_pooler)])
 @pytest.mark.parametrize("other", NAMES)
 @pytest.mark.parametrize("one", NAMES)
 def test_what_one_version_wrote_another_holds_and_goes_on_with(
-    servers: dict[str, str], sources: dict[str, str], tmp_path: Path, one: str, other: str
+    servers: dict[str, str], sources: dict[str, str], tmp_path: Path, one: str, other: str, way: str
 ) -> None:
     with connect(sources[one]) as connection:
         in_use = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
         assert in_use == ("sslmode=verify-full" in sources[one],)
         before = held(connection)
-    backup(sources[one], tmp_path / "file")
+    with reached(sources[one], tmp_path / "from", way) as url:
+        backup(url, tmp_path / "file")
     target = new_database(servers[other], "target")
-    restore(target, tmp_path / "file")
+    with reached(target, tmp_path / "to", way) as url:
+        restore(url, tmp_path / "file")
     require_own(target)
     with connect(target) as connection:
         after = held(connection)

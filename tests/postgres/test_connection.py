@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from knowdefeat_pipeline.postgres import connection as db
+from knowdefeat_pipeline.postgres.address import administrator_url, database_url, owner_url
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT, Settings
@@ -45,11 +46,22 @@ def settings_with(url: str | None, home: Path = ROOT) -> Settings:
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_the_given_url_is_used_in_its_plain_form(scheme: str) -> None:
-    assert db.database_url(settings_with(f" {scheme}://u:p@h:1/d?a=b\n")) == "postgresql://u:p@h:1/d?a=b"
+    assert database_url(settings_with(f" {scheme}://u:p@h:1/d?a=b\n")) == "postgresql://u:p@h:1/d?a=b"
 
 
-def test_without_a_url_the_embedded_server_is_used(server: EmbeddedPostgres) -> None:
-    assert db.database_url(settings_with(None, home=server.folder.parent)) == server.find()
+def test_without_a_url_the_embedded_server_is_used_with_the_rights_that_the_work_needs(
+    server: EmbeddedPostgres,
+) -> None:
+    settings = settings_with(None, home=server.folder.parent)
+    assert administrator_url(settings) == server.find()
+    for url, expected in (
+        (administrator_url(settings), ("knowdefeat", True)),
+        (owner_url(settings), ("knowdefeat_owner", False)),
+        (database_url(settings), ("knowdefeat_pipeline", False)),
+    ):
+        with db.connect(url) as connection:
+            who = "SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user"
+            assert connection.execute(who).fetchone() == expected
 
 
 def test_a_session_is_in_utc_and_autocommit_and_carries_our_name(database: str) -> None:

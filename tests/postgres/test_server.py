@@ -214,7 +214,13 @@ def test_a_client_killed_while_it_makes_the_cluster_leaves_no_half_of_one(
     assert not postgres.data.exists()
     try:
         assert value(postgres.ensure_running(), "SELECT 1") == 1
-        assert sorted(path.name for path in postgres.folder.iterdir()) == ["data", "lock", "password", "server.log"]
+        assert sorted(path.name for path in postgres.folder.iterdir()) == [
+            "data",
+            "lock",
+            "password",
+            "roles",
+            "server.log",
+        ]
     finally:
         postgres.stop()
 

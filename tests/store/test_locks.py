@@ -1,4 +1,4 @@
-"""Days that are locked, and the lease without which nobody waits for a listener."""
+"""Days that are locked, and the lease without which nobody waits for whoever has them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -8,16 +8,14 @@ from threading import Thread
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.postgres import clock
+from knowdefeat_pipeline.postgres import advisory, clock, leases
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.leases import LeaseLost, dismiss, expired, leased
 from knowdefeat_pipeline.store import locks
 from knowdefeat_pipeline.store.locks import (
-    LeaseLost,
     day_is_locked,
     days_locked,
-    dismiss_listener,
-    lease_expired_at,
-    lease_renewed,
+    listener_expired_at,
     listener_is_there,
     listener_lock,
 )
@@ -25,7 +23,7 @@ from knowdefeat_pipeline.store.locks import (
 DAY = date(2025, 3, 10)
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
 CHANGE = "INSERT INTO input_changes (input, since) VALUES ('trades', now())"
-EXPIRE = "UPDATE listener_lease SET expires_at = clock_timestamp() - interval '1 second'"
+EXPIRE = "UPDATE session_leases SET expires_at = clock_timestamp() - interval '1 second'"
 
 
 @pytest.fixture
@@ -60,9 +58,9 @@ def test_a_holder_that_lives_is_waited_for_beyond_patience(
 
     def look(waiting: psycopg.Connection) -> bool:
         looks.append(waiting.execute(LOCKS).fetchall()[0][0])
-        return dismiss_listener(waiting)
+        return dismiss(waiting)
 
-    monkeypatch.setattr(locks, "dismiss_listener", look)
+    monkeypatch.setattr(leases, "dismiss", look)
     got: list[int] = []
 
     def wait() -> None:
@@ -87,20 +85,21 @@ def test_a_listener_without_a_lease_is_dismissed_with_all_that_it_holds(
     monkeypatch.setattr(locks, "PATIENCE", 0.05)
     with closing(connect(database)) as stopped, ExitStack() as stack:
         assert stack.enter_context(listener_lock(stopped))
+        leases.take(stopped)
         stack.enter_context(days_locked(stopped, DAY, DAY))
         assert listener_is_there(connection)
-        assert lease_expired_at(connection) is None
-        assert not dismiss_listener(connection)
+        assert listener_expired_at(connection) is None
+        assert not dismiss(connection)
         stopped.execute(EXPIRE)
-        expired = lease_expired_at(connection)
-        assert expired is not None
-        assert expired < clock.now(connection)
+        ended = listener_expired_at(connection)
+        assert ended is not None
+        assert ended < clock.now(connection)
         stopped.execute("BEGIN")
         stopped.execute(CHANGE)
         with days_locked(connection, DAY, DAY):
             assert not listener_is_there(connection)
-            assert lease_expired_at(connection) is None
-            assert not dismiss_listener(connection)
+            assert listener_expired_at(connection) is None
+            assert not dismiss(connection)
         with pytest.raises(psycopg.OperationalError):
             stopped.execute("COMMIT")
     assert connection.execute("SELECT count(*) FROM input_changes").fetchall() == [(0,)]
@@ -110,34 +109,76 @@ def test_the_next_listener_takes_the_place_of_one_without_a_lease(
     database: str, connection: psycopg.Connection
 ) -> None:
     with closing(connect(database)) as stopped, listener_lock(stopped):
+        leases.take(stopped)
         with listener_lock(connection) as alone:
             assert not alone
         stopped.execute(EXPIRE)
         with listener_lock(connection) as alone:
             assert alone
-            assert connection.execute("SELECT backend = pg_backend_pid() FROM listener_lease").fetchall() == [(True,)]
+        leases.take(connection)  # with that of the session that ended goes
+        assert connection.execute("SELECT backend = pg_backend_pid() FROM session_leases").fetchall() == [(True,)]
         with pytest.raises(psycopg.OperationalError):
             stopped.execute("SELECT")
 
 
-def test_a_listener_may_dismiss_nobody_but_others(connection: psycopg.Connection) -> None:
-    with listener_lock(connection):
-        connection.execute(EXPIRE)
-        assert not dismiss_listener(connection)
-        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+def test_nobody_dismisses_itself_nor_a_session_that_took_the_number_of_another(
+    database: str, connection: psycopg.Connection
+) -> None:
+    leases.take(connection)
+    connection.execute(EXPIRE)
+    assert not dismiss(connection)
+    assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    with connect(database) as other:
+        assert [found.session for found in expired(other)] == [connection.info.backend_pid]
+        connection.execute("UPDATE session_leases SET began = began - interval '1 day'")
+        assert expired(other) == []
+        assert not dismiss(other)
+    leases.take(connection)
+    assert connection.execute("SELECT count(*) FROM session_leases").fetchall() == [(1,)]
+
+
+def test_a_session_of_a_role_that_is_not_ours_to_end_is_left_alone(
+    database: str, connection: psycopg.Connection
+) -> None:
+    leases.take(connection)
+    connection.execute(EXPIRE)
+    connection.execute("CREATE ROLE passer_by; GRANT SELECT ON session_leases TO passer_by; "
+                       "GRANT pg_read_all_stats TO passer_by")  # fmt: skip
+    try:
+        with connect(database) as other:
+            other.execute("SET ROLE passer_by")
+            assert [found.may_end for found in expired(other)] == [False]
+            assert not dismiss(other)
+    finally:
+        connection.execute("DROP OWNED BY passer_by; DROP ROLE passer_by")
+
+
+def test_whoever_waits_for_any_lock_dismisses_a_holder_that_stands_still(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advisory, "PATIENCE", 0.05)
+    monkeypatch.setattr(advisory.granted, "__defaults__", ((), 0.05))
+    with closing(connect(database)) as stopped:
+        leases.take(stopped)
+        stopped.execute(EXPIRE)
+        stopped.execute("SELECT pg_advisory_lock(42)")
+        advisory.take(connection, 42, "a test", for_session=True)
+        assert connection.execute(LOCKS).fetchall() == [(1,)]
+        with pytest.raises(psycopg.OperationalError):
+            stopped.execute("SELECT")
 
 
 def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_broke(
     database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "RENEWAL", 0.01)
+    monkeypatch.setattr(leases, "RENEWAL", 0.01)
 
     def renewed() -> None:
         connection.execute(EXPIRE)
-        while lease_expired_at(connection):
+        while expired(connection):
             pass
 
-    with connect(database) as listener, listener_lock(listener), lease_renewed(database, listener):
+    with connect(database) as listener, leased(database, listener):
         renewed()
         listener_pid = listener.info.backend_pid
         connection.execute(
@@ -146,7 +187,7 @@ def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_
             (listener_pid,),
         )
         renewed()
-        assert not dismiss_listener(connection)
+        assert not dismiss(connection)
 
 
 def test_what_breaks_a_session_is_told_as_a_lost_lease_only_where_it_was_not_renewed(
@@ -154,11 +195,11 @@ def test_what_breaks_a_session_is_told_as_a_lost_lease_only_where_it_was_not_ren
 ) -> None:
     broken = psycopg.OperationalError("the server closed the connection")
     for lease, expected in ((1e9, psycopg.OperationalError), (-1.0, LeaseLost)):
-        monkeypatch.setattr(locks, "LEASE", lease)
+        monkeypatch.setattr(leases, "LEASE", lease)
         with (
             connect(database) as listener,
             pytest.raises(psycopg.OperationalError) as found,
-            lease_renewed(database, listener),
+            leased(database, listener),
         ):
             raise broken
         assert type(found.value) is expected

@@ -29,7 +29,8 @@ from psycopg import sql
 
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, Runs, is_supported
 from knowdefeat_pipeline.postgres import advisory
-from knowdefeat_pipeline.postgres.connection import connect, database_url
+from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.liveness import is_alive
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 
@@ -50,16 +51,22 @@ def dagster_url(settings: Settings) -> str:
     """The database's URL with `dagster` as the search path; the schema is created if it is missing."""
     url = database_url(settings)
     with connect(url) as connection:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        _ensure_schema(connection)
     url = url.replace("postgresql://", "postgresql+psycopg2://", 1)  # NOTIFY with parameters fails on psycopg 3
-    place, _, query = url.partition("?")
-    given = parse_qs(query, keep_blank_values=True)
+    place, _, options_given = url.partition("?")
+    given = parse_qs(options_given, keep_blank_values=True)
     # Connections are kept open, so that a server which ends idle sessions must leave them alone.
     # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
     # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
     # The URL's own options come first, so that ours hold where they speak of the same.
     options = " ".join([*given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
     return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
+
+
+def _ensure_schema(connection: psycopg.Connection) -> None:
+    """Make the schema where it is missing: `IF NOT EXISTS` asks for the right to make one even where it is there."""
+    if connection.execute("SELECT to_regnamespace(%s)", (SCHEMA,)).fetchone() == (None,):
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
 
 
 STOCK_WEBSERVER = "dagster_webserver.cli"  # the module of the command; the guarded program does without
@@ -95,8 +102,8 @@ def whole_schema(settings: Settings) -> Iterator[None]:
             return
         advisory.take(connection, _SCHEMA_LOCK, "the making of Dagster's tables", for_session=True)
         if connection.execute(noted, (SCHEMA,)).fetchone() != (COMPLETE,) and not _any_run(connection):
-            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-            connection.execute(f"CREATE SCHEMA {SCHEMA}")
+            connection.execute(query("postgres/empty_dagster"))
+            _ensure_schema(connection)
         yield
         connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(SCHEMA), sql.Literal(COMPLETE)))
 

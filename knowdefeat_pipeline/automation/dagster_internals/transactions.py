@@ -45,7 +45,7 @@ class OneTransaction:
             number: str | None = None
             try:
                 with self._connect() as plain:
-                    connection = plain.execution_options(isolation_level="READ COMMITTED")
+                    connection = _transactional(plain)
                     with connection.begin():
                         number = connection.scalar(text("SELECT pg_current_xact_id()::text"))
                         done = self._within(connection, work)
@@ -70,6 +70,19 @@ class OneTransaction:
         with self._connect() as connection:
             status = connection.scalar(text("SELECT pg_xact_status(CAST(:number AS xid8))"), {"number": number})
         return bool(status == "committed")
+
+
+def _transactional(connection: Connection) -> Connection:
+    """The connection of a pool, which commits each statement by itself, made one that has transactions.
+
+    Where it broke while nobody used it the driver says so in its own terms: as others, it is thrown away, since a pool
+    that resets it logs the failure of that, and another one is tried.
+    """
+    try:
+        return connection.execution_options(isolation_level="READ COMMITTED")
+    except connection.dialect.loaded_dbapi.Error as error:
+        connection.invalidate(error)
+        raise OperationalError(None, None, error, connection_invalidated=True) from error
 
 
 def _is_deadlock(error: DBAPIError) -> bool:

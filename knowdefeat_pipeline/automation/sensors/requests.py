@@ -16,8 +16,9 @@ import psycopg
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.tags import range_tags
+from knowdefeat_pipeline.postgres import leases
 from knowdefeat_pipeline.postgres.advisory import told
-from knowdefeat_pipeline.store.locks import day_holders, dismiss_listener
+from knowdefeat_pipeline.store.locks import day_holders
 from knowdefeat_pipeline.store.staleness import Staleness
 
 ATTEMPT_TAG = "knowdefeat/attempt"
@@ -40,10 +41,11 @@ def describe(found: Staleness) -> str:
 
 def under_way(context: dg.SensorEvaluationContext, connection: psycopg.Connection, found: Staleness) -> str | None:
     """Who computes the first of the stale days, in a sentence, and what to do where waiting may not end it; None where
-    nobody does. A live listener that stopped is dismissed first."""
-    if dismiss_listener(connection):
+    nobody does. The live listener or a run that stands still is dismissed first."""
+    if leases.dismiss(connection):
         context.log.warning(
-            "The live listener did not renew its lease: it was stopped, or its machine was. What it had locked is free."
+            "The live listener or a run did not renew its lease: it was stopped, or its machine was. What it had "
+            "locked is free."
         )
     working = day_holders(connection, found.first, found.first)
     return f"A refresh of {found.first} is under way, by {told(working)}." if working else None

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from knowdefeat_pipeline.cli.commands import roles
-from knowdefeat_pipeline.cli.database import address, server
+from knowdefeat_pipeline.cli.database import address, administrator, owner, server
 from knowdefeat_pipeline.cli.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
@@ -41,13 +41,13 @@ def url(role: As = None) -> None:
     Without --role, that of the user who may do everything; give no program more than it needs.
     """
     settings = Settings.from_environment()
-    typer.echo(roles.role_url(settings, role) if role else address(settings))
+    typer.echo(roles.role_url(settings, role) if role else administrator(settings))
 
 
 @app.command()
 def migrate(json: Json = False) -> None:
     """Bring the schema up to date."""
-    place = address(Settings.from_environment())
+    place = owner(Settings.from_environment())
     applied = migrations.upgrade(place)
     latest = migrations.status(place).latest
     if json:
@@ -64,7 +64,7 @@ def adopt(
     json: Json = False,
 ) -> None:
     """Make a database that was copied from another server this server's own, so that no later trade is missed."""
-    place = address(Settings.from_environment())
+    place = owner(Settings.from_environment())
     migrations.require_current(place)
     with connect(place) as connection, connection.transaction():
         adopted = identity.adopt(connection, force=force)
@@ -127,7 +127,7 @@ def shell(
 ) -> None:
     """Open psql on the database; with -c, print what the statements answer, and end with status 1 if one fails."""
     settings = Settings.from_environment()
-    place, environment = hidden_password(roles.role_url(settings, role) if role else address(settings))
+    place, environment = hidden_password(roles.role_url(settings, role) if role else administrator(settings))
     own = binaries() / "psql" if settings.database_url is None else None
     program = str(own) if own else shutil.which("psql")
     if program is None:
@@ -153,7 +153,7 @@ def backup(
 ) -> None:
     """Write everything, Dagster's runs included, to a file; whatever runs may go on meanwhile."""
     settings = Settings.from_environment()
-    place = address(settings)
+    place = owner(settings)
     size = backups.backup(place, file)
     with connect(place) as connection:
         note_backup(settings.home, file, origin_of(connection))
@@ -166,9 +166,9 @@ def backup(
 @app.command()
 def restore(file: Annotated[Path, typer.Argument(help="A file of db backup.")], json: Json = False) -> None:
     """Fill an empty database from a backup, all or nothing, and bring its schema up to date."""
-    place = address(Settings.from_environment())
-    strangers = backups.restore(place, file)
-    with connect(place) as connection:
+    settings = Settings.from_environment()
+    strangers = backups.restore(owner(settings), file)
+    with connect(owner(settings)) as connection:  # anew: Dagster's tables belong to another role than ours
         held = counts(connection)
     if json:
         print_json(held)

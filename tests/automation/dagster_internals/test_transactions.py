@@ -124,3 +124,22 @@ def test_what_was_committed_before_the_connection_broke_is_not_done_again(
     with engine.connect() as connection:
         assert connection.execute(text("SELECT * FROM done")).fetchall() == [(1,)]
     engine.dispose()
+
+
+def test_a_connection_that_broke_while_nobody_used_it_is_replaced_without_a_word(
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(transactions, "PAUSES", (0.0,))
+    engine = create_engine(database.replace("postgresql:", "postgresql+psycopg2:"), isolation_level="AUTOCOMMIT")
+    together = OneTransaction(engine.connect)
+
+    def session() -> int:
+        with together.connection() as connection:
+            return int(connection.scalar(text("SELECT pg_backend_pid()")))
+
+    before = together.run(session)
+    with connect(database) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (before,))
+    assert together.run(session) != before
+    assert caplog.messages == []
+    engine.dispose()

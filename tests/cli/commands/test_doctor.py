@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -49,12 +50,16 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     found = findings(shell)
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
-        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Needs", "Clock", "Schema", "Roles", "Transaction ids", "Bots", *results, "Live listener",
+        "Python", "Packages", "Settings", "Home", "Disk", "Database", "Schema", "Roles", "Connections", "Needs", "Clock", "Transaction ids", "Bots", *results, "Live listener",
         "Runs", "Locks", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
     assert all(finding["ok"] for each in found.values() for finding in each)
-    assert [subject for subject, each in found.items() if any(f["warning"] for f in each)] == ["Backup"]
+    assert [subject for subject, each in found.items() if any(f["warning"] for f in each)] == ["Connections", "Backup"]
+    assert re.fullmatch(
+        r"our own programs are knowdefeat; connected: knowdefeat \(\d+\)\. knowdefeat may do everything on the server",
+        found["Connections"][0]["found"],
+    )
     assert found["Clock"][0]["found"] == "that of the database"
     assert found["Runs"][0]["found"] == "none is dead"
     assert found["Backup"][0]["found"] == "none is known"
