@@ -149,6 +149,12 @@ def _settle_import(
             "pnl_rounding": reading.pnl_rounding,
         },
     )
+    note_repeats(connection, import_id)
+
+
+def note_repeats(connection: psycopg.Connection, import_id: int | None) -> None:
+    """Note which of the rows that were just recorded for an import are trades of another (see `store.imports`)."""
+    connection.execute(query("trades/import_repeats"), {"import_id": import_id})
 
 
 def record(
@@ -306,7 +312,9 @@ def hold(
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
     about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
     about |= {"import_id": import_id, "simulated": simulated}
-    return connection.execute(query("trades/quarantine_hold"), about).rowcount
+    held = connection.execute(query("trades/quarantine_hold"), about).rowcount
+    connection.execute(query("trades/quarantine_repeat"), about)
+    return held
 
 
 def _report(
