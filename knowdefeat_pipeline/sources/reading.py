@@ -167,7 +167,7 @@ def _without_untold_size(layout: Layout, chosen: Mapping[str, Any]) -> tuple[Lay
 def _check_account(frame: pd.DataFrame, layout: Layout) -> None:
     """That the currency of a net pnl that is taken at its word is known. Raises SourceError where a pair of foreign
     exchange alone names one: what a broker pays is in the currency of the account."""
-    if not layout.by_pair:
+    if not layout.by_pair or "quote_currency" in layout.columns:
         return
     stated = (frame["status"] == "closed") & ((frame["pnl_basis"] == "stated") | frame["notional"].isna())
     for ticker in frame.loc[stated & frame["reported_pnl"].notna(), "ticker"].dropna().unique():
@@ -179,20 +179,21 @@ def _check_account(frame: pd.DataFrame, layout: Layout) -> None:
 
 
 def _without_sizes_of_other_currencies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Trades of foreign exchange that are accounted in another currency than the pair's, without their sizes: these give
-    a pnl in the pair's. And a note."""
-    quoted = {
-        ticker: found[1]
-        for ticker in frame["ticker"].dropna().unique()
-        if units.is_foreign_exchange(ticker) and (found := units.pair(ticker))
-    }
-    of_pair = frame["ticker"].map(quoted)
-    elsewhere = of_pair.notna() & (of_pair != frame["quote_currency"].str.upper())
+    """Trades of foreign exchange that are accounted in another currency than that in which their pair gives a pnl, without
+    their sizes; one that is closed and states no pnl names a foreign currency. And a note."""
+    inverse = frame["contract_type"].str.lower() == "inverse"
+    gives = _of_pairs(frame["ticker"], 1).mask(inverse, _of_pairs(frame["ticker"], 0))
+    kinds = {ticker: units.is_foreign_exchange(ticker) for ticker in frame["ticker"].dropna().unique()}
+    elsewhere = frame["ticker"].map(kinds).fillna(False).astype(bool) & (gives != frame["quote_currency"].str.upper())
     if not elsewhere.any():
         return frame, []
-    return frame.assign(**{name: frame[name].mask(elsewhere) for name in ("notional", "quantity", "margin")}), [
-        f"{counted(int(elsewhere.sum()), 'trade')} of foreign exchange ({frame['ticker'][elsewhere].iloc[0]} …) "
-        "accounted in another currency than the pair's: without a size, as that is in the pair's"
+    silent = elsewhere & (frame["status"] == "closed") & frame["reported_pnl"].isna()
+    return frame.assign(
+        foreign=frame["foreign"].mask(silent & frame["foreign"].isna(), "ticker"),
+        **{name: frame[name].mask(elsewhere) for name in ("notional", "quantity", "margin")},
+    ), [
+        f"{counted(int(elsewhere.sum()), 'trade')} of foreign exchange, such as {frame['ticker'][elsewhere].iloc[0]}, "
+        "accounted in another currency than the pair's: sizes are in the pair's, and are not kept"
     ]
 
 

@@ -143,6 +143,7 @@ def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[dict[int
     restored = connection.execute(query("trades/write_contents")).rowcount
     connection.execute("SELECT set_config('knowdefeat.marked_at', '', true)")
     connection.execute(query("trades/return_positions"))
+    connection.execute(query("trades/undo_marks"))
     connection.execute(query("trades/undo_positions"), about)
     return dict(heirs), left - restored, restored
 

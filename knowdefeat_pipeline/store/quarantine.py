@@ -138,7 +138,7 @@ def _record_all_again(connection: psycopg.Connection, rows: Sequence[Quarantined
         reading,
         first.import_id,
         simulated=first.simulated,
-        only_new=True,
+        keeps_later=True,
         of_one_bot=first.reason == Reason.ANOTHER_BOT,
     )
     note_repeats(connection, first.import_id)

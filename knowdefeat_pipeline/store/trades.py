@@ -147,6 +147,7 @@ def _settle_import(
             "quarantined": quarantined,
             "notes": Jsonb(list(reading.notes)),
             "pnl_rounding": reading.pnl_rounding,
+            "marked_at": _mark_time(reading.valid),
         },
     )
     note_repeats(connection, import_id)
@@ -164,12 +165,12 @@ def record(
     *,
     simulated: bool = False,
     replaces: bool = False,
-    only_new: bool = False,
+    keeps_later: bool = False,
     of_one_bot: bool = False,
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `only_new`: rows that would move a recorded trade on are refused. `of_one_bot`: so are rows whose id names a trade
+    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id names a trade
     of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
@@ -180,8 +181,12 @@ def record(
     lock_loads(connection)
     names, notes = _stage(connection, reading)
     _judge(connection, reading, source, replaces, of_one_bot)
-    if only_new:
-        connection.execute("UPDATE incoming SET verdict = 'conflicting_trade' WHERE verdict = 'update'")
+    if keeps_later:
+        connection.execute(
+            "UPDATE incoming SET verdict = 'conflicting_trade' FROM trades AS t"
+            " WHERE verdict = 'update' AND t.trade_id = other_trade AND t.import_id > %s",
+            [import_id],
+        )
     if replaces:
         notes += _uncorrected(connection, source)
     connection.execute(query("trades/load_revisions"), source)
