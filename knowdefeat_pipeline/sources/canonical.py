@@ -112,6 +112,8 @@ COLUMNS = tuple(name for name in FIELDS if name not in ("size", "fee_rate", "cap
 NAMES = ("source_trade_id", "bot_id", "strategy_id", "ticker", "quote_currency", "fee_currency")
 """The fields that name something."""
 
+TIMES = tuple(name for name, field in FIELDS.items() if field.kind == "time")
+
 FEES = ("fees", "entry_fee", "exit_fee")
 
 SIZES = ("notional", "quantity", "size", "margin")
@@ -429,11 +431,9 @@ def _time_checks(trades: pd.DataFrame, latest: pd.Timestamp) -> list[Check]:
         (Reason.CLOSED_WITHOUT_EXIT, "exit_time", closed & leave.isna().to_numpy()),
         (Reason.CLOSED_WITHOUT_EXIT, "exit_price", closed & trades["exit_price"].isna().to_numpy()),
         (Reason.OPEN_WITH_EXIT, "exit_time", ~closed & leave.notna().to_numpy()),
-        (Reason.IMPOSSIBLE_TIME, "entry_time", (entry < EARLIEST).to_numpy()),
-        (Reason.IMPOSSIBLE_TIME, "exit_time", (leave < EARLIEST).to_numpy()),
+        *((Reason.IMPOSSIBLE_TIME, name, (trades[name] < EARLIEST).to_numpy()) for name in TIMES),
         (Reason.EXIT_BEFORE_ENTRY, "exit_time", (leave < entry).to_numpy()),
-        (Reason.FUTURE_TIME, "entry_time", (entry > latest).to_numpy()),
-        (Reason.FUTURE_TIME, "exit_time", (leave > latest).to_numpy()),
+        *((Reason.FUTURE_TIME, name, (trades[name] > latest).to_numpy()) for name in TIMES),
     ]
 
 

@@ -27,12 +27,12 @@ AMBIGUOUS = r"^\s*(?P<first>\d{1,2})[-/](?P<second>\d{1,2})[-/](?:\d{4}|\d\d)\b"
 """Dates that end with the year: written with dots they begin with the day, else the order is to be known."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-EPOCH = r"^(\d{9,19}(\.\d*)?|\d(\.\d+)?[eE]\+?\d{1,2})$"
+EPOCH = r"^(\d{9,19}([.,]\d*)?|\d(\.\d+)?[eE]\+?\d{1,2})$"
 EARLIEST = 1e8
 """A smaller number is no time since 1970 but a date such as 20250131."""
 UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
 """Numbers of times below each bound are seconds, milliseconds, microseconds and nanoseconds: microseconds of one."""
-SERIAL = r"^\d{5}(\.\d*)?$"
+SERIAL = r"^\d{5}([.,]\d*)?$"
 SERIALS = (25_569.0, 73_050.0)
 """Excel's days of 1970 and of 2099; it counts them from 1899-12-30."""
 
@@ -105,12 +105,13 @@ def _from_iso(text: pa.ChunkedArray, clock: str) -> Moments:
 
 
 def _from_numbers(text: pa.Array) -> pd.Series:
-    """Cells that are numbers as instants; NaT for all others."""
+    """Cells that are numbers, with a decimal point or comma, as instants; NaT for all others."""
     nothing = pa.scalar(None, text.type)
-    days = pc.if_else(pc.match_substring_regex(text, SERIAL), text, nothing).cast(pa.float64())
-    floats = days.to_numpy(zero_copy_only=False)
+    is_serial, is_epoch = (pc.match_substring_regex(text, numbers) for numbers in (SERIAL, EPOCH))
+    text = pc.replace_substring(text, ",", ".")
+    floats = pc.if_else(is_serial, text, nothing).cast(pa.float64()).to_numpy(zero_copy_only=False)
     serials = _from_serials(floats) if _are_serials(floats) else _nothing(len(text))
-    number = pc.if_else(pc.match_substring_regex(text, EPOCH), text, nothing)
+    number = pc.if_else(is_epoch, text, nothing)
     whole = pc.match_substring_regex(text, r"^[1-8]?\d{9,18}$")
     integers = pc.fill_null(pc.if_else(whole, text, nothing).cast(pa.int64()), 0)
     since_1970 = _since_1970(number.cast(pa.float64()).to_numpy(zero_copy_only=False), integers.to_numpy())

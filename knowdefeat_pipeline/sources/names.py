@@ -68,7 +68,8 @@ EXPORTED: Mapping[str, tuple[str, ...]] = {
     "size": _each("position amount, trade amount, trade volume, lot size"),
     "quantity": _each(
         "position size qty, position qty, filled qty, filled quantity, executed qty, trade qty, closed qty, closed "
-        "quantity, peak qty, base amount, base quantity, no of shares, number of shares"
+        "quantity, peak qty, base amount, base quantity, no of shares, number of shares, contracts, no of contracts, "
+        "number of contracts, contract qty, contract quantity"
     ),
     "fees": _each(
         "total fee, total fees, trading fee, trading fees, fee paid, fees paid, commissions, total commission, "

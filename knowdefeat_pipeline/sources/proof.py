@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.trades.net_pnl import all_fees
 from knowdefeat_pipeline.sources.canonical import FEES
 from knowdefeat_pipeline.sources.evidence import (
     Evidence,
@@ -26,13 +27,16 @@ from knowdefeat_pipeline.sources.evidence import (
     proved,
 )
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written
+from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written, amounts
 
 SHOWN, PROPOSED, LISTED = 6, 3, 5
 """How many readings a refusal shows, how many with a number that fits, and of how many tickers."""
 
 WIDTH = 80
 """Of what people read it in."""
+
+LEAST_FEE, LEAST_SHARE = 0.01, 1e-5
+"""Fees below both, as an amount and as a share of the position, are rates rather than what was paid."""
 
 WORDS = ("contract", "side", "fees", "funding")
 """The terms that an option of their own name chooses by a word, beside the size."""
@@ -60,9 +64,12 @@ def settle(
     evidence = None if "pnl" in chosen else Evidence.of(frame, written)
     if evidence is None or not evidence.trades:
         _check_named(fixed, columns, frame, chosen)
+        _check_fees(fixed, columns, written, chosen)
         return fixed, []
     found = proved(evidence, possible_terms(columns, frame, chosen))
     if len(found) == 1:
+        if "fees" in found[0].terms.before:
+            _check_fees(found[0].terms, columns, written, chosen)
         return replace(found[0].terms, size_is_certain=True), [_note(found[0], columns, evidence)]
     if found:
         raise SourceError(_undecided(evidence, found, columns))
@@ -103,6 +110,22 @@ def _check_named(terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, 
         raise SourceError(
             f"column '{paid}' holds negative fees, and {silent} what they are: "
             "say --fees signed if they are costs, or --fees cost if they were received"
+        )
+
+
+def _check_fees(terms: Terms, columns: Mapping[str, str], written: Written, chosen: Mapping[str, Any]) -> None:
+    """That fees which no stated pnl proves are amounts. Raises SourceError where they look like rates."""
+    found = amounts(written, terms)
+    fees, notional = np.abs(all_fees(*(found.fees[name] for name in FEES))), found.notional
+    paid = np.flatnonzero((fees > 0) & (notional > 0))
+    if "fees" in chosen or not len(paid) or fees[paid].max() >= LEAST_FEE:
+        return
+    if np.median(fees[paid] / notional[paid]) < LEAST_SHARE:
+        of = " and ".join(f"'{columns[name]}'" for name in (*FEES, "fee_rate") if name in columns)
+        raise SourceError(
+            f"by {of}, a position of {notional[paid[0]]:,.6g} paid fees of {fees[paid[0]]:.6g}, and no stated pnl tells "
+            "whether that is an amount: say --fees cost if it is; if it is made of a rate, write what was paid into the "
+            "file, or name another column with --map COLUMN=fees"
         )
 
 

@@ -34,7 +34,7 @@ from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
-from knowdefeat_pipeline.sources.terms import Written, apply
+from knowdefeat_pipeline.sources.terms import Terms, Written, apply
 
 NEEDED_NUMBERS = ("entry_price", "exit_price", *SIZES)
 NAMED_ROWS = 3
@@ -100,10 +100,11 @@ def read_table(
     """
     times = [layout.columns[name] for name in ("entry_time", "exit_time") if name in layout.columns]
     raw = raw.without_totals(layout.columns.get("source_trade_id"), times)
+    layout, untold = _without_untold_size(layout, chosen or {})
     frame, naive = _parse(raw, layout)
     written = Written.of(frame)
     written_pnl = frame["reported_pnl"].where(frame["status"] == "closed").to_numpy(float)
-    notes = [*raw.notes, *notes]
+    notes = [*raw.notes, *notes, *untold]
     if chosen is None or layout.format == KNOW_DEFEAT:
         terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
     else:
@@ -121,6 +122,10 @@ def read_table(
     if layout.by_pair:  # an inverse contract settles in what it is of
         inverse = frame["contract_type"].str.lower() == "inverse"
         frame["quote_currency"] = _of_pairs(frame["ticker"].where(inverse), 0).fillna(frame["quote_currency"])
+    if chosen is not None:
+        _check_account(frame, layout)
+    frame, elsewhere = _without_sizes_of_other_currencies(frame)
+    notes += elsewhere
     frame, parts = join_partial_exits(frame)
     notes += _notes(frame, raw, layout, naive)
     name = source or _source(layout.format, account, frame["strategy_id"])
@@ -144,6 +149,52 @@ def read_table(
         pnl_rounding=rounding,
         capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
     )
+
+
+def _without_untold_size(layout: Layout, chosen: Mapping[str, Any]) -> tuple[Layout, list[str]]:
+    """The layout without a size of which nobody says whether it is money or units: taking the pnl at its word proves
+    none. And a note that says so."""
+    is_untold = chosen.get("pnl") == "stated" and "size" not in chosen
+    if not is_untold or Terms().for_columns(layout.columns).size_field != "size":
+        return layout, []
+    known = {name: column for name, column in layout.columns.items() if name != "size"}
+    return replace(layout, columns=known), [
+        f"'{layout.columns['size']}' may be a size in quote currency or in units, and is not kept: say --size notional "
+        "or --size quantity"
+    ]
+
+
+def _check_account(frame: pd.DataFrame, layout: Layout) -> None:
+    """That the currency of a net pnl that is taken at its word is known. Raises SourceError where a pair of foreign
+    exchange alone names one: what a broker pays is in the currency of the account."""
+    if not layout.by_pair or "quote_currency" in layout.columns:
+        return
+    stated = (frame["status"] == "closed") & ((frame["pnl_basis"] == "stated") | frame["notional"].isna())
+    for ticker in frame.loc[stated & frame["reported_pnl"].notna(), "ticker"].dropna().unique():
+        if units.is_foreign_exchange(ticker):
+            raise SourceError(
+                f"column '{layout.columns['reported_pnl']}': the pnl of {ticker} is taken at its word, and may be in the "
+                "currency of the pair or of the account: say --currency USD, or what it is"
+            )
+
+
+def _without_sizes_of_other_currencies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Trades of foreign exchange that are accounted in another currency than that in which their pair gives a pnl, without
+    their sizes; one that is closed and states no pnl names a foreign currency. And a note."""
+    inverse = frame["contract_type"].str.lower() == "inverse"
+    gives = _of_pairs(frame["ticker"], 1).mask(inverse, _of_pairs(frame["ticker"], 0))
+    kinds = {ticker: units.is_foreign_exchange(ticker) for ticker in frame["ticker"].dropna().unique()}
+    elsewhere = frame["ticker"].map(kinds).fillna(False).astype(bool) & (gives != frame["quote_currency"].str.upper())
+    if not elsewhere.any():
+        return frame, []
+    silent = elsewhere & (frame["status"] == "closed") & frame["reported_pnl"].isna()
+    return frame.assign(
+        foreign=frame["foreign"].mask(silent & frame["foreign"].isna(), "ticker"),
+        **{name: frame[name].mask(elsewhere) for name in ("notional", "quantity", "margin")},
+    ), [
+        f"{counted(int(elsewhere.sum()), 'trade')} of foreign exchange, such as {frame['ticker'][elsewhere].iloc[0]}, "
+        "accounted in another currency than the pair's: sizes are in the pair's, and are not kept"
+    ]
 
 
 def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapping[str, float]:

@@ -28,6 +28,9 @@ MONEY = frozenset(DOLLARS) | {
 }  # fmt: skip
 """Currencies in which prices are quoted rather than which are traded; `COINS` may be both."""
 
+STABLE = frozenset(("BUSD", "DAI", "EURC", "EURT", "FDUSD", "TUSD", "USDC", "USDD", "USDE", "USDP", "USDT"))
+"""Money that is a coin itself, so that an account of what is quoted in it is kept in it."""
+
 COINS = frozenset(("BTC", "XBT", "ETH", "BNB", "SOL", "XRP", "LTC", "ADA", "DOGE", "TRX"))
 
 PIECES = frozenset(("SHARES", "SHARE", "UNITS", "UNIT", "COINS", "COIN", "STK", "PCS"))
@@ -67,6 +70,15 @@ def pair(ticker: str) -> tuple[str, str] | None:
     if found is None or not (found["mark"] or found["base"] in MONEY | COINS | EIGHT_DIGITS):
         return None
     return found["base"], found["quote"]
+
+
+def is_foreign_exchange(ticker: str) -> bool:
+    """Whether a ticker is of two national currencies, so that a broker's account may be kept in neither.
+
+    >>> is_foreign_exchange("USDJPY"), is_foreign_exchange("BTC-EUR"), is_foreign_exchange("EURUSDT")
+    (True, False, False)
+    """
+    return {*(pair(ticker) or ("",))} <= MONEY - STABLE
 
 
 def is_currency(unit: str, code: str) -> bool:

@@ -9,7 +9,7 @@ is undone, one that repeats it comes before one that was held because of it.)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again
-from knowdefeat_pipeline.store.simulation import forget_bots, forget_days
+from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
 from knowdefeat_pipeline.store.trades import lock_loads
 
 
@@ -93,21 +93,36 @@ def _find(connection: psycopg.Connection, import_id: int) -> Import:
 
 
 def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
-    """Take an import back in one transaction. Raises UndoError for one that is not there or was undone."""
-    with connect(url) as connection, connection.transaction():
-        lock_loads(connection)
-        found = _find(connection, import_id)
-        if found.undone_at is not None:
-            at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
-            raise UndoError(f"Import {import_id} was undone already, at {at} by {found.undone_by}")
-        connection.execute(
-            "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
-        )
-        heirs, removed, restored = _take_back(connection, import_id)
-        discarded = discard_of_import(connection, import_id, now)
-        _forget_what_rested_on_it(connection)
-        released = release_again(connection, found.source, f"import {import_id} was undone", now)
-    return Undone(import_id, removed, restored, sum(heirs.values()), discarded, released, heirs)
+    """Take an import back in one transaction. Raises UndoError for one that is not there or was undone.
+
+    A refresh that was under way may still have written days that are no more: they are forgotten once it has ended.
+    """
+    with connect(url) as connection:
+        with connection.transaction():
+            undone, since = _undo(connection, import_id, author, now)
+        if since is not None:
+            forget_late_days(connection, since, now.date())
+    return undone
+
+
+def _undo(connection: psycopg.Connection, import_id: int, author: str, now: datetime) -> tuple[Undone, date | None]:
+    """What became of the import, and the first day that its trades were of, None where none went."""
+    lock_loads(connection)
+    found = _find(connection, import_id)
+    if found.undone_at is not None:
+        at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
+        raise UndoError(f"Import {import_id} was undone already, at {at} by {found.undone_by}")
+    connection.execute(
+        "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
+    )
+    ((since,),) = connection.execute(
+        "SELECT least(min(day_of(entry_time)), min(day_of(exit_time))) FROM trades WHERE import_id = %s", [import_id]
+    ).fetchall()
+    heirs, removed, restored = _take_back(connection, import_id)
+    discarded = discard_of_import(connection, import_id, now)
+    _forget_what_rested_on_it(connection)
+    released = release_again(connection, found.source, f"import {import_id} was undone", now)
+    return Undone(import_id, removed, restored, sum(heirs.values()), discarded, released, heirs), since
 
 
 def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[dict[int, int], int, int]:
@@ -128,6 +143,7 @@ def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[dict[int
     restored = connection.execute(query("trades/write_contents")).rowcount
     connection.execute("SELECT set_config('knowdefeat.marked_at', '', true)")
     connection.execute(query("trades/return_positions"))
+    connection.execute(query("trades/undo_marks"))
     connection.execute(query("trades/undo_positions"), about)
     return dict(heirs), left - restored, restored
 

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.reading import read_table
 from knowdefeat_pipeline.store.market import record_market
-from knowdefeat_pipeline.store.trades import Recorded, record
+from knowdefeat_pipeline.store.trades import Recorded, note_repeats, record
 
 
 class QuarantineError(KnowDefeatError):
@@ -87,25 +87,23 @@ def discard(url: str, quarantine_id: int, note: str | None, now: datetime) -> No
 
 
 def discard_of_import(connection: psycopg.Connection, import_id: int, now: datetime) -> int:
-    """Settle the held rows of an import that is undone; how many."""
-    settled = connection.execute(
-        "UPDATE trade_quarantine SET status = 'discarded', note = %s, settled_at = %s"
-        " WHERE import_id = %s AND status = 'held'",
-        (f"import {import_id} was undone", now, import_id),
-    )
-    return settled.rowcount
+    """Settle the held rows of an import that is undone and that no other import has; how many."""
+    about = {"import_id": import_id, "note": f"import {import_id} was undone", "now": now}
+    return connection.execute(query("trades/undo_quarantine"), about).rowcount
 
 
 def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
     """Settle the held rows of a source that an import of corrections has recorded; how many."""
     with connect(url) as connection, connection.transaction():
-        return release_again(connection, source, f"recorded by import {import_id}", now)
+        return release_again(connection, source, f"recorded by import {import_id}", now, import_id)
 
 
-def release_again(connection: psycopg.Connection, source: str, note: str, now: datetime) -> int:
+def release_again(
+    connection: psycopg.Connection, source: str, note: str, now: datetime, released_by: int | None = None
+) -> int:
     """Record the held rows of a source that stood against trades which are gone; how many could be.
 
-    A row that is refused again stays held as it was, and so does one of a trade of which others speak still.
+    `released_by`: the import that has recorded what they say, if one has; once it is undone they are held again. A row that is refused again stays held as it was, and so does one of a trade of which others speak still.
     """
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
@@ -121,8 +119,9 @@ def release_again(connection: psycopg.Connection, source: str, note: str, now: d
         refused = _record_all_again(connection, [*rows.values()], now)
         released += [row.quarantine_id for number, row in rows.items() if number not in refused]
     connection.execute(
-        "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s WHERE quarantine_id = ANY(%s)",
-        (note, now, released),
+        "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s, released_by = %s"
+        " WHERE quarantine_id = ANY(%s)",
+        (note, now, released_by, released),
     )
     return len(released)
 
@@ -139,9 +138,10 @@ def _record_all_again(connection: psycopg.Connection, rows: Sequence[Quarantined
         reading,
         first.import_id,
         simulated=first.simulated,
-        only_new=True,
+        keeps_later=True,
         of_one_bot=first.reason == Reason.ANOTHER_BOT,
     )
+    note_repeats(connection, first.import_id)
     return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pandas as pd
 import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
+from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
 BESIDE_METRICS = ("open_positions", "slow_results")  # by day and bot, too
-BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
+OF_STRATEGIES = ("strategy_beliefs", "strategy_weights", "strategy_calibration")  # by day
+BELIEFS = (*OF_STRATEGIES, "belief_checkpoints")  # learned from all
 OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded
 
 
@@ -67,7 +71,7 @@ def forget_bots(connection: psycopg.Connection) -> None:
 def forget_days(connection: psycopg.Connection) -> None:
     """Days before the first trade that is left are no computed days any more; without one, no day is."""
     ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
-    for table in (*map(stored, (*RESULTS, "bot_skill", "variable_weights")), *BESIDE_METRICS):
+    for table in (*map(stored, (*RESULTS, "bot_skill", "variable_weights")), *BESIDE_METRICS, *OF_STRATEGIES):
         connection.execute(f"DELETE FROM {table} WHERE %(first)s::date IS NULL OR day < %(first)s", {"first": first})  # noqa: S608 (fixed names)
     connection.execute(
         "DELETE FROM refreshed_days WHERE %(first)s::date IS NULL OR (day < %(first)s AND asset <> ALL(%(market)s))",
@@ -77,6 +81,18 @@ def forget_days(connection: psycopg.Connection) -> None:
         "DELETE FROM fund_allocation_days d WHERE NOT EXISTS "
         "(SELECT FROM fund_allocations a WHERE (a.day, a.quote_currency) = (d.day, d.quote_currency))"
     )
+
+
+def forget_late_days(connection: psycopg.Connection, since: date, last: date) -> None:
+    """Days from `since` on, up to `last`, that have been forgotten and that a refresh under way has written all the same.
+
+    Who computes one of them is waited for. Call it once the trades are gone for everybody, outside of a transaction.
+    """
+    ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
+    until = last if first is None else min(last, first - timedelta(days=1))
+    if since <= until:
+        with days_locked(connection, since, until), connection.transaction():
+            forget_days(connection)
 
 
 def _forget_lessons(connection: psycopg.Connection) -> None:

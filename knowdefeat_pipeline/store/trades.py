@@ -147,8 +147,15 @@ def _settle_import(
             "quarantined": quarantined,
             "notes": Jsonb(list(reading.notes)),
             "pnl_rounding": reading.pnl_rounding,
+            "marked_at": _mark_time(reading.valid),
         },
     )
+    note_repeats(connection, import_id)
+
+
+def note_repeats(connection: psycopg.Connection, import_id: int | None) -> None:
+    """Note which of the rows that were just recorded for an import are trades of another (see `store.imports`)."""
+    connection.execute(query("trades/import_repeats"), {"import_id": import_id})
 
 
 def record(
@@ -158,12 +165,12 @@ def record(
     *,
     simulated: bool = False,
     replaces: bool = False,
-    only_new: bool = False,
+    keeps_later: bool = False,
     of_one_bot: bool = False,
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `only_new`: rows that would move a recorded trade on are refused. `of_one_bot`: so are rows whose id names a trade
+    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id names a trade
     of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
@@ -174,8 +181,12 @@ def record(
     lock_loads(connection)
     names, notes = _stage(connection, reading)
     _judge(connection, reading, source, replaces, of_one_bot)
-    if only_new:
-        connection.execute("UPDATE incoming SET verdict = 'conflicting_trade' WHERE verdict = 'update'")
+    if keeps_later:
+        connection.execute(
+            "UPDATE incoming SET verdict = 'conflicting_trade' FROM trades AS t"
+            " WHERE verdict = 'update' AND t.trade_id = other_trade AND t.import_id > %s",
+            [import_id],
+        )
     if replaces:
         notes += _uncorrected(connection, source)
     connection.execute(query("trades/load_revisions"), source)
@@ -306,7 +317,9 @@ def hold(
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
     about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
     about |= {"import_id": import_id, "simulated": simulated}
-    return connection.execute(query("trades/quarantine_hold"), about).rowcount
+    held = connection.execute(query("trades/quarantine_hold"), about).rowcount
+    connection.execute(query("trades/quarantine_repeat"), about)
+    return held
 
 
 def _report(

@@ -350,3 +350,69 @@ def test_terms_of_before_they_were_kept() -> None:
     assert layout.terms == Terms()
     assert layout.terms.for_columns(layout.columns) == Terms(size_field="quantity", size="quantity")
     assert Terms.from_json(asdict(Terms(before=("fees",)))) == Terms(before=("fees",))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"fee_open": 0.001, "fee_close": 0.001},
+        {"fee": 0.0094, "fee_coin": "BNB", "Fee Rate": 0.00075},  # 0.0094 BNB at 0.00075: 0.000007
+        {"fee": -0.00055},
+        {"fee": 0.001, "pnl": 1000.0},  # before fees, of which it tells nothing
+    ],
+)
+def test_fees_that_look_like_rates_are_asked_about(path: Path, cells: dict[str, Any]) -> None:
+    table = one(qty=500, **cells).assign(symbol="AUSDT")  # 1000 in money
+    asked = refusal(path, table)
+    assert "paid fees of" in asked or "negative fees" in asked
+    assert "--fees cost" in asked
+    fees = read(path, table, fees="cost").valid["fees"].tolist()
+    given = cells.get("fee", 0.002) * cells.get("Fee Rate", 1)
+    assert fees == [pytest.approx(given, rel=1e-12)]
+
+
+def test_small_fees_of_small_positions_and_proved_ones_are_amounts(path: Path) -> None:
+    assert read(path, one(qty=5, fee=0.001)).valid["pnl"].tolist() == [pytest.approx(9.999)]
+    assert read(path, one(qty=500, fee=0.001, pnl=999.999)).valid["fees"].tolist() == [0.001]
+
+
+def test_a_size_that_nothing_tells_is_not_kept_where_the_pnl_is_taken_at_its_word(path: Path) -> None:
+    table = one(lots=0.1, pnl=33.2)
+    reading = read(path, table, pnl="stated")
+    assert reading.valid[["pnl", "pnl_basis"]].to_numpy().tolist() == [[33.2, "stated"]]
+    assert reading.valid[["notional", "quantity"]].isna().all(axis=None)
+    assert any(note.startswith("'lots' may be a size in quote currency or in units") for note in reading.notes)
+    assert read(path, table, pnl="stated", size="quantity").valid["notional"].tolist() == [pytest.approx(0.2)]
+    assert read(path, table.rename(columns={"lots": "qty"}), pnl="stated").valid["quantity"].tolist() == [0.1]
+
+
+def yen(**cells: Any) -> pd.DataFrame:
+    """1,000 dollars bought at 150 yen and sold at 151: 1,000 yen, which are 6.62 dollars at the exit."""
+    return one(symbol="USDJPY", **cells).assign(open_price=150, close_price=151)
+
+
+def test_a_brokers_account_may_be_in_neither_currency_of_a_pair(path: Path) -> None:
+    asked = "column 'pnl': the pnl of USDJPY is taken at its word, and may be in the currency of the pair or of the account"
+    for table in (yen(lots=0.01, pnl=6.5), yen(pnl=6.5)):
+        assert refusal(path, table, pnl="stated").startswith(asked)
+        table.to_csv(path, index=False)
+        valid = read_trades(path, now=NOW, terms={"pnl": "stated"}, currency="EUR").valid
+        assert valid[["pnl", "quote_currency"]].to_numpy().tolist() == [[6.5, "EUR"]]
+    assert read(path, yen(units=1000)).valid[["pnl", "quote_currency"]].to_numpy().tolist() == [[1000.0, "JPY"]]
+    assert read(path, one(symbol="EURUSDT", pnl=6.5)).valid["quote_currency"].tolist() == ["USDT"]
+
+
+def test_a_size_in_another_currency_than_the_account_gives_no_money(path: Path) -> None:
+    accounted = yen(units=1000, currency="USD", pnl=6.5)
+    reading = read(path, accounted, pnl="stated")
+    assert reading.valid[["pnl", "quote_currency"]].to_numpy().tolist() == [[6.5, "USD"]]
+    assert reading.valid[["notional", "quantity"]].isna().all(axis=None)
+    still_open = read(path, accounted.assign(status="open", close_time=None, close_price=None, pnl=None)).valid
+    assert still_open[["notional", "quantity"]].isna().all(axis=None)  # no 1,000 yen are shown as dollars
+    (message,) = read(path, accounted.drop(columns="pnl")).refused["message"]
+    assert message.startswith("symbol 'USDJPY' names another currency or unit than the trade has")
+    # In the currency that the pair begins with, the stated pnl proves the sizes: those of an inverse contract.
+    proved = read(path, yen(units=1000, currency="USD", pnl=1000 / 151)).valid
+    assert proved[["pnl", "notional", "contract_type"]].to_numpy().tolist() == [
+        [pytest.approx(6.6225165), 1000.0, "inverse"]
+    ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, undo_import
-from knowdefeat_pipeline.store.quarantine import release
+from knowdefeat_pipeline.store.quarantine import discard, release, release_corrected, show
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.conftest import temporary_database
 
@@ -176,6 +176,66 @@ def test_rows_that_stood_against_it_are_recorded_once_it_is_gone(database: str, 
     undone = undo_import(database, first.import_id, "me", NOW)
     assert (undone.removed, undone.released) == (1, 1)
     assert trades(database) == [(1, "7", "X", "closed", 110.0, 3.0, 97.0)]
+
+
+def test_a_row_that_two_imports_have_stays_held_for_the_one_that_is_left(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED)
+    second = load(database, file, CORRECTED)
+    third = load(database, file, ("8", *CLOSED[1:]), CORRECTED)
+    with connect(database) as connection:  # once, for both
+        assert connection.execute("SELECT import_id, row_number FROM trade_quarantine").fetchall() == [
+            (second.import_id, 1)
+        ]
+    assert [row.held for row in list_imports(database)] == [1, 1, 0]
+    assert undo_import(database, second.import_id, "me", NOW).discarded == 0
+    with connect(database) as connection:
+        assert connection.execute("SELECT import_id, row_number, status FROM trade_quarantine").fetchall() == [
+            (third.import_id, 2, "held")
+        ]
+    assert undo_import(database, first.import_id, "me", NOW).released == 1
+    assert [(row[1], row[6]) for row in trades(database)] == [("7", 97.0), ("8", 99.0)]
+    assert undo_import(database, third.import_id, "me", NOW).removed == 2
+
+
+def test_a_row_that_was_recorded_for_one_import_is_recorded_for_the_next(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED)
+    second, third = (load(database, file, *rows) for rows in ([CORRECTED], [CORRECTED, ("8", *CLOSED[1:])]))
+    undo_import(database, first.import_id, "me", NOW)
+    undone = undo_import(database, second.import_id, "me", NOW)
+    assert (undone.removed, undone.discarded, undone.released) == (1, 0, 1)
+    assert [(row[1], row[6]) for row in trades(database)] == [("7", 97.0), ("8", 99.0)]
+    assert undo_import(database, third.import_id, "me", NOW).removed == 2
+
+
+def test_a_row_that_was_found_recorded_again_keeps_the_trade(database: str, file: Path) -> None:
+    first = load(database, file, CLOSED)
+    second = load(database, file, CORRECTED, replaces=True)
+    load(database, file, CLOSED)  # held: the correction stands against it
+    assert undo_import(database, second.import_id, "me", NOW).released == 1
+    assert undo_import(database, first.import_id, "me", NOW).kept == 1
+    assert [row[6] for row in trades(database)] == [99.0]
+
+
+def test_a_row_that_a_person_discarded_stays_so_for_the_next_import(database: str, file: Path) -> None:
+    load(database, file, CLOSED)
+    second, third = (load(database, file, CORRECTED) for _ in range(2))
+    with connect(database) as connection:
+        ((number,),) = connection.execute("SELECT quarantine_id FROM trade_quarantine").fetchall()
+    discard(database, number, "no trade", NOW)
+    undo_import(database, second.import_id, "me", NOW)
+    found = show(database, number)
+    assert (found.status, found.note, found.import_id) == ("discarded", "no trade", third.import_id)
+
+
+def test_a_row_that_a_correction_had_recorded_is_held_again_once_that_is_undone(database: str, file: Path) -> None:
+    load(database, file, CLOSED)
+    second = load(database, file, CORRECTED)
+    third = load(database, file, CORRECTED, replaces=True)
+    assert release_corrected(database, "table", third.import_id, NOW) == 1
+    assert held_back(database)[0][2] == "released"
+    undo_import(database, third.import_id, "me", NOW)
+    assert held_back(database)[0][2] == "held"
+    assert show_import(database, second.import_id).held == 1
 
 
 def test_what_is_not_there_or_was_undone_is_refused(database: str, file: Path) -> None:

@@ -215,11 +215,17 @@ def test_what_is_stated_counts_where_it_is_said_to(connection: psycopg.Connectio
 @pytest.mark.parametrize(
     "instant", ["-infinity", "0044-03-15 BC", "1969-12-31 23:59:59.999999Z", "9999-01-01Z", "infinity"]
 )
-@pytest.mark.parametrize("column", ["entry_time", "exit_time"])
+@pytest.mark.parametrize("column", ["entry_time", "exit_time", "entry_trigger_time", "exit_trigger_time"])
 def test_a_time_that_no_trade_has_is_refused(connection: psycopg.Connection, column: str, instant: str):
     with pytest.raises(psycopg.errors.CheckViolation):
         insert(connection, {**CLOSED, column: instant})
     assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+
+
+def test_a_reason_of_an_exit_is_no_document(connection: psycopg.Connection):
+    insert(connection, {**CLOSED, "exit_reason": "r" * 500})
+    with pytest.raises(psycopg.errors.CheckViolation, match="the reason of the exit has 501 characters"):
+        insert(connection, {**CLOSED, "exit_reason": "r" * 501})
 
 
 def test_the_first_instant_of_1970_is_a_time_of_a_trade(connection: psycopg.Connection):

@@ -12,7 +12,7 @@ last_replaced AS (
     FROM earlier WHERE NOT is_behind
     ORDER BY trade_id, revision_id DESC
 )
-SELECT DISTINCT ON (e.trade_id) e.trade_id, e.source, e.simulated, e.import_id, e.content, e.revision_id
+SELECT DISTINCT ON (e.trade_id) e.trade_id, e.source, e.simulated, e.import_id, e.content, e.revision_id, e.is_behind
 FROM earlier AS e LEFT JOIN last_replaced AS p USING (trade_id)
 WHERE NOT e.is_behind OR e.progress >= coalesce(p.progress, 0)
 ORDER BY e.trade_id, e.is_behind DESC, e.progress * e.is_behind::integer DESC, e.revision_id DESC;

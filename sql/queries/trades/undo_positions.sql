@@ -21,15 +21,26 @@ passed_on AS (
 gone AS (
     DELETE FROM positions AS p USING said AS s WHERE s.trade_id = p.trade_id AND s.heir IS NULL
 ),
-come AS (
-    INSERT INTO positions (trade_id, ticker, entry_time, exit_time, import_id)
-    SELECT DISTINCT ON (t.trade_id) t.trade_id, t.ticker, t.entry_time, t.exit_time, r.import_id
+after AS (
+    SELECT DISTINCT ON (t.trade_id) t.trade_id, t.ticker, t.entry_time, t.exit_time, r.import_id,
+           (r.content ->> 'mark_price')::double precision AS mark_price
     FROM trade_revisions AS r JOIN trades AS t USING (trade_id)
     WHERE r.replaced_by = %(import_id)s AND r.import_id > %(import_id)s AND r.content ->> 'status' <> 'closed'
       AND NOT (t.status = 'closed' AND coalesce(t.import_id, 0) < r.import_id)
       AND NOT EXISTS (SELECT FROM trade_revisions AS o WHERE o.trade_id = r.trade_id AND o.content ->> 'status' = 'closed'
                       AND coalesce(o.import_id, 0) < r.import_id)
     ORDER BY t.trade_id, r.import_id
+),
+come AS (
+    INSERT INTO positions (trade_id, ticker, entry_time, exit_time, import_id)
+    SELECT trade_id, ticker, entry_time, exit_time, import_id FROM after
+    ON CONFLICT DO NOTHING
+),
+come_marks AS (
+    INSERT INTO position_marks (trade_id, day, import_id, price, marked_at)
+    SELECT a.trade_id, day_of(at), a.import_id, a.mark_price, at
+    FROM after AS a JOIN imports AS i USING (import_id) CROSS JOIN LATERAL coalesce(i.marked_at, i.imported_at) AS at
+    WHERE a.mark_price IS NOT NULL AND NOT EXISTS (SELECT FROM positions AS p WHERE p.trade_id = a.trade_id)
     ON CONFLICT DO NOTHING
 ),
 marks AS (
