@@ -6,7 +6,8 @@
 
 Each world and size of fleet is simulated from so many seeds, which no choice in the learner was made on. A ratio is the
 mean rank IC of a way to score bots over that of the true skill, each the mean over seeds, with its standard error by
-the delta method. `of all knowable` has the IC of one who also knows which luck is taken back as its denominator.
+the delta method. `of all knowable` has the IC of one who also knows which luck is taken back as its denominator. The
+ceiling is that of `benchmarks.ceiling`, by the bots' history alone and with their scores, on the same seeds.
 
 `--held`: a random walk without any edge whose trades live for days, at three rates of trades a day. Labels that are
 marked to market must leave the learner's mean rank IC within two standard errors of 0; those of closed trades do not.
@@ -24,20 +25,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.common import END, alone, database, report
+
+if TYPE_CHECKING:
+    from knowdefeat_pipeline.core.simulation.bots import Simulation
 
 WORLDS = ("base", "informative", "adverse", "switch")
 NULL = "null"
 MUSTS = {40: "must .65, outstanding .72", 8: "must .57, outstanding .62"}
-CEILINGS = {40: "history alone .675, with the scores .844", 8: "history alone .661, with the scores .851"}
-"""Of a Kalman filter that knows the worlds' parameters, as published for these worlds; not computed here."""
+CEILINGS = {40: "stated .675, with the scores .844", 8: "stated .661, with the scores .851"}
 HELD_RATES = (0.9, 2.7, 6.4)  # trades a day and bot
 LIMITS = {"night_s": 5, "night_mb": 500, "backtest_s": 30}
-SCORERS = ("skill", "knowable", "learned", "default", "equal", "know_defeat")
+JUDGED = ("learned", "default", "equal", "know_defeat", "ceiling", "ceiling with scores")
+SCORERS = ("skill", "knowable", *JUDGED)
 
 
 def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[float]:
@@ -45,12 +50,16 @@ def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[fl
     from knowdefeat_pipeline.core.learning.backtest import know_defeat_scores
     from knowdefeat_pipeline.core.learning.learner import DEFAULT, EQUAL, MIN_BOTS, learn_weights, rank_ic
     from knowdefeat_pipeline.core.ranking.panel import Panel
-    from knowdefeat_pipeline.core.simulation.panels import simulate_panel
+    from knowdefeat_pipeline.core.simulation.bots import simulate
+    from knowdefeat_pipeline.core.simulation.panels import panel_of
 
-    simulated = simulate_panel(world, bots=bots, days=days + 1, seed=seed, end=END)
+    history = simulate(world, bots=bots, days=days + 1, seed=seed, end=END)
+    simulated = panel_of(history)
     panel = Panel.of(simulated.frame)
     weighted = [panel.rank_scores(weights) for weights in (learn_weights(panel).weights, DEFAULT, EQUAL)]
-    scores = np.stack([simulated.skill, simulated.expected, *weighted, know_defeat_scores(panel.frame)], axis=1)
+    truth = [simulated.skill, simulated.expected]
+    judged = [*weighted, know_defeat_scores(panel.frame), *ceilings(history, panel.frame)]
+    scores = np.stack([*truth, *judged], axis=1)
     daily = []
     for day in range(since, len(panel)):
         rows = panel.rows(day)
@@ -58,6 +67,18 @@ def realised(world: str, bots: int, seed: int, days: int, since: int) -> list[fl
         if known.sum() >= MIN_BOTS:
             daily.append(rank_ic(scores[rows][known], panel.label[rows][known]))
     return np.mean(daily, axis=0).tolist()
+
+
+def ceilings(history: Simulation, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The ceiling's score of each row of a panel, by history alone and with the scores; 0 where there is no skill."""
+    from benchmarks.ceiling import expected_results
+
+    if not history.skill.any(axis=None):
+        return [np.zeros(len(rows))] * 2
+    day = (rows["as_of"] - history.skill.index[0]).dt.days.to_numpy() - 1
+    bot = rows["bot_id"].to_numpy() - 1
+    per_trade = (history.skill_pnl / history.skill).iloc[0].to_numpy()[bot] / rows["volatility"].to_numpy()
+    return [per_trade * expected_results(history, scores=scores)[day, bot] for scores in (False, True)]
 
 
 def held(rate: float, marked: bool, bots: int, seed: int, days: int, since: int) -> tuple[float, float]:
@@ -101,7 +122,7 @@ def figures_of(ic: dict[str, np.ndarray]) -> dict:
     """The figures of one world and size of fleet; arrays with one value per seed."""
     if not ic["skill"].any():
         return {"ic": {name: float(ic[name].mean()) for name in SCORERS}, "z": standard_errors(ic["learned"])}
-    ratios = {name: ratio(ic[name], ic["skill"]) for name in ("learned", "default", "equal", "know_defeat")}
+    ratios = {name: ratio(ic[name], ic["skill"]) for name in JUDGED}
     return {
         "skill_ic": float(ic["skill"].mean()),
         "ratio": {name: value for name, (value, _) in ratios.items()},
@@ -246,7 +267,7 @@ def main() -> None:
         figures["mean", bots] = mean_of_worlds([figures[world, bots] for world in WORLDS])
         rows.append((f"{bots} bots, mean of the four", line(figures["mean", bots])))
         if bots in MUSTS:
-            rows.append(("", f"{MUSTS[bots]}; ceiling: {CEILINGS[bots]}"))
+            rows.append(("", f"{MUSTS[bots]}; ceiling {CEILINGS[bots]}"))
         null = figures[NULL, bots]
         rows.append((f"{bots} bots, no skill", f"learned IC {null['ic']['learned']:+.4f}: {null['z']:+.1f} SE from 0"))
     report(

@@ -11,6 +11,7 @@ from knowdefeat_pipeline.cli.commands.simulate import load_simulation
 from knowdefeat_pipeline.core.learning.learner import DEFAULT
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
+from knowdefeat_pipeline.core.simulation import bots as simulation_of_bots
 from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.learning import read_history, weight_versions
@@ -21,22 +22,24 @@ DAYS, BOTS, SEED = 120, 30, 8
 FIRST, LAST = (END - timedelta(days=DAYS)).date(), (END - timedelta(days=1)).date()
 LATER = 60  # days after which the ranking is judged
 
-# The means of the model scores over the trades of the trailing 30 days, where the metrics do not hold them already.
-FILL_SCORES = f"""
-UPDATE bot_metrics_rows AS m
-SET ({", ".join(SCORES)}) = (
-    SELECT {", ".join(f"avg(s.{name})" for name in SCORES)}
-    FROM trades AS t JOIN trade_scores AS s USING (trade_id)
-    WHERE t.bot_id = m.bot_id AND (m.ticker = '*' OR m.ticker = t.ticker)
-      AND t.exit_time >= d.as_of - interval '30 days' AND t.exit_time < d.as_of)
-FROM refreshed_days AS d
-WHERE d.asset = 'bot_metrics' AND d.day = m.day AND NOT EXISTS (SELECT FROM bot_metrics WHERE {INFORMATIVE_SCORE} IS NOT NULL)
-"""
-
 
 @pytest.fixture(scope="module")
 def world() -> Simulation:
-    return simulate("informative", bots=BOTS, days=DAYS, seed=SEED, end=END)
+    """A world in which the gate in money must open: skill that lasts, of which the score's mean of 30 days knows almost
+    all and a noisy past half.
+
+    A lead of d in rank IC is worth 2.5 d sd between best and worst quarter (a normal's best quarter has a mean of 1.27
+    sd), and a bot's day has an sd of 1.4 of its volatility. Of 7 bots each, most of them shared by both ways to rank,
+    the lead in money errs by .55 a day: .07 over the trial's 60 days. Lasting skill with an sd of .15 a trade makes d
+    .04, and so .14: two errors. (The usual sd of .09, most of it short-lived, makes d .02: one error, and a trial in
+    money is lost one time in six.) In seeds 0 to 11 the gate was open on 99 % of the days that are judged.
+    """
+    with pytest.MonkeyPatch.context() as law:
+        for part in ("CONSTANT_SD", "SKILL_SD"):
+            law.setattr(simulation_of_bots, part, 0.15)
+        for part in ("AR_SD", "REGIME_SD"):
+            law.setattr(simulation_of_bots, part, 0.0)
+        return simulate("informative", bots=BOTS, days=DAYS, seed=SEED, end=END)
 
 
 @pytest.fixture
@@ -44,8 +47,6 @@ def adjusted(database: str, world: Simulation) -> str:
     """The world's trades and scores, all days computed and adjusted."""
     load_simulation(database, world)
     days.refresh(database, FIRST, LAST, END)
-    with connect(database) as connection:
-        connection.execute(FILL_SCORES)
     days.adjust(database, FIRST, LAST, END)
     days.compute_stale(database, END)
     return database
@@ -77,7 +78,7 @@ def test_the_informative_variable_gains_weight_and_the_ranking_foretells_more(ad
     assert len(ic) == DAYS - LATER - 1
     gain = ic["learned"] - ic["default"]
     assert gain.mean() > 0.05
-    assert np.mean(gain > 0) > 0.7
+    assert np.mean(gain > 0) > 0.9
 
 
 def test_scores_belong_to_the_trades_of_worlds_in_which_they_tell_something(database: str) -> None:
