@@ -19,6 +19,7 @@ from knowdefeat_pipeline.cli.commands import (
     decisions,
     doctor,
     evaluate,
+    export,
     funds,
     imports,
     live,
@@ -61,6 +62,7 @@ app.command()(market.regimes)
 app.command()(decisions.consensus)
 app.command()(decisions.size)
 app.command()(funds.allocate)
+app.command()(export.export)
 app.command()(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(beliefs.app, name="beliefs")

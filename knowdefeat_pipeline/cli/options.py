@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -206,6 +206,12 @@ DatesOfFile = Annotated[
 TableOfFile = Annotated[
     str | None, typer.Option("--table", metavar="NAME", help="Which table of a database, sheet of a workbook or array.")
 ]
+FileFormat = Literal["csv", "parquet", "json"]
+Format = Annotated[
+    FileFormat | None,
+    typer.Option("--format", help="How to write it: csv, parquet or json; by default as --out ends, else csv."),
+]
+OutputOrPipe = Annotated[Path | None, typer.Option("--out", help="The file to write; standard output by default.")]
 Output = Annotated[Path, typer.Option("--out", help="The .csv or .parquet file to write.")]
 
 

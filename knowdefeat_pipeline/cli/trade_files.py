@@ -71,8 +71,15 @@ class FileOptions:
     dates: DatesOfFile = None
     table: TableOfFile = None
 
-    def read(self, path: Path, now: datetime) -> Reading:
-        """The file as a reading; a trade later than `now` is refused. Raises SourceError and typer.BadParameter."""
+    def read(self, path: Path, now: datetime) -> list[Reading]:
+        """The file as a reading, an export of several sources as one of each; a trade later than `now` is refused.
+
+        Raises SourceError and typer.BadParameter.
+        """
+        first = self._read(path, now)
+        return [first, *(self._read(path, now, source) for source in first.other_sources)]
+
+    def _read(self, path: Path, now: datetime, of_source: str | None = None) -> Reading:
         return read_trades(
             path,
             now=now,
@@ -96,6 +103,7 @@ class FileOptions:
             decimal=self.decimal,
             dates=self.dates,
             table=self.table,
+            of_source=of_source,
         )
 
 

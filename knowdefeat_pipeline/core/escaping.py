@@ -37,8 +37,8 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 # Where GitHub's Markdown, which Dagster's UI speaks, finds an address in plain text, whatever is escaped in it.
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[-\w]+\.)", re.IGNORECASE)
 _JOINER = "\N{WORD JOINER}"  # has no width, and breaks no line
-# What a spreadsheet takes as the beginning of a formula.
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
+# What a spreadsheet takes as the beginning of a formula; or what stands there so that it does not.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -68,10 +68,23 @@ def for_markdown(text: str) -> str:
 def for_csv(text: str) -> str:
     """As a cell of a CSV file: what a spreadsheet would take as a formula begins with an apostrophe.
 
-    >>> for_csv("=HYPERLINK(1)"), for_csv("BTC"), for_csv("-1.5")
-    ("'=HYPERLINK(1)", 'BTC', '-1.5')
+    So does what would look the same with one, so that `from_csv` finds back every text.
+
+    >>> for_csv("=HYPERLINK(1)"), for_csv("BTC"), for_csv("-1.5"), for_csv("'=1")
+    ("'=HYPERLINK(1)", 'BTC', '-1.5', "''=1")
     """
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+    is_signed_number = text[:1] in ("+", "-") and _is_number(text)
+    return f"'{text}" if _FORMULA.match(text) and not is_signed_number else text
+
+
+def from_csv(cell: str) -> str:
+    """The text of a cell that `for_csv` wrote.
+
+    >>> from_csv("'=HYPERLINK(1)"), from_csv("'BTC"), from_csv("''=1")
+    ('=HYPERLINK(1)', "'BTC", "'=1")
+    """
+    text = cell.removeprefix("'")
+    return text if for_csv(text) == cell else cell
 
 
 def is_plain_name(text: str) -> bool:

@@ -5,8 +5,8 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -158,6 +158,14 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
     with source.cursor() as cursor:
         cursor.execute(quoted(statement, parameters))
         return cursor.fetch_arrow_table()
+
+
+@contextmanager
+def stream_arrow(url: str, statement: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatchReader]:
+    """The rows of a query as `read_arrow` reads them, but batch by batch: memory does not grow with their number."""
+    with connect_arrow(url) as connection, connection.cursor() as cursor:
+        cursor.execute(quoted(statement, parameters))
+        yield cursor.fetch_record_batch()
 
 
 def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Table:

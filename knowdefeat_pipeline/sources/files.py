@@ -4,11 +4,12 @@ import gzip
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from knowdefeat_pipeline.sources import clocks
+from knowdefeat_pipeline.sources import clocks, exported
 from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.names import by_name
@@ -49,6 +50,7 @@ def read_trades(
     decimal: Decimal | None = None,
     dates: Dates | None = None,
     table: str | None = None,
+    of_source: str | None = None,
 ) -> Reading:
     """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
@@ -61,7 +63,8 @@ def read_trades(
     be worthless. `capital`: of each bot of which the file does not state it. `constants`: bot_id, ticker, direction or
     status of trades that name none. `decimal`, `dates`: how numbers and dates are written, where the file leaves it
     open. `table`: which of several tables, sheets or arrays. `source`: overrides the source derived from format and
-    `account`.
+    `account`. Our own export needs none of these; of several sources in it, that of `of_source` is read, by default the
+    first one (see `Reading.other_sources`).
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -76,6 +79,8 @@ def read_trades(
             return not missing_fields({*by_name(columns), *(mapping or {}).values()}, said)
 
         raw = read_raw(path, table, fits)
+        if exported.is_export(raw.table.column_names) and not mapping:
+            return _read_export(raw, now, source, of_source)
         format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
         layout = Layout(
             format_,
@@ -91,6 +96,13 @@ def read_trades(
         )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
+
+
+def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: str | None) -> Reading:
+    raw, others = exported.as_exported(raw), list[str]()
+    if source is None:
+        raw, source, others = exported.of_source(raw, of_source)
+    return replace(read_table(raw, exported.layout(), now, source=source), other_sources=tuple(others))
 
 
 def _said(constants: Mapping[str, str | None]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from knowdefeat_pipeline.sources.numerals import Decimal
 from knowdefeat_pipeline.sources.terms import Terms
 
 KNOW_DEFEAT = "know_defeat"
+EXPORT = "export"
 TABLE = "table"
 KNOW_DEFEAT_COLUMNS = frozenset(
     {

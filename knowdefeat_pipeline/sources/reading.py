@@ -29,7 +29,7 @@ from knowdefeat_pipeline.sources.canonical import (
     is_marked,
     validate,
 )
-from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE, Layout, SourceError
+from knowdefeat_pipeline.sources.layout import EXPORT, KNOW_DEFEAT, TABLE, Layout, SourceError
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
 from knowdefeat_pipeline.sources.raw import RawTable
@@ -54,7 +54,7 @@ class Reading:
     `column_name`, `message`, `original` (JSON). `notes`: decisions that the user should know. `parts`: by row
     number of `valid`, the rows that are earlier exits of the same trade. `capital`: what bots have to trade with, by
     name, of those of which it is stated. `pnl_rounding`: half of the last decimal that the net pnl is stated with, at
-    least half a cent.
+    least half a cent. `other_sources`: of the same file, whose trades are read by themselves.
     """
 
     source: str
@@ -66,6 +66,7 @@ class Reading:
     parts: Parts
     capital: Mapping[str, float] = dataclass_field(default_factory=dict)
     pnl_rounding: float = HALF_A_CENT
+    other_sources: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:
@@ -105,14 +106,15 @@ def read_table(
     written = Written.of(frame)
     written_pnl = frame["reported_pnl"].where(frame["status"] == "closed").to_numpy(float)
     notes = [*raw.notes, *notes, *untold]
-    if chosen is None or layout.format == KNOW_DEFEAT:
+    if chosen is None or layout.format in (KNOW_DEFEAT, EXPORT):
         terms = replace(layout.terms, **chosen or {}).for_columns(layout.columns)
     else:
         terms, proof = settle(layout.columns, frame, written, chosen)
         notes += proof
     layout = replace(layout, terms=terms)
     given = frame["quantity"].fillna(0.0) != 0
-    frame = apply(frame, written, layout.terms)
+    canonical = layout.format == EXPORT
+    frame = frame.assign(fee_unknown=False) if canonical else apply(frame, written, layout.terms)
     unkept = int((given & frame["quantity"].isna()).sum())
     if unkept:
         notes.append(
@@ -346,7 +348,7 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
     if "quote_currency" not in layout.columns:
         notes.append(f"no currency column: {_figures_are_in(frame, layout)}")
     unused = [name for name in raw.table.column_names if name not in layout.columns.values()]
-    if unused:
+    if unused and layout.format != EXPORT:
         notes.append(f"columns not used: {', '.join(unused)}")
     return notes
 

@@ -47,13 +47,11 @@ def run(
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
     settings = Settings.from_environment()
     url = upgraded_url(settings)
-    report = None
     if trades is not None:
-        reading = how.read(trades, current_time(url))
-        report = load(url, reading, trades)
+        reports = [load(url, reading, trades) for reading in how.read(trades, current_time(url))]
     else:
-        report = _demo(url)
-    if report and not json:
+        reports = _demo(url)
+    for report in reports if not json else ():
         show_report(report)
     with connect(url) as connection:
         first, last = day_range(settings, traded_days(connection), clock.now(connection).date(), from_, to, all_)
@@ -71,7 +69,8 @@ def run(
                 "from": first,
                 "to": last,
                 "as_of": as_of,
-                "ingest": asdict(report) if report else None,
+                "ingest": asdict(reports[0]) if reports else None,
+                "ingest_of_other_sources": [asdict(report) for report in reports[1:]],
                 "market": {"from": market[0], "to": market[1]} if market else None,
                 "checks": outcome.checks,
                 "ranking": rows,
@@ -82,14 +81,14 @@ def run(
     _show(rows, as_of, funds, outcome.checks)
 
 
-def _demo(url: str) -> LoadReport | None:
-    """Load the simulated fleet into a database without trades; None where there are some."""
+def _demo(url: str) -> list[LoadReport]:
+    """Load the simulated fleet into a database without trades; nothing where there are some."""
     with connect(url) as connection:
         if counts(connection)["trades"]:
-            return None
+            return []
         today = clock.now(connection).date()
     err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=today))
+    return [load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=today))]
 
 
 def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record], checks: Sequence[Record]) -> None:

@@ -55,10 +55,10 @@ def ingest(
     url = url_for_input(Settings.from_environment())
     reports = []
     for path in files:
-        reading = how.read(path, current_time(url))
-        reports.append(load(url, reading, path, replaces=replace, author=author))
-        if not json:
-            show_report(reports[-1])
+        for reading in how.read(path, current_time(url)):
+            reports.append(load(url, reading, path, replaces=replace, author=author))
+            if not json:
+                show_report(reports[-1])
     if json:
         print_json([asdict(report) for report in reports])
     else:
@@ -67,9 +67,9 @@ def ingest(
 
 def _show_only(files: list[Path], how: FileOptions, json: bool) -> None:
     """Without a database there is no clock but this machine's, and no trade to compare with but those of the file."""
-    readings = {path.name: how.read(path, datetime.now(UTC)) for path in files}
+    readings = [(path.name, reading) for path in files for reading in how.read(path, datetime.now(UTC))]
     if json:
-        print_json([as_record(name, reading) for name, reading in readings.items()])
+        print_json([as_record(name, reading) for name, reading in readings])
         return
-    for name, reading in readings.items():
+    for name, reading in readings:
         show_reading(name, reading)

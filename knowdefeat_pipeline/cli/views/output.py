@@ -47,15 +47,16 @@ Record = Mapping[str, Any]
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; what cannot be computed is null."""
-    json.dump(_plain(value), sys.stdout, indent=2)
+    json.dump(plain(value), sys.stdout, indent=2)
     sys.stdout.write("\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numbers that are none are null, times are ISO 8601."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
