@@ -18,6 +18,7 @@ from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
 from knowdefeat_pipeline.sources.readers.databases import read_sqlite
 from knowdefeat_pipeline.sources.readers.documents import read_json
+from knowdefeat_pipeline.sources.readers.pages import read_page
 from knowdefeat_pipeline.sources.readers.text import read_text
 from knowdefeat_pipeline.sources.readers.values import Sought
 from knowdefeat_pipeline.sources.readers.workbooks import read_excel
@@ -85,8 +86,8 @@ def read_trades(
         raw = read_raw(path, table, _sought(mapping or {}, said))
         known = None if mapping else formats.recognised(raw.table.column_names)
         if known:
-            rows = known.prepared(raw, path, timezone, dates, account)
-            raw, layout, account = rows.raw, known.layout(rows, said), rows.account
+            rows = known.prepared(raw, path, timezone, dates, account, said)
+            raw, layout, account = rows.raw, known.layout(rows), rows.account
         else:
             format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
             layout = Layout(format_, columns, timezone or "UTC", constants=said)
@@ -95,6 +96,7 @@ def read_trades(
         if holds_duplicates is not None:
             layout = replace(layout, holds_duplicates=holds_duplicates)
         layout, notes = decide(raw, layout, decimal, dates, currency)
+        layout = replace(layout, by_pair=layout.by_pair and (known is None or known.by_pair))
         return read_table(
             raw,
             layout,
@@ -173,7 +175,10 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
         raise SourceError(f"this is {kind}; {READ}")
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
     if PAGE.match(data[:2000].replace(b"\0", b"")):
-        raise SourceError(f"this is a page or XML; {READ}")
+        raw = read_page(data, table, sought) if sought else None
+        if raw is None:
+            raise SourceError(f"this is a page or XML; {READ}")
+        return raw
     if start in (b"{", b"[") or suffix in (".json", ".ndjson", ".jsonl"):
         return read_json(data, table, sought)
     if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
@@ -190,18 +195,21 @@ def _with_rows(raw: RawTable) -> RawTable:
 
 def _in_archive(data: bytes, table: str | None, sought: Sought | None) -> RawTable:
     """The one file in a ZIP that is looked for, whatever else lies in it."""
-    found, why = dict[str, RawTable](), dict[str, str]()
+    found, others = dict[str, RawTable](), list[str]()
     for name, content in archives.members(data):
         try:
             raw = _read(Path(name), content, Path(name).suffix.lower(), table, sought)
-            if sought and sought.rank(raw.table.column_names):
-                found[name] = raw
-        except SourceError as error:
-            why[name] = str(error)
+        except SourceError:  # settings, code and pictures lie beside what is looked for
+            others.append(name)
+            continue
+        if sought and sought.rank(raw.table.column_names):
+            found[name] = raw
+        else:
+            others.append(name)
     if len(found) == 1:
         ((name, raw),) = found.items()
         return replace(raw, origin=replace(raw.origin, part=" ".join(filter(None, [name, raw.origin.part]))))
-    some = ", ".join([*(found or why)][:5]) or "none"
+    some = ", ".join([*(found or others)][:5]) or "none"
     raise SourceError(
         f"this is a zip archive with {'several files' if found else 'no file'} of trades that can be read ({some}); "
         f"unpack it. {READ}"

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.units import Array, Bools, Floats
+from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, notation
 from knowdefeat_pipeline.sources.canonical import FIELDS, Kind
@@ -63,6 +64,7 @@ class Format:
     times: tuple[str, ...] = ()
     clock: str | None = "UTC"
     ask: str = ""
+    by_pair: bool = True
     rank: int = 2
 
     def fits(self, columns: Sequence[str]) -> bool:
@@ -72,30 +74,43 @@ class Format:
             names.key(name) in seen for name in self.without
         )
 
-    def prepared(self, raw: RawTable, path: Path, clock: str | None, dates: Dates | None, account: str | None) -> Rows:
-        """The rows with all that their fields need. `clock`, `dates`, `account`: as the user says.
+    def prepared(
+        self,
+        raw: RawTable,
+        path: Path,
+        clock: str | None = None,
+        dates: Dates | None = None,
+        account: str | None = None,
+        said: Mapping[str, str] = MappingProxyType({}),
+    ) -> Rows:
+        """The rows with all that their fields need. `clock`, `dates`, `account`, `said`: what the user says.
 
         Raises SourceError where the file does not say what changes its trades, with the option that does.
         """
         if clock is None and self.clock is None:
             raise SourceError(f"this is {self.title}, and {self.ask}")
-        rows = Rows(raw, path, clock or self.clock or "UTC", dates, account=account)
+        rows = Rows(raw, path, clock or self.clock or "UTC", dates, account=account, said=said)
         if self.times:
             rows = replace(rows, dates=notation.order_of(raw, [rows.column(name) for name in self.times], dates))
         return self.prepare(rows)
 
-    def layout(self, rows: Rows, constants: Mapping[str, str]) -> Layout:
-        """How the prepared rows are read. `constants`: what the user says of all of them."""
+    def columns(self, rows: Rows) -> Mapping[str, str]:
+        """Field -> column, of the columns of the file."""
         found = {name: rows.first(headings) for name, headings in self.fields.items()}
-        columns = {name: column for name, column in found.items() if column is not None} | dict(rows.made)
-        columns = {name: columns[name] for name in FIELDS if name in columns and name not in constants}
-        return Layout(self.name, columns, rows.clock, constants={**self.constants, **constants})
+        return {name: column for name, column in found.items() if column is not None}
+
+    def layout(self, rows: Rows) -> Layout:
+        """How the prepared rows are read; what the user says of all of them goes first."""
+        columns = {**self.columns(rows), **rows.made}
+        columns = {name: columns[name] for name in FIELDS if name in columns and name not in rows.said}
+        return Layout(self.name, columns, rows.clock, constants={**self.constants, **rows.said})
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of one file. `path`: where it is. `clock`, `dates`: of times without a zone, and of dates that end with
-    the year. `made`: field -> column that was added. `account`: which the file is of, where it says so."""
+    the year. `made`: field -> column that was added. `account`: which the file is of, where it or the user says so.
+    `said`: field -> text, what the user says of all rows."""
 
     raw: RawTable
     path: Path
@@ -103,6 +118,7 @@ class Rows:
     dates: Dates | None = None
     made: Mapping[str, str] = field(default_factory=dict)
     account: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.raw.table)
@@ -142,6 +158,10 @@ class Rows:
         """The cells of a column as instants in UTC, NaT where there is none."""
         return self._read(heading, "time")
 
+    def taken(self, heading: str, places: Ints) -> pa.ChunkedArray:
+        """The untouched cells of a column at places; none at -1."""
+        return self.cells(heading).take(pa.array(places, mask=places < 0))
+
     def _read(self, heading: str, kind: Kind) -> pd.Series:
         column = self.cells(heading)
         if pa.types.is_null(column.type):
@@ -172,7 +192,8 @@ class Rows:
         left = int((~kept).sum())
         raw = self.raw.keep(kept) if left else self.raw
         if left and why:
-            raw = replace(raw, notes=(*raw.notes, f"{counted(left, 'row is', 'rows are')} no trades ({why}): not read"))
+            said = f"{counted(left, 'row is no trade', 'rows are no trades')} ({why}): not read"
+            raw = replace(raw, notes=(*raw.notes, said))
         return replace(self, raw=raw)
 
     def beside(self, name: str) -> Self | None:
@@ -205,3 +226,28 @@ def _array(values: Made, rows: int) -> pa.ChunkedArray | pa.Array:
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
         return pa.array(values, from_pandas=True)
     return pa.Array.from_pandas(pd.Series(values))
+
+
+REBATE, MOST_FEES = -0.0005, 0.02
+"""Of the turnover: between these lie fees; what is missing beyond is something else."""
+
+
+def untold_fees(gross: Floats, net: Floats, turnover: Floats) -> Floats:
+    """Fees that a file does not give and has taken off its pnl: what the net pnl lacks, so far as that can be fees.
+
+    >>> untold_fees(np.array([100.0, 100.0]), np.array([93.0, 3.0]), np.array([1e4, 1e2])).tolist()
+    [7.0, nan]
+    """
+    missing, possible = gross - net, np.abs(turnover)
+    with np.errstate(invalid="ignore"):
+        are_fees = (missing >= REBATE * possible) & (missing <= MOST_FEES * possible)
+    fees: Floats = np.where(are_fees, missing, np.nan)
+    return fees
+
+
+def where_it_explains(size: Floats, computed: Floats, stated: Floats) -> Floats:
+    """Sizes that give the net pnl as it is stated, to a millionth; NaN for the others, of which
+    the stated pnl is taken at its word."""
+    close = np.abs(computed - stated) <= 1e-6 * np.abs(stated) + 1e-8
+    explained: Floats = np.where(close, size, np.nan)
+    return explained

@@ -2,6 +2,8 @@
 
 import gzip
 import sqlite3
+import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -40,6 +42,17 @@ SAMPLES = [
     Sample("freqtrade_tradesv3.sqlite", "freqtrade"),
     Sample("freqtrade_backtest_result.json", "freqtrade_backtest"),
     Sample("freqtrade_backtest_result.zip", "freqtrade_backtest"),
+    Sample("mt5_report_history.html", "mt5", {"timezone": "UTC+2"}),
+    Sample("mt5_python_history_deals.csv", "mt5_deals", {"timezone": "UTC+2"}),
+    Sample("tradingview_list_of_trades.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("bybit_closed_pnl.csv", "bybit_closed_pnl"),
+    Sample("hummingbot_v2.sqlite", "hummingbot"),
+    Sample("backtesting_py_trades.csv", "backtesting_py"),
+    Sample("vectorbt_trades_records_readable.csv", "vectorbt"),
+    Sample("nautilus_positions_report.csv", "nautilus"),
+    Sample("3commas_deals.csv", "3commas"),
+    Sample("jesse_trades.csv", "jesse"),
+    Sample("homemade_bot_log.csv", "trade_log"),
 ]
 NAMES = [sample.file for sample in SAMPLES]
 TABLES = [sample for sample in SAMPLES if sample.file.endswith(".csv")]
@@ -126,6 +139,129 @@ def test_tables_in_another_shape_give_the_same(folder: Path, tmp_path: Path, sam
     reading = read(path, **sample.options)
     assert reading.refused.empty
     assert_trades(reading, folder / sample.expected)
+
+
+CUT = {
+    # By the sample: which rows are held where the last one is cut short, and how many of the trades expected are whole.
+    "mt5_python_history_deals.csv": ([6], 1),
+    "tradingview_list_of_trades.csv": ([5, 6], 2),
+}
+
+
+@pytest.mark.parametrize("sample", TABLES, ids=[sample.file for sample in TABLES])
+def test_a_row_cut_short_is_held_and_the_rest_is_read(folder: Path, tmp_path: Path, sample: Sample):
+    lines = _lines(folder / sample.file)
+    (tmp_path / sample.file).write_text("\n".join([*lines[:-1], lines[-1][: len(lines[-1]) // 2]]))
+    reading = read(tmp_path / sample.file, **sample.options)
+    held, whole = CUT.get(sample.file, ([len(lines) - 1], len(_lines(folder / sample.expected)) - 2))
+    if sample.file == "3commas_deals.csv":  # its last row is of a deal that never was one
+        whole += 1
+    assert reading.refused["row_number"].tolist() == held
+    assert any("cut short" in note for note in reading.notes)
+    wanted = {*pd.read_csv(folder / sample.expected, dtype=str)["source_trade_id"][:whole]}
+    assert wanted <= {*reading.valid["source_trade_id"]}
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "mt5_report_history.html",
+            "its times are those of the broker's server, which it does not name: say --timezone",
+        ),
+        ("mt5_python_history_deals.csv", "its times are those of the broker's server"),
+        ("tradingview_list_of_trades.csv", "its times are in the zone of the chart, which it does not name: say"),
+    ],
+)
+def test_what_a_file_does_not_say_is_asked_for(folder: Path, file: str, message: str):
+    with pytest.raises(SourceError, match=message):
+        read(folder / file)
+
+
+def test_a_log_that_leaves_the_sides_open_is_asked_about(tmp_path: Path):
+    path = tmp_path / "scalper.csv"
+    head = "symbol,entry_date,entry_price,shares,exit_date,exit_price,pnl"
+    path.write_text(f"{head}\nA,2026-11-02,10,5,2026-11-03,11,\n")
+    with pytest.raises(SourceError, match="say --direction LONG if all were long"):
+        read(path)
+    assert read(path, constants={"direction": "SHORT"}).valid["pnl"].tolist() == [-5]
+    path.write_text(f"{head}\nA,2026-11-02,10,5,2026-11-03,11,5\nB,2026-11-03,10,5,2026-11-04,11,-5\n")
+    reading = read(path)
+    assert reading.valid[["source_trade_id", "bot_id", "direction"]].to_numpy().tolist() == [
+        ["1", "scalper", "LONG"],
+        ["2", "scalper", "SHORT"],
+    ]
+    path.write_text(f"{head}\nB,2026-11-03,10,5,2026-11-04,11,-5\nA,2026-11-02,10,5,2026-11-03,11,5\n")
+    assert read(path).valid["source_trade_id"].tolist() == ["2", "1"]  # the newest first
+
+
+def test_a_position_turned_around_in_one_deal_is_held(folder: Path, tmp_path: Path):
+    text = (folder / "mt5_python_history_deals.csv").read_text()
+    path = tmp_path / "deals.csv"
+    path.write_text(text.replace("12,12,1793626200,1793626200000,1,1,", "12,12,1793626200,1793626200000,1,2,"))
+    reading = read(path, timezone="UTC+2")
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[3, "unknown_direction"]]
+    assert reading.valid["source_trade_id"].tolist() == ["13"]
+
+
+def test_a_size_that_the_stated_pnl_contradicts_is_not_taken_for_fees(folder: Path, tmp_path: Path):
+    text = (folder / "bybit_closed_pnl.csv").read_text()
+    path = tmp_path / "closed.csv"
+    path.write_text(text.replace("93.345", "193.345"))
+    with pytest.raises(SourceError, match="no reading gives the pnl in 'Closed P&L'"):
+        read(path)
+
+
+WRONG = {
+    "table.csv": (b"a,b,c\n1,2,3\n4,5,6\n", "no column for source_trade_id"),
+    "picture.csv": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"this is a picture \(PNG\)"),
+    "page.csv": (b"<html><table><tr><td>a</td><td>b</td><td>c</td></tr></table>", "this is a page or XML"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_files_of_something_else_are_refused(tmp_path: Path, name: str):
+    content, message = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        read(tmp_path / name)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path):
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (url TEXT, visits INT)")
+        connection.execute("INSERT INTO places VALUES ('a', 1)")
+        connection.commit()
+    with pytest.raises(SourceError, match="no column for source_trade_id"):
+        read(path)
+
+
+def test_what_unpacks_to_far_too_much_is_refused(tmp_path: Path):
+    bomb = zlib.compressobj(wbits=31)
+    packed = b"".join(bomb.compress(bytes(2**20)) for _ in range(100)) + bomb.flush()
+    (tmp_path / "trades.csv.gz").write_bytes(packed)
+    with pytest.raises(SourceError, match="packed bytes unpack to more than 67,108,864, as no export does"):
+        read(tmp_path / "trades.csv.gz")
+    with zipfile.ZipFile(tmp_path / "result.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", bytes(100 * 2**20))
+    with pytest.raises(SourceError, match="unpack to more than"):
+        read(tmp_path / "result.zip")
+
+
+def test_a_zip_without_trades_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "result.zip", "w") as archive:
+        archive.writestr("readme.txt", "Nothing here.")
+    with pytest.raises(SourceError, match=r"a zip archive with no file of trades that can be read \(readme.txt\)"):
+        read(tmp_path / "result.zip")
+
+
+def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path):
+    path = tmp_path / "huge.csv"
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)
+    with pytest.raises(SourceError, match="the file has 2,147,483,648 bytes; up to 1,073,741,824 are read: split it"):
+        read(path)
 
 
 def test_a_database_of_freqtrade_of_thousands_of_trades(shared_data: Path):
