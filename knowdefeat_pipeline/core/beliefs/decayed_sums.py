@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # whose parts are loaded when they are first used
 
+from knowdefeat_pipeline.core.recurrence import linear_recurrence
 from knowdefeat_pipeline.core.units import Floats, Ints
 
 
@@ -52,7 +52,7 @@ def decayed_sums(
     for at, rate in enumerate(rates):
         decay = _power(rate, np.maximum(elapsed, 0.0))
         decay[heads] = 0.0
-        sums = _recur(decay, np.concatenate([carried[:, at], values])[order])
+        sums = linear_recurrence(decay, np.concatenate([carried[:, at], values])[order])
         previous[:, at] = sums[items - 1]
         before[:, at] = decay[items, None] * previous[:, at]
         after[:, at] = sums[items]
@@ -76,13 +76,3 @@ def sum_in_order(values: Floats) -> Floats:
 def _power(rate: float, exponents: Floats) -> Floats:
     # Over one flat array: the last bit of a broadcast power depends on the shape of the arrays.
     return (rate ** np.ascontiguousarray(exponents).ravel()).reshape(exponents.shape)
-
-
-def _recur(decay: Floats, values: Floats) -> Floats:
-    """y[j] = decay[j] · y[j-1] + values[j]: forward substitution in a bidiagonal system, strictly in order."""
-    if not values.size:
-        return values
-    bands = np.zeros((2, len(decay)), order="F")
-    bands[1, :-1] = -decay[1:]
-    sums: Floats = scipy.linalg.lapack.dtbtrs(bands, np.asfortranarray(values), uplo="L", diag="U")[0]
-    return sums
