@@ -186,15 +186,19 @@ class Rows:
             made[name] = column
         return replace(self, raw=replace(self.raw, table=table), made=made)
 
+    def noting(self, note: str) -> Self:
+        """With something that the user should know."""
+        return replace(self, raw=replace(self.raw, notes=(*self.raw.notes, note)))
+
     def where(self, kept: Bools | pd.Series, why: str = "") -> Self:
         """Only some of the rows; the others, if any, are no trades, and a note says `why`."""
         kept = np.asarray(kept, bool)
         left = int((~kept).sum())
         raw = self.raw.keep(kept) if left else self.raw
+        rows = replace(self, raw=raw)
         if left and why:
-            said = f"{counted(left, 'row is no trade', 'rows are no trades')} ({why}): not read"
-            raw = replace(raw, notes=(*raw.notes, said))
-        return replace(self, raw=raw)
+            return rows.noting(f"{counted(left, 'row is no trade', 'rows are no trades')} ({why}): not read")
+        return rows
 
     def beside(self, name: str) -> Self | None:
         """Another table of the same database, None where there is none."""
