@@ -1,6 +1,7 @@
 """Exports of other programs: each sample gives the trades that are expected of it, in whatever shape the file comes."""
 
 import gzip
+import re
 import sqlite3
 import zipfile
 import zlib
@@ -15,11 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources import formats
-from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 
+GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 TEXTS = ("ticker", "direction", "status", "quote_currency", "strategy_id")
 
@@ -120,8 +123,37 @@ def _zipped(path: Path, folder: Path) -> Path:
     return other
 
 
-def test_every_format_has_a_sample():
-    assert {sample.source for sample in SAMPLES} == {one.name for one in formats.known()}
+def test_every_format_has_a_sample_and_a_line_in_the_guide():
+    known = {one.name for one in formats.known()}
+    assert {sample.source for sample in SAMPLES} == known
+    assert {*re.findall(r"^\| `(\w+)` \|", GUIDE, flags=re.MULTILINE)} == known
+
+
+def test_the_example_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sample, code = (
+        re.findall(rf"^```{kind}\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)[0] for kind in ("csv", "python")
+    )
+    module: dict[str, Any] = {}
+    exec(code, module)
+    known = (*formats.known(), module["FORMAT"])
+    monkeypatch.setattr(formats, "known", lambda: known)
+    (tmp_path / "deals.csv").write_text(sample)
+    reading = read(tmp_path / "deals.csv")
+    assert reading.source == "gridline"
+    assert reading.refused.empty
+    assert reading.valid[["direction", "status", "quote_currency"]].to_numpy().tolist() == [
+        ["LONG", "closed", "USDT"],
+        ["SHORT", "closed", "USDT"],
+        ["LONG", "open", "USDT"],
+    ]
+    assert reading.valid["fees"].tolist() == pytest.approx([6, 6, 0])
+    assert reading.valid["pnl"][:2].tolist() == pytest.approx([54, -66])
+
+
+@pytest.mark.parametrize("sample", TABLES, ids=[sample.file for sample in TABLES])
+def test_one_format_alone_fits_a_table(folder: Path, sample: Sample):
+    columns = read_raw(folder / sample.file).table.column_names
+    assert [one.name for one in formats.known() if one.fits(columns)] == [sample.source]
 
 
 def _lines(path: Path) -> list[str]:
