@@ -128,13 +128,12 @@ Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="COLUMN=FIELD", help="Read COLUMN of the file as FIELD (repeat as needed)."),
 ]
-Timezone = Annotated[
-    str,
-    typer.Option(
-        "--timezone",
-        help="Clock of times that name no zone: an IANA name, UTC+2, or a broker's 'UTC+2 with New York DST'.",
-    ),
-]
+_CLOCK = typer.Option(
+    "--timezone",
+    help="Clock of times that name no zone: an IANA name, UTC+2, or a broker's 'UTC+2 with New York DST'.",
+)
+Timezone = Annotated[str, _CLOCK]
+TimezoneOfFile = Annotated[str | None, _CLOCK]
 Source = Annotated[
     str | None, typer.Option("--source", help="Name of the source; by default its format and account or strategy.")
 ]

@@ -35,7 +35,7 @@ from knowdefeat_pipeline.cli.options import (
     StatusOfFile,
     TableOfFile,
     TickerOfFile,
-    Timezone,
+    TimezoneOfFile,
     parse_pairs,
     parse_terms,
 )
@@ -48,7 +48,7 @@ class FileOptions:
     """What the command line says of a file of trades; a field is an option."""
 
     map_: Map = None
-    timezone: Timezone = "UTC"
+    timezone: TimezoneOfFile = None
     source: Source = None
     account: Account = None
     currency: CurrencyOfFile = None

@@ -1,26 +1,26 @@
 """Files of trades as readings, and files of any table as raw tables: what they are is seen by their content."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from knowdefeat_pipeline.sources import clocks, exported
+from knowdefeat_pipeline.sources import clocks, exported, formats
 from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.names import by_name
 from knowdefeat_pipeline.sources.notation import decide
 from knowdefeat_pipeline.sources.numerals import Decimal
 from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
 from knowdefeat_pipeline.sources.readers.databases import read_sqlite
 from knowdefeat_pipeline.sources.readers.documents import read_json
+from knowdefeat_pipeline.sources.readers.pages import read_page
 from knowdefeat_pipeline.sources.readers.text import read_text
-from knowdefeat_pipeline.sources.readers.values import Fits
+from knowdefeat_pipeline.sources.readers.values import Sought
 from knowdefeat_pipeline.sources.readers.workbooks import read_excel
 from knowdefeat_pipeline.sources.reading import Reading, constant, read_table
 
@@ -30,7 +30,17 @@ PAGE = re.compile(
     rb"[\xef\xbb\xbf\xff\xfe\s]*<(!doctype|\?xml|!--|/?(html|head|body|table|div|svg|rss)\b)", re.IGNORECASE
 )
 """How pages and XML begin."""
-READ = "CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel (.xlsx) and SQLite files are read, gzipped or not"
+OTHERS = {
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"%PDF": "a PDF document",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x7fELF": "a program",
+}
+"""What else begins with bytes of its own."""
+READ = "CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel (.xlsx) and SQLite files are read, gzipped, in a ZIP, or not"
 
 
 def read_trades(
@@ -38,7 +48,7 @@ def read_trades(
     *,
     now: datetime,
     mapping: Mapping[str, str] | None = None,
-    timezone: str = "UTC",
+    timezone: str | None = None,
     source: str | None = None,
     account: str | None = None,
     currency: str | None = None,
@@ -54,45 +64,53 @@ def read_trades(
 ) -> Reading:
     """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
-    Know-Defeat's own export is recognised by its columns; of any other table, columns are found by the name of the
-    field or an alias of it, and by `mapping` (column -> field). `timezone`: the clock of times that name no zone (see
-    `clocks`). `currency`: where no column gives it; None takes what the file names, else USD. `confidence_scale`: 100
-    where the file counts signal confidence from 0 to 100. `terms`: fields of Terms that are known; the rest is proved
-    by the pnl that the file states, or named by its columns (see `sources.proof`). `holds_duplicates`: whether rows
-    that are alike but for their ids are one trade; by default only in Know-Defeat's own export, whose ids are known to
-    be worthless. `capital`: of each bot of which the file does not state it. `constants`: bot_id, ticker, direction or
-    status of trades that name none. `decimal`, `dates`: how numbers and dates are written, where the file leaves it
-    open. `table`: which of several tables, sheets or arrays. `source`: overrides the source derived from format and
-    `account`. Our own export needs none of these; of several sources in it, that of `of_source` is read, by default the
-    first one (see `Reading.other_sources`).
+    The exports in `sources.formats`, and Know-Defeat's own, are recognised by their columns; of any other table, and of
+    one with a `mapping` (column -> field), columns are found by the name of the field or an alias of it. `timezone`:
+    the clock of times that name no zone (see `clocks`); None: that of the format, or UTC. `currency`: where no column
+    gives it; None takes what the file names, else USD. `confidence_scale`: 100 where the file counts signal confidence
+    from 0 to 100. `terms`: fields of Terms that are known; the rest is proved by the pnl that the file states, or named
+    by its columns (see `sources.proof`). `holds_duplicates`: whether rows that are alike but for their ids are one
+    trade; by default only in Know-Defeat's own export, whose ids are known to be worthless. `capital`: of each bot of
+    which the file does not state it. `constants`: bot_id, ticker, direction or status of trades that name none.
+    `decimal`, `dates`: how numbers and dates are written, where the file leaves it open. `table`: which of several
+    tables, sheets or arrays. `source`: overrides the source derived from format and `account`. Our own export needs
+    none of these; of several sources in it, that of `of_source` is read, by default the first one (see
+    `Reading.other_sources`).
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
     try:
-        if not clocks.is_clock(timezone):
+        if timezone is not None and not clocks.is_clock(timezone):
             raise SourceError(f"there is no time zone '{timezone}'; {clocks.REMEDY}")
         if confidence_scale not in (1, 100):
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
         said = _said(constants or {})
 
-        def fits(columns: Sequence[str]) -> bool:
-            return not missing_fields({*by_name(columns), *(mapping or {}).values()}, said)
-
-        raw = read_raw(path, table, fits)
+        raw = read_raw(path, table, _sought(mapping or {}, said))
         if exported.is_export(raw.table.column_names) and not mapping:
             return _read_export(raw, now, source, of_source)
-        format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
-        layout = Layout(
-            format_,
-            columns,
-            timezone,
-            confidence_scale=confidence_scale,
-            constants=said,
-            holds_duplicates=format_ == KNOW_DEFEAT if holds_duplicates is None else holds_duplicates,
-        )
+        known = None if mapping else formats.recognised(raw.table.column_names)
+        if known:
+            rows = known.prepared(raw, path, timezone, dates, account, said)
+            raw, layout, account = rows.raw, known.layout(rows), rows.account
+        else:
+            format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
+            layout = Layout(format_, columns, timezone or "UTC", constants=said)
+            layout = replace(layout, holds_duplicates=format_ == KNOW_DEFEAT)
+        layout = replace(layout, confidence_scale=confidence_scale)
+        if holds_duplicates is not None:
+            layout = replace(layout, holds_duplicates=holds_duplicates)
         layout, notes = decide(raw, layout, decimal, dates, currency)
+        layout = replace(layout, by_pair=layout.by_pair and (known is None or known.by_pair))
         return read_table(
-            raw, layout, now, source=source, account=account, chosen=terms or {}, capital=capital, notes=notes
+            raw,
+            layout,
+            now,
+            source=source,
+            account=account,
+            chosen={**(known.terms if known else {}), **(terms or {})},
+            capital=capital,
+            notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
@@ -103,6 +121,16 @@ def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: st
     if source is None:
         raw, source, others = exported.of_source(raw, of_source)
     return replace(read_table(raw, exported.layout(), now, source=source), other_sources=tuple(others))
+
+
+def _sought(mapping: Mapping[str, str], said: Mapping[str, str]) -> Sought:
+    """A table of a known format, before one of whose columns trades can be made."""
+
+    def rank(columns: Sequence[str]) -> int:
+        known = None if mapping else formats.recognised(columns)
+        return known.rank if known else int(not missing_fields({*by_name(columns), *mapping.values()}, said))
+
+    return Sought(rank) if mapping else Sought(rank, formats.beside, formats.rows_of)
 
 
 def _said(constants: Mapping[str, str | None]) -> dict[str, str]:
@@ -116,31 +144,33 @@ def _said(constants: Mapping[str, str | None]) -> dict[str, str]:
     return said
 
 
-def read_raw(path: Path, table: str | None = None, fits: Fits | None = None) -> RawTable:
+def read_raw(path: Path, table: str | None = None, sought: Sought | None = None) -> RawTable:
     """The cells of a file, whatever kind it is of. Blank rows are left out.
 
-    `table`: which table of a database, sheet of a workbook or array of a document to read. `fits`: whether a table of
-    these columns is what is looked for, where there are several. Raises SourceError, which does not name the file.
+    `table`: which table of a database, sheet of a workbook or array of a document to read. `sought`: what is looked
+    for, where there are several. Raises SourceError, which does not name the file.
     """
     if not path.is_file():
         raise SourceError("there is no such file; check the path")
     with path.open("rb") as file:
         if file.read(len(SQLITE)) == SQLITE:
-            return _with_rows(read_sqlite(path, None, table, fits))
+            return _with_rows(read_sqlite(path, None, table, sought))
+    if path.stat().st_size > archives.LARGEST:
+        raise SourceError(f"the file has {path.stat().st_size:,} bytes; up to {archives.LARGEST:,} are read: split it")
     data = path.read_bytes()
     zipped = data.startswith(GZIP)
     if zipped:
-        data = _unzip(data)
+        data = archives.unzip(data)
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
     suffix = (path.with_suffix("") if zipped else path).suffix.lower()
-    return _with_rows(_read(path, data, suffix, table, fits))
+    return _with_rows(_read(path, data, suffix, table, sought))
 
 
-def _read(path: Path, data: bytes, suffix: str, table: str | None, fits: Fits | None) -> RawTable:
+def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sought | None) -> RawTable:
     """By the bytes with which the content begins; by the suffix where they say nothing."""
     if data.startswith(SQLITE):
-        return read_sqlite(path, data, table, fits)
+        return read_sqlite(path, data, table, sought)
     if data.startswith(b"PAR1"):
         return read_parquet(data)
     if data.startswith((b"ARROW1", b"FEA1")):
@@ -148,16 +178,21 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, fits: Fits | 
     if data.startswith(b"\xff\xff\xff\xff"):
         return read_arrow_stream(data)
     if data.startswith(ZIP) and b"xl/" in data:
-        return read_excel(data, table, fits)
+        return read_excel(data, table, sought)
     if data.startswith(OLD_EXCEL):
         raise SourceError("this is a workbook of an old Excel; save it as .xlsx or .csv")
     if data.startswith(ZIP):
-        raise SourceError(f"this is a zip archive; unpack it. {READ}")
+        return _in_archive(data, table, sought)
+    if kind := next((kind for mark, kind in OTHERS.items() if data.startswith(mark)), None):
+        raise SourceError(f"this is {kind}; {READ}")
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
     if PAGE.match(data[:2000].replace(b"\0", b"")):
-        raise SourceError(f"this is a page or XML; {READ}")
+        raw = read_page(data, table, sought) if sought else None
+        if raw is None:
+            raise SourceError(f"this is a page or XML; {READ}")
+        return raw
     if start in (b"{", b"[") or suffix in (".json", ".ndjson", ".jsonl"):
-        return read_json(data, table, fits)
+        return read_json(data, table, sought)
     if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
         raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")
     return read_text(data)
@@ -170,8 +205,24 @@ def _with_rows(raw: RawTable) -> RawTable:
     return raw
 
 
-def _unzip(data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
+def _in_archive(data: bytes, table: str | None, sought: Sought | None) -> RawTable:
+    """The one file in a ZIP that is looked for, whatever else lies in it."""
+    found, others = dict[str, RawTable](), list[str]()
+    for name, content in archives.members(data):
+        try:
+            raw = _read(Path(name), content, Path(name).suffix.lower(), table, sought)
+        except SourceError:  # settings, code and pictures lie beside what is looked for
+            others.append(name)
+            continue
+        if sought and sought.rank(raw.table.column_names):
+            found[name] = raw
+        else:
+            others.append(name)
+    if len(found) == 1:
+        ((name, raw),) = found.items()
+        return replace(raw, origin=replace(raw.origin, part=" ".join(filter(None, [name, raw.origin.part]))))
+    some = ", ".join([*(found or others)][:5]) or "none"
+    raise SourceError(
+        f"this is a zip archive with {'several files' if found else 'no file'} of trades that can be read ({some}); "
+        f"unpack it. {READ}"
+    )

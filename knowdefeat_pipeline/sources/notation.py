@@ -4,7 +4,7 @@ A column is read in one way, chosen from all its cells. Where they leave two rea
 since one program wrote them all; where these do not either, the user is asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -32,7 +32,7 @@ def decide(
     """
     evidence = {name: weigh(column) for name, column in _texts(raw, layout, NUMBERS)}
     decimals, open_numbers = _decimals(evidence, decimal, raw.origin.separator)
-    order, open_dates = _order(raw, layout, dates)
+    order, open_dates = _order(_texts(raw, layout, ("time",)), dates)
     questions = [question for question in (_ask_decimal(open_numbers, evidence), open_dates) if question]
     if questions:
         raise SourceError("; ".join(questions))
@@ -103,10 +103,19 @@ def _ask_decimal(columns: Sequence[str], evidence: dict[str, Evidence]) -> str |
     )
 
 
-def _order(raw: RawTable, layout: Layout, said: Dates | None) -> tuple[Dates | None, str | None]:
+def order_of(raw: RawTable, columns: Sequence[str], said: Dates | None) -> Dates | None:
+    """The order of day and month in the dates of these columns. Raises SourceError where they leave it open."""
+    texts = [(name, raw.table.column(name)) for name in columns]
+    order, question = _order([(name, text) for name, text in texts if cells.is_text(text.type)], said)
+    if question:
+        raise SourceError(question)
+    return order
+
+
+def _order(texts: Iterable[tuple[str, pa.ChunkedArray]], said: Dates | None) -> tuple[Dates | None, str | None]:
     """The order of day and month in dates that end with the year, or the question."""
     day_first, month_first, open_columns, example = 0, 0, [], ""
-    for column, text in _texts(raw, layout, ("time",)):
+    for column, text in texts:
         days, months, either = moments.undecided(text)
         day_first, month_first = day_first + days, month_first + months
         if len(either):

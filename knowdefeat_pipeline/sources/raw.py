@@ -1,8 +1,8 @@
 """A foreign table as it was found: every cell untouched, every row with its number."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Self
 
@@ -33,13 +33,16 @@ class Origin:
 class RawTable:
     """A foreign table, untouched. `row_number`: of each row of `table`, from 1 below the header; a blank row has a
     number and is none. `misshapen`: the rows that do not fit the header, as (row number, fields). `notes`: what the
-    user should know about the file as a whole."""
+    user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
+    same database, by name."""
 
     table: pa.Table
     row_number: Ints
     misshapen: Sequence[tuple[int, list[str]]] = ()
     origin: Origin = Origin("table")
     notes: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    beside: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

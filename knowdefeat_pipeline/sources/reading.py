@@ -348,7 +348,7 @@ def _notes(frame: pd.DataFrame, raw: RawTable, layout: Layout, naive: bool) -> l
     if "quote_currency" not in layout.columns:
         notes.append(f"no currency column: {_figures_are_in(frame, layout)}")
     unused = [name for name in raw.table.column_names if name not in layout.columns.values()]
-    if unused and layout.format != EXPORT:
+    if unused and layout.format in (TABLE, KNOW_DEFEAT):  # of a known export it is known what is not
         notes.append(f"columns not used: {', '.join(unused)}")
     return notes
 

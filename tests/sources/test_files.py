@@ -452,7 +452,7 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
         read(tmp_path / "no.csv")
     for content, message in (
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a workbook of an old Excel; save it as .xlsx or .csv"),
-        (b"PK\x03\x04", "this is a zip archive; unpack it. CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel"),
+        (b"PK\x03\x04", "the zip archive is cut short, damaged or locked (File is not a zip file); unpack it yourself"),
         (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "this is a page or XML; CSV, TSV, Parquet"),
         ("<?xml version='1.0'?>".encode("utf-16"), "this is a page or XML; CSV, TSV, Parquet"),

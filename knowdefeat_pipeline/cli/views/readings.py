@@ -15,6 +15,7 @@ from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import names
 from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS
+from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE
 from knowdefeat_pipeline.sources.raw import Origin
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.sources.within_file import all_held
@@ -104,7 +105,7 @@ def _first(cells: Sequence[object]) -> str:
 def _read_as(name: str, fields: dict[str, str], reading: Reading) -> str:
     layout = reading.layout
     if name not in fields:
-        return "not used"
+        return "not used" if layout.format in (TABLE, KNOW_DEFEAT) else "not by itself"
     if FIELDS[fields[name]].kind == "time":
         order = f", {layout.dates.replace('-', ' ')}" if layout.dates else ""
         return f"time{order}, {names.zone(name) or layout.timezone}"

@@ -1,12 +1,18 @@
-"""SQLite databases, which may be those of a running program: they are read and never written, nor what lies beside."""
+"""SQLite databases, which may be those of a running program: they are read and never written, nor what lies beside.
+
+No lock is taken that a program would notice. Where changes go to a log of their own first, a reader stands in nobody's
+way. Where they do not, the file is read without a lock, and read again if it has changed meanwhile.
+"""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
 
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import Origin, RawTable
@@ -14,26 +20,58 @@ from knowdefeat_pipeline.sources.readers import values
 
 WRITE_AHEAD = 2
 """What bytes 18 and 19 say where changes are written to a file of their own first."""
+TRIES, PAUSE = 20, 0.05
+"""How often a database that changes is read before that is an error, and the seconds in between."""
 
 
-def read_sqlite(path: Path, data: bytes | None, wanted: str | None, fits: values.Fits | None) -> RawTable:
-    """One table or view of a database file, or of what was in a compressed one (`data`). Raises SourceError."""
-    try:
-        with _opened(path, data) as connection:
-            part = values.chosen("table", _tables(connection), wanted, fits)
-            cursor = connection.execute(f"SELECT * FROM {_quoted(part)}")  # noqa: S608
-            names = [column[0] for column in cursor.description]
-            rows = cursor.fetchall()
-    except sqlite3.Error as error:
-        raise SourceError(
-            f"the SQLite file cannot be read ({error}); copy it with its -wal file while its program stands still"
-        ) from error
+class _ChangedError(Exception):
+    """The file changed while it was read without a lock."""
+
+
+def read_sqlite(path: Path, data: bytes | None, wanted: str | None, sought: values.Sought | None) -> RawTable:
+    """One table or view of a database file, or of what was in a compressed one (`data`), and what is sought beside it,
+    all as of one instant. Raises SourceError."""
+    for _ in range(TRIES):
+        try:
+            with _opened(path, data) as connection:
+                return _read(connection, wanted, sought)
+        except _ChangedError:
+            time.sleep(PAUSE)
+        except sqlite3.Error as error:
+            raise SourceError(
+                f"the SQLite file cannot be read ({error}); copy it with its -wal file while its program stands still"
+            ) from error
+    raise SourceError(
+        "the SQLite file is in the middle of a change (see the -journal file beside it); read a copy that its program "
+        "made, or open and close it with that"
+    )
+
+
+def _read(connection: sqlite3.Connection, wanted: str | None, sought: values.Sought | None) -> RawTable:
+    connection.execute("BEGIN")
+    tables = _tables(connection)
+    part = values.chosen("table", tables, wanted, sought)
+    beside = [name for name in (sought.beside(tables[part]) if sought else ()) if name in tables]
+    table = _table(connection, part)
+    return RawTable(
+        table,
+        np.arange(1, table.num_rows + 1),
+        origin=Origin("SQLite", part=part),
+        beside={name: _table(connection, name) for name in beside},
+    )
+
+
+def _table(connection: sqlite3.Connection, name: str) -> pa.Table:
+    cursor = connection.execute(f"SELECT * FROM {_quoted(name)}")  # noqa: S608
+    names = [column[0] for column in cursor.description]
+    rows = cursor.fetchall()
     columns: Sequence[Sequence[object]] = [*zip(*rows, strict=True)] or [()] * len(names)
-    return RawTable(values.table(names, columns), np.arange(1, len(rows) + 1), origin=Origin("SQLite", part=part))
+    return values.table(names, columns)
 
 
 @contextmanager
 def _opened(path: Path, data: bytes | None) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write. Raises _ChangedError, once all is read, where the file changed meanwhile."""
     if data is not None:
         with closing(sqlite3.connect(":memory:")) as connection:
             connection.deserialize(_with_journal_of_its_own(data))
@@ -41,11 +79,30 @@ def _opened(path: Path, data: bytes | None) -> Iterator[sqlite3.Connection]:
         return
     with path.open("rb") as file:
         head = file.read(20)
-    log = path.with_name(f"{path.name}-wal")
-    whole = head[18:20] == bytes([WRITE_AHEAD] * 2) and not (log.exists() and log.stat().st_size)
-    mode = "mode=ro&immutable=1" if whole else "mode=ro"  # a log that is not there would have to be made
+    has_log = _size(path, "-wal") > 0
+    is_ahead = head[18:20] == bytes([WRITE_AHEAD] * 2)
+    before = _state(path)
+    if not is_ahead and _size(path, "-journal"):
+        raise _ChangedError
+    mode = "mode=ro" if is_ahead and has_log else "mode=ro&immutable=1"  # a log that is not there would have to be made
     with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=5)) as connection:
-        yield connection
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise _ChangedError if _state(path) != before else error from error
+    if "immutable" in mode and _state(path) != before:
+        raise _ChangedError
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes when somebody writes to a database."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, _size(path, "-journal"), _size(path, "-wal")
+
+
+def _size(path: Path, suffix: str) -> int:
+    beside = path.with_name(f"{path.name}{suffix}")
+    return beside.stat().st_size if beside.exists() else 0
 
 
 def _with_journal_of_its_own(data: bytes) -> bytes:

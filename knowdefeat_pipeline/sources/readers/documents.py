@@ -12,7 +12,7 @@ from knowdefeat_pipeline.sources.readers import values
 from knowdefeat_pipeline.sources.readers.encodings import as_utf8
 
 
-def read_json(data: bytes, wanted: str | None, fits: values.Fits | None) -> RawTable:
+def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> RawTable:
     """Raises SourceError for what is no JSON, or does not hold one array of objects."""
     utf8, encoding, notes = as_utf8(data)
     text = utf8.decode()
@@ -21,11 +21,14 @@ def read_json(data: bytes, wanted: str | None, fits: values.Fits | None) -> RawT
         found = json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
         return _read_lines(text, encoding, error)
+    rows_of = sought.rows_of(found) if sought else None
+    if rows_of:
+        return _raw(rows_of, range(1, len(rows_of) + 1), [], origin, notes)
     arrays = {"": found} if isinstance(found, list) else found if isinstance(found, dict) else {}
     arrays = {name: rows for name, rows in arrays.items() if _is_table(rows)}
     if not arrays and isinstance(found, dict) and not any(isinstance(value, dict | list) for value in found.values()):
         return _raw([found], [1], [], Origin("NDJSON", encoding), notes)
-    part = "" if "" in arrays else values.chosen("array", _columns_of(arrays), wanted, fits)
+    part = "" if "" in arrays else values.chosen("array", _columns_of(arrays), wanted, sought)
     rows = arrays[part]
     return _raw(rows, range(1, len(rows) + 1), [], Origin(origin.format, encoding, None, part or None), notes)
 

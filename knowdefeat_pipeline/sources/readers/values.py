@@ -2,18 +2,31 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pyarrow as pa
 
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import repeated
 
-Fits = Callable[[Sequence[str]], bool]
-"""Whether a table of these columns is what is looked for."""
 LISTED = 12
 """How many tables a message names."""
 WHOLE = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What is looked for in a file that may hold several tables.
+
+    `rank`: how well a table of these columns fits, 0 for not at all. `beside`: which other tables of a database are
+    read with such a one. `rows_of`: the rows of a document that is no plain array of objects, None of others.
+    """
+
+    rank: Callable[[Sequence[str]], int]
+    beside: Callable[[Sequence[str]], Sequence[str]] = lambda columns: ()
+    rows_of: Callable[[Any], list[dict[str, Any]] | None] = lambda document: None
 
 
 def table(names: Sequence[str], columns: Iterable[Sequence[object]]) -> pa.Table:
@@ -46,8 +59,8 @@ def _text(value: object) -> str | None:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, fits: Fits | None) -> str:
-    """Which of several tables to read: the one that is asked for, the only one, or the only one that fits.
+def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, sought: Sought | None) -> str:
+    """Which of several tables to read: the one that is asked for, the one that fits best, or the only one.
 
     `tables`: name -> columns. Raises SourceError where that is none or several.
     """
@@ -55,7 +68,9 @@ def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, fits
         if wanted not in tables:
             raise SourceError(f"there is no {kind} '{wanted}'; those with rows are {', '.join(tables) or 'none'}")
         return wanted
-    fitting = [name for name, columns in tables.items() if fits is not None and fits(columns)]
+    ranks = {name: sought.rank(columns) if sought else 0 for name, columns in tables.items()}
+    best = max(ranks.values(), default=0)
+    fitting = [name for name, rank in ranks.items() if rank == best > 0]
     for candidates in (fitting, [*tables]):
         if len(candidates) == 1:
             return candidates[0]

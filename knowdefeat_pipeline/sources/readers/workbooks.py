@@ -15,11 +15,11 @@ from knowdefeat_pipeline.sources.readers.header import header_place
 Rows = list[tuple[Any, ...]]
 
 
-def read_excel(data: bytes, wanted: str | None, fits: values.Fits | None) -> RawTable:
+def read_excel(data: bytes, wanted: str | None, sought: values.Sought | None) -> RawTable:
     """One sheet of a workbook. Rows are counted from 1 below its header. Raises SourceError."""
     sheets = {name: rows for name, rows in _sheets(data).items() if any(map(_filled, rows))}
     tables = {name: _below_header(rows) for name, rows in sheets.items()}
-    part = values.chosen("sheet", {name: header for name, (header, _) in tables.items()}, wanted, fits)
+    part = values.chosen("sheet", {name: header for name, (header, _) in tables.items()}, wanted, sought)
     header, rows = tables[part]
     width = max([len(header), *(_filled(row) for row in rows)])
     names = named([*header, *[None] * (width - len(header))])

@@ -1,0 +1,178 @@
+"""Trades out of a file of fills: the columns that a format reads, matched by `core.trades.round_trips`.
+
+A position is what a bot holds of a ticker, from flat to flat. What the file itself says that a fill realised proves it:
+where the two differ, the file does not tell the whole of the position, and its fills are held.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from knowdefeat_pipeline.core.trades.round_trips import RoundTrips, realized_pnl, round_trips
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
+from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.sources.format import Rows
+from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
+
+POSITION = ["bot_id", "ticker"]
+UNOPENED = "closes what the file does not open"
+UNPROVED = "realised another pnl than its fills give"
+"""What stands for the direction of a fill, or of a trade, that is held."""
+ROUNDS = 20
+"""How many fills at the beginning of a position's history may close what was opened before it."""
+
+
+def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -> Rows:
+    """A row a trade: that of the fill which opened it.
+
+    `fills`: of each row `bot_id`, `ticker`, `time`, `quantity` (bought positive), `price`, `fee`, `fee_currency`
+    (missing: that of the quote), `quote_currency`, and where there are such `strategy_id`, `leverage`, `position_side`,
+    `order_id`, `id`. `realised`: what the file says that each fill realised, before its fee. Fills that cannot be read,
+    or close what the file does not open, are held.
+    """
+    fills = fills.reset_index(drop=True)
+    numbers = np.isfinite(fills["quantity"]) & (fills["price"] > 0)
+    readable = (numbers & fills[["time", *POSITION]].notna().all(axis=1)).to_numpy(bool)
+    place = np.flatnonzero(readable)
+    known = _with_rates(fills.iloc[place].assign(sequence=_sequence(fills["time"])[place]).reset_index(drop=True))
+    said = None if realised is None else realised[place]
+    unopened = _unopened(known, said)
+    place, known = place[~unopened], known[~unopened].reset_index(drop=True)
+    trips = round_trips(known, POSITION)
+    trades = _trades(trips, known, None if said is None else said[~unopened])
+    lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
+    held = _held(fills, np.unique(np.array(lone, int)))
+    unread = pd.DataFrame({"place": np.flatnonzero(~readable)})
+    every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
+    kept = np.isin(np.arange(len(rows)), every["place"])
+    note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"
+    return rows.noting(note).where(kept).making(**{name: every[name].to_numpy() for name in MADE if name in every})
+
+
+MADE = (
+    "source_trade_id", "bot_id", "strategy_id", "ticker", "direction", "status", "entry_time", "exit_time",
+    "entry_price", "exit_price", "quantity", "contract_multiplier", "contract_type", "leverage", "exits", "entry_fee",
+    "exit_fee", "fees", "fee_currency", "funding", "quote_currency",
+)  # fmt: skip
+
+
+def _held(fills: pd.DataFrame, place: Ints) -> pd.DataFrame:
+    """Fills that close what the file does not open, as what they would have opened."""
+    alone = fills.iloc[place].rename(columns={"time": "entry_time", "price": "entry_price"}).assign(place=place)
+    alone = alone.assign(direction=UNOPENED, status="open", quantity=alone["quantity"].abs()).reset_index(drop=True)
+    return alone.assign(source_trade_id=_ids(alone, alone)).drop(columns=["fee_currency", "leverage"], errors="ignore")
+
+
+def tolerance(realised: Floats) -> Floats:
+    """What a stated pnl may be off by: what it is rounded to, a cent at most."""
+    rounding: float = min(max(1e-6, 2 * half_of_last_decimal(realised)), 0.0101)
+    return 1e-6 * np.abs(realised) + rounding
+
+
+def _sequence(times: pd.Series) -> Ints:
+    """The order of fills of one instant: that of the file, which may begin with the newest."""
+    given = times.dropna()
+    newest_first = len(given) > 1 and given.iloc[0] > given.iloc[-1]
+    return np.arange(len(times))[:: -1 if newest_first else 1]
+
+
+def _with_rates(fills: pd.DataFrame) -> pd.DataFrame:
+    """With what a fee is worth: 1 in quote currency, the price in what was traded, else not known."""
+    quote = fills["quote_currency"]
+    paid = fills["fee_currency"].astype("str").fillna(quote)
+    same = (paid == quote).to_numpy(bool) | paid.isna().to_numpy(bool)
+    based = [str(ticker).startswith(str(coin)) for ticker, coin in zip(fills["ticker"], paid, strict=True)]
+    rate = np.where(same, 1.0, np.where(based, fills["price"], np.nan))
+    return fills.assign(fee_rate=rate, foreign=paid.mask(~np.isnan(rate)))
+
+
+def _unopened(fills: pd.DataFrame, realised: Floats | None) -> Bools:
+    """Fills that realised something before anything was opened: the history begins with a position."""
+    out = np.zeros(len(fills), bool)
+    if realised is None:
+        return out
+    for _ in range(ROUNDS):
+        rest = fills[~out]
+        first = rest.sort_values(["time", "sequence"]).groupby(POSITION, sort=False).head(1).index
+        early = first[np.abs(realised[first]) > tolerance(realised[first])]
+        if not len(early):
+            break
+        out[early] = True
+    return out
+
+
+def _trades(trips: RoundTrips, fills: pd.DataFrame, realised: Floats | None) -> pd.DataFrame:
+    """The trades with what their first fill says of them, ids, and fees whose rate is not known as such."""
+    trades = trips.trades
+    first = fills.iloc[trades["first_fill"].to_numpy(int)].reset_index(drop=True)
+    beside = {name: first[name] for name in ("strategy_id", "leverage", "quote_currency") if name in first}
+    trades = trades.assign(**beside, source_trade_id=_ids(trades, first))
+    is_open = (trades["status"] == "open").to_numpy(bool)
+    for name in ("entry_fee", "exit_fee"):
+        trades[name] = trades[name].mask(is_open)
+    trades["exits"] = trades["exits"].fillna(1)
+    of = _trade_of(trades, fills)
+    trades = _with_foreign_fees(trades, fills, of)
+    if realised is not None:
+        off = np.abs(realized_pnl(fills, POSITION) - realised)
+        wrong = off > tolerance(realised)
+        trades["direction"] = trades["direction"].mask(_from_the_first(trades, fills, of, wrong), UNPROVED)
+    return trades
+
+
+def _ids(trades: pd.DataFrame, first: pd.DataFrame) -> pd.Series:
+    """The id of the fill that opened a trade, else ticker and time of entry, and which of several."""
+    if "id" in first:
+        return first["id"].astype("str")
+    moment = trades["entry_time"].dt.tz_localize(None).map(lambda time: time.isoformat()).astype("str")
+    id_ = trades["ticker"].astype("str") + "-" + moment
+    again = id_.groupby(id_).cumcount()
+    ids: pd.Series = id_.where(again == 0, id_ + "-" + (again + 1).astype(str))
+    return ids
+
+
+def _trade_of(trades: pd.DataFrame, fills: pd.DataFrame) -> Ints:
+    """The trade that each fill belongs to: the last of its position that was opened by then."""
+    sides = ["position_side"] if "position_side" in fills else []
+    by = [*POSITION, *sides]
+    ours = fills.assign(fill=np.arange(len(fills)))[[*by, "time", "sequence", "fill"]]
+    opened = ours.iloc[trades["first_fill"].to_numpy(int)].assign(trade=np.arange(len(trades)))[["fill", "trade"]]
+    joined = ours.merge(opened, on="fill", how="left").sort_values(["time", "sequence"], kind="stable")
+    trade = joined.groupby(by, sort=False, dropna=False)["trade"].ffill().fillna(-1).astype(int)
+    return np.asarray(trade.sort_index(), np.int64)
+
+
+def _with_foreign_fees(trades: pd.DataFrame, fills: pd.DataFrame, of: Ints) -> pd.DataFrame:
+    """Closed trades that paid in a currency of which the file gives no rate: how much, and in which."""
+    rows = np.flatnonzero(fills["foreign"].notna().to_numpy(bool) & (fills["fee"].to_numpy(float) != 0) & (of >= 0))
+    paid = (
+        fills.iloc[rows]
+        .groupby(of[rows])
+        .agg(fees=("fee", "sum"), named=("foreign", "first"), kinds=("foreign", "nunique"))
+    )
+    also = (
+        pd.Series(fills["fee"].to_numpy(float) != 0)
+        .where(fills["foreign"].isna().to_numpy(bool), False)
+        .groupby(of)
+        .any()
+    )
+    several = (paid["kinds"] > 1) | also.reindex(paid.index, fill_value=False)
+    name = paid["named"].astype("str").mask(several, paid["named"] + " and others")
+    closed = (trades["status"] == "closed").to_numpy(bool)
+    fees = paid["fees"].reindex(range(len(trades))).where(closed)
+    held = fees.notna().to_numpy(bool)
+    return trades.assign(
+        fees=fees.to_numpy(float),
+        fee_currency=name.reindex(range(len(trades))).where(closed).to_numpy(),
+        entry_fee=trades["entry_fee"].mask(held),
+        exit_fee=trades["exit_fee"].mask(held),
+    )
+
+
+def _from_the_first(trades: pd.DataFrame, fills: pd.DataFrame, of: Ints, wrong: Bools) -> Bools:
+    """The trades of a position from that on to which its first wrong fill belongs."""
+    at = fills["time"].where(wrong).groupby([fills[name] for name in POSITION]).min().rename("since").reset_index()
+    since = trades[POSITION].merge(at, on=POSITION, how="left")["since"]
+    last = trades["exit_time"].fillna(fills["time"].max()) if len(fills) else trades["exit_time"]
+    return (last >= since).to_numpy(bool)

@@ -1,0 +1,257 @@
+"""What an importer declares of one export, and the rows of a file as it sees them.
+
+A format adds to a foreign table what the reader of trades needs and the table does not have in that form: columns named
+after the fields that they hold. All else is shared: cells, notations, clocks, the proof of the pnl, what is held.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
+from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.sources import cells, names, notation
+from knowdefeat_pipeline.sources.canonical import FIELDS, Kind
+from knowdefeat_pipeline.sources.layout import Layout, SourceError
+from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.raw import RawTable
+
+Made: TypeAlias = "pd.Series | Array | pa.ChunkedArray | pa.Array | str"
+"""What a made column may be given as; a text is that of every row."""
+
+NO_NAME = re.compile(
+    r"(tradesv3|trades?|fills|orders|deals|history|export|positions)([-_. ]?(dry_?run|log|history|export|list))?", re.I
+)
+"""Names of files that say nothing of the bot."""
+NO_PLACE = frozenset(("user_data", "data", "db", "sqlite", "database", "logs", "output", "results", "backtest_results"))
+"""Names of folders that say nothing of the bot."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of export.
+
+    `name`: the source's key. `title`: what a file of it is, in words. `headings`: a table that has all of them is one,
+    whatever case, blanks and order they have; `without`: if it has none of these. `fields`: field -> heading, or
+    several of which the first that is there counts; a heading that is not there is none. `prepare`: adds what the table
+    does not have, and leaves out what is no trade. `terms`: fields of `Terms` that are known of every file.
+    `constants`: field -> text of rows that name none. `beside`: other tables of the database that `prepare` reads.
+    `rows_of`: the rows of a JSON document of this kind, None of another. `times`: headings of times that `prepare`
+    reads itself. `clock`: of times without a zone; None: the file does not say, and `ask` is what to say of it. `rank`:
+    of two formats that fit, or two tables of a database, the higher one is meant.
+    """
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    fields: Mapping[str, str | tuple[str, ...]]
+    without: tuple[str, ...] = ()
+    prepare: Callable[[Rows], Rows] = lambda rows: rows
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+    rows_of: Callable[[Any], list[dict[str, Any]] | None] = lambda document: None
+    times: tuple[str, ...] = ()
+    clock: str | None = "UTC"
+    ask: str = ""
+    by_pair: bool = True
+    rank: int = 2
+
+    def fits(self, columns: Sequence[str]) -> bool:
+        """Whether a table of these columns is one."""
+        seen = _by_key(columns)
+        return all(names.key(name) in seen for name in self.headings) and not any(
+            names.key(name) in seen for name in self.without
+        )
+
+    def prepared(
+        self,
+        raw: RawTable,
+        path: Path,
+        clock: str | None = None,
+        dates: Dates | None = None,
+        account: str | None = None,
+        said: Mapping[str, str] = MappingProxyType({}),
+    ) -> Rows:
+        """The rows with all that their fields need. `clock`, `dates`, `account`, `said`: what the user says.
+
+        Raises SourceError where the file does not say what changes its trades, with the option that does.
+        """
+        if clock is None and self.clock is None:
+            raise SourceError(f"this is {self.title}, and {self.ask}")
+        rows = Rows(raw, path, clock or self.clock or "UTC", dates, account=account, said=said)
+        if self.times:
+            rows = replace(rows, dates=notation.order_of(raw, [rows.column(name) for name in self.times], dates))
+        return self.prepare(rows)
+
+    def columns(self, rows: Rows) -> Mapping[str, str]:
+        """Field -> column, of the columns of the file."""
+        found = {name: rows.first(headings) for name, headings in self.fields.items()}
+        return {name: column for name, column in found.items() if column is not None}
+
+    def layout(self, rows: Rows) -> Layout:
+        """How the prepared rows are read; what the user says of all of them goes first."""
+        columns = {**self.columns(rows), **rows.made}
+        columns = {name: columns[name] for name in FIELDS if name in columns and name not in rows.said}
+        return Layout(self.name, columns, rows.clock, constants={**self.constants, **rows.said})
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one file. `path`: where it is. `clock`, `dates`: of times without a zone, and of dates that end with
+    the year. `made`: field -> column that was added. `account`: which the file is of, where it or the user says so.
+    `said`: field -> text, what the user says of all rows."""
+
+    raw: RawTable
+    path: Path
+    clock: str = "UTC"
+    dates: Dates | None = None
+    made: Mapping[str, str] = field(default_factory=dict)
+    account: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.raw.table)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return _by_key(self.raw.table.column_names)
+
+    def has(self, heading: str) -> bool:
+        """Whether there is such a column."""
+        return names.key(heading) in self._names
+
+    def first(self, headings: str | tuple[str, ...]) -> str | None:
+        """The column of the first heading that is there."""
+        wanted = (headings,) if isinstance(headings, str) else headings
+        return next((self._names[names.key(name)] for name in wanted if self.has(name)), None)
+
+    def column(self, heading: str) -> str:
+        """The column of a heading that is there."""
+        return self._names[names.key(heading)]
+
+    def cells(self, heading: str) -> pa.ChunkedArray:
+        """The untouched cells of a column."""
+        return self.raw.table.column(self.column(heading))
+
+    def text(self, heading: str) -> pd.Series[str]:
+        """The cells of a column as text, missing where there is none."""
+        return self._read(heading, "text") if self.has(heading) else pd.Series(np.nan, range(len(self)), dtype="str")
+
+    def number(self, heading: str) -> Floats:
+        """The cells of a column as numbers, NaN where there is none."""
+        if not self.has(heading):
+            return np.full(len(self), np.nan)
+        return self._read(heading, "amount").to_numpy(float)
+
+    def time(self, heading: str) -> pd.Series:
+        """The cells of a column as instants in UTC, NaT where there is none."""
+        return self._read(heading, "time")
+
+    def taken(self, heading: str, places: Ints) -> pa.ChunkedArray:
+        """The untouched cells of a column at places; none at -1."""
+        return self.cells(heading).take(pa.array(places, mask=places < 0))
+
+    def _read(self, heading: str, kind: Kind) -> pd.Series:
+        column = self.cells(heading)
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.string())
+        decimal = None
+        if kind == "amount" and cells.is_text(column.type):
+            seen = notation.weigh(column)
+            decimal = None if seen.plain else seen.proves or "point"
+        clock = names.zone(self.column(heading)) or self.clock
+        return cells.read(kind, column, clock, decimal, self.dates).values
+
+    def making(self, **fields: Made) -> Self:
+        """With columns of these fields added; what a column that is there is called is not taken."""
+        table, made = self.raw.table, dict(self.made)
+        for name, values in fields.items():
+            column = name if name not in table.column_names else f"{name} (as read)"
+            array = _array(values, len(self))
+            if column in table.column_names:
+                table = table.set_column(table.column_names.index(column), column, array)
+            else:
+                table = table.append_column(column, array)
+            made[name] = column
+        return replace(self, raw=replace(self.raw, table=table), made=made)
+
+    def noting(self, note: str) -> Self:
+        """With something that the user should know."""
+        return replace(self, raw=replace(self.raw, notes=(*self.raw.notes, note)))
+
+    def where(self, kept: Bools | pd.Series, why: str = "") -> Self:
+        """Only some of the rows; the others, if any, are no trades, and a note says `why`."""
+        kept = np.asarray(kept, bool)
+        left = int((~kept).sum())
+        raw = self.raw.keep(kept) if left else self.raw
+        rows = replace(self, raw=raw)
+        if left and why:
+            return rows.noting(f"{counted(left, 'row is no trade', 'rows are no trades')} ({why}): not read")
+        return rows
+
+    def beside(self, name: str) -> Self | None:
+        """Another table of the same database, None where there is none."""
+        table = self.raw.beside.get(name)
+        if table is None:
+            return None
+        return replace(self, raw=RawTable(table, np.arange(1, table.num_rows + 1)), made={})
+
+    def named_after_file(self) -> str:
+        """The name of the bot of a file: the file's own, or that of the nearest folder, where it says anything."""
+        path = self.path.resolve()
+        name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+        places = [name] if not NO_NAME.fullmatch(name) else []
+        places += [folder.name for folder in path.parents if folder.name and folder.name.lower() not in NO_PLACE]
+        return next(iter(places), name)
+
+
+def _by_key(columns: Sequence[str]) -> dict[str, str]:
+    """Column by its spelling alone, with a unit in the heading or without."""
+    without = {names.key(names.bare(column)): column for column in reversed(columns)}
+    return without | {names.key(column): column for column in reversed(columns)}
+
+
+def _array(values: Made, rows: int) -> pa.ChunkedArray | pa.Array:
+    if isinstance(values, str):
+        return pa.array([values] * rows, pa.string())
+    if isinstance(values, pa.ChunkedArray | pa.Array):
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return pa.array(values, from_pandas=True)
+    return pa.Array.from_pandas(pd.Series(values))
+
+
+REBATE, MOST_FEES = -0.0005, 0.02
+"""Of the turnover: between these lie fees; what is missing beyond is something else."""
+
+
+def untold_fees(gross: Floats, net: Floats, turnover: Floats) -> Floats:
+    """Fees that a file does not give and has taken off its pnl: what the net pnl lacks, so far as that can be fees.
+
+    >>> untold_fees(np.array([100.0, 100.0]), np.array([93.0, 3.0]), np.array([1e4, 1e2])).tolist()
+    [7.0, nan]
+    """
+    missing, possible = gross - net, np.abs(turnover)
+    with np.errstate(invalid="ignore"):
+        are_fees = (missing >= REBATE * possible) & (missing <= MOST_FEES * possible)
+    fees: Floats = np.where(are_fees, missing, np.nan)
+    return fees
+
+
+def where_it_explains(size: Floats, computed: Floats, stated: Floats) -> Floats:
+    """Sizes that give the net pnl as it is stated, to a millionth; NaN for the others, of which
+    the stated pnl is taken at its word."""
+    close = np.abs(computed - stated) <= 1e-6 * np.abs(stated) + 1e-8
+    explained: Floats = np.where(close, size, np.nan)
+    return explained

@@ -1,0 +1,129 @@
+"""Tables of pages in HTML: a row that names the section, a row of headings, and rows of as many cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import numpy as np
+
+from knowdefeat_pipeline.sources.raw import Origin, RawTable, named
+from knowdefeat_pipeline.sources.readers import values
+from knowdefeat_pipeline.sources.readers.encodings import as_utf8
+
+HIDDEN = "Comment"
+"""The column of what stands in cells that are not shown."""
+HEADINGS = 3
+"""How many cells make a row one of headings."""
+
+
+@dataclass
+class _Section:
+    header: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+
+
+def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTable | None:
+    """The section of a page that is looked for; None where there is none. Rows are counted from 1 below its headings.
+
+    Raises SourceError for bytes that are no text, and where several sections fit.
+    """
+    text, encoding, notes = as_utf8(data)
+    page = _Page()
+    page.feed(text.decode())
+    page.close()
+    titles, sections = _sections(page.rows)
+    tables = {name: table for name, table in sections.items() if table.rows}
+    columns: dict[str, Sequence[str]] = {name: _columns(table) for name, table in tables.items()}
+    if wanted is None and not any(map(sought.rank, columns.values())):
+        return None
+    part = values.chosen("section", columns, wanted, sought)
+    found = tables[part]
+    cells = [
+        [*row, *([hidden] if any(found.hidden) else [])] for row, hidden in zip(found.rows, found.hidden, strict=True)
+    ]
+    table = values.table(columns[part], [[cell or None for cell in column] for column in zip(*cells, strict=True)])
+    origin = Origin("HTML", encoding, part=part)
+    return RawTable(table, np.arange(1, len(cells) + 1), origin=origin, notes=notes, titles=tuple(titles))
+
+
+def _columns(section: _Section) -> list[str]:
+    """Headings, of which each that comes again has its number, as in `Time` and `Time 2`."""
+    headings = named(section.header)
+    again = [
+        f"{name} {headings[: at + 1].count(name)}" if name in headings[:at] else name
+        for at, name in enumerate(headings)
+    ]
+    return [*again, HIDDEN] if any(section.hidden) else again
+
+
+def _sections(rows: Sequence[tuple[list[str], str]]) -> tuple[list[str], dict[str, _Section]]:
+    """What stands outside of tables, and the tables by the title above each."""
+    titles: list[str] = []
+    sections: dict[str, _Section] = {}
+    current = _Section()
+    for cells, hidden in rows:
+        filled = [cell for cell in cells if cell]
+        if len(filled) == 1 and len(filled) < HEADINGS <= len(cells):
+            current = sections.setdefault(filled[0], _Section())
+            titles.append(filled[0])
+        elif current.header and len(cells) == len(current.header):
+            current.rows.append(cells)
+            current.hidden.append(hidden)
+        elif not current.header and len(filled) >= HEADINGS:
+            current.header = cells
+        elif filled and not current.rows:
+            titles.append(" ".join(filled))
+    return titles, sections
+
+
+class _Page(HTMLParser):
+    """Every row of every table: its cells, those of several columns followed by empty ones, and what is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[list[str], str]] = []
+        self._open: list[tuple[list[str], list[str]]] = []
+        self._text: list[str] | None = None
+        self._cell = (1, False)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a row or a cell."""
+        about = dict(attrs)
+        if tag == "tr":
+            self._end_row()
+            self._open.append(([], []))
+        elif tag in ("td", "th") and self._open:
+            self._end_cell()
+            span = (about.get("colspan") or "1").strip()
+            self._cell = (min(int(span), 100) if span.isdigit() else 1, "hidden" in (about.get("class") or "").split())
+            self._text = []
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a row or a cell."""
+        if tag in ("td", "th"):
+            self._end_cell()
+        elif tag in ("tr", "table"):
+            self._end_row()
+
+    def handle_data(self, data: str) -> None:
+        """Text of the cell that is open."""
+        if self._text is not None:
+            self._text.append(data)
+
+    def _end_cell(self) -> None:
+        if self._text is None or not self._open:
+            return
+        text, (span, hidden) = " ".join("".join(self._text).split()), self._cell
+        cells, unseen = self._open[-1]
+        if hidden:
+            unseen.append(text)
+        else:
+            cells.extend([text, *[""] * (span - 1)])
+        self._text = None
+
+    def _end_row(self) -> None:
+        self._end_cell()
+        if self._open:
+            cells, unseen = self._open.pop()
+            self.rows.append((cells, " ".join(filter(None, unseen))))

@@ -1,0 +1,468 @@
+"""Exports of other programs: each sample gives the trades that are expected of it, in whatever shape the file comes."""
+
+import gzip
+import re
+import sqlite3
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from knowdefeat_pipeline.settings import ROOT
+from knowdefeat_pipeline.sources import formats
+from knowdefeat_pipeline.sources.files import read_raw, read_trades
+from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.reading import Reading
+
+GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+TEXTS = ("ticker", "direction", "status", "quote_currency", "strategy_id")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`options`: what the file truly does not say. `source`: where it is recorded. `bots`: the names of its bots."""
+
+    file: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> str:
+        """The file of the trades expected."""
+        return f"{self.file.rsplit('.', 1)[0]}.expected.csv"
+
+
+SAMPLES = [
+    Sample("freqtrade_tradesv3.sqlite", "freqtrade"),
+    Sample("freqtrade_backtest_result.json", "freqtrade_backtest"),
+    Sample("freqtrade_backtest_result.zip", "freqtrade_backtest"),
+    Sample("mt5_report_history.html", "mt5", {"timezone": "UTC+2"}),
+    Sample("mt5_python_history_deals.csv", "mt5_deals", {"timezone": "UTC+2"}),
+    Sample("tradingview_list_of_trades.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("bybit_closed_pnl.csv", "bybit_closed_pnl"),
+    Sample("hummingbot_v2.sqlite", "hummingbot"),
+    Sample("backtesting_py_trades.csv", "backtesting_py"),
+    Sample("vectorbt_trades_records_readable.csv", "vectorbt"),
+    Sample("nautilus_positions_report.csv", "nautilus"),
+    Sample("3commas_deals.csv", "3commas"),
+    Sample("jesse_trades.csv", "jesse"),
+    Sample("homemade_bot_log.csv", "trade_log"),
+    Sample("binance_futures_trade_history.csv", "binance_futures"),
+    Sample("hyperliquid_trade_history.csv", "hyperliquid", {"dates": "day-first"}),
+    Sample("hummingbot_trades_conf_perp_1.csv", "hummingbot_fills"),
+]
+NAMES = [sample.file for sample in SAMPLES]
+TABLES = [sample for sample in SAMPLES if sample.file.endswith(".csv")]
+
+
+@pytest.fixture
+def folder(shared_data: Path) -> Path:
+    return shared_data / "formats"
+
+
+def read(path: Path, **options: Any) -> Reading:
+    return read_trades(path, now=NOW, **options)
+
+
+def assert_trades(reading: Reading, expected: Path, rows: slice = slice(None)) -> None:
+    """That a reading holds these trades: times to the microsecond, amounts to 1e-9, bots by their grouping."""
+    wanted = pd.read_csv(expected, dtype=dict.fromkeys(["source_trade_id", "bot_id", "strategy_id"], "str"))[rows]
+    found = reading.valid
+    if not found["source_trade_id"].str.contains("T").all():  # ids of ours: ticker and time of entry
+        assert sorted(found["source_trade_id"]) == sorted(wanted["source_trade_id"])
+    keys = ["entry_time", "source_trade_id"]
+    wanted = wanted.assign(entry_time=pd.to_datetime(wanted["entry_time"], utc=True, format="ISO8601"))
+    found, wanted = (frame.sort_values(keys, ignore_index=True) for frame in (found, wanted))
+    assert len(found) == len(wanted)
+    for name in TEXTS:
+        assert found[name].fillna("").tolist() == wanted[name].fillna("").tolist(), name
+    for name in ("entry_time", "exit_time"):
+        moments = pd.to_datetime(wanted[name], utc=True, format="ISO8601")
+        assert (
+            found[name].fillna(pd.Timestamp(0, tz="UTC")).tolist() == moments.fillna(pd.Timestamp(0, tz="UTC")).tolist()
+        )
+    amounts = found.assign(fees=found["fees"] - found["funding"])
+    for name in ("entry_price", "exit_price", "notional", "fees", "pnl"):
+        np.testing.assert_allclose(amounts[name], wanted[name].astype(float), rtol=1e-12, atol=1e-9, err_msg=name)
+    pairs = {*zip(found["bot_id"], wanted["bot_id"], strict=True)}
+    assert len(pairs) == found["bot_id"].nunique() == wanted["bot_id"].nunique()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
+def test_samples_give_their_trades(folder: Path, tmp_path: Path, sample: Sample):
+    for path in (
+        folder / sample.file,
+        _renamed(folder / sample.file, tmp_path),
+        _zipped(folder / sample.file, tmp_path),
+    ):
+        reading = read(path, **sample.options)
+        assert reading.source.split(":")[0] == sample.source
+        assert reading.refused.empty
+        assert_trades(reading, folder / sample.expected)
+
+
+def _renamed(path: Path, folder: Path) -> Path:
+    """Under a name that says nothing of what it is."""
+    other = folder / "export.bin"
+    other.write_bytes(path.read_bytes())
+    return other
+
+
+def _zipped(path: Path, folder: Path) -> Path:
+    other = folder / f"{path.name}.gz"
+    other.write_bytes(gzip.compress(path.read_bytes()))
+    return other
+
+
+def test_every_format_has_a_sample_and_a_line_in_the_guide():
+    known = {one.name for one in formats.known()}
+    assert {sample.source for sample in SAMPLES} == known
+    assert {*re.findall(r"^\| `(\w+)` \|", GUIDE, flags=re.MULTILINE)} == known
+
+
+def test_the_example_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sample, code = (
+        re.findall(rf"^```{kind}\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)[0] for kind in ("csv", "python")
+    )
+    module: dict[str, Any] = {}
+    exec(code, module)
+    known = (*formats.known(), module["FORMAT"])
+    monkeypatch.setattr(formats, "known", lambda: known)
+    (tmp_path / "deals.csv").write_text(sample)
+    reading = read(tmp_path / "deals.csv")
+    assert reading.source == "gridline"
+    assert reading.refused.empty
+    assert reading.valid[["direction", "status", "quote_currency"]].to_numpy().tolist() == [
+        ["LONG", "closed", "USDT"],
+        ["SHORT", "closed", "USDT"],
+        ["LONG", "open", "USDT"],
+    ]
+    assert reading.valid["fees"].tolist() == pytest.approx([6, 6, 0])
+    assert reading.valid["pnl"][:2].tolist() == pytest.approx([54, -66])
+
+
+@pytest.mark.parametrize("sample", TABLES, ids=[sample.file for sample in TABLES])
+def test_one_format_alone_fits_a_table(folder: Path, sample: Sample):
+    columns = read_raw(folder / sample.file).table.column_names
+    assert [one.name for one in formats.known() if one.fits(columns)] == [sample.source]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8-sig").splitlines()
+
+
+RESHAPED: dict[str, Callable[[Path], bytes]] = {
+    "windows": lambda path: b"\xef\xbb\xbf" + "\r\n".join([*_lines(path), ""]).encode(),
+    "columns reversed": lambda path: _reversed(path),
+}
+
+
+def _reversed(path: Path) -> bytes:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8-sig")
+    return table[table.columns[::-1]].to_csv(index=False).encode()
+
+
+@pytest.mark.parametrize("shape", RESHAPED)
+@pytest.mark.parametrize("sample", TABLES, ids=[sample.file for sample in TABLES])
+def test_tables_in_another_shape_give_the_same(folder: Path, tmp_path: Path, sample: Sample, shape: str):
+    path = tmp_path / sample.file
+    path.write_bytes(RESHAPED[shape](folder / sample.file))
+    reading = read(path, **sample.options)
+    assert reading.refused.empty
+    assert_trades(reading, folder / sample.expected)
+
+
+CUT = {
+    # By the sample: which rows are held where the last one is cut short, and how many of the trades expected are whole.
+    "mt5_python_history_deals.csv": ([6], 1),
+    "tradingview_list_of_trades.csv": ([5, 6], 2),
+    "binance_futures_trade_history.csv": ([4, 5, 6], 2),  # what was opened by a fill that is cut is not known
+    "hyperliquid_trade_history.csv": ([3, 4], 1),
+}
+
+
+@pytest.mark.parametrize("sample", TABLES, ids=[sample.file for sample in TABLES])
+def test_a_row_cut_short_is_held_and_the_rest_is_read(folder: Path, tmp_path: Path, sample: Sample):
+    lines = _lines(folder / sample.file)
+    (tmp_path / sample.file).write_text("\n".join([*lines[:-1], lines[-1][: len(lines[-1]) // 2]]))
+    reading = read(tmp_path / sample.file, **sample.options)
+    held, whole = CUT.get(sample.file, ([len(lines) - 1], len(_lines(folder / sample.expected)) - 2))
+    if sample.file == "3commas_deals.csv":  # its last row is of a deal that never was one
+        whole += 1
+    assert reading.refused["row_number"].tolist() == held
+    assert any("cut short" in note for note in reading.notes)
+    wanted = pd.read_csv(folder / sample.expected)
+    found = {*reading.valid["pnl"].dropna().round(9)}
+    assert len(found & {*wanted["pnl"].dropna().round(9)}) == len(found)
+    assert len(reading.valid) >= whole
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "mt5_report_history.html",
+            "its times are those of the broker's server, which it does not name: say --timezone",
+        ),
+        ("mt5_python_history_deals.csv", "its times are those of the broker's server"),
+        ("tradingview_list_of_trades.csv", "its times are in the zone of the chart, which it does not name: say"),
+    ],
+)
+def test_what_a_file_does_not_say_is_asked_for(folder: Path, file: str, message: str):
+    with pytest.raises(SourceError, match=message):
+        read(folder / file)
+
+
+def test_a_log_that_leaves_the_sides_open_is_asked_about(tmp_path: Path):
+    path = tmp_path / "scalper.csv"
+    head = "symbol,entry_date,entry_price,shares,exit_date,exit_price,pnl"
+    path.write_text(f"{head}\nA,2026-11-02,10,5,2026-11-03,11,\n")
+    with pytest.raises(SourceError, match="say --direction LONG if all were long"):
+        read(path)
+    assert read(path, constants={"direction": "SHORT"}).valid["pnl"].tolist() == [-5]
+    path.write_text(f"{head}\nA,2026-11-02,10,5,2026-11-03,11,5\nB,2026-11-03,10,5,2026-11-04,11,-5\n")
+    reading = read(path)
+    assert reading.valid[["source_trade_id", "bot_id", "direction"]].to_numpy().tolist() == [
+        ["1", "scalper", "LONG"],
+        ["2", "scalper", "SHORT"],
+    ]
+    path.write_text(f"{head}\nB,2026-11-03,10,5,2026-11-04,11,-5\nA,2026-11-02,10,5,2026-11-03,11,5\n")
+    assert read(path).valid["source_trade_id"].tolist() == ["2", "1"]  # the newest first
+
+
+def test_a_position_turned_around_in_one_deal_is_held(folder: Path, tmp_path: Path):
+    text = (folder / "mt5_python_history_deals.csv").read_text()
+    path = tmp_path / "deals.csv"
+    path.write_text(text.replace("12,12,1793626200,1793626200000,1,1,", "12,12,1793626200,1793626200000,1,2,"))
+    reading = read(path, timezone="UTC+2")
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[3, "unknown_direction"]]
+    assert reading.valid["source_trade_id"].tolist() == ["13"]
+
+
+def test_a_size_that_the_stated_pnl_contradicts_is_not_taken_for_fees(folder: Path, tmp_path: Path):
+    text = (folder / "bybit_closed_pnl.csv").read_text()
+    path = tmp_path / "closed.csv"
+    path.write_text(text.replace("93.345", "193.345"))
+    with pytest.raises(SourceError, match="no reading gives the pnl in 'Closed P&L'"):
+        read(path)
+
+
+BINANCE = "Date(UTC),Symbol,Side,Price,Quantity,Amount,Fee,Fee Coin,Realized Profit,Quote Asset"
+
+
+def binance(path: Path, *fills: str) -> Path:
+    path.write_text("\n".join([BINANCE, *fills]) + "\n")
+    return path
+
+
+def test_fees_in_another_coin_are_held_without_a_rate(tmp_path: Path):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0.01,BNB,100,USDT",
+            "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0.01,BNB,0,USDT",
+        )
+    )
+    assert reading.valid.empty
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[2, "fee_without_rate"]]
+    assert "fee_currency 'BNB' is not in the currency of the trade" in reading.refused["message"][0]
+
+
+def test_a_fill_that_turns_a_position_around_ends_one_trade_and_begins_another(tmp_path: Path):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,1,USDT,0,USDT",
+            "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.3,18300,3,USDT,100,USDT",
+            "2026-11-02 12:00:00,BTCUSDT,BUY,60500,0.2,12100,2,USDT,100,USDT",
+        )
+    )
+    assert reading.refused.empty
+    assert reading.valid[["direction", "quantity", "fees", "pnl"]].to_numpy().tolist() == [
+        ["LONG", 0.1, 2.0, pytest.approx(98)],
+        ["SHORT", 0.2, 4.0, pytest.approx(96)],
+    ]
+
+
+def test_what_the_file_does_not_open_and_what_it_contradicts_is_held(tmp_path: Path):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            "2026-11-01 09:00:00,BTCUSDT,SELL,60000,0.1,6000,0,USDT,55,USDT",  # of a long before the file begins
+            "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0,USDT,0,USDT",
+            "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0,USDT,100,USDT",
+            "2026-11-03 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0,USDT,0,USDT",
+            "2026-11-03 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0,USDT,77,USDT",  # a fill is missing
+            "2026-11-03 11:00:00,ETHUSDT,SELL,3000,1,3000,0,USDT,0,USDT",
+        )
+    )
+    assert reading.valid[["ticker", "status"]].to_numpy().tolist() == [["BTCUSDT", "closed"], ["ETHUSDT", "open"]]
+    assert reading.valid["pnl"].tolist()[0] == pytest.approx(100)
+    assert reading.refused["row_number"].tolist() == [1, 4]
+    assert "'closes what the file does not open' is not a direction" in reading.refused["message"][0]
+    assert "'realised another pnl than its fills give' is not a direction" in reading.refused["message"][1]
+
+
+def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0,USDT,0,USDT",
+            "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0,USDT,100,USDT",
+            "2026-11-03 09:00:00,ETHUSDT,BUY,many,0.1,6000,0,USDT,0,USDT",
+        )
+    )
+    assert reading.valid["ticker"].tolist() == ["BTCUSDT"]
+    assert reading.refused["row_number"].tolist() == [3]
+
+
+WRONG = {
+    "table.csv": (b"a,b,c\n1,2,3\n4,5,6\n", "no column for source_trade_id"),
+    "picture.csv": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"this is a picture \(PNG\)"),
+    "page.csv": (b"<html><table><tr><td>a</td><td>b</td><td>c</td></tr></table>", "this is a page or XML"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_files_of_something_else_are_refused(tmp_path: Path, name: str):
+    content, message = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        read(tmp_path / name)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path):
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (url TEXT, visits INT)")
+        connection.execute("INSERT INTO places VALUES ('a', 1)")
+        connection.commit()
+    with pytest.raises(SourceError, match="no column for source_trade_id"):
+        read(path)
+
+
+def test_what_unpacks_to_far_too_much_is_refused(tmp_path: Path):
+    bomb = zlib.compressobj(wbits=31)
+    packed = b"".join(bomb.compress(bytes(2**20)) for _ in range(100)) + bomb.flush()
+    (tmp_path / "trades.csv.gz").write_bytes(packed)
+    with pytest.raises(SourceError, match="packed bytes unpack to more than 67,108,864, as no export does"):
+        read(tmp_path / "trades.csv.gz")
+    with zipfile.ZipFile(tmp_path / "result.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", bytes(100 * 2**20))
+    with pytest.raises(SourceError, match="unpack to more than"):
+        read(tmp_path / "result.zip")
+
+
+def test_a_zip_without_trades_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "result.zip", "w") as archive:
+        archive.writestr("readme.txt", "Nothing here.")
+    with pytest.raises(SourceError, match=r"a zip archive with no file of trades that can be read \(readme.txt\)"):
+        read(tmp_path / "result.zip")
+
+
+def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path):
+    path = tmp_path / "huge.csv"
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)
+    with pytest.raises(SourceError, match="the file has 2,147,483,648 bytes; up to 1,073,741,824 are read: split it"):
+        read(path)
+
+
+def test_a_database_of_freqtrade_of_thousands_of_trades(shared_data: Path):
+    path = shared_data / "freqtrade" / "tradesv3.sqlite"
+    reading = read(path)
+    closed = reading.valid[reading.valid["status"] == "closed"]
+    assert (len(closed), len(reading.valid) - len(closed), len(reading.refused)) == (5701, 38, 0)
+    assert closed["pnl"].sum() == pytest.approx(3533.14481605, abs=1e-8)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        stated = dict(connection.execute("SELECT id, close_profit_abs FROM trades WHERE NOT is_open").fetchall())
+    ids = closed["source_trade_id"].astype(int)
+    np.testing.assert_allclose(closed["pnl"], ids.map(stated), rtol=0, atol=1e-12)
+    assert reading.valid["bot_id"].nunique() == reading.valid["strategy_id"].nunique() == 19
+
+
+def test_backtests_of_freqtrade_equal_its_own_figures(shared_data: Path):
+    own = pd.read_csv(shared_data / "freqtrade" / "freqtrade_reference.csv")
+    bots = set()
+    for row in own.itertuples():
+        reading = read(shared_data / "freqtrade" / "backtests" / str(row.file))
+        pnl = reading.valid["pnl"]
+        assert (len(pnl), (pnl > 0).sum(), (pnl < 0).sum()) == (row.n, row.wins, row.losses)
+        assert pnl.sum() == pytest.approx(row.profit_total_abs, abs=1e-9)
+        assert [*reading.capital.values()] == [row.sb]
+        bots |= {*reading.valid["bot_id"]}
+    assert len(bots) == 8  # one strategy was run twice
+
+
+@pytest.mark.parametrize(
+    ("name", "bot"),
+    [
+        ("bots/alpha/tradesv3.sqlite", "alpha A"),
+        ("bots/alpha/user_data/tradesv3.sqlite", "alpha A"),
+        ("bots/alpha.sqlite", "alpha A"),
+        ("bots/beta/tradesv3.dryrun.sqlite", "beta (dry_run) A"),
+    ],
+)
+def test_a_database_of_freqtrade_is_a_bot_named_after_its_place(folder: Path, tmp_path: Path, name: str, bot: str):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM orders")
+        connection.execute("DELETE FROM trades WHERE id > 1")
+        connection.execute("UPDATE trades SET strategy = 'A'")
+        connection.commit()
+    reading = read(path)
+    assert reading.valid["bot_id"].tolist() == [bot]
+    assert reading.source == ("freqtrade:dry_run" if "dry" in bot else "freqtrade")
+
+
+def test_a_dry_run_is_known_by_its_orders(folder: Path, tmp_path: Path):
+    path = tmp_path / "alpha.sqlite"
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE orders SET order_id = 'dry_run_' || order_id WHERE ft_trade_id <> 1")
+        connection.commit()
+        with pytest.raises(SourceError, match="mixes trades of a dry run with live ones"):
+            read(path)
+        assert read(path, account="both").source == "freqtrade:both"
+        connection.execute("UPDATE orders SET order_id = 'dry_run_' || order_id WHERE ft_trade_id = 1")
+        connection.commit()
+    reading = read(path)
+    assert reading.source == "freqtrade:dry_run"
+    assert {*reading.valid["bot_id"]} == {"alpha (dry_run) SampleA", "alpha (dry_run) SampleB"}
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_database_is_read_while_a_writer_holds_it(folder: Path, tmp_path: Path, journal: str):
+    path = tmp_path / "alpha.sqlite"
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer:
+        writer.execute(f"PRAGMA journal_mode = {journal}")
+        writer.execute("UPDATE trades SET strategy = 'New' WHERE id = 1")
+        if journal == "wal":
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("UPDATE trades SET strategy = 'Not yet' WHERE id = 1")
+        reading = read(path)
+        if journal == "wal":
+            writer.execute("COMMIT")
+        writer.execute("DELETE FROM trades WHERE id = 1")  # no lock is left over, and there is no waiting for one
+    assert reading.valid.set_index("source_trade_id")["strategy_id"]["1"] == "New"
+
+
+def test_the_database_is_not_written_nor_anything_beside_it(folder: Path, tmp_path: Path):
+    path = tmp_path / "alpha.sqlite"
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    before = path.read_bytes()
+    read(path)
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["alpha.sqlite"]

@@ -1,0 +1,111 @@
+"""Exports of other programs in the database: recorded once, however often they are loaded, bots and accounts apart."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.store.quarantine import list_rows, release
+from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+ASKED: dict[str, dict[str, Any]] = {
+    "mt5_report_history.html": {"timezone": "UTC+2"},
+    "mt5_python_history_deals.csv": {"timezone": "UTC+2"},
+    "tradingview_list_of_trades.csv": {"timezone": "UTC"},
+    "hyperliquid_trade_history.csv": {"dates": "day-first"},
+}
+
+
+@pytest.fixture
+def folder(shared_data: Path) -> Path:
+    return shared_data / "formats"
+
+
+def load(url: str, path: Path, **options: Any) -> LoadReport:
+    return load_trades(url, read_trades(path, now=NOW, **options), path.name)
+
+
+def test_every_sample_is_recorded_once(database: str, folder: Path) -> None:
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".csv", ".json", ".html", ".sqlite")]
+    files = [path for path in files if not path.name.endswith(".expected.csv")]
+    assert len(files) == 16
+    expected = {path.name: pd.read_csv(path.with_suffix("").with_suffix(".expected.csv")) for path in files}
+    first = {path.name: load(database, path, **ASKED.get(path.name, {})) for path in files}
+    assert {name: (report.inserted, report.quarantined) for name, report in first.items()} == {
+        name: (len(trades), {}) for name, trades in expected.items()
+    }
+    with connect(database) as connection:
+        recorded = connection.execute("SELECT count(*), count(pnl), sum(pnl) FROM trades").fetchone()
+    pnl = pd.concat(expected.values())["pnl"]
+    assert recorded == (len(pnl), pnl.count(), pytest.approx(pnl.sum(), abs=1e-9))
+    for path in files:
+        again = load(database, path, **ASKED.get(path.name, {}))
+        assert (again.inserted, again.updated, again.quarantined) == (0, 0, {})
+        assert again.unchanged == len(expected[path.name])
+
+
+def test_bots_of_a_folder_and_their_dry_runs_are_kept_apart(database: str, folder: Path, tmp_path: Path) -> None:
+    sample = (folder / "freqtrade_tradesv3.sqlite").read_bytes()
+    for place, is_dry in (("alpha", False), ("beta", False), ("gamma", True)):
+        path = tmp_path / place / "user_data" / "tradesv3.sqlite"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(sample)
+        if is_dry:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("UPDATE orders SET order_id = 'dry_run_' || order_id")
+                connection.commit()
+        assert load(database, path).inserted == 6
+    with connect(database) as connection:
+        found = connection.execute(
+            "SELECT b.name, t.source, t.strategy_id, count(*) FROM trades t JOIN bots b USING (bot_id) "
+            "GROUP BY b.name, t.source, t.strategy_id ORDER BY 1"
+        ).fetchall()
+    assert found == [
+        ("alpha SampleA", "freqtrade", "SampleA", 4),
+        ("alpha SampleB", "freqtrade", "SampleB", 2),
+        ("beta SampleA", "freqtrade", "SampleA", 4),
+        ("beta SampleB", "freqtrade", "SampleB", 2),
+        ("gamma (dry_run) SampleA", "freqtrade:dry_run", "SampleA", 4),
+        ("gamma (dry_run) SampleB", "freqtrade:dry_run", "SampleB", 2),
+    ]
+
+
+def test_an_open_trade_of_a_live_database_moves_on(database: str, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "alpha.sqlite"
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    load(database, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "UPDATE trades SET is_open = 0, close_rate = 0.21, close_date = '2026-11-09 09:00:00.000000', "
+            "close_profit_abs = 4.795 WHERE id = 6"
+        )
+        connection.commit()
+    report = load(database, path)
+    assert (report.inserted, report.updated, report.unchanged, report.quarantined) == (0, 1, 5, {})
+    with connect(database) as connection:
+        row = connection.execute("SELECT status, pnl FROM trades WHERE source_trade_id = '6'").fetchone()
+    assert row == ("closed", pytest.approx(4.795, abs=1e-12))
+
+
+def test_a_held_trade_of_fills_is_released_with_the_rate_of_its_fee(database: str, tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text(
+        "Date(UTC),Symbol,Side,Price,Quantity,Amount,Fee,Fee Coin,Realized Profit,Quote Asset\n"
+        "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0.01,BNB,100,USDT\n"
+        "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0.02,BNB,0,USDT\n"
+    )
+    assert load(database, path).quarantined == {"fee_without_rate": 1}
+    (row,) = list_rows(database)
+    assert release(database, row.quarantine_id, {"fee_rate": "600"}, NOW).inserted == 1
+    with connect(database) as connection:
+        trade = connection.execute("SELECT pnl, fees, entry_time FROM trades").fetchone()
+    assert trade == (pytest.approx(82), pytest.approx(18), datetime(2026, 11, 2, 9, tzinfo=UTC))
