@@ -46,8 +46,9 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
 
 def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
     """The strategy of each of these bots by number."""
-    number: dict[str | int, int] = {}
-    return np.array([number.setdefault(strategies.get(bot, bot), len(number)) for bot in bots.tolist()], np.int64)
+    keys = np.array([strategies.get(bot, bot) for bot in bots.tolist()], object)
+    number: Ints = pd.factorize(keys)[0]
+    return number
 
 
 def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:

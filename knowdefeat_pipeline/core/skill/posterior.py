@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.skill.evidence import Evidence
-from knowdefeat_pipeline.core.units import Array, Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 BOT_SD = np.array([0.0, 0.01, 0.02, 0.035, 0.06, 0.1, 0.16])
 BOT_PRIOR = np.array([0.30, 0.10, 0.10, 0.15, 0.15, 0.12, 0.08])
@@ -25,7 +25,7 @@ FLEET_VARIANCE = 0.05**2
 mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
-STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last: its own error is a thousandth of a thousandth
+STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last
 ONE_THREAD = 250_000  # multiplications
 DAYS = 50  # at once, which stay in the cache
 
