@@ -76,7 +76,8 @@ def verdicts(of: Evidence, p_skill: Floats) -> Texts:
     steps = [of.losses < LEAST_OF_A_KIND, of.wins < LEAST_OF_A_KIND]
     steps += [p_skill >= GOOD, p_skill >= LIKELY_GOOD, p_skill <= LOSING, p_skill <= LIKELY_LOSING]
     lacking = len(_JUDGED) + of.losses, len(_JUDGED) + LEAST_OF_A_KIND + of.wins
-    return WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
+    words: Texts = WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
+    return words
 
 
 def false_share(p_skill: Collection[float]) -> float | None:

@@ -135,8 +135,9 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     prior = np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
     known = np.flatnonzero(strategies.precision[0])
     if len(known) == 0:
-        pairs = np.nonzero(np.ones_like(prior))
-        return Fleet(*pairs, np.exp(prior[pairs]), np.zeros(prior.size), np.full(prior.size, np.inf))
+        bot_sd, strategy_sd = np.nonzero(np.ones_like(prior))
+        none = np.zeros(prior.size)
+        return Fleet(bot_sd, strategy_sd, np.exp(prior.ravel()), none, np.full_like(none, np.inf))
     precision, means, variances = (
         values[:, known] for values in (strategies.precision, strategies.mean, strategies.variance)
     )
@@ -237,6 +238,7 @@ def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floa
         if len(far) == 0:
             break
         if len(far) < len(at) / 2:
-            open_, at, z, low, high, close = (values[far] for values in (open_, at, z, low, high, close))
+            open_ = open_[far]
+            at, z, low, high, close = at[far], z[far], low[far], high[far], close[far]
             mean, inverse = mean.take(far, axis=1), inverse.take(far, axis=1)
     return found
