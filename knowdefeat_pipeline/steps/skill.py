@@ -6,59 +6,53 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
+from knowdefeat_pipeline.core.rows import Columns, joined
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import WINDOWS, Window, judged, strategy_numbers
-from knowdefeat_pipeline.core.skill.panel import Panel
-from knowdefeat_pipeline.core.units import DAY, Array, Ints, day_of, day_start, last_day, micros
+from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.outcome import StepResult
+from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.store.bots import bot_strategies
-from knowdefeat_pipeline.store.results import replace_days
+from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
-COLUMNS = [figure.name for figure in TABLES["bot_skill"]]
+COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
 def compute_skill(session: Session, first: date, last: date) -> StepResult:
     """Replace the skill of the days first..last that have metrics: a row per bot and window."""
     connection = session.connection
     upstream = marks(connection, "bot_metrics", first, last)
-    rows, own = pd.DataFrame(columns=COLUMNS), list[Mark]()
+    rows: Columns = {name: np.empty(0) for name in COLUMNS}
+    own = list[Mark]()
     if upstream:
         session.ensure_begun(first)
         results = _Results(session, first.replace(day=1), upstream[-1].as_of)
         own = [Mark(of.day, of.as_of, results.seen, {"bot_metrics": of.number}) for of in upstream]
-        rows = _rows(upstream, results.said([of.as_of for of in upstream]), bot_strategies(connection))
+        ends = [of.as_of for of in own]
+        rows = _rows(ends, results.said(ends), bot_strategies(connection))
+    of_day = {of.day: of.as_of for of in own}
     with one_transaction(connection):
-        replace_days(connection, "bot_skill", first, last, pa.Table.from_pandas(rows, preserve_index=False, nthreads=1))
+        replace_days(connection, "bot_skill", first, last, of_days(rows, of_day))
         mark(connection, "bot_skill", first, last, own)
-    return StepResult("bot_skill", first, last, rows)
+    return StepResult("bot_skill", first, last, DayRows(rows, of_day))
 
 
-def _rows(days: Sequence[Mark], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> pd.DataFrame:
-    """The rows of days on which results say that, by day, window and bot."""
-    parts, windows = list[dict[str, Array]](), list[Window]()
-    panel: Panel | None = None
+def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> Columns:
+    """The rows at each of `ends`, of which the results say that, by as_of, window and bot."""
+    parts, panel = list[Columns](), None
     for each in said:
         if each.panel is not panel:
             panel, number = each.panel, strategy_numbers(each.panel.bot, strategies)
-        for window, of in each.of.items():
-            parts.append(judged(of, number[: len(of)]))
-            windows.append(window)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    count = [len(part["bot_id"]) for part in parts]
-    of_part = np.repeat(np.arange(len(parts)), count)
-    of_day = of_part // len(WINDOWS)
-    columns["day"] = np.array([of.day for of in days], object)[of_day]
-    columns["as_of"] = pd.DatetimeIndex([of.as_of for of in days])[of_day]
-    columns["time_window"] = np.array(windows, object)[of_part]
-    return pd.DataFrame(columns)[COLUMNS]
+        parts += [judged(of, number[: len(of)]) for of in each.of.values()]
+    of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
+    of_end, of_window = np.divmod(of_part, len(WINDOWS))
+    rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
+    return {name: rows[name] for name in COLUMNS}
 
 
 class _Results:

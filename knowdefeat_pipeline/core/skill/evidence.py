@@ -23,9 +23,9 @@ class Evidence:
     """Of each of n bots: its trades, `edge` (R: mean result in the bot's own sd) corrected for skewness, and `error`.
 
     `proven`: whether it closed enough wins and losses to be judged by them; edge and error count only there. What a day
-    adds to the error of the edge is `loading` (n, 2) times the pnl and the number of trades of `daily` (days, n, 2), see
-    `Panel`; `variance`: the sum of its squares. Both are 0 for bots that are not proven. Bots are in the order of their
-    first results, those without any in the window among them.
+    adds to the error of the edge is `loading` (n, 2) times the pnl and the number of trades of `daily` (days, n, 2), as
+    in `Panel`; `variance`: the sum of its squares. Both are 0 for bots that are not proven. Bots are in the order of
+    their first results, those without any in the window among them.
     """
 
     bot: Ints

@@ -46,8 +46,9 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
 
 def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
     """The strategy of each of these bots by number."""
-    number: dict[str | int, int] = {}
-    return np.array([number.setdefault(strategies.get(bot, bot), len(number)) for bot in bots.tolist()], np.int64)
+    keys = np.array([strategies.get(bot, bot) for bot in bots.tolist()], object)
+    number: Ints = pd.factorize(keys)[0]
+    return number
 
 
 def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
@@ -75,7 +76,8 @@ def verdicts(of: Evidence, p_skill: Floats) -> Texts:
     steps = [of.losses < LEAST_OF_A_KIND, of.wins < LEAST_OF_A_KIND]
     steps += [p_skill >= GOOD, p_skill >= LIKELY_GOOD, p_skill <= LOSING, p_skill <= LIKELY_LOSING]
     lacking = len(_JUDGED) + of.losses, len(_JUDGED) + LEAST_OF_A_KIND + of.wins
-    return WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
+    words: Texts = WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
+    return words
 
 
 def false_share(p_skill: Collection[float]) -> float | None:

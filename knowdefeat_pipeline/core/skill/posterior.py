@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.skill.evidence import Evidence
-from knowdefeat_pipeline.core.units import Array, Floats, Ints
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 BOT_SD = np.array([0.0, 0.01, 0.02, 0.035, 0.06, 0.1, 0.16])
 BOT_PRIOR = np.array([0.30, 0.10, 0.10, 0.15, 0.15, 0.12, 0.08])
@@ -25,7 +25,7 @@ FLEET_VARIANCE = 0.05**2
 mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
-STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last: its own error is a thousandth of a thousandth
+STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last
 ONE_THREAD = 250_000  # multiplications
 DAYS = 50  # at once, which stay in the cache
 
@@ -135,8 +135,9 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     prior = np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
     known = np.flatnonzero(strategies.precision[0])
     if len(known) == 0:
-        pairs = np.nonzero(np.ones_like(prior))
-        return Fleet(*pairs, np.exp(prior[pairs]), np.zeros(prior.size), np.full(prior.size, np.inf))
+        bot_sd, strategy_sd = np.nonzero(np.ones_like(prior))
+        none = np.zeros(prior.size)
+        return Fleet(bot_sd, strategy_sd, np.exp(prior.ravel()), none, np.full_like(none, np.inf))
     precision, means, variances = (
         values[:, known] for values in (strategies.precision, strategies.mean, strategies.variance)
     )
@@ -237,6 +238,7 @@ def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floa
         if len(far) == 0:
             break
         if len(far) < len(at) / 2:
-            open_, at, z, low, high, close = (values[far] for values in (open_, at, z, low, high, close))
+            open_ = open_[far]
+            at, z, low, high, close = at[far], z[far], low[far], high[far], close[far]
             mean, inverse = mean.take(far, axis=1), inverse.take(far, axis=1)
     return found

@@ -3,15 +3,15 @@
 from math import erf, log, sqrt
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
-from knowdefeat_pipeline.core.skill.evidence import Evidence, evidence
-from knowdefeat_pipeline.core.skill.judgement import false_share, judge, verdicts
-from knowdefeat_pipeline.core.skill.posterior import Skill, skill
+from knowdefeat_pipeline.core.skill.evidence import Evidence, Said, evidence, renewed, said_by
+from knowdefeat_pipeline.core.skill.judgement import WINDOWS, false_share, judge, judged, strategy_numbers, verdicts
+from knowdefeat_pipeline.core.skill.posterior import Skill, _mixture, skill
 
 EFFECTS = np.array([0.5, 0.3, 0.1, 0.0, -0.1, -0.3])
 BOT, TRADE = np.repeat(np.arange(6), 60), np.tile(np.arange(60), 6)
@@ -176,6 +176,111 @@ def test_any_fleet_is_as_plain_loops_have_it(seed: int, bots: int, strategies: i
     p, edge = plain(pnl, day, strategy)
     assert found.p_skill == pytest.approx(np.array(p)[of.bot], abs=1e-7)
     assert found.edge == pytest.approx(np.array(edge)[of.bot], abs=1e-7)
+
+
+def test_days_put_together_are_the_days_of_all_trades() -> None:
+    whole, early = DailyResults.of_columns(BOT, TRADE // 2, PNL), TRADE // 2 < 10
+    parts = [DailyResults.of_columns(BOT[of], TRADE[of] // 2, PNL[of]) for of in (early, ~early)]
+    again = DailyResults.concat(parts[::-1])
+    for name in DailyResults.__dataclass_fields__:
+        assert getattr(again, name).tolist() == getattr(whole, name).tolist()
+
+
+def drawn(seed: int, bots: int, days: int) -> DailyResults:
+    """Bots that begin and stop somewhere, and change their scale by a factor of up to a million on the way."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for bot in range(bots):
+        first, last = np.sort(rng.integers(0, days, 2))
+        day = np.sort(rng.integers(first, last + 1, rng.integers(1, 300)))
+        scale = np.where(day < rng.integers(0, days), 10.0 ** rng.integers(-3, 7), 1.0)
+        parts.append((np.full(len(day), bot), day, scale * rng.standard_t(5, len(day))))
+    return DailyResults.of_columns(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def until(results: DailyResults, last_day: int, bots: np.ndarray | None = None) -> DailyResults:
+    """What had closed by that day, of these bots."""
+    kept = (results.day <= last_day) & (np.isin(results.bot, bots) if bots is not None else True)
+    return DailyResults(**{name: getattr(results, name)[kept] for name in DailyResults.__dataclass_fields__})
+
+
+def bits(said: Said[str]) -> list[bytes]:
+    """All that is judged by this, to the bit."""
+    number = strategy_numbers(said.panel.bot, {bot: f"s{bot % 3}" for bot in range(0, 100, 2)})
+    rows = [judged(of, number[: len(of)]) for of in said.of.values()]
+    return [repr(values.tolist()).encode() for of in rows for values in of.values()]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bots=st.integers(1, 20))
+def test_a_day_has_the_same_bits_in_every_range_and_whatever_comes_later(seed: int, bots: int) -> None:
+    results = drawn(seed, bots, 250)
+    at = np.arange(results.day.min(), 250)
+    ranged = [bits(said) for said in said_by(results, at, WINDOWS)]
+    assert len(ranged) == len(at)
+    for place in np.random.default_rng(seed).integers(0, len(at), 8).tolist():
+        (alone,) = said_by(until(results, at[place]), at[place : place + 1], WINDOWS)
+        assert bits(alone) == ranged[place]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bots=st.integers(2, 20))
+def test_bots_that_are_renewed_are_as_all_computed_anew(seed: int, bots: int) -> None:
+    """A bot's last result changes; a bot that nobody knew is not renewed but computed."""
+    results = drawn(seed, bots, 200)
+    at, moved = results.day[-1:], results.bot[-1:]
+    now = until(results, at[0])
+    changed = (now.bot == moved) & (now.day == at[0])
+    before = DailyResults(**{**vars(now), "pnl": np.where(changed, 0.5, now.pnl)})
+    (known,), (fresh,), (whole,) = (said_by(of, at, WINDOWS) for of in (before, until(now, at[0], moved), now))
+    found = renewed(known, fresh)
+    assert found is not None
+    assert bits(found) == bits(whole)
+    (without,) = said_by(until(now, at[0], np.setdiff1d(now.bot, moved)), at, WINDOWS)
+    assert renewed(without, fresh) is None
+
+
+def test_windows_end_with_their_day_and_a_large_past_leaves_nothing_behind() -> None:
+    rng = np.random.default_rng(2)
+    bot, day = np.repeat([3, 8], 400), np.tile(np.arange(400), 2)
+    pnl = rng.integers(-9, 9, 800) * np.where(day < 200, 1e9, 1.0)
+    at = np.array([250, 289, 290, 359, 360, 399])
+    for last, said in zip(at, said_by(DailyResults.of_columns(bot, day, pnl), at, WINDOWS), strict=True):
+        for window, first in (("lifetime", 0), ("90 days", last - 89)):
+            inside = (first <= day) & (day <= last)
+            alone = evidence(DailyResults.of_columns(bot[inside], day[inside], pnl[inside]))
+            assert said.of[window].trades.tolist() == [last - first + 1] * 2
+            assert said.of[window].edge == pytest.approx(alone.edge, rel=1e-12)
+            assert said.of[window].error == pytest.approx(alone.error, rel=1e-12)
+
+
+@pytest.mark.parametrize("lost", [10, 200])
+def test_evidence_is_that_of_all_trades(lost: int) -> None:
+    """Also of a bot that wins nearly always, whose sums of powers are far larger than its spread."""
+    rng = np.random.default_rng(lost)
+    pnl = np.concatenate([1 + 0.01 * rng.random(2000), np.full(lost, -0.5)])[rng.permutation(2000 + lost)]
+    day, n = np.sort(rng.integers(0, 90, len(pnl))), len(pnl)
+    of = evidence(DailyResults.of_columns(np.zeros(n, int), day, pnl))
+    off = (pnl - pnl.mean()) / pnl.std(ddof=1)
+    daily = np.bincount(day, off)
+    error = sqrt(max(n - 1, (daily**2).sum() * 90 / 89)) / n
+    raw = pnl.mean() / pnl.std(ddof=1)
+    shift = (off**3).mean() * (error**2 / 6 + raw**2 / 3)
+    assert of.error == pytest.approx(error, rel=1e-10)
+    assert of.edge == pytest.approx(raw + np.clip(shift, -3 * error, 3 * error), rel=1e-10)
+    assert of.variance == pytest.approx((daily**2).sum() / n**2, rel=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_ends_of_the_interval_are_quantiles_of_the_mixture(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = int(rng.integers(1, 9))
+    weight = rng.dirichlet(np.full(parts, 0.5))
+    mean, sd = rng.normal(0, 0.1, (parts, 40)), np.exp(rng.normal(-3, 1.5, (parts, 40)))
+    found = _mixture(weight, mean, sd)
+    for ends, tail in ((found.edge_low, 0.05), (found.edge_high, 0.95)):
+        assert weight @ ndtr((ends - mean) / sd) == pytest.approx(tail, abs=1e-7)
 
 
 def test_the_expected_share_of_false_ones() -> None:
