@@ -211,13 +211,13 @@ def _stopping() -> Iterator[list[Program]]:
 
 
 def _stop(running: list[Program], timeout: float) -> None:
-    members = _members({program.process.pid for program in running})
+    deadline = time.monotonic() + timeout
     for program in running:
         if program.process.poll() is None:
             program.process.send_signal(signal.SIGINT)
-    left = members
+    left = members = _members({program.process.pid for program in running})
     with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
-        _, left = psutil.wait_procs(members, timeout=timeout)
+        _, left = psutil.wait_procs(members, timeout=max(0.0, deadline - time.monotonic()))
     for member in left:
         with suppress(psutil.NoSuchProcess):
             member.kill()
