@@ -133,8 +133,8 @@ class Schema:
 
 @contextmanager
 def _as_owner(driver: psycopg.Connection) -> Iterator[None]:
-    """As the role that owns the tables, where that is another one: what a migration makes may have to be of their owner,
-    as a sequence that belongs to a column."""
+    """As the role that owns the tables, where that is another one: what a migration makes may have to be of their
+    owner, as a sequence that belongs to a column."""
     other = driver.execute(
         "SELECT tableowner FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'trades'"
         " AND tableowner <> current_user AND pg_has_role(tableowner, 'MEMBER')"

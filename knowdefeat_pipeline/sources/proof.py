@@ -123,9 +123,9 @@ def _check_fees(terms: Terms, columns: Mapping[str, str], written: Written, chos
     if np.median(fees[paid] / notional[paid]) < LEAST_SHARE:
         of = " and ".join(f"'{columns[name]}'" for name in (*FEES, "fee_rate") if name in columns)
         raise SourceError(
-            f"by {of}, a position of {notional[paid[0]]:,.6g} paid fees of {fees[paid[0]]:.6g}, and no stated pnl tells "
-            "whether that is an amount: say --fees cost if it is; if it is made of a rate, write what was paid into the "
-            "file, or name another column with --map COLUMN=fees"
+            f"by {of}, a position of {notional[paid[0]]:,.6g} paid fees of {fees[paid[0]]:.6g}, and no stated pnl "
+            "tells whether that is an amount: say --fees cost if it is; if it is made of a rate, write what was paid "
+            "into the file, or name another column with --map COLUMN=fees"
         )
 
 

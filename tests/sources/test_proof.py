@@ -392,7 +392,9 @@ def yen(**cells: Any) -> pd.DataFrame:
 
 
 def test_a_brokers_account_may_be_in_neither_currency_of_a_pair(path: Path) -> None:
-    asked = "column 'pnl': the pnl of USDJPY is taken at its word, and may be in the currency of the pair or of the account"
+    asked = (
+        "column 'pnl': the pnl of USDJPY is taken at its word, and may be in the currency of the pair or of the account"
+    )
     for table in (yen(lots=0.01, pnl=6.5), yen(pnl=6.5)):
         assert refusal(path, table, pnl="stated").startswith(asked)
         table.to_csv(path, index=False)
