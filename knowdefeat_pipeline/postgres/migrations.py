@@ -114,7 +114,8 @@ class Schema:
         steps = [RevisionStep(history, cast("Script", history.get_revision(r)), is_upgrade=True) for r in pending]
         options = {"version_table": VERSION_TABLE, "fn": lambda heads, context: steps}
         try:
-            MigrationContext.configure(self.alchemy, opts=options).run_migrations()
+            with _as_owner(self.connection):
+                MigrationContext.configure(self.alchemy, opts=options).run_migrations()
         except DBAPIError as error:
             advice = remedy_of(error.orig or error) or (
                 "Its user must be allowed to create tables: make it the owner of the database."
@@ -128,6 +129,21 @@ class Schema:
         if revision is None:
             _give_rights(self.connection, was_changed=bool(pending))
         return pending
+
+
+@contextmanager
+def _as_owner(driver: psycopg.Connection) -> Iterator[None]:
+    """As the role that owns the tables, where that is another one: what a migration makes may have to be of their
+    owner, as a sequence that belongs to a column."""
+    other = driver.execute(
+        "SELECT tableowner FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'trades'"
+        " AND tableowner <> current_user AND pg_has_role(tableowner, 'MEMBER')"
+    ).fetchone()
+    if other:
+        driver.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(other[0])))
+    yield
+    if other:
+        driver.execute("RESET ROLE")
 
 
 def _give_rights(driver: psycopg.Connection, was_changed: bool) -> None:

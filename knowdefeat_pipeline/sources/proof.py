@@ -123,9 +123,9 @@ def _check_fees(terms: Terms, columns: Mapping[str, str], written: Written, chos
     if np.median(fees[paid] / notional[paid]) < LEAST_SHARE:
         of = " and ".join(f"'{columns[name]}'" for name in (*FEES, "fee_rate") if name in columns)
         raise SourceError(
-            f"by {of}, a position of {notional[paid[0]]:,.6g} paid fees of {fees[paid[0]]:.6g}, and no stated pnl tells "
-            "whether that is an amount: say --fees cost if it is; if it is made of a rate, write what was paid into the "
-            "file, or name another column with --map COLUMN=fees"
+            f"by {of}, a position of {notional[paid[0]]:,.6g} paid fees of {fees[paid[0]]:.6g}, and no stated pnl "
+            "tells whether that is an amount: say --fees cost if it is; if it is made of a rate, write what was paid "
+            "into the file, or name another column with --map COLUMN=fees"
         )
 
 
@@ -187,18 +187,23 @@ def _unexplained(evidence: Evidence, columns: Mapping[str, str], frame: pd.DataF
     words = [len(options_of(fit.terms, columns).split()) for fit in fits]
     fits = [fit for fit, count in zip(fits, words, strict=True) if count == min(words)][:PROPOSED]
     rounding, nearest = evidence.rounding(), dict[str | None, Terms]()
-    for one in sorted(explanations(evidence.sample(), possible, rounding), key=lambda one: -one.trades):
+    for one in sorted(explanations(evidence.sample(), possible, rounding), key=_distance):
         nearest.setdefault(one.terms.size, one.terms)
     shown = {*asked, *nearest.values()} - {fit.terms for fit in fits}
     others = explanations(evidence, [terms for terms in dict.fromkeys([*asked, *possible]) if terms in shown], rounding)
     lines = [_line(fit, evidence, columns, options_of(fit.terms, columns)) for fit in fits]
     lines += [
         _line(one, evidence, columns, f"{options_of(one.terms, columns)} --pnl computed".strip())
-        for one in sorted(others, key=lambda one: -one.trades)
+        for one in sorted(others, key=_distance)
         if np.isfinite(one.notional).any()
     ]
     said = f"no reading gives the pnl in '{columns['reported_pnl']}' in 99 of 100 closed trades."
     return _table(said, lines, columns)
+
+
+def _distance(found: Explanation) -> tuple[int, float]:
+    """By which the reading comes first that explains most trades, and of such the one that is off by least."""
+    return -found.trades, found.usually_off
 
 
 def _line(found: Explanation, evidence: Evidence, columns: Mapping[str, str], options: str) -> tuple[str, str, str]:

@@ -175,14 +175,14 @@ def _check_account(frame: pd.DataFrame, layout: Layout) -> None:
     for ticker in frame.loc[stated & frame["reported_pnl"].notna(), "ticker"].dropna().unique():
         if units.is_foreign_exchange(ticker):
             raise SourceError(
-                f"column '{layout.columns['reported_pnl']}': the pnl of {ticker} is taken at its word, and may be in the "
-                "currency of the pair or of the account: say --currency USD, or what it is"
+                f"column '{layout.columns['reported_pnl']}': the pnl of {ticker} is taken at its word, and may be in "
+                "the currency of the pair or of the account: say --currency USD, or what it is"
             )
 
 
 def _without_sizes_of_other_currencies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Trades of foreign exchange that are accounted in another currency than that in which their pair gives a pnl, without
-    their sizes; one that is closed and states no pnl names a foreign currency. And a note."""
+    """Trades of foreign exchange that are accounted in another currency than that in which their pair gives a pnl,
+    without their sizes; one that is closed and states no pnl names a foreign currency. And a note."""
     inverse = frame["contract_type"].str.lower() == "inverse"
     gives = _of_pairs(frame["ticker"], 1).mask(inverse, _of_pairs(frame["ticker"], 0))
     kinds = {ticker: units.is_foreign_exchange(ticker) for ticker in frame["ticker"].dropna().unique()}

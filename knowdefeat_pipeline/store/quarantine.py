@@ -103,7 +103,8 @@ def release_again(
 ) -> int:
     """Record the held rows of a source that stood against trades which are gone; how many could be.
 
-    `released_by`: the import that has recorded what they say, if one has; once it is undone they are held again. A row that is refused again stays held as it was, and so does one of a trade of which others speak still.
+    `released_by`: the import that has recorded what they say, if one has; once it is undone they are held again. A row
+    that is refused again stays held as it was, and so does one of a trade of which others speak still.
     """
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()

@@ -84,7 +84,7 @@ def forget_days(connection: psycopg.Connection) -> None:
 
 
 def forget_late_days(connection: psycopg.Connection, since: date, last: date) -> None:
-    """Days from `since` on, up to `last`, that have been forgotten and that a refresh under way has written all the same.
+    """Forget the days from `since` to `last` once more, which a refresh that was under way has written all the same.
 
     Who computes one of them is waited for. Call it once the trades are gone for everybody, outside of a transaction.
     """

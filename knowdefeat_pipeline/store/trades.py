@@ -170,8 +170,8 @@ def record(
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id names a trade
-    of another bot, as where the reading `replaces`.
+    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id
+    names a trade of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     connection.execute("SET LOCAL work_mem = '128MB'")

@@ -501,3 +501,37 @@ COLUMNS_OF_TRADES = (
     "SELECT attname FROM pg_attribute WHERE attrelid = 'trades'::regclass AND attnum > 0 AND NOT attisdropped"
     " ORDER BY attnum"
 )
+
+
+HAND_OVER = """
+    SELECT format('ALTER %s %s OWNER TO upgrading_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, oid::regclass)
+    FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'report'::regnamespace) AND relkind IN ('r', 'v')
+    UNION ALL
+    SELECT format('ALTER FUNCTION %s OWNER TO upgrading_owner', oid::regprocedure)
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'
+"""
+
+
+@pytest.mark.parametrize("revision", ["0017", "0022", migrations.revisions()[-2]])
+def test_a_database_whose_tables_belong_to_a_role_is_upgraded_as_that_role(empty_database: str, revision: str) -> None:
+    """As a server that is ours alone hands its tables to a role that is no superuser."""
+    make(empty_database, revision)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE ROLE upgrading_owner")
+        for statement in (
+            *(row[0] for row in connection.execute(HAND_OVER).fetchall()),
+            "ALTER SCHEMA report OWNER TO upgrading_owner",
+            "GRANT USAGE, CREATE ON SCHEMA public TO upgrading_owner",
+        ):
+            connection.execute(statement)
+        try:
+            assert migrations.upgrade(empty_database)[-1] == migrations.revisions()[-1]
+            owners = connection.execute(
+                "SELECT DISTINCT relowner::regrole::text FROM pg_class"
+                " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')"
+            ).fetchall()
+        finally:
+            connection.execute("REASSIGN OWNED BY upgrading_owner TO CURRENT_USER")
+            connection.execute("DROP OWNED BY upgrading_owner")
+            connection.execute("DROP ROLE upgrading_owner")
+    assert len(owners) == 1

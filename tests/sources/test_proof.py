@@ -173,6 +173,17 @@ def test_several_readings_that_differ_in_money_are_refused_and_one_can_be_chosen
     assert read(path, table, pnl="stated").valid["pnl"].tolist() == [10]
 
 
+def test_the_nearest_reading_is_shown_where_fees_are_in_the_pnl_and_in_no_column(path: Path) -> None:
+    """Bought at 2 and sold at 4, which is the side that the file has; 0.7 of fees is off the pnl and said nowhere."""
+    rows = [one(qty=n, pnl=2 * n - 0.7, side="sell").assign(trade_id=n) for n in (1, 20, 300)]
+    told = refusal(path, pd.concat(rows)).splitlines()
+    assert told[2:4] == [
+        "  0 of 3  qty is the size in units, sides are those of the closing orders; the",
+        "          others are off by 0.7",
+    ]
+    assert told[4] == "          --side closing --pnl computed"
+
+
 def test_readings_that_give_the_same_money_are_one(path: Path) -> None:
     # Bought and sold at 1: a notional is a quantity, and without fees their sign is nothing.
     flat = one(qty=10, fee=0, pnl=0).assign(open_price=1, close_price=1)
@@ -392,7 +403,9 @@ def yen(**cells: Any) -> pd.DataFrame:
 
 
 def test_a_brokers_account_may_be_in_neither_currency_of_a_pair(path: Path) -> None:
-    asked = "column 'pnl': the pnl of USDJPY is taken at its word, and may be in the currency of the pair or of the account"
+    asked = (
+        "column 'pnl': the pnl of USDJPY is taken at its word, and may be in the currency of the pair or of the account"
+    )
     for table in (yen(lots=0.01, pnl=6.5), yen(pnl=6.5)):
         assert refusal(path, table, pnl="stated").startswith(asked)
         table.to_csv(path, index=False)

@@ -281,6 +281,45 @@ def test_marks_stay_through_a_correction_and_go_with_the_import_that_told_them(d
     assert trades(database) == [(1, "7", "X", "open", None, 0.0, None)]
 
 
+def test_the_mark_of_a_position_counts_once_the_import_that_had_it_closed_is_undone(database: str, file: Path) -> None:
+    """Two files: in the first the trade has closed already, in the second, which tells of 10:00 last, it is open at 104."""
+    other = ("8", *CLOSED[1:])
+
+    def told(*rows: Sequence[str]) -> int:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows([MARKS, *rows])
+        return load_trades(database, read_trades(file, now=NOW), file.name).import_id
+
+    first = told((*CLOSED, ""))
+    told((*OPEN, "104"), (*other, ""))
+    assert positions(database) == []
+    undo_import(database, first, "me", NOW)
+    assert positions(database) == [(1, "7", datetime(2025, 3, 1, 9, tzinfo=UTC), None, [104.0])]
+    with connect(database) as connection:
+        assert connection.execute("SELECT marked_at FROM position_marks").fetchall() == [
+            (datetime(2025, 3, 1, 10, tzinfo=UTC),)
+        ]
+
+
+def test_a_held_row_moves_its_trade_on_once_the_correction_is_undone(database: str, file: Path) -> None:
+    load(database, file, OPEN)
+    corrected = load(database, file, CORRECTED, replaces=True)
+    load(database, file, CLOSED)  # held: the correction stands against it
+    assert undo_import(database, corrected.import_id, "me", NOW).released == 1
+    assert trades(database) == [(1, "7", "X", "closed", 110.0, 1.0, 99.0)]
+
+
+def test_a_held_row_moves_no_trade_on_that_a_later_correction_opened_again(database: str, file: Path) -> None:
+    load(database, file, OPEN)
+    first = load(database, file, CORRECTED, replaces=True)
+    held = load(database, file, CLOSED)
+    load(database, file, OPEN, replaces=True)
+    assert trades(database) == [(1, "7", "X", "open", None, 0.0, None)]
+    undo_import(database, first.import_id, "me", NOW)
+    assert trades(database) == [(1, "7", "X", "open", None, 0.0, None)]
+    assert show_import(database, held.import_id).held == 1
+
+
 def test_a_position_that_came_after_its_trade_had_closed_is_none_once_the_correction_is_undone(
     database: str, file: Path
 ) -> None:
