@@ -373,7 +373,8 @@ def test_decisions_are_never_changed(fleet: str) -> None:
 
 @pytest.mark.parametrize("world", ["null", "negative"])
 def test_fleets_without_skill_end_in_cash(database: str, world: str) -> None:
-    """Within 30 days nine tenths of the funds are cash, by the gate; without it, bots of 50 points or fewer get 0."""
+    """In this seed nine tenths are cash on day 30, by the gate (`benchmarks.funds` says in how many); without it, bots
+    of 50 points or fewer get 0."""
     end = datetime(2025, 3, 1, tzinfo=UTC)
     last = (end - timedelta(days=1)).date()
     trades = simulate(world, bots=24, days=30, seed=1, end=end).trades

@@ -111,6 +111,20 @@ def test_shifting_the_labels_by_a_day_collapses_the_ic() -> None:
     assert abs(wrong) < 3 * luck
 
 
+def test_a_shuffled_label_cannot_be_foretold() -> None:
+    """Results dealt out anew among the bots of each day: the IC is within two standard errors of 0."""
+    frame, shuffles = world("informative").frame, 4
+    rng, found = np.random.default_rng(0), []
+    result = (frame["label"] / frame["volatility"]).groupby(frame["as_of"])
+    for _ in range(shuffles):
+        dealt = result.transform(lambda own: rng.permutation(own.to_numpy()))
+        found.append(learned(frame.assign(label=dealt * frame["volatility"])))
+    ic = np.array([history.ic["learned"] for history in found])[:, MIN_SETTLED_DAYS:]
+    bots = found[0].bots[found[0].settled].mean()
+    assert abs(np.nanmean(ic)) < 2 / np.sqrt((bots - 1) * np.isfinite(ic).sum())
+    assert np.nanmean(whole("informative").ic["learned"][MIN_SETTLED_DAYS:]) > 0.1
+
+
 # --- invariance ------------------------------------------------------------------------------------------------------
 
 
