@@ -34,7 +34,7 @@ h2 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; }
 td.wide { width: 45%; } .bar { position: relative; height: .8em; }
 .bar i { position: absolute; top: 0; bottom: 0; } .bar::after { content: ""; position: absolute; left: 50%; top: -.3em;
   bottom: -.3em; border-left: 1px solid var(--line); }
-.columns th, .columns td { padding: .35rem .4rem; }
+.columns th, .columns td { padding: .35rem .4rem; } .columns :is(th, td):last-child { white-space: normal; }
 """
 
 
@@ -115,25 +115,27 @@ def _tile(name: str, value: str, meaning: str) -> str:
     )
 
 
-def _chart(days: Ints, lines: Floats, title: str, unit: str) -> tuple[Chart, Ints]:
-    """A chart over the days, and x of its points."""
-    x = days + date(1970, 1, 1).toordinal()
-    grid = ticks(min(0.0, float(lines.min())), max(0.0, float(lines.max())), 5)
-    chart = Chart((x[0], max(x[-1], x[0] + 1)), (grid[0], grid[-1]))
+def _draw(days: Ints, values: Floats, colour: str, title: str, unit: str, label: tuple[float, str]) -> str:
+    """A line from 0, where it stood before the first of the days, and a label at a height beside it."""
+    x = np.append(days[0] - 1, days) + date(1970, 1, 1).toordinal()
+    line = np.append(0.0, values)
+    grid = ticks(float(line.min()), float(line.max()), 5)
+    chart = Chart((x[0], x[-1]), (grid[0], grid[-1]))
     chart.titles(title, unit, "day (UTC)")
     chart.y_axis(grid, [f"{value:,.10g}" for value in grid])
     labelled = x[np.unique(np.linspace(0, len(x) - 1, min(len(x), 4)).round().astype(int))]
     chart.x_axis(labelled, [f"{date.fromordinal(day):%d %b %y}" for day in labelled.tolist()])
-    return chart, x
+    chart.line(x, line, colour)
+    chart.beside(np.array([label[0]]), [label[1]], [colour])
+    return chart.svg()
 
 
 def _draw_equity(equity: EquityByDay, currency: str) -> str:
     if not len(equity.day):
         return ""
-    chart, x = _chart(equity.day, equity.pnl, "Net pnl", f"cumulative, {printable(currency)}")
-    chart.line(x, equity.pnl, BLUE)
-    chart.beside(equity.pnl[-1:], [number(float(equity.pnl[-1]), digits(currency), sign=True)], [BLUE])
-    return chart.svg()
+    last = float(equity.pnl[-1])
+    label = last, number(last, digits(currency), sign=True)
+    return _draw(equity.day, equity.pnl, BLUE, "Net pnl", f"cumulative, {printable(currency)}", label)
 
 
 def _draw_drawdown(equity: EquityByDay, row: Record) -> str:
@@ -141,14 +143,12 @@ def _draw_drawdown(equity: EquityByDay, row: Record) -> str:
     if not len(equity.day):
         return ""
     in_percent = bool(np.isfinite(equity.share).all())
-    fall = -(equity.share if in_percent else equity.fall)
-    estimated = ESTIMATED if in_percent and row["capital_is_estimated"] else ""
-    unit = f"below the peak of equity, {estimated}{'percent of it' if in_percent else printable(row['quote_currency'])}"
-    chart, x = _chart(equity.day, fall, "Drawdown", unit)
-    chart.line(x, fall, RED)
+    fall = 0.0 - (equity.share if in_percent else equity.fall)
     deepest = float(fall.min())
-    chart.beside(np.array([deepest]), [f"{estimated}{number(deepest, 1)}{' %' if in_percent else ''} at most"], [RED])
-    return chart.svg()
+    estimated = ESTIMATED if in_percent and row["capital_is_estimated"] else ""
+    unit = f"below the peak of equity, {'percent of it' if in_percent else printable(row['quote_currency'])}"
+    label = deepest, f"{estimated}{number(deepest, 1)}{' %' if in_percent else ''} at most"
+    return _draw(equity.day, fall, RED, "Drawdown", unit, label)
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], meaning: str = "") -> str:
@@ -266,11 +266,15 @@ def _held(sheet: TearSheet) -> str:
          _td(NOTHING if of["mark_price"] is None else f"{of['mark_price']:,.10g}")]
         for of in sheet.held
     ]  # fmt: skip
-    meaning = f"Worth {number(figures['open_pnl'], places, sign=True)} {printable(row['quote_currency'])} together"
+    parts = []
+    if figures["open_pnl"] is not None:
+        worth = number(figures["open_pnl"], places, sign=True)
+        parts.append(f"Their open pnl is {worth} {printable(row['quote_currency'])}.")
     if figures["unmarked_open"]:
-        meaning += f", without {figures['unmarked_open']:,} that could not be marked"
+        parts.append(f"{figures['unmarked_open']:,} could not be marked: no price is known of it by then.")
+    meaning = " ".join([*parts, "They count in no figure above but the open pnl."])
     heads = ["ticker", "side", "entered (UTC)", "entry price", "size", "latest mark"]
-    return _table("Open positions", heads, rows, f"{meaning}. They count in no figure above but the open pnl.")
+    return _table("Open positions", heads, rows, meaning)
 
 
 def _notes(sheet: TearSheet) -> str:
