@@ -27,6 +27,7 @@ from knowdefeat_pipeline.cli.commands import (
     metrics,
     quarantine,
     ranking,
+    report,
     run,
     simulate,
     skill,
@@ -63,6 +64,7 @@ app.command()(decisions.consensus)
 app.command()(decisions.size)
 app.command()(funds.allocate)
 app.command()(export.export)
+app.command()(report.report)
 app.command()(doctor.doctor)
 app.add_typer(weights.app, name="weights")
 app.add_typer(beliefs.app, name="beliefs")
