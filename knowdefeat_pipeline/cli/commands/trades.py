@@ -17,7 +17,7 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.readings import as_record, show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
@@ -88,7 +88,7 @@ def _readings(given: list[Path], how: FileOptions, clock: Callable[[], datetime]
             try:
                 reading = how.read(file, clock())
             except SourceError as error:
-                err.print(f"Not read: {printable(str(error))}", style="dim")
+                err.print(f"Not read: {shortened(printable(str(error)))}", style="dim")
                 continue
             found += 1
             yield file, reading
