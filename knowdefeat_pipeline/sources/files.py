@@ -191,7 +191,7 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
         if raw is None:
             raise SourceError(f"this is a page or XML; {READ}")
         return raw
-    if start in (b"{", b"[") or suffix in (".json", ".ndjson", ".jsonl"):
+    if start in (b"{", b"["):
         return read_json(data, table, sought)
     if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
         raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")

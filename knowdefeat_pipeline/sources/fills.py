@@ -18,6 +18,7 @@ from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 POSITION = ["bot_id", "ticker"]
 UNOPENED = "closes what the file does not open"
 UNPROVED = "realised another pnl than its fills give"
+TURNED = "paid in another coin for a fill that turned it around"
 """What stands for the direction of a fill, or of a trade, that is held."""
 ROUNDS = 20
 """How many fills at the beginning of a position's history may close what was opened before it."""
@@ -162,7 +163,9 @@ def _with_foreign_fees(trades: pd.DataFrame, fills: pd.DataFrame, of: Ints) -> p
     closed = (trades["status"] == "closed").to_numpy(bool)
     fees = paid["fees"].reindex(range(len(trades))).where(closed)
     held = fees.notna().to_numpy(bool)
+    untold = closed & ~held & trades[["entry_fee", "exit_fee"]].isna().any(axis=1).to_numpy(bool)
     return trades.assign(
+        direction=trades["direction"].mask(untold, TURNED),
         fees=fees.to_numpy(float),
         fee_currency=name.reindex(range(len(trades))).where(closed).to_numpy(),
         entry_fee=trades["entry_fee"].mask(held),

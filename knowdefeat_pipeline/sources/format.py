@@ -42,20 +42,20 @@ class Format:
     """One kind of export.
 
     `name`: the source's key. `title`: what a file of it is, in words. `headings`: a table that has all of them is one,
-    whatever case, blanks and order they have; `without`: if it has none of these. `fields`: field -> heading, or
-    several of which the first that is there counts; a heading that is not there is none. `prepare`: adds what the table
-    does not have, and leaves out what is no trade. `terms`: fields of `Terms` that are known of every file.
-    `constants`: field -> text of rows that name none. `beside`: other tables of the database that `prepare` reads.
-    `rows_of`: the rows of a JSON document of this kind, None of another. `times`: headings of times that `prepare`
-    reads itself. `clock`: of times without a zone; None: the file does not say, and `ask` is what to say of it. `rank`:
-    of two formats that fit, or two tables of a database, the higher one is meant.
+    whatever case, blanks and order they have. `fields`: field -> heading, or several of which the first that is there
+    counts; a heading that is not there is none. `prepare`: adds what the table does not have, and leaves out what is no
+    trade. `terms`: fields of `Terms` that are known of every file. `constants`: field -> text of rows that name none.
+    `beside`: other tables of the database that `prepare` reads. `rows_of`: the rows of a JSON document of this kind,
+    None of another. `times`: headings of times that `prepare` reads itself. `clock`: of times without a zone; None: the
+    file does not say, and `ask` is what to say of it. `by_pair`: whether money is in the quote currency of pairs, where
+    nothing names it. `is_bot`: whether a file is a bot, named after it where its rows name none. `rank`: of two formats
+    that fit, or two tables of a database, the higher one is meant.
     """
 
     name: str
     title: str
     headings: tuple[str, ...]
     fields: Mapping[str, str | tuple[str, ...]]
-    without: tuple[str, ...] = ()
     prepare: Callable[[Rows], Rows] = lambda rows: rows
     terms: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
@@ -65,14 +65,13 @@ class Format:
     clock: str | None = "UTC"
     ask: str = ""
     by_pair: bool = True
+    is_bot: bool = False
     rank: int = 2
 
     def fits(self, columns: Sequence[str]) -> bool:
         """Whether a table of these columns is one."""
         seen = _by_key(columns)
-        return all(names.key(name) in seen for name in self.headings) and not any(
-            names.key(name) in seen for name in self.without
-        )
+        return all(names.key(name) in seen for name in self.headings)
 
     def prepared(
         self,
@@ -103,7 +102,8 @@ class Format:
         """How the prepared rows are read; what the user says of all of them goes first."""
         columns = {**self.columns(rows), **rows.made}
         columns = {name: columns[name] for name in FIELDS if name in columns and name not in rows.said}
-        return Layout(self.name, columns, rows.clock, constants={**self.constants, **rows.said})
+        bot = {"bot_id": rows.named_after_file()} if self.is_bot else {}
+        return Layout(self.name, columns, rows.clock, constants={**self.constants, **bot, **rows.said})
 
 
 @dataclass(frozen=True)

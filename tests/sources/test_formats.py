@@ -123,6 +123,14 @@ def _zipped(path: Path, folder: Path) -> Path:
     return other
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
+def test_what_a_file_is_called_says_nothing(folder: Path, tmp_path: Path, sample: Sample):
+    for suffix in ("csv", "json", "html", "sqlite", "zip", "xlsx", "parquet", "gz", "txt"):
+        path = tmp_path / f"trades.{suffix}"
+        path.write_bytes((folder / sample.file).read_bytes())
+        assert read(path, **sample.options).source == sample.source
+
+
 def test_every_format_has_a_sample_and_a_line_in_the_guide():
     known = {one.name for one in formats.known()}
     assert {sample.source for sample in SAMPLES} == known

@@ -65,10 +65,12 @@ def test_bots_of_a_folder_and_their_dry_runs_are_kept_apart(database: str, folde
                 connection.commit()
         assert load(database, path).inserted == 6
     with connect(database) as connection:
+        imports = connection.execute("SELECT count(*) FROM imports").fetchone()
         found = connection.execute(
             "SELECT b.name, t.source, t.strategy_id, count(*) FROM trades t JOIN bots b USING (bot_id) "
             "GROUP BY b.name, t.source, t.strategy_id ORDER BY 1"
         ).fetchall()
+    assert imports == (3,)  # though two of them are the same to the byte
     assert found == [
         ("alpha SampleA", "freqtrade", "SampleA", 4),
         ("alpha SampleB", "freqtrade", "SampleB", 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,15 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.readings import as_record, show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
+from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.quarantine import release_corrected
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database."""
 
 
 def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
@@ -39,7 +45,9 @@ def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, auth
 
 @with_file_options
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="Files of trades, of any common kind; they may be gzipped.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of trades, of any common kind; of a folder those that hold trades.")
+    ],
     how: FileOptions,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show how the files are read, and write nothing; needs no database.")
@@ -48,26 +56,49 @@ def ingest(
     author: Author = "manual",
     json: Json = False,
 ) -> None:
-    """Load trades from CSV, Parquet, Arrow, JSON, Excel or SQLite files; loading a file twice changes nothing."""
+    """Load trades from exports of other programs, or tables of any kind; loading a file twice changes nothing."""
     if dry_run:
         _show_only(files, how, json)
         return
     url = url_for_input(Settings.from_environment())
     reports = []
-    for path in files:
-        for reading in how.read(path, current_time(url)):
-            reports.append(load(url, reading, path, replaces=replace, author=author))
-            if not json:
-                show_report(reports[-1])
+    for path, reading in _readings(files, how, lambda: current_time(url)):
+        reports.append(load(url, reading, path, replaces=replace, author=author))
+        if not json:
+            show_report(reports[-1], str(path) if len(files) > 1 or path not in files else None)
     if json:
         print_json([asdict(report) for report in reports])
     else:
         out.print("Next: knowdefeat run", style="dim")
 
 
+def _readings(given: list[Path], how: FileOptions, clock: Callable[[], datetime]) -> Iterator[tuple[Path, Reading]]:
+    """The files, and of folders those below them that hold trades; what the others are is said.
+
+    Raises SourceError for a file that cannot be read, and for a folder without trades.
+    """
+    for path in given:
+        if not path.is_dir():
+            yield from ((path, reading) for reading in how.read(path, clock()))
+            continue
+        found = 0
+        for file in sorted(path.rglob("*")):
+            if not file.is_file() or file.name.startswith(".") or file.name.endswith(BESIDE):
+                continue
+            try:
+                readings = how.read(file, clock())
+            except SourceError as error:
+                err.print(f"Not read: {shortened(printable(str(error)))}", style="dim")
+                continue
+            found += 1
+            yield from ((file, reading) for reading in readings)
+        if not found:
+            raise SourceError(f"{path}: there is no file of trades in this folder")
+
+
 def _show_only(files: list[Path], how: FileOptions, json: bool) -> None:
     """Without a database there is no clock but this machine's, and no trade to compare with but those of the file."""
-    readings = [(path.name, reading) for path in files for reading in how.read(path, datetime.now(UTC))]
+    readings = [(path.name, reading) for path, reading in _readings(files, how, lambda: datetime.now(UTC))]
     if json:
         print_json([as_record(name, reading) for name, reading in readings])
         return

@@ -11,8 +11,8 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
-def show_report(report: LoadReport) -> None:
-    """What became of a file's rows."""
+def show_report(report: LoadReport, name: str | None = None) -> None:
+    """What became of a file's rows. `name`: what to call it, where its own name is that of others too."""
     parts = [
         f"{number(report.inserted)} new",
         f"{number(report.updated)} updated",
@@ -22,7 +22,7 @@ def show_report(report: LoadReport) -> None:
         f"{number(sum(report.quarantined.values()))} quarantined",
     ]
     became = f" ({printable(report.source)}): {counted(report.rows_read, 'row')}: {', '.join(parts)}"
-    out.print(Text.assemble(strong(report.file_name), became))
+    out.print(Text.assemble(strong(printable(name or report.file_name)), became))
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
     if not report.is_new:

@@ -13,7 +13,6 @@ def prepare(rows: Rows) -> Rows:
     size = rows.number("Size")
     return rows.making(
         source_trade_id=(rows.raw.row_number - 1).astype(str),
-        bot_id=rows.named_after_file(),
         direction=np.where(size < 0, "SHORT", "LONG"),
         quantity=np.abs(size),
     )
@@ -34,4 +33,5 @@ FORMAT = Format(
     prepare=prepare,
     terms={"size": "quantity", "fees": "cost", "side": "position", "contract": "linear"},
     constants={"status": "closed", "strategy_id": "backtest", "ticker": "UNKNOWN"},
+    is_bot=True,
 )

@@ -158,6 +158,7 @@ FORMAT = Format(
         "exit_reason": ("exit_reason", "sell_reason"),
     },
     prepare=prepare,
+    is_bot=True,
     terms={"size": "quantity", "fees": "cost", "side": "position", "contract": "linear", "funding": "received"},
     beside=("orders",),
     rank=3,

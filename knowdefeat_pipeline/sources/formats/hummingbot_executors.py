@@ -27,7 +27,6 @@ def prepare(rows: Rows) -> Rows:
     is_open = np.isnan(rows.number("close_timestamp"))
     turnover = rows.number("filled_amount_quote")
     return rows.making(
-        bot_id=rows.text("controller_id").fillna(rows.named_after_file()),
         ticker=pd.Series([one.get("trading_pair") for one in settings], dtype="str"),
         direction=pd.Series([SIDES.get(str(one.get("side"))) for one in settings], dtype="str"),
         status=np.where(is_open, "open", "closed"),
@@ -64,11 +63,13 @@ FORMAT = Format(
     ),
     fields={
         "source_trade_id": "id",
+        "bot_id": "controller_id",
         "strategy_id": "type",
         "entry_time": "timestamp",
         "exit_time": "close_timestamp",
     },
     prepare=prepare,
+    is_bot=True,
     terms={"size": "quantity", "fees": "cost", "side": "position", "contract": "linear"},
     rank=4,
 )

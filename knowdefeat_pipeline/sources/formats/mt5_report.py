@@ -26,7 +26,7 @@ def prepare(rows: Rows) -> Rows:
     number = rows.account or (account["number"] if account else None)
     commission, swap = np.nan_to_num(rows.number("Commission")), np.nan_to_num(rows.number("Swap"))
     rows = rows.making(
-        bot_id=comment.fillna(f"MT5 {number}" if number else rows.named_after_file()),
+        bot_id=comment.fillna(f"MT5 {number}") if number else comment,
         strategy_id=comment,
         fees=-commission,
         funding=swap,
@@ -61,6 +61,7 @@ FORMAT = Format(
         "exit_price": "Price 2",
     },
     prepare=prepare,
+    is_bot=True,
     terms={"pnl": "stated"},
     constants={"status": "closed"},
     clock=None,

@@ -18,12 +18,12 @@ ABSENT = ("source_trade_id", "bot_id", "direction")
 
 
 def prepare(rows: Rows) -> Rows:
-    """Ids by place, the bot by the file, sides by the pnl."""
+    """Ids by place, sides by the pnl."""
     columns = names.by_name(rows.raw.table.column_names)
     moment = rows.time(columns["entry_time"]).dropna()
     newest_first = len(moment) > 1 and moment.iloc[0] > moment.iloc[-1]
     place = rows.raw.rows + 1 - rows.raw.row_number if newest_first else rows.raw.row_number
-    rows = rows.making(source_trade_id=place.astype(str), bot_id=rows.named_after_file())
+    rows = rows.making(source_trade_id=place.astype(str))
     entry, leave, units = (rows.number(columns[name]) for name in ("entry_price", "exit_price", "quantity"))
     stated = rows.number(columns["reported_pnl"]) if "reported_pnl" in columns else np.full(len(rows), np.nan)
     return rows if "direction" in rows.said else rows.making(direction=_sides(units * (leave - entry), stated))
@@ -63,5 +63,6 @@ FORMAT = _Log(
     headings=(),
     fields={},
     prepare=prepare,
+    is_bot=True,
     rank=1,
 )

@@ -61,5 +61,6 @@ FORMAT = Format(
         "entry_fee": "Entry Fees",
     },
     prepare=prepare,
+    is_bot=True,
     terms={"size": "quantity", "fees": "cost", "side": "position", "contract": "linear"},
 )

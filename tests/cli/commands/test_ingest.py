@@ -88,3 +88,22 @@ def test_options_answer_what_a_file_leaves_open(shell: Shell, tmp_path: Path):
     assert found["constants"] == {"bot_id": "7", "ticker": "X", "direction": "short", "status": "open"}
     assert shell.json("ingest", path, *options)[0]["inserted"] == 1
     assert "'both' is not one of" in shell("ingest", path, "--dates", "both", status=2)
+
+
+BACKTEST = (
+    "Size,EntryBar,ExitBar,EntryPrice,ExitPrice,PnL,EntryTime,ExitTime\n"
+    "5,1,2,100,110,50,2025-11-02 09:00,2025-11-02 10:00\n"
+)
+
+
+def test_a_folder_of_bots(shell: Shell, tmp_path: Path):
+    for name in ("alpha", "beta"):
+        (tmp_path / "bots" / name).mkdir(parents=True)
+        (tmp_path / "bots" / name / "trades.csv").write_text(BACKTEST)
+    (tmp_path / "bots" / "alpha" / "settings.txt").write_text("speed = 3")
+    shown = " ".join(shell("ingest", tmp_path / "bots").split())
+    for name in ("alpha", "beta"):
+        assert f"bots/{name}/trades.csv (backtesting_py): 1 row: 1 new" in shown
+    with connect(shell.database) as connection:
+        bots = connection.execute("SELECT name FROM bots ORDER BY name").fetchall()
+    assert bots == [("alpha",), ("beta",)]
