@@ -12,7 +12,6 @@ from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.trades.marking import STILL_OPEN, HeldTrades, MarkedPnl, marked_pnl
 from knowdefeat_pipeline.core.units import Floats, micros
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.store.market import bar_series
 from knowdefeat_pipeline.store.session import Session
 
 
@@ -59,8 +58,7 @@ def read_results(session: Session, instants: Sequence[datetime], bots: Sequence[
 def _closes(session: Session, instants: Sequence[datetime], tickers: Sequence[str]) -> Floats:
     """The last close of each ticker at each instant (instants, tickers); NaN where no bar had closed."""
     closes = np.full((len(instants), len(tickers)), np.nan)
-    timeframes = sorted({timeframe for _, timeframe in bar_series(session.connection)})
-    asked = {"instants": list(instants), "tickers": list(tickers), "timeframes": timeframes}
+    asked = {"instants": list(instants), "tickers": list(tickers)}
     place = {name: number for number, name in enumerate(tickers)}
     for at, ticker, close in session.connection.execute(query("funds/closes"), asked).fetchall():
         closes[at, place[ticker]] = close
