@@ -5,14 +5,13 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
 
 from knowdefeat_pipeline.sources.layout import SourceError
 
 LARGEST = 2**30
 """Bytes that a file may unpack to."""
-SMALL, MOST_PACKED = 2**26, 200
-"""What unpacks to more than so many bytes and so many times its own size is no table but a trap."""
+SMALL, MOST_PACKED = 2**26, 100
+"""What unpacks to more than so many bytes, and so many times its own size, is no table but a trap."""
 MEMBERS = 100
 """Files that are looked at in an archive."""
 CHUNK = 2**20
@@ -20,11 +19,15 @@ CHUNK = 2**20
 
 def unzip(data: bytes) -> bytes:
     """What was gzipped. Raises SourceError for what is damaged or unpacks to too much."""
+    packed, found = io.BytesIO(data), bytearray()
     try:
-        with gzip.open(io.BytesIO(data)) as file:
-            return _read(file, len(data))
+        with gzip.open(packed) as file:
+            while chunk := file.read(CHUNK):
+                found += chunk
+                _check(len(found), packed.tell())
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"the gzip file is cut short or damaged ({error}); fetch it again") from error
+    return bytes(found)
 
 
 def members(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -35,19 +38,16 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
             if len(files) > MEMBERS:
                 raise SourceError(f"this is a zip archive of {len(files):,} files; unpack it, and name some")
             for member in files:
-                with archive.open(member) as file:
-                    yield member.filename, _read(file, max(member.compress_size, 1))
+                _check(member.file_size, member.compress_size)  # no more than it says is ever read of it
+            for member in files:
+                yield member.filename, archive.read(member)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"the zip archive is cut short, damaged or locked ({error}); unpack it yourself") from error
 
 
-def _read(file: IO[bytes] | gzip.GzipFile, packed: int) -> bytes:
-    most = min(LARGEST, max(SMALL, packed * MOST_PACKED))
-    found = bytearray()
-    while chunk := file.read(CHUNK):
-        found += chunk
-        if len(found) > most:
-            raise SourceError(
-                f"{packed:,} packed bytes unpack to more than {most:,}, as no export does; unpack it, if it is one"
-            )
-    return bytes(found)
+def _check(size: int, packed: int) -> None:
+    """Raises SourceError where so many packed bytes are so many unpacked."""
+    if size > LARGEST or (size > SMALL and size > MOST_PACKED * packed):
+        raise SourceError(
+            f"{packed:,} packed bytes unpack to {size:,} or more, as those of no export do; if it is one, unpack it"
+        )
