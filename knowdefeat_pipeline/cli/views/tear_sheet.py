@@ -271,7 +271,7 @@ def _held(sheet: TearSheet) -> str:
         worth = number(figures["open_pnl"], places, sign=True)
         parts.append(f"Their open pnl is {worth} {printable(row['quote_currency'])}.")
     if figures["unmarked_open"]:
-        parts.append(f"{figures['unmarked_open']:,} could not be marked: no price is known of it by then.")
+        parts.append(f"{figures['unmarked_open']:,} could not be marked: no price was known by then.")
     meaning = " ".join([*parts, "They count in no figure above but the open pnl."])
     heads = ["ticker", "side", "entered (UTC)", "entry price", "size", "latest mark"]
     return _table("Open positions", heads, rows, meaning)

@@ -21,7 +21,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.recurrence import linear_recurrence
 from knowdefeat_pipeline.core.trades.net_pnl import gross_pnl, net_pnl, notional_of
-from knowdefeat_pipeline.core.units import NEVER, Array, Bools, Floats, Ints, micros
+from knowdefeat_pipeline.core.units import NEVER, ROUNDING, Array, Bools, Floats, Ints, micros
 
 Matching = Literal["flat_to_flat", "average_cost", "fifo"]
 
@@ -309,7 +309,7 @@ def _turn(rows: _Fills, instant: Ints) -> Ints:
     long = np.where(of.side != 0, of.side, np.where(before < 0, -1, 1))
     reduces = rows.units * long[instant] < 0
     reduction = _sums(instant, np.where(reduces, np.abs(rows.units), 0), len(first))
-    reduce_first = (reduction <= np.abs(before))[instant]
+    reduce_first = (reduction <= np.abs(before) * (1 + ROUNDING))[instant]
     turn = np.where(reduces == reduce_first, 1, 2)
     return np.where(rows.units == 0, np.where(before[instant] != 0, 0, 3), turn)
 
@@ -336,8 +336,8 @@ def _walk(units: Ints, position: Ints, side: Ints) -> tuple[Ints, Ints]:
     flat = pd.Series(np.abs(units)).groupby(position).transform("max").to_numpy() // FLAT
     while True:
         held, excess = _reflected(moves, position, side)
-        rest = np.flatnonzero((held != 0) & (np.abs(held) <= flat) & (np.abs(moves) > flat) & (
-            np.abs(held) < np.abs(_before(held, position))))  # fmt: skip
+        size, left = np.abs(held), np.abs(held) < np.abs(_before(held, position))
+        rest = np.flatnonzero((size > 0) & (size <= flat) & (np.abs(moves) > flat) & left)
         if not len(rest):
             return held * towards, np.where(excess > flat, excess, 0)
         again = np.where(_is_new(position[rest]), 0, np.roll(held[rest], 1))

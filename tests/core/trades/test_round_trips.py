@@ -205,6 +205,8 @@ def test_the_order_within_an_instant() -> None:
     assert trips(fills((0, 1, 10), (1, 1, 12), (1, -1, 12), (2, -1, 13)))["pnl"].tolist() == [2, 1]
     assert trips(fills((1, -1, 12), (1, 1, 10)))["direction"].tolist() == ["LONG"]
     assert trips(fills((0, 1, 10), (1, -2, 12), (1, 1, 11)))["pnl"].tolist() == [3]
+    thirds = [(1, -0.1 / 3, 12)] * 3  # which are not a tenth to the last bit
+    assert trips(fills((0, 0.1, 10), (1, 0.1, 12), *thirds, (2, -0.1, 13)))["exits"].tolist() == [1, 1]
     told = trips(fills((1, -1, 12), (1, 1, 10), sequence=[1, 2]))
     assert told[["direction", "pnl"]].to_numpy().tolist() == [["SHORT", 2.0]]
 
