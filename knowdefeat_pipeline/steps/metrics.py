@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_da
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, Figures, StepResult
 from knowdefeat_pipeline.steps.slow_results import write_slow_results
+from knowdefeat_pipeline.store.bot_days import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -101,6 +102,7 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
     connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, first, last, own)
+        write_bot_days(connection, first, last, own)
         written = WrittenBlocks(inputs.blocks(), {pd.Timestamp(of.as_of): of.day for of in own})
         replace_days(connection, "bot_metrics", first, last, written.tables())
         rows = write_slow_results(session, written.rows(), own)
@@ -116,6 +118,7 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> p
     connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
+        write_bot_days(connection, of.day, of.day, [of])
         rows = write_slow_results(session, found.table.assign(day=of.day), [of])
         renew_day(connection, memory, "bot_metrics", found, of)
     return rows

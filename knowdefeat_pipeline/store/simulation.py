@@ -10,7 +10,7 @@ from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
-BESIDE_METRICS = ("open_positions", "slow_results")  # by day and bot, too
+BESIDE_METRICS = ("open_positions", "slow_results", "bot_days_rows")  # by day and bot, too
 BELIEFS = ("strategy_beliefs", "strategy_weights", "strategy_calibration", "belief_checkpoints")  # learned from all
 OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded
 

@@ -9,6 +9,7 @@ from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PART
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
 from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
 from knowdefeat_pipeline.core.schema.metrics import (
+    BOT_DAYS,
     METRICS,
     OF_CAPITAL,
     OPEN_POSITIONS,
@@ -38,6 +39,7 @@ __all__ = [
     "BAR_DAY",
     "BELIEFS",
     "BOT",
+    "BOT_DAYS",
     "BOT_EVENTS",
     "CALIBRATION",
     "DEFAULT_WEIGHTS",
