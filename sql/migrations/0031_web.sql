@@ -74,3 +74,4 @@ CREATE TABLE api_tokens (
 );
 COMMENT ON TABLE api_tokens IS 'Who may do what over HTTP: read, ingest or admin, each of which includes the one before.';
 COMMENT ON COLUMN api_tokens.hash IS 'SHA-256 of the token, in hexadecimal digits. The token itself is nowhere in the database.';
+CREATE UNIQUE INDEX api_tokens_name ON api_tokens (name) WHERE revoked_at IS NULL;

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
 )
 from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
 from knowdefeat_pipeline.core.schema.skill import SKILL
+from knowdefeat_pipeline.core.schema.trades import TRADES
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
@@ -62,6 +63,7 @@ __all__ = [
     "STREAK_SUMMARY",
     "TABLES",
     "TICKER",
+    "TRADES",
     "TRADE_DAY",
     "TRADE_SCORES",
     "VARIABLE",
