@@ -30,6 +30,12 @@ def freshness(connection: psycopg.Connection) -> list[Record]:
     return records(connection, query("fleet/freshness"), {})
 
 
+def held_rows(connection: psycopg.Connection) -> int:
+    """How many rows were refused and wait to be mended."""
+    ((held,),) = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchall()
+    return int(held)
+
+
 def closed_trades(
     connection: psycopg.Connection,
     limit: int,

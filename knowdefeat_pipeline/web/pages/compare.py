@@ -49,6 +49,7 @@ def compare(
         shown = [rows[key] for key in found.bot_ids if key in rows]
         if format:
             return export(shown, RANKED, format, f"compare-{last}")
+        curves = np.cumsum(found.pnl, axis=0).T.tolist()
         currencies = sorted({row["quote_currency"] for row in shown})
         return render(
             "compare.html", request, site,
@@ -56,7 +57,8 @@ def compare(
             as_of=next(iter(rows.values()))["as_of"] if rows else None, currencies=currencies,
             dates=[last - timedelta(days=days - 1 - n) for n in range(days)],
             matrix=[[None if value != value else value for value in line] for line in found.correlation.tolist()],
-            curves=list(zip(found.bots, np.cumsum(found.pnl, axis=0).T.tolist(), strict=True)),
+            series=[{"label": name, "values": values} for name, values in zip(found.bots, curves, strict=True)],
+            curves=list(zip(found.bots, curves, strict=True)),
         )  # fmt: skip
 
     return site.answer(request, read)

@@ -5,6 +5,7 @@ Colours come from classes of the style sheet, so that they follow light and dark
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from knowdefeat_pipeline.core.schema import VARIABLES
 SPARK = (92, 22)  # width and height in px
 BAR = (124, 16)
 MOST_POINTS = 50.0  # that a score can be away from the middle
+COLOURS = 8
 
 
 def _path(values: Sequence[float], width: float, height: float, low: float, high: float) -> str:
@@ -69,7 +71,7 @@ def contributions(row: Mapping[str, Any]) -> Markup:
     ).format(width, height, width, height, f"Moved by {label}", label, Markup("").join(parts), middle, height)
 
 
-def interval(low: float | None, middle: float | None, high: float | None, label: str, bound: float = 0.3) -> Markup:
+def interval(low: float | None, middle: float | None, high: float | None, label: str, bound: float = 0.25) -> Markup:
     """A 90 % interval and its middle on one scale from -bound to bound."""
     if low is None or middle is None or high is None:
         return Markup('<span class="none">–</span>')
@@ -113,12 +115,12 @@ def lines(
     def y(value: float) -> float:
         return 8 + (high - value) * up
 
-    drawn = []
-    for step in range(5):
-        value = low + (high - low) * step / 4
+    drawn: list[Markup] = []
+    decimals = 0 if high - low >= 4 else 2
+    for value in ticks(low, high):
         drawn.append(
             Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
-                left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.0f}".replace("-", "−")
+                left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
             )
         )
     for step in sorted({round(n * (len(days) - 1) / 6) for n in range(7)}):
@@ -135,10 +137,23 @@ def lines(
                 continue
             way.append(f"{pen}{left + place * across:.1f} {y(value):.1f}")
             pen = "L"
-        drawn.append(Markup('<path class="line c{}" d="{}"><title>{}</title></path>').format(number, " ".join(way), name))
+        drawn.append(Markup('<path class="line c{}{}" d="{}"><title>{}</title></path>').format(
+                number % COLOURS, " more" if number >= COLOURS else "", " ".join(way), name))
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width, height, label, Markup("").join(drawn)
     )
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round figures from low to high, at most so many.
+
+    >>> ticks(-465, 641), ticks(0.41, 0.58)
+    ([-400.0, -200.0, 0.0, 200.0, 400.0, 600.0], [0.45, 0.5, 0.55])
+    """
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    return [round(n * step, 10) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def weeks(values: Mapping[date, Any], last: date, number: int) -> list[list[date | None]]:

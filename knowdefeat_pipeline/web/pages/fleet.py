@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Request, Response
 from knowdefeat_pipeline.core.schema import PARTITION, Figure
 from knowdefeat_pipeline.core.schema.figure import count, number, text
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.store.fleet import closed_trades, fleet_days, fleet_strategies, fleet_totals
+from knowdefeat_pipeline.store.fleet import closed_trades, fleet_days, fleet_strategies, fleet_totals, held_rows
 from knowdefeat_pipeline.store.ranking import ranked_bots
-from knowdefeat_pipeline.store.reads import Record, counts, latest_day
+from knowdefeat_pipeline.store.reads import Record, latest_day
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
@@ -55,7 +55,7 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
             question=QUESTION, day=day, as_of=rows[0]["as_of"], totals=fleet_totals(connection, day), top=rows[:TOP],
             movers=sorted(moved, key=lambda row: -abs(row["moved_1d"]))[:MOVERS],
             strategies=fleet_strategies(connection, day), closed=closed_trades(connection, LAST_CLOSED),
-            charts=charts(days, day), held=counts(connection)["held"], formats=FORMATS,
+            charts=charts(days, day), held=held_rows(connection), formats=FORMATS,
             stale={name: found for name, found in stale.items() if found}, flagged=[r for r in rows if r["flag"]],
         )  # fmt: skip
 

@@ -50,6 +50,18 @@ def money(value: Any, currency: str, sign: bool = True) -> str:
     return number(value, digits(currency), sign)
 
 
+def price(value: float | None) -> str:
+    """A price with six significant digits, as many decimals as that takes.
+
+    >>> price(36148.2), price(0.0001234), price(1234567.8), price(100.0)
+    ('36,148.2', '0.0001234', '1,234,568', '100')
+    """
+    if value is None:
+        return NOTHING
+    text = f"{value:,.{max(0, 5 - math.floor(math.log10(abs(value))))}f}" if value else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def tone(value: Any) -> str:
     """The class of a figure that is good above 0 and bad below."""
     return "" if not value or value != value else "up" if value > 0 else "down"
@@ -79,7 +91,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"number": number, "money": money, "tone": tone, "instant": instant, "named_day": named_day}
+    made.filters |= {"number": number, "money": money, "price": price, "tone": tone, "instant": instant, "named_day": named_day}
     made.globals |= {
         "asset": asset,
         "draw": drawing,

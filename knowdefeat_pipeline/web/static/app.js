@@ -116,17 +116,19 @@ function draw(figure, told) {
   tip.className = "tip";
   const shown = told.series.filter((series) => !series.hidden);
   const data = [told.x.map((day) => Date.parse(day) / 1000), ...told.series.map((series) => series.values)];
+  const bars = told.series.some((series) => series.bars);
   const options = {
     width: figure.clientWidth,
-    height: figure.classList.contains("small") ? 150 : 260,
+    height: figure.classList.contains("small") ? 130 : figure.classList.contains("tall") ? 340 : 250,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     cursor: { y: false, points: { size: 6 } },
     legend: { show: false },
-    axes: [{ ...axis, values: (plot, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
+    axes: [{ ...axis, size: 28, values: (plot, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: "UTC" })) },
            { ...axis, size: 72, values: (plot, ticks) => ticks.map((tick) => number(tick)) }],
+    scales: { x: { range: (plot, low, high) => bars ? [low - 43200, high + 43200] : [low, high] } },
     series: [{}, ...told.series.map((series, place) => ({
       label: series.label, show: !series.hidden, stroke: colour(`--c${place % 8}`), width: 1.8, points: { show: false },
-      ...(series.bars ? { paths: uPlot.paths.bars({ size: [0.6, 40] }), fill: `${colour(`--c${place % 8}`)}55`, width: 1 } : place % 2 ? { dash: [6, 3] } : {}),
+      ...(series.bars ? { paths: uPlot.paths.bars({ size: [0.6, 40] }), fill: `${colour(`--c${place % 8}`)}55`, width: 1 } : place >= 8 ? { dash: [2, 3] } : place % 2 ? { dash: [6, 3] } : {}),
     }))],
     hooks: { setCursor: [(plot) => {
       const at = plot.cursor.idx;
