@@ -52,7 +52,7 @@ def test_a_day_counts_what_closed_by_its_as_of_and_what_is_open(database: str, c
         "VALUES (2, 'SOL', 'SHORT', %s, 100, 100, 97)",
         (NOON - HOUR,),
     )
-    connection.execute("UPDATE position_marks SET marked_at = %s", (NOON - HOUR,))
+    connection.execute("UPDATE position_marks SET (marked_at, day) = (%s, %s)", (NOON - HOUR, TODAY))
     days.refresh(database, yesterday, TODAY, NOON)
     assert told(connection) == [
         (yesterday, 1, "ETH", 2, 1, pytest.approx(0.5), 1.5, None),
