@@ -78,7 +78,8 @@ def ensure_first(connection: psycopg.Connection, kept: Passwords) -> str:
 def scope_of(connection: psycopg.Connection, token: str) -> Scope | None:
     """What a token lets do now; None for one that is unknown, revoked or has expired."""
     row = connection.execute(
-        "SELECT scope FROM api_tokens WHERE hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+        "SELECT scope FROM api_tokens "
+        "WHERE hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
         (hash_of(token),),
     ).fetchone()
     return row[0] if row else None

@@ -27,7 +27,9 @@ logger = logging.getLogger("knowdefeat.web")
 class Problem(KnowDefeatError):
     """A request that cannot be answered, with the status that says how."""
 
-    def __init__(self, status: HTTPStatus | int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+    def __init__(
+        self, status: HTTPStatus | int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(detail)
         self.status, self.headers, self.more = HTTPStatus(status), dict(headers or {}), more
 

@@ -17,8 +17,10 @@ from knowdefeat_pipeline.web.problems import Problem
 
 State = Literal["ranked", "unranked", "active", "inactive", "funded", "flagged"]
 # By what the ranking can be sorted; a minus before the name turns it round.
-SORTS = ("rank", "rank_score", "p_skill", "edge", "moved_1d", "moved_7d", "pnl", "pnl_1d", "pnl_7d", "open_pnl", "trades", "win_rate",
-         "profit_factor", "max_drawdown", "current_streak", "funds", "bot")  # fmt: skip
+SORTS = (
+    *("rank", "rank_score", "p_skill", "edge", "moved_1d", "moved_7d", "pnl", "pnl_1d", "pnl_7d", "open_pnl", "trades"),
+    *("win_rate", "profit_factor", "max_drawdown", "current_streak", "funds", "bot"),
+)
 _STATES = {
     "ranked": lambda row: row["eligible"],
     "unranked": lambda row: not row["eligible"],

@@ -17,7 +17,7 @@ Read = Callable[[psycopg.Connection], Answer]
 
 
 class Site:
-    """`pool`: connections of the role knowdefeat_web. `dagster`: the address of Dagster's UI, None where there is none."""
+    """`pool`: connections of the role knowdefeat_web. `dagster`: the address of Dagster's UI, None without one."""
 
     def __init__(self, pool: ConnectionPool, live: LiveResults, dagster: str | None = None) -> None:
         self.pool, self.live, self.dagster = pool, live, dagster

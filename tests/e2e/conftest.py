@@ -60,7 +60,10 @@ def system() -> Iterator[System]:
             pid = json.loads(_command(environment, "db", "status", "--json"))["pid"]
             port, pages = _free_port(), _free_port()
             up = subprocess.Popen(
-                [KNOWDEFEAT, "up", "--port", str(pages), "--dagster-port", str(port)], env=environment, stdout=subprocess.PIPE, text=True
+                [KNOWDEFEAT, "up", "--port", str(pages), "--dagster-port", str(port)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             try:
                 _await_address(up, f"http://127.0.0.1:{pages}")

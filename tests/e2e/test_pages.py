@@ -51,7 +51,7 @@ def process(url: str, home: Path, port: int | None = None) -> Iterator[tuple[str
 
 
 @pytest.fixture(scope="module")
-def pages(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
+def pages(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with process(fleet_url, tmp_path_factory.mktemp("home")) as (address, _):
         yield address
 
@@ -142,7 +142,10 @@ def test_charts_can_be_looked_into(browser: Browser, pages: str) -> None:
 
 
 def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
-    browser: Browser, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]], tmp_path: Path  # noqa: F811
+    browser: Browser,
+    fleet_url: str,
+    cloned: Callable[[str], AbstractContextManager[str]],
+    tmp_path: Path,
 ) -> None:
     with cloned(fleet_url) as url, process(url, tmp_path) as (address, _), opened(browser, address) as (context, page):
         asked: list[str] = []
@@ -174,7 +177,10 @@ def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
 
 
 def test_pages_say_since_when_they_are_not_updated_and_recover_by_themselves(
-    browser: Browser, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]], tmp_path: Path  # noqa: F811
+    browser: Browser,
+    fleet_url: str,
+    cloned: Callable[[str], AbstractContextManager[str]],
+    tmp_path: Path,
 ) -> None:
     with cloned(fleet_url) as url:
         context = browser.new_context()

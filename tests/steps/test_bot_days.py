@@ -21,7 +21,6 @@ NOON = datetime(2025, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-
 def close(connection: psycopg.Connection, bot: int, ticker: str, at: datetime, price: float, fees: float = 0.0) -> None:
     """A long position of 100 at 100, closed at `price`: each point is 1 of gross pnl."""
     connection.execute(
@@ -73,7 +72,9 @@ def test_columns_are_those_of_the_definitions(connection: psycopg.Connection) ->
 
 def test_a_fleet_s_days_sum_to_its_trades_and_to_its_metrics(database: str, connection: psycopg.Connection) -> None:
     end = datetime(2025, 3, 1, tzinfo=UTC)
-    load_trades(database, read_frame(simulate("base", bots=8, days=40, seed=5, end=end).trades, "simulator", end), "fleet")
+    load_trades(
+        database, read_frame(simulate("base", bots=8, days=40, seed=5, end=end).trades, "simulator", end), "fleet"
+    )
     last = date(2025, 2, 28)
     days.refresh(database, last - timedelta(days=35), last, end)
     statement = """

@@ -33,7 +33,6 @@ FORMULA = '=HYPERLINK("http://evil.example")'  # a strategy
 PATIENCE = 30.0
 
 
-
 @dataclass
 class Web:
     """A client of the app, the site that it serves, and the database's URL."""
@@ -116,7 +115,9 @@ def fleet_url(server_url: str) -> Iterator[str]:
     """The URL of a database with a computed fleet: names that try to be code, one bot inactive, funds, open trades."""
     with temporary_database(server_url, "template0") as url:
         migrations.upgrade(url)
-        load_trades(url, read_frame(simulate("base", bots=9, days=DAYS, seed=5, end=END).trades, "simulator", END), "fleet")
+        load_trades(
+            url, read_frame(simulate("base", bots=9, days=DAYS, seed=5, end=END).trades, "simulator", END), "fleet"
+        )
         with connect(url) as connection:
             connection.execute("UPDATE bots SET name = %s, strategy_id = %s WHERE bot_id = 2", (NASTY, FORMULA))
             connection.execute("UPDATE bots SET is_active = false WHERE bot_id = 3")
@@ -125,7 +126,9 @@ def fleet_url(server_url: str) -> Iterator[str]:
                 "VALUES (4, 'SOL-USD', 'LONG', %s, 100, 100, 97)",
                 (END - timedelta(hours=2),),
             )
-            connection.execute("UPDATE position_marks SET (marked_at, day) = (%s, %s)", (END - timedelta(hours=2), LAST))
+            connection.execute(
+                "UPDATE position_marks SET (marked_at, day) = (%s, %s)", (END - timedelta(hours=2), LAST)
+            )
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
         yield url
 
@@ -154,5 +157,3 @@ def empty_web(database: str) -> Iterator[Web]:
 def role_url(url: str, passwords: roles.Passwords) -> str:
     """The database's URL as the process of the pages gets it."""
     return roles.rotate(url, "knowdefeat_web", passwords)
-
-

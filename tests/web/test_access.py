@@ -57,7 +57,9 @@ def test_a_bad_token_is_refused_where_none_is_needed(web: Web) -> None:
     assert web.client.get("/api/v1/bots").status_code == 200
 
 
-@pytest.mark.parametrize("body", [{}, {"is_active": True}, {"is_active": True, "reason": "  "}, {"is_active": "perhaps", "reason": "x"}, [1]])
+@pytest.mark.parametrize(
+    "body", [{}, {"is_active": True}, {"is_active": True, "reason": "  "}, {"is_active": "perhaps", "reason": "x"}, [1]]
+)
 def test_a_decision_without_a_reason_is_refused(own_web: Web, body: object) -> None:
     with connect(own_web.url) as connection:
         token = new_token(connection, "admin", "admin")
@@ -87,7 +89,12 @@ def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_w
 
 @pytest.mark.parametrize(
     "headers",
-    [{"host": "evil.example"}, {"origin": "http://evil.example"}, {"origin": "http://127.0.0.1:8000"}, {"sec-fetch-site": "cross-site"}],
+    [
+        {"host": "evil.example"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:8000"},
+        {"sec-fetch-site": "cross-site"},
+    ],
 )
 def test_another_site_is_refused_even_with_the_browser_s_cookie(own_web: Web, headers: dict[str, str]) -> None:
     own_web.client.get(f"/login?code={CODE}")
@@ -106,7 +113,16 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
     with connect(own_web.url) as connection:
         token = new_token(connection, "admin", "admin")
     with served(own_web.url, url) as web:
-        for path in ("/", "/ranking", "/bots/1", "/compare", "/docs", "/api/v1/status", "/api/v1/bots/1/equity", "/api/v1/trades"):
+        for path in (
+            "/",
+            "/ranking",
+            "/bots/1",
+            "/compare",
+            "/docs",
+            "/api/v1/status",
+            "/api/v1/bots/1/equity",
+            "/api/v1/trades",
+        ):
             web.get(path)
         assert web.client.patch(PATH, json=CHANGE, headers=bearer(token)).status_code == 200
         assert web.client.get(f"/login?code={CODE}").status_code == 303
@@ -117,7 +133,9 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
                 connection.execute(statement)
 
 
-def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_not_count(database: str, tmp_path: Path) -> None:
+def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_not_count(
+    database: str, tmp_path: Path
+) -> None:
     kept = Passwords(tmp_path / "tokens")
     with connect(database) as connection:
         token = ensure_first(connection, kept)
@@ -130,7 +148,10 @@ def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_
         assert scope_of(connection, token) is None
         another = ensure_first(connection, kept)
         assert another != token
-        assert [(row["name"], row["state"]) for row in tokens.tokens(connection)] == [("first", "revoked"), ("first", "counts")]
+        assert [(row["name"], row["state"]) for row in tokens.tokens(connection)] == [
+            ("first", "revoked"),
+            ("first", "counts"),
+        ]
         assert len(another) == len("kd_") + 43  # 32 random bytes
         with pytest.raises(TokenError, match="There is a token first already"):
             new_token(connection, tokens.FIRST, "read")

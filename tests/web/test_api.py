@@ -17,7 +17,9 @@ def test_the_ranking_is_that_of_the_tables(web: Web) -> None:
     found = web.json("/rankings?explain=true&limit=1000")
     assert (found["day"], found["as_of"], found["next"]) == ("2025-02-28", "2025-03-01T00:00:00Z", None)
     columns = [figure.name for figure in RANKING]
-    expected = web.rows(f"SELECT bot_id, {', '.join(columns)} FROM bot_rankings WHERE day = %s ORDER BY rank NULLS LAST, bot_id", LAST)
+    expected = web.rows(
+        f"SELECT bot_id, {', '.join(columns)} FROM bot_rankings WHERE day = %s ORDER BY rank NULLS LAST, bot_id", LAST
+    )
     assert [tuple(row[name] for name in ("bot_id", *columns)) for row in found["data"]] == expected
     assert found["count"] == len(expected) == 9
     metrics = "SELECT bot_id, one_day_performance, one_week_performance, total_pnl, open_pnl, trades, profit_factor FROM bot_metrics WHERE day = %s AND ticker = '*'"
@@ -39,7 +41,9 @@ def test_places_of_before_are_those_of_the_day_and_of_the_week_before(web: Web) 
         assert row["moved_1d"] == before[row["bot_id"]] - row["rank"]
 
 
-@pytest.mark.parametrize("sort", ["rank", "-rank_score", "pnl", "-pnl", "-open_pnl", "open_pnl", "bot", "-bot", "-funds"])
+@pytest.mark.parametrize(
+    "sort", ["rank", "-rank_score", "pnl", "-pnl", "-open_pnl", "open_pnl", "bot", "-bot", "-funds"]
+)
 def test_parts_of_a_list_make_the_whole_in_any_order(web: Web, sort: str) -> None:
     whole = web.json(f"/rankings?sort={sort}&limit=1000")["data"]
     parts: list[Any] = []
@@ -140,7 +144,8 @@ def test_a_bot_s_days_are_those_of_its_trades(web: Web, by_ticker: str) -> None:
     ticker = "ticker" if by_ticker == "true" else "'*'"
     expected = web.rows(
         f"SELECT day_of(exit_time)::text, {ticker}, count(*), sum(pnl), sum(fees) FROM trades WHERE bot_id = 1 AND status = 'closed' "
-        "AND day_of(exit_time) > %s::date - 36 GROUP BY 1, 2 ORDER BY 1 DESC, 2", LAST
+        "AND day_of(exit_time) > %s::date - 36 GROUP BY 1, 2 ORDER BY 1 DESC, 2",
+        LAST,
     )
     assert [(row["day"], row["ticker"], row["trades"]) for row in found] == [row[:3] for row in expected]
     assert [row["pnl"] for row in found] == pytest.approx([row[3] for row in expected])
@@ -153,7 +158,9 @@ def test_trades_come_latest_first_and_each_once(web: Web) -> None:
     while following:
         answer = web.get(following).json()
         found, following = found + answer["data"], answer["next"]
-    statement = "SELECT trade_id, pnl FROM trades WHERE bot_id = 1 AND status = 'closed' ORDER BY exit_time DESC, trade_id DESC"
+    statement = (
+        "SELECT trade_id, pnl FROM trades WHERE bot_id = 1 AND status = 'closed' ORDER BY exit_time DESC, trade_id DESC"
+    )
     assert [(row["trade_id"], row["pnl"]) for row in found] == web.rows(statement)
     of_the_day = web.json(f"/trades?day={LAST}&limit=1000")["data"]
     assert len(of_the_day) == web.rows("SELECT count(*) FROM trades WHERE day_of(exit_time) = %s", LAST)[0][0]
@@ -165,7 +172,8 @@ def test_correlations_are_those_of_the_daily_results(web: Web) -> None:
     made: dict[str, dict[date, float]] = {}
     for bot, day, pnl in web.rows(
         "SELECT bot_id::text, day_of(exit_time), sum(pnl) FROM trades WHERE bot_id IN (1, 4, 5) AND status = 'closed' "
-        "AND day_of(exit_time) > %s::date - 30 GROUP BY 1, 2", LAST
+        "AND day_of(exit_time) > %s::date - 30 GROUP BY 1, 2",
+        LAST,
     ):
         made.setdefault(bot, {})[day] = pnl
     matrix = found["correlation"]
@@ -187,7 +195,10 @@ def test_what_is_unchanged_is_answered_with_304_until_results_change(own_web: We
     assert (again.content, again.headers["etag"]) == (b"", etag)
     before = web.site.live.version
     with connect(web.url) as connection:
-        connection.execute("UPDATE bots SET name = 'renamed' WHERE bot_id = (SELECT bot_id FROM bot_rankings_rows WHERE day = %s AND rank = 1)", (LAST,))
+        connection.execute(
+            "UPDATE bots SET name = 'renamed' WHERE bot_id = (SELECT bot_id FROM bot_rankings_rows WHERE day = %s AND rank = 1)",
+            (LAST,),
+        )
     wait_for_version(web, (before or 0) + 1)
     changed = web.get("/api/v1/rankings?limit=3", headers={"if-none-match": etag})
     assert changed.headers["etag"] != etag
@@ -217,7 +228,9 @@ def test_an_answer_is_computed_once_a_version(own_web: Web, monkeypatch: pytest.
 
 
 def test_of_an_empty_database_there_is_nothing_to_tell(empty_web: Web) -> None:
-    assert empty_web.get("/api/v1/rankings", 404).json()["detail"] == "Nothing has been computed yet. Run: knowdefeat run"
+    assert (
+        empty_web.get("/api/v1/rankings", 404).json()["detail"] == "Nothing has been computed yet. Run: knowdefeat run"
+    )
     assert empty_web.json("/bots") == {"data": []}
     assert empty_web.json("/trades") == {"next": None, "data": []}
     assert empty_web.json("/status")["assets"] == []

@@ -23,7 +23,9 @@ PATIENCE = 60.0
 async def next_event(stream: AsyncIterator[bytes]) -> tuple[str, str]:
     """The next event's name and data; signs of life are passed over."""
     while True:
-        lines = dict(line.split(": ", 1) for line in (await anext(stream)).decode().splitlines() if line and line[0] != ":")
+        lines = dict(
+            line.split(": ", 1) for line in (await anext(stream)).decode().splitlines() if line and line[0] != ":"
+        )
         if "event" in lines:
             return lines["event"], lines["data"]
 
@@ -39,13 +41,17 @@ def test_viewers_hear_of_new_results_by_one_connection(database: str) -> None:
         assert live.viewers == 30
         with connect(database) as writer:
             begun = time.monotonic()
-            writer.execute("INSERT INTO refreshed_days (asset, day, as_of, seen) VALUES ('bot_metrics', '2025-01-01', '2025-01-02', pg_current_snapshot())")
+            writer.execute(
+                "INSERT INTO refreshed_days (asset, day, as_of, seen) VALUES ('bot_metrics', '2025-01-01', '2025-01-02', pg_current_snapshot())"
+            )
         told = await asyncio.wait_for(asyncio.gather(*(next_event(stream) for stream in streams)), PATIENCE)
         assert time.monotonic() - begun < 5
         assert {event for event, _ in told} == {"results"}
         assert len({data for _, data in told}) == 1
         with connect(database) as reader:
-            ((sessions,),) = reader.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()").fetchall()
+            ((sessions,),) = reader.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+            ).fetchall()
         assert sessions == 1
         live.end()
         for stream in streams:
@@ -65,7 +71,9 @@ def test_a_connection_that_breaks_is_told_and_made_again(database: str) -> None:
         while (await asyncio.wait_for(next_event(stream), PATIENCE))[0] != "results":
             pass
         with connect(database) as other:
-            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()")
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+            )
         told = await asyncio.wait_for(next_event(stream), PATIENCE)
         assert told[0] == "away"
         assert live.version is None or live.away_since is None

@@ -91,7 +91,9 @@ def test_the_fleet_s_sums_are_those_of_its_currency_alone(own_web: Web) -> None:
         ((day, week, month, ranked, bots, active),) = own_web.rows(
             "SELECT sum(m.one_day_performance), sum(m.one_week_performance), sum(m.total_pnl), count(r.rank), count(*), count(*) FILTER (WHERE r.is_active) "
             "FROM bot_metrics AS m JOIN bots USING (bot_id) JOIN bot_rankings AS r USING (day, bot_id) "
-            "WHERE m.day = %s AND m.ticker = '*' AND quote_currency = %s", LAST, currency
+            "WHERE m.day = %s AND m.ticker = '*' AND quote_currency = %s",
+            LAST,
+            currency,
         )
         for name, number in (("pnl_1d", day), ("pnl_7d", week), ("pnl_30d", month)):
             assert value(found[currency, name]) == shown(number, decimals)
@@ -183,5 +185,7 @@ def test_headings_and_tables_are_whole(web: Web) -> None:
         assert text.count("<h1") == 1
         for tag in ("table", "section", "div", "tr", "figure", "svg", "form"):
             assert text.count(f"<{tag}") == text.count(f"</{tag}>"), (path, tag)
-        assert "None" not in re.sub(r"<[^>]*>", "", text).replace("None yet", "").replace("None.", "").replace("If-None-Match", "")
+        assert "None" not in re.sub(r"<[^>]*>", "", text).replace("None yet", "").replace("None.", "").replace(
+            "If-None-Match", ""
+        )
         assert "http://" not in text.replace("http://127.0.0.1", "").replace("http://evil.example", "")

@@ -1,4 +1,4 @@
-"""`up`: the pages, Dagster's own UI and daemon and the live listener, started together, watched, and stopped together."""
+"""`up`: the pages, Dagster's UI and daemon and the live listener: started together, watched, and stopped together."""
 
 from __future__ import annotations
 

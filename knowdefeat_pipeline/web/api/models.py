@@ -57,7 +57,7 @@ def model(name: str, figures: Iterable[Figure], optional: Iterable[str] = ()) ->
     fields: dict[str, Any] = {}
     for figure in figures:
         kind = TYPES[figure.type]
-        more = {"unit": figure.unit} if figure.unit else {}
+        more: dict[str, Any] = {"unit": figure.unit} if figure.unit else {}
         may_miss = figure.name in optional
         described = Field(*((None,) if may_miss else ()), description=figure.description, json_schema_extra=more)
         fields[figure.name] = (kind | None if figure.nullable or may_miss else kind, described)
@@ -89,8 +89,10 @@ RANKED: tuple[Figure, ...] = (
 )
 """What a row of the ranking shows: the ranking's own columns, and figures of the same bot and day beside them."""
 # Of a bot that was not judged, or on a day without allocation, there is none.
-_MAY_BE_NULL = {*(figure.name for figure in named(SKILL, "p_skill", "edge", "edge_low", "edge_high", "verdict")), "decision",
-                "funds", "current_streak", "longest_win_streak", "longest_loss_streak"}  # fmt: skip
+_MAY_BE_NULL = {
+    *("p_skill", "edge", "edge_low", "edge_high", "verdict", "decision", "funds"),
+    *("current_streak", "longest_win_streak", "longest_loss_streak"),
+}
 RANKED = tuple(
     Figure(f.name, f.type, f.unit, f.description, f.nullable or f.name in _MAY_BE_NULL) for f in RANKED
 )  # fmt: skip
@@ -100,7 +102,7 @@ EQUITY: tuple[Figure, ...] = (
     PARTITION,
     AS_OF,
     number("equity", "currency", "Capital and net pnl since the first trade; without a capital it begins at 0."),
-    number("equity_with_open", "currency", "Equity, what is open added to it. NULL where nothing is that could be marked."),
+    number("equity_with_open", "currency", "Equity, and what is open added. NULL where nothing could be marked."),
     *named(METRICS, "capital", "capital_is_estimated", "lifetime_pnl"),
     *named(OPEN_POSITIONS, "open_pnl"),
 )

@@ -84,7 +84,13 @@ def correlations(
         found = read_correlations(connection, bots, last, days)
         matrix: Any = found.correlation.tolist()
         return as_json(
-            {"day": last, "days": days, "bots": found.bots, "correlation": matrix, "effective_bets": found.effective_bets}
+            {
+                "day": last,
+                "days": days,
+                "bots": found.bots,
+                "correlation": matrix,
+                "effective_bets": found.effective_bets,
+            }
         )
 
     return site.answer(request, read)

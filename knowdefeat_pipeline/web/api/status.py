@@ -52,7 +52,13 @@ def definitions(request: Request, site: Shared) -> Response:
         return as_json(
             {
                 table: [
-                    {"name": f.name, "type": f.type, "unit": f.unit, "description": f.description, "nullable": f.nullable}
+                    {
+                        "name": f.name,
+                        "type": f.type,
+                        "unit": f.unit,
+                        "description": f.description,
+                        "nullable": f.nullable,
+                    }
                     for f in figures
                 ]
                 for table, figures in tables.items()
@@ -64,6 +70,6 @@ def definitions(request: Request, site: Shared) -> Response:
 
 @router.get("/events", response_class=StreamingResponse)
 async def events(site: Shared) -> StreamingResponse:
-    """Server-Sent Events: `results` with a version whenever results or decisions changed; `away` while the database is."""
+    """Server-Sent Events: `results` with a version whenever results or decisions changed; `away` without database."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(site.live.stream(), media_type="text/event-stream", headers=headers)

@@ -40,11 +40,11 @@ def sparkline(values: Sequence[float], label: str) -> Markup:
     return Markup(
         '<svg class="spark {}" viewBox="0 -2 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
         '<path class="zero" d="M0 {:.1f}H{}"/><path class="line" d="{}"/></svg>'
-    ).format(tone, width, height, width, height, label, zero, width, Markup(way))
+    ).format(tone, width, height, width, height, label, zero, width, way)
 
 
 def contributions(row: Mapping[str, Any]) -> Markup:
-    """What moved a score: right of the middle what added to it, left what took from it; the largest next to the middle."""
+    """What moved a score: right of the middle what added to it, left what took from it; the largest in the middle."""
     points = [(variable, row[f"{variable.name}_points"] or 0.0) for variable in VARIABLES]
     if row["rank_score"] is None:
         return Markup('<span class="none">–</span>')
@@ -54,7 +54,7 @@ def contributions(row: Mapping[str, Any]) -> Markup:
     for sign, side in ((1, "up"), (-1, "down")):
         at = middle
         own = sorted(((abs(p), v.label) for v, p in points if p * sign > 0), reverse=True)
-        for number, (size, label) in enumerate(own):
+        for number, (size, _) in enumerate(own):
             length = size * scale
             x = at if sign > 0 else at - length
             at += sign * length
@@ -82,8 +82,9 @@ def interval(low: float | None, middle: float | None, high: float | None, label:
 
     tone = "up" if low > 0 else "down" if high < 0 else ""
     return Markup(
-        '<svg class="interval {}" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>'
-        '<path class="axis" d="M{} 0V{}"/><path class="range" d="M{:.1f} 7H{:.1f}"/><circle cx="{:.1f}" cy="7" r="2.6"/></svg>'
+        '<svg class="interval {}" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        '<title>{}</title><path class="axis" d="M{} 0V{}"/><path class="range" d="M{:.1f} 7H{:.1f}"/>'
+        '<circle cx="{:.1f}" cy="7" r="2.6"/></svg>'
     ).format(tone, width, height, width, height, label, label, width / 2, height, x(low), x(high), x(middle))
 
 
@@ -117,28 +118,31 @@ def lines(
 
     drawn: list[Markup] = []
     decimals = 0 if high - low >= 4 else 2
-    for value in ticks(low, high):
-        drawn.append(
-            Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
-                left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
-            )
+    drawn += [
+        Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
+            left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
         )
-    for step in sorted({round(n * (len(days) - 1) / 6) for n in range(7)}):
-        drawn.append(
-            Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(
-                left + step * across, height - 4, f"{days[step].day} {days[step]:%b}"
-            )
+        for value in ticks(low, high)
+    ]
+    drawn += [
+        Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(
+            left + step * across, height - 4, f"{days[step].day} {days[step]:%b}"
         )
+        for step in sorted({round(n * (len(days) - 1) / 6) for n in range(7)})
+    ]
     for number, (name, values) in enumerate(series):
         way, pen = [], "M"
-        for place, value in enumerate(values):
-            if value is None:
+        for place, at in enumerate(values):
+            if at is None:
                 pen = "M"
                 continue
-            way.append(f"{pen}{left + place * across:.1f} {y(value):.1f}")
+            way.append(f"{pen}{left + place * across:.1f} {y(at):.1f}")
             pen = "L"
-        drawn.append(Markup('<path class="line c{}{}" d="{}"><title>{}</title></path>').format(
-                number % COLOURS, " more" if number >= COLOURS else "", " ".join(way), name))
+        drawn.append(
+            Markup('<path class="line c{}{}" d="{}"><title>{}</title></path>').format(
+                number % COLOURS, " more" if number >= COLOURS else "", " ".join(way), name
+            )
+        )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width, height, label, Markup("").join(drawn)
     )
@@ -169,5 +173,3 @@ def shade(value: float | None, most: float) -> str:
         return "n"
     step = min(4, 1 + int(3.999 * min(abs(value) / most, 1.0))) if value else 0
     return "n" if not step else f"{'u' if value > 0 else 'd'}{step}"
-
-

@@ -58,7 +58,7 @@ def ranking(
 
 QUESTION = "Which bots are good, and what moved them?"
 EXPORTED: tuple[Figure, ...] = RANKED
-# Of each column: by what it sorts (None: it cannot), its heading, what it means, its classes (n: a number, w: only where
+# Of each column: by what it sorts (None: it cannot), its heading, what it means, its classes (n: a number, w: where
 # there is room).
 COLUMNS = (
     ("rank", "#", "Place by score", "n"),
@@ -70,7 +70,7 @@ COLUMNS = (
     ("-rank_score", "Score", "0 to 100; 50 is the middle", "n"),
     (None, "What moved it", "Right of the middle: what added to the score; left: what took from it", "w"),
     ("-p_skill", "P(edge>0)", "Probability that the bot has an edge, net of its market", "n"),
-    ("-edge", "Edge", "Net result per trade in its own standard deviations, with its 90 % interval", "w"),
+    ("-edge", "Edge", "Net result per trade in its standard deviations, with 90 % interval", "w"),
     (None, "Pnl, 30 d", "Net pnl over the last 30 days", "w"),
     ("-pnl_1d", "24 h", "Net pnl of 24 hours", "n w"),
     ("-pnl", "30 d", "Net pnl of 30 days", "n"),

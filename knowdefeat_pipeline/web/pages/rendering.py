@@ -26,7 +26,10 @@ NOTHING = "–"
 MINUS = "−"
 HTML = "text/html"
 # No script but our own files, nothing from elsewhere, and no style in the text of a page.
-POLICY = "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; img-src 'self' data:"
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
 MENU = (("/", "Fleet"), ("/ranking", "Ranking"), ("/compare", "Compare"), ("/docs", "API"))
 
 
@@ -91,7 +94,14 @@ def environment() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"number": number, "money": money, "price": price, "tone": tone, "instant": instant, "named_day": named_day}
+    made.filters |= {
+        "number": number,
+        "money": money,
+        "price": price,
+        "tone": tone,
+        "instant": instant,
+        "named_day": named_day,
+    }
     made.globals |= {
         "asset": asset,
         "draw": drawing,

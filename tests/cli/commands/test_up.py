@@ -64,7 +64,10 @@ def test_an_address_that_others_reach_is_refused(home: Path, host: str) -> None:
 
 
 def test_names_that_the_user_allows_reach_the_guard() -> None:
-    pages, dagster = up.Place("pages", "pages", "127.0.0.1", 3000, "/"), up.Place("Dagster UI", "webserver", "::1", 3001, "/")
+    pages, dagster = (
+        up.Place("pages", "pages", "127.0.0.1", 3000, "/"),
+        up.Place("Dagster UI", "webserver", "::1", 3001, "/"),
+    )
     commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64)
     for name in ("pages", "webserver"):
         assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
