@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import Query
+from pydantic import BeforeValidator
 
 from knowdefeat_pipeline.store.ranking import ranked_bots
 from knowdefeat_pipeline.store.reads import Record, latest_day
@@ -31,16 +32,19 @@ _STATES = {
 }
 
 
+_EMPTY = BeforeValidator(lambda given: given or None)  # a form sends what was not chosen as an empty text
+
+
 @dataclass(frozen=True)
 class Asked:
     """What of the ranking is asked for."""
 
-    day: Annotated[date | None, Query(description="UTC day; the last one computed by default.")] = None
+    day: Annotated[date | None, _EMPTY, Query(description="UTC day; the last one computed by default.")] = None
     sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with a minus before it the largest first.")] = "rank"
     bot: Annotated[str | None, Query(description="Only bots whose name holds this.", max_length=200)] = None
     strategy: Annotated[str | None, Query(description="Only bots of this strategy.")] = None
     ticker: Annotated[str | None, Query(description="Only bots that trade mostly this ticker.")] = None
-    state: Annotated[State | None, Query(description="Only bots of this state.")] = None
+    state: Annotated[State | None, _EMPTY, Query(description="Only bots of this state.")] = None
 
     @property
     def column(self) -> str:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from socket import create_server
 
 import httpx
@@ -22,7 +21,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from tests.e2e.conftest import PATIENCE
 from tests.steps import days
-from tests.web.conftest import CODE, LAST, NASTY, fleet_url, hash_of  # noqa: F401 (a fixture)
+from tests.web.conftest import CODE, LAST, NASTY, environment_of, fleet_url, hash_of  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
@@ -31,28 +30,35 @@ WIDTHS = (1600, 390)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@contextmanager
-def process(url: str, home: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The program of the pages over a database: its address, once it answers."""
-    if port is None:
-        with closing(create_server(("127.0.0.1", 0))) as listener:
-            port = listener.getsockname()[1]
-    environment = os.environ | {"KNOWDEFEAT_DATABASE_URL": url, "KNOWDEFEAT_HOME": str(home)}
-    command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
-    started = subprocess.Popen(command, env=environment, cwd=ROOT)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        with httpx.Client(transport=httpx.HTTPTransport(retries=12), timeout=60) as client:
-            assert client.get(f"{address}/api/v1/health").status_code == 200
-        yield address, started
-    finally:
-        started.send_signal(signal.SIGTERM)
-        started.wait(30)
+Start = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="module")
-def pages(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with process(fleet_url, tmp_path_factory.mktemp("home")) as (address, _):
+def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts the program of the pages over a database, for as long as its `with` lasts; its address."""
+    environment = environment_of(fleet_url, tmp_path_factory.mktemp("home"))
+
+    @contextmanager
+    def started(url: str, port: int | None = None) -> Iterator[str]:
+        if port is None:
+            with closing(create_server(("127.0.0.1", 0))) as listener:
+                port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
+        program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": url}, cwd=ROOT)
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=60) as client:
+                assert client.get(f"http://127.0.0.1:{port}/api/v1/health").status_code == 200
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            program.send_signal(signal.SIGTERM)
+            program.wait(30)
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def pages(start: Start, fleet_url: str) -> Iterator[str]:
+    with start(fleet_url) as address:
         yield address
 
 
@@ -136,8 +142,7 @@ def test_every_page_is_read_without_a_script(browser: Browser, pages: str) -> No
 def test_charts_can_be_looked_into(browser: Browser, pages: str) -> None:
     with opened(browser, pages, viewport={"width": 1600, "height": 900}) as (_, page):
         page.goto("/bots/1")
-        canvas = page.locator("figure.plot.drawn canvas").first
-        canvas.hover()
+        page.locator("figure.plot.drawn .u-over").first.hover()
         expect(page.locator("figure.plot .tip").first).to_contain_text("Equity")
 
 
@@ -147,7 +152,7 @@ def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
     cloned: Callable[[str], AbstractContextManager[str]],
     tmp_path: Path,
 ) -> None:
-    with cloned(fleet_url) as url, process(url, tmp_path) as (address, _), opened(browser, address) as (context, page):
+    with cloned(fleet_url) as url, start(url) as address, opened(browser, address) as (context, page):
         asked: list[str] = []
         context.on("request", lambda request: asked.append(request.url))
         tabs = [page, *(context.new_page() for _ in range(8))]
@@ -185,12 +190,12 @@ def test_pages_say_since_when_they_are_not_updated_and_recover_by_themselves(
     with cloned(fleet_url) as url:
         context = browser.new_context()
         page = context.new_page()
-        with process(url, tmp_path) as (address, _):
+        with start(url) as address:
             page.goto(f"{address}/ranking")
             page.locator("#live.on").wait_for()
         expect(page.locator("#live.off")).to_contain_text("not updated since", timeout=PATIENCE)
         expect(page.locator("tbody tr")).to_have_count(9)  # what was shown stays
-        with process(url, tmp_path, int(address.rpartition(":")[2])):
+        with start(url, int(address.rpartition(":")[2])):
             expect(page.locator("#live.on")).to_have_text("live", timeout=PATIENCE)
         context.close()
 

@@ -1,11 +1,13 @@
 """The web application as tests use it: in this process, over a real fleet in a real database."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ import pytest
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.postgres.connection import connect, open_pool
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.tokens import hash_of
 from knowdefeat_pipeline.store.trades import load_trades
@@ -152,6 +155,12 @@ def empty_web(database: str) -> Iterator[Web]:
     """The app over a database without trades."""
     with served(database) as web:
         yield web
+
+
+def environment_of(url: str, home: Path) -> dict[str, str]:
+    """The environment of a program of ours over that database and home, which knows the password of the pages' role."""
+    role_url(url, roles.kept_passwords(Settings(home=home, database_url=url), url))
+    return os.environ | {"KNOWDEFEAT_DATABASE_URL": url, "KNOWDEFEAT_HOME": str(home)}
 
 
 def role_url(url: str, passwords: roles.Passwords) -> str:

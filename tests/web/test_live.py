@@ -1,7 +1,6 @@
 """What open pages hear: new results at once, a database that is away, and the end of the process in time."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import httpx
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.web.live import LiveResults
+from tests.web.conftest import environment_of
 
 PATIENCE = 60.0
 
@@ -87,12 +87,12 @@ def test_a_connection_that_breaks_is_told_and_made_again(database: str) -> None:
 def test_the_process_ends_in_time_with_streams_open(database: str, tmp_path: Path) -> None:
     with closing(create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
-    environment = os.environ | {"KNOWDEFEAT_DATABASE_URL": database, "KNOWDEFEAT_HOME": str(tmp_path)}
+    environment = environment_of(database, tmp_path)
     command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}/api/v1"
     try:
-        with httpx.Client(timeout=PATIENCE, transport=httpx.HTTPTransport(retries=12)) as client:
+        with httpx.Client(timeout=PATIENCE, transport=httpx.HTTPTransport(retries=6)) as client:
             assert client.get(f"{address}/health").json() == {"status": "ok"}
             with client.stream("GET", f"{address}/events") as events:
                 lines = events.iter_lines()
@@ -112,7 +112,7 @@ def test_the_process_ends_in_time_with_streams_open(database: str, tmp_path: Pat
 
 
 def test_the_pages_are_served_on_loopback_alone(database: str, tmp_path: Path) -> None:
-    environment = os.environ | {"KNOWDEFEAT_DATABASE_URL": database, "KNOWDEFEAT_HOME": str(tmp_path)}
+    environment = environment_of(database, tmp_path)
     command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", "1", "--host", "0.0.0.0"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
