@@ -148,9 +148,9 @@ def test_charts_can_be_looked_into(browser: Browser, pages: str) -> None:
 
 def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
     browser: Browser,
+    start: Start,
     fleet_url: str,
     cloned: Callable[[str], AbstractContextManager[str]],
-    tmp_path: Path,
 ) -> None:
     with cloned(fleet_url) as url, start(url) as address, opened(browser, address) as (context, page):
         asked: list[str] = []
@@ -183,9 +183,9 @@ def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
 
 def test_pages_say_since_when_they_are_not_updated_and_recover_by_themselves(
     browser: Browser,
+    start: Start,
     fleet_url: str,
     cloned: Callable[[str], AbstractContextManager[str]],
-    tmp_path: Path,
 ) -> None:
     with cloned(fleet_url) as url:
         context = browser.new_context()
