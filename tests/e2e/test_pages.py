@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from socket import create_server
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -21,7 +20,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from tests.e2e.conftest import PATIENCE
 from tests.steps import days
-from tests.web.conftest import CODE, LAST, NASTY, environment_of, fleet_url, hash_of  # noqa: F401 (a fixture)
+from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url, hash_of  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
@@ -46,8 +45,7 @@ def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
         command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
         program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": url}, cwd=ROOT)
         try:
-            with httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=60) as client:
-                assert client.get(f"http://127.0.0.1:{port}/api/v1/health").status_code == 200
+            await_answer(program, f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}"
         finally:
             program.send_signal(signal.SIGTERM)

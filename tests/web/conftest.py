@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -161,6 +163,20 @@ def environment_of(url: str, home: Path) -> dict[str, str]:
     """The environment of a program of ours over that database and home, which knows the password of the pages' role."""
     role_url(url, roles.kept_passwords(Settings(home=home, database_url=url), url))
     return os.environ | {"KNOWDEFEAT_DATABASE_URL": url, "KNOWDEFEAT_HOME": str(home)}
+
+
+def await_answer(program: subprocess.Popen[Any], address: str) -> None:
+    """Wait until a program of the pages answers, which nobody is told of."""
+    until = time.monotonic() + 3 * PATIENCE
+    while True:
+        assert program.poll() is None, "the program ended"
+        try:
+            assert httpx.get(f"{address}/api/v1/health", timeout=PATIENCE).json() == {"status": "ok"}
+        except httpx.ConnectError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        else:
+            return
 
 
 def role_url(url: str, passwords: roles.Passwords) -> str:

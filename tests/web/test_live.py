@@ -15,7 +15,7 @@ import httpx
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.web.live import LiveResults
-from tests.web.conftest import environment_of
+from tests.web.conftest import await_answer, environment_of
 
 PATIENCE = 60.0
 
@@ -92,18 +92,17 @@ def test_the_process_ends_in_time_with_streams_open(database: str, tmp_path: Pat
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}/api/v1"
     try:
-        with httpx.Client(timeout=PATIENCE, transport=httpx.HTTPTransport(retries=6)) as client:
-            assert client.get(f"{address}/health").json() == {"status": "ok"}
-            with client.stream("GET", f"{address}/events") as events:
-                lines = events.iter_lines()
-                while not next(lines).startswith("event:"):
-                    pass
-                begun = time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                for _ in lines:
-                    pass
-                _, said = process.communicate(timeout=PATIENCE)
-                took = time.monotonic() - begun
+        await_answer(process, f"http://127.0.0.1:{port}")
+        with httpx.Client(timeout=PATIENCE) as client, client.stream("GET", f"{address}/events") as events:
+            lines = events.iter_lines()
+            while not next(lines).startswith("event:"):
+                pass
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            for _ in lines:
+                pass
+            _, said = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - begun
     finally:
         if process.poll() is None:
             process.kill()

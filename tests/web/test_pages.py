@@ -189,3 +189,10 @@ def test_headings_and_tables_are_whole(web: Web) -> None:
             "If-None-Match", ""
         )
         assert "http://" not in text.replace("http://127.0.0.1", "").replace("http://evil.example", "")
+
+
+def test_a_form_whose_choices_are_empty_asks_for_all(web: Web) -> None:
+    """As a browser sends it."""
+    text = web.get(f"/ranking?bot=&strategy=&ticker=&state=&day={LAST}").text
+    assert text.count('<tr id="bot-') == 9
+    assert web.get("/ranking?bot=8&strategy=&ticker=&state=&day=").text.count('<tr id="bot-') == 1
