@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from http import HTTPStatus
@@ -22,7 +22,7 @@ SORTS = (
     *("rank", "rank_score", "p_skill", "edge", "moved_1d", "moved_7d", "pnl", "pnl_1d", "pnl_7d", "open_pnl", "trades"),
     *("win_rate", "profit_factor", "max_drawdown", "current_streak", "funds", "bot"),
 )
-_STATES = {
+_STATES: dict[str, Callable[[Record], bool]] = {
     "ranked": lambda row: row["eligible"],
     "unranked": lambda row: not row["eligible"],
     "active": lambda row: row["is_active"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, instant, table
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import tokens as store
-from knowdefeat_pipeline.store.tokens import SCOPES, Scope, TokenError
+from knowdefeat_pipeline.store.tokens import SCOPES, TokenError
 
 app = typer.Typer(help="Tokens of programs that ask the API: list, show the first one, make and revoke them.")
 
@@ -66,7 +66,7 @@ def new(
     if scope not in SCOPES:
         raise TokenError(f"--scope {scope}: write {', '.join(SCOPES[:-1])} or {SCOPES[-1]}")
     with database() as connection:
-        typer.echo(store.new_token(connection, name, cast(Scope, scope), timedelta(days=days) if days else None))
+        typer.echo(store.new_token(connection, name, scope, timedelta(days=days) if days else None))
     err.print("It is shown this once. A program sends it as: Authorization: Bearer TOKEN", style="dim")
 
 

@@ -177,7 +177,7 @@ def _trades(
         after = None if cursor is None else _place(read_cursor(cursor, 2))
         rows = closed_trades(connection, limit + 1, bot_id=key, after=after, day=day)
         last = rows[limit - 1] if len(rows) > limit else None
-        following = next_address(request, last and [last["exit_time"], last["trade_id"]])
+        following = next_address(request, [last["exit_time"], last["trade_id"]] if last else None)
         return as_json({"next": following, "data": rows[:limit]}, links(following))
 
     return site.answer(request, read, results=False)
