@@ -1,6 +1,6 @@
 # Set-up and daily work. Needs Python 3.11 or newer, git and make; everything else goes into .venv.
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
-#   make up                                      the Dagster UI and daemon over the same database
+#   make up                                      the pages, the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches

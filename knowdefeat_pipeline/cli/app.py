@@ -31,6 +31,7 @@ from knowdefeat_pipeline.cli.commands import (
     run,
     simulate,
     skill,
+    tokens,
     trades,
     up,
     weights,
@@ -73,6 +74,7 @@ app.add_typer(bots.app, name="bots")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(tokens.app, name="token")
 app.add_typer(database.app, name="db")
 
 UNDONE = "What was under way is undone or will be done again."

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import LibpqWriter, QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
 from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy
@@ -33,6 +34,7 @@ OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
 START_UP = 60.0  # seconds that a server which says that it is starting up (as after a crash) is waited for
 CANCEL_TIMEOUT = 5.0  # seconds
+POOL_TIMEOUT = 5.0  # seconds that a request waits for a connection
 ROWS_PER_MESSAGE = 8_192
 PROGRAM = "knowdefeat"  # how sessions name themselves, before the number of their process
 
@@ -117,6 +119,25 @@ def connect(url: str) -> psycopg.Connection:
             f"{_address(conninfo)} runs PostgreSQL {version}; {OLDEST_SERVER} or newer is needed. Upgrade that server, "
             "or unset KNOWDEFEAT_DATABASE_URL to use the embedded one."
         )
+    return connection
+
+
+def open_pool(url: str, most: int) -> ConnectionPool:
+    """Connections as those of `connect` for many threads, at most so many; one that broke is replaced.
+
+    It opens them while it is entered, and waits for none: who asks for one while the database is away gets PoolTimeout.
+    """
+    return ConnectionPool(
+        _conninfo(url), connection_class=Session, kwargs={"autocommit": True}, min_size=1, max_size=most,
+        timeout=POOL_TIMEOUT, check=ConnectionPool.check_connection, open=False,
+    )  # fmt: skip
+
+
+async def listen(url: str, channel: str) -> psycopg.AsyncConnection:
+    """A connection that hears what is notified on the channel. Raises psycopg.OperationalError."""
+    connection = await psycopg.AsyncConnection.connect(_conninfo(url), autocommit=True)
+    await connection.execute("SET idle_session_timeout = 0")  # it only listens
+    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
     return connection
 
 

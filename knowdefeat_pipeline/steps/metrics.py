@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_da
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, Figures, StepResult
 from knowdefeat_pipeline.steps.slow_results import with_slow_results
+from knowdefeat_pipeline.store.bot_days import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -117,6 +118,7 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
 
     with one_transaction(connection):
         write_open_positions(connection, first, last, own)
+        write_bot_days(connection, first, last, own)
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
         mark(connection, "bot_metrics", first, last, own)
@@ -131,6 +133,7 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
     connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
+        write_bot_days(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
         renew_day(connection, memory, "bot_metrics", found, of)
     return rows

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
-BESIDE_METRICS = ("open_positions", "slow_results")  # by day and bot, too
+BESIDE_METRICS = ("open_positions", "slow_results", "bot_days_rows")  # by day and bot, too
 OF_STRATEGIES = ("strategy_beliefs", "strategy_weights", "strategy_calibration")  # by day
 BELIEFS = (*OF_STRATEGIES, "belief_checkpoints")  # learned from all
 OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded

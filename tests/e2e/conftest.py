@@ -38,10 +38,11 @@ Snapshot = Callable[[str], None]
 
 @dataclass(frozen=True)
 class System:
-    """A running system: the UI's address and the database's URL."""
+    """A running system: the address of Dagster's UI, the database's URL, and the address of the pages."""
 
     address: str
     database_url: str
+    pages: str
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +58,16 @@ def system() -> Iterator[System]:
         try:
             url = _command(environment, "db", "url").strip()
             pid = json.loads(_command(environment, "db", "status", "--json"))["pid"]
-            port = _free_port()
+            port, pages = _free_port(), _free_port()
             up = subprocess.Popen(
-                [KNOWDEFEAT, "up", "--port", str(port)], env=environment, stdout=subprocess.PIPE, text=True
+                [KNOWDEFEAT, "up", "--port", str(pages), "--dagster-port", str(port)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             try:
-                _await_address(up, f"http://127.0.0.1:{port}")
-                yield System(f"http://127.0.0.1:{port}", url)
+                _await_address(up, f"http://127.0.0.1:{pages}")
+                yield System(f"http://127.0.0.1:{port}", url, f"http://127.0.0.1:{pages}")
             finally:
                 up.send_signal(signal.SIGINT)
                 farewell, _ = up.communicate(timeout=STOP_SECONDS)

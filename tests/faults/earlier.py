@@ -29,7 +29,7 @@ GIVEN = (
     "weight_settings",
 )
 MEMORY = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures",
-          "bot_exposures_state", "open_positions", "slow_results")  # fmt: skip
+          "bot_exposures_state", "open_positions", "slow_results", "bot_days_rows")  # fmt: skip
 OPEN = ("position_marks",)  # which triggers keep, that do not look at what is filled in
 COMPUTED = [*OPEN, *sorted({*TABLES, *map(stored, TABLES)} - {*GIVEN}), "trade_ranges", "refreshed_days", *MEMORY]
 

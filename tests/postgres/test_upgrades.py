@@ -28,7 +28,7 @@ END = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 40
 OF_TIME = ("volatility", "time_in_drawdown", "trade_frequency")
 COMPUTED = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
-FORGOTTEN = (*map(stored, COMPUTED), "open_positions", "slow_results", "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
+FORGOTTEN = (*map(stored, COMPUTED), "open_positions", "slow_results", "bot_days_rows", "refreshed_days", "settled_changes", "input_changes", "bot_months", "bot_months_state",
              "belief_checkpoints", "belief_checkpoints_state")  # fmt: skip
 REPLACED = "its capital was {}, which cannot be computed with, and is 10000 now, as where nobody said any"
 # What later migrations added to these tables.

@@ -46,7 +46,7 @@ DAYS = 8
 NOON = START + timedelta(days=5, hours=12)  # the clock at the beginning; it moves on by at most two days
 BOTS = (1, 2, 3)
 RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events", "market_regimes")]
-FORGOTTEN = (*map(stored, RESULTS), "open_positions", "slow_results", "refreshed_days", "settled_changes", "input_changes", "bot_months",
+FORGOTTEN = (*map(stored, RESULTS), "open_positions", "slow_results", "bot_days_rows", "refreshed_days", "settled_changes", "input_changes", "bot_months",
              "bot_months_state", "belief_checkpoints", "belief_checkpoints_state", "bot_exposures", "bot_exposures_state")  # fmt: skip
 COMPUTED = (RANKING, BELIEFS)  # what markets tell is given here
 ROUNDS = 6  # after which nothing may be stale

@@ -1,4 +1,4 @@
-"""`up`: Dagster's own UI and daemon and the live listener, started together, watched, and stopped together."""
+"""`up`: the pages, Dagster's UI and daemon and the live listener: started together, watched, and stopped together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import errno
 import fcntl
 import http.client
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,9 @@ from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
+from knowdefeat_pipeline.store.tokens import ensure_first, hash_of, kept_tokens
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -52,6 +55,22 @@ class Program:
     log: Path
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a program of ours is reached. `health`: the path at which it says that it is up."""
+
+    name: str
+    program: str
+    host: str
+    port: int
+    health: str
+
+    @property
+    def address(self) -> str:
+        """Where a browser opens it."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM: as Ctrl-C, from somebody who does not wait for long."""
 
@@ -62,6 +81,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def up(
     port: Annotated[
+        int | None, typer.Option(help="Port of the pages and the API; the first free one from 3000 by default.")
+    ] = None,
+    dagster_port: Annotated[
         int | None, typer.Option(help="Port of the Dagster UI; the first free one from 3000 by default.")
     ] = None,
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
@@ -72,27 +94,38 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
+    """Start the pages, the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
     require_loopback(host)
     for number in (signal.SIGINT, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
-        port = _free_port(host, port)
-        upgraded_url(settings)
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        for name, command in _commands(host, port, allow_host or []).items():
+        pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
+        dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
+        _prepare(settings)
+        code = secrets.token_urlsafe(32)
+        for name, command in _commands(pages, dagster, allow_host or [], hash_of(code)).items():
             running.append(_start(name, command, settings.home / "logs", lock))
-        _note(lock, address, running)
-        with err.status(f"Starting the Dagster UI on {address}"):
-            _await_answer(running, host, port)
-        out.print(Text.assemble("Dagster UI: ", strong(address), "  (Ctrl-C stops)"))
+        _note(lock, dagster.address, running)
+        for place in (pages, dagster):
+            with err.status(f"Starting the {place.name} on {place.address}"):
+                _await_answer(place, running)
+        out.print(Text.assemble("Pages: ", strong(pages.address), "  (Ctrl-C stops)"))
+        if out.is_terminal:  # whatever else it is, it may be kept
+            out.print(f"To decide there, log in once: {pages.address}/login?code={code}", soft_wrap=True)
+        out.print(f"Dagster UI: {dagster.address}")
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
         notify(READY)
         _watch(running)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
+
+
+def _prepare(settings: Settings) -> None:
+    """A schema that the programs can work with, and a token for those who ask."""
+    with connect(upgraded_url(settings)) as connection:
+        ensure_first(connection, kept_tokens(settings))
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -114,11 +147,18 @@ def _keep_short(log: Path) -> None:
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
-def _commands(host: str, port: int, allowed: Sequence[str]) -> dict[str, list[str]]:
+def _commands(pages: Place, dagster: Place, allowed: Sequence[str], login: str) -> dict[str, list[str]]:
+    """The programs, those that answer first. `login`: the hash of the code that lets a browser in once."""
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
-    guarded = [sys.executable, "-m", "knowdefeat_pipeline.web.dagster_ui", f"--host={host}", f"--port={port}"]
+    names = [f"--allow-host={name}" for name in allowed]
+
+    def served(module: str, place: Place, *more: str) -> list[str]:
+        command = [sys.executable, "-m", f"knowdefeat_pipeline.web.{module}", f"--host={place.host}"]
+        return [*command, f"--port={place.port}", *more, *names]
+
     return {
-        "webserver": [*guarded, *(f"--allow-host={name}" for name in allowed)],
+        "pages": served("serve", pages, f"--login={login}", f"--dagster={dagster.address}"),
+        "webserver": served("dagster_ui", dagster),
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
         "listener": [str(programs / "knowdefeat"), "live"],
     }
@@ -159,19 +199,20 @@ def _end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _await_answer(running: list[Program], host: str, port: int) -> None:
+def _await_answer(place: Place, running: Sequence[Program]) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while not _answers(host, port):
+    while not _answers(place):
         _require_running(running)
         if time.monotonic() > deadline:
-            raise CommandError(f"The Dagster UI did not answer within {START_TIMEOUT:g} s.\n{_last_words(running[0])}")
+            (program,) = (program for program in running if program.name == place.program)
+            raise CommandError(f"The {place.name} did not answer within {START_TIMEOUT:g} s.\n{_last_words(program)}")
         time.sleep(LOOK)
 
 
-def _answers(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+def _answers(place: Place) -> bool:
+    connection = http.client.HTTPConnection(place.host, place.port, timeout=5)
     try:
-        connection.request("GET", "/server_info")
+        connection.request("GET", place.health)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
@@ -278,8 +319,8 @@ def _told_of(address: str = "", *processes: str) -> str:
     )
 
 
-def _free_port(host: str, wanted: int | None) -> int:
-    for port in [wanted] if wanted else range(FIRST_PORT, LAST_PORT + 1):
+def _free_port(host: str, wanted: int | None, taken: Container[int] = ()) -> int:
+    for port in [wanted] if wanted else (port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in taken):
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             socket.create_server(address[:2], family=family).close()

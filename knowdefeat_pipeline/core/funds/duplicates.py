@@ -7,15 +7,12 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.funds.correlation import correlation
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Bools, Floats, Ints, day_of, last_day, micros
 
 ALIKE = 0.95
 """Bots are duplicates where their daily results correlate above this."""
-COMMON_DAYS = 10
-"""On at least so many days both have to trade: on 10, one pair of unrelated bots in 80,000 correlates above .95."""
-EXACT = 1e-12
-"""A spread below this share of the size of what is spread is rounding."""
 
 
 def daily_pnl(trades: Trades, bots: Ints, as_of: datetime) -> tuple[Floats, Bools]:
@@ -57,22 +54,7 @@ def duplicates(pnl: Floats, traded: Bools) -> list[list[int]]:
 
     if pnl.shape[1] < 2:
         return []
-    _, label = connected_components(_correlation(pnl, traded) > ALIKE, directed=False)
+    _, label = connected_components(correlation(pnl, traded) > ALIKE, directed=False)
     order = np.argsort(label, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
     return sorted(places.tolist() for places in groups if len(places) > 1)
-
-
-def _correlation(pnl: Floats, traded: Bools) -> Floats:
-    """Between every two bots (N, N), over their common days; NaN under 10 of them and without spread."""
-    day = traded.astype(np.float64)
-    value = np.where(traded, pnl, 0.0)
-    value = value / np.maximum(np.abs(value).max(axis=0), np.finfo(float).tiny)  # squares of any currency are numbers
-    count = day.T @ day
-    with np.errstate(all="ignore"):
-        total, square = value.T @ day, (value**2).T @ day  # of the row's bot, on the days of the column's
-        spread = square - total**2 / count
-        spread = np.where(spread > EXACT * square, spread, np.nan)
-        shared = value.T @ value - total * total.T / count
-        correlation: Floats = shared / np.sqrt(spread * spread.T)
-    return np.where(count >= COMMON_DAYS, correlation, np.nan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from knowdefeat_pipeline.core.funds.correlation import cluster_order
 from knowdefeat_pipeline.core.units import Floats, Ints
 
 MIDDLE_SCORE = 50.0
@@ -37,19 +38,13 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
     """Hierarchical risk parity, summing to 1 (López de Prado, 2016): single linkage on the correlation distance, then
     halves of the ordered bots share in inverse proportion to their variances. Equals `inverse_variance` where nothing
     correlates. Raises ValueError for a variance that is not above 0 and for a matrix that is not symmetric."""
-    from scipy.cluster.hierarchy import leaves_list, linkage  # half of every command's start, for one method
-    from scipy.spatial.distance import squareform
-
     if not np.allclose(covariance, covariance.T):
         raise ValueError("a covariance matrix is symmetric")
     alone = inverse_variance(np.diag(covariance))
     if len(alone) < 2:
         return alone
     scale = np.sqrt(np.diag(covariance))
-    correlation = np.clip(covariance / np.outer(scale, scale), -1, 1)
-    distance = np.sqrt((1 - correlation) / 2)
-    np.fill_diagonal(distance, 0.0)
-    order = leaves_list(linkage(squareform(distance, checks=False), "single"))
+    order = cluster_order(covariance / np.outer(scale, scale))
     shares = np.ones(len(alone))
     _bisect(order, covariance, shares)
     out: Floats = shares / shares.sum()

@@ -9,6 +9,7 @@ from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PART
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
 from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
 from knowdefeat_pipeline.core.schema.metrics import (
+    BOT_DAYS,
     METRICS,
     OF_CAPITAL,
     OPEN_POSITIONS,
@@ -19,6 +20,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
 )
 from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
 from knowdefeat_pipeline.core.schema.skill import SKILL
+from knowdefeat_pipeline.core.schema.trades import TRADES
 from knowdefeat_pipeline.core.schema.variables import (
     DEFAULT_WEIGHTS,
     SCORE_NAMES,
@@ -38,6 +40,7 @@ __all__ = [
     "BAR_DAY",
     "BELIEFS",
     "BOT",
+    "BOT_DAYS",
     "BOT_EVENTS",
     "CALIBRATION",
     "DEFAULT_WEIGHTS",
@@ -60,6 +63,7 @@ __all__ = [
     "STREAK_SUMMARY",
     "TABLES",
     "TICKER",
+    "TRADES",
     "TRADE_DAY",
     "TRADE_SCORES",
     "VARIABLE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowdefeat_pipeline.core.schema.figure import PARTITION, Figure, count, number
+from knowdefeat_pipeline.core.schema.figure import BOT, PARTITION, Figure, count, number
 from knowdefeat_pipeline.core.schema.variables import SLOW_NAMES, VARIABLE, VARIABLES
 
 METRICS: tuple[Figure, ...] = (
@@ -77,6 +77,18 @@ STREAK_SUMMARY: tuple[Figure, ...] = (
     number("streakiness_p_value", "probability", "Two-sided Wald–Wolfowitz runs test over wins and losses: small when the order is not luck. NULL under 20 trades or when all went one way."),
     number("order_p_value", "probability", "Two-sided p of the number of runs of wins and losses when whole UTC days are put in another order: small when the order of the days is not luck; it is no test of skill. NULL under 20 trades, under 10 days with a win or a loss, or where every order has as many runs."),
 )
+
+BOT_DAYS: tuple[Figure, ...] = (
+    PARTITION,
+    BOT,
+    Figure("ticker", "text", "", "One of the bot's tickers.", nullable=False),
+    count("trades", "Trades that closed on the day, up to the day's as_of."),
+    count("wins", "Those of them with pnl > 0."),
+    number("pnl", "currency", "Sum of their net pnl, in the bot's quote currency; 0 without trades."),
+    number("fees", "currency", "Sum of their fees, which pnl has taken off; 0 without trades."),
+    number("open_pnl", "currency", "What the trades that were open at as_of had gained before fees. NULL where none was that could be marked."),
+)
+"""What each bot did on each computed day, by ticker; of days without trades and open ones there is no row."""
 
 TRADE_DAY: tuple[Figure, ...] = (
     PARTITION,

@@ -64,8 +64,14 @@ def test_an_address_that_others_reach_is_refused(home: Path, host: str) -> None:
 
 
 def test_names_that_the_user_allows_reach_the_guard() -> None:
-    command = up._commands("127.0.0.1", 3000, ["bots.example", "other.example"])["webserver"]
-    assert command[-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
+    pages, dagster = (
+        up.Place("pages", "pages", "127.0.0.1", 3000, "/"),
+        up.Place("Dagster UI", "webserver", "::1", 3001, "/"),
+    )
+    commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64)
+    for name in ("pages", "webserver"):
+        assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
+    assert "--dagster=http://[::1]:3001" in commands["pages"]
 
 
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
@@ -82,8 +88,8 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = "for n in $(seq 99); do echo line $n; done; exit 3"
-    monkeypatch.setattr(up, "upgraded_url", str)
-    monkeypatch.setattr(up, "_commands", lambda host, port, allowed: {"daemon": ["sh", "-c", script]})
+    monkeypatch.setattr(up, "_prepare", lambda settings: None)
+    monkeypatch.setattr(up, "_commands", lambda *places: {"daemon": ["sh", "-c", script]})
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
     first, second, *lines = str(failure.value).splitlines()
@@ -99,13 +105,13 @@ def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
-    monkeypatch.setattr(up, "upgraded_url", str)
+    monkeypatch.setattr(up, "_prepare", lambda settings: None)
     monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
     monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
     log, older = home / "logs" / "daemon.log", home / "logs" / "daemon.log.1"
     for attempt in ("once", "twice"):
         command = ["sh", "-c", script, attempt, str(log if attempt == "once" else older)]
-        monkeypatch.setattr(up, "_commands", lambda host, port, allowed, command=command: {"daemon": command})
+        monkeypatch.setattr(up, "_commands", lambda *places, command=command: {"daemon": command})
         with pytest.raises(CommandError, match="exit status 3"):
             up.up(port=None, host="127.0.0.1")
         monkeypatch.setattr(logs, "LARGEST", log.stat().st_size + 10)
@@ -148,9 +154,10 @@ SERVED = """
 import sys
 from knowdefeat_pipeline.cli.commands import up
 program, timeout = sys.argv[1:]
-up.upgraded_url, up._await_answer, up.TERMINATION_TIMEOUT = str, lambda *arguments: None, float(timeout)
+up._prepare, up._await_answer = lambda settings: None, lambda *arguments: None
+up.TERMINATION_TIMEOUT = float(timeout)
 programs = {name: [sys.executable, "-c", program, name] for name in ("webserver", "daemon", "listener")}
-up._commands = lambda host, port, allowed: programs
+up._commands = lambda *places: programs
 up.up(port=None, host="127.0.0.1")
 """
 # A program of ours: it says whether it could speak to the service manager, works until SIGINT, and says goodbye.

@@ -1,0 +1,52 @@
+"""What bots did day by day: written with their metrics, read by pages and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import psycopg
+
+from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.store.reads import Record, records
+from knowdefeat_pipeline.store.staleness import Mark
+
+
+def write_bot_days(connection: psycopg.Connection, first: date, last: date, days: Sequence[Mark]) -> None:
+    """Bring `bot_days` of the days first..last up to what had closed by each of `days`; the others have none.
+
+    In one statement and by what differs. What is open stands in `open_positions`, which the view `bot_days` joins.
+    """
+    asked = {"days": [of.day for of in days], "as_of": [of.as_of for of in days], "seen": [of.seen for of in days]}
+    connection.execute(query("metrics/write_bot_days"), {"first": first, "last": last, **asked})
+
+
+def bot_days(
+    connection: psycopg.Connection, bot_id: int, limit: int, *, before: date | None = None, by_ticker: bool = False
+) -> list[Record]:
+    """A bot's last computed days (before `before`) on which it closed or held something, the latest first."""
+    asked = {"bot": bot_id, "limit": limit, "before": before, "by_ticker": by_ticker}
+    return records(connection, query("metrics/bot_days"), asked)
+
+
+def bot_equity(connection: psycopg.Connection, bot_id: int, first: date, last: date) -> list[Record]:
+    """A bot's equity at the end of each computed day first..last."""
+    return records(connection, query("metrics/bot_equity"), {"bot": bot_id, "first": first, "last": last})
+
+
+def daily_pnl(
+    connection: psycopg.Connection, day: date, days: int, bots: Sequence[int] | None = None
+) -> tuple[list[int], Floats, Bools]:
+    """The bots that closed something, or those asked for; their net pnl per UTC day (days, N), 0 without a trade; and
+    on which days each closed one. The `days` days up to `day`."""
+    asked = {"day": day, "days": days, "bots": None if bots is None else [*bots]}
+    rows = connection.execute(query("metrics/daily_pnl"), asked).fetchall()
+    names = [*dict.fromkeys(bot for bot, _, _ in rows)] if bots is None else [*bots]
+    place = {bot: number for number, bot in enumerate(names)}
+    pnl, traded = np.zeros((days, len(names))), np.zeros((days, len(names)), bool)
+    if rows:
+        at = np.array([days - 1 - (day - of).days for _, of, _ in rows]), np.array([place[bot] for bot, _, _ in rows])
+        pnl[at], traded[at] = [amount for _, _, amount in rows], True
+    return names, pnl, traded

@@ -1,0 +1,30 @@
+"""The ranking as pages and the API show it: places, what moved them, and what stands beside."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import psycopg
+
+from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.store.reads import Record, ranking, records
+
+
+def ranked_bots(connection: psycopg.Connection, day: date) -> list[Record]:
+    """The day's bots in order of rank, unranked ones last: as `reads.ranking`, with `strategy` (its own where it has
+    none), places of a day and a week ago and how far it moved since, shorter windows, and funds."""
+    beside = {row["bot_id"]: row for row in records(connection, query("ranking/ranking_beside"), {"day": day})}
+    rows = [row | beside[row["bot_id"]] for row in ranking(connection, day)]
+    for row in rows:
+        row |= {"moved_1d": _moved(row["rank_1d"], row["rank"]), "moved_7d": _moved(row["rank_7d"], row["rank"])}
+    return rows
+
+
+def _moved(before: int | None, now: int | None) -> int | None:
+    """Places gained; None where one of the two is not known."""
+    return None if before is None or now is None else before - now
+
+
+def bot_history(connection: psycopg.Connection, bot_id: int, first: date, last: date) -> list[Record]:
+    """A bot's rank, score and skill on each day first..last."""
+    return records(connection, query("ranking/bot_history"), {"bot": bot_id, "first": first, "last": last})

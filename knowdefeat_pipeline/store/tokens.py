@@ -1,0 +1,99 @@
+"""Tokens: who may do what over HTTP. The database knows their hashes; the first one is kept in a file of the home."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any, Literal, get_args
+
+import psycopg
+
+from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
+from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.postgres.roles import Passwords
+from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.reads import records
+
+Scope = Literal["read", "ingest", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""What a token lets do, each more than the one before: read; also bring trades; also decide."""
+FIRST = "first"  # the name of the token that is made at the first start, and of its file
+PREFIX = "kd_"  # so that what finds secrets in texts finds these
+RANDOM_BYTES = 32
+
+
+class TokenError(KnowDefeatError):
+    """A token that is not there or cannot be made; the message says why and what to do."""
+
+
+def kept_tokens(settings: Settings) -> Passwords:
+    """Where the first token is kept: a file of the home that nobody else may read."""
+    return Passwords(settings.home / "tokens")
+
+
+def hash_of(token: str) -> str:
+    """What is kept of a token. Raises nothing: a text that is no token has a hash that nobody knows.
+
+    >>> hash_of("abc")[:8]
+    'ba7816bf'
+    """
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def new_token(connection: psycopg.Connection, name: str, scope: Scope, lifetime: timedelta | None = None) -> str:
+    """Make a token, which is told here and never again; `lifetime` None: until it is revoked. Raises TokenError."""
+    token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    _record(connection, name, scope, hash_of(token), lifetime)
+    return token
+
+
+def _record(connection: psycopg.Connection, name: str, scope: Scope, hashed: str, lifetime: timedelta | None) -> None:
+    if not is_plain_name(name):
+        raise TokenError(f"'{shortened(printable(name))}' is no plain name; {PLAIN_NAME}.")
+    try:
+        connection.execute(
+            "INSERT INTO api_tokens (name, scope, hash, expires_at) VALUES (%s, %s, %s, now() + %s::interval)",
+            (name, scope, hashed, lifetime),
+        )
+    except psycopg.errors.UniqueViolation:
+        raise TokenError(
+            f"There is a token {name} already. Choose another name, or first: knowdefeat token revoke {name}"
+        ) from None
+
+
+def ensure_first(connection: psycopg.Connection, kept: Passwords) -> str:
+    """The first token, which lets do everything: the one that is kept, or a new one where that does not count here."""
+    token = kept.of(FIRST)
+    if token is not None and scope_of(connection, token) is not None:
+        return token
+    with connection.transaction():
+        connection.execute("UPDATE api_tokens SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", (FIRST,))
+        token = new_token(connection, FIRST, "admin")
+        kept.keep(FIRST, token)
+    return token
+
+
+def scope_of(connection: psycopg.Connection, token: str) -> Scope | None:
+    """What a token lets do now; None for one that is unknown, revoked or has expired."""
+    row = connection.execute(
+        "SELECT scope FROM api_tokens "
+        "WHERE hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+        (hash_of(token),),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def tokens(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """Every token with its state, the latest last; of the tokens themselves nothing is known."""
+    return records(connection, query("web/tokens"), {})
+
+
+def revoke(connection: psycopg.Connection, name: str) -> None:
+    """Let a token count no more, from the next request on. Raises TokenError where none of that name counts."""
+    done = connection.execute(
+        "UPDATE api_tokens SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", (name,)
+    )
+    if done.rowcount == 0:
+        raise TokenError(f"There is no token {shortened(printable(name))} that counts. List them: knowdefeat token")

@@ -1,0 +1,197 @@
+"""`/bots` and what belongs to one of them; `/trades`."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
+from knowdefeat_pipeline.store import funds
+from knowdefeat_pipeline.store.bot_days import bot_days, bot_equity
+from knowdefeat_pipeline.store.bots import bot_keys
+from knowdefeat_pipeline.store.fleet import closed_trades
+from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
+from knowdefeat_pipeline.web.access import requires
+from knowdefeat_pipeline.web.answers import Answer, as_json
+from knowdefeat_pipeline.web.api import models
+from knowdefeat_pipeline.web.api.cursors import links, next_address, read_cursor
+from knowdefeat_pipeline.web.problems import Problem
+from knowdefeat_pipeline.web.site import Shared
+
+router = APIRouter(tags=["bots"])
+
+Day = Annotated[date | None, Query(description="UTC day; the last one computed by default.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The most rows of a part.")]
+Cursor = Annotated[str | None, Query(description="Where the part begins: from next or Link.")]
+
+
+@router.get("/bots")
+def bots(request: Request, site: Shared) -> Response:
+    """Every bot: what it is, its state, its last place and its last allocation."""
+    return site.answer(request, lambda connection: as_json({"data": funds.bots_table(connection)}))
+
+
+@router.get("/bots/{bot}")
+def bot(request: Request, site: Shared, bot: str) -> Response:
+    """One bot, by name or id."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        (key,) = bot_keys(connection, [bot])
+        return as_json(next(row for row in funds.bots_table(connection) if row["bot_id"] == key))
+
+    return site.answer(request, read)
+
+
+class Change(BaseModel):
+    """What is decided about a bot, and why."""
+
+    is_active: bool = Field(description="Whether it may receive funds.")
+    reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
+    author: str = Field("manual", description="Who decides.", min_length=1, max_length=200, pattern=r"\S")
+
+
+class Changed(BaseModel):
+    """What became of a decision."""
+
+    bot: str = Field(description="The bot as it was asked for.")
+    is_active: bool = Field(description="Whether it may receive funds from now on.")
+    changed: bool = Field(description="Whether that was otherwise before.")
+
+
+@router.patch("/bots/{bot}", response_model=Changed, dependencies=[Depends(requires("admin"))])
+def change_bot(site: Shared, bot: str, change: Change) -> dict[str, Any]:
+    """Activate or deactivate a bot. Needs a token of the scope admin."""
+    with site.connection() as connection:
+        changed = funds.set_active(connection, [bot], change.is_active, change.author.strip(), change.reason.strip())
+    return {"bot": bot, "is_active": change.is_active, "changed": bool(changed)}
+
+
+def _of_a_day(request: Request, site: Shared, bot: str, table: str, day: date | None, ticker: str | None) -> Response:
+    def read(connection: psycopg.Connection) -> Answer:
+        (key,) = bot_keys(connection, [bot])
+        return as_json(_rows(connection, table, key, day, ticker))
+
+    return site.answer(request, read)
+
+
+def _rows(connection: psycopg.Connection, table: str, key: int, day: date | None, ticker: str | None) -> list[Record]:
+    chosen = day or latest_day(connection, table)
+    return [] if chosen is None else day_rows(connection, table, chosen, bot_id=key, ticker=ticker)
+
+
+@router.get("/bots/{bot}/metrics", response_model=list[models.Metrics])  # type: ignore[valid-type]
+def metrics(
+    request: Request,
+    site: Shared,
+    bot: str,
+    day: Day = None,
+    ticker: Annotated[str | None, Query(description=f"One ticker, or {ALL_TICKERS}; by default each.")] = None,
+) -> Response:
+    """A bot's figures of a day, by ticker and over all of them."""
+    return _of_a_day(request, site, bot, "bot_metrics", day, ticker)
+
+
+@router.get("/bots/{bot}/streaks", response_model=list[models.Streak])  # type: ignore[valid-type]
+def streaks(request: Request, site: Shared, bot: str, day: Day = None) -> Response:
+    """How often a bot won several times in a row, and how often luck would."""
+    return _of_a_day(request, site, bot, "win_streaks", day, None)
+
+
+@router.get("/bots/{bot}/skill", response_model=list[models.Skill])  # type: ignore[valid-type]
+def skill(request: Request, site: Shared, bot: str, day: Day = None) -> Response:
+    """Whether a bot is good or lucky."""
+    return _of_a_day(request, site, bot, "bot_skill", day, None)
+
+
+@router.get("/bots/{bot}/equity", response_model=list[models.Equity])  # type: ignore[valid-type]
+def equity(
+    request: Request,
+    site: Shared,
+    bot: str,
+    days: Annotated[int, Query(ge=1, le=3660, description="The trailing UTC days.")] = 365,
+) -> Response:
+    """A bot's equity at the end of each computed day, without and with what was open."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        (key,) = bot_keys(connection, [bot])
+        last = latest_day(connection, "bot_days_rows")
+        return as_json([] if last is None else bot_equity(connection, key, last - timedelta(days=days - 1), last))
+
+    return site.answer(request, read)
+
+
+@router.get("/bots/{bot}/days", response_model=models.BotDays)
+def days(
+    request: Request,
+    site: Shared,
+    bot: str,
+    by_ticker: Annotated[bool, Query(description="A row per ticker, or one over all of them.")] = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """What a bot did day by day, the latest first. Days on which it closed and held nothing are left out."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        (key,) = bot_keys(connection, [bot])
+        before = None if cursor is None else _date(read_cursor(cursor, 1)[0])
+        rows = bot_days(connection, key, limit + 1, before=before, by_ticker=by_ticker)
+        if len(rows) > limit:  # whole days only: the next part begins with the one that is cut
+            rows = [row for row in rows if row["day"] > rows[-1]["day"]] or rows
+            following = next_address(request, [rows[-1]["day"]])
+        else:
+            following = None
+        return as_json({"next": following, "data": rows}, links(following))
+
+    return site.answer(request, read)
+
+
+@router.get("/bots/{bot}/events", response_model=list[models.BotEvent])  # type: ignore[valid-type]
+def events(request: Request, site: Shared, bot: str, limit: Limit = 100) -> Response:
+    """Who activated, deactivated, halted and resumed a bot, when and why; the latest first."""
+    return site.answer(request, lambda connection: as_json(funds.history(connection, bot, limit)))
+
+
+@router.get("/bots/{bot}/trades", response_model=models.Trades)
+def bot_trades(
+    request: Request, site: Shared, bot: str, day: Day = None, limit: Limit = 100, cursor: Cursor = None
+) -> Response:
+    """A bot's closed trades, the latest first; of one UTC day if asked."""
+    return _trades(request, site, bot, day, limit, cursor)
+
+
+@router.get("/trades", response_model=models.Trades)
+def trades(request: Request, site: Shared, day: Day = None, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """All closed trades, the latest first; of one UTC day if asked."""
+    return _trades(request, site, None, day, limit, cursor)
+
+
+def _trades(
+    request: Request, site: Shared, bot: str | None, day: date | None, limit: int, cursor: str | None
+) -> Response:
+    def read(connection: psycopg.Connection) -> Answer:
+        key = None if bot is None else bot_keys(connection, [bot])[0]
+        after = None if cursor is None else _place(read_cursor(cursor, 2))
+        rows = closed_trades(connection, limit + 1, bot_id=key, after=after, day=day)
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = next_address(request, [last["exit_time"], last["trade_id"]] if last else None)
+        return as_json({"next": following, "data": rows[:limit]}, links(following))
+
+    return site.answer(request, read, results=False)
+
+
+def _place(place: list[Any]) -> tuple[datetime, int]:
+    try:
+        return datetime.fromisoformat(str(place[0])), int(place[1])
+    except (ValueError, TypeError):
+        raise Problem(400, "cursor: take it from next or Link of an answer, as it is") from None
+
+
+def _date(text: Any) -> date:
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        raise Problem(400, "cursor: take it from next or Link of an answer, as it is") from None

@@ -1,0 +1,62 @@
+"""Keyset pagination: a part of a list says after which row the next one begins, whatever came in between."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from knowdefeat_pipeline.web.problems import Problem
+
+Row = TypeVar("Row")
+
+
+def cursor(place: Sequence[Any]) -> str:
+    """A place in a list as a word of an address.
+
+    >>> read_cursor(cursor([1.5, 7]), 2)
+    [1.5, 7]
+    """
+    return base64.urlsafe_b64encode(json.dumps([*place], default=str).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, length: int) -> list[Any]:
+    """The place that `cursor` wrote. Raises Problem for anything else."""
+    try:
+        place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        place = None
+    if not isinstance(place, list) or len(place) != length:
+        raise Problem(HTTPStatus.BAD_REQUEST, "cursor: take it from next or Link of an answer, as it is")
+    return place
+
+
+def part(
+    rows: Sequence[Row], key: Callable[[Row], tuple[Any, ...]], after: Sequence[Any] | None, limit: int
+) -> tuple[list[Row], list[Any] | None]:
+    """The rows behind a place in rows sorted by `key`, at most so many, and the place of the last where more follow.
+
+    >>> part([1, 3, 5, 7], lambda row: (row,), [2], 2)
+    ([3, 5], [5])
+    """
+    behind = list(rows) if after is None else [row for row in rows if key(row) > tuple(after)]
+    shown = behind[:limit]
+    return shown, [*key(shown[-1])] if len(behind) > limit and shown else None
+
+
+def next_address(request: Request, place: Sequence[Any] | None) -> str | None:
+    """The address of the part behind that place, on this server; None where nothing follows."""
+    if place is None:
+        return None
+    address = request.url.include_query_params(cursor=cursor(place))
+    return f"{address.path}?{address.query}"
+
+
+def links(following: str | None) -> dict[str, str]:
+    """The header that names the next part."""
+    return {"Link": f'<{following}>; rel="next"'} if following else {}

@@ -1,0 +1,140 @@
+"""What the API answers, from the table of definitions: names, types, units and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field, create_model
+
+from knowdefeat_pipeline.core.schema import (
+    AS_OF,
+    BOT,
+    BOT_DAYS,
+    BOT_EVENTS,
+    METRICS,
+    OPEN_POSITIONS,
+    PARTITION,
+    RANKING,
+    SKILL,
+    STREAK_SUMMARY,
+    TABLES,
+    TRADES,
+    VARIABLES,
+    Figure,
+)
+from knowdefeat_pipeline.core.schema.figure import number, text
+
+TYPES: dict[str, Any] = {
+    "integer": int,
+    "bigint": int,
+    "double precision": float,
+    "numeric": float,
+    "text": str,
+    "date": date,
+    "timestamptz": datetime,
+    "boolean": bool,
+    "jsonb": Any,
+}
+NAME = text("bot", "The name of the bot.")
+CURRENCY = text("quote_currency", "The currency of the bot's amounts; money of different currencies is never added.")
+POINTS = {f"{variable.name}_points" for variable in VARIABLES}
+
+
+def named(figures: Iterable[Figure], *names: str, **renamed: str) -> tuple[Figure, ...]:
+    """The figures of these names, in this order; `renamed`: those that go by another name here."""
+    known = {figure.name: figure for figure in figures}
+    others = (
+        Figure(name, known[of].type, known[of].unit, known[of].description, known[of].nullable)
+        for name, of in renamed.items()
+    )
+    return (*(known[name] for name in names), *others)
+
+
+def model(name: str, figures: Iterable[Figure], optional: Iterable[str] = ()) -> type[BaseModel]:
+    """A model with a field per figure; `optional`: those that an answer may leave out."""
+    fields: dict[str, Any] = {}
+    for figure in figures:
+        kind = TYPES[figure.type]
+        more: dict[str, Any] = {"unit": figure.unit} if figure.unit else {}
+        may_miss = figure.name in optional
+        described = Field(*((None,) if may_miss else ()), description=figure.description, json_schema_extra=more)
+        fields[figure.name] = (kind | None if figure.nullable or may_miss else kind, described)
+    return create_model(name, **fields)
+
+
+RANKED: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    BOT,
+    NAME,
+    *named(SKILL, "p_skill", "edge", "edge_low", "edge_high", "verdict"),
+    *RANKING,
+    Figure("strategy", "text", "", "The bot's strategy; its own where it names none.", nullable=False),
+    CURRENCY,
+    Figure("rank_1d", "integer", "", "The rank a day before. NULL where there was none."),
+    Figure("rank_7d", "integer", "", "The rank a week before. NULL where there was none."),
+    Figure("moved_1d", "integer", "places", "Places gained in a day. NULL where a rank is not known."),
+    Figure("moved_7d", "integer", "places", "Places gained in a week. NULL where a rank is not known."),
+    *named(METRICS, pnl_1d="one_day_performance", pnl_7d="one_week_performance", pnl="total_pnl"),
+    *named(METRICS, "trades", "wins", "losses"),
+    *named(STREAK_SUMMARY, "win_rate"),
+    *named(METRICS, "profit_factor", "max_drawdown", "max_drawdown_amount", "capital", "capital_is_estimated"),
+    *named(METRICS, "main_ticker", "main_direction", "lifetime_trades", "lifetime_pnl"),
+    *named(OPEN_POSITIONS, "open_trades", "open_pnl", "unmarked_open", "max_drawdown_with_open"),
+    *named(STREAK_SUMMARY, "longest_win_streak", "longest_loss_streak", "current_streak", "streakiness_p_value"),
+    *named(STREAK_SUMMARY, "order_p_value"),
+    *named(TABLES["fund_allocations"], "decision", funds="amount"),
+)
+"""What a row of the ranking shows: the ranking's own columns, and figures of the same bot and day beside them."""
+# Of a bot that was not judged, or on a day without allocation, there is none.
+_MAY_BE_NULL = {
+    *("p_skill", "edge", "edge_low", "edge_high", "verdict", "decision", "funds"),
+    *("current_streak", "longest_win_streak", "longest_loss_streak"),
+}
+RANKED = tuple(
+    Figure(f.name, f.type, f.unit, f.description, f.nullable or f.name in _MAY_BE_NULL) for f in RANKED
+)  # fmt: skip
+RANKED_NAMES = tuple(figure.name for figure in RANKED)
+
+EQUITY: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    number("equity", "currency", "Capital and net pnl since the first trade; without a capital it begins at 0."),
+    number("equity_with_open", "currency", "Equity, and what is open added. NULL where nothing could be marked."),
+    *named(METRICS, "capital", "capital_is_estimated", "lifetime_pnl"),
+    *named(OPEN_POSITIONS, "open_pnl"),
+)
+
+RankedBot = model("RankedBot", RANKED, POINTS)
+Metrics = model("Metrics", (*TABLES["bot_metrics"], NAME, CURRENCY))
+Equity = model("Equity", EQUITY)
+BotDay = model("BotDay", [figure for figure in BOT_DAYS if figure.name != "bot_id"])
+Streak = model("Streak", (*TABLES["win_streaks"], NAME))
+StreakSummary = model("StreakSummary", (*TABLES["win_streak_summary"], NAME))
+Skill = model("Skill", (*TABLES["bot_skill"], NAME))
+Trade = model("Trade", (*TRADES, NAME))
+BotEvent = model("BotEvent", (*BOT_EVENTS, NAME), ("in_force_from",))
+
+
+class Page(BaseModel):
+    """Part of a list."""
+
+    next: str | None = Field(description="The address of the part that follows; null at the end. Also in Link.")
+
+
+def page_of(row: type[BaseModel]) -> type[Page]:
+    """A model of a list of such rows."""
+    return create_model(f"{row.__name__}s", __base__=Page, data=(list[row], Field(description="The rows.")))  # type: ignore[valid-type]
+
+
+RankedBots, BotDays, Trades = map(page_of, (RankedBot, BotDay, Trade))
+
+
+class Rankings(RankedBots):  # type: ignore[valid-type, misc]
+    """One day's ranking, or a part of it."""
+
+    day: date = Field(description=PARTITION.description)
+    as_of: datetime | None = Field(description=AS_OF.description)
+    count: int = Field(description="How many bots there are in all parts.")

@@ -1,0 +1,75 @@
+"""`/health`, `/status`, `/definitions`, and `/events`, by which pages hear of new results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from knowdefeat_pipeline.core.schema import BOT_DAYS, TABLES, TRADES
+from knowdefeat_pipeline.store.fleet import freshness
+from knowdefeat_pipeline.store.reads import counts
+from knowdefeat_pipeline.web.answers import Answer, as_json
+from knowdefeat_pipeline.web.site import Shared
+
+router = APIRouter(tags=["status"])
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Health(BaseModel):
+    """Whether this process can answer."""
+
+    status: str = Field(description="ok, or away while the database cannot be reached.")
+
+
+@router.get("/health", response_model=Health)
+def health(site: Shared) -> Response:
+    """Whether the database can be reached: 200, or 503."""
+    with site.connection() as connection:
+        connection.execute("SELECT 1")
+    return Response(as_json({"status": "ok"}).body, media_type="application/json", headers=NO_STORE)
+
+
+@router.get("/status")
+def status(request: Request, site: Shared) -> Response:
+    """How much there is, and how fresh each result is."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        return as_json({"counts": counts(connection), "assets": freshness(connection)})
+
+    return site.answer(request, read, results=False)
+
+
+@router.get("/definitions")
+def definitions(request: Request, site: Shared) -> Response:
+    """Every figure: its table, name, type, unit and meaning."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        tables: dict[str, Any] = {**TABLES, "bot_days": BOT_DAYS, "trades": TRADES}
+        return as_json(
+            {
+                table: [
+                    {
+                        "name": f.name,
+                        "type": f.type,
+                        "unit": f.unit,
+                        "description": f.description,
+                        "nullable": f.nullable,
+                    }
+                    for f in figures
+                ]
+                for table, figures in tables.items()
+            }
+        )
+
+    return site.answer(request, read)
+
+
+@router.get("/events", response_class=StreamingResponse)
+async def events(site: Shared) -> StreamingResponse:
+    """Server-Sent Events: `results` with a version whenever results or decisions changed; `away` without database."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(site.live.stream(), media_type="text/event-stream", headers=headers)

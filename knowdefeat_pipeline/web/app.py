@@ -1,0 +1,69 @@
+"""The web application: the API and the pages over one site, everything behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from knowdefeat_pipeline.web import problems
+from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
+from knowdefeat_pipeline.web.api import bots, rankings, status
+from knowdefeat_pipeline.web.guard import App, guarded
+from knowdefeat_pipeline.web.pages import bot as bot_page
+from knowdefeat_pipeline.web.pages import compare, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages.rendering import error_page
+from knowdefeat_pipeline.web.site import Shared, Site
+
+STATIC = Path(__file__).parent / "static"
+API = "/api/v1"
+
+
+def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
+    """The app behind the guard. It opens the site's connections when it starts, and closes them when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(site.pool.open)
+        hearing = asyncio.create_task(site.live.hear())
+        try:
+            yield
+        finally:
+            hearing.cancel()
+            with suppress(asyncio.CancelledError):
+                await hearing
+            await asyncio.to_thread(site.pool.close, 1.0)
+
+    app = FastAPI(
+        title="KnowDefeat Pipeline",
+        description="Which trading bots are good, which were lucky, and where the money should go next.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.site = site
+    problems.install(app, error_page)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    for router in (rankings.router, bots.router, status.router):
+        app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
+    for page in (fleet, ranking, bot_page, compare, docs):
+        app.include_router(page.router, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/login", include_in_schema=False)
+    def login_once(site: Shared, code: str) -> Response:
+        return log_in(site, login, code)
+
+    @app.get("/api/{path:path}", include_in_schema=False)
+    def unknown(path: str) -> None:
+        raise problems.Problem(HTTPStatus.NOT_FOUND, f"There is nothing at /api/{path}. See: /docs")
+
+    return guarded(app, hosts)

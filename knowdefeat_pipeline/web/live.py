@@ -1,0 +1,94 @@
+"""The version of the results that this process shows, and whoever waits for the next one.
+
+One connection of the process hears what the database notifies, whatever number of browsers look. A version is no number
+of the database's: it only tells whether something may have changed since, so that what was computed can be shown again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import psycopg
+
+from knowdefeat_pipeline.postgres.connection import listen
+
+CHANNEL = "knowdefeat_results"  # on which the database notifies of results and decisions
+RECONNECT = (0.5, 10.0)  # seconds: the first and the longest wait for a database that is away
+HEARTBEAT = 15.0  # seconds between two signs of life of a stream, by which a browser notices that it broke
+SPACING = 0.2  # seconds between two events of a stream: a backfill commits many days
+
+logger = logging.getLogger("knowdefeat.web")
+
+
+class LiveResults:
+    """`version`: None while nothing can be heard, when everything is read anew. `away_since`: since when that is so."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.away_since: datetime | None = datetime.now(UTC)
+        self.viewers = 0
+        self._version = 0
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    @property
+    def version(self) -> int | None:
+        """The same for as long as nothing has changed."""
+        return None if self.away_since else self._version
+
+    async def hear(self) -> None:
+        """Listen until cancelled; a database that is away is waited for."""
+        wait = RECONNECT[0]
+        while True:
+            try:
+                async with await listen(self.url, CHANNEL) as connection:
+                    self.away_since, wait = None, RECONNECT[0]
+                    self._bump()  # what was notified meanwhile is lost
+                    async for _ in connection.notifies():
+                        self._bump()
+            except psycopg.OperationalError as error:
+                if self.away_since is None:
+                    self.away_since = datetime.now(UTC)
+                    self._bump()
+                    logger.warning("Lost the connection to the database: %s", str(error).strip())
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, RECONNECT[1])
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def end(self) -> None:
+        """Let every stream end, so that the process can."""
+        self._ended = True
+        self._changed.set()
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Server-Sent Events: `results` with the version at the beginning and whenever it is another one, `away` with
+        the instant since when the database cannot be reached."""
+        self.viewers += 1
+        try:
+            yield b"retry: 2000\n\n"
+            told: object = None
+            while not self._ended:
+                changed, state = self._changed, (self.away_since, self._version)
+                if state == told:
+                    try:
+                        await asyncio.wait_for(changed.wait(), HEARTBEAT)
+                    except TimeoutError:
+                        yield b": alive\n\n"
+                    continue
+                told = state
+                yield self._event()
+                await asyncio.sleep(SPACING)
+        finally:
+            self.viewers -= 1
+
+    def _event(self) -> bytes:
+        if self.away_since:
+            return f"event: away\ndata: {self.away_since.isoformat()}\n\n".encode()
+        return f"event: results\nid: {self._version}\ndata: {self._version}\n\n".encode()

@@ -1,0 +1,99 @@
+"""Bot: is it good, or was it lucky?"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import APIRouter, Query, Request, Response
+
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, BOT_DAYS, VARIABLES
+from knowdefeat_pipeline.store import funds
+from knowdefeat_pipeline.store.bot_days import bot_days, bot_equity
+from knowdefeat_pipeline.store.bots import bot_keys
+from knowdefeat_pipeline.store.fleet import closed_trades, open_trades
+from knowdefeat_pipeline.store.ranking import bot_history, ranked_bots
+from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
+from knowdefeat_pipeline.web.answers import Answer
+from knowdefeat_pipeline.web.exports import FORMATS, Format, export
+from knowdefeat_pipeline.web.pages.drawing import weeks
+from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.site import Shared
+
+router = APIRouter()
+QUESTION = "Is this bot good, or was it lucky?"
+WINDOWS = (30, 90, 365)
+WEEKS = 13
+TRADES = 20
+OPEN = 50
+EVENTS = 20
+DAY_FIGURES = tuple(figure for figure in BOT_DAYS if figure.name != "bot_id")
+
+
+@router.get("/bots/{bot}")
+def bot_page(
+    request: Request,
+    site: Shared,
+    bot: str,
+    days: Annotated[int, Query(ge=7, le=3660)] = 90,
+    day: Annotated[date | None, Query(description="Only the trades of this day.")] = None,
+    format: Annotated[Format | None, Query()] = None,
+) -> Response:
+    """Everything about one bot, by name or id."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        (key,) = bot_keys(connection, [bot])
+        about = next(row for row in funds.bots_table(connection) if row["bot_id"] == key)
+        last = latest_day(connection)
+        if last is None:
+            return render("empty.html", request, site, title=f"Bot {about['bot']}", question=QUESTION)
+        done = bot_days(connection, key, max(days, 7 * WEEKS))
+        if format:
+            return export(done, DAY_FIGURES, format, f"bot-{key}-{last}")
+        row = next((row for row in ranked_bots(connection, last) if row["bot_id"] == key), None)
+        return render(
+            "bot.html", request, site,
+            question=QUESTION, about=about, row=row, last=last, days=days, windows=WINDOWS, day=day, formats=FORMATS,
+            tickers=_tickers(connection, key, last), streaks=day_rows(connection, "win_streaks", last, bot_id=key),
+            contributions=_contributions(connection, row), curve=_curve(connection, key, last, days),
+            calendar=weeks({}, last, WEEKS), done={of["day"]: of for of in done},
+            most=max((abs(of["pnl"]) for of in done), default=0.0),
+            history=bot_history(connection, key, last - timedelta(days=days - 1), last),
+            trades=closed_trades(connection, TRADES, bot_id=key, day=day), open=open_trades(connection, key, OPEN),
+            events=funds.history(connection, about["bot"], EVENTS),
+        )  # fmt: skip
+
+    return site.answer(request, read)
+
+
+def _tickers(connection: psycopg.Connection, key: int, last: date) -> list[Record]:
+    """The bot's figures by ticker, those over all of them first."""
+    rows = day_rows(connection, "bot_metrics", last, bot_id=key)
+    return sorted(rows, key=lambda row: (row["ticker"] != ALL_TICKERS, row["ticker"]))
+
+
+def _contributions(connection: psycopg.Connection, row: Record | None) -> list[dict[str, Any]]:
+    """Of each variable what it adds to the score, and the figure itself."""
+    if row is None or row["rank_score"] is None:
+        return []
+    (figures,) = day_rows(connection, "bot_metrics", row["day"], bot_id=row["bot_id"], ticker=ALL_TICKERS)
+    return [
+        {"variable": variable, "points": row[f"{variable.name}_points"] or 0.0, "value": figures[variable.name]}
+        for variable in VARIABLES
+    ]
+
+
+def _curve(connection: psycopg.Connection, key: int, last: date, days: int) -> dict[str, list[Any]]:
+    """Equity day by day, and how far below its peak (since the first day shown) it was, in percent."""
+    rows = bot_equity(connection, key, last - timedelta(days=days - 1), last)
+    peak, below = float("-inf"), []
+    for row in rows:
+        peak = max(peak, row["equity"])
+        below.append(100 * (row["equity"] - peak) / peak if peak > 0 else None)
+    return {
+        "days": [row["day"] for row in rows],
+        "equity": [row["equity"] for row in rows],
+        "with_open": [row["equity_with_open"] for row in rows],
+        "below": below,
+    }

@@ -1,0 +1,64 @@
+"""Compare: are these bots the same bet, or different ones?"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import numpy as np
+import psycopg
+from fastapi import APIRouter, Query, Request, Response
+
+from knowdefeat_pipeline.store.ranking import ranked_bots
+from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.web.answers import Answer
+from knowdefeat_pipeline.web.api.models import RANKED
+from knowdefeat_pipeline.web.correlations import MOST_BOTS, read_correlations
+from knowdefeat_pipeline.web.exports import FORMATS, Format, export
+from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.problems import Problem
+from knowdefeat_pipeline.web.site import Shared
+
+router = APIRouter()
+QUESTION = "Are these bots the same bet, or different ones?"
+WINDOWS = (30, 90, 180)
+FIRST = 12  # bots that are compared where none are named: the best
+
+
+@router.get("/compare")
+def compare(
+    request: Request,
+    site: Shared,
+    bots: Annotated[list[str] | None, Query(description="Names, one by one or with commas between them.")] = None,
+    days: Annotated[int, Query(ge=10, le=365)] = 30,
+    format: Annotated[Format | None, Query()] = None,
+) -> Response:
+    """Some bots side by side; the best where none are named."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        last = latest_day(connection)
+        if last is None:
+            return render("empty.html", request, site, title="Compare", question=QUESTION)
+        rows = {row["bot_id"]: row for row in ranked_bots(connection, last)}
+        named = [name.strip() for text in bots or [] for name in re.split(r"[,\n]", text) if name.strip()]
+        names = named or [row["bot"] for row in rows.values() if row["eligible"]][:FIRST]
+        if len(names) > MOST_BOTS:
+            raise Problem(422, f"At most {MOST_BOTS} bots can be compared.")
+        found = read_correlations(connection, names, last, days)
+        shown = [rows[key] for key in found.bot_ids if key in rows]
+        if format:
+            return export(shown, RANKED, format, f"compare-{last}")
+        curves = np.cumsum(found.pnl, axis=0).T.tolist()
+        currencies = sorted({row["quote_currency"] for row in shown})
+        return render(
+            "compare.html", request, site,
+            question=QUESTION, found=found, rows=shown, names=found.bots, days=days, windows=WINDOWS, formats=FORMATS,
+            as_of=next(iter(rows.values()))["as_of"] if rows else None, currencies=currencies,
+            dates=[last - timedelta(days=days - 1 - n) for n in range(days)],
+            matrix=[[None if value != value else value for value in line] for line in found.correlation.tolist()],
+            series=[{"label": name, "values": values} for name, values in zip(found.bots, curves, strict=True)],
+            curves=list(zip(found.bots, curves, strict=True)),
+        )  # fmt: skip
+
+    return site.answer(request, read)

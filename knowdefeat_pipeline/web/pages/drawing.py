@@ -1,0 +1,175 @@
+"""Small pictures as SVG, drawn here: they need no script, and what they show is told in words too.
+
+Colours come from classes of the style sheet, so that they follow light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+from knowdefeat_pipeline.core.schema import VARIABLES
+
+SPARK = (92, 22)  # width and height in px
+BAR = (124, 16)
+MOST_POINTS = 50.0  # that a score can be away from the middle
+COLOURS = 8
+
+
+def _path(values: Sequence[float], width: float, height: float, low: float, high: float) -> str:
+    across = width / max(len(values) - 1, 1)
+    up = height / (high - low) if high > low else 0.0
+    return " ".join(
+        f"{'M' if n == 0 else 'L'}{n * across:.1f} {height - (value - low) * up:.1f}" for n, value in enumerate(values)
+    )
+
+
+def sparkline(values: Sequence[float], label: str) -> Markup:
+    """A line over time without axes; a text says where it ends."""
+    width, height = SPARK
+    if len(values) < 2:
+        return Markup('<span class="none">–</span>')
+    low, high = min(*values, 0.0), max(*values, 0.0)
+    way = _path(values, width, height - 4, low, high)
+    tone = "up" if values[-1] > 0 else "down" if values[-1] < 0 else ""
+    zero = height - 4 - (0 - low) * ((height - 4) / (high - low) if high > low else 0.0)
+    return Markup(
+        '<svg class="spark {}" viewBox="0 -2 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        '<path class="zero" d="M0 {:.1f}H{}"/><path class="line" d="{}"/></svg>'
+    ).format(tone, width, height, width, height, label, zero, width, way)
+
+
+def contributions(row: Mapping[str, Any]) -> Markup:
+    """What moved a score: right of the middle what added to it, left what took from it; the largest in the middle."""
+    points = [(variable, row[f"{variable.name}_points"] or 0.0) for variable in VARIABLES]
+    if row["rank_score"] is None:
+        return Markup('<span class="none">–</span>')
+    width, height = BAR
+    middle, scale = width / 2, width / 2 / MOST_POINTS
+    parts, told = [], []
+    for sign, side in ((1, "up"), (-1, "down")):
+        at = middle
+        own = sorted(((abs(p), v.label) for v, p in points if p * sign > 0), reverse=True)
+        for number, (size, _) in enumerate(own):
+            length = size * scale
+            x = at if sign > 0 else at - length
+            at += sign * length
+            parts.append(
+                Markup('<rect class="{} s{}" x="{:.2f}" y="2" width="{:.2f}" height="{}"/>').format(
+                    side, number % 2, x, max(length - 0.4, 0.2), height - 4
+                )
+            )
+        told += [(size, f"{label} {'+' if sign > 0 else '−'}{size:.1f}") for size, label in own]
+    label = ", ".join(text for _, text in sorted(told, reverse=True)[:5]) or "nothing"
+    return Markup(
+        '<svg class="bar" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}'
+        '<path class="axis" d="M{} 0V{}"/></svg>'
+    ).format(width, height, width, height, f"Moved by {label}", label, Markup("").join(parts), middle, height)
+
+
+def interval(low: float | None, middle: float | None, high: float | None, label: str, bound: float = 0.25) -> Markup:
+    """A 90 % interval and its middle on one scale from -bound to bound."""
+    if low is None or middle is None or high is None:
+        return Markup('<span class="none">–</span>')
+    width, height = 64, 14
+
+    def x(value: float) -> float:
+        return (min(max(value, -bound), bound) + bound) / (2 * bound) * width
+
+    tone = "up" if low > 0 else "down" if high < 0 else ""
+    return Markup(
+        '<svg class="interval {}" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        '<title>{}</title><path class="axis" d="M{} 0V{}"/><path class="range" d="M{:.1f} 7H{:.1f}"/>'
+        '<circle cx="{:.1f}" cy="7" r="2.6"/></svg>'
+    ).format(tone, width, height, width, height, label, label, width / 2, height, x(low), x(high), x(middle))
+
+
+def single_bar(value: float | None, most: float, label: str) -> Markup:
+    """One figure as a bar from the middle."""
+    width, height = 150, 14
+    size = 0.0 if value is None or most <= 0 else min(abs(value) / most, 1.0) * width / 2
+    side = "up" if (value or 0) > 0 else "down"
+    x = width / 2 if (value or 0) > 0 else width / 2 - size
+    return Markup(
+        '<svg class="bar" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        '<rect class="{} s0" x="{:.2f}" y="1" width="{:.2f}" height="{}"/><path class="axis" d="M{} 0V{}"/></svg>'
+    ).format(width, height, width, height, label, side, x, size, height - 2, width / 2, height)
+
+
+def lines(
+    series: Sequence[tuple[str, Sequence[float | None]]], days: Sequence[date], label: str, height: int = 220
+) -> Markup:
+    """Lines over days with a labelled axis, as they are seen where no script runs."""
+    known = [value for _, values in series for value in values if value is not None]
+    if len(days) < 2 or not known:
+        return Markup('<p class="none">Not enough days to draw.</p>')
+    width, left, bottom = 900, 72, 22
+    low, high = min(known), max(known)
+    pad = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
+    low, high = low - pad, high + pad
+    across, up = (width - left - 8) / (len(days) - 1), (height - bottom - 8) / (high - low)
+
+    def y(value: float) -> float:
+        return 8 + (high - value) * up
+
+    drawn: list[Markup] = []
+    decimals = 0 if high - low >= 4 else 2
+    drawn += [
+        Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
+            left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
+        )
+        for value in ticks(low, high)
+    ]
+    drawn += [
+        Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(
+            left + step * across, height - 4, f"{days[step].day} {days[step]:%b}"
+        )
+        for step in sorted({round(n * (len(days) - 1) / 6) for n in range(7)})
+    ]
+    for number, (name, values) in enumerate(series):
+        way, pen = [], "M"
+        for place, at in enumerate(values):
+            if at is None:
+                pen = "M"
+                continue
+            way.append(f"{pen}{left + place * across:.1f} {y(at):.1f}")
+            pen = "L"
+        drawn.append(
+            Markup('<path class="line c{}{}" d="{}"><title>{}</title></path>').format(
+                number % COLOURS, " more" if number >= COLOURS else "", " ".join(way), name
+            )
+        )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, label, Markup("").join(drawn)
+    )
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round figures from low to high, at most so many.
+
+    >>> ticks(-465, 641), ticks(0.41, 0.58)
+    ([-400.0, -200.0, 0.0, 200.0, 400.0, 600.0], [0.45, 0.5, 0.55])
+    """
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    return [round(n * step, 10) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def weeks(values: Mapping[date, Any], last: date, number: int) -> list[list[date | None]]:
+    """The days of the last `number` weeks up to `last`, a row per week from Monday on; None for days after `last`."""
+    monday = last - timedelta(days=last.weekday() + 7 * (number - 1))
+    days = [monday + timedelta(days=n) for n in range(7 * number)]
+    return [[day if day <= last else None for day in days[7 * n : 7 * n + 7]] for n in range(number)]
+
+
+def shade(value: float | None, most: float) -> str:
+    """The class of a cell: from d4 (least) over n (nothing) to u4 (most)."""
+    if value is None or value != value or most <= 0:
+        return "n"
+    step = min(4, 1 + int(3.999 * min(abs(value) / most, 1.0))) if value else 0
+    return "n" if not step else f"{'u' if value > 0 else 'd'}{step}"

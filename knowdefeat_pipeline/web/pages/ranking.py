@@ -1,0 +1,85 @@
+"""Ranking: which bots are good, and what moved them?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import psycopg
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from knowdefeat_pipeline.core.schema import Figure
+from knowdefeat_pipeline.store.bot_days import daily_pnl
+from knowdefeat_pipeline.web.answers import Answer
+from knowdefeat_pipeline.web.api.cursors import cursor as written
+from knowdefeat_pipeline.web.api.cursors import part, read_cursor
+from knowdefeat_pipeline.web.api.models import RANKED
+from knowdefeat_pipeline.web.exports import FORMATS, Format, export
+from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.rankings import Asked, read_ranking
+from knowdefeat_pipeline.web.site import Shared
+
+router = APIRouter()
+ROWS = 100
+SPARK_DAYS = 30
+STATES = ("ranked", "unranked", "active", "inactive", "funded", "flagged")
+
+
+@router.get("/ranking")
+def ranking(
+    request: Request,
+    site: Shared,
+    asked: Annotated[Asked, Depends()],
+    cursor: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = ROWS,
+    format: Annotated[Format | None, Query()] = None,
+) -> Response:
+    """The bots of a day in order, filtered and sorted as the address says."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        found = read_ranking(connection, asked)
+        if found is None:
+            return render("empty.html", request, site, title="Ranking", question=QUESTION)
+        rows, place = part(found.chosen, asked.key, None if cursor is None else read_cursor(cursor, 3), limit)
+        if format:
+            return export(rows, EXPORTED, format, f"ranking-{found.day}")
+        bots, pnl, _ = daily_pnl(connection, found.day, SPARK_DAYS, [row["bot_id"] for row in rows])
+        paths = dict(zip(bots, np.cumsum(pnl, axis=0).T.tolist(), strict=True))
+        currencies = sorted({row["quote_currency"] for row in found.chosen})
+        return render(
+            "ranking.html", request, site,
+            question=QUESTION, asked=asked, found=found, rows=rows, paths=paths, next=place and written(place),
+            states=STATES, currencies=currencies, as_of=found.rows[0]["as_of"] if found.rows else None,
+            first=found.chosen.index(rows[0]) + 1 if rows else 0, formats=FORMATS, columns=COLUMNS,
+        )  # fmt: skip
+
+    return site.answer(request, read)
+
+
+QUESTION = "Which bots are good, and what moved them?"
+EXPORTED: tuple[Figure, ...] = RANKED
+# Of each column: by what it sorts (None: it cannot), its heading, what it means, its classes (n: a number, w: where
+# there is room).
+COLUMNS = (
+    ("rank", "#", "Place by score", "n"),
+    ("-moved_1d", "±1 d", "Places gained in a day", "n w"),
+    ("-moved_7d", "±7 d", "Places gained in a week", "n w"),
+    ("bot", "Bot", "", "name"),
+    (None, "Strategy", "", "w"),
+    (None, "Mostly", "Most traded ticker and direction of 30 days", "w"),
+    ("-rank_score", "Score", "0 to 100; 50 is the middle", "n"),
+    (None, "What moved it", "Right of the middle: what added to the score; left: what took from it", "w"),
+    ("-p_skill", "P(edge>0)", "Probability that the bot has an edge, net of its market", "n"),
+    ("-edge", "Edge", "Net result per trade in its standard deviations, with 90 % interval", "w"),
+    (None, "Pnl, 30 d", "Net pnl over the last 30 days", "w"),
+    ("-pnl_1d", "24 h", "Net pnl of 24 hours", "n w"),
+    ("-pnl", "30 d", "Net pnl of 30 days", "n"),
+    ("-open_pnl", "Open", "What open trades have gained before fees", "n w"),
+    ("-trades", "Trades", "Closed in 30 days", "n w"),
+    ("-win_rate", "Win %", "Winning trades of 30 days", "n w"),
+    ("-profit_factor", "PF", "Profit factor of 30 days", "n w"),
+    ("max_drawdown", "DD %", "Maximum drawdown of 30 days in percent", "n w"),
+    ("-current_streak", "Streak", "The run that is under way: wins above 0, losses below", "n w"),
+    ("-funds", "Funds", "What it was allocated", "n w"),
+    (None, "State", "", "w"),
+)

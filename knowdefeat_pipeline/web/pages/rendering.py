@@ -1,0 +1,137 @@
+"""How pages are made: templates, how figures are written, and what every page has."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from knowdefeat_pipeline.core.money import digits
+from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
+from knowdefeat_pipeline.web.answers import Answer
+from knowdefeat_pipeline.web.pages import drawing
+from knowdefeat_pipeline.web.site import Site
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER.parent / "static"
+NOTHING = "–"
+MINUS = "−"
+HTML = "text/html"
+# No script but our own files, nothing from elsewhere, and no style in the text of a page.
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+MENU = (("/", "Fleet"), ("/ranking", "Ranking"), ("/compare", "Compare"), ("/docs", "API"))
+
+
+def number(value: Any, decimals: int = 0, sign: bool = False) -> str:
+    """A number with thousands set apart; a dash where there is none.
+
+    >>> number(1234.5, 1), number(-3, sign=True), number(None)
+    ('1,234.5', '−3', '–')
+    """
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return NOTHING
+    text = f"{abs(value):,.{decimals}f}"
+    is_zero = not any(c in "123456789" for c in text)
+    if is_zero:
+        return text
+    return f"{MINUS if value < 0 else '+' if sign else ''}{text}"
+
+
+def money(value: Any, currency: str, sign: bool = True) -> str:
+    """An amount with the decimals of its currency, by default with its sign."""
+    return number(value, digits(currency), sign)
+
+
+def price(value: float | None) -> str:
+    """A price with six significant digits, as many decimals as that takes.
+
+    >>> price(36148.2), price(0.0001234), price(1234567.8), price(100.0)
+    ('36,148.2', '0.0001234', '1,234,568', '100')
+    """
+    if value is None:
+        return NOTHING
+    text = f"{value:,.{max(0, 5 - math.floor(math.log10(abs(value))))}f}" if value else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def tone(value: Any) -> str:
+    """The class of a figure that is good above 0 and bad below."""
+    return "" if not value or value != value else "up" if value > 0 else "down"
+
+
+def instant(value: datetime | None, seconds: bool = False) -> str:
+    """UTC, to the minute or second."""
+    return NOTHING if value is None else value.astimezone(UTC).strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''}")
+
+
+def named_day(value: date) -> str:
+    """A day as people say it: Fri 28 Nov 2026."""
+    return f"{value:%a} {value.day} {value:%b %Y}"
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file, another one once its content is."""
+    content = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={content}"
+
+
+@cache
+def environment() -> Environment:
+    """The templates."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {
+        "number": number,
+        "money": money,
+        "price": price,
+        "tone": tone,
+        "instant": instant,
+        "named_day": named_day,
+    }
+    made.globals |= {
+        "asset": asset,
+        "draw": drawing,
+        "menu": MENU,
+        "variables": VARIABLES,
+        "meaning": {f"{table}.{f.name}": f.description for table, figures in TABLES.items() for f in figures},
+        "NOTHING": NOTHING,
+    }
+    return made
+
+
+def address(path: str, query: Mapping[str, Any], **changes: Any) -> str:
+    """An address with its query changed; what is None or empty is left out."""
+    asked = {key: value for key, value in {**query, **changes}.items() if value not in (None, "")}
+    return f"{path}?{urlencode(asked, doseq=True)}" if asked else path
+
+
+def render(template: str, request: Request, site: Site, **values: Any) -> Answer:
+    """A page."""
+    query = {key: request.query_params.getlist(key) for key in request.query_params}
+
+    def here(**changes: Any) -> str:
+        return address(request.url.path, query, **changes)
+
+    text = environment().get_template(template).render(path=request.url.path, here=here, dagster=site.dagster, **values)
+    return Answer(text.encode(), HTML, {"Content-Security-Policy": POLICY})
+
+
+def error_page(status: int, text: str) -> str:
+    """What a browser shows of a request that cannot be answered."""
+    return (
+        environment().get_template("error.html").render(path="", here=None, dagster=None, status=int(status), text=text)
+    )

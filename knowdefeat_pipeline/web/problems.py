@@ -1,0 +1,69 @@
+"""What goes wrong, told as Problem Details (RFC 9457) to programs and as a page to people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
+from knowdefeat_pipeline.store.bots import BotError
+from knowdefeat_pipeline.web.answers import as_json
+
+PROBLEM = "application/problem+json"
+RETRY_AFTER = "5"  # seconds after which to ask again a database that was away
+
+logger = logging.getLogger("knowdefeat.web")
+
+
+class Problem(KnowDefeatError):
+    """A request that cannot be answered, with the status that says how."""
+
+    def __init__(
+        self, status: HTTPStatus | int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.headers, self.more = HTTPStatus(status), dict(headers or {}), more
+
+
+def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
+    """Let the app answer with problems; `page` makes of a status and a text what a browser shows."""
+
+    def told(request: Request, problem: Problem) -> Response:
+        status, text = problem.status, str(problem)
+        if not request.url.path.startswith("/api/"):
+            return Response(page(status, text), status, problem.headers, media_type="text/html")
+        details = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
+        body = as_json(details | {"instance": request.url.path} | problem.more).body
+        return Response(body, status, problem.headers, media_type=PROBLEM)
+
+    def on(kind: type[Exception], make: Callable[[Any], Problem]) -> None:
+        app.add_exception_handler(kind, lambda request, error: told(request, make(error)))
+
+    on(Problem, lambda error: error)
+    on(HTTPException, lambda error: Problem(HTTPStatus(error.status_code), str(error.detail), error.headers))
+    on(RequestValidationError, _invalid)
+    on(BotError, lambda error: Problem(HTTPStatus.NOT_FOUND, str(error)))
+    on(KnowDefeatError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
+    for kind in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DatabaseUnreachable):
+        on(kind, _away)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    faults = [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
+    text = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text, errors=faults)
+
+
+def _away(error: Exception) -> Problem:
+    logger.warning("The database did not answer: %s", str(error).strip())
+    text = "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, {"Retry-After": RETRY_AFTER})

@@ -1,0 +1,30 @@
+"""`knowdefeat token`: what it prints, and what it keeps."""
+
+from pathlib import Path
+
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.tokens import scope_of
+from tests.cli.conftest import Shell
+
+
+def test_tokens_are_shown_made_listed_and_revoked(shell: Shell, tmp_path: Path) -> None:
+    assert shell("token").startswith("No tokens yet.")
+    first = shell("token", "show").strip()
+    assert shell("token", "show").strip() == first
+    file = tmp_path / "home" / "tokens" / "first"
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (f"{first}\n", 0o600)
+    made = shell("token", "new", "grafana", "--scope", "read", "--days", "30").strip()
+    with connect(shell.database) as connection:
+        assert [scope_of(connection, token) for token in (first, made, "kd_other")] == ["admin", "read", None]
+    listed = shell.json("token")
+    assert [(row["name"], row["scope"], row["state"]) for row in listed] == [
+        ("first", "admin", "counts"),
+        ("grafana", "read", "counts"),
+    ]
+    assert first not in str(listed)
+    assert "Token grafana was revoked." in shell("token", "revoke", "grafana")
+    assert "There is no token grafana that counts" in shell("token", "revoke", "grafana", status=1)
+    assert "write read, ingest or admin" in shell("token", "new", "x", "--scope", "everything", status=1)
+    assert "There is a token first already" in shell("token", "new", "first", status=1)
+    with connect(shell.database) as connection:
+        assert [scope_of(connection, token) for token in (first, made)] == ["admin", None]

@@ -1,0 +1,212 @@
+"""The pages in a real browser: readable by everybody, on any screen, without a script; and live with one."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import timedelta
+from socket import create_server
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from knowdefeat_pipeline.core.units import day_end
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import ROOT
+from tests.e2e.conftest import PATIENCE
+from tests.steps import days
+from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url, hash_of  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.e2e
+AXE = "axe-core", "4.14.1"
+PAGES = {"fleet": "/", "ranking": "/ranking", "bot": "/bots/1", "compare": "/compare", "api": "/docs"}
+WIDTHS = (1600, 390)
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+Start = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts the program of the pages over a database, for as long as its `with` lasts; its address."""
+    environment = environment_of(fleet_url, tmp_path_factory.mktemp("home"))
+
+    @contextmanager
+    def started(url: str, port: int | None = None) -> Iterator[str]:
+        if port is None:
+            with closing(create_server(("127.0.0.1", 0))) as listener:
+                port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
+        program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": url}, cwd=ROOT)
+        try:
+            await_answer(program, f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            program.send_signal(signal.SIGTERM)
+            program.wait(30)
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def pages(start: Start, fleet_url: str) -> Iterator[str]:
+    with start(fleet_url) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, which looks for what keeps people from reading a page."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    folder, (name, version) = tmp_path_factory.mktemp("axe"), AXE
+    subprocess.run([npm, "pack", f"{name}@{version}"], cwd=folder, check=True, capture_output=True)
+    with tarfile.open(folder / f"{name}-{version}.tgz") as archive:
+        file = archive.extractfile("package/axe.min.js")
+        assert file is not None
+        return file.read().decode()
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **options: object) -> Iterator[tuple[BrowserContext, Page]]:
+    """A page in a browser of its own, which asks nobody else for anything and throws no error."""
+    context = browser.new_context(base_url=address, **options)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    page, errors, elsewhere = context.new_page(), [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: elsewhere.append(request.url))
+    yield context, page
+    context.close()
+    assert errors == []
+    assert [url for url in elsewhere if not url.startswith((address, "data:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_keeps_anybody_from_reading_a_page(
+    browser: Browser, pages: str, axe: str, scheme: str, width: int
+) -> None:
+    folder = os.environ.get("KNOWDEFEAT_SCREENSHOTS")
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True}
+    found = {}
+    for name, path in PAGES.items():
+        with opened(browser, pages, **options) as (_, page):
+            page.goto(path)
+            page.locator("#live.on").wait_for()
+            page.evaluate(axe)
+            violations = page.evaluate(
+                "tags => axe.run(document, {runOnly: tags}).then(r => r.violations.map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))]))",
+                TAGS,
+            )
+            if violations:
+                found[name] = violations
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+            wrapped = page.evaluate(
+                "[...document.querySelectorAll('thead th:not(.pick)')].filter(th => th.offsetParent && th.getClientRects()[0].height > 40).map(th => th.textContent)"
+            )
+            assert wrapped == [], name
+            if folder:
+                page.screenshot(path=ROOT / folder / f"page-{name}-{width}-{scheme}.png", full_page=True)
+    assert found == {}
+
+
+def test_every_page_is_read_without_a_script(browser: Browser, pages: str) -> None:
+    with opened(browser, pages, java_script_enabled=False, viewport={"width": 1600, "height": 900}) as (_, page):
+        for path in PAGES.values():
+            page.goto(path)
+            expect(page.locator("h1")).to_be_visible()
+        page.goto("/bots/1")
+        expect(page.locator("figure svg.chart").first).to_be_visible()
+        page.goto("/ranking")
+        page.locator("input[name=bot]").fill("script")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.locator("tbody th.name")).to_have_text(NASTY)
+        page.goto("/ranking")
+        for bot in ("1", "4"):
+            page.locator(f"input[name=bots][value='{bot}']").check()
+        page.get_by_role("button", name="Compare the chosen").click()
+        expect(page.locator(".matrix tbody tr")).to_have_count(2)
+
+
+def test_charts_can_be_looked_into(browser: Browser, pages: str) -> None:
+    with opened(browser, pages, viewport={"width": 1600, "height": 900}) as (_, page):
+        page.goto("/bots/1")
+        page.locator("figure.plot.drawn .u-over").first.hover()
+        expect(page.locator("figure.plot .tip").first).to_contain_text("Equity")
+
+
+def test_a_trade_is_seen_in_every_open_tab_and_nine_share_one_stream(
+    browser: Browser,
+    start: Start,
+    fleet_url: str,
+    cloned: Callable[[str], AbstractContextManager[str]],
+) -> None:
+    with cloned(fleet_url) as url, start(url) as address, opened(browser, address) as (context, page):
+        asked: list[str] = []
+        context.on("request", lambda request: asked.append(request.url))
+        tabs = [page, *(context.new_page() for _ in range(8))]
+        for tab in tabs:
+            tab.goto("/bots/1")
+            tab.locator("#live.on").wait_for()
+        assert len([asked_for for asked_for in asked if asked_for.endswith("/events")]) == 1
+        for tab in tabs:
+            tab.evaluate("window.stayed = true")
+        with connect(url) as connection:
+            connection.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, notional, status, exit_time, exit_price, exit_reason) "
+                "VALUES (1, 'BTC-USD', 'LONG', %s, 100, 100, 'closed', %s, 101, '<b>just closed</b>')",
+                (day_end(LAST) - timedelta(hours=1), day_end(LAST) - timedelta(seconds=1)),
+            )
+        days.refresh(url, LAST, LAST, day_end(LAST))
+        begun = time.monotonic()
+        for tab in tabs:
+            expect(tab.locator("#trades")).to_contain_text("<b>just closed</b>", timeout=PATIENCE)
+            assert tab.evaluate("window.stayed")  # the page was changed, not loaded again
+        assert time.monotonic() - begun < 20
+        page.close()  # the tab that listened: another one takes over
+        with connect(url) as connection:
+            connection.execute("UPDATE bots SET name = 'renamed' WHERE bot_id = 1")
+        for tab in tabs[1:]:
+            expect(tab.locator("h1")).to_contain_text("renamed", timeout=PATIENCE)
+
+
+def test_pages_say_since_when_they_are_not_updated_and_recover_by_themselves(
+    browser: Browser,
+    start: Start,
+    fleet_url: str,
+    cloned: Callable[[str], AbstractContextManager[str]],
+) -> None:
+    with cloned(fleet_url) as url:
+        context = browser.new_context()
+        page = context.new_page()
+        with start(url) as address:
+            page.goto(f"{address}/ranking")
+            page.locator("#live.on").wait_for()
+        expect(page.locator("#live.off")).to_contain_text("not updated since", timeout=PATIENCE)
+        expect(page.locator("tbody tr")).to_have_count(9)  # what was shown stays
+        with start(url, int(address.rpartition(":")[2])):
+            expect(page.locator("#live.on")).to_have_text("live", timeout=PATIENCE)
+        context.close()
+
+
+def test_a_browser_logs_in_by_the_address_that_counts_once(browser: Browser, pages: str) -> None:
+    with opened(browser, pages) as (context, page):
+        page.goto(f"/login?code={CODE}")
+        expect(page).to_have_url(f"{pages}/")
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert page.evaluate("document.cookie") == ""
+        answer = page.evaluate(
+            "fetch('/api/v1/bots/5', {method: 'PATCH', headers: {'content-type': 'application/json'}, "
+            "body: JSON.stringify({is_active: true, reason: 'good'})}).then(r => r.status)"
+        )
+        assert answer == 200

@@ -1,0 +1,161 @@
+"""Who may do what: tokens, the login of a browser, and the guard around all of it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.roles import Passwords
+from knowdefeat_pipeline.store import tokens
+from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, hash_of, new_token, revoke, scope_of
+from tests.web.conftest import CODE, Web, role_url, served
+
+CHANGE = {"is_active": False, "reason": "looks lucky"}
+PATH = "/api/v1/bots/1"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def is_active(web: Web) -> bool:
+    return web.rows("SELECT is_active FROM bots WHERE bot_id = 1")[0][0]
+
+
+def test_a_write_needs_a_token_that_lets_do_it(own_web: Web) -> None:
+    web = own_web
+    with connect(web.url) as connection:
+        made = {scope: new_token(connection, scope, scope) for scope in tokens.SCOPES}
+        expired = new_token(connection, "expired", "admin", timedelta(seconds=-1))
+        revoked = new_token(connection, "revoked", "admin")
+        revoke(connection, "revoked")
+
+    def write(headers: dict[str, str]) -> int:
+        answer = web.client.patch(PATH, json=CHANGE, headers=headers)
+        if answer.status_code == 401:
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+        if answer.status_code != 200:
+            assert answer.headers["content-type"] == "application/problem+json"
+        return answer.status_code
+
+    for bad in ({}, bearer("kd_nonsense"), bearer(expired), bearer(revoked), {"authorization": "Bearer"},
+                {"authorization": f"Basic {made['admin']}"}, bearer(f"{made['admin']}x")):  # fmt: skip
+        assert write(bad) == 401
+    assert (write(bearer(made["read"])), write(bearer(made["ingest"]))) == (403, 403)
+    assert is_active(web)
+    assert write(bearer(made["admin"])) == 200
+    assert not is_active(web)
+    ((kind, author, reason),) = web.rows("SELECT kind, author, reason FROM bot_events WHERE bot_id = 1")
+    assert (kind, author, reason) == ("deactivated", "manual", "looks lucky")
+    assert web.client.patch(PATH, json=CHANGE, headers=bearer(made["admin"])).json()["changed"] is False
+
+
+def test_a_bad_token_is_refused_where_none_is_needed(web: Web) -> None:
+    assert web.client.get("/api/v1/bots", headers=bearer("kd_nonsense")).status_code == 401
+    assert web.client.get("/api/v1/bots").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"is_active": True}, {"is_active": True, "reason": "  "}, {"is_active": "perhaps", "reason": "x"}, [1]]
+)
+def test_a_decision_without_a_reason_is_refused(own_web: Web, body: object) -> None:
+    with connect(own_web.url) as connection:
+        token = new_token(connection, "admin", "admin")
+    answer = own_web.client.patch(PATH, json=body, headers=bearer(token))
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_web: Web) -> None:
+    web = own_web
+    assert web.client.get("/login?code=another").status_code == 403
+    answer = web.client.get(f"/login?code={CODE}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert web.client.get(f"/login?code={CODE}").status_code == 403
+    own = {"origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-origin"}
+    assert web.client.patch(PATH, json=CHANGE, headers=own).status_code == 200
+    ((name,),) = web.rows("SELECT name FROM api_tokens")
+    assert name.startswith("browser ")
+    with connect(web.url) as connection:
+        revoke(connection, name)
+    assert web.client.patch(PATH, json=CHANGE, headers=own).status_code == 401
+    assert web.client.get("/api/v1/bots").status_code == 200  # reading is open
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:8000"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+def test_another_site_is_refused_even_with_the_browser_s_cookie(own_web: Web, headers: dict[str, str]) -> None:
+    own_web.client.get(f"/login?code={CODE}")
+    for method, path in (("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events")):
+        assert own_web.client.request(method, path, json=CHANGE, headers=headers).status_code == 403
+    assert is_active(own_web)
+
+
+def test_pages_run_no_script_but_our_own(web: Web) -> None:
+    policies = web.get("/ranking").headers.get_list("content-security-policy")
+    assert any("default-src 'self'" in policy and "unsafe" not in policy for policy in policies)
+
+
+def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_path: Path) -> None:
+    url = role_url(own_web.url, Passwords(tmp_path))
+    with connect(own_web.url) as connection:
+        token = new_token(connection, "admin", "admin")
+    with served(own_web.url, url) as web:
+        for path in (
+            "/",
+            "/ranking",
+            "/bots/1",
+            "/compare",
+            "/docs",
+            "/api/v1/status",
+            "/api/v1/bots/1/equity",
+            "/api/v1/trades",
+        ):
+            web.get(path)
+        assert web.client.patch(PATH, json=CHANGE, headers=bearer(token)).status_code == 200
+        assert web.client.get(f"/login?code={CODE}").status_code == 303
+    with connect(url) as connection:
+        for statement in ("DELETE FROM bots", "UPDATE api_tokens SET revoked_at = NULL", "DELETE FROM trades", "UPDATE refreshed_days SET day = day",
+                          "DELETE FROM bot_days_rows", "CREATE TABLE t ()"):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_not_count(
+    database: str, tmp_path: Path
+) -> None:
+    kept = Passwords(tmp_path / "tokens")
+    with connect(database) as connection:
+        token = ensure_first(connection, kept)
+        assert ensure_first(connection, kept) == token
+        file = tmp_path / "tokens" / tokens.FIRST
+        assert (file.stat().st_mode & 0o777, file.read_text()) == (0o600, f"{token}\n")
+        assert scope_of(connection, token) == "admin"
+        assert connection.execute("SELECT hash FROM api_tokens").fetchall() == [(hash_of(token),)]
+        revoke(connection, tokens.FIRST)
+        assert scope_of(connection, token) is None
+        another = ensure_first(connection, kept)
+        assert another != token
+        assert [(row["name"], row["state"]) for row in tokens.tokens(connection)] == [
+            ("first", "revoked"),
+            ("first", "counts"),
+        ]
+        assert len(another) == len("kd_") + 43  # 32 random bytes
+        with pytest.raises(TokenError, match="There is a token first already"):
+            new_token(connection, tokens.FIRST, "read")
+        with pytest.raises(TokenError, match="no plain name"):
+            new_token(connection, "a\nb", "read")
+        with pytest.raises(TokenError, match="There is no token nobody that counts"):
+            revoke(connection, "nobody")
