@@ -17,12 +17,14 @@ from datetime import date, datetime
 from typing import TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
 from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, database_url
 from knowdefeat_pipeline.postgres.needs import require_needs
+from knowdefeat_pipeline.postgres.roles import Passwords
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import latest_day
@@ -39,6 +41,15 @@ def server(settings: Settings) -> EmbeddedPostgres:
 def address(settings: Settings) -> str:
     """The database's URL; the embedded server is started if it does not run."""
     return database_url(settings) if settings.database_url else server(settings).ensure_running()
+
+
+def passwords(settings: Settings) -> Passwords:
+    """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
+    if settings.database_url is None:
+        return Passwords(settings.home / "postgres" / "roles")
+    parts = conninfo_to_dict(address(settings))
+    server = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
+    return Passwords(settings.home / "roles" / server)
 
 
 def _patiently(read: Callable[[str], T], url: str) -> T:
