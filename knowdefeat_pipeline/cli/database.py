@@ -17,6 +17,7 @@ from datetime import date, datetime
 from typing import TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.views.output import Record, err
@@ -24,6 +25,7 @@ from knowdefeat_pipeline.postgres import clock, identity, migrations
 from knowdefeat_pipeline.postgres.address import administrator_url, database_url, owner_url
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.needs import require_needs
+from knowdefeat_pipeline.postgres.roles import Passwords
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import latest_day
@@ -54,6 +56,15 @@ def owner(settings: Settings) -> str:
 def administrator(settings: Settings) -> str:
     """The same for who makes roles and passwords. On the embedded server that is a superuser."""
     return administrator_url(settings, _notify)
+
+
+def passwords(settings: Settings) -> Passwords:
+    """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
+    if settings.database_url is None:
+        return server(settings).passwords
+    parts = conninfo_to_dict(address(settings))
+    place = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
+    return Passwords(settings.home / "roles" / place)
 
 
 def _patiently(read: Callable[[str], T], url: str) -> T:

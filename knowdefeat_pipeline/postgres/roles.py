@@ -22,11 +22,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
-from knowdefeat_pipeline.settings import Settings, make_private
+from knowdefeat_pipeline.settings import make_private
 
 ADMINISTRATOR = "knowdefeat"  # the embedded server's first user, a superuser
 PREFIX = "knowdefeat_"
@@ -103,15 +102,6 @@ class Passwords:
     def forget(self, name: str) -> None:
         """Remove what is kept."""
         (self.folder / name).unlink(missing_ok=True)
-
-
-def kept_passwords(settings: Settings, url: str) -> Passwords:
-    """Where the roles' passwords are kept: beside the embedded server's own, or by the address of another server."""
-    if settings.database_url is None:
-        return Passwords(settings.home / "postgres" / "roles")
-    parts = conninfo_to_dict(url)
-    server = f"{parts.get('host', 'localhost')}_{parts.get('port', 5432)}".replace("/", "_")
-    return Passwords(settings.home / "roles" / server)
 
 
 # Who logs in to a role may change its password and what its sessions begin with, for all who use it: PostgreSQL refuses

@@ -1,4 +1,8 @@
-"""The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--login HASH] [--dagster ADDRESS] ..."""
+"""The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--login HASH] [--dagster ADDRESS] ...
+
+It needs no more than the rights of knowdefeat_web: `knowdefeat up` gives it the address of that role as
+KNOWDEFEAT_DATABASE_URL.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ import uvicorn
 
 from knowdefeat_pipeline.automation.loopback import require_loopback
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import migrations, roles
-from knowdefeat_pipeline.postgres.connection import connect, database_url, open_pool
+from knowdefeat_pipeline.postgres import migrations
+from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.postgres.connection import open_pool
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.web.access import Login
 from knowdefeat_pipeline.web.app import make_app
@@ -20,8 +25,6 @@ from knowdefeat_pipeline.web.site import Site
 
 MOST_CONNECTIONS = 6
 GRACE = 1  # seconds for requests that are under way when the process is to end
-
-logger = logging.getLogger("knowdefeat.web")
 
 
 class Server(uvicorn.Server):
@@ -33,18 +36,6 @@ class Server(uvicorn.Server):
         """As uvicorn's."""
         self.live.end()
         super().handle_exit(sig, frame)
-
-
-def web_url(settings: Settings) -> str:
-    """The database's URL for the role knowdefeat_web, or this user's own where he may not make roles."""
-    url = database_url(settings)
-    migrations.require_current(url)
-    with connect(url) as connection:
-        missing = roles.lacking(connection)
-    if missing is not None:
-        logger.warning("The pages have all rights of this user: %s", missing)
-        return url
-    return roles.login_url(url, roles.ROLES["web"].name, roles.kept_passwords(settings, url))
 
 
 def main() -> None:
@@ -59,7 +50,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         require_loopback(chosen.host)
-        url = web_url(Settings.from_environment())
+        url = database_url(Settings.from_environment())
+        migrations.require_current(url)
     except KnowDefeatError as error:
         parser.error(str(error))
     live = LiveResults(url)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from socket import create_server
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -43,7 +44,8 @@ def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
             with closing(create_server(("127.0.0.1", 0))) as listener:
                 port = listener.getsockname()[1]
         command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
-        program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": url}, cwd=ROOT)
+        own = urlsplit(environment["KNOWDEFEAT_DATABASE_URL"])._replace(path=urlsplit(url).path).geturl()
+        program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": own}, cwd=ROOT)
         try:
             await_answer(program, f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}"

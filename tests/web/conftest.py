@@ -18,7 +18,6 @@ import pytest
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.postgres.connection import connect, open_pool
-from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.store.tokens import hash_of
 from knowdefeat_pipeline.store.trades import load_trades
@@ -160,9 +159,8 @@ def empty_web(database: str) -> Iterator[Web]:
 
 
 def environment_of(url: str, home: Path) -> dict[str, str]:
-    """The environment of a program of ours over that database and home, which knows the password of the pages' role."""
-    role_url(url, roles.kept_passwords(Settings(home=home, database_url=url), url))
-    return os.environ | {"KNOWDEFEAT_DATABASE_URL": url, "KNOWDEFEAT_HOME": str(home)}
+    """The environment in which `knowdefeat up` starts the program of the pages over that database."""
+    return os.environ | {"KNOWDEFEAT_DATABASE_URL": role_url(url, roles.Passwords(home)), "KNOWDEFEAT_HOME": str(home)}
 
 
 def await_answer(program: subprocess.Popen[Any], address: str) -> None:

@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.up import running_at
-from knowdefeat_pipeline.cli.database import address, administrator
+from knowdefeat_pipeline.cli.database import address, administrator, passwords
 from knowdefeat_pipeline.cli.last_backup import Origin, last_backup, origin_of
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
@@ -28,15 +28,7 @@ from knowdefeat_pipeline.postgres import advisory, clock, identity, leases, migr
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.postgres.liveness import daemon_is_alive, dead_runs
 from knowdefeat_pipeline.postgres.needs import require_needs
-from knowdefeat_pipeline.postgres.roles import (
-    PREFIX,
-    changed_settings,
-    kept_passwords,
-    lacking,
-    locked_out,
-    may_mend,
-    open_to_all,
-)
+from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend, open_to_all
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
 from knowdefeat_pipeline.store.locks import listener_expired_at, listener_holders, listener_is_there
 from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
@@ -257,7 +249,7 @@ def _roles(settings: Settings, url: str) -> Finding:
         if missing is not None:
             return Finding("Roles", not may_mend(connection), missing)
         changed, open_ = changed_settings(connection), open_to_all(connection)
-    names = [*changed, *locked_out(url, kept_passwords(settings, url))]
+    names = [*changed, *locked_out(url, passwords(settings))]
     if not names and open_:
         return Finding("Roles", True, f"every role that is connected may use {', '.join(open_)}", CLOSE, warning=True)
     if not names:

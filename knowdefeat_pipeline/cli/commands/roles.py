@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.database import current_administrator, current_url
+from knowdefeat_pipeline.cli.database import current_administrator, current_url, passwords
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, table
@@ -29,8 +29,7 @@ def full_name(role: str) -> str:
 
 def role_url(settings: Settings, role: str) -> str:
     """The database's URL for a role."""
-    url = current_administrator(settings)
-    return roles.login_url(url, full_name(role), roles.kept_passwords(settings, url))
+    return roles.login_url(current_administrator(settings), full_name(role), passwords(settings))
 
 
 def list_roles(json: Json = False) -> None:
@@ -65,8 +64,7 @@ def _bots_of(bots: list[str] | None) -> str:
 def rotate(role: RoleName) -> None:
     """Give a role a new password and the settings it was made with, and print its URL; open sessions stay."""
     settings = Settings.from_environment()
-    url = current_administrator(settings)
-    typer.echo(roles.rotate(url, full_name(role), roles.kept_passwords(settings, url)))
+    typer.echo(roles.rotate(current_administrator(settings), full_name(role), passwords(settings)))
 
 
 @app.command("bot")
@@ -79,16 +77,14 @@ def bot_role(
 ) -> None:
     """Make a role for one bot or some, or bind one anew, and print its URL."""
     settings = Settings.from_environment()
-    url = current_administrator(settings)
-    typer.echo(roles.make_bot(url, name, _names(bots), roles.kept_passwords(settings, url)))
+    typer.echo(roles.make_bot(current_administrator(settings), name, _names(bots), passwords(settings)))
 
 
 @app.command("remove")
 def remove_role(name: Annotated[str, typer.Argument(help="A role that db role bot made.")]) -> None:
     """Remove a bot's role; its trades stay."""
     settings = Settings.from_environment()
-    url = current_administrator(settings)
-    roles.remove_bot(url, name, roles.kept_passwords(settings, url))
+    roles.remove_bot(current_administrator(settings), name, passwords(settings))
     err.print(f"Removed {name}.")
 
 

@@ -13,12 +13,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Annotated
 
 import psutil
@@ -26,12 +26,14 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.automation.loopback import require_loopback
+from knowdefeat_pipeline.cli.commands.roles import role_url
 from knowdefeat_pipeline.cli.database import upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.roles import lacking
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 from knowdefeat_pipeline.store.tokens import ensure_first, hash_of, kept_tokens
 
@@ -103,10 +105,11 @@ def up(
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
-        _prepare(settings)
+        of_the_pages = _prepare(settings)
         code = secrets.token_urlsafe(32)
         for name, command in _commands(pages, dagster, allow_host or [], hash_of(code)).items():
-            running.append(_start(name, command, settings.home / "logs", lock))
+            own = of_the_pages if name == pages.program else {}
+            running.append(_start(name, command, settings.home / "logs", lock, own))
         _note(lock, dagster.address, running)
         for place in (pages, dagster):
             with err.status(f"Starting the {place.name} on {place.address}"):
@@ -122,10 +125,16 @@ def up(
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
 
-def _prepare(settings: Settings) -> None:
-    """A schema that the programs can work with, and a token for those who ask."""
+def _prepare(settings: Settings) -> dict[str, str]:
+    """See to a schema that the programs can work with, and a token for those who ask; what the pages' environment has
+    beside ours: the address of a role that can do no more than they do, where this user may make roles."""
     with connect(upgraded_url(settings)) as connection:
         ensure_first(connection, kept_tokens(settings))
+        missing = lacking(connection)
+    if missing is not None:
+        err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
+        return {}
+    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web")}
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -164,13 +173,19 @@ def _commands(pages: Place, dagster: Place, allowed: Sequence[str], login: str) 
     }
 
 
-def _start(name: str, command: list[str], logs: Path, lock: int) -> Program:
+def _start(
+    name: str, command: list[str], logs: Path, lock: int, own: Mapping[str, str] = MappingProxyType({})
+) -> Program:
     ours = {name: value for name, value in os.environ.items() if name != SOCKET}  # up alone says when it is ready
-    environment = ours | {
-        "DAGSTER_HOME": str(ROOT),
-        "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = (
+        ours
+        | {
+            "DAGSTER_HOME": str(ROOT),
+            "DAGSTER_DISABLE_TELEMETRY": "1",  # it is off; this also spares the folders that wait for its uploads
+            "PYTHONUNBUFFERED": "1",
+        }
+        | dict(own)
+    )
     log = logs / f"{name}.log"
     with open_log(log, name) as file:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the programs in order.

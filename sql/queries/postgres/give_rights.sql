@@ -40,7 +40,7 @@ BEGIN
                         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relowner = possessor));
     END IF;
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %1$s.bot_writers, %1$s.knowdefeat_version, '
-                   '%1$s.knowdefeat_migrations, %1$s.cluster_identity, %1$s.api_tokens FROM knowdefeat_pipeline', place);
+                   '%1$s.knowdefeat_migrations, %1$s.cluster_identity FROM knowdefeat_pipeline', place);
 
     -- The pages and the API: they read everything, and enter what people decide and what is uploaded.
     EXECUTE format('GRANT SELECT ON %s TO knowdefeat_web', tables);
