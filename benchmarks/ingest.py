@@ -59,7 +59,8 @@ def _empty(url: str, table: str) -> None:
 
     with connect(url) as connection:
         connection.execute(
-            "TRUNCATE trades, bots, imports, trade_quarantine, trade_revisions, trade_scores, trade_ranges"
+            "TRUNCATE trades, bots, imports, trade_quarantine, quarantine_repeats, trade_revisions, trade_scores,"
+            " trade_ranges"
         )
         if table == "floor":
             connection.execute("DROP TABLE IF EXISTS floor")

@@ -309,7 +309,9 @@ def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
     database: str, file: Path, rows: list[dict[str, str]], holds_duplicates: bool
 ):
     with connect(database) as connection:
-        connection.execute("TRUNCATE trade_ranges, trade_scores, trades, bots, trade_quarantine RESTART IDENTITY")
+        connection.execute(
+            "TRUNCATE trade_ranges, trade_scores, trades, bots, trade_quarantine, quarantine_repeats RESTART IDENTITY"
+        )
     readable = [{**OTHER, "trade_id": "98", "entry_price": "5"}, OTHER]
     reading = read_trades(
         write(file, [*rows, *readable]), now=NOW, terms=COMPUTED, account="a", holds_duplicates=holds_duplicates
@@ -326,7 +328,9 @@ def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):
     with connect(database) as connection:
-        connection.execute("TRUNCATE trade_ranges, trade_scores, trades, bots, trade_quarantine RESTART IDENTITY")
+        connection.execute(
+            "TRUNCATE trade_ranges, trade_scores, trades, bots, trade_quarantine, quarantine_repeats RESTART IDENTITY"
+        )
     readable = [{**OTHER, "trade_id": "98", "entry_price": "5"}, OTHER]
     report = load(database, file, *rows, *readable)
     inserted, updated, unchanged, quarantined = outcome(report)
