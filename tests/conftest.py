@@ -24,9 +24,10 @@ def temporary_database(server_url: str, template: str) -> Iterator[str]:
     template = str(conninfo_to_dict(template)["dbname"]) if "/" in template else template
     name = f"knowdefeat_test_{secrets.token_hex(6)}"
     with connect(server_url) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        # Copying files takes a fifth of the time of writing the copy to the log, as is usual from PostgreSQL 15 on.
+        strategy = sql.SQL(" STRATEGY file_copy" if connection.info.server_version >= 150000 else "")
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(create + strategy)
     try:
         yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
     finally:

@@ -133,9 +133,9 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
     connection = session.connection
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
-        write_bot_days(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
-        renew_day(connection, memory, "bot_metrics", found, of)
+        moved = renew_day(connection, memory, "bot_metrics", found, of)
+        write_bot_days(connection, of.day, of.day, [of], moved)
     return rows
 
 

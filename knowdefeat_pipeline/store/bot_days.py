@@ -8,19 +8,24 @@ from datetime import date
 import numpy as np
 import psycopg
 
-from knowdefeat_pipeline.core.units import Bools, Floats
+from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.reads import Record, records
 from knowdefeat_pipeline.store.staleness import Mark
 
 
-def write_bot_days(connection: psycopg.Connection, first: date, last: date, days: Sequence[Mark]) -> None:
+def write_bot_days(
+    connection: psycopg.Connection, first: date, last: date, days: Sequence[Mark], bots: Ints | None = None
+) -> None:
     """Bring `bot_days` of the days first..last up to what had closed by each of `days`; the others have none.
+
+    `bots`: those to which something has happened since these days were written, None: it may be all.
 
     In one statement and by what differs. What is open stands in `open_positions`, which the view `bot_days` joins.
     """
     asked = {"days": [of.day for of in days], "as_of": [of.as_of for of in days], "seen": [of.seen for of in days]}
-    connection.execute(query("metrics/write_bot_days"), {"first": first, "last": last, **asked})
+    some = None if bots is None else bots.tolist()
+    connection.execute(query("metrics/write_bot_days"), {"first": first, "last": last, "bots": some, **asked})
 
 
 def bot_days(
