@@ -476,7 +476,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
     assert {name for (name,) in found} == {
         "trades_compute_pnl", "trades_protect", "recorded_now", "weight_versions_append_only",
         "belief_ledger_append_only", "recorded_here", "recorded_here_and_now", "refuse_blank_name", "refuse_invisible_name",
-        "trades_sizes_agree", "tell_of_results",
+        "trades_sizes_agree", "tell_of_results", "refuse_triggers_of_trade",
     }  # fmt: skip
 
 

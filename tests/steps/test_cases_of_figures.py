@@ -17,7 +17,7 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def ranked(url: str, file: Path, last: date) -> dict[int, tuple[int, float]]:
-    load_trades(url, FileOptions().read(file, NOW), file.name)
+    load_trades(url, *FileOptions().read(file, NOW), file.name)
     days.refresh(url, last, last, day_end(last))
     with connect(url) as connection:
         rows = connection.execute(

@@ -535,7 +535,7 @@ def test_whatever_happened_the_figures_are_those_of_plain_loops(
 def load(url: str, file: Path) -> None:
     with connect(url) as connection:
         ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
-    load_trades(url, FileOptions().read(file, now), file.name)
+    load_trades(url, *FileOptions().read(file, now), file.name)
 
 
 def test_bags(database: str, shared_data: Path) -> None:

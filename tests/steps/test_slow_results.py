@@ -10,7 +10,6 @@ from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import chain
-from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
@@ -87,31 +86,6 @@ def test_a_day_computed_late_makes_those_after_it_stale(fleet: str) -> None:
     days.refresh(fleet, middle, LAST, END)
     assert found(fleet) != expected[-len(found(fleet)) :]
     days.refresh(fleet, FIRST, middle - timedelta(days=1), END)
-    with connect(fleet) as connection:
-        assert stale_days(connection, RANKING, END).days == tuple(each_day(middle, LAST))
-    days.compute_stale(fleet, END)
-    assert found(fleet) == expected
-
-
-def test_a_day_that_another_session_completed_meanwhile_makes_those_after_it_stale(
-    fleet: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    days.refresh(fleet, FIRST, LAST, END)
-    expected = found(fleet)
-    middle = date(2025, 2, 24)
-    with connect(fleet) as connection:
-        connection.execute("TRUNCATE refreshed_days, bot_metrics_rows, slow_results")
-    compute_streaks = chain.compute_streaks
-
-    def with_the_days_before(session: Session, first: date, last: date) -> StepResult:
-        if first == middle:  # whose metrics are computed and not committed yet
-            days.refresh(fleet, FIRST, middle - timedelta(days=1), END)
-        return compute_streaks(session, first, last)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(chain, "compute_streaks", with_the_days_before)
-        days.refresh(fleet, middle, LAST, END)
-    assert found(fleet) != expected
     with connect(fleet) as connection:
         assert stale_days(connection, RANKING, END).days == tuple(each_day(middle, LAST))
     days.compute_stale(fleet, END)

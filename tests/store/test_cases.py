@@ -21,7 +21,7 @@ def cases(shared_data: Path) -> Path:
 
 
 def load(url: str, file: Path, replaces: bool = False) -> LoadReport:
-    return load_trades(url, FileOptions().read(file, NOW), file.name, replaces=replaces)
+    return load_trades(url, *FileOptions().read(file, NOW), file.name, replaces=replaces)
 
 
 def trades(url: str, columns: str) -> list[tuple]:
