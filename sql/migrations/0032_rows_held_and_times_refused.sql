@@ -1,5 +1,5 @@
 -- A row that several imports have is held once, and stays held for the others when one of them is undone. The times at which a
--- trade was triggered are times of a trade, and the reason of its exit is no document.
+-- trade was triggered are times of a trade.
 
 -- The later imports that have a row of the quarantine, too. `row_number`: which row of theirs it is.
 CREATE TABLE quarantine_repeats (
@@ -22,17 +22,12 @@ ALTER TABLE imports ADD COLUMN marked_at timestamptz;
 -- By a trigger, as in migration 0020: what is there stays. Without a function, as in 0014.
 CREATE FUNCTION refuse_triggers_of_trade() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF length(NEW.exit_reason) > 500 THEN
-        RAISE EXCEPTION 'trade (%, %): the reason of the exit has % characters', NEW.source, NEW.source_trade_id, length(NEW.exit_reason)
-            USING ERRCODE = 'check_violation', COLUMN = 'exit_reason', TABLE = 'trades', HINT = 'Write at most 500 characters.';
-    END IF;
     RAISE EXCEPTION 'trade (%, %): no trade has this time (%)', NEW.source, NEW.source_trade_id,
         concat_ws(', ', 'entry_trigger_time = ' || NEW.entry_trigger_time, 'exit_trigger_time = ' || NEW.exit_trigger_time)
         USING ERRCODE = 'check_violation', TABLE = 'trades', HINT = 'Write a time of the years 1970 to 9998, or leave it out.';
 END $$;
-CREATE TRIGGER trades_possible_triggers BEFORE INSERT OR UPDATE OF entry_trigger_time, exit_trigger_time, exit_reason
-    ON trades FOR EACH ROW
-    WHEN (length(NEW.exit_reason) > 500
-          OR NEW.entry_trigger_time < '1970-01-01Z' OR NEW.entry_trigger_time >= '9999-01-01Z'
+CREATE TRIGGER trades_possible_triggers BEFORE INSERT OR UPDATE OF entry_trigger_time, exit_trigger_time ON trades
+    FOR EACH ROW
+    WHEN (NEW.entry_trigger_time < '1970-01-01Z' OR NEW.entry_trigger_time >= '9999-01-01Z'
           OR NEW.exit_trigger_time < '1970-01-01Z' OR NEW.exit_trigger_time >= '9999-01-01Z')
     EXECUTE FUNCTION refuse_triggers_of_trade();

@@ -222,12 +222,6 @@ def test_a_time_that_no_trade_has_is_refused(connection: psycopg.Connection, col
     assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
 
 
-def test_a_reason_of_an_exit_is_no_document(connection: psycopg.Connection):
-    insert(connection, {**CLOSED, "exit_reason": "r" * 500})
-    with pytest.raises(psycopg.errors.CheckViolation, match="the reason of the exit has 501 characters"):
-        insert(connection, {**CLOSED, "exit_reason": "r" * 501})
-
-
 def test_the_first_instant_of_1970_is_a_time_of_a_trade(connection: psycopg.Connection):
     insert(connection, {**CLOSED, "entry_time": "1970-01-01Z", "exit_time": "1970-01-01Z"})
     assert connection.execute("SELECT day FROM closed_trades").fetchone() == (date(1970, 1, 1),)
