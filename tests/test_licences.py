@@ -10,7 +10,12 @@ from typing import Any
 from knowdefeat_pipeline.settings import ROOT
 from scripts.sbom import ELSEWHERE, bill, licences, locked
 
-LESSER = {"psycopg", "psycopg-binary", "psycopg-pool", "psycopg2-binary"}  # LGPL: drivers that are linked to and never changed
+LESSER = {
+    "psycopg",
+    "psycopg-binary",
+    "psycopg-pool",
+    "psycopg2-binary",
+}  # LGPL: drivers that are linked to and never changed
 FORBIDDEN = re.compile(r"GPL|General Public|Commons Clause|SSPL|BUSL|Business Source", re.IGNORECASE)
 
 
