@@ -37,7 +37,7 @@ def bot_days(
 
 
 def bot_equity(connection: psycopg.Connection, bot_id: int, first: date, last: date) -> list[Record]:
-    """A bot's equity at the end of each computed day first..last."""
+    """A bot's equity at the end of each computed day first..last, on the capital of the last of them."""
     return records(connection, query("metrics/bot_equity"), {"bot": bot_id, "first": first, "last": last})
 
 

@@ -11,6 +11,7 @@ from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import chain
+from knowdefeat_pipeline.store.bot_days import bot_equity
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.trades import load_trades
@@ -123,3 +124,16 @@ def test_results_that_changed_are_told_once_a_transaction(database: str, connect
         connection.execute("UPDATE bots SET is_active = NOT is_active")
         (message,) = listener.notifies(timeout=5, stop_after=1)
         assert message.payload == ""
+
+
+def test_a_capital_that_is_estimated_anew_makes_no_step_in_the_equity(
+    database: str, connection: psycopg.Connection
+) -> None:
+    """Two positions at once on the second day: the capital is 200 from there on, for the day before, too."""
+    yesterday = TODAY - timedelta(days=1)
+    close(connection, 1, "ETH", NOON - 24 * HOUR, 104.0)
+    close(connection, 1, "ETH", NOON - 2 * HOUR, 101.0)
+    close(connection, 1, "BTC", NOON - 2 * HOUR, 101.0)
+    days.refresh(database, yesterday, TODAY, NOON)
+    found = [(row["equity"], row["capital"]) for row in bot_equity(connection, 1, yesterday, TODAY)]
+    assert found == [(204.0, 200.0), (206.0, 200.0)]
