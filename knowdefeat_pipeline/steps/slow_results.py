@@ -13,11 +13,13 @@ from knowdefeat_pipeline.core.ranking.slow_results import follow_days
 from knowdefeat_pipeline.core.rows import Columns, as_frame, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, SLOW_NAMES
 from knowdefeat_pipeline.core.units import Ints, day_end, micros
+from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark
 
 FOLLOWED = ("as_of", "bot_id", "volatility", "main_ticker", "main_direction", "one_day_performance")
+_LOCK = int.from_bytes(b"kdfollow", "big")  # the advisory lock of whoever writes those of ended days
 STORED = ("bot_id", "net_result", "quarter_result", "lifetime_total", "lifetime_days")
 
 
@@ -51,8 +53,12 @@ def _carried(session: Session, own: Sequence[Mark], bots: Ints) -> Columns | Non
 
 
 def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
-    """Those of these rows, which are over all tickers."""
+    """Those of these rows, which are over all tickers.
+
+    Days move on from one another, so that one session at a time does this: who comes second sees what the first wrote.
+    """
     connection, first = session.connection, own[0].day
+    advisory.take(connection, _LOCK, "the slow results of other days")
     ended = np.array([of.as_of == day_end(of.day) for of in own])
     completed = [of.day for of, is_over in zip(own, ended, strict=True) if is_over]
     connection.execute(query("metrics/note_completed_days"), {"days": completed})

@@ -1,6 +1,7 @@
 """The two slow variables on a real database: the same however the days are computed, and what they make stale."""
 
 from datetime import UTC, date, datetime, timedelta
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import chain
+from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
@@ -19,6 +21,10 @@ from tests.steps import days
 END = datetime(2025, 3, 1, tzinfo=UTC)
 FIRST, LAST = date(2025, 2, 19), date(2025, 2, 28)
 NAMES = "day, bot_id, quarter_result, lifetime_result"
+WAITS = (
+    "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 @pytest.fixture
@@ -86,6 +92,35 @@ def test_a_day_computed_late_makes_those_after_it_stale(fleet: str) -> None:
     days.refresh(fleet, middle, LAST, END)
     assert found(fleet) != expected[-len(found(fleet)) :]
     days.refresh(fleet, FIRST, middle - timedelta(days=1), END)
+    with connect(fleet) as connection:
+        assert stale_days(connection, RANKING, END).days == tuple(each_day(middle, LAST))
+    days.compute_stale(fleet, END)
+    assert found(fleet) == expected
+
+
+def test_sessions_that_complete_neighbouring_days_at_once_follow_each_other(
+    fleet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days.refresh(fleet, FIRST, LAST, END)
+    expected = found(fleet)
+    middle = date(2025, 2, 24)
+    with connect(fleet) as connection:
+        connection.execute("TRUNCATE refreshed_days, bot_metrics_rows, slow_results")
+    compute_streaks = chain.compute_streaks
+    earlier = Thread(target=days.refresh, args=(fleet, FIRST, middle - timedelta(days=1), END))
+
+    def while_earlier_days_are_computed(session: Session, first: date, last: date) -> StepResult:
+        if first == middle:  # whose metrics are written and not committed yet
+            earlier.start()
+            with connect(fleet) as connection:
+                while not connection.execute(WAITS).fetchall():
+                    assert earlier.is_alive()
+        return compute_streaks(session, first, last)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain, "compute_streaks", while_earlier_days_are_computed)
+        days.refresh(fleet, middle, LAST, END)
+    earlier.join()
     with connect(fleet) as connection:
         assert stale_days(connection, RANKING, END).days == tuple(each_day(middle, LAST))
     days.compute_stale(fleet, END)
