@@ -59,12 +59,22 @@ class AnswerCache:
             known = version()
             held = self._held.get(asked)
             if held is None or known is None or held.version != known:
-                answer = compute()
+                try:
+                    answer = compute()
+                except BaseException:  # of what is not there anybody may ask, and nothing is to be held of it
+                    self._forget(asked)
+                    raise
                 if known is None:
+                    self._forget(asked)
                     return answer, answer.etag
                 held = _Held(known, answer, answer.etag)
             self._keep(asked, held)
         return held.answer, held.etag
+
+    def _forget(self, asked: str) -> None:
+        with self._guard:
+            self._held.pop(asked, None)
+            self._locks.pop(asked, None)
 
     def _keep(self, asked: str, held: _Held) -> None:
         with self._guard:
