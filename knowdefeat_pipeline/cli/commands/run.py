@@ -107,7 +107,7 @@ def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record
         Text.assemble(
             "\nNext: ",
             strong("knowdefeat up"),
-            " (or make up) opens the Dagster UI; ",
+            " (or make up) opens the pages and the Dagster UI; ",
             strong("knowdefeat metrics --bot N"),
             " shows one bot;\n",
             strong("knowdefeat run --trades FILE"),

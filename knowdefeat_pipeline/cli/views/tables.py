@@ -36,15 +36,22 @@ FOLDING = (
     "streaks 2..7 (% of trades)",
     "",
 )
+NAMES = ("bot", "strategy")
+NAME_WIDTH = 20  # of which a name is not folded, so that an ordinary one never is
 
 
 def table(title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str | Text]]) -> None:
     """A table; each column is (heading, "left" | "right"). A narrow terminal folds the long texts and cuts nothing."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for heading, justify in columns:
-        grid.add_column(heading, justify=justify, overflow="fold", no_wrap=heading not in FOLDING)
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell, kept="\n")) for cell in row))
+    cells = [[cell if isinstance(cell, Text) else Text(printable(cell, kept="\n")) for cell in row] for row in rows]
+    for place, (heading, justify) in enumerate(columns):
+        longest = max((row[place].cell_len for row in cells), default=0)
+        # A long name folds before a figure is cut.
+        width = min(max(longest, len(heading)), NAME_WIDTH) if heading in NAMES and longest > NAME_WIDTH else None
+        whole = heading not in FOLDING and width is None
+        grid.add_column(heading, justify=justify, overflow="fold", no_wrap=whole, min_width=width)
+    for row in cells:
+        grid.add_row(*row)
     out.print(grid)
 
 
