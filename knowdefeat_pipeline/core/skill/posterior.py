@@ -213,15 +213,16 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
 
 
 def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:
-    """The Φ(z) quantile of each of these mixtures: Halley's steps, halved where one would leave the bracket.
+    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z.
 
-    They go to the root of Φ⁻¹(F) - z, which is a straight line where the mixture is normal itself.
+    That is a straight line where the mixture is normal itself, and level between parts that lie far apart: where a step
+    would leave the bracket, or the last one did not halve the distance, the bracket is halved instead.
     """
     ends = mean + z * sd
     low, high = ends.min(axis=0), ends.max(axis=0)  # a mixture's quantile lies between those of its parts
     found = np.clip(centre + z * spread, low, high)
     inverse, close = 1 / sd, CLOSE * sd.min(axis=0)
-    open_, at = np.arange(len(z)), found
+    open_, at, before = np.arange(len(z)), found, np.full(len(z), np.inf)
     for _ in range(STEPS):
         off = (at - mean) * inverse
         reached = scipy.special.ndtri(weight @ scipy.special.ndtr(off))
@@ -232,13 +233,15 @@ def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floa
         low, high = np.where(above < 0, at, low), np.where(above > 0, at, high)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = at - above / (slope - 0.5 * above * bend / slope)
-        then = np.where((low <= step) & (step <= high), step, (low + high) / 2)
-        far = np.flatnonzero(np.abs(then - at) > close)  # the error that is left is as the cube of the step
-        found[open_] = at = then
+        trusted = (low <= step) & (step <= high) & (np.abs(above) <= np.maximum(before / 2, CLOSE**3))
+        then = np.where(trusted, step, (low + high) / 2)
+        # The error that is left is as the cube of a step, but as large as a bracket that is halved.
+        far = np.flatnonzero(np.where(trusted, np.abs(then - at) > close, high - low > CLOSE**2 * close))
+        found[open_], at, before = then, then, np.abs(above)
         if len(far) == 0:
             break
         if len(far) < len(at) / 2:
             open_ = open_[far]
-            at, z, low, high, close = at[far], z[far], low[far], high[far], close[far]
+            at, z, low, high, close, before = (of[far] for of in (at, z, low, high, close, before))
             mean, inverse = mean.take(far, axis=1), inverse.take(far, axis=1)
     return found
