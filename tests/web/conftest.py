@@ -15,10 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.postgres.connection import connect, open_pool
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.tokens import hash_of
 from knowdefeat_pipeline.store.trades import load_trades
 from knowdefeat_pipeline.web.access import Login
@@ -133,6 +135,7 @@ def fleet_url(server_url: str) -> Iterator[str]:
             connection.execute(
                 "UPDATE position_marks SET (marked_at, day) = (%s, %s)", (END - timedelta(hours=2), LAST)
             )
+            save_settings(connection, FundSettings("USD", 10_000_000), "the owner", NASTY)
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
         yield url
 
