@@ -18,7 +18,7 @@ from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
 from knowdefeat_pipeline.web.api import bots, funds, rankings, status
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
-from knowdefeat_pipeline.web.pages import compare, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import compare, docs, fleet, operations, ranking
 from knowdefeat_pipeline.web.pages import funds as funds_page
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
@@ -55,7 +55,7 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     for router in (rankings.router, bots.router, funds.router, status.router):
         app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, funds_page, docs):
+    for page in (fleet, ranking, bot_page, compare, funds_page, operations, docs):
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

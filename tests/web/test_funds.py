@@ -107,7 +107,9 @@ def test_settings_are_those_that_were_recorded_and_new_ones_are_seen_at_once(own
 def test_days_of_funds_are_those_of_the_table(web: Web) -> None:
     names = [figure.name for figure in TABLES["fund_allocation_days"]]
     found = web.json("/funds/USD/days?days=10")
-    statement = f"SELECT {', '.join(names)} FROM fund_allocation_days WHERE quote_currency = 'USD' AND day > %s ORDER BY day"
+    statement = (
+        f"SELECT {', '.join(names)} FROM fund_allocation_days WHERE quote_currency = 'USD' AND day > %s ORDER BY day"
+    )
     expected = web.rows(statement, LAST - timedelta(days=10))
     assert [tuple(row[name] for name in names) for row in found] == [tuple(map(as_json, row)) for row in expected]
     assert len(found) == 10

@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
     STREAKS,
     TRADE_DAY,
 )
+from knowdefeat_pipeline.core.schema.operations import FRESHNESS, RUNS
 from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
 from knowdefeat_pipeline.core.schema.skill import SKILL
 from knowdefeat_pipeline.core.schema.trades import TRADES
@@ -45,6 +46,7 @@ __all__ = [
     "CALIBRATION",
     "DEFAULT_WEIGHTS",
     "FLAG",
+    "FRESHNESS",
     "FUND_SETTINGS",
     "METRICS",
     "OF_CAPITAL",
@@ -52,6 +54,7 @@ __all__ = [
     "PARTITION",
     "RANKING",
     "REGIMES",
+    "RUNS",
     "SCORE_NAMES",
     "SKILL",
     "SLOW_NAMES",

@@ -46,8 +46,9 @@ def funds_days(
     def read(connection: psycopg.Connection) -> Answer:
         require_funds(connection, currency)
         last = latest_day(connection, "fund_allocation_days")
-        first = None if last is None else last - timedelta(days=days - 1)
-        return as_json([] if last is None or first is None else store.allocation_days(connection, currency, first, last))
+        if last is None:
+            return as_json([])
+        return as_json(store.allocation_days(connection, currency, last - timedelta(days=days - 1), last))
 
     return site.answer(request, read)
 
