@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -106,6 +106,23 @@ def regimes(
         length = bar_length(row["timeframe"]).to_pytimedelta()
         row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}
     return rows
+
+
+def regime_bars(
+    connection: psycopg.Connection,
+    ticker: str,
+    timeframe: str,
+    limit: int,
+    *,
+    first: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Record]:
+    """The last labelled bars of a series with their prices, the latest first; of those that open from `first` on and
+    before `before`. `as_of`: when a bar closed, from which its label holds."""
+    asked = {"ticker": ticker, "timeframe": timeframe, "limit": limit, "first": first, "before": before}
+    length = bar_length(timeframe).to_pytimedelta()
+    rows = records(connection, query("market/regime_bars"), asked)
+    return [row | {"as_of": row["open_time"] + length} for row in rows]
 
 
 def counts(connection: psycopg.Connection) -> Record:

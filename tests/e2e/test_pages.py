@@ -30,6 +30,7 @@ PAGES = {
     "ranking": "/ranking",
     "bot": "/bots/1",
     "compare": "/compare",
+    "regimes": "/regimes",
     "funds": "/funds",
     "operations": "/operations",
     "api": "/docs",

@@ -12,7 +12,7 @@ import pytest
 from knowdefeat_pipeline.core.units import day_end
 from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
-PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/funds", "/operations", "/docs")
+PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/regimes", "/funds", "/operations", "/docs")
 
 
 class Figures(HTMLParser):
@@ -158,7 +158,7 @@ def test_no_cell_of_a_file_is_a_formula(web: Web) -> None:
     assert nasty["strategy"] == f"'{FORMULA}"
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare", "/funds", "/operations"])
+@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare", "/regimes", "/funds", "/operations"])
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
 def test_every_page_with_rows_gives_them_as_a_file(web: Web, path: str, kind: str) -> None:
     answer = web.get(f"{path}?format={kind}")

@@ -7,7 +7,7 @@ it; a test holds the SQL to it. Each module holds one subject, one figure a line
 from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, STRATEGY, STRATEGY_WEIGHTS
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PARTITION, TICKER, Figure
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
-from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
+from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIME_BAR, REGIME_NOW, REGIMES, TRADE_SCORES
 from knowdefeat_pipeline.core.schema.metrics import (
     BOT_DAYS,
     METRICS,
@@ -54,6 +54,8 @@ __all__ = [
     "PARTITION",
     "RANKING",
     "REGIMES",
+    "REGIME_BAR",
+    "REGIME_NOW",
     "RUNS",
     "SCORE_NAMES",
     "SKILL",

@@ -17,6 +17,8 @@ from knowdefeat_pipeline.core.schema import (
     OPEN_POSITIONS,
     PARTITION,
     RANKING,
+    REGIME_BAR,
+    REGIME_NOW,
     SKILL,
     STREAK_SUMMARY,
     TABLES,
@@ -118,6 +120,8 @@ Skill = model("Skill", (*TABLES["bot_skill"], NAME))
 FundSettings = model("FundSettings", TABLES["fund_settings"], ("in_force_from",))
 Allocation = model("Allocation", (*TABLES["fund_allocations"], NAME, STRATEGY))
 AllocationDay = model("AllocationDay", TABLES["fund_allocation_days"])
+Regime = model("Regime", REGIME_NOW)
+RegimeBar = model("RegimeBar", REGIME_BAR)
 Trade = model("Trade", (*TRADES, NAME))
 BotEvent = model("BotEvent", (*BOT_EVENTS, NAME), ("in_force_from",))
 
@@ -133,7 +137,7 @@ def page_of(row: type[BaseModel]) -> type[Page]:
     return create_model(f"{row.__name__}s", __base__=Page, data=(list[row], Field(description="The rows.")))  # type: ignore[valid-type]
 
 
-RankedBots, BotDays, Trades, Allocations = map(page_of, (RankedBot, BotDay, Trade, Allocation))
+RankedBots, BotDays, Trades, Allocations, RegimeBars = map(page_of, (RankedBot, BotDay, Trade, Allocation, RegimeBar))
 
 
 class Rankings(RankedBots):  # type: ignore[valid-type, misc]

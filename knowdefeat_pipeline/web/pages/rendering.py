@@ -34,6 +34,7 @@ MENU = (
     ("/", "Fleet"),
     ("/ranking", "Ranking"),
     ("/compare", "Compare"),
+    ("/regimes", "Regimes"),
     ("/funds", "Funds"),
     ("/operations", "Operations"),
     ("/docs", "API"),
