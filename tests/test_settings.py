@@ -41,6 +41,8 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "yes",
         "KNOWDEFEAT_DAILY_AT": "01:00",
     }
     settings = Settings.from_environment(given)
@@ -51,9 +53,12 @@ def test_every_variable_is_read() -> None:
         chunk_days=7,
         live_report_seconds=5,
         webhook_url="https://chat.example/secret",
+        webhook_secret="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        webhook_private=True,
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)
+    assert "c2VjcmV0" not in repr(settings)
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
