@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -16,9 +17,10 @@ from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
-from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, validate
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
 
@@ -75,6 +77,36 @@ def add_version(
     except SerializationFailure as error:
         raise WeightsChanged(_meanwhile(connection, based_on)) from error
     return based_on + 1
+
+
+def change_weights(
+    connection: psycopg.Connection,
+    make: Callable[[Sequence[WeightVersion]], Mapping[str, float]],
+    *,
+    reason: str,
+    based_on: int | None = None,
+    scale: bool = False,
+) -> tuple[WeightVersion, WeightVersion]:
+    """Put in force from now on, by hand, the weights that `make` makes of all versions; the version before and the new.
+
+    `based_on`: the version that whoever decides looked at, by default the latest. `scale`: to Σ|w| = 100, rounded.
+    Raises WeightError for weights that are not valid or those of the latest version, WeightsChanged where another
+    version is the latest by now.
+    """
+    versions = weight_versions(connection)
+    latest = versions[-1]
+    base = latest.version if based_on is None else based_on
+    if base != latest.version:
+        raise WeightsChanged(_meanwhile(connection, base))
+    wanted = make(versions)
+    weights = normalise(wanted) if scale else validate(wanted)
+    if weights == latest.weights:
+        raise WeightError(f"These are the weights of version {base}, the latest: nothing to change.")
+    now = clock.now(connection)
+    now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
+    made = replace(latest, version=base + 1, author="manual", reason=reason, in_force_from=now, weights=weights)
+    add_version(connection, weights, based_on=base, author=made.author, reason=reason, in_force_from=now)
+    return latest, made
 
 
 def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
