@@ -37,6 +37,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
+    WeightsChanged,
     adjustments,
     ai_setting,
     change_weights,
@@ -225,6 +226,14 @@ def _change(make: Make, reason: str, based_on: int | None, scale: bool, as_json:
             before, made = change_weights(connection, make, reason=reason, based_on=based_on, scale=scale)
         except WeightError as error:
             raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
+        except WeightsChanged as error:
+            one, other = error.based_on, error.latest.version
+            if one > other:
+                raise
+            raise CommandError(
+                f"{error}\nSee what differs: knowdefeat weights diff {one} {other}; then repeat the change with "
+                f"--based-on {other}."
+            ) from error
         setting = ai_setting(connection)
     ranked = bring_up_to_date(settings, url, quiet=as_json)
     if as_json:
