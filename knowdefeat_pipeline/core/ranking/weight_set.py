@@ -99,7 +99,7 @@ def points_moved(version: WeightVersion, before: WeightVersion | None) -> float 
     """Points by which a version differs from the one before it; None for the first."""
     if before is None:
         return None
-    return float(sum(abs(version.weights[name] - before.weights[name]) for name in VARIABLE_NAMES))
+    return round(sum(abs(version.weights[name] - before.weights[name]) for name in VARIABLE_NAMES), 1)
 
 
 def version_in_force(versions: Sequence[WeightVersion], as_of: datetime) -> WeightVersion:
