@@ -19,6 +19,7 @@ from knowdefeat_pipeline.web.api import bots, rankings, scanstream, status, stra
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
 from knowdefeat_pipeline.web.pages import compare, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import learning as learning_page
 from knowdefeat_pipeline.web.pages import weights as weights_page
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
@@ -56,7 +57,7 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     for router in (rankings.router, bots.router, weights.router, strategies.router, status.router):
         app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
     app.include_router(scanstream.router, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, weights_page, docs):
+    for page in (fleet, ranking, bot_page, compare, weights_page, learning_page, docs):
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

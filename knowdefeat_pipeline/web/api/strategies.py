@@ -54,8 +54,7 @@ def strategies(
     def read(connection: psycopg.Connection) -> Answer:
         found = require_learned(connection, day)
         about = {"day": found.day, "as_of": found.as_of, "regime": found.regime, "regime_shares": found.shares}
-        view = ANY_REGIME if regime == NEUTRAL else regime
-        rows = [row for row in found.rows if row["regime"] == view]
+        rows = [row for row in found.rows if row["regime"] == _view(regime)]
         return as_json(about | {"exposure": found.exposure, "data": rows})
 
     return site.answer(request, read)
@@ -184,17 +183,27 @@ class Consensus(BaseModel):
 @router.post("/consensus", response_model=Consensus)
 def consensus(site: Shared, asked: Signals) -> Response:
     """What signals say together, each counting its confidence times the weight of its strategy. Nothing is saved."""
+    with site.snapshot() as connection:
+        found = consensus_of_signals(connection, asked)
+    return Response(as_json(found).body, media_type="application/json")
+
+
+def consensus_of_signals(connection: psycopg.Connection, asked: Signals) -> dict[str, Any]:
+    """What signals say together, as it is shown. Raises DecisionError."""
     import pandas as pd
 
     frame = pd.DataFrame([signal.model_dump() for signal in asked.signals])
-    regime = ANY_REGIME if asked.regime == NEUTRAL else asked.regime
-    with site.snapshot() as connection:
-        found = agreed(connection, frame, threshold=asked.threshold, regime=regime, timeframes=asked.timeframe_weights)
+    found = agreed(
+        connection, frame, threshold=asked.threshold, regime=_view(asked.regime), timeframes=asked.timeframe_weights
+    )
     outcome = found.outcome
     shown = {name: getattr(outcome, name) for name in ("direction", "agreement", "long_score", "short_score")}
     shown |= {"threshold": asked.threshold, "as_of": found.rows[0]["as_of"], "exposure": found.rows[0]["exposure"]}
-    body = as_json(shown | {"contributions": outcome.contributions.to_dict("records")}).body
-    return Response(body, media_type="application/json")
+    return shown | {"contributions": outcome.contributions.to_dict("records")}
+
+
+def _view(regime: str) -> str:
+    return ANY_REGIME if regime == NEUTRAL else regime
 
 
 class SizeAsked(BaseModel):
@@ -230,13 +239,15 @@ class Size(BaseModel):
 @router.post("/sizes", response_model=Size)
 def sizes(site: Shared, asked: SizeAsked) -> Response:
     """How large a position may be: by Scanstream's rule, and by half Kelly. Nothing is saved."""
+    with site.snapshot() as connection:
+        found = size_asked(connection, asked)
+    return Response(as_json(found).body, media_type="application/json")
+
+
+def size_asked(connection: psycopg.Connection, asked: SizeAsked) -> dict[str, Any]:
+    """How large a position may be. Raises Problem, DecisionError."""
     for name in ("base", "cap", "capital"):
         if 0 < (getattr(asked, name) or 0) < LEAST_SIZE:
             raise Problem(422, f"{name}: write 0, or an amount from {LEAST_SIZE:g} on")
-    regime = ANY_REGIME if asked.regime == NEUTRAL else asked.regime
-    with site.snapshot() as connection:
-        found = size_of(
-            connection, asked.strategy_id, asked.base, asked.confidence, cap=asked.cap, capital=asked.capital,
-            regime=regime,
-        )  # fmt: skip
-    return Response(as_json(found).body, media_type="application/json")
+    about = {"cap": asked.cap, "capital": asked.capital, "regime": _view(asked.regime)}
+    return size_of(connection, asked.strategy_id, asked.base, asked.confidence, **about)  # type: ignore[arg-type]
