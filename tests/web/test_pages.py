@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.units import day_end
 from tests.steps import days
 from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
-PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/docs")
+PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/docs")
 
 
 class Figures(HTMLParser):
@@ -120,7 +120,7 @@ def test_names_from_outside_are_text(web: Web, path: str) -> None:
     text = web.get(path).text
     assert NASTY not in text
     assert "<script>alert" not in text
-    if path not in ("/docs", "/bots/1"):
+    if path not in ("/docs", "/bots/1", "/learning"):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     for block in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL):
         assert json.loads(block)["x"]
@@ -160,7 +160,7 @@ def test_no_cell_of_a_file_is_a_formula(web: Web) -> None:
     assert nasty["strategy"] == f"'{FORMULA}"
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare"])
+@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare", "/weights", "/learning"])
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
 def test_every_page_with_rows_gives_them_as_a_file(web: Web, path: str, kind: str) -> None:
     answer = web.get(f"{path}?format={kind}")
