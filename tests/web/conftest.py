@@ -143,7 +143,7 @@ def fleet_url(server_url: str) -> Iterator[str]:
             save_settings(connection, FundSettings("USD", 10_000_000), "the owner", NASTY)
         _give_bars(url)
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
-        days.learn(url, LAST, LAST)
+        days.learn(url, LAST - timedelta(days=DAYS - 5), LAST)
         yield url
 
 

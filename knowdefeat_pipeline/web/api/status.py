@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from knowdefeat_pipeline.core.schema import BOT_DAYS, TABLES, TRADES
+from knowdefeat_pipeline.core.schema import BOT_DAYS, DECISIONS, TABLES, TRADES
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.gauges import scrape
 from knowdefeat_pipeline.web.operations import read_operations
@@ -74,7 +74,7 @@ def definitions(request: Request, site: Shared) -> Response:
     """Every figure: its table, name, type, unit and meaning."""
 
     def read(connection: psycopg.Connection) -> Answer:
-        tables: dict[str, Any] = {**TABLES, "bot_days": BOT_DAYS, "trades": TRADES}
+        tables: dict[str, Any] = {**TABLES, **DECISIONS, "bot_days": BOT_DAYS, "trades": TRADES}
         return as_json(
             {
                 table: [

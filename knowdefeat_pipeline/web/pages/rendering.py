@@ -34,6 +34,8 @@ MENU = (
     ("/", "Fleet"),
     ("/ranking", "Ranking"),
     ("/compare", "Compare"),
+    ("/weights", "Weights"),
+    ("/learning", "Learning"),
     ("/regimes", "Regimes"),
     ("/funds", "Funds"),
     ("/operations", "Operations"),
