@@ -259,6 +259,12 @@ def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
         ).fetchall()
 
 
+def latest_settings(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """The last version of each currency, by currency; in_force_from None: always."""
+    latest = {row["quote_currency"]: row for row in reversed(settings_history(connection))}
+    return [latest[currency] for currency in sorted(latest)]
+
+
 def currencies(connection: psycopg.Connection) -> list[str]:
     """The currencies in which bots account."""
     return [row[0] for row in connection.execute("SELECT DISTINCT quote_currency FROM bots ORDER BY 1").fetchall()]
@@ -273,6 +279,15 @@ def allocation(connection: psycopg.Connection, day: date) -> tuple[list[dict[str
             "SELECT * FROM fund_allocations WHERE day = %s ORDER BY quote_currency, amount DESC, rank, bot_id", (day,)
         )
         return summaries, named(rows.fetchall(), bot_names(connection))
+
+
+def allocation_days(connection: psycopg.Connection, currency: str, first: date, last: date) -> list[dict[str, Any]]:
+    """The rows of `fund_allocation_days` of a currency on the days first..last, in order."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT * FROM fund_allocation_days WHERE quote_currency = %s AND day BETWEEN %s AND %s ORDER BY day",
+            (currency, first, last),
+        ).fetchall()
 
 
 def unfunded(connection: psycopg.Connection) -> list[str]:

@@ -336,8 +336,7 @@ def set_(
 def show(day: Day = None, json: Json = False) -> None:
     """The settings in force, and what was allocated on the last day or another."""
     with database() as connection:
-        latest = {row["quote_currency"]: row for row in reversed(store.settings_history(connection))}
-        settings = [latest[currency] for currency in sorted(latest)]
+        settings = store.latest_settings(connection)
         day = day or latest_day(connection, "fund_allocation_days")
         days, rows = store.allocation(connection, day) if day else ([], [])
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
