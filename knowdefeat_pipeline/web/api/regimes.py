@@ -9,6 +9,7 @@ from typing import Annotated
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
 
+from knowdefeat_pipeline.core.schema import REGIME_NOW
 from knowdefeat_pipeline.store import reads
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
@@ -32,7 +33,7 @@ def regimes(
 
     def read(connection: psycopg.Connection) -> Answer:
         rows = reads.regimes(connection, ticker, timeframe)
-        names = [figure.name for figure in models.REGIME_NOW]
+        names = [figure.name for figure in REGIME_NOW]
         return as_json([{name: row[name] for name in names} for row in rows])
 
     return site.answer(request, read)
