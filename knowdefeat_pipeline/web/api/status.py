@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.schema import BOT_DAYS, TABLES, TRADES
 from knowdefeat_pipeline.store.fleet import freshness
+from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.reads import counts
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.site import Shared
@@ -35,10 +36,12 @@ def health(site: Shared) -> Response:
 
 @router.get("/status")
 def status(request: Request, site: Shared) -> Response:
-    """How much there is, and how fresh each result is."""
+    """How much there is, how fresh each result is, and what arrived of files that are followed."""
 
     def read(connection: psycopg.Connection) -> Answer:
-        return as_json({"counts": counts(connection), "assets": freshness(connection)})
+        return as_json(
+            {"counts": counts(connection), "assets": freshness(connection), "followed": followed_files(connection)}
+        )
 
     return site.answer(request, read, results=False)
 
