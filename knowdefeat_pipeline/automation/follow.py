@@ -8,7 +8,7 @@ file that was moved away, as logs and databases are, is read to its end where it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Protocol
 
 import psycopg
 
-from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.automation.freqtrade_api import ApiError
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
@@ -85,7 +85,8 @@ def _is_of_table(source: str | None) -> bool:
 class Follower:
     """One process's follower of some files.
 
-    `read` reads one (see `Read`), `say` hears of what arrives and of trouble.
+    `read` reads one (see `Read`), `say` hears of what arrives and of trouble. `refresh`: has a file written that is no
+    bot's own, and raises ApiError.
     """
 
     url: str
@@ -93,6 +94,7 @@ class Follower:
     read: Read
     say: Callable[[str], None]
     author: str = "follow"
+    refresh: Mapping[Path, Callable[[], None]] = field(default_factory=dict)
     stop: Callable[[], bool] = lambda: False
     _heard: float = field(default=-HEARTBEAT, init=False)
 
@@ -121,7 +123,7 @@ class Follower:
             for path in self.paths:
                 identity, source = follow(connection, path)
                 followed.append(Followed(File(path, path, source=source if _is_of_table(source) else None), identity))
-                self.say(f"Following {printable(str(path))}")
+                self.say(f"Following {path}")
         return followed
 
     def _tell(self, followed: list[Followed]) -> None:
@@ -133,6 +135,14 @@ class Follower:
 
     def _look(self, followed: Followed) -> None:
         """Read what has changed: of a file that was moved away the rest, then what is there now."""
+        if (refresh := self.refresh.get(followed.path)) is not None:
+            try:
+                refresh()
+            except ApiError as error:
+                self._trouble(followed, str(error))
+                return
+            if followed.trouble:
+                self._trouble(followed, None)
         state, last, earlier = look(followed.path), followed.identity, followed.earlier
         is_another = state is None or state.identity != last
         if last and is_another and (earlier is None or earlier.identity != last):
@@ -160,7 +170,7 @@ class Follower:
         else:
             self.say(f"{followed.path.name} was moved to {place.name}")
             followed.earlier = File(file.path, place, identity, known=file.known, source=file.source)
-        followed.file = File(file.path, file.path, source=file.source)
+        followed.file = File(file.path, file.path, known=file.known, source=file.source)
 
     def _bring(self, followed: Followed, file: File, state: State | None) -> None:
         """Record what is new in a file, if it has changed."""
@@ -222,11 +232,12 @@ class Follower:
         if report.removed:
             self.say("The simulated fleet was removed to make room for real trades.")
 
-    def _trouble(self, followed: Followed, said: str) -> None:
-        """Tell trouble once, and note it."""
+    def _trouble(self, followed: Followed, said: str | None) -> None:
+        """Tell trouble once, and note it; None: it is over."""
         if said == followed.trouble:
             return
         followed.trouble = said
-        self.say(f"{printable(str(followed.path))}: {printable(said)}" if str(followed.path) not in said else said)
+        told = said or "it is read again"
+        self.say(told if str(followed.path) in told else f"{followed.path}: {told}")
         with connect(self.url) as connection:
             note_looks(connection, {followed.path: said})
