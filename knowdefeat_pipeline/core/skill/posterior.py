@@ -93,7 +93,8 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     [0.999999, 0.999074, 0.921749, 0.376315, 0.119107, 0.003206]
     """
     if len(of) == 0:
-        return Skill(*np.empty((4, 0)), p_same_edge=float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
+        nobody = np.empty(0)
+        return Skill(nobody, nobody, nobody, nobody, p_same_edge=float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
