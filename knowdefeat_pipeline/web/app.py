@@ -15,10 +15,12 @@ from starlette.staticfiles import StaticFiles
 
 from knowdefeat_pipeline.web import problems
 from knowdefeat_pipeline.web.access import log_in, refuses_bad_tokens
-from knowdefeat_pipeline.web.api import bots, rankings, status
+from knowdefeat_pipeline.web.api import bots, rankings, scanstream, status, strategies, weights
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
 from knowdefeat_pipeline.web.pages import compare, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import learning as learning_page
+from knowdefeat_pipeline.web.pages import weights as weights_page
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
 
@@ -52,9 +54,10 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     app.state.site = site
     problems.install(app, error_page)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    for router in (rankings.router, bots.router, status.router):
+    for router in (rankings.router, bots.router, weights.router, strategies.router, status.router):
         app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, docs):
+    app.include_router(scanstream.router, dependencies=[Depends(refuses_bad_tokens)])
+    for page in (fleet, ranking, bot_page, compare, weights_page, learning_page, docs):
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

@@ -135,6 +135,7 @@ def fleet_url(server_url: str) -> Iterator[str]:
                 "UPDATE position_marks SET (marked_at, day) = (%s, %s)", (END - timedelta(hours=2), LAST)
             )
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
+        days.learn(url, LAST - timedelta(days=DAYS - 5), LAST)
         yield url
 
 
