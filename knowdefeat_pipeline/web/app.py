@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from knowdefeat_pipeline.web import problems
-from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
+from knowdefeat_pipeline.web.access import log_in, refuses_bad_tokens
 from knowdefeat_pipeline.web.api import bots, funds, rankings, regimes, scanstream, status, strategies, weights
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
@@ -30,7 +30,7 @@ STATIC = Path(__file__).parent / "static"
 API = "/api/v1"
 
 
-def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
+def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     """The app behind the guard. It opens the site's connections when it starts, and closes them when it ends."""
 
     @asynccontextmanager
@@ -66,7 +66,7 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
 
     @app.get("/login", include_in_schema=False)
     def login_once(site: Shared, code: str) -> Response:
-        return log_in(site, login, code)
+        return log_in(site, code)
 
     @app.get("/api/{path:path}", include_in_schema=False)
     def unknown(path: str) -> None:
