@@ -23,6 +23,12 @@ def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> d
     return row[0] if row else None
 
 
+def last_ranked_day(connection: psycopg.Connection) -> date | None:
+    """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
+    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
+    return row[0] if row else None
+
+
 def ranking(connection: psycopg.Connection, day: date) -> list[Record]:
     """The day's bots in order of rank, unranked ones last, with metrics and streaks beside them."""
     return records(connection, query("ranking/ranking_table"), {"day": day})

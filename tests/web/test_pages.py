@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
 
 from knowdefeat_pipeline.core.units import day_end
+from tests.steps import days
 from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
 PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/docs")
@@ -177,6 +179,14 @@ def test_a_day_of_the_calendar_leads_to_its_trades(web: Web) -> None:
     ((count,),) = web.rows("SELECT count(*) FROM trades WHERE bot_id = 1 AND day_of(exit_time) = %s", day[1])
     assert times == [day[1]] * min(count, 20)
     assert times
+
+
+def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(own_web: Web) -> None:
+    later = LAST + timedelta(days=40)
+    days.refresh(own_web.url, later, later, day_end(later))
+    for path in ("/", "/ranking"):
+        assert f'The last day with a ranking is <a href="/ranking?day={LAST}">{LAST}</a>.' in own_web.get(path).text
+    assert "No bot is ranked" not in own_web.get(f"/ranking?day={LAST}").text
 
 
 def test_headings_and_tables_are_whole(web: Web) -> None:

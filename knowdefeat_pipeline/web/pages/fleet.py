@@ -15,7 +15,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.store.fleet import closed_trades, fleet_days, fleet_strategies, fleet_totals, held_rows
 from knowdefeat_pipeline.store.learning import last_adjustments, weight_versions
 from knowdefeat_pipeline.store.ranking import ranked_bots
-from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.store.reads import Record, last_ranked_day, latest_day
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
@@ -54,6 +54,7 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
         stale = {family.name: stale_days(connection, family, now) for family in FAMILIES}
         return render(
             "fleet.html", request, site,
+            last_ranked=None if any(row["eligible"] for row in rows) else last_ranked_day(connection),
             question=QUESTION, day=day, as_of=rows[0]["as_of"], totals=fleet_totals(connection, day), top=rows[:TOP],
             movers=sorted(moved, key=lambda row: -abs(row["moved_1d"]))[:MOVERS],
             strategies=fleet_strategies(connection, day), closed=closed_trades(connection, LAST_CLOSED),
