@@ -136,7 +136,11 @@ def test_a_login_that_is_offered_ends_the_one_before(own_web: Web) -> None:
 )
 def test_another_site_is_refused_even_with_the_browser_s_cookie(own_web: Web, headers: dict[str, str]) -> None:
     own_web.client.get(f"/login?code={CODE}")
-    for method, path in (("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events")):
+    for method, path in (
+        ("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events"), ("PUT", "/api/v1/weights"),
+        ("POST", "/weights"), ("POST", "/weights/learner"), ("POST", "/learning/reset"), ("POST", "/learning/withdraw"),
+        ("POST", "/api/learning/trade-outcome"), ("POST", "/api/learning/reset"), ("PATCH", "/api/v1/weights/learner"),
+    ):  # fmt: skip
         assert own_web.client.request(method, path, json=CHANGE, headers=headers).status_code == 403
     assert is_active(own_web)
 
@@ -156,7 +160,10 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
             "/ranking",
             "/bots/1",
             "/compare",
+            "/weights",
+            "/learning",
             "/docs",
+            "/api/learning/metrics",
             "/api/v1/status",
             "/api/v1/bots/1/equity",
             "/api/v1/trades",
