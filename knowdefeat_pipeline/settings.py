@@ -75,7 +75,7 @@ class Settings:
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
     live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
     nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
-    that address may be on this machine or in its network.
+    that address may be on this machine or in its network. freqtrade_token: what lets us into the API of a freqtrade.
     """
 
     home: Path = field(default_factory=default_home)
@@ -87,6 +87,7 @@ class Settings:
     webhook_url: str | None = field(default=None, repr=False)
     webhook_secret: str | None = field(default=None, repr=False)
     webhook_private: bool = False
+    freqtrade_token: str | None = field(default=None, repr=False)
     upkeep: Upkeep = Upkeep()
 
     @classmethod
@@ -94,7 +95,7 @@ class Settings:
         """Read every variable; an empty one means the default. Raises SettingError."""
         names = (
             *("home", "database_url", "first_day", "chunk_days", "live_report_seconds"),
-            *("webhook_url", "webhook_secret", "webhook_private"),
+            *("webhook_url", "webhook_secret", "webhook_private", "freqtrade_token"),
         )
         return cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
 
@@ -216,6 +217,7 @@ _VARIABLES = {
         is_secret=True,
     ),
     "webhook_private": _Variable(_yes_or_no, "an answer", "Write yes or no."),
+    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(

@@ -43,6 +43,7 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
         "KNOWDEFEAT_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
         "KNOWDEFEAT_WEBHOOK_PRIVATE": "yes",
+        "KNOWDEFEAT_FREQTRADE_TOKEN": "ann:secret",
         "KNOWDEFEAT_DAILY_AT": "01:00",
     }
     settings = Settings.from_environment(given)
@@ -55,6 +56,7 @@ def test_every_variable_is_read() -> None:
         webhook_url="https://chat.example/secret",
         webhook_secret="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
         webhook_private=True,
+        freqtrade_token="ann:secret",
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)

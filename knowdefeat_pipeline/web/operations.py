@@ -12,6 +12,7 @@ from knowdefeat_pipeline.postgres.maintenance import largest_tables
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import health
 from knowdefeat_pipeline.store.fleet import freshness
+from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.health import Finding
 from knowdefeat_pipeline.store.reads import Record, counts
 
@@ -28,6 +29,7 @@ class Operations:
     failed_checks: list[Record]
     counts: Record
     tables: list[Record]
+    followed: list[Record]
     last_backup: LastBackup | None
 
 
@@ -46,5 +48,6 @@ def read_operations(connection: psycopg.Connection, settings: Settings) -> Opera
         failed_checks(connection),
         counts(connection),
         largest_tables(connection, TABLES),
+        followed_files(connection),
         last_backup(settings.home),
     )

@@ -26,9 +26,8 @@ from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes
 from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.tokens import hash_of
+from knowdefeat_pipeline.store.tokens import offer_login
 from knowdefeat_pipeline.store.trades import load_trades
-from knowdefeat_pipeline.web.access import Login
 from knowdefeat_pipeline.web.app import make_app
 from knowdefeat_pipeline.web.live import LiveResults
 from knowdefeat_pipeline.web.site import Site
@@ -86,7 +85,9 @@ def served(url: str, as_role: str | None = None) -> Iterator[Web]:
     """The app over the database at `url`, behind its guard, as `knowdefeat up` serves it."""
     live = LiveResults(as_role or url)
     site = Site(open_pool(as_role or url, 4), live)
-    app = make_app(site, Login(hash_of(CODE)))
+    with connect(url) as owner:
+        offer_login(owner, CODE)
+    app = make_app(site)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

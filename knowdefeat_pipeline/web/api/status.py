@@ -36,7 +36,7 @@ def health(site: Shared) -> Response:
 
 @router.get("/status")
 def status(request: Request, site: Shared) -> Response:
-    """How much there is, how fresh each result is, what runs and ran, and what doctor finds of it."""
+    """How much there is, how fresh each result is, what ran, what came of followed files, and what doctor finds."""
 
     def read(connection: psycopg.Connection) -> Answer:
         found = read_operations(connection, site.settings)
@@ -48,6 +48,7 @@ def status(request: Request, site: Shared) -> Response:
                 "runs": found.runs,
                 "failed_checks": found.failed_checks,
                 "tables": found.tables,
+                "followed": found.followed,
                 "last_backup_at": found.last_backup.at if found.last_backup else None,
             }
         )
