@@ -117,7 +117,6 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
     from starlette.testclient import TestClient
 
     from knowdefeat_pipeline.postgres.connection import open_pool
-    from knowdefeat_pipeline.web.access import Login
     from knowdefeat_pipeline.web.app import make_app
     from knowdefeat_pipeline.web.live import LiveResults
     from knowdefeat_pipeline.web.site import Site
@@ -130,7 +129,7 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
         return plain(self, query, params, **options)
 
     found = {}
-    app = make_app(Site(open_pool(url, 2), LiveResults(url)), Login(None))
+    app = make_app(Site(open_pool(url, 2), LiveResults(url)))
     with TestClient(app, base_url="http://127.0.0.1") as client, psycopg.connect(url) as connection:
         for path in asked:
             heard.clear()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.postgres.connection import query
 
@@ -69,6 +70,13 @@ def purge_runs(connection: psycopg.Connection, before: datetime) -> int:
 def table_sizes(connection: psycopg.Connection) -> list[TableSize]:
     """Every table of ours and of Dagster's that we own, the largest first."""
     return [TableSize(*row) for row in connection.execute(query("postgres/table_sizes")).fetchall()]
+
+
+def largest_tables(connection: psycopg.Connection, most: int) -> list[dict[str, Any]]:
+    """The largest of our tables and Dagster's: `schema`, `table`, `bytes`, `rows` (about; None where nobody counted)
+    and, beside each, the `database_bytes` of all."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("postgres/largest_tables"), {"most": most}).fetchall()
 
 
 def vacuum(connection: psycopg.Connection, table: TableSize, seconds: float) -> None:

@@ -186,6 +186,7 @@ def establish(connection: psycopg.Connection) -> None:
             connection.execute(query("postgres/give_to_owner"))
         connection.execute(query("postgres/close_to_all"))
         connection.execute(query("postgres/give_rights"))
+        connection.execute(query("postgres/show_dagster"))
 
 
 def prepare(url: str, passwords: Passwords) -> None:

@@ -129,6 +129,23 @@ def regimes(
     return rows
 
 
+def regime_bars(
+    connection: psycopg.Connection,
+    ticker: str,
+    timeframe: str,
+    limit: int,
+    *,
+    first: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Record]:
+    """The last labelled bars of a series with their prices, the latest first; of those that open from `first` on and
+    before `before`. `as_of`: when a bar closed, from which its label holds."""
+    asked = {"ticker": ticker, "timeframe": timeframe, "limit": limit, "first": first, "before": before}
+    length = bar_length(timeframe).to_pytimedelta()
+    rows = records(connection, query("market/regime_bars"), asked)
+    return [row | {"as_of": row["open_time"] + length} for row in rows]
+
+
 def counts(connection: psycopg.Connection) -> Record:
     """How much is there: bots, trades by status, held rows of the quarantine."""
     return records(connection, query("trades/counts"), {})[0]

@@ -48,12 +48,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         require_loopback(chosen.host)
-        url = database_url(Settings.from_environment())
+        settings = Settings.from_environment()
+        url = database_url(settings)
         migrations.require_current(url)
     except KnowDefeatError as error:
         parser.error(str(error))
     live = LiveResults(url)
-    app = make_app(Site(open_pool(url, MOST_CONNECTIONS), live, chosen.dagster), chosen.allow_host)
+    site = Site(open_pool(url, MOST_CONNECTIONS), live, chosen.dagster, settings)
+    app = make_app(site, chosen.allow_host)
     # No access log: it would have the codes of logins.
     config = uvicorn.Config(
         app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False, server_header=False,

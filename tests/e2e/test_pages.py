@@ -29,9 +29,17 @@ from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
 PAGES = {
-    "fleet": "/", "ranking": "/ranking", "bot": "/bots/1", "compare": "/compare", "weights": "/weights",
-    "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000", "api": "/docs",
-}  # fmt: skip
+    "fleet": "/",
+    "ranking": "/ranking",
+    "bot": "/bots/1",
+    "compare": "/compare",
+    "weights": "/weights",
+    "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000",
+    "regimes": "/regimes",
+    "funds": "/funds",
+    "operations": "/operations",
+    "api": "/docs",
+}
 WIDTHS = (1600, 390)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

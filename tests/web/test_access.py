@@ -136,7 +136,11 @@ def test_a_login_that_is_offered_ends_the_one_before(own_web: Web) -> None:
 )
 def test_another_site_is_refused_even_with_the_browser_s_cookie(own_web: Web, headers: dict[str, str]) -> None:
     own_web.client.get(f"/login?code={CODE}")
-    for method, path in (("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events")):
+    for method, path in (
+        ("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events"), ("PUT", "/api/v1/weights"),
+        ("POST", "/weights"), ("POST", "/weights/learner"), ("POST", "/learning/reset"), ("POST", "/learning/withdraw"),
+        ("POST", "/api/learning/trade-outcome"), ("POST", "/api/learning/reset"), ("PATCH", "/api/v1/weights/learner"),
+    ):  # fmt: skip
         assert own_web.client.request(method, path, json=CHANGE, headers=headers).status_code == 403
     assert is_active(own_web)
 
@@ -156,7 +160,10 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
             "/ranking",
             "/bots/1",
             "/compare",
+            "/weights",
+            "/learning",
             "/docs",
+            "/api/learning/metrics",
             "/api/v1/status",
             "/api/v1/bots/1/equity",
             "/api/v1/trades",
@@ -197,3 +204,26 @@ def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_
             new_token(connection, "a\nb", "read")
         with pytest.raises(TokenError, match="There is no token nobody that counts"):
             revoke(connection, "nobody")
+
+
+def test_a_halted_bot_is_resumed_once(own_web: Web) -> None:
+    web = own_web
+    with connect(web.url) as connection:
+        admin = bearer(new_token(connection, "admin", "admin"))
+        reader = bearer(new_token(connection, "reader", "read"))
+        connection.execute(
+            "INSERT INTO bot_events (bot_id, kind, author, reason) VALUES (5, 'halted', 'rules', 'drawdown')"
+        )
+    path, reason = "/api/v1/bots/5/resume", {"reason": "it was the exchange"}
+    assert web.client.post(path, json=reason).status_code == 401
+    assert web.client.post(path, json=reason, headers=reader).status_code == 403
+    assert web.client.post(path, json={"reason": " "}, headers=admin).status_code == 422
+    assert web.client.post("/api/v1/bots/nobody/resume", json=reason, headers=admin).status_code == 404
+    assert web.rows("SELECT count(*) FROM bot_events WHERE kind = 'resumed'") == [(0,)]
+    answer = web.client.post(path, json=reason, headers=admin)
+    assert (answer.status_code, answer.json()) == (200, {"bot": "5", "halted": False})
+    again = web.client.post(path, json=reason, headers=admin)
+    assert (again.status_code, again.json()["detail"]) == (409, "Bot 5 is not halted. See: knowdefeat bots")
+    assert web.rows("SELECT bot_id, author, reason FROM bot_events WHERE kind = 'resumed'") == [
+        (5, "manual", "it was the exchange")
+    ]

@@ -32,6 +32,7 @@ from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
@@ -95,6 +96,10 @@ def up(
             help="A further name under which browsers may ask: that of a proxy with a login over TLS. Repeatable."
         ),
     ] = None,
+    follow: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Also record the trades of this file as they are written. Repeatable."),
+    ] = None,
 ) -> None:
     """Start the pages, the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
@@ -107,7 +112,7 @@ def up(
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
         code = secrets.token_urlsafe(32)
         of_the_pages = _prepare(settings, code)
-        for name, command in _commands(pages, dagster, allow_host or []).items():
+        for name, command in _commands(pages, dagster, allow_host or [], follow or []).items():
             own = of_the_pages if name == pages.program else {}
             running.append(_start(name, command, settings.home / "logs", lock, own))
         _note(lock, dagster.address, running)
@@ -119,6 +124,8 @@ def up(
             out.print(f"To decide there, log in once: {pages.address}/login?code={code}", soft_wrap=True)
         out.print(f"Dagster UI: {dagster.address}")
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
+        if follow:
+            out.print(f"Following {counted(len(follow), 'file')}; what arrived: knowdefeat db status")
         notify(READY)
         _watch(running)
     if settings.database_url is None:
@@ -160,10 +167,13 @@ def _keep_short(log: Path) -> None:
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
-def _commands(pages: Place, dagster: Place, allowed: Sequence[str]) -> dict[str, list[str]]:
+def _commands(
+    pages: Place, dagster: Place, allowed: Sequence[str], followed: Sequence[Path] = ()
+) -> dict[str, list[str]]:
     """The programs, those that answer first."""
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
     names = [f"--allow-host={name}" for name in allowed]
+    files = [path.absolute() for path in followed]  # programs run in another folder
 
     def served(module: str, place: Place, *more: str) -> list[str]:
         command = [sys.executable, "-m", f"knowdefeat_pipeline.web.{module}", f"--host={place.host}"]
@@ -174,6 +184,7 @@ def _commands(pages: Place, dagster: Place, allowed: Sequence[str]) -> dict[str,
         "webserver": served("dagster_ui", dagster),
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
         "listener": [str(programs / "knowdefeat"), "live"],
+        **({"follower": [str(programs / "knowdefeat"), "follow", "--", *map(str, files)]} if files else {}),
     }
 
 

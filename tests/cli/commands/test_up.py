@@ -72,6 +72,14 @@ def test_names_that_the_user_allows_reach_the_guard() -> None:
     for name in ("pages", "webserver"):
         assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
     assert "--dagster=http://[::1]:3001" in commands["pages"]
+    assert "follower" not in commands
+
+
+def test_files_are_followed_by_a_program_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = up.Place("pages", "pages", "127.0.0.1", 3000, "/")
+    commands = up._commands(place, place, [], "0" * 64, [Path("a/trades.csv"), Path("-b.csv")])
+    assert commands["follower"][1:] == ["follow", "--", f"{tmp_path}/a/trades.csv", f"{tmp_path}/-b.csv"]
 
 
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
