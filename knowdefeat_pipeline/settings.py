@@ -83,7 +83,7 @@ class Settings:
     root: Path = ROOT
     first_day: date = date(2015, 1, 1)
     chunk_days: int = 90
-    live_report_seconds: int = 30
+    live_report_seconds: int = 60
     webhook_url: str | None = field(default=None, repr=False)
     webhook_secret: str | None = field(default=None, repr=False)
     webhook_private: bool = False

@@ -29,7 +29,7 @@ def test_everything_has_a_default_and_empty_means_it() -> None:
     defaults = Settings.from_environment({})
     assert defaults == Settings()
     assert (defaults.home, defaults.root, defaults.database_url) == (ROOT / ".knowdefeat", ROOT, None)
-    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 30)
+    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 60)
     assert Settings.from_environment(dict.fromkeys(("KNOWDEFEAT_HOME", "KNOWDEFEAT_CHUNK_DAYS"), "")) == defaults
 
 
