@@ -73,7 +73,7 @@ class Settings:
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
     live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
-    None = nowhere.
+    None = nowhere. freqtrade_token: what lets us into the API of a freqtrade.
     """
 
     home: Path = field(default_factory=default_home)
@@ -83,12 +83,21 @@ class Settings:
     chunk_days: int = 90
     live_report_seconds: int = 30
     webhook_url: str | None = field(default=None, repr=False)
+    freqtrade_token: str | None = field(default=None, repr=False)
     upkeep: Upkeep = Upkeep()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every variable; an empty one means the default. Raises SettingError."""
-        names = ("home", "database_url", "first_day", "chunk_days", "live_report_seconds", "webhook_url")
+        names = (
+            "home",
+            "database_url",
+            "first_day",
+            "chunk_days",
+            "live_report_seconds",
+            "webhook_url",
+            "freqtrade_token",
+        )
         return cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
 
 
@@ -198,6 +207,7 @@ _VARIABLES = {
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
+    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(

@@ -41,6 +41,7 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_FREQTRADE_TOKEN": "ann:secret",
         "KNOWDEFEAT_DAILY_AT": "01:00",
     }
     settings = Settings.from_environment(given)
@@ -51,6 +52,7 @@ def test_every_variable_is_read() -> None:
         chunk_days=7,
         live_report_seconds=5,
         webhook_url="https://chat.example/secret",
+        freqtrade_token="ann:secret",
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)

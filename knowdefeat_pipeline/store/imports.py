@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, query, run_script
+from knowdefeat_pipeline.store.locks import lock_every_day
 from knowdefeat_pipeline.store.quarantine import discard_of_import
 from knowdefeat_pipeline.store.replay import held_rows, replay
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
@@ -57,8 +58,8 @@ class Import:
 @dataclass(frozen=True)
 class Undone:
     """What became of the trades of an import that was undone: `removed`, `restored` to what was said before, or `kept`
-    because another import has them too, by import in `heirs`; and the rows that could be recorded now that they are
-    gone (`released`)."""
+    because another import has them too, by import in `heirs`; the rows that could be recorded now that they are gone
+    (`released`), and those that are held now, as what they repeated or moved on is gone (`refused`)."""
 
     import_id: int
     removed: int
@@ -67,6 +68,7 @@ class Undone:
     discarded: int
     released: int
     heirs: dict[int, int] = field(default_factory=dict)
+    refused: int = 0
 
 
 def list_imports(url: str, limit: int = 50) -> list[Import]:
@@ -109,6 +111,7 @@ def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
 def _undo(connection: psycopg.Connection, import_id: int, author: str, now: datetime) -> tuple[Undone, date | None]:
     """What became of the import, and the first day that its trades were of, None where none went."""
     lock_loads(connection)
+    lock_every_day(connection)
     found = _find(connection, import_id)
     if found.undone_at is not None:
         at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -119,12 +122,12 @@ def _undo(connection: psycopg.Connection, import_id: int, author: str, now: date
     discarded = discard_of_import(connection, import_id, now)
     held = held_rows(connection, found.source, now)
     since = _take_away(connection, import_id)
-    released = replay(connection, import_id, held, now)
+    released, refused = replay(connection, import_id, held, now)
     connection.execute(query("trades/undo_positions"), {"import_id": import_id})
     heirs, counts = _outcome(connection, import_id)
     _forget_what_rested_on_it(connection, import_id)
     return Undone(
-        import_id, counts["removed"], counts["restored"], sum(heirs.values()), discarded, released, heirs
+        import_id, counts["removed"], counts["restored"], sum(heirs.values()), discarded, released, heirs, refused
     ), since
 
 

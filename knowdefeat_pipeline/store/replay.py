@@ -90,9 +90,9 @@ def _keys(held: Held, reasons: Mapping[int, str]) -> pa.Table:
     )
 
 
-def replay(connection: psycopg.Connection, undone: int, held: Sequence[Held], now: datetime) -> int:
+def replay(connection: psycopg.Connection, undone: int, held: Sequence[Held], now: datetime) -> tuple[int, int]:
     """Record what `statements` and the held rows of `disputed` ids say, import after import; how many rows that had
-    been held are recorded.
+    been held are recorded, and how many that had been recorded are held.
 
     The trades of the statements are gone, and the loads are locked.
     """
@@ -105,14 +105,15 @@ def replay(connection: psycopg.Connection, undone: int, held: Sequence[Held], no
     _set_aside(connection, scope, undone, now)
     groups = [part for group in held if (part := _among(group, {*scope})).rows]
     plan(connection, 0)
+    refused = 0
     for step in _steps(connection, groups):
-        step.take(connection, now)
+        refused += step.take(connection, now)
         if step.replaces and step.import_id is not None:
             release_again(connection, step.source, now, step.import_id, scope)
     ((released,),) = connection.execute(
         "SELECT count(*) FROM trade_quarantine WHERE quarantine_id = ANY(%s) AND released_by = %s", (scope, undone)
     ).fetchall()
-    return int(released)
+    return int(released), refused
 
 
 def _set_aside(connection: psycopg.Connection, scope: Sequence[int], undone: int, now: datetime) -> None:
@@ -146,8 +147,8 @@ class Step:
     simulated: bool
     held: Sequence[Held] = ()
 
-    def take(self, connection: psycopg.Connection, now: datetime) -> None:
-        """Record it, and hold what is refused."""
+    def take(self, connection: psycopg.Connection, now: datetime) -> int:
+        """Record it, and hold what is refused; how many rows of that had been recorded."""
         about = {"source": self.source, "import_id": self.import_id, "simulated": self.simulated}
         places, valid = self._numbered()
         names, _ = stage(connection, valid, {k: v for part in self.held for k, v in part.reading.capital.items()})
@@ -160,8 +161,9 @@ class Step:
         connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [self.imported_at])
         write(connection, about, replaces=self.replaces, marked_at=self.marked_at)
         recorded = "SELECT bot_id, name FROM bots WHERE bot_id IN (SELECT bot_id FROM incoming)"
-        self._hold(connection, places, {**dict(connection.execute(recorded).fetchall()), **names}, now)
+        held = self._hold(connection, places, {**dict(connection.execute(recorded).fetchall()), **names}, now)
         note_repeats(connection, self.import_id)
+        return held
 
     def _numbered(self) -> tuple[list[int], pd.DataFrame | None]:
         """The held rows behind what was recorded, which had been first; and by how much each part is moved."""
@@ -174,7 +176,7 @@ class Step:
 
     def _hold(
         self, connection: psycopg.Connection, places: Sequence[int], names: Mapping[int, str], now: datetime
-    ) -> None:
+    ) -> int:
         """Held again is what is refused again; what was recorded and is refused now is held as it was recorded."""
         refused = refused_rows(connection)
         for place, part in reversed([*zip(places, self.held, strict=True)]):
@@ -185,6 +187,7 @@ class Step:
             reading = read_again(self.source, exported.layout().as_json(), _as_exported(connection, refused), now)
             alone = replace(reading, parts={})
             self._hold_rows(connection, alone, self.file_name, [finding(row, names) for row in refused])
+        return len(refused)
 
     def _hold_rows(
         self, connection: psycopg.Connection, reading: Reading, file_name: str, findings: Sequence[Finding]

@@ -30,6 +30,7 @@ COLUMNS = ("id", "bot_id", "ticker", "direction", "status", "entry_time", "exit_
 CLOSED = ("7", "1", "X", "LONG", "closed", "2025-03-01 09:00", "2025-03-01 10:00", "100", "110", "1000", "1")
 OPEN = ("7", "1", "X", "LONG", "open", "2025-03-01 09:00", "", "100", "", "1000", "0")
 CORRECTED = (*CLOSED[:-1], "3")
+ADDED = (*OPEN[:7], "90", "", "1800", "0")
 
 
 def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
@@ -49,6 +50,14 @@ def trades(url: str) -> list[tuple]:
     with connect(url) as connection:
         return connection.execute(
             "SELECT bot_id, source_trade_id, ticker, status, exit_price, fees, pnl FROM trades ORDER BY 1, 2"
+        ).fetchall()
+
+
+def sizes(url: str) -> list[tuple]:
+    """What trades were entered at, and how large they are."""
+    with connect(url) as connection:
+        return connection.execute(
+            "SELECT bot_id, source_trade_id, entry_price, notional FROM trades ORDER BY 1, 2"
         ).fetchall()
 
 
@@ -278,6 +287,16 @@ def test_a_bot_that_moves_its_trade_on_takes_it_over(database: str, file: Path) 
 MARKS = (*COLUMNS, "mark_price")
 
 
+def test_a_position_that_was_added_to_is_what_it_was_once_that_is_undone(database: str, file: Path) -> None:
+    load(database, file, OPEN)
+    added = load(database, file, ADDED)
+    assert (added.updated, sizes(database)) == (1, [(1, "7", 90.0, 1800.0)])
+    undone = undo_import(database, added.import_id, "me", NOW)
+    assert (undone.removed, undone.restored) == (0, 1)
+    assert sizes(database) == [(1, "7", 100.0, 1000.0)]
+    assert positions(database)[0][:4] == (1, "7", datetime(2025, 3, 1, 9, tzinfo=UTC), None)
+
+
 def test_marks_stay_through_a_correction_and_go_with_the_import_that_told_them(database: str, file: Path) -> None:
     def told(*row: str, replaces: bool = False) -> int:
         with file.open("w", newline="") as stream:
@@ -358,7 +377,8 @@ def test_a_row_that_repeated_a_correction_is_held_once_that_is_undone(database: 
     corrected = load(database, file, CORRECTED, replaces=True)
     repeat = load(database, file, CORRECTED)
     assert repeat.unchanged == 1
-    undo_import(database, corrected.import_id, "me", NOW)
+    undone = undo_import(database, corrected.import_id, "me", NOW)
+    assert (undone.restored, undone.refused) == (1, 1)
     assert trades(database) == [(1, "7", "X", "closed", 110.0, 1.0, 99.0)]
     with connect(database) as connection:
         ((number, of, original),) = connection.execute(
@@ -397,9 +417,9 @@ def row(key: tuple[str, str], state: tuple[str, ...], mark: str, currency: str, 
     return (*key, *state[2:], mark if state[4] == "open" else "", currency, capital, strategy)
 
 
-ANOTHER = (*OPEN[:7], "101", *OPEN[8:])  # entered otherwise
+ANOTHER = (*OPEN[:5], "2025-03-01 08:00", *OPEN[6:])  # entered otherwise
 PENDING = (*OPEN[:4], "pending_exit", *OPEN[5:])
-STATES = st.sampled_from((OPEN, CLOSED, CORRECTED, ANOTHER, PENDING))
+STATES = st.sampled_from((OPEN, ADDED, CLOSED, CORRECTED, ANOTHER, PENDING))
 KEYS = st.sampled_from((("7", "1"), ("8", "1"), ("7", "2"), ("9", "grid")))
 
 
