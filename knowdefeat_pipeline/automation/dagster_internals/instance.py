@@ -30,7 +30,7 @@ from psycopg import sql
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, Runs, is_supported
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.address import database_url
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import KEEPALIVES, SERVER_KEEPALIVES, connect, query
 from knowdefeat_pipeline.postgres.liveness import is_alive
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
 
@@ -59,8 +59,8 @@ def dagster_url(settings: Settings) -> str:
     # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
     # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
     # The URL's own options come first, so that ours hold where they speak of the same.
-    options = " ".join([*given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
-    return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
+    options = " ".join([SERVER_KEEPALIVES, *given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
+    return f"{place}?{urlencode({**KEEPALIVES, **given, 'options': options}, doseq=True, quote_via=quote)}"
 
 
 def _ensure_schema(connection: psycopg.Connection) -> None:
