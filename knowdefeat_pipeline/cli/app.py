@@ -29,6 +29,7 @@ from knowdefeat_pipeline.cli.commands import (
     ranking,
     report,
     run,
+    serve,
     simulate,
     skill,
     tokens,
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
+app.add_typer(serve.app, name="serve")
 app.command()(backfill.backfill)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")

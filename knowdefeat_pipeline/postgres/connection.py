@@ -301,7 +301,7 @@ def _conninfo(url: str) -> str:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise malformed from None
-    options = " ".join(filter(None, [SERVER_KEEPALIVES, given.get("options"), "-c TimeZone=UTC"]))
+    options = f"{SERVER_KEEPALIVES} {given.get('options', '')} -c TimeZone=UTC"
     name = f"{PROGRAM} {os.getpid()} on {socket.gethostname()[:LONGEST_HOST]}"
     defaults: dict[str, Any] = {"application_name": name, "connect_timeout": CONNECT_TIMEOUT, **KEEPALIVES}
     return make_conninfo(**(defaults | given | {"options": options}))

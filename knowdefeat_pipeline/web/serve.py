@@ -42,6 +42,7 @@ def main() -> None:
     """Serve them on a loopback address until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
+    parser.add_argument("--trusted-network", action="store_true", help="let --host be another one (see loopback.py)")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--allow-host", action="append", default=[], help="a further name under which browsers may ask")
     parser.add_argument("--login", help="the hash of the code that lets a browser in once, at /login?code=CODE")
@@ -49,7 +50,7 @@ def main() -> None:
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        require_loopback(chosen.host)
+        require_loopback(chosen.host, chosen.trusted_network)
         url = database_url(Settings.from_environment())
         migrations.require_current(url)
     except KnowDefeatError as error:

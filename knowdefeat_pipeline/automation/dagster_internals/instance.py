@@ -32,7 +32,7 @@ from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import KEEPALIVES, SERVER_KEEPALIVES, connect, query
 from knowdefeat_pipeline.postgres.liveness import is_alive
-from knowdefeat_pipeline.settings import ROOT, Settings, make_private
+from knowdefeat_pipeline.settings import Settings, make_private
 
 if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
     from dagster._config.config_schema import UserConfigSchema
@@ -212,6 +212,6 @@ class Launcher(dg.DefaultRunLauncher):
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance that `dagster.yaml` describes."""
-    os.environ["DAGSTER_HOME"] = str(ROOT)
+    """The instance that `dagster.yaml` describes: ours, or that of KNOWDEFEAT_DAGSTER_HOME."""
+    os.environ["DAGSTER_HOME"] = str(Settings.from_environment().dagster_home)
     return dg.DagsterInstance.get()

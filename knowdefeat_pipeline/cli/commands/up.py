@@ -34,8 +34,8 @@ from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, not
 from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
-from knowdefeat_pipeline.settings import ROOT, Settings, make_private
-from knowdefeat_pipeline.store.tokens import ensure_first, hash_of, kept_tokens
+from knowdefeat_pipeline.settings import ROOT, Settings, make_private, workspace
+from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, hash_of, kept_tokens
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -105,11 +105,11 @@ def up(
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
-        of_the_pages = _prepare(settings)
+        file, named = workspace(settings)
+        own = {pages.program: _prepare(settings), "daemon": named}
         code = secrets.token_urlsafe(32)
-        for name, command in _commands(pages, dagster, allow_host or [], hash_of(code)).items():
-            own = of_the_pages if name == pages.program else {}
-            running.append(_start(name, command, settings.home / "logs", lock, own))
+        for name, command in _commands(pages, dagster, allow_host or [], hash_of(code), file).items():
+            running.append(_start(name, command, settings.home / "logs", lock, own.get(name, {})))
         _note(lock, dagster.address, running)
         for place in (pages, dagster):
             with err.status(f"Starting the {place.name} on {place.address}"):
@@ -129,12 +129,15 @@ def _prepare(settings: Settings) -> dict[str, str]:
     """See to a schema that the programs can work with, and a token for those who ask; what the pages' environment has
     beside ours: the address of a role that can do no more than they do, where this user may make roles."""
     with connect(upgraded_url(settings)) as connection:
-        ensure_first(connection, kept_tokens(settings))
+        try:
+            ensure_first(connection, kept_tokens(settings))
+        except TokenError as error:  # it is there for whoever made it
+            err.print(str(error), style="dim", soft_wrap=True)
         missing = lacking(connection)
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web")}
+    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web"), "KNOWDEFEAT_DATABASE_URL_FILE": ""}
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -156,9 +159,11 @@ def _keep_short(log: Path) -> None:
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
-def _commands(pages: Place, dagster: Place, allowed: Sequence[str], login: str) -> dict[str, list[str]]:
+def _commands(
+    pages: Place, dagster: Place, allowed: Sequence[str], login: str, workspace: Path
+) -> dict[str, list[str]]:
     """The programs, those that answer first. `login`: the hash of the code that lets a browser in once."""
-    programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
+    programs = Path(sys.executable).parent
     names = [f"--allow-host={name}" for name in allowed]
 
     def served(module: str, place: Place, *more: str) -> list[str]:
@@ -168,7 +173,7 @@ def _commands(pages: Place, dagster: Place, allowed: Sequence[str], login: str) 
     return {
         "pages": served("serve", pages, f"--login={login}", f"--dagster={dagster.address}"),
         "webserver": served("dagster_ui", dagster),
-        "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
+        "daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
         "listener": [str(programs / "knowdefeat"), "live"],
     }
 

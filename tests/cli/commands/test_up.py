@@ -68,7 +68,7 @@ def test_names_that_the_user_allows_reach_the_guard() -> None:
         up.Place("pages", "pages", "127.0.0.1", 3000, "/"),
         up.Place("Dagster UI", "webserver", "::1", 3001, "/"),
     )
-    commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64)
+    commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64, Path("workspace.yaml"))
     for name in ("pages", "webserver"):
         assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
     assert "--dagster=http://[::1]:3001" in commands["pages"]
