@@ -7,6 +7,7 @@ The live listener is `knowdefeat live`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,7 @@ def daemon() -> None:
     """Run Dagster's daemon: schedules, sensors, the queue of runs. One over a database, wherever it runs."""
     settings = _prepare()
     file, named = workspace(settings)
-    _become([str(_programs() / "dagster-daemon"), "run", "-w", str(file)], named)
+    _become([str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", str(file)], named)
 
 
 @app.command()
@@ -80,8 +81,8 @@ def code(port: Annotated[int, typer.Option(min=1, max=65535)] = 4000, host: Host
     """
     settings = _prepare()
     module = "knowdefeat_pipeline.definitions"
-    command = [str(_programs() / "dagster"), "api", "grpc", "-m", module, "-h", host, "-p", str(port)]
-    _become([*command, "--location-name", settings.code_location])
+    server = [sys.executable, "-m", "knowdefeat_pipeline.automation.code_server"]
+    _become([*server, "-m", module, "-h", host, "-p", str(port), "--location-name", settings.code_location])
 
 
 def _prepare() -> Settings:
@@ -100,14 +101,12 @@ def _become_web(module: str, host: str, port: int, trusted: bool, more: list[str
     _become([sys.executable, "-m", f"knowdefeat_pipeline.web.{module}", *where, *more])
 
 
-def _programs() -> Path:
-    return Path(sys.executable).parent
-
-
 def _become(command: list[str], named: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
     own = {
         "DAGSTER_HOME": str(Settings.from_environment().dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    # A shell starts what it leaves in the background with SIGINT ignored, and Dagster then ignores SIGTERM too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(command[0], command, {**os.environ, **own, **named})  # noqa: S606 (no shell is meant)
