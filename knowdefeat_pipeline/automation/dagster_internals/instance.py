@@ -192,10 +192,12 @@ def logs_folder(settings: Settings) -> Path:
     return settings.home / "dagster" / "logs"
 
 
-class Launcher(dg.DefaultRunLauncher):
-    """The stock launcher, which also tells Dagster's run monitoring whether a run's process lives, whoever started it.
+class AliveByLock:
+    """A part of a launcher: it tells Dagster's run monitoring whether a run's process lives, whoever started it, and
+    wherever it is.
 
-    Without that a run whose process was killed would count as started for ever, and hold its place in the queue.
+    Without that a run whose process was killed would count as started for ever, and hold its place in the queue; and a
+    platform's launcher, which knows what it started alone, would have the runs of commands marked as failed.
     """
 
     @property
@@ -209,6 +211,10 @@ class Launcher(dg.DefaultRunLauncher):
         return CheckRunHealthResult(
             WorkerStatus.FAILED, "The run's process exited without a result (killed or crashed)."
         )
+
+
+class Launcher(AliveByLock, dg.DefaultRunLauncher):
+    """The stock launcher: a process of the code server for each run."""
 
 
 def open_instance() -> dg.DagsterInstance:
