@@ -74,8 +74,9 @@ class Settings:
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
     live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
-    None = nowhere. embedded: whether the embedded server may be used. code_server: HOST:PORT of a `serve code` that
-    executes the runs which this host's Dagster launches; None = this host does. code_location: what Dagster calls it.
+    None = nowhere. freqtrade_token: what lets us into the API of a freqtrade. embedded: whether the embedded server may
+    be used. code_server: HOST:PORT of a `serve code` that executes the runs which this host's Dagster launches; None =
+    this host does. code_location: what Dagster calls it.
     dagster_home: the folder of the dagster.yaml that counts: ours, or the one that a platform's chart wrote.
     """
 
@@ -86,6 +87,7 @@ class Settings:
     chunk_days: int = 90
     live_report_seconds: int = 30
     webhook_url: str | None = field(default=None, repr=False)
+    freqtrade_token: str | None = field(default=None, repr=False)
     embedded: bool = True
     code_server: str | None = None
     code_location: str = "knowdefeat_pipeline"
@@ -264,6 +266,7 @@ _VARIABLES = {
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
+    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
     "embedded": _Variable(_yes_or_no, "a yes or a no", "Write no where the embedded server must never be used."),
     "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000."),
     "code_location": _Variable(_name, "a name", "Write letters, digits, - and _, for instance knowdefeat-pipeline."),

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.cli.commands import (
     doctor,
     evaluate,
     export,
+    follow,
     funds,
     imports,
     live,
@@ -55,6 +56,7 @@ app.command()(backfill.backfill)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")
 app.command()(trades.ingest)
+app.command()(follow.follow)
 app.command("ingest-bars")(market.ingest_bars)
 app.command("ingest-books")(market.ingest_books)
 app.command("simulate")(simulate.simulate_command)

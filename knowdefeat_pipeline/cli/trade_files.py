@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -40,6 +40,7 @@ from knowdefeat_pipeline.cli.options import (
     parse_terms,
 )
 from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 
 
@@ -79,7 +80,23 @@ class FileOptions:
         first = self._read(path, now)
         return [first, *(self._read(path, now, source) for source in first.other_sources)]
 
-    def _read(self, path: Path, now: datetime, of_source: str | None = None) -> Reading:
+    def read_growing(self, path: Path, content: Path, source: str | None, now: datetime) -> Reading:
+        """The file, which somebody is writing and which is at `content` now, as far as it goes; `source`: what it was
+        recorded as before. Raises SourceError, also for an export of several sources, and typer.BadParameter."""
+        how = replace(self, source=self.source or source)
+        reading = how._read(path, now, content=content, grows=True)
+        if reading.other_sources:
+            raise SourceError(f"{path}: this is an export of several sources, which nobody trades into; ingest it")
+        return reading
+
+    def _read(
+        self,
+        path: Path,
+        now: datetime,
+        of_source: str | None = None,
+        content: Path | None = None,
+        grows: bool = False,
+    ) -> Reading:
         return read_trades(
             path,
             now=now,
@@ -104,6 +121,8 @@ class FileOptions:
             dates=self.dates,
             table=self.table,
             of_source=of_source,
+            content=content,
+            grows=grows,
         )
 
 

@@ -1,7 +1,9 @@
 """Files of trades as readings, and files of any table as raw tables: what they are is seen by their content."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +63,8 @@ def read_trades(
     dates: Dates | None = None,
     table: str | None = None,
     of_source: str | None = None,
+    content: Path | None = None,
+    grows: bool = False,
 ) -> Reading:
     """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
@@ -75,7 +79,8 @@ def read_trades(
     `decimal`, `dates`: how numbers and dates are written, where the file leaves it open. `table`: which of several
     tables, sheets or arrays. `source`: overrides the source derived from format and `account`. Our own export needs
     none of these; of several sources in it, that of `of_source` is read, by default the first one (see
-    `Reading.other_sources`).
+    `Reading.other_sources`). `content`: where the file is now, of which all else is as if it were at `path`. `grows`:
+    whether somebody is writing it (see `Sought`).
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -86,7 +91,7 @@ def read_trades(
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
         said = _said(constants or {})
 
-        raw = read_raw(path, table, _sought(mapping or {}, said))
+        raw = read_raw(content or path, table, replace(_sought(mapping or {}, said), grows=grows))
         if exported.is_export(raw.table.column_names) and not mapping:
             return _read_export(raw, now, source, of_source)
         known = None if mapping else formats.recognised(raw.table.column_names)
@@ -114,6 +119,16 @@ def read_trades(
         )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, and of the log of changes beside it if it is a database that has one."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    with suppress(FileNotFoundError), path.with_name(f"{path.name}-wal").open("rb") as log:
+        while part := log.read(2**20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: str | None) -> Reading:
@@ -195,7 +210,7 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
         return read_json(data, table, sought)
     if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
         raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")
-    return read_text(data)
+    return read_text(data, sought is not None and sought.grows)
 
 
 def _with_rows(raw: RawTable) -> RawTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -20,6 +20,12 @@ Record = dict[str, Any]
 def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
     """The last day with rows in a result table; None while it is empty."""
     row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    return row[0] if row else None
+
+
+def last_ranked_day(connection: psycopg.Connection) -> date | None:
+    """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
+    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
     return row[0] if row else None
 
 
@@ -69,6 +75,21 @@ def strategy_history(connection: psycopg.Connection, strategy: str | None, days:
     return records(connection, query("beliefs/strategy_history"), {"strategy": strategy, "days": days})
 
 
+def strategy_outcomes(
+    connection: psycopg.Connection, since: datetime, strategy: str | None, limit: int, offset: int = 0
+) -> list[Record]:
+    """Trades that closed from an instant on, as outcomes of a strategy or of all, the latest first."""
+    asked = {"since": since, "strategy": strategy, "limit": limit, "offset": offset}
+    return records(connection, query("beliefs/strategy_outcomes"), asked)
+
+
+def count_outcomes(connection: psycopg.Connection, since: datetime, strategy: str | None) -> int:
+    """How many outcomes there are from an instant on, of a strategy or of all."""
+    asked = {"since": since, "strategy": strategy}
+    ((found,),) = connection.execute(query("beliefs/count_outcomes"), asked).fetchall()
+    return int(found)
+
+
 def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy: str | None = None) -> list[Record]:
     """The rows of `strategy_weights` or `strategy_calibration` on a day, by name; optionally of one strategy."""
     statement = sql.SQL(
@@ -106,6 +127,23 @@ def regimes(
         length = bar_length(row["timeframe"]).to_pytimedelta()
         row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}
     return rows
+
+
+def regime_bars(
+    connection: psycopg.Connection,
+    ticker: str,
+    timeframe: str,
+    limit: int,
+    *,
+    first: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Record]:
+    """The last labelled bars of a series with their prices, the latest first; of those that open from `first` on and
+    before `before`. `as_of`: when a bar closed, from which its label holds."""
+    asked = {"ticker": ticker, "timeframe": timeframe, "limit": limit, "first": first, "before": before}
+    length = bar_length(timeframe).to_pytimedelta()
+    rows = records(connection, query("market/regime_bars"), asked)
+    return [row | {"as_of": row["open_time"] + length} for row in rows]
 
 
 def counts(connection: psycopg.Connection) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from knowdefeat_pipeline.cli.views.readings import as_record, show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.sources.files import digest
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.quarantine import release_corrected
@@ -33,9 +33,7 @@ def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, auth
 
     Rows that had been held and that its corrections have recorded are settled.
     """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    report = load_trades(url, reading, path.name, replaces=replaces, author=author, content_hash=digest)
+    report = load_trades(url, reading, path.name, replaces=replaces, author=author, content_hash=digest(path))
     if replaces:
         release_corrected(url, reading.source, report.import_id, current_time(url))
     if report.removed:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
-from knowdefeat_pipeline.core.skill.judgement import Window, false_share
+from knowdefeat_pipeline.core.skill.verdicts import Window, false_share
 
 COLOURS = {"good": "green", "likely good": "green", "losing": "red", "likely losing": "red"}
 WIDTH = 33  # of the drawn intervals
@@ -60,6 +60,9 @@ def show_skill(rows: Mapping[Window, Sequence[Record]], day: date) -> None:
         ],
     )
     explain_good([row for row in lifetime if row["verdict"] == "good"])
+    same = lifetime[0]["p_same_edge"]
+    if same is not None:
+        out.print(f"P(all bots have one edge) is {chance(same)}; if they have, their order is luck.")
     out.print(
         "R: a bot's mean net result per trade in its own standard deviation. The probability is shrunk to the bot's "
         "strategy and the fleet; luck that bots share on the same days counts once.",

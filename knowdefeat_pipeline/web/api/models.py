@@ -10,18 +10,27 @@ from pydantic import BaseModel, Field, create_model
 
 from knowdefeat_pipeline.core.schema import (
     AS_OF,
+    BELIEFS,
     BOT,
     BOT_DAYS,
     BOT_EVENTS,
+    CALIBRATION,
+    LEARNING_LEDGER,
     METRICS,
     OPEN_POSITIONS,
     PARTITION,
     RANKING,
+    REGIME_BAR,
+    REGIME_NOW,
     SKILL,
+    STRATEGY_WEIGHTS,
     STREAK_SUMMARY,
     TABLES,
     TRADES,
     VARIABLES,
+    WEIGHT_ADJUSTMENTS,
+    WEIGHT_SETTINGS,
+    WEIGHT_VERSIONS,
     Figure,
 )
 from knowdefeat_pipeline.core.schema.figure import number, text
@@ -39,6 +48,7 @@ TYPES: dict[str, Any] = {
 }
 NAME = text("bot", "The name of the bot.")
 CURRENCY = text("quote_currency", "The currency of the bot's amounts; money of different currencies is never added.")
+STRATEGY = text("strategy", "The bot's strategy; its own where it names none.")
 POINTS = {f"{variable.name}_points" for variable in VARIABLES}
 
 
@@ -71,7 +81,7 @@ RANKED: tuple[Figure, ...] = (
     NAME,
     *named(SKILL, "p_skill", "edge", "edge_low", "edge_high", "verdict"),
     *RANKING,
-    Figure("strategy", "text", "", "The bot's strategy; its own where it names none.", nullable=False),
+    STRATEGY,
     CURRENCY,
     Figure("rank_1d", "integer", "", "The rank a day before. NULL where there was none."),
     Figure("rank_7d", "integer", "", "The rank a week before. NULL where there was none."),
@@ -114,6 +124,11 @@ BotDay = model("BotDay", [figure for figure in BOT_DAYS if figure.name != "bot_i
 Streak = model("Streak", (*TABLES["win_streaks"], NAME))
 StreakSummary = model("StreakSummary", (*TABLES["win_streak_summary"], NAME))
 Skill = model("Skill", (*TABLES["bot_skill"], NAME))
+FundSettings = model("FundSettings", TABLES["fund_settings"], ("in_force_from",))
+Allocation = model("Allocation", (*TABLES["fund_allocations"], NAME, STRATEGY))
+AllocationDay = model("AllocationDay", TABLES["fund_allocation_days"])
+Regime = model("Regime", REGIME_NOW)
+RegimeBar = model("RegimeBar", REGIME_BAR)
 Trade = model("Trade", (*TRADES, NAME))
 BotEvent = model("BotEvent", (*BOT_EVENTS, NAME), ("in_force_from",))
 
@@ -129,7 +144,7 @@ def page_of(row: type[BaseModel]) -> type[Page]:
     return create_model(f"{row.__name__}s", __base__=Page, data=(list[row], Field(description="The rows.")))  # type: ignore[valid-type]
 
 
-RankedBots, BotDays, Trades = map(page_of, (RankedBot, BotDay, Trade))
+RankedBots, BotDays, Trades, Allocations, RegimeBars = map(page_of, (RankedBot, BotDay, Trade, Allocation, RegimeBar))
 
 
 class Rankings(RankedBots):  # type: ignore[valid-type, misc]
@@ -138,3 +153,45 @@ class Rankings(RankedBots):  # type: ignore[valid-type, misc]
     day: date = Field(description=PARTITION.description)
     as_of: datetime | None = Field(description=AS_OF.description)
     count: int = Field(description="How many bots there are in all parts.")
+
+
+Strategy = model("Strategy", (PARTITION, AS_OF, *BELIEFS, *named(STRATEGY_WEIGHTS, "weight", "exposure")))
+StrategyDay = model(
+    "StrategyDay",
+    (
+        PARTITION,
+        AS_OF,
+        *named(BELIEFS, "strategy_id", "win_rate", "win_rate_low", "win_rate_high", "edge", "edge_low", "edge_high"),
+        *named(BELIEFS, "confidence", "effective_samples"),
+        *named(STRATEGY_WEIGHTS, "weight", "exposure"),
+    ),
+)
+Calibration = model("Calibration", (PARTITION, AS_OF, *CALIBRATION))
+LedgerEntry = model(
+    "LedgerEntry", (*LEARNING_LEDGER, Figure("outcomes", "bigint", "", "The outcomes of a backtest.", nullable=False))
+)
+
+MOVED = number("moved", "points", "Σ |weight - weight before|: how far the version moved. NULL for the first.")
+PREVIEWED: tuple[Figure, ...] = (
+    BOT,
+    NAME,
+    Figure("strategy", "text", "", "The bot's strategy; its own where it names none.", nullable=False),
+    *named(RANKING, "rank", "rank_score", rank_before="rank", rank_score_before="rank_score"),
+    Figure("moved", "integer", "places", "Places that the bot would gain. NULL where a rank is not known."),
+)
+LearnerSetting = model("LearnerSetting", WEIGHT_SETTINGS)
+WeightAdjustment = model("WeightAdjustment", WEIGHT_ADJUSTMENTS)
+PreviewedBot = model("PreviewedBot", PREVIEWED)
+_WeightVersion = model("_WeightVersion", (*WEIGHT_VERSIONS, MOVED))
+
+
+class Weights(_WeightVersion):  # type: ignore[valid-type, misc]
+    """A version of the weights."""
+
+    weights: dict[str, float] = Field(description="By variable, signed; the absolute weights sum to 100.0.")
+
+
+class WeightVersions(Page):
+    """Versions of the weights, the latest first."""
+
+    data: list[Weights] = Field(description="The rows.")
