@@ -30,6 +30,7 @@ from knowdefeat_pipeline.cli.commands import (
     ranking,
     report,
     run,
+    serve,
     simulate,
     skill,
     tokens,
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
+app.add_typer(serve.app, name="serve")
 app.command()(backfill.backfill)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -249,7 +250,10 @@ def test_whoever_holds_a_lock_for_long_is_named(shell: Shell, monkeypatch: pytes
         monkeypatch.setattr(advisory, "STILL", -1.0)
         (locks,) = findings(shell)["Locks"]
     assert locks["warning"]
-    assert f"let it go on: kill -CONT {os.getpid()}, or end it: SELECT pg_terminate_backend(" in locks["found"]
+    assert (
+        f"let it go on: kill -CONT {os.getpid()} (on {socket.gethostname()}), or end it: SELECT pg_terminate_backend("
+        in locks["found"]
+    )
 
 
 @needs_pooler
