@@ -20,9 +20,9 @@ _REMEDIES = (
         "KNOWDEFEAT_DATABASE_URL.",
     ),
     (
-        r'password authentication failed for user "knowdefeat_(owner|pipeline)',
+        r'password authentication failed for user "knowdefeat_(owner|pipeline|web)',
         "Somebody changed the password of a role that our own programs log in as. A new one: knowdefeat db rotate "
-        "pipeline (or owner); then start knowdefeat up again.",
+        "pipeline (or owner, web). Programs that run go on by it.",
     ),
     (
         r"DiskFull|No space left on device",

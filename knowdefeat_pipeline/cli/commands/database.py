@@ -12,13 +12,13 @@ import typer
 
 from knowdefeat_pipeline.cli.commands import roles
 from knowdefeat_pipeline.cli.database import address, administrator, owner, server
-from knowdefeat_pipeline.cli.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, instant, number, table, text
 from knowdefeat_pipeline.postgres import backup as backups
 from knowdefeat_pipeline.postgres import identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, hidden_password
+from knowdefeat_pipeline.postgres.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.postgres.server import binaries
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.followed_files import followed_files

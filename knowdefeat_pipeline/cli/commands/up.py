@@ -26,8 +26,8 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.automation.loopback import require_loopback
-from knowdefeat_pipeline.cli.commands.roles import role_url
-from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.commands.roles import program_url
+from knowdefeat_pipeline.cli.database import owner, upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
@@ -36,7 +36,7 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
-from knowdefeat_pipeline.store.tokens import ensure_first, hash_of, kept_tokens
+from knowdefeat_pipeline.store.tokens import ensure_first, kept_tokens, offer_login
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -110,9 +110,9 @@ def up(
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
-        of_the_pages = _prepare(settings)
         code = secrets.token_urlsafe(32)
-        for name, command in _commands(pages, dagster, allow_host or [], hash_of(code), follow or []).items():
+        of_the_pages = _prepare(settings, code)
+        for name, command in _commands(pages, dagster, allow_host or [], follow or []).items():
             own = of_the_pages if name == pages.program else {}
             running.append(_start(name, command, settings.home / "logs", lock, own))
         _note(lock, dagster.address, running)
@@ -132,16 +132,20 @@ def up(
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
 
-def _prepare(settings: Settings) -> dict[str, str]:
-    """See to a schema that the programs can work with, and a token for those who ask; what the pages' environment has
-    beside ours: the address of a role that can do no more than they do, where this user may make roles."""
-    with connect(upgraded_url(settings)) as connection:
+def _prepare(settings: Settings, code: str) -> dict[str, str]:
+    """See to a schema that the programs can work with, a token for those who ask, and a browser that brings the code;
+    what the pages' environment has beside ours: the address of a role that can do no more than they do, where this user
+    may make roles."""
+    url = upgraded_url(settings)
+    with connect(owner(settings)) as connection:
         ensure_first(connection, kept_tokens(settings))
+        offer_login(connection, code)
+    with connect(url) as connection:
         missing = lacking(connection)
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web")}
+    return {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web")}
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -164,9 +168,9 @@ def _keep_short(log: Path) -> None:
 
 
 def _commands(
-    pages: Place, dagster: Place, allowed: Sequence[str], login: str, followed: Sequence[Path] = ()
+    pages: Place, dagster: Place, allowed: Sequence[str], followed: Sequence[Path] = ()
 ) -> dict[str, list[str]]:
-    """The programs, those that answer first. `login`: the hash of the code that lets a browser in once."""
+    """The programs, those that answer first."""
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
     names = [f"--allow-host={name}" for name in allowed]
     files = [path.absolute() for path in followed]  # programs run in another folder
@@ -176,7 +180,7 @@ def _commands(
         return [*command, f"--port={place.port}", *more, *names]
 
     return {
-        "pages": served("serve", pages, f"--login={login}", f"--dagster={dagster.address}"),
+        "pages": served("serve", pages, f"--dagster={dagster.address}"),
         "webserver": served("dagster_ui", dagster),
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
         "listener": [str(programs / "knowdefeat"), "live"],

@@ -68,7 +68,7 @@ def test_names_that_the_user_allows_reach_the_guard() -> None:
         up.Place("pages", "pages", "127.0.0.1", 3000, "/"),
         up.Place("Dagster UI", "webserver", "::1", 3001, "/"),
     )
-    commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64)
+    commands = up._commands(pages, dagster, ["bots.example", "other.example"])
     for name in ("pages", "webserver"):
         assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
     assert "--dagster=http://[::1]:3001" in commands["pages"]
@@ -96,7 +96,7 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = "for n in $(seq 99); do echo line $n; done; exit 3"
-    monkeypatch.setattr(up, "_prepare", lambda settings: {})
+    monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
     monkeypatch.setattr(up, "_commands", lambda *places: {"daemon": ["sh", "-c", script]})
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
@@ -113,7 +113,7 @@ def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
-    monkeypatch.setattr(up, "_prepare", lambda settings: {})
+    monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
     monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
     monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
     log, older = home / "logs" / "daemon.log", home / "logs" / "daemon.log.1"
@@ -162,7 +162,7 @@ SERVED = """
 import sys
 from knowdefeat_pipeline.cli.commands import up
 program, timeout = sys.argv[1:]
-up._prepare, up._await_answer = lambda settings: {}, lambda *arguments: None
+up._prepare, up._await_answer = lambda settings, code: {}, lambda *arguments: None
 up.TERMINATION_TIMEOUT = float(timeout)
 programs = {name: [sys.executable, "-c", program, name] for name in ("webserver", "daemon", "listener")}
 up._commands = lambda *places: programs
