@@ -2,6 +2,7 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
@@ -73,10 +74,11 @@ class Settings:
 
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
-    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
-    None = nowhere. freqtrade_token: what lets us into the API of a freqtrade. embedded: whether the embedded server may
-    be used. code_server: HOST:PORT of a `serve code` that executes the runs which this host's Dagster launches; None =
-    this host does. code_location: what Dagster calls it.
+    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
+    nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
+    that address may be on this machine or in its network. freqtrade_token: what lets us into the API of a freqtrade.
+    embedded: whether the embedded server may be used. code_server: HOST:PORT of a `serve code` that executes the runs
+    which this host's Dagster launches; None = this host does. code_location: what Dagster calls it.
     dagster_home: the folder of the dagster.yaml that counts: ours, or the one that a platform's chart wrote.
     """
 
@@ -85,8 +87,10 @@ class Settings:
     root: Path = ROOT
     first_day: date = date(2015, 1, 1)
     chunk_days: int = 90
-    live_report_seconds: int = 30
+    live_report_seconds: int = 60
     webhook_url: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_private: bool = False
     freqtrade_token: str | None = field(default=None, repr=False)
     embedded: bool = True
     code_server: str | None = None
@@ -115,12 +119,6 @@ def workspace(settings: Settings) -> tuple[Path, dict[str, str]]:
     host, _, port = settings.code_server.rpartition(":")
     named = {"HOST": host.strip("[]"), "PORT": port, "LOCATION": settings.code_location}
     return settings.root / "code_server.yaml", {f"{PREFIX}CODE_{name}": value for name, value in named.items()}
-
-
-def webhook_url(environ: Mapping[str, str] = os.environ) -> str | None:
-    """`KNOWDEFEAT_WEBHOOK_URL`, where failed runs are reported; empty means nowhere. Raises SettingError."""
-    url: str | None = _given(environ, ["webhook_url"]).get("webhook_url")
-    return url
 
 
 def variable_names() -> list[str]:
@@ -235,6 +233,12 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _webhook_secret(text: str) -> str:
+    if len(b64decode(text.removeprefix("whsec_"), validate=True)) < 24:
+        raise ValueError
+    return text
+
+
 class _Variable(NamedTuple):
     """How a variable's text is read (it raises what cannot be), what it should be, and how to write that."""
 
@@ -266,6 +270,13 @@ _VARIABLES = {
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
+    "webhook_secret": _Variable(
+        _webhook_secret,
+        "a secret of Standard Webhooks",
+        "Write whsec_ and at least 24 bytes in base64.",
+        is_secret=True,
+    ),
+    "webhook_private": _Variable(_yes_or_no, "an answer", "Write yes or no."),
     "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
     "embedded": _Variable(_yes_or_no, "a yes or a no", "Write no where the embedded server must never be used."),
     "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000."),

@@ -35,7 +35,7 @@ def test_everything_has_a_default_and_empty_means_it() -> None:
     defaults = Settings.from_environment({})
     assert defaults == Settings()
     assert (defaults.home, defaults.root, defaults.database_url) == (ROOT / ".knowdefeat", ROOT, None)
-    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 30)
+    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 60)
     assert Settings.from_environment(dict.fromkeys(("KNOWDEFEAT_HOME", "KNOWDEFEAT_CHUNK_DAYS"), "")) == defaults
 
 
@@ -47,6 +47,8 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "yes",
         "KNOWDEFEAT_FREQTRADE_TOKEN": "ann:secret",
         "KNOWDEFEAT_DAILY_AT": "01:00",
         "KNOWDEFEAT_EMBEDDED": "no",
@@ -62,6 +64,8 @@ def test_every_variable_is_read() -> None:
         chunk_days=7,
         live_report_seconds=5,
         webhook_url="https://chat.example/secret",
+        webhook_secret="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        webhook_private=True,
         freqtrade_token="ann:secret",
         embedded=False,
         code_server="code:4000",
@@ -69,6 +73,7 @@ def test_every_variable_is_read() -> None:
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)
+    assert "c2VjcmV0" not in repr(settings)
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)

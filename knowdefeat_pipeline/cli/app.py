@@ -36,6 +36,7 @@ from knowdefeat_pipeline.cli.commands import (
     tokens,
     trades,
     up,
+    webhook,
     weights,
 )
 from knowdefeat_pipeline.cli.views.output import err
@@ -79,6 +80,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tokens.app, name="token")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(database.app, name="db")
 
 UNDONE = "What was under way is undone or will be done again."

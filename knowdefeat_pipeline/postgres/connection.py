@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import chain
@@ -280,6 +280,11 @@ def copy_arrow(
 def query(name: str) -> str:
     """The text of `sql/queries/<name>.sql`."""
     return (QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def run_script(connection: psycopg.Connection, name: str, about: Mapping[str, Any]) -> None:
+    """Run the statements of a query of several, one after another, with the same parameters."""
+    psycopg.ClientCursor(connection).execute(query(name), about)
 
 
 def hidden_password(url: str) -> tuple[str, dict[str, str]]:

@@ -136,6 +136,7 @@ class Reason(StrEnum):
     FEE_WITHOUT_RATE = "fee_without_rate"
     FEES_DISAGREE = "fees_disagree"
     SIZES_DISAGREE = "sizes_disagree"
+    SIDES_DISAGREE = "sides_disagree"
     CLOSED_WITHOUT_EXIT = "closed_without_exit"
     OPEN_WITH_EXIT = "open_with_exit"
     EXIT_BEFORE_ENTRY = "exit_before_entry"
@@ -173,6 +174,10 @@ MESSAGES: Mapping[Reason, str] = {
     Reason.SIZES_DISAGREE: (
         "{column} '{value}' and the notional of the row are two sizes at its price; correct one of the two, or say "
         "which holds: --size notional or --size quantity; or give the units of a contract: --multiplier TICKER=NUMBER."
+    ),
+    Reason.SIDES_DISAGREE: (
+        "{column} '{value}' says by its sign the other side than the direction of the row (in this file negative sizes "
+        "are those of SHORT positions); correct one of the two."
     ),
     Reason.CLOSED_WITHOUT_EXIT: "{column} is empty, but the trade is closed; fill it in, or set the status to open.",
     Reason.OPEN_WITH_EXIT: (
@@ -289,7 +294,8 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
     `frame`: `row_number`, the fields of `COLUMNS` under canonical terms (see `sources.terms`; text as str, times as UTC
     timestamps, numbers as float64; missing is None, NaT or NaN; a number that is given but not finite is infinite) and,
     where there are such rows, `unreadable` with the name of the first field whose cell cannot be read, `foreign` with
-    that of the first whose cell names another currency or unit than the trade's, and `fee_unknown` (see `terms.apply`).
+    that of the first whose cell names another currency or unit than the trade's, `contrary` with that of the first size
+    whose sign is not the direction's, and `fee_unknown` (see `terms.apply`).
     `now` is tz-aware.
 
     Returns `valid` (`row_number`, `COLUMNS`, `pnl`: net for closed trades, else NaN) and `refused` (`row_number`,
@@ -374,6 +380,7 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     """Cells that could not be read, are missing, or say what no one knows."""
     unreadable = frame["unreadable"] if "unreadable" in frame else pd.Series(None, index=frame.index, dtype="str")
     foreign = frame["foreign"] if "foreign" in frame else pd.Series(None, index=frame.index, dtype="str")
+    contrary = frame["contrary"] if "contrary" in frame else pd.Series(None, index=frame.index, dtype="str")
     required = [field.name for field in FIELDS.values() if field.required]
     return [
         *(
@@ -384,6 +391,10 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
         *((Reason.FOREIGN_UNIT, name, (foreign == name).to_numpy(dtype=bool)) for name in foreign.dropna().unique()),
         (Reason.UNREADABLE_VALUE, "ticker", (trades["ticker"] == ALL_TICKERS).to_numpy(dtype=bool)),
         (Reason.UNKNOWN_DIRECTION, "direction", trades["direction"].isna().to_numpy()),
+        *(
+            (Reason.SIDES_DISAGREE, name, (contrary == name).to_numpy(dtype=bool))
+            for name in contrary.dropna().unique()
+        ),
         (Reason.UNKNOWN_STATUS, "status", trades["status"].isna().to_numpy()),
         *(
             (Reason.UNKNOWN_TERM, name, ~trades[name].isin(choices).to_numpy(bool))

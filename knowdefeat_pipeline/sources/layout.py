@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.sources import guess, names
+from knowdefeat_pipeline.sources import guess, names, sides
 from knowdefeat_pipeline.sources.canonical import FIELDS, SIZES, Field
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.numerals import Decimal
@@ -113,6 +113,10 @@ def recognise(
     if in_money or format_ == KNOW_DEFEAT:
         columns["notional"] = columns.pop("size")
     missing = missing_fields(columns, constants)
+    if FIELDS["direction"] in missing and table is not None:
+        sizes = [table[columns[name]] for name in SIZES if name in columns]
+        if any(map(sides.has_negative, sizes)):  # its sign is the side
+            missing.remove(FIELDS["direction"])
     if missing:
         raise SourceError(_wanted(seen, columns, missing, constants, table))
     return format_, columns

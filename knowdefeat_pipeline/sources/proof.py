@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees
+from knowdefeat_pipeline.sources import sides
 from knowdefeat_pipeline.sources.canonical import FEES
 from knowdefeat_pipeline.sources.evidence import (
     Evidence,
@@ -58,7 +59,7 @@ def settle(
             raise SourceError(
                 "--pnl stated takes the pnl from the file, which has no column for it: --map COLUMN=reported_pnl"
             )
-        return fixed, [f"the net pnl is taken as {columns['reported_pnl']} states it"]
+        return _sided(fixed, columns, frame, chosen)
     if fixed.size_field is None:
         return fixed, []
     evidence = None if "pnl" in chosen else Evidence.of(frame, written)
@@ -74,6 +75,25 @@ def settle(
     if found:
         raise SourceError(_undecided(evidence, found, columns))
     raise SourceError(_unexplained(evidence, columns, frame, chosen))
+
+
+def _sided(
+    terms: Terms, columns: Mapping[str, str], frame: pd.DataFrame, chosen: Mapping[str, Any]
+) -> tuple[Terms, list[str]]:
+    """Terms that take the pnl at its word, with the side that prices prove; and notes."""
+    stated = columns["reported_pnl"]
+    notes = [f"the net pnl is taken as {stated} states it"]
+    if "side" in chosen or "direction" not in columns:
+        return terms, notes
+    side = sides.proved_by_prices(frame)
+    if side == "closing":
+        notes.append(f"sides are those of the closing orders: so prices moved as {stated} states (--side closing)")
+    if side is None and (frame["status"] == "closed").any():
+        notes.append(
+            f"whether '{columns['direction']}' is the side of the position or of the order that closed it, prices and "
+            f"{stated} do not prove; it is read as the position's: else say --side closing"
+        )
+    return replace(terms, side=side or terms.side), notes
 
 
 def _check_multipliers(frame: pd.DataFrame, chosen: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.core.wording import counted
-from knowdefeat_pipeline.sources import cells, names, units, words
+from knowdefeat_pipeline.sources import cells, names, sides, units, words
 from knowdefeat_pipeline.sources.canonical import (
     FIELDS,
     HALF_A_CENT,
@@ -130,6 +130,7 @@ def read_table(
     notes += elsewhere
     frame, parts = join_partial_exits(frame)
     notes += _notes(frame, raw, layout, naive)
+    notes += sides.notes(frame, layout.columns)
     name = source or _source(layout.format, account, frame["strategy_id"])
     if not is_plain_name(name):
         raise SourceError(f"the source '{shortened(printable(name))}' is no plain name; {PLAIN_NAME}: --source NAME")
@@ -230,6 +231,7 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     frame["unreadable"] = _first(read, {name: column.unreadable for name, column in read.items()}, rows)
     for name, known in (("direction", words.DIRECTIONS), ("status", words.STATUSES)):
         frame[name] = words.translated(frame[name], known).fillna(frame[name])
+    frame = sides.of_signed_sizes(frame, told="direction" in {*layout.columns, *layout.constants})
     unexited = frame["exit_time"].isna() & (frame["exit_price"] == 0) & (frame["status"] != "closed")
     frame["exit_price"] = frame["exit_price"].mask(unexited)  # how many exports write that there is none
     if "status" not in {*layout.columns, *layout.constants}:

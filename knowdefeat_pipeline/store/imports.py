@@ -1,13 +1,13 @@
 """Imports: what was taken in, and undoing it.
 
-Undoing leaves what would be there without the import: its trades go, unless another import has them just so, and those
-that it moved on or replaced are again what was said of them before. The days that they touch become stale. (Of files
-that contradict each other, and of which none was loaded as corrections, the one whose trade is recorded holds; when it
-is undone, one that repeats it comes before one that was held because of it.)
+Undoing leaves what the other imports alone would have left, loaded in their order: what they have just so is theirs,
+what they said otherwise is recorded anew (see `store.replay`), and the rest goes. The days that it touches become
+stale. (Rows of one id, or alike, in one file are taken in the order in which their trades were first recorded.)
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -16,11 +16,12 @@ import psycopg
 from psycopg.rows import class_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import connect, query, run_script
 from knowdefeat_pipeline.store.locks import lock_every_day
-from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again
+from knowdefeat_pipeline.store.quarantine import discard_of_import
+from knowdefeat_pipeline.store.replay import held_rows, replay
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
-from knowdefeat_pipeline.store.trades import lock_loads
+from knowdefeat_pipeline.store.trades import lock_loads, plan
 
 
 class UndoError(KnowDefeatError):
@@ -57,8 +58,8 @@ class Import:
 @dataclass(frozen=True)
 class Undone:
     """What became of the trades of an import that was undone: `removed`, `restored` to what was said before, or `kept`
-    because another import has them too, by import in `heirs`; and the rows that could be recorded now that they are
-    gone (`released`)."""
+    because another import has them too, by import in `heirs`; the rows that could be recorded now that they are gone
+    (`released`), and those that are held now, as what they repeated or moved on is gone (`refused`)."""
 
     import_id: int
     removed: int
@@ -67,6 +68,7 @@ class Undone:
     discarded: int
     released: int
     heirs: dict[int, int] = field(default_factory=dict)
+    refused: int = 0
 
 
 def list_imports(url: str, limit: int = 50) -> list[Import]:
@@ -117,41 +119,48 @@ def _undo(connection: psycopg.Connection, import_id: int, author: str, now: date
     connection.execute(
         "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
     )
-    ((since,),) = connection.execute(
-        "SELECT least(min(day_of(entry_time)), min(day_of(exit_time))) FROM trades WHERE import_id = %s", [import_id]
-    ).fetchall()
-    heirs, removed, restored = _take_back(connection, import_id)
     discarded = discard_of_import(connection, import_id, now)
-    _forget_what_rested_on_it(connection)
-    released = release_again(connection, found.source, f"import {import_id} was undone", now)
-    return Undone(import_id, removed, restored, sum(heirs.values()), discarded, released, heirs), since
+    held = held_rows(connection, found.source, now)
+    since = _take_away(connection, import_id)
+    released, refused = replay(connection, import_id, held, now)
+    connection.execute(query("trades/undo_positions"), {"import_id": import_id})
+    heirs, counts = _outcome(connection, import_id)
+    _forget_what_rested_on_it(connection, import_id)
+    return Undone(
+        import_id, counts["removed"], counts["restored"], sum(heirs.values()), discarded, released, heirs, refused
+    ), since
 
 
-def _take_back(connection: psycopg.Connection, import_id: int) -> tuple[dict[int, int], int, int]:
-    """How many trades stay, by the import whose they are now, and how many go, and are what they were before."""
+def _take_away(connection: psycopg.Connection, import_id: int) -> date | None:
+    """Of what the import spoke: what nobody else did goes, what others had just so becomes theirs, and for the rest,
+    which goes too, it is noted what they said; the first day of what went."""
     about = {"import_id": import_id}
+    plan(connection, 0)
     connection.execute(query("trades/undo_leaving"), about)
-    connection.execute(query("trades/undo_inherit"))
-    heirs = connection.execute(
-        "SELECT heir, count(*) FROM leaving WHERE heir IS NOT NULL GROUP BY heir ORDER BY heir"
-    ).fetchall()
-    connection.execute(query("trades/undo_revisions"), about)
-    connection.execute(query("trades/undo_contents"))
-    connection.execute(query("trades/keep_positions"))
-    left = connection.execute(
-        "DELETE FROM trades t USING leaving l WHERE t.trade_id = l.trade_id AND l.heir IS NULL"
-    ).rowcount
+    connection.execute(query("trades/undo_disputed"), about)
+    run_script(connection, "trades/undo_statements", about)
+    ((since,),) = connection.execute(query("trades/undo_since")).fetchall()
+    run_script(connection, "trades/undo_trades", about)
     connection.execute("SELECT set_config('knowdefeat.marked_at', 'known', true)")
-    restored = connection.execute(query("trades/write_contents")).rowcount
-    connection.execute("SELECT set_config('knowdefeat.marked_at', '', true)")
-    connection.execute(query("trades/return_positions"))
-    connection.execute(query("trades/undo_marks"))
-    connection.execute(query("trades/undo_positions"), about)
-    return dict(heirs), left - restored, restored
+    connection.execute(query("trades/write_contents"))
+    connection.execute("DROP TABLE contents")
+    return since  # type: ignore[no-any-return]
 
 
-def _forget_what_rested_on_it(connection: psycopg.Connection) -> None:
+def _outcome(connection: psycopg.Connection, import_id: int) -> tuple[dict[int, int], Counter[str]]:
+    """How many of the import's trades are another's now, by import, and how many were removed and restored."""
+    heirs: Counter[int] = Counter()
+    counts: Counter[str] = Counter()
+    for outcome, heir, trades in connection.execute(query("trades/undo_outcome"), {"import_id": import_id}):
+        if outcome == "kept":
+            heirs[heir] += trades
+        else:
+            counts[outcome] += trades
+    return dict(sorted(heirs.items())), counts
+
+
+def _forget_what_rested_on_it(connection: psycopg.Connection, import_id: int) -> None:
     """Bots of which nothing but the import spoke go, with their results, and days on which nothing else had closed."""
-    connection.execute(query("trades/undo_bots"))
+    run_script(connection, "trades/undo_bots", {"import_id": import_id})
     forget_bots(connection)
     forget_days(connection)

@@ -18,7 +18,7 @@ from knowdefeat_pipeline.sources.canonical import FIELDS, Field, Reason
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
-from knowdefeat_pipeline.sources.reading import read_table
+from knowdefeat_pipeline.sources.reading import Reading, read_table
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.trades import Recorded, note_repeats, record
 
@@ -95,19 +95,21 @@ def discard_of_import(connection: psycopg.Connection, import_id: int, now: datet
 def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
     """Settle the held rows of a source that an import of corrections has recorded; how many."""
     with connect(url) as connection, connection.transaction():
-        return release_again(connection, source, f"recorded by import {import_id}", now, import_id)
+        return release_again(connection, source, now, import_id)
 
 
 def release_again(
-    connection: psycopg.Connection, source: str, note: str, now: datetime, released_by: int | None = None
+    connection: psycopg.Connection, source: str, now: datetime, released_by: int, among: Sequence[int] | None = None
 ) -> int:
-    """Record the held rows of a source that stood against trades which are gone; how many could be.
+    """Settle the held rows of a source (`among`: of these alone) that no longer stand against what is recorded; how
+    many.
 
-    `released_by`: the import that has recorded what they say, if one has; once it is undone they are held again. A row
-    that is refused again stays held as it was, and so does one of a trade of which others speak still.
+    `released_by`: the import of corrections that has recorded what they say; once it is undone they are held again. A
+    row that is refused again stays held as it was, and so does one that would move on a trade of a later import.
     """
+    about = {"source": source, "among": None if among is None else [*among]}
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        held = cursor.execute(query("trades/quarantine_again"), {"source": source}).fetchall()
+        held = cursor.execute(query("trades/quarantine_again"), about).fetchall()
     released: list[int] = []
     by_file = groupby(
         held,
@@ -122,7 +124,7 @@ def release_again(
     connection.execute(
         "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s, released_by = %s"
         " WHERE quarantine_id = ANY(%s)",
-        (note, now, released_by, released),
+        (f"recorded by import {released_by}", now, released_by, released),
     )
     return len(released)
 
@@ -130,10 +132,7 @@ def release_again(
 def _record_all_again(connection: psycopg.Connection, rows: Sequence[QuarantinedRow], now: datetime) -> set[int]:
     """Record rows of one file as they are; the numbers of those that are refused again."""
     first = rows[0]
-    names = dict.fromkeys(name for row in rows for name in row.original)
-    table = pa.table({name: pa.array([row.original.get(name) for row in rows], pa.string()) for name in names})
-    raw = RawTable(table, np.array([row.row_number for row in rows]))
-    reading = read_table(raw, Layout.from_json(first.layout), now, source=first.source)
+    reading = read_again(first.source, first.layout, {row.row_number: row.original for row in rows}, now)
     recorded = record(
         connection,
         reading,
@@ -142,8 +141,16 @@ def _record_all_again(connection: psycopg.Connection, rows: Sequence[Quarantined
         keeps_later=True,
         of_one_bot=first.reason == Reason.ANOTHER_BOT,
     )
-    note_repeats(connection, first.import_id)
     return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
+
+
+def read_again(
+    source: str, layout: Mapping[str, Any], rows: Mapping[int, Mapping[str, str | None]], now: datetime
+) -> Reading:
+    """The reading of rows of one file, by their numbers."""
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    table = pa.table({name: pa.array([row.get(name) for row in rows.values()], pa.string()) for name in names})
+    return read_table(RawTable(table, np.array([*rows])), Layout.from_json(layout), now, source=source)
 
 
 def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
@@ -171,7 +178,9 @@ def _record_again(
     reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
     if len(reading.refused):
         return Recorded(0, 0, 0, reading.refused)
-    return record(connection, reading, row.import_id, simulated=row.simulated)
+    recorded = record(connection, reading, row.import_id, simulated=row.simulated)
+    note_repeats(connection, row.import_id)
+    return recorded
 
 
 def _record_market_again(

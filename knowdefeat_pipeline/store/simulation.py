@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pandas as pd
@@ -24,8 +25,25 @@ def has_own_trades(connection: psycopg.Connection) -> bool:
     return connection.execute("SELECT FROM trades WHERE NOT simulated LIMIT 1").fetchone() is not None
 
 
-def remove_simulated(connection: psycopg.Connection) -> int:
-    """Delete the simulated trades and what rests on them alone; how many trades there were.
+@dataclass(frozen=True)
+class Left:
+    """How many simulated trades went, and the UTC days that they were of, None without any."""
+
+    trades: int = 0
+    first: date | None = None
+    last: date | None = None
+
+    def forget_late_days(self, connection: psycopg.Connection) -> None:
+        """As `forget_late_days`, once they are gone for everybody."""
+        if self.first is not None and self.last is not None:
+            forget_late_days(connection, self.first, self.last)
+
+
+def remove_simulated(connection: psycopg.Connection) -> Left:
+    """Delete the simulated trades and what rests on them alone; what went.
+
+    A refresh that was under way may still write days that are no more: whoever commits this forgets them then (see
+    `Left`).
 
     That is what of them was refused, the bots that have no others with all their results, the days on which nothing
     else had closed yet, and every version of the weights that was learned from them. All other computed days become
@@ -39,7 +57,8 @@ def remove_simulated(connection: psycopg.Connection) -> int:
         connection.execute("DELETE FROM trade_quarantine WHERE simulated")
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
-            return 0
+            return Left()
+        ((first, last),) = connection.execute(query("simulation/days")).fetchall()
         connection.execute(query("simulation/undo_imports"))
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
         connection.execute(query("simulation/readmit_bots"))
@@ -59,7 +78,7 @@ def remove_simulated(connection: psycopg.Connection) -> int:
         forget_days(connection)
         _forget_lessons(connection)
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
-    return removed
+    return Left(removed, first, last)
 
 
 def forget_bots(connection: psycopg.Connection) -> None:

@@ -82,26 +82,41 @@ def load_trades(
     author: str = "manual",
     content_hash: str | None = None,
 ) -> LoadReport:
-    """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing.
+    """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing of it.
 
     It becomes an import, which can be undone (see `store.imports`). The same trade again changes nothing; a trade that
     moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those
-    that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first;
-    `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read
-    alike, is no import of its own.
+    that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room in the same
+    transaction; `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in
+    already, and read alike, is no import of its own.
     Raises DatabaseUnreachable and psycopg.Error.
     """
-    with connect(url) as connection, connection.transaction():
-        lock_loads(connection)
-        removed = remove_simulated(connection)
-        import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
-        recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
-        refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
-        about = (reading.source, reading.layout.as_json(), file_name)
-        held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
-        if is_new:
-            _settle_import(connection, reading, recorded, len(refused), import_id)
-    return replace(_report(import_id, reading, file_name, recorded, refused, held), removed=removed, is_new=is_new)
+    with connect(url) as connection:
+        with connection.transaction():
+            lock_loads(connection)
+            left = remove_simulated(connection)
+            report = _load(connection, reading, file_name, simulated, replaces, author, content_hash)
+        left.forget_late_days(connection)
+    return replace(report, removed=left.trades)
+
+
+def _load(
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    simulated: bool,
+    replaces: bool,
+    author: str,
+    content_hash: str | None,
+) -> LoadReport:
+    import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
+    recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
+    refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
+    about = (reading.source, reading.layout.as_json(), file_name)
+    held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
+    if is_new:
+        _settle_import(connection, reading, recorded, len(refused), import_id)
+    return replace(_report(import_id, reading, file_name, recorded, refused, held), is_new=is_new)
 
 
 def lock_loads(connection: psycopg.Connection) -> None:
@@ -124,6 +139,7 @@ def _open_import(
         "content_hash": content_hash,
         "layout": Jsonb(reading.layout.as_json()),
         "author": author,
+        "replaces": replaces,
     }
     known = None if replaces else connection.execute(query("trades/import_known"), about).fetchone()
     if known:
@@ -148,6 +164,7 @@ def _settle_import(
             "notes": Jsonb(list(reading.notes)),
             "pnl_rounding": reading.pnl_rounding,
             "marked_at": _mark_time(reading.valid),
+            "capital": Jsonb(dict(reading.capital)),
         },
     )
     note_repeats(connection, import_id)
@@ -174,13 +191,10 @@ def record(
     names a trade of another bot, as where the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
-    connection.execute("SET LOCAL work_mem = '128MB'")
-    connection.execute("SET LOCAL jit = off")
-    if len(reading.valid) > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
-        connection.execute("SET LOCAL enable_nestloop = off")
+    plan(connection, len(reading.valid))
     lock_loads(connection)
-    names, notes = _stage(connection, reading)
-    _judge(connection, reading, source, replaces, of_one_bot)
+    names, notes = stage(connection, reading.valid, reading.capital)
+    judge(connection, source, reading.layout.holds_duplicates, replaces=replaces, of_one_bot=of_one_bot)
     if keeps_later:
         connection.execute(
             "UPDATE incoming SET verdict = 'conflicting_trade' FROM trades AS t"
@@ -189,31 +203,64 @@ def record(
         )
     if replaces:
         notes += _uncorrected(connection, source)
-    connection.execute(query("trades/load_revisions"), source)
-    updated = connection.execute(query("trades/load_update"), source).rowcount
-    connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [_mark_time(reading.valid)])
-    inserted = connection.execute(query("trades/load_insert"), source).rowcount
-    replaced = _replace(connection, source) if replaces else 0
+    notes += _renamed(connection, source, names)
+    inserted, updated, replaced = write(connection, source, replaces=replaces, marked_at=_mark_time(reading.valid))
     _analyze(connection, inserted)
-    findings = _findings(connection, names)
+    findings = [finding(row, names) for row in refused_rows(connection)]
     unchanged = len(reading.valid) - inserted - updated - replaced - len(findings)
     return Recorded(inserted, updated, unchanged, reading.refuse(findings), replaced, tuple(notes))
 
 
-def _stage(connection: psycopg.Connection, reading: Reading) -> tuple[dict[int, str], list[str]]:
-    """Put the valid rows into `incoming`; the names of their bots by key, and what the user should know of these."""
+def plan(connection: psycopg.Connection, rows: int) -> None:
+    """Let the rest of the transaction be planned for so many arriving rows."""
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    connection.execute("SET LOCAL jit = off")
+    if rows > _MANY_ROWS:  # columns that go together (bot, entry) make the planner expect far fewer rows
+        connection.execute("SET LOCAL enable_nestloop = off")
+
+
+def write(
+    connection: psycopg.Connection,
+    source: Mapping[str, object],
+    *,
+    replaces: bool = False,
+    marked_at: str = "",
+) -> tuple[int, int, int]:
+    """Write `incoming` as it was judged; how many trades were inserted, updated and replaced.
+
+    `marked_at`: when the mark prices of new open trades were true, "": now.
+    """
+    connection.execute(query("trades/load_revisions"), source)
+    updated = connection.execute(query("trades/load_update"), source).rowcount
+    connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", [marked_at])
+    inserted = connection.execute(query("trades/load_insert"), source).rowcount
+    return inserted, updated, _replace(connection, source) if replaces else 0
+
+
+def stage(
+    connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float]
+) -> tuple[dict[int, str], list[str]]:
+    """Put valid rows (see `Reading`; None: no row) into `incoming`; the names of their bots by key, and what the user
+    should know of these."""
     connection.execute("DROP TABLE IF EXISTS incoming")
     connection.execute(query("trades/load_stage"))
-    code, bots = pd.factorize(reading.valid["bot_id"])
-    keys, notes = arriving_keys(connection, bots.tolist(), reading.capital)
-    rows = pa.Table.from_pandas(reading.valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
+    if valid is None:
+        return {}, []
+    code, bots = pd.factorize(valid["bot_id"])
+    keys, notes = arriving_keys(connection, bots.tolist(), capital)
+    rows = pa.Table.from_pandas(valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
     copy_arrow(connection, "incoming", rows, ["row_number", *COLUMNS, "pnl"])
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
     return dict(zip(keys, bots, strict=True)), notes
 
 
-def _judge(
-    connection: psycopg.Connection, reading: Reading, source: Mapping[str, object], replaces: bool, of_one_bot: bool
+def judge(
+    connection: psycopg.Connection,
+    source: Mapping[str, object],
+    holds_duplicates: bool,
+    *,
+    replaces: bool = False,
+    of_one_bot: bool = False,
 ) -> None:
     """Give each row of `incoming` its verdict."""
     connection.execute(query("trades/load_currencies"))
@@ -223,7 +270,7 @@ def _judge(
     if replaces or of_one_bot:
         connection.execute(query("trades/load_other_bots"), source)
     connection.execute(query("trades/load_keys"), source)
-    if reading.layout.holds_duplicates:
+    if holds_duplicates:
         connection.execute(query("trades/load_twins_in_file"))
         for verdict in ("update", "insert"):
             connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
@@ -252,6 +299,17 @@ def _uncorrected(connection: psycopg.Connection, source: Mapping[str, object]) -
     ]
 
 
+def _renamed(connection: psycopg.Connection, source: Mapping[str, object], names: Mapping[int, str]) -> list[str]:
+    """What to say of new bots that have the trades of others, as a file has whose name was changed."""
+    found = connection.execute(query("trades/load_renamed_bots"), source).fetchall()
+    return [
+        f"bot {names[key]} is new, and {counted(trades, 'trade of its', 'trades of its')} first ones "
+        f"{'has' if trades == 1 else 'have'} the id and the entry of trades of bot {other}: if it is that one under "
+        f"another name, undo this import and load the file with --bot {shlex.quote(other)}"
+        for key, other, trades in found
+    ]
+
+
 def _mark_time(trades: pd.DataFrame) -> str:
     """When the mark prices of a file's new open trades were true: at the last time that the file tells of, as it was
     written no earlier. "": now, where no trade has closed by which to tell; as every later price of a known trade."""
@@ -269,13 +327,14 @@ def _analyze(connection: psycopg.Connection, inserted: int) -> None:
         connection.execute("ANALYZE trades")
 
 
-def _findings(connection: psycopg.Connection, names: Mapping[int, str]) -> list[Finding]:
+def refused_rows(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """The rows of `incoming` that are refused in the light of other trades, with what stands against each."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
-    return [_finding(row, names) for row in rows]
+        return cursor.execute(query("trades/load_refused"), {"columns": [*COLUMNS]}).fetchall()
 
 
-def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
+def finding(row: Mapping[str, Any], names: Mapping[int, str]) -> Finding:
+    """Why one of the `refused_rows` is; `names`: of the bots, by key."""
     reason = Reason(row["reason"])
     if reason is Reason.CURRENCY_MISMATCH:
         facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
@@ -288,8 +347,8 @@ def _finding(row: dict[str, Any], names: Mapping[int, str]) -> Finding:
             "undo": "delete that trade" if number is None else f"knowdefeat imports undo {number}",
         }
         return row["row_number"], reason, "source_trade_id", facts
-    other = f"row {row['other_row']}"
-    if row["other_row"] is None:
+    other = "another row of the file" if row["other_row"] is None else f"row {row['other_row']}"
+    if row["other_row"] is None and row["trade_id"] is not None:
         other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
     return row["row_number"], reason, "source_trade_id", {"other": other, "differing": row["differing"]}
 
@@ -310,6 +369,7 @@ def hold(
     """
     if refused.empty:
         return 0
+    connection.execute("DROP TABLE IF EXISTS refused")
     connection.execute(
         "CREATE TEMP TABLE refused ON COMMIT DROP AS "
         "SELECT row_number, reason, column_name, message, original FROM trade_quarantine WITH NO DATA"

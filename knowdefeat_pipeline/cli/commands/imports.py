@@ -114,4 +114,7 @@ def undo(import_id: Number, author: Author = "manual", json: Json = False) -> No
             "held rows that had stood against its trades were",
         )
         out.print(f"  {was} recorded.")
+    if undone.refused:
+        rows = counted(undone.refused, "row of other imports is", "rows of other imports are")
+        out.print(f"  {rows} held now, as without it they contradict an earlier one: knowdefeat quarantine list")
     out.print("Next: knowdefeat run recomputes the days that it touched", style="dim")

@@ -62,7 +62,7 @@ FORMAT = Format(
     },
     prepare=prepare,
     is_bot=True,
-    terms={"pnl": "stated"},
+    terms={"pnl": "stated", "side": "position"},
     constants={"status": "closed"},
     clock=None,
     ask=ASK,

@@ -1,4 +1,4 @@
--- New trades, in the order of the file.
+-- New trades, in the order of the file; those that come back under their id are written from `contents`.
 INSERT INTO trades (
     source, simulated, import_id, source_trade_id, bot_id, strategy_id, ticker, direction, status, entry_time, exit_time,
     entry_price, exit_price, mark_price, notional, fees, pnl, reported_pnl, quote_currency, signal_confidence, entry_quality,
@@ -11,5 +11,5 @@ SELECT %(source)s, %(simulated)s, %(import_id)s, source_trade_id, bot_id, strate
     quantity, contract_multiplier, contract_type, funding, entry_fee, exit_fee, fee_currency, leverage, margin, exits,
     pnl_basis
 FROM incoming
-WHERE verdict = 'insert'
+WHERE verdict = 'insert' AND other_trade IS NULL
 ORDER BY row_number

@@ -1,8 +1,10 @@
 -- The rows of an import that is undone are those of the next import that has them, as they stand there: what was recorded by
--- the one is held for the other, what a person discarded stays so. What no other import has is discarded, and what had been
--- released because the import recorded it is held again.
+-- the one is held for the other, what a person discarded or a correction recorded stays so. What no other import has is
+-- discarded, and what had been released because the import recorded it is held again.
 WITH heirs AS (
-    SELECT DISTINCT ON (r.quarantine_id) r.quarantine_id, r.import_id, r.row_number, i.file_name, i.layout
+    SELECT DISTINCT ON (r.quarantine_id) r.quarantine_id, r.import_id, r.row_number, i.file_name, i.layout,
+           q.status = 'discarded' OR coalesce(q.released_by <> %(import_id)s, false) AND EXISTS (
+               SELECT FROM imports AS c WHERE c.import_id = q.released_by AND c.undone_at IS NULL) AS is_settled
     FROM quarantine_repeats AS r
     JOIN imports AS i USING (import_id)
     JOIN trade_quarantine AS q ON q.quarantine_id = r.quarantine_id AND q.import_id = %(import_id)s
@@ -12,10 +14,10 @@ WITH heirs AS (
 passed_on AS (
     UPDATE trade_quarantine AS q
     SET import_id = h.import_id, row_number = h.row_number, file_name = h.file_name, layout = h.layout,
-        status = CASE WHEN q.status = 'discarded' THEN q.status ELSE 'held' END,
-        note = CASE WHEN q.status = 'discarded' THEN q.note END,
-        settled_at = CASE WHEN q.status = 'discarded' THEN q.settled_at END,
-        released_by = NULL
+        status = CASE WHEN h.is_settled THEN q.status ELSE 'held' END,
+        note = CASE WHEN h.is_settled THEN q.note END,
+        settled_at = CASE WHEN h.is_settled THEN q.settled_at END,
+        released_by = CASE WHEN h.is_settled THEN q.released_by END
     FROM heirs AS h WHERE h.quarantine_id = q.quarantine_id
     RETURNING q.quarantine_id
 ),

@@ -53,7 +53,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
         "Python", "Packages", "Settings", "Home", "Disk", "Database", "Schema", "Roles", "Connections", "Needs", "Clock", "Transaction ids", "Bots", *results, "Live listener",
-        "Runs", "Locks", "Backup",
+        "Runs", "Locks", "Webhook", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
     assert all(finding["ok"] for each in found.values() for finding in each)
