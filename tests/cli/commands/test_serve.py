@@ -78,25 +78,23 @@ def test_an_address_that_others_reach_needs_a_word_for_it(host: None, part: Any)
         part(3000, "0.0.0.0", False, None)
 
 
-def _stubborn(ready: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _run(ready: Any, on_sigterm: Any, seconds: float) -> None:
+    signal.signal(signal.SIGTERM, on_sigterm)
     ready.set()
-    time.sleep(600)
+    time.sleep(seconds)
 
 
 def test_runs_of_a_code_server_that_ends_finish_or_stop_or_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_server, "FINISHES", 0.5)
     monkeypatch.setattr(code_server, "STOPS", 0.5)
     fork = multiprocessing.get_context("fork")
-    ready = fork.Event()
-    runs = [
-        fork.Process(target=time.sleep, args=(0.0,)), fork.Process(target=time.sleep, args=(600,)),
-        fork.Process(target=_stubborn, args=(ready,)),
-    ]  # fmt: skip
-    for run in runs:
-        run.start()
+    runs = []
+    for kind in ((signal.SIG_DFL, 0.0), (signal.SIG_DFL, 600.0), (signal.SIG_IGN, 600.0)):
+        ready = fork.Event()
+        runs.append(fork.Process(target=_run, args=(ready, *kind)))
+        runs[-1].start()
+        assert ready.wait(30)
     runs[0].join(30)
-    assert ready.wait(30)
     code_server.end_runs()
     for run in runs:
         run.join(30)
