@@ -4,7 +4,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SHARED = ("sql", "dagster.yaml", "workspace.yaml")
+SHARED = ("sql", "dagster.yaml", "workspace.yaml", "code_server.yaml")
 
 
 class CustomBuildHook(BuildHookInterface):

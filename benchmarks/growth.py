@@ -2,7 +2,7 @@
 
     python -m benchmarks.growth [--bots 24] [--batches 6000] [--json]
 
-As the live listener works, but without a pause: a trade, a look, a batch; every 30 batches a report to Dagster, and a
+As the live listener works, but without a pause: a trade, a look, a batch; every 60 batches a report to Dagster, and a
 checkpoint as often as the server makes one by the clock. So many batches stand for as many seconds, and a day is
 extrapolated from them: bytes of write-ahead log, of which full pages after checkpoints; growth of Dagster's tables and
 of the tables of results. Beside it, the process's memory after a tenth of the batches and after all.
@@ -24,7 +24,7 @@ from benchmarks.common import database, fleet, report, store
 from benchmarks.live import INSERT, dagster_tables
 
 DAY = 86_400
-REPORT = 30  # seconds between two, and so batches
+REPORT = 60  # seconds between two, and so batches
 HISTORY_DAYS, PER_DAY = 90, 20
 CHECKPOINT_SECONDS = "SELECT setting::integer FROM pg_settings WHERE name = 'checkpoint_timeout'"
 RESULTS = (

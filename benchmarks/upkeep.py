@@ -3,7 +3,7 @@
     python -m benchmarks.upkeep [--bots 24] [--days 30] [--batches 300] [--json]
 
 Each day takes so many batches of a trade, spread over it, with a report to Dagster after every third (a day at a trade
-a second has 2,880; see benchmarks.growth for its bytes); then the job `maintenance` runs at midnight. What Dagster
+a second has 1,440; see benchmarks.growth for its bytes); then the job `maintenance` runs at midnight. What Dagster
 noted down is dated back to the simulated day. Shown are Dagster's tables, the tables of results and the events after
 each fifth night, and the growth over the last nights, when the oldest logs have begun to go.
 """

@@ -2,6 +2,7 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
@@ -19,6 +20,7 @@ ROOT = _PACKAGED if IS_INSTALLED else Path(__file__).resolve().parents[1]
 """The folder of `sql/`, `dagster.yaml` and `workspace.yaml`: Dagster's home, and never written to."""
 
 PREFIX = "KNOWDEFEAT_"
+FROM_FILE = "_FILE"  # at the end of a secret's variable: the file that holds it
 EARLIEST_DAY, LATEST_DAY = date(1900, 1, 1), date(2200, 1, 1)
 MOST_DAYS = 36_500  # a century: more would leave the calendar
 MOST_SECONDS = 86_400
@@ -72,8 +74,12 @@ class Settings:
 
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
-    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
-    None = nowhere. freqtrade_token: what lets us into the API of a freqtrade.
+    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
+    nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
+    that address may be on this machine or in its network. freqtrade_token: what lets us into the API of a freqtrade.
+    embedded: whether the embedded server may be used. code_server: HOST:PORT of a `serve code` that executes the runs
+    which this host's Dagster launches; None = this host does. code_location: what Dagster calls it.
+    dagster_home: the folder of the dagster.yaml that counts: ours, or the one that a platform's chart wrote.
     """
 
     home: Path = field(default_factory=default_home)
@@ -81,35 +87,44 @@ class Settings:
     root: Path = ROOT
     first_day: date = date(2015, 1, 1)
     chunk_days: int = 90
-    live_report_seconds: int = 30
+    live_report_seconds: int = 60
     webhook_url: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_private: bool = False
     freqtrade_token: str | None = field(default=None, repr=False)
+    embedded: bool = True
+    code_server: str | None = None
+    code_location: str = "knowdefeat_pipeline"
+    dagster_home: Path = ROOT
     upkeep: Upkeep = Upkeep()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every variable; an empty one means the default. Raises SettingError."""
-        names = (
-            "home",
-            "database_url",
-            "first_day",
-            "chunk_days",
-            "live_report_seconds",
-            "webhook_url",
-            "freqtrade_token",
-        )
-        return cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
+        names = [f.name for f in fields(cls) if f.name not in ("root", "upkeep")]
+        settings = cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
+        if not settings.embedded and settings.database_url is None:
+            # A host of several that lacks the address would begin a database of its own, and find it empty.
+            raise SettingError(
+                "KNOWDEFEAT_EMBEDDED=no, and KNOWDEFEAT_DATABASE_URL is not set.",
+                "Set it, or KNOWDEFEAT_DATABASE_URL_FILE to a file that holds it.",
+            )
+        return settings
 
 
-def webhook_url(environ: Mapping[str, str] = os.environ) -> str | None:
-    """`KNOWDEFEAT_WEBHOOK_URL`, where failed runs are reported; empty means nowhere. Raises SettingError."""
-    url: str | None = _given(environ, ["webhook_url"]).get("webhook_url")
-    return url
+def workspace(settings: Settings) -> tuple[Path, dict[str, str]]:
+    """Dagster's workspace file for who launches runs and shows them, and the environment that the file refers to."""
+    if settings.code_server is None:
+        return settings.root / "workspace.yaml", {}
+    host, _, port = settings.code_server.rpartition(":")
+    named = {"HOST": host.strip("[]"), "PORT": port, "LOCATION": settings.code_location}
+    return settings.root / "code_server.yaml", {f"{PREFIX}CODE_{name}": value for name, value in named.items()}
 
 
 def variable_names() -> list[str]:
     """The variables that are read."""
-    return [PREFIX + name.upper() for name in _VARIABLES]
+    names = {PREFIX + name.upper(): variable for name, variable in _VARIABLES.items()}
+    return [*names, *(name + FROM_FILE for name, variable in names.items() if variable.is_secret)]
 
 
 def setting_errors(environ: Mapping[str, str] = os.environ) -> dict[str, SettingError]:
@@ -129,13 +144,31 @@ def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         read, kind, remedy, is_secret = _VARIABLES[name]
         variable = PREFIX + name.upper()
-        text = environ.get(variable)
+        text = environ.get(variable) or ""
+        if is_secret and (file := environ.get(variable + FROM_FILE)):
+            text = _content(variable, text, file)
         if text:
             try:
                 found[name] = read(text)
             except (LookupError, ValueError, OSError):  # the last: a time zone that is a folder
                 shown = variable if is_secret else f"{variable}={text!r}"
                 raise SettingError(f"{shown} is not {kind}.", remedy) from None
+    return found
+
+
+def _content(variable: str, text: str, file: str) -> str:
+    """The secret that a file holds, as platforms hand them to containers. Raises SettingError."""
+    if text:
+        raise SettingError(f"{variable} and {variable}{FROM_FILE} are both set.", "Unset one of them.")
+    try:
+        found = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingError(
+            f"{variable}{FROM_FILE}={file!r} cannot be read: {why}.", "Name a file that holds it."
+        ) from None
+    if not found:
+        raise SettingError(f"The file of {variable}{FROM_FILE}={file!r} is empty.", "Write the secret into it.")
     return found
 
 
@@ -147,6 +180,12 @@ def _home(text: str) -> Path:
     if any(path.exists() and not path.is_dir() for path in (home, *home.parents)):
         raise ValueError
     return home
+
+
+def _dagster_home(text: str) -> Path:
+    if not (Path(text) / "dagster.yaml").is_file():
+        raise ValueError
+    return Path(text)
 
 
 def _day(text: str) -> date:
@@ -170,8 +209,32 @@ def _count(most: int, text: str) -> int:
     return int(text)
 
 
+def _yes_or_no(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
+def _place(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
+        raise ValueError
+    _count(65_535, port)
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError
+    return text
+
+
 def _web_address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise ValueError
+    return text
+
+
+def _webhook_secret(text: str) -> str:
+    if len(b64decode(text.removeprefix("whsec_"), validate=True)) < 24:
         raise ValueError
     return text
 
@@ -207,7 +270,18 @@ _VARIABLES = {
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
+    "webhook_secret": _Variable(
+        _webhook_secret,
+        "a secret of Standard Webhooks",
+        "Write whsec_ and at least 24 bytes in base64.",
+        is_secret=True,
+    ),
+    "webhook_private": _Variable(_yes_or_no, "an answer", "Write yes or no."),
     "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
+    "embedded": _Variable(_yes_or_no, "a yes or a no", "Write no where the embedded server must never be used."),
+    "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000."),
+    "code_location": _Variable(_name, "a name", "Write letters, digits, - and _, for instance knowdefeat-pipeline."),
+    "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one."),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(

@@ -31,5 +31,5 @@ DAGSTER_HOME=$share dagster definitions validate -w "$share/workspace.yaml"
 
 test -d "$HOME/.knowdefeat/postgres"
 test -z "$(ls -A .)"  # nothing is written to the current folder,
-test "$(ls -A "$share" | tr '\n' ' ')" = "dagster.yaml sql workspace.yaml "  # nor beside the code
+test "$(ls -A "$share" | tr '\n' ' ')" = "code_server.yaml dagster.yaml sql workspace.yaml "  # nor beside the code
 echo "The wheel installs and runs."

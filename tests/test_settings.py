@@ -22,6 +22,12 @@ REFUSED = [
     ("KNOWDEFEAT_KEEP_RUN_DAYS", "1000000"),
     ("KNOWDEFEAT_TIMEZONE", "Mars/Olympus"),
     ("KNOWDEFEAT_DAILY_AT", "noon"),
+    ("KNOWDEFEAT_EMBEDDED", "never"),
+    ("KNOWDEFEAT_CODE_SERVER", "code"),
+    ("KNOWDEFEAT_CODE_SERVER", "code:99999"),
+    ("KNOWDEFEAT_CODE_SERVER", "http://code:4000"),
+    ("KNOWDEFEAT_CODE_LOCATION", "a b"),
+    ("KNOWDEFEAT_DAGSTER_HOME", "/nowhere"),
 ]
 
 
@@ -29,7 +35,7 @@ def test_everything_has_a_default_and_empty_means_it() -> None:
     defaults = Settings.from_environment({})
     assert defaults == Settings()
     assert (defaults.home, defaults.root, defaults.database_url) == (ROOT / ".knowdefeat", ROOT, None)
-    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 30)
+    assert (defaults.first_day, defaults.chunk_days, defaults.live_report_seconds) == (date(2015, 1, 1), 90, 60)
     assert Settings.from_environment(dict.fromkeys(("KNOWDEFEAT_HOME", "KNOWDEFEAT_CHUNK_DAYS"), "")) == defaults
 
 
@@ -41,8 +47,14 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "yes",
         "KNOWDEFEAT_FREQTRADE_TOKEN": "ann:secret",
         "KNOWDEFEAT_DAILY_AT": "01:00",
+        "KNOWDEFEAT_EMBEDDED": "no",
+        "KNOWDEFEAT_CODE_SERVER": "code:4000",
+        "KNOWDEFEAT_CODE_LOCATION": "knowdefeat-pipeline",
+        "KNOWDEFEAT_DAGSTER_HOME": str(ROOT),
     }
     settings = Settings.from_environment(given)
     assert settings == Settings(
@@ -52,10 +64,16 @@ def test_every_variable_is_read() -> None:
         chunk_days=7,
         live_report_seconds=5,
         webhook_url="https://chat.example/secret",
+        webhook_secret="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        webhook_private=True,
         freqtrade_token="ann:secret",
+        embedded=False,
+        code_server="code:4000",
+        code_location="knowdefeat-pipeline",
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)
+    assert "c2VjcmV0" not in repr(settings)
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
@@ -63,6 +81,42 @@ def test_what_cannot_be_used_is_refused_by_name_with_what_to_write(name: str, va
     with pytest.raises(SettingError, match=rf"^{name}='{value}' is not a .*\. Write "):
         Settings.from_environment({name: value})
     assert list(setting_errors({"KNOWDEFEAT_WEBHOOK_URL": "http://h/", name: value})) == [name]
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "database_url"
+    file.write_text("postgresql://u:secret@h/d\n")
+    given = {"KNOWDEFEAT_DATABASE_URL_FILE": str(file), "KNOWDEFEAT_EMBEDDED": "no"}
+    assert Settings.from_environment(given).database_url == "postgresql://u:secret@h/d"
+    both = given | {"KNOWDEFEAT_DATABASE_URL": "postgresql://h/d"}
+    with pytest.raises(SettingError, match=r"^KNOWDEFEAT_DATABASE_URL and KNOWDEFEAT_DATABASE_URL_FILE are both set\."):
+        Settings.from_environment(both)
+    file.write_text("\n")
+    assert "is empty" in str(setting_errors(given)["KNOWDEFEAT_DATABASE_URL"])
+    file.unlink()
+    with pytest.raises(SettingError, match=r"database_url' cannot be read: No such file or directory\. Name a file"):
+        Settings.from_environment(given)
+    assert "KNOWDEFEAT_WEBHOOK_URL_FILE" in module.variable_names()
+    assert "KNOWDEFEAT_HOME_FILE" not in module.variable_names()
+
+
+def test_a_host_that_may_not_begin_a_database_of_its_own_needs_an_address() -> None:
+    with pytest.raises(SettingError, match=r"^KNOWDEFEAT_EMBEDDED=no, and KNOWDEFEAT_DATABASE_URL is not set\."):
+        Settings.from_environment({"KNOWDEFEAT_EMBEDDED": "no"})
+
+
+@pytest.mark.parametrize(("server", "host"), [("code-1.local:4000", "code-1.local"), ("[fd00::1]:4000", "fd00::1")])
+def test_the_workspace_of_a_host_whose_runs_are_executed_elsewhere(server: str, host: str) -> None:
+    assert module.workspace(Settings()) == (ROOT / "workspace.yaml", {})
+    settings = Settings.from_environment({"KNOWDEFEAT_CODE_SERVER": server})
+    assert module.workspace(settings) == (
+        ROOT / "code_server.yaml",
+        {
+            "KNOWDEFEAT_CODE_HOST": host,
+            "KNOWDEFEAT_CODE_PORT": "4000",
+            "KNOWDEFEAT_CODE_LOCATION": "knowdefeat_pipeline",
+        },
+    )
 
 
 def test_an_installed_wheel_keeps_its_data_in_a_folder_of_the_users(

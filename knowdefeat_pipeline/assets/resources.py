@@ -11,11 +11,10 @@ import psycopg
 from pydantic import PrivateAttr
 
 from knowdefeat_pipeline.assets.tags import covered_range
-from knowdefeat_pipeline.postgres import clock
+from knowdefeat_pipeline.postgres import clock, leases
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.identity import require_own
-from knowdefeat_pipeline.postgres.leases import leased
 from knowdefeat_pipeline.postgres.liveness import show_alive
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.locks import days_locked
@@ -66,7 +65,7 @@ class Database(dg.ConfigurableResource["Database"]):
             # last instants are lost as a whole. To wait for the disk at every step would only take time.
             connection.execute("SET synchronous_commit = off")
             connection.execute("SET idle_session_timeout = 0")  # while a step computes, its session waits
-            stack.enter_context(leased(self.address(), connection))
+            stack.enter_context(leases.leased(self.address(), connection, leases.LEASE))
             show_alive(connection, context.run.run_id)
             if days := covered_range(context.run.tags):
                 stack.enter_context(days_locked(connection, *days))

@@ -4,6 +4,10 @@ A notification only says when to look; what to do is read from the database, so 
 a trade. Each batch is one transaction of the chain's steps, checks included: one that fails publishes nothing and is
 left to the sensor, whose run shows the failure with its log. Dagster hears of batches by reports, not by runs (see
 `LiveReport`): one run a second would be 86,400 runs and 4 GB of event log a day.
+
+Of several listeners over one database one leads: it holds a lock and renews a lease, by the database's clock. A standby
+on another host looks every half second, ends the session of a leader whose lease is over, and leads. Whoever was put
+out so can commit nothing more: its session is gone, whatever it believes.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import adbc_driver_manager as adbc
@@ -19,18 +23,25 @@ import psycopg
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.automation.live_report import LiveReport
+from knowdefeat_pipeline.automation.pulse import Pulse
 from knowdefeat_pipeline.automation.sensors.requests import retry_delay
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import leases
 from knowdefeat_pipeline.postgres.advisory import told
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
-from knowdefeat_pipeline.postgres.leases import leased
 from knowdefeat_pipeline.postgres.remedies import with_remedy
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
-from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, listener_holders, listener_lock
+from knowdefeat_pipeline.store.locks import (
+    day_is_locked,
+    days_locked,
+    listener_holders,
+    listener_is_there,
+    listener_lock,
+)
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import (
@@ -43,6 +54,7 @@ from knowdefeat_pipeline.store.staleness import (
 
 SPACING = 1.0  # seconds between the beginnings of two batches
 CATCH_UP = 10.0  # seconds after which it looks without having heard anything: days end, and signals get lost
+STANDBY = 0.5  # seconds between two looks of a standby
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 
 # How connections say that the database is away.
@@ -51,7 +63,10 @@ AWAY = (psycopg.OperationalError, adbc.OperationalError, DatabaseUnreachable, Em
 FAILED = (CheckFailed, ValueError, psycopg.Error, adbc.Error)
 
 
-ALREADY = "A live listener runs already over this database. Stop that one first; two would only wait for each other."
+ALREADY = (
+    "A live listener runs already over this database. Stop that one first, or start this one as its standby: "
+    "knowdefeat live --standby"
+)
 
 
 class AlreadyListening(KnowDefeatError):
@@ -62,7 +77,8 @@ class AlreadyListening(KnowDefeatError):
 class Listener:
     """One process's listener.
 
-    `now` tells the time (see `Clock`), `say` hears of every batch and trouble, `report` tells Dagster.
+    `now` tells the time (see `Clock`), `say` hears of every batch and trouble, `report` tells Dagster. `standby`: while
+    another one leads it waits, and leads after that one.
     """
 
     url: str
@@ -71,30 +87,46 @@ class Listener:
     say: Callable[[str], None]
     report: LiveReport
     stop: Callable[[], bool] = lambda: False
+    standby: bool = False
+    pulse: Pulse = field(default_factory=Pulse)
 
     def run(self) -> None:
-        """Listen until stopped. Raises AlreadyListening; a database that is away is waited for."""
+        """Listen until stopped. Raises AlreadyListening, a standby never; a database that is away is waited for."""
         wait = RECONNECT[0]
         while not self.stop():
             try:
                 require_own(self.url)  # at every connection: another server may answer than the last time
                 with connect(self.url) as connection, listener_lock(connection) as alone:
                     if not alone:
-                        raise AlreadyListening(f"{ALREADY} It is {told(listener_holders(connection))}.")
+                        self._stand_by(connection)
+                        continue
                     # Memory ends with the session: see `Memory`.
                     session = Session(self.url, _prepared(connection), Memory(self.url))
                     self.say("Listening for new trades.")
                     wait = RECONNECT[0]
-                    with leased(self.url, connection):
+                    with leases.leased(self.url, connection, leases.LISTENER_LEASE):
                         self._serve(session)
             except AWAY as error:
+                self.pulse.beat("waiting for the database")
                 self.say(f"{with_remedy(error)}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
+    def _stand_by(self, connection: psycopg.Connection) -> None:
+        """Return once nobody leads; who does is told where it is another one."""
+        leader = told(listener_holders(connection))
+        if not self.standby:
+            raise AlreadyListening(f"{ALREADY} It is {leader}.")
+        self.say(f"Standing by. The live listener is {leader or 'just ending'}.")
+        while not self.stop() and listener_is_there(connection):
+            self.pulse.beat("standing by")
+            time.sleep(STANDBY)
+            leases.dismiss(connection)
+
     def _serve(self, session: Session) -> None:
         began, failures = -SPACING, 0
         while not self.stop():
+            self.pulse.beat("listening")
             found = self._look(session)
             if not found:
                 self.report.send_if_due(self.say)

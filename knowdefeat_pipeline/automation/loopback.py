@@ -1,4 +1,4 @@
-"""Where Dagster's UI may listen: it asks nobody who they are, so on this machine alone."""
+"""Where the pages and Dagster's UI may listen: they ask nobody who they are, so on this machine alone by default."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ class NotLoopback(KnowDefeatError):
     """An address that other machines reach, or none at all; the message says what to do instead."""
 
 
-def require_loopback(host: str) -> None:
-    """Raise NotLoopback unless every address of the host's name is one of this machine alone."""
+def require_loopback(host: str, trusted: bool = False) -> None:
+    """Raise NotLoopback unless every address of the host's name is one of this machine alone.
+
+    `trusted`: another one will do, as whoever starts the program vouches for who reaches it.
+    """
     try:
         found = {address[0] for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError as error:
         raise NotLoopback(f"Cannot listen on {host}: {error.strerror}") from error
-    if not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
+    if not trusted and not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
         raise NotLoopback(
             f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
             "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
-            "its name in with --allow-host NAME."
+            "its name in with --allow-host NAME. In a container, whose network only such a proxy reaches: "
+            "knowdefeat serve with --trusted-network."
         )

@@ -16,11 +16,9 @@ from knowdefeat_pipeline.assets.tags import REPOSITORY, range_tags
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, adjust_weights, audit, market
 from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy, remedy_of
+from knowdefeat_pipeline.settings import Settings
 
 Progress = Callable[[str], None]
-
-# As workspace.yaml names it. The UI lists the runs of a job by this tag, which a run in this process has not by itself.
-CODE_LOCATION = "__repository__@knowdefeat_pipeline"
 
 # The drivers' errors where a session ends within a step, as Dagster names them, and what to do then.
 ENDED = ("AdminShutdown", "CrashShutdown", "OperationalError", "InterfaceError")
@@ -110,7 +108,7 @@ def _execute(
             raise_on_error=False,
             # Events are stored and shown in the UI; a terminal hears of progress instead.
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={**range_tags(first, last), REPOSITORY: CODE_LOCATION, **(tags or {})},
+            tags={**range_tags(first, last), REPOSITORY: _repository(), **(tags or {})},
         )
     except DBAPIError as error:  # the instance's events are stored in the same server
         advice = remedy_of(error.orig or error)
@@ -128,6 +126,11 @@ def _execute(
     if not result.success:
         raise RunFailed(_why(result, checks))
     return Outcome(run_id, checks)
+
+
+def _repository() -> str:
+    """The UI lists the runs of a job by this tag, which a run in this process has not by itself."""
+    return f"__repository__@{Settings.from_environment().code_location}"
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:

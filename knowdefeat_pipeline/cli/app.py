@@ -30,11 +30,13 @@ from knowdefeat_pipeline.cli.commands import (
     ranking,
     report,
     run,
+    serve,
     simulate,
     skill,
     tokens,
     trades,
     up,
+    webhook,
     weights,
 )
 from knowdefeat_pipeline.cli.views.output import err
@@ -50,6 +52,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(up.up)
 app.command()(live.live)
+app.add_typer(serve.app, name="serve")
 app.command()(backfill.backfill)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")
@@ -77,6 +80,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tokens.app, name="token")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(database.app, name="db")
 
 UNDONE = "What was under way is undone or will be done again."

@@ -61,8 +61,8 @@ class Holder(NamedTuple):
             return f"{who}, whose role does not work for the pipeline; end it: {end}"
         if not self.stands_still:
             return who
-        process = re.fullmatch(rf"{PROGRAM} (\d+)", self.program)
-        go_on = f"let it go on: kill -CONT {process[1]}, or " if process else ""
+        process = re.fullmatch(rf"{PROGRAM} (\d+) on (\S+)", printable(self.program))
+        go_on = f"let it go on: kill -CONT {process[1]} (on {process[2]}), or " if process else ""
         still = f"silent for {self.silent:.0f} s: its process stands still or computes for long"
         return f"{who}, {still}; {go_on}end it: {end}"
 

@@ -19,8 +19,9 @@ import psycopg
 
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 
-LEASE = 20.0  # seconds from a renewal to the end of the lease
-RENEWAL = 4.0  # seconds between two renewals: a few may come late
+LEASE = 20.0  # seconds from a renewal to the end of the lease of a run
+LISTENER_LEASE = 7.0  # the same of the live listener: a standby leads within ten seconds
+RENEWALS = 5  # within a lease: a few may come late
 GOODBYE = 5.0  # seconds that the thread of a session may take to end
 _ENDING = 5_000  # milliseconds that a session may take to end
 
@@ -39,20 +40,21 @@ class Expired(NamedTuple):
 
 
 @contextmanager
-def leased(url: str, connection: psycopg.Connection) -> Iterator[None]:
-    """The session has a lease meanwhile, renewed however long it computes. Call it outside of a transaction.
+def leased(url: str, connection: psycopg.Connection, seconds: float) -> Iterator[None]:
+    """The session has a lease of so many seconds meanwhile, renewed however long it computes. Call it outside of a
+    transaction.
 
     By a thread with a connection of its own: it renews as long as the process runs. Where the session breaks after the
     lease has ended, raises LeaseLost.
     """
     over, renewed = Event(), [time.time()]  # by a clock that goes on while a machine sleeps
-    lease = take(connection)
-    thread = Thread(target=_renew, args=(url, lease, over, renewed), name="lease", daemon=True)
+    lease = take(connection, seconds)
+    thread = Thread(target=_renew, args=(url, lease, seconds, over, renewed), name="lease", daemon=True)
     thread.start()
     try:
         yield
     except psycopg.OperationalError as error:
-        if (missing := time.time() - renewed[-1]) > LEASE:
+        if (missing := time.time() - renewed[-1]) > seconds:
             raise LeaseLost(
                 f"This process did not renew its lease for {missing:.0f} s, and its session was ended: it was stopped, "
                 "its machine slept, or the database was away. What it had not committed is computed anew."
@@ -63,14 +65,15 @@ def leased(url: str, connection: psycopg.Connection) -> Iterator[None]:
         thread.join(GOODBYE)  # it may wait for a database that is away
 
 
-def take(connection: psycopg.Connection) -> tuple[int, datetime]:
+def take(connection: psycopg.Connection, seconds: float) -> tuple[int, datetime]:
     """Begin a lease of the session; what names it: the session, and when that began."""
-    ((backend, began),) = connection.execute(query("postgres/take_lease"), {"seconds": LEASE}).fetchall()
+    ((backend, began),) = connection.execute(query("postgres/take_lease"), {"seconds": seconds}).fetchall()
     return backend, began
 
 
-def _renew(url: str, lease: tuple[int, datetime], over: Event, renewed: list[float]) -> None:
-    while not over.wait(RENEWAL):  # most runs are over before the first renewal, and need no second connection
+def _renew(url: str, lease: tuple[int, datetime], seconds: float, over: Event, renewed: list[float]) -> None:
+    pause = seconds / RENEWALS
+    while not over.wait(pause):  # most runs are over before the first renewal, and need no second connection
         # A connection that breaks is replaced; that the database is away who computes says itself.
         with suppress(psycopg.OperationalError, DatabaseUnreachable), connect(url) as connection:
             connection.execute("SET synchronous_commit = off")
@@ -79,12 +82,12 @@ def _renew(url: str, lease: tuple[int, datetime], over: Event, renewed: list[flo
                 done = connection.execute(
                     "UPDATE session_leases SET expires_at = clock_timestamp() + %s * interval '1 second'"
                     " WHERE (backend, began) = (%s, %s) AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = backend)",
-                    (LEASE, *lease),
+                    (seconds, *lease),
                 )
                 if not done.rowcount:  # the session was ended, and who computes will notice
                     return
                 renewed[-1] = time.time()
-                over.wait(RENEWAL)
+                over.wait(pause)
 
 
 def expired(connection: psycopg.Connection) -> list[Expired]:

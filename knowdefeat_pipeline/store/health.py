@@ -13,11 +13,13 @@ from pathlib import Path
 import psycopg
 
 from knowdefeat_pipeline.core.escaping import printable
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import advisory, clock, identity, leases
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.postgres.last_backup import Origin, last_backup
 from knowdefeat_pipeline.postgres.liveness import daemon_is_alive, dead_runs
 from knowdefeat_pipeline.store.locks import listener_expired_at, listener_holders, listener_is_there
+from knowdefeat_pipeline.store.outbox import undelivered
 from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
 
 LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
@@ -50,7 +52,7 @@ class Finding:
 
 def of_pipeline(connection: psycopg.Connection, first_day: date) -> list[Finding]:
     """What a database with a current schema tells of itself. `first_day`: the first day that can be computed."""
-    return [_origin(connection), _bots(connection), *_results(connection, first_day)]
+    return [_origin(connection), _bots(connection), *_results(connection, first_day), _webhook(connection)]
 
 
 def existing(home: Path) -> Path:
@@ -180,3 +182,14 @@ def _runs(connection: psycopg.Connection) -> Finding:
     remedy = "knowdefeat up marks them as failed within two minutes, and computes what they left undone."
     shown = f"{len(dead):,} started, whose process was killed or crashed: {', '.join(dead[:MOST_RUNS])}"
     return Finding("Runs", not dead, shown if dead else "none is dead", remedy)
+
+
+def _webhook(connection: psycopg.Connection) -> Finding:
+    """Whether the webhook takes what others are to be told of."""
+    waits, given_up, since, error = undelivered(connection)
+    if not waits and not given_up:
+        return Finding("Webhook", True, "nothing was refused")
+    told = f"{counted(waits, 'event waits', 'events wait')}, {counted(given_up, 'was', 'were')} given up"
+    shown = f"{told}, the first of {since:%Y-%m-%d %H:%M} UTC: {error}"
+    remedy = "See to KNOWDEFEAT_WEBHOOK_URL and its server. Events given up are sent again by: knowdefeat webhook retry"
+    return Finding("Webhook", not given_up, shown, remedy, warning=True)

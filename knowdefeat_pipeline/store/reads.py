@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
@@ -70,9 +71,10 @@ def strategies(
     return records(connection, query("beliefs/strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
 
 
-def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
-    """What was believed day after day, as things stood, of one strategy or of all."""
-    return records(connection, query("beliefs/strategy_history"), {"strategy": strategy, "days": days})
+def strategy_history(connection: psycopg.Connection, chosen: Collection[str] | None, days: int) -> list[Record]:
+    """What was believed day after day, as things stood, of some strategies or (None) of all."""
+    asked = {"chosen": None if chosen is None else [*chosen], "days": days}
+    return records(connection, query("beliefs/strategy_history"), asked)
 
 
 def strategy_outcomes(

@@ -71,12 +71,21 @@ def _record(connection: psycopg.Connection, name: str, scope: Scope, hashed: str
 
 
 def ensure_first(connection: psycopg.Connection, kept: SecretFiles) -> str:
-    """The first token, which lets do everything: the one that is kept, or a new one where that does not count here."""
+    """The first token, which lets do everything: the one that is kept, or a new one where none of that name counts.
+
+    Raises TokenError where one counts that was made from another home: a new one would put out who uses that.
+    """
     token = kept.of(FIRST)
     if token is not None and scope_of(connection, token) is not None:
         return token
+    counts = "SELECT FROM api_tokens WHERE name = %s AND revoked_at IS NULL"
     with connection.transaction():
-        connection.execute("UPDATE api_tokens SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", (FIRST,))
+        if connection.execute(counts, (FIRST,)).fetchone() is not None:
+            raise TokenError(
+                f"The first token was made from another home than this one, and {kept.folder} does not hold it. Take "
+                "it from there, make another one (knowdefeat token new NAME --scope admin), or first put it out: "
+                f"knowdefeat token revoke {FIRST}"
+            )
         token = new_token(connection, FIRST, "admin")
         kept.keep(FIRST, token)
     return token

@@ -41,13 +41,14 @@ def main() -> None:
     """Serve them on a loopback address until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
+    parser.add_argument("--trusted-network", action="store_true", help="let --host be another one (see loopback.py)")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--allow-host", action="append", default=[], help="a further name under which browsers may ask")
     parser.add_argument("--dagster", help="the address of Dagster's UI, to which pages lead")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        require_loopback(chosen.host)
+        require_loopback(chosen.host, chosen.trusted_network)
         settings = Settings.from_environment()
         url = database_url(settings)
         migrations.require_current(url)

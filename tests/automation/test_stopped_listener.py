@@ -34,7 +34,7 @@ import sys
 from knowdefeat_pipeline.steps import chain
 from knowdefeat_pipeline.postgres import leases
 
-leases.LEASE, leases.RENEWAL = 1.0, 0.1
+leases.LISTENER_LEASE, leases.RENEWALS = 1.0, 10
 compute = chain.compute_allocations
 
 def wait(*arguments):

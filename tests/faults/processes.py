@@ -18,7 +18,8 @@ from knowdefeat_pipeline.cli import main
 from knowdefeat_pipeline.postgres import leases
 
 where, number, lease, *arguments = sys.argv[1:]
-leases.LEASE, leases.RENEWAL = float(lease), float(lease) / 10
+leases.LEASE = leases.LISTENER_LEASE = float(lease)
+leases.RENEWALS = 10
 if where:
     module, _, name = where.rpartition(".")
     module = importlib.import_module(module)

@@ -10,7 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -39,8 +39,11 @@ def as_postgres() -> dict[str, object]:
 
 
 @contextmanager
-def server_of(binaries: Path) -> Iterator[str]:
-    """The URL of a new server's maintenance database, which takes TLS connections with a password and no others."""
+def server_of(binaries: Path, further: Sequence[str] = ()) -> Iterator[str]:
+    """The URL of a new server's maintenance database, which takes TLS connections with a password and no others.
+
+    `further`: addresses of this machine at which it listens too, for all who reach them.
+    """
     folder, account = Path(mkdtemp(prefix="knowdefeat-")), as_postgres()
     data = folder / "data"
     try:
@@ -59,12 +62,14 @@ def server_of(binaries: Path) -> Iterator[str]:
                   f"--pwfile={folder / 'password'}", "--no-sync"]  # fmt: skip
         subprocess.run(initdb, check=True, capture_output=True, **account)
         has_tls = b"libssl" in (binaries / "postgres").read_bytes()
-        (data / "pg_hba.conf").write_text(f"{'hostssl' if has_tls else 'host'} all all 127.0.0.1/32 scram-sha-256\n")
+        from_where = ["127.0.0.1/32", *(f"{address}/24" for address in further)]
+        kind = "hostssl" if has_tls else "host"
+        (data / "pg_hba.conf").write_text("".join(f"{kind} all all {net} scram-sha-256\n" for net in from_where))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         options = {
-            "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+            "port": port, "listen_addresses": ",".join(["127.0.0.1", *further]), "unix_socket_directories": "", "fsync": "off",
         }  # fmt: skip
         if has_tls:
             options |= {"ssl": "on", "ssl_cert_file": folder / "certificate", "ssl_key_file": folder / "key"}

@@ -96,13 +96,13 @@ def test_who_does_not_compute_is_named_with_the_statement_that_ends_it(
 
 
 def test_one_that_is_silent_is_named_with_its_process() -> None:
-    silent = Holder(12, "knowdefeat", "knowdefeat 4711", 200.0, True)
+    silent = Holder(12, "knowdefeat", "knowdefeat 4711 on web-1", 200.0, True)
     assert str(silent) == (
-        "session 12 of the role knowdefeat (knowdefeat 4711), silent for 200 s: its process stands still or computes for "
-        "long; let it go on: kill -CONT 4711, or end it: SELECT pg_terminate_backend(12)"
+        "session 12 of the role knowdefeat (knowdefeat 4711 on web-1), silent for 200 s: its process stands still or computes for "
+        "long; let it go on: kill -CONT 4711 (on web-1), or end it: SELECT pg_terminate_backend(12)"
     )
     assert str(silent._replace(program="psql")).endswith("for long; end it: SELECT pg_terminate_backend(12)")
     for silence in (119.0, None):
         heard = silent._replace(silent=silence)
         assert not heard.is_trouble
-        assert str(heard) == "session 12 of the role knowdefeat (knowdefeat 4711)"
+        assert str(heard) == "session 12 of the role knowdefeat (knowdefeat 4711 on web-1)"

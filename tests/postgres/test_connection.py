@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def test_without_a_url_the_embedded_server_is_used_with_the_rights_that_the_work
 def test_a_session_is_in_utc_and_autocommit_and_carries_our_name(database: str) -> None:
     with db.connect(database) as connection:
         shown = "SELECT current_setting('TimeZone'), current_setting('application_name')"
-        assert connection.execute(shown).fetchone() == ("UTC", f"knowdefeat {os.getpid()}")
+        assert connection.execute(shown).fetchone() == ("UTC", f"knowdefeat {os.getpid()} on {socket.gethostname()}")
         connection.execute("CREATE TABLE kept (n integer)")
         with connection.transaction(force_rollback=True):
             connection.execute("INSERT INTO kept VALUES (1)")
@@ -75,6 +76,20 @@ def test_a_session_is_in_utc_and_autocommit_and_carries_our_name(database: str) 
             connection.execute("INSERT INTO kept VALUES (2)")
         with db.connect(database) as other:
             assert other.execute("SELECT * FROM kept").fetchall() == [(2,)]
+
+
+def test_both_ends_notice_a_host_that_vanished_and_the_urls_own_limits_hold(database: str) -> None:
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    shown = f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}"
+    with db.connect(database) as connection:
+        assert connection.execute(shown).fetchone() == ("10", "5", "3", "20000")
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            assert [end.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [10, 5, 3, 20_000]
+    with db.connect(f"{database}?keepalives_idle=60&options=-c%20tcp_keepalives_idle%3D90") as connection:
+        assert connection.execute(shown).fetchone() == ("90", "5", "3", "20000")
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 def test_the_urls_own_settings_are_respected(database: str) -> None:

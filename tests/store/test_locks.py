@@ -126,7 +126,7 @@ def test_a_listener_without_a_lease_is_dismissed_with_all_that_it_holds(
     monkeypatch.setattr(locks, "PATIENCE", 0.05)
     with closing(connect(database)) as stopped, ExitStack() as stack:
         assert stack.enter_context(listener_lock(stopped))
-        leases.take(stopped)
+        leases.take(stopped, leases.LEASE)
         stack.enter_context(days_locked(stopped, DAY, DAY))
         assert listener_is_there(connection)
         assert listener_expired_at(connection) is None
@@ -150,13 +150,13 @@ def test_the_next_listener_takes_the_place_of_one_without_a_lease(
     database: str, connection: psycopg.Connection
 ) -> None:
     with closing(connect(database)) as stopped, listener_lock(stopped):
-        leases.take(stopped)
+        leases.take(stopped, leases.LEASE)
         with listener_lock(connection) as alone:
             assert not alone
         stopped.execute(EXPIRE)
         with listener_lock(connection) as alone:
             assert alone
-        leases.take(connection)  # with that of the session that ended goes
+        leases.take(connection, leases.LEASE)  # with that of the session that ended goes
         assert connection.execute("SELECT backend = pg_backend_pid() FROM session_leases").fetchall() == [(True,)]
         with pytest.raises(psycopg.OperationalError):
             stopped.execute("SELECT")
@@ -165,7 +165,7 @@ def test_the_next_listener_takes_the_place_of_one_without_a_lease(
 def test_nobody_dismisses_itself_nor_a_session_that_took_the_number_of_another(
     database: str, connection: psycopg.Connection
 ) -> None:
-    leases.take(connection)
+    leases.take(connection, leases.LEASE)
     connection.execute(EXPIRE)
     assert not dismiss(connection)
     assert connection.execute("SELECT 1").fetchall() == [(1,)]
@@ -174,14 +174,14 @@ def test_nobody_dismisses_itself_nor_a_session_that_took_the_number_of_another(
         connection.execute("UPDATE session_leases SET began = began - interval '1 day'")
         assert expired(other) == []
         assert not dismiss(other)
-    leases.take(connection)
+    leases.take(connection, leases.LEASE)
     assert connection.execute("SELECT count(*) FROM session_leases").fetchall() == [(1,)]
 
 
 def test_a_session_of_a_role_that_is_not_ours_to_end_is_left_alone(
     database: str, connection: psycopg.Connection
 ) -> None:
-    leases.take(connection)
+    leases.take(connection, leases.LEASE)
     connection.execute(EXPIRE)
     connection.execute("CREATE ROLE passer_by; GRANT SELECT ON session_leases TO passer_by; "
                        "GRANT pg_read_all_stats TO passer_by")  # fmt: skip
@@ -200,7 +200,7 @@ def test_whoever_waits_for_any_lock_dismisses_a_holder_that_stands_still(
     monkeypatch.setattr(advisory, "PATIENCE", 0.05)
     monkeypatch.setattr(advisory.granted, "__defaults__", ((), 0.05))
     with closing(connect(database)) as stopped:
-        leases.take(stopped)
+        leases.take(stopped, leases.LEASE)
         stopped.execute(EXPIRE)
         stopped.execute("SELECT pg_advisory_lock(42)")
         advisory.take(connection, 42, "a test", for_session=True)
@@ -210,16 +210,14 @@ def test_whoever_waits_for_any_lock_dismisses_a_holder_that_stands_still(
 
 
 def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_broke(
-    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str, connection: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr(leases, "RENEWAL", 0.01)
-
     def renewed() -> None:
         connection.execute(EXPIRE)
         while expired(connection):
             pass
 
-    with connect(database) as listener, leased(database, listener):
+    with connect(database) as listener, leased(database, listener, leases.RENEWALS * 0.01):
         renewed()
         listener_pid = listener.info.backend_pid
         connection.execute(
@@ -231,16 +229,13 @@ def test_a_lease_is_renewed_while_its_session_computes_and_after_its_connection_
         assert not dismiss(connection)
 
 
-def test_what_breaks_a_session_is_told_as_a_lost_lease_only_where_it_was_not_renewed(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_breaks_a_session_is_told_as_a_lost_lease_only_where_it_was_not_renewed(database: str) -> None:
     broken = psycopg.OperationalError("the server closed the connection")
     for lease, expected in ((1e9, psycopg.OperationalError), (-1.0, LeaseLost)):
-        monkeypatch.setattr(leases, "LEASE", lease)
         with (
             connect(database) as listener,
             pytest.raises(psycopg.OperationalError) as found,
-            leased(database, listener),
+            leased(database, listener, lease),
         ):
             raise broken
         assert type(found.value) is expected

@@ -189,6 +189,10 @@ def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_
         assert (file.stat().st_mode & 0o777, file.read_text()) == (0o600, f"{token}\n")
         assert scope_of(connection, token) == "admin"
         assert connection.execute("SELECT hash FROM api_tokens").fetchall() == [(hash_of(token),)]
+        elsewhere = Passwords(tmp_path / "another" / "home")
+        with pytest.raises(TokenError, match=r"made from another home.*knowdefeat token revoke first"):
+            ensure_first(connection, elsewhere)
+        assert (scope_of(connection, token), elsewhere.of(tokens.FIRST)) == ("admin", None)
         revoke(connection, tokens.FIRST)
         assert scope_of(connection, token) is None
         another = ensure_first(connection, kept)

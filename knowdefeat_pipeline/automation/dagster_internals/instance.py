@@ -30,9 +30,9 @@ from psycopg import sql
 from knowdefeat_pipeline.automation.dagster_internals.event_log import EventLog, Runs, is_supported
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.address import database_url
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import KEEPALIVES, SERVER_KEEPALIVES, connect, query
 from knowdefeat_pipeline.postgres.liveness import is_alive
-from knowdefeat_pipeline.settings import ROOT, Settings, make_private
+from knowdefeat_pipeline.settings import Settings, make_private
 
 if TYPE_CHECKING:  # how dagster.yaml makes an object of a class: documented for classes of one's own, its types private
     from dagster._config.config_schema import UserConfigSchema
@@ -59,8 +59,8 @@ def dagster_url(settings: Settings) -> str:
     # A run is some sixty transactions of bookkeeping, and waiting for the disk in each would be most of a short run's
     # time. If the server dies the last third of a second of it may be lost; results are written by other connections.
     # The URL's own options come first, so that ours hold where they speak of the same.
-    options = " ".join([*given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
-    return f"{place}?{urlencode({**given, 'options': options}, doseq=True, quote_via=quote)}"
+    options = " ".join([SERVER_KEEPALIVES, *given.pop("options", []), f"-csearch_path={SCHEMA}", *SESSION])
+    return f"{place}?{urlencode({**KEEPALIVES, **given, 'options': options}, doseq=True, quote_via=quote)}"
 
 
 def _ensure_schema(connection: psycopg.Connection) -> None:
@@ -193,10 +193,12 @@ def logs_folder(settings: Settings) -> Path:
     return settings.home / "dagster" / "logs"
 
 
-class Launcher(dg.DefaultRunLauncher):
-    """The stock launcher, which also tells Dagster's run monitoring whether a run's process lives, whoever started it.
+class AliveByLock:
+    """A part of a launcher: it tells Dagster's run monitoring whether a run's process lives, whoever started it, and
+    wherever it is.
 
-    Without that a run whose process was killed would count as started for ever, and hold its place in the queue.
+    Without that a run whose process was killed would count as started for ever, and hold its place in the queue; and a
+    platform's launcher, which knows what it started alone, would have the runs of commands marked as failed.
     """
 
     @property
@@ -212,7 +214,11 @@ class Launcher(dg.DefaultRunLauncher):
         )
 
 
+class Launcher(AliveByLock, dg.DefaultRunLauncher):
+    """The stock launcher: a process of the code server for each run."""
+
+
 def open_instance() -> dg.DagsterInstance:
-    """The instance that `dagster.yaml` describes."""
-    os.environ["DAGSTER_HOME"] = str(ROOT)
+    """The instance that `dagster.yaml` describes: ours, or that of KNOWDEFEAT_DAGSTER_HOME."""
+    os.environ["DAGSTER_HOME"] = str(Settings.from_environment().dagster_home)
     return dg.DagsterInstance.get()

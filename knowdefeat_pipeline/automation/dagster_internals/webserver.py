@@ -19,6 +19,7 @@ from knowdefeat_pipeline.automation.dagster_internals.instance import open_insta
 STATEMENT_TIMEOUT = 15_000  # ms, recycling and overflow of connections: the defaults of Dagster's own command
 POOL_RECYCLE = 3600
 POOL_OVERFLOW = 20
+GRACE = 2  # seconds for requests that are under way when the process is to end; a browser keeps a websocket open
 
 
 def serve(workspace: Path, host: str, port: int, around: Callable[[Any], Any]) -> None:
@@ -28,4 +29,6 @@ def serve(workspace: Path, host: str, port: int, around: Callable[[Any], Any]) -
         target = WorkspaceFileTarget(paths=[str(workspace)])
         with WorkspaceProcessContext(instance, target, version=__version__) as context:
             app = around(create_app_from_workspace_process_context(context, live_data_poll_rate=2000))
-            uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+            uvicorn.run(
+                app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE
+            )

@@ -47,9 +47,13 @@ def url(role: As = None) -> None:
 
 @app.command()
 def migrate(json: Json = False) -> None:
-    """Bring the schema up to date."""
+    """Bring the schema up to date, and make Dagster's tables where they are missing."""
+    from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance  # 1 s that only this should pay
+
     place = owner(Settings.from_environment())
     applied = migrations.upgrade(place)
+    with open_instance():  # on Kubernetes whoever comes next may be a program of Dagster's own, which needs the schema
+        pass
     latest = migrations.status(place).latest
     if json:
         print_json({"applied": applied, "revision": latest})

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -50,7 +51,7 @@ def doctor(json: Json = False) -> None:
         health.of_disk(settings.home),
         *_database(settings),
         health.of_backup(settings.home, _present(settings)),
-        _dagster(),
+        _dagster(settings),
         _guard(settings),
     ]
     if json:
@@ -196,20 +197,20 @@ def _schema(url: str) -> Finding:
     return Finding("Schema", True, str(schema.current))
 
 
-def _dagster() -> Finding:
+def _dagster(settings: Settings) -> Finding:
     missing = [name for name in ("dagster.yaml", "workspace.yaml", "sql") if not (ROOT / name).exists()]
     if missing:
         again = REINSTALL if IS_INSTALLED else f"Restore it: git checkout {' '.join(missing)}"
         return Finding("Dagster home", False, f"{ROOT} lacks {', '.join(missing)}", again)
     given = os.environ.get("DAGSTER_HOME")
-    if given and os.path.realpath(given) != str(ROOT.resolve()):
+    if given and Path(given).resolve() != settings.dagster_home.resolve():
         return Finding(
             "Dagster home",
             False,
             f"DAGSTER_HOME is {given}",
-            f"Stock dagster commands need: export DAGSTER_HOME={ROOT}",
+            f"Stock dagster commands need: export DAGSTER_HOME={settings.dagster_home}",
         )
-    return Finding("Dagster home", True, str(ROOT))
+    return Finding("Dagster home", True, str(settings.dagster_home))
 
 
 def _guard(settings: Settings) -> Finding:

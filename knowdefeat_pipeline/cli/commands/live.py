@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
+from typing import Annotated
+
+import typer
 
 from knowdefeat_pipeline.cli.database import computing_url
 from knowdefeat_pipeline.cli.views.output import err, out
 from knowdefeat_pipeline.settings import Settings
 
 
-def live() -> None:
+def live(
+    standby: Annotated[
+        bool, typer.Option("--standby", help="While another listener leads wait, and lead after it: for a second host.")
+    ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Tell at this port of 127.0.0.1 whether it gets on; nowhere by default."),
+    ] = None,
+) -> None:
     """Listen for new trades and refresh what they touch at once; Ctrl-C stops. Part of `up`."""
     settings = Settings.from_environment()
     url = computing_url(settings)
@@ -20,6 +32,8 @@ def live() -> None:
         from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
         from knowdefeat_pipeline.automation.live import Listener
         from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
+        from knowdefeat_pipeline.automation.pulse import told_at
+        from knowdefeat_pipeline.automation.webhooks import Webhook, deliver
         from knowdefeat_pipeline.build import build_defs
 
         report = LiveReport(open_instance, parents_of(build_defs(settings=settings)), settings.live_report_seconds)
@@ -31,8 +45,17 @@ def live() -> None:
     def say(line: str) -> None:
         out.print(line)
 
+    webhook = Webhook.of(settings)
+    if webhook:
+        # Apart from the listener: whoever takes events slowly holds up no trade. It ends with the process, and what it
+        # was sending then is sent again.
+        told = (url, webhook, settings, say, lambda: False)
+        threading.Thread(target=deliver, args=told, name="webhook", daemon=True).start()
+    calendar = Calendar(settings.first_day, settings.chunk_days)
+    listener = Listener(url, calendar, Clock().now, say, report, standby=standby)
     try:
-        Listener(url, Calendar(settings.first_day, settings.chunk_days), Clock().now, say, report).run()
+        with told_at(listener.pulse, health_port):
+            listener.run()
     except KeyboardInterrupt:
         report.send(say)
         out.print("Stopped.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Annotated
 
@@ -54,6 +55,16 @@ def show() -> None:
     """Print the first token, which lets do everything; it is made where there is none."""
     with owned_database() as connection:
         typer.echo(store.ensure_first(connection, store.kept_tokens(Settings.from_environment())))
+
+
+@app.command()
+def login() -> None:
+    """Print where a browser logs in to the pages, once, where no up tells it; one printed before counts no more."""
+    code = secrets.token_urlsafe(32)
+    with owned_database() as connection:
+        store.offer_login(connection, code)
+    typer.echo(f"/login?code={code}")
+    err.print("Open it on the pages, for instance http://localhost:3000/login?code=…", style="dim")
 
 
 @app.command()

@@ -35,8 +35,8 @@ from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
-from knowdefeat_pipeline.settings import ROOT, Settings, make_private
-from knowdefeat_pipeline.store.tokens import ensure_first, kept_tokens, offer_login
+from knowdefeat_pipeline.settings import ROOT, Settings, make_private, workspace
+from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, kept_tokens, offer_login
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -111,10 +111,10 @@ def up(
         pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
         code = secrets.token_urlsafe(32)
-        of_the_pages = _prepare(settings, code)
-        for name, command in _commands(pages, dagster, allow_host or [], follow or []).items():
-            own = of_the_pages if name == pages.program else {}
-            running.append(_start(name, command, settings.home / "logs", lock, own))
+        file, named = workspace(settings)
+        own = {pages.program: _prepare(settings, code), "daemon": named}
+        for name, command in _commands(pages, dagster, allow_host or [], follow or [], file).items():
+            running.append(_start(name, command, settings.home / "logs", lock, own.get(name, {})))
         _note(lock, dagster.address, running)
         for place in (pages, dagster):
             with err.status(f"Starting the {place.name} on {place.address}"):
@@ -138,14 +138,17 @@ def _prepare(settings: Settings, code: str) -> dict[str, str]:
     may make roles."""
     url = upgraded_url(settings)
     with connect(owner(settings)) as connection:
-        ensure_first(connection, kept_tokens(settings))
+        try:
+            ensure_first(connection, kept_tokens(settings))
+        except TokenError as error:  # it is there for whoever made it
+            err.print(str(error), style="dim", soft_wrap=True)
         offer_login(connection, code)
     with connect(url) as connection:
         missing = lacking(connection)
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web")}
+    return {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web"), "KNOWDEFEAT_DATABASE_URL_FILE": ""}
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -168,10 +171,14 @@ def _keep_short(log: Path) -> None:
 
 
 def _commands(
-    pages: Place, dagster: Place, allowed: Sequence[str], followed: Sequence[Path] = ()
+    pages: Place,
+    dagster: Place,
+    allowed: Sequence[str],
+    followed: Sequence[Path] = (),
+    workspace: Path = ROOT / "workspace.yaml",
 ) -> dict[str, list[str]]:
     """The programs, those that answer first."""
-    programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
+    programs = Path(sys.executable).parent
     names = [f"--allow-host={name}" for name in allowed]
     files = [path.absolute() for path in followed]  # programs run in another folder
 
@@ -182,7 +189,7 @@ def _commands(
     return {
         "pages": served("serve", pages, f"--dagster={dagster.address}"),
         "webserver": served("dagster_ui", dagster),
-        "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
+        "daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
         "listener": [str(programs / "knowdefeat"), "live"],
         **({"follower": [str(programs / "knowdefeat"), "follow", "--", *map(str, files)]} if files else {}),
     }

@@ -14,8 +14,8 @@ AllocationMethod = Literal["rank_score", "equal", "inverse_variance", "hrp", "be
 
 METHODS: tuple[AllocationMethod, ...] = get_args(AllocationMethod)
 
-DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT = 0.75, 0.05
-"""What settings begin with that people make.
+DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT = 0.8, 0.05
+"""What settings begin with that people make: money goes to bots that are likely good.
 
 Bots that have one edge share their luck: in a fleet without any edge P(edge > 0) of all of them together is as often
 high as low. So it counts only once bots can be told apart.

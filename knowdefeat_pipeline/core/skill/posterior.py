@@ -93,14 +93,15 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     [0.999999, 0.999074, 0.921749, 0.376315, 0.119107, 0.003206]
     """
     if len(of) == 0:
-        nobody = np.empty(0)
-        return Skill(nobody, nobody, nobody, nobody, p_same_edge=float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
+        none = np.empty(0)
+        return Skill(none, none, none, none, float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
     mean, variance = _levels(of, strategies, fleet, number)
     alike = (fleet.bot_sd == 0) & (fleet.strategy_sd == 0)  # the first of each grid, which is no spread
-    return Skill(*_mixture(fleet.weight, mean, np.sqrt(variance)), p_same_edge=float(fleet.weight[alike].sum()))
+    p_skill, edge, low, high = _mixture(fleet.weight, mean, np.sqrt(variance))
+    return Skill(p_skill, edge, low, high, float(fleet.weight[alike].sum()))
 
 
 def _strategies(of: Evidence, number: Ints) -> Strategies:

@@ -166,7 +166,7 @@ def weight_evolution(request: Request, site: Shared, strategy: Name, days: Days 
 
     def read(connection: psycopg.Connection) -> Answer:
         require_learned(connection).require(strategy)
-        rows = strategy_history(connection, strategy, days)
+        rows = strategy_history(connection, [strategy], days)
         evolution = [
             {"timestamp": row["as_of"], "weight": row["weight"], "edge": row["edge"], "accuracy": row["win_rate"]}
             for row in rows

@@ -73,7 +73,7 @@ def history(
 
     def read(connection: psycopg.Connection) -> Answer:
         require_learned(connection).require(strategy)
-        return as_json(strategy_history(connection, strategy, days))
+        return as_json(strategy_history(connection, [strategy], days))
 
     return site.answer(request, read)
 

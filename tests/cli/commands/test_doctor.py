@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
         "Python", "Packages", "Settings", "Home", "Disk", "Database", "Schema", "Roles", "Connections", "Needs", "Clock", "Transaction ids", "Bots", *results, "Live listener",
-        "Runs", "Locks", "Backup",
+        "Runs", "Locks", "Webhook", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
     assert all(finding["ok"] for each in found.values() for finding in each)
@@ -249,7 +250,10 @@ def test_whoever_holds_a_lock_for_long_is_named(shell: Shell, monkeypatch: pytes
         monkeypatch.setattr(advisory, "STILL", -1.0)
         (locks,) = findings(shell)["Locks"]
     assert locks["warning"]
-    assert f"let it go on: kill -CONT {os.getpid()}, or end it: SELECT pg_terminate_backend(" in locks["found"]
+    assert (
+        f"let it go on: kill -CONT {os.getpid()} (on {socket.gethostname()}), or end it: SELECT pg_terminate_backend("
+        in locks["found"]
+    )
 
 
 @needs_pooler

@@ -193,7 +193,7 @@ def test_skill_is_asked_for_or_not(shell: Shell) -> None:
     assert tried["cash_reason"].startswith(f"no bot is eligible: 5 doubtful {because}")
     assert because in " ".join(shell("allocate", "--funds", 100, "--explain", 1).split())
     saved = shell.json("funds", "set", "--funds", 100)
-    assert (saved["caution"], saved["same_edge_limit"]) == (0.75, 0.05)
+    assert (saved["caution"], saved["same_edge_limit"]) == (0.8, 0.05)
     saved = shell.json("funds", "set", "--caution", "60%", "--same-edge-limit", "100%")
     assert (saved["caution"], saved["same_edge_limit"]) == (0.6, 1)
     assert "0.60" in shell("funds", "show")

@@ -1,9 +1,10 @@
 """`knowdefeat token`: what it prints, and what it keeps."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.tokens import scope_of
+from knowdefeat_pipeline.store.tokens import scope_of, take_login
 from tests.cli.conftest import Shell
 
 
@@ -28,3 +29,13 @@ def test_tokens_are_shown_made_listed_and_revoked(shell: Shell, tmp_path: Path) 
     assert "There is a token first already" in shell("token", "new", "first", status=1)
     with connect(shell.database) as connection:
         assert [scope_of(connection, token) for token in (first, made)] == ["admin", None]
+
+
+def test_a_browser_is_let_in_once_by_an_address_that_a_command_prints(shell: Shell) -> None:
+    earlier, address = shell("token", "login").split()[0], shell("token", "login").split()[0]
+    with connect(shell.database) as connection:
+        assert take_login(connection, earlier.partition("=")[2], timedelta(days=1)) is None
+        token = take_login(connection, address.partition("/login?code=")[2], timedelta(days=1))
+        assert token is not None
+        assert scope_of(connection, token) == "admin"
+        assert take_login(connection, address.partition("=")[2], timedelta(days=1)) is None

@@ -78,7 +78,7 @@ def test_names_that_the_user_allows_reach_the_guard() -> None:
 def test_files_are_followed_by_a_program_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     place = up.Place("pages", "pages", "127.0.0.1", 3000, "/")
-    commands = up._commands(place, place, [], "0" * 64, [Path("a/trades.csv"), Path("-b.csv")])
+    commands = up._commands(place, place, [], [Path("a/trades.csv"), Path("-b.csv")])
     assert commands["follower"][1:] == ["follow", "--", f"{tmp_path}/a/trades.csv", f"{tmp_path}/-b.csv"]
 
 

@@ -1,0 +1,196 @@
+"""deploy/ is what it says: valid by the schemas of its platforms, and of nothing but what the product has."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from typer.main import get_command
+
+from knowdefeat_pipeline import settings
+from knowdefeat_pipeline.cli.app import app
+from knowdefeat_pipeline.settings import ROOT, variable_names
+
+DEPLOY = ROOT / "deploy"
+GUIDE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "values.yaml")
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8"))
+HEALTHY = ["python", "-m", "knowdefeat_pipeline.automation.healthy"]
+HEALTH = {3000: {"/api/v1/health", "/static/icon.svg"}, 3001: {"/server_info"}, 3002: {"/"}}
+OF_DAGSTER = {"DAGSTER_EVENT_BATCH_SIZE", "DAGSTER_PG_PASSWORD", "DAGSTER_K8S_PIPELINE_RUN_NAMESPACE"}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def containers() -> dict[str, dict[str, Any]]:
+    """The containers of our manifests by name."""
+    pods = [document["spec"]["template"]["spec"] for path in MANIFESTS for document in documents(path)
+            if document["kind"] in ("Deployment", "Job")]  # fmt: skip
+    return {container["name"]: container for pod in pods for container in pod["containers"]}
+
+
+def require_command(command: list[str]) -> None:
+    """Fail unless the product takes this command with these options."""
+    group, words = get_command(app), list(command)
+    assert words.pop(0) == "knowdefeat"
+    with click.Context(group) as context:
+        while isinstance(group, click.Group):
+            group = group.get_command(context, words.pop(0)) or pytest.fail(f"no such command: {command}")
+    with group.make_context("knowdefeat", words, resilient_parsing=False) as parsed:
+        assert parsed.params is not None
+
+
+def test_compose_is_valid_and_every_service_is_a_part_of_the_product() -> None:
+    schemas = pytest.importorskip("check_jsonschema.builtin_schemas")
+    import jsonschema
+
+    jsonschema.validate(COMPOSE, schemas.get_builtin_schema("vendor.compose-spec"))
+    parts = {name: service for name, service in COMPOSE["services"].items() if name != "postgres"}
+    assert parts.keys() == {"migrate", "code", "daemon", "dagster", "pages", "listener"}
+    for name, service in parts.items():
+        command = service["command"]
+        for one in command[2].split(" && ")[1:] if command[0] == "sh" else [shlex.join(command)]:
+            require_command(shlex.split(one.partition(" > ")[0]))
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert set(service["environment"]) <= set(variable_names())
+        assert set(service["secrets"]) <= COMPOSE["secrets"].keys()
+        assert {volume.partition(":")[0] for volume in service["volumes"]} <= COMPOSE["volumes"].keys()
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        if name != "migrate":
+            assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+            require_check(service["healthcheck"]["test"][1:] if "healthcheck" in service else image_check(), command)
+    assert parts["listener"]["deploy"]["replicas"] == 2
+    assert settings.workspace(settings.Settings(code_server=parts["daemon"]["environment"]["KNOWDEFEAT_CODE_SERVER"]))[1][
+        "KNOWDEFEAT_CODE_PORT"
+    ] == parts["code"]["command"][-1]  # fmt: skip
+    assert "database_url" not in parts["pages"]["secrets"]  # they have the rights of their role alone
+
+
+def image_check() -> list[str]:
+    """The check of a container that has none of its own."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    found: list[str] = json.loads(re.findall(r"^    CMD (\[.+\])$", text, re.MULTILINE)[0])
+    return found
+
+
+def require_check(check: list[str], command: list[str]) -> None:
+    """Fail unless the check asks the part at an address that it has."""
+    assert check[:-1] == HEALTHY
+    asked = re.fullmatch(r"(http|grpc)://127\.0\.0\.1:(\d+)(/\S*)?", check[-1])
+    if asked is None:
+        assert (check[-1], command) == ("daemon", ["knowdefeat", "serve", "daemon"])
+        return
+    option = "--health-port" if command[1] == "live" else "--port"
+    assert asked[2] == command[command.index(option) + 1]
+    assert asked[1] == "grpc" or asked[3] in HEALTH[int(asked[2])]
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_manifests_are_valid(path: Path) -> None:
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    for document in documents(path):
+        kubernetes_validate.validate(document, "1.31", strict=True)
+        kubernetes_validate.validate(document, "1.37", strict=True)
+
+
+def test_containers_run_commands_of_the_product_with_settings_that_it_reads_and_no_more_rights() -> None:
+    found = containers()
+    assert found.keys() == {"migrate", "listener", "pages", "dagster-ui"}
+    (config,) = documents(DEPLOY / "kubernetes" / "config.yaml")
+    known = set(variable_names()) | OF_DAGSTER
+    assert config["data"].keys() <= known
+    for name, container in found.items():
+        require_command(container["command"])
+        assert {variable["name"] for variable in container["env"]} <= known
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        assert container["resources"].keys() == {"requests", "limits"}
+        probes = [container.get(f"{kind}Probe") for kind in ("startup", "readiness", "liveness")]
+        assert all(probes) == (name != "migrate")
+        for probe in filter(None, probes):
+            if "exec" in probe:
+                require_check(probe["exec"]["command"], container["command"])
+                continue
+            port = int(container["command"][container["command"].index("--port") + 1])
+            assert container["ports"] == [{"name": "http", "containerPort": port}]
+            assert probe["httpGet"]["path"] in HEALTH[port]
+            assert probe["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]  # else the guard refuses
+    assert found["dagster-ui"]["env"][0] == {
+        "name": "KNOWDEFEAT_DAGSTER_HOME",
+        "value": VALUES["global"]["dagsterHome"],
+    }
+
+
+def test_the_charts_values_fit_our_parts_and_their_launcher() -> None:
+    (config,) = documents(DEPLOY / "kubernetes" / "config.yaml")
+    (code,) = VALUES["dagster-user-deployments"]["deployments"]
+    assert config["data"]["KNOWDEFEAT_CODE_SERVER"] == f"{code['name']}:{code['port']}"
+    assert config["data"]["KNOWDEFEAT_CODE_LOCATION"] == code["name"]
+    assert re.fullmatch(r"[a-z0-9-]+", code["name"])
+    assert code["dagsterApiGrpcArgs"][-1] == "knowdefeat_pipeline.definitions"
+    assert VALUES["dagsterWebserver"]["replicaCount"] == 0  # it has no guard
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+    coordinator = VALUES["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert coordinator == {
+        "maxConcurrentRuns": ours["run_coordinator"]["config"]["max_concurrent_runs"],
+        "dequeueIntervalSeconds": ours["run_coordinator"]["config"]["dequeue_interval_seconds"],
+        "tagConcurrencyLimits": ours["run_coordinator"]["config"]["tag_concurrency_limits"],
+    }
+    assert {kind: rule["purgeAfterDays"] for kind, rule in VALUES["retention"].items() if kind != "enabled"} == {
+        kind: rule["purge_after_days"] for kind, rule in ours["retention"].items()
+    }
+
+
+def test_the_launcher_takes_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dagster_k8s", reason="the extra kubernetes is not installed")
+    from dagster._config import process_config, resolve_to_config_type
+
+    from knowdefeat_pipeline.automation.dagster_internals import kubernetes
+
+    chosen = VALUES["runLauncher"]["config"]["customRunLauncher"]
+    assert (chosen["module"], chosen["class"]) == (kubernetes.__name__, kubernetes.KubernetesLauncher.__name__)
+    monkeypatch.setenv("DAGSTER_K8S_PIPELINE_RUN_NAMESPACE", "here")
+    found = process_config(resolve_to_config_type(kubernetes.KubernetesLauncher.config_type()), chosen["config"])
+    assert found.success, found.errors
+    assert found.value["job_namespace"] == "here"
+
+
+def test_the_image_copies_what_there_is_and_installs_the_lock_by_hash() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for name in line.split()}
+    assert {"requirements-kubernetes.lock", "sql", "knowdefeat_pipeline"} <= copied
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    taken = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert taken == copied
+    assert "--require-hashes" in text
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    assert set(re.findall(r"(KNOWDEFEAT_\w+)=", text)) <= set(variable_names())
+    command = json.loads(re.search(r"^CMD (\[.+\])$", text, re.MULTILINE)[1])  # type: ignore[index]
+    require_command(command)
+    require_check(image_check(), command)
+
+
+def test_the_unit_of_systemd_starts_our_program_with_settings_that_it_reads() -> None:
+    text = (DEPLOY / "systemd" / "knowdefeat@.service").read_text(encoding="utf-8")
+    assert set(re.findall(r"(KNOWDEFEAT_\w+)=", text)) <= set(variable_names())
+    for part in re.findall(r'^(?:#   )?PART="(.+)"', f"{text}\n{GUIDE}", re.MULTILINE):
+        require_command(["knowdefeat", *shlex.split(part)])
+
+
+def test_the_guide_names_files_commands_and_settings_that_there_are() -> None:
+    for name in re.findall(r"`(deploy/[\w/.@-]+)`", GUIDE):
+        assert (ROOT / name).exists() or name == "deploy/secrets", name
+    assert set(re.findall(r"KNOWDEFEAT_\w+", GUIDE)) <= set(variable_names())
+    assert {path.name for path in MANIFESTS} <= set(re.findall(r"[\w-]+\.yaml", GUIDE))
+    commands = re.findall(r"(?:^|[`(]|-- )knowdefeat ((?:\w+ ?)+)", GUIDE, flags=re.MULTILINE)
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    assert {words.split()[0] for words in commands} <= known.keys()
