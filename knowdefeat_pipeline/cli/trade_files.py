@@ -39,7 +39,7 @@ from knowdefeat_pipeline.cli.options import (
     parse_pairs,
     parse_terms,
 )
-from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.files import read_sources
 from knowdefeat_pipeline.sources.reading import Reading
 
 
@@ -76,11 +76,7 @@ class FileOptions:
 
         Raises SourceError and typer.BadParameter.
         """
-        first = self._read(path, now)
-        return [first, *(self._read(path, now, source) for source in first.other_sources)]
-
-    def _read(self, path: Path, now: datetime, of_source: str | None = None) -> Reading:
-        return read_trades(
+        return read_sources(
             path,
             now=now,
             mapping=parse_pairs("--map", "COLUMN=FIELD", self.map_),
@@ -103,7 +99,6 @@ class FileOptions:
             decimal=self.decimal,
             dates=self.dates,
             table=self.table,
-            of_source=of_source,
         )
 
 

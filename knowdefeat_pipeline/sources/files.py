@@ -61,6 +61,7 @@ def read_trades(
     dates: Dates | None = None,
     table: str | None = None,
     of_source: str | None = None,
+    called: str | None = None,
 ) -> Reading:
     """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
@@ -75,7 +76,7 @@ def read_trades(
     `decimal`, `dates`: how numbers and dates are written, where the file leaves it open. `table`: which of several
     tables, sheets or arrays. `source`: overrides the source derived from format and `account`. Our own export needs
     none of these; of several sources in it, that of `of_source` is read, by default the first one (see
-    `Reading.other_sources`).
+    `Reading.other_sources`). `called`: what the file is called to who gave it, None: its path.
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -113,7 +114,16 @@ def read_trades(
             notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:
-        raise SourceError(f"{path}: {error}") from error
+        raise SourceError(f"{called or path}: {error}") from error
+
+
+def read_sources(path: Path, **how: Any) -> list[Reading]:
+    """The file as a reading, our own export of several sources as one of each; `how`: as for `read_trades`.
+
+    Raises SourceError.
+    """
+    first = read_trades(path, **how)
+    return [first, *(read_trades(path, **how, of_source=source) for source in first.other_sources)]
 
 
 def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: str | None) -> Reading:

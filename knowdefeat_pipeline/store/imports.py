@@ -1,4 +1,4 @@
-"""Imports: what was taken in, and undoing it.
+"""Imports: taking in what was read, what was taken in, and undoing it.
 
 Undoing leaves what would be there without the import: its trades go, unless another import has them just so, and those
 that it moved on or replaced are again what was said of them before. The days that they touch become stale. (Of files
@@ -8,18 +8,22 @@ is undone, one that repeats it comes before one that was held because of it.)
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, query
-from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again
+from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again, release_corrected
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
-from knowdefeat_pipeline.store.trades import lock_loads
+from knowdefeat_pipeline.store.trades import LoadReport, load, lock_loads
 
 
 class UndoError(KnowDefeatError):
@@ -68,24 +72,56 @@ class Undone:
     heirs: dict[int, int] = field(default_factory=dict)
 
 
+def hash_of_file(path: Path) -> str:
+    """SHA-256 of a file, by which the same one is known again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def take_in(
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    *,
+    replaces: bool = False,
+    author: str = "manual",
+    content_hash: str | None = None,
+) -> LoadReport:
+    """Record a reading as an import (see `trades.load`). Where it `replaces`, rows that had been held and that it has
+    recorded are settled. Raises psycopg.Error."""
+    report = load(connection, reading, file_name, replaces=replaces, author=author, content_hash=content_hash)
+    if replaces:
+        release_corrected(connection, reading.source, report.import_id, clock.now(connection))
+    return report
+
+
 def list_imports(url: str, limit: int = 50) -> list[Import]:
     """The last imports, the latest first."""
     with connect(url) as connection:
-        return _imports(connection, None, limit)
+        return imports(connection, limit)
+
+
+def imports(connection: psycopg.Connection, limit: int, before: int | None = None) -> list[Import]:
+    """Imports, the latest first; `before`: those with a lower number."""
+    return _imports(connection, None, limit, before)
 
 
 def show_import(url: str, import_id: int) -> Import:
     """One import. Raises UndoError if there is none."""
     with connect(url) as connection:
-        return _find(connection, import_id)
+        return find_import(connection, import_id)
 
 
-def _imports(connection: psycopg.Connection, import_id: int | None, limit: int) -> list[Import]:
+def _imports(
+    connection: psycopg.Connection, import_id: int | None, limit: int, before: int | None = None
+) -> list[Import]:
+    asked = {"import_id": import_id, "limit": limit, "before": before}
     with connection.cursor(row_factory=class_row(Import)) as cursor:
-        return cursor.execute(query("trades/imports_list"), {"import_id": import_id, "limit": limit}).fetchall()
+        return cursor.execute(query("trades/imports_list"), asked).fetchall()
 
 
-def _find(connection: psycopg.Connection, import_id: int) -> Import:
+def find_import(connection: psycopg.Connection, import_id: int) -> Import:
+    """One import. Raises UndoError if there is none."""
     found = _imports(connection, import_id, 1)
     if not found:
         raise UndoError(f"There is no import {import_id}. List them: knowdefeat imports list")
@@ -108,7 +144,7 @@ def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
 def _undo(connection: psycopg.Connection, import_id: int, author: str, now: datetime) -> tuple[Undone, date | None]:
     """What became of the import, and the first day that its trades were of, None where none went."""
     lock_loads(connection)
-    found = _find(connection, import_id)
+    found = find_import(connection, import_id)
     if found.undone_at is not None:
         at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
         raise UndoError(f"Import {import_id} was undone already, at {at} by {found.undone_by}")

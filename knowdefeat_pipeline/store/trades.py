@@ -72,8 +72,14 @@ class Recorded:
     notes: tuple[str, ...] = ()
 
 
-def load_trades(
-    url: str,
+def load_trades(url: str, reading: Reading, file_name: str, **how: Any) -> LoadReport:
+    """As `load`, over a connection of its own. Raises DatabaseUnreachable and psycopg.Error."""
+    with connect(url) as connection:
+        return load(connection, reading, file_name, **how)
+
+
+def load(
+    connection: psycopg.Connection,
     reading: Reading,
     file_name: str,
     *,
@@ -89,9 +95,9 @@ def load_trades(
     that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room first;
     `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in already, and read
     alike, is no import of its own.
-    Raises DatabaseUnreachable and psycopg.Error.
+    Raises psycopg.Error.
     """
-    with connect(url) as connection, connection.transaction():
+    with connection.transaction():
         lock_loads(connection)
         removed = remove_simulated(connection)
         import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
