@@ -13,17 +13,19 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from knowdefeat_pipeline.web import problems
+from knowdefeat_pipeline.web import document, problems
 from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
-from knowdefeat_pipeline.web.api import bots, rankings, status
+from knowdefeat_pipeline.web.api import bots, imports, rankings, status, trades
+from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
-from knowdefeat_pipeline.web.pages import compare, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, ranking
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
 
 STATIC = Path(__file__).parent / "static"
 API = "/api/v1"
+LARGE = (f"{API}/trades/bulk", "/data/upload")  # where files come in
 
 
 def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
@@ -39,6 +41,7 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
             hearing.cancel()
             with suppress(asyncio.CancelledError):
                 await hearing
+            await asyncio.to_thread(site.intake.close)
             await asyncio.to_thread(site.pool.close, 1.0)
 
     app = FastAPI(
@@ -51,10 +54,11 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     )
     app.state.site = site
     problems.install(app, error_page)
+    document.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    for router in (rankings.router, bots.router, status.router):
+    for router in (rankings.router, bots.router, trades.router, imports.router, status.router):
         app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, docs):
+    for page in (fleet, ranking, bot_page, compare, data, docs):
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
@@ -66,4 +70,4 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     def unknown(path: str) -> None:
         raise problems.Problem(HTTPStatus.NOT_FOUND, f"There is nothing at /api/{path}. See: /docs")
 
-    return guarded(app, hosts)
+    return guarded(bounded(app, dict.fromkeys(LARGE, MOST_OF_A_FILE)), hosts)

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
@@ -51,6 +52,7 @@ def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
     on(Problem, lambda error: error)
     on(HTTPException, lambda error: Problem(HTTPStatus(error.status_code), str(error.detail), error.headers))
     on(RequestValidationError, _invalid)
+    on(ClientDisconnect, lambda error: Problem(HTTPStatus.BAD_REQUEST, "The body was cut short; nothing was recorded"))
     on(BotError, lambda error: Problem(HTTPStatus.NOT_FOUND, str(error)))
     on(KnowDefeatError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
     for kind in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DatabaseUnreachable):

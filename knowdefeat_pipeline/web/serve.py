@@ -1,7 +1,7 @@
 """The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--login HASH] [--dagster ADDRESS] ...
 
 It needs no more than the rights of knowdefeat_web: `knowdefeat up` gives it the address of that role as
-KNOWDEFEAT_DATABASE_URL.
+KNOWDEFEAT_DATABASE_URL, and as KNOWDEFEAT_INTAKE_URL that of the role as which its recorder writes trades.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from knowdefeat_pipeline.postgres.connection import open_pool
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.web.access import Login
 from knowdefeat_pipeline.web.app import make_app
+from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
 from knowdefeat_pipeline.web.site import Site
 
@@ -50,12 +51,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         require_loopback(chosen.host)
-        url = database_url(Settings.from_environment())
+        settings = Settings.from_environment()
+        url = database_url(settings)
         migrations.require_current(url)
     except KnowDefeatError as error:
         parser.error(str(error))
     live = LiveResults(url)
-    app = make_app(Site(open_pool(url, MOST_CONNECTIONS), live, chosen.dagster), Login(chosen.login), chosen.allow_host)
+    site = Site(open_pool(url, MOST_CONNECTIONS), live, Intake(settings.intake_url or url), chosen.dagster)
+    app = make_app(site, Login(chosen.login), chosen.allow_host)
     # No access log: it would have the codes of logins.
     config = uvicorn.Config(
         app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False, server_header=False,

@@ -127,14 +127,16 @@ def up(
 
 def _prepare(settings: Settings) -> dict[str, str]:
     """See to a schema that the programs can work with, and a token for those who ask; what the pages' environment has
-    beside ours: the address of a role that can do no more than they do, where this user may make roles."""
-    with connect(upgraded_url(settings)) as connection:
+    beside ours: the addresses of a role that can do no more than they do, where this user may make roles, and of the
+    one as which trades are recorded."""
+    url = upgraded_url(settings)
+    with connect(url) as connection:
         ensure_first(connection, kept_tokens(settings))
         missing = lacking(connection)
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web")}
+    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web"), "KNOWDEFEAT_INTAKE_URL": url}
 
 
 def _watch(running: Sequence[Program]) -> None:

@@ -30,7 +30,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-MENU = (("/", "Fleet"), ("/ranking", "Ranking"), ("/compare", "Compare"), ("/docs", "API"))
+MENU = (("/", "Fleet"), ("/ranking", "Ranking"), ("/compare", "Compare"), ("/data", "Data"), ("/docs", "API"))
 
 
 def number(value: Any, decimals: int = 0, sign: bool = False) -> str:
@@ -119,19 +119,22 @@ def address(path: str, query: Mapping[str, Any], **changes: Any) -> str:
     return f"{path}?{urlencode(asked, doseq=True)}" if asked else path
 
 
-def render(template: str, request: Request, site: Site, **values: Any) -> Answer:
-    """A page."""
+def render(template: str, request: Request, site: Site, *, is_live: bool = True, **values: Any) -> Answer:
+    """A page. One that is not `is_live` stays as it is when results change: somebody types there."""
     query = {key: request.query_params.getlist(key) for key in request.query_params}
 
     def here(**changes: Any) -> str:
         return address(request.url.path, query, **changes)
 
-    text = environment().get_template(template).render(path=request.url.path, here=here, dagster=site.dagster, **values)
+    about = {"path": request.url.path, "here": here, "is_live": is_live, "dagster": site.dagster}
+    text = environment().get_template(template).render(**about, **values)
     return Answer(text.encode(), HTML, {"Content-Security-Policy": POLICY})
 
 
 def error_page(status: int, text: str) -> str:
     """What a browser shows of a request that cannot be answered."""
     return (
-        environment().get_template("error.html").render(path="", here=None, dagster=None, status=int(status), text=text)
+        environment()
+        .get_template("error.html")
+        .render(path="", here=None, is_live=False, dagster=None, status=int(status), text=text)
     )

@@ -1,0 +1,62 @@
+"""The OpenAPI document: FastAPI's, with the problems that any route may answer and who may ask it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from knowdefeat_pipeline.web.problems import PROBLEM
+
+ALWAYS = (400, 401, 403, 404, 413, 422, 503)
+OF_WRITES = (409, 415, 429)
+DETAILS: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Problem Details (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "description": "about:blank: the status says what it is."},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer", "description": "The status."},
+        "detail": {"type": "string", "description": "What is wrong, and the remedy."},
+        "instance": {"type": "string", "description": "What was asked for."},
+        "errors": {
+            "type": "array",
+            "description": "Each field or row that is wrong.",
+            "items": {"type": "object"},
+        },
+    },
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let the app's document tell of problems and tokens too."""
+    make = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = make()
+            components = found.setdefault("components", {})
+            components.setdefault("schemas", {})["Problem"] = DETAILS
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(unused, None)
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            for operations in found["paths"].values():
+                for method, operation in operations.items():
+                    _complete(operation, writes=method != "get")
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _complete(operation: dict[str, Any], writes: bool) -> None:
+    """Reading is open; a token that is given counts, or is refused."""
+    operation["security"] = [{"token": []}] if writes else [{}, {"token": []}]
+    problem = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status in (*ALWAYS, *(OF_WRITES if writes else ())):
+        operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, **problem}
+    if not writes:
+        operation["responses"]["304"] = {"description": "Unchanged since the ETag of If-None-Match"}
