@@ -55,8 +55,10 @@ def install(app: FastAPI) -> None:
 def _complete(operation: dict[str, Any], writes: bool) -> None:
     """Reading is open; a token that is given counts, or is refused."""
     operation["security"] = [{"token": []}] if writes else [{}, {"token": []}]
-    problem = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for status in (*ALWAYS, *(OF_WRITES if writes else ())):
-        operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, **problem}
+        operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": {PROBLEM: problem}}
+    # The guard, which knows of no route, refuses in plain text.
+    operation["responses"]["403"]["content"] |= {"text/plain": {"schema": {"type": "string"}}}
     if not writes:
         operation["responses"]["304"] = {"description": "Unchanged since the ETag of If-None-Match"}
