@@ -7,6 +7,7 @@ answer a line to standard output, JSON both, until its input ends. Each deed is 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -156,6 +157,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no answer
     recorder = Recorder(database_url(Settings.from_environment()))
+    gc.freeze()  # what was loaded to begin with stays: looking through it would hold up every few hundred trades
     for line in sys.stdin.buffer:
         try:
             found = answer(recorder, line)

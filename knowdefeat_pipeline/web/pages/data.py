@@ -234,9 +234,9 @@ async def take_in(
     try:
         how = how_to_read(**stated | {"map": map.split()})
         async with uploaded(file) as path:
-            about = {"path": str(path), "name": name, "how": how}
+            about: dict[str, Any] = {"path": str(path), "name": name, "how": how}
             if deed == "try":
-                found = {"previews": await run_in_threadpool(site.intake.ask, "preview_file", **about)}
+                found: dict[str, Any] = {"previews": await run_in_threadpool(site.intake.ask, "preview_file", **about)}
             else:
                 about |= {"author": author, "replaces": replace}
                 found = {"taken": await run_in_threadpool(site.intake.ask, "record_file", **about)}
