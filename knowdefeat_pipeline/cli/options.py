@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.regimes import ANY_REGIME, NEUTRAL, REGIMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.numerals import Decimal
-
-ANY_REGIME = "*"
 
 
 class CommandError(KnowDefeatError):

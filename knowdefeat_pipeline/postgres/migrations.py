@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import psycopg
 from psycopg import sql
 
-from knowdefeat_pipeline.core.schema import BOT_DAYS, TABLES
+from knowdefeat_pipeline.core.schema import BOT_DAYS, DECISIONS, TABLES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import identity, roles
 from knowdefeat_pipeline.postgres.advisory import PATIENCE, Lock, Waiting, granted, holders, told
@@ -182,7 +182,7 @@ def _comment(driver: psycopg.Connection) -> None:
     columns = driver.execute(
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
     ).fetchall()
-    for table, figures in {**TABLES, "bot_days": BOT_DAYS}.items():
+    for table, figures in {**TABLES, **DECISIONS, "bot_days": BOT_DAYS}.items():
         for figure in figures:
             if (table, figure.name) in columns:
                 comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(

@@ -118,7 +118,7 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
 
     with one_transaction(connection):
         write_open_positions(connection, first, last, own)
-        write_bot_days(connection, first, last, own)
+        write_bot_days(connection, inputs.known.trades, first, last, own, None)
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
         mark(connection, "bot_metrics", first, last, own)
@@ -135,7 +135,7 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
         write_open_positions(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
         moved = renew_day(connection, memory, "bot_metrics", found, of)
-        write_bot_days(connection, of.day, of.day, [of], moved)
+        write_bot_days(connection, inputs.known.of_bots(moved), of.day, of.day, [of], moved)
     return rows
 
 

@@ -11,7 +11,8 @@ from knowdefeat_pipeline.core.rows import Columns, joined
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
-from knowdefeat_pipeline.core.skill.judgement import WINDOWS, Window, judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult

@@ -21,6 +21,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.locks import lock_every_day
 from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again, release_corrected
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
 from knowdefeat_pipeline.store.trades import LoadReport, load, lock_loads
@@ -144,6 +145,7 @@ def undo_import(url: str, import_id: int, author: str, now: datetime) -> Undone:
 def _undo(connection: psycopg.Connection, import_id: int, author: str, now: datetime) -> tuple[Undone, date | None]:
     """What became of the import, and the first day that its trades were of, None where none went."""
     lock_loads(connection)
+    lock_every_day(connection)
     found = find_import(connection, import_id)
     if found.undone_at is not None:
         at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -16,14 +17,24 @@ from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
 from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
-from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
+from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, validate
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 
 
 class WeightsChanged(KnowDefeatError):
-    """Somebody added a version meanwhile; nothing was written."""
+    """Another version than the one that a change builds on, `based_on`, is the `latest` by now; nothing was written."""
+
+    def __init__(self, latest: WeightVersion, based_on: int) -> None:
+        self.latest, self.based_on = latest, based_on
+        super().__init__(
+            f"There is no version {based_on}: version {latest.version} is the latest. Nothing was written."
+            if based_on > latest.version
+            else f"Version {latest.version} ({latest.author}: {latest.reason}) is the latest, and this change builds "
+            f"on version {based_on}: nothing was written."
+        )
 
 
 def weight_versions(connection: psycopg.Connection, since: datetime | None = None) -> list[WeightVersion]:
@@ -73,19 +84,38 @@ def add_version(
     try:
         connection.execute(statement, [*values, *(weights[name] for name in VARIABLE_NAMES)])
     except SerializationFailure as error:
-        raise WeightsChanged(_meanwhile(connection, based_on)) from error
+        raise WeightsChanged(weight_versions(connection)[-1], based_on) from error
     return based_on + 1
 
 
-def _meanwhile(connection: psycopg.Connection, based_on: int) -> str:
-    latest = weight_versions(connection)[-1]
-    if based_on > latest.version:
-        return f"There is no version {based_on}: version {latest.version} is the latest. Nothing was written."
-    return (
-        f"Version {latest.version} ({latest.author}: {latest.reason}) is the latest, and this change builds "
-        f"on version {based_on}: nothing was written.\nSee what differs: knowdefeat weights diff {based_on} "
-        f"{latest.version}; then repeat the change with --based-on {latest.version}."
-    )
+def change_weights(
+    connection: psycopg.Connection,
+    make: Callable[[Sequence[WeightVersion]], Mapping[str, float]],
+    *,
+    reason: str,
+    based_on: int | None = None,
+    scale: bool = False,
+) -> tuple[WeightVersion, WeightVersion]:
+    """Put in force from now on, by hand, the weights that `make` makes of all versions; the version before and the new.
+
+    `based_on`: the version that whoever decides looked at, by default the latest. `scale`: to Σ|w| = 100, rounded.
+    Raises WeightError for weights that are not valid or those of the latest version, WeightsChanged where another
+    version is the latest by now.
+    """
+    versions = weight_versions(connection)
+    latest = versions[-1]
+    base = latest.version if based_on is None else based_on
+    if base != latest.version:
+        raise WeightsChanged(latest, base)
+    wanted = make(versions)
+    weights = normalise(wanted) if scale else validate(wanted)
+    if weights == latest.weights:
+        raise WeightError(f"These are the weights of version {base}, the latest: nothing to change.")
+    now = clock.now(connection)
+    now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
+    made = replace(latest, version=base + 1, author="manual", reason=reason, in_force_from=now, weights=weights)
+    add_version(connection, weights, based_on=base, author=made.author, reason=reason, in_force_from=now)
+    return latest, made
 
 
 def evidence_of(connection: psycopg.Connection, version: int) -> dict[str, Any]:
@@ -132,6 +162,12 @@ def adjustments(connection: psycopg.Connection, first: date, last: date) -> list
     """What the adjustment came to on the days first..last, one record a day; days never attempted are absent."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("learning/weight_adjustments"), {"first": first, "last": last}).fetchall()
+
+
+def last_adjustments(connection: psycopg.Connection, count: int) -> list[dict[str, Any]]:
+    """What the adjustment came to on the last days that it was asked about, at most so many, the latest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("learning/last_adjustments"), {"count": count}).fetchall()
 
 
 def published_days(connection: psycopg.Connection, first: date, last: date) -> set[date]:

@@ -17,6 +17,7 @@ from knowdefeat_pipeline.postgres.connection import query
 
 PATIENCE = advisory.PATIENCE  # seconds for which days are waited for before looking whether their holder goes on
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
+_EVERY_DAY = 0  # a number that no date has: whoever computes any day shares it
 _LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
@@ -26,7 +27,9 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
 
     Whoever is waited for is told to the log. Ends with the session in any case. Call it outside of a transaction.
     """
-    days = {"lock": _DAY_LOCK, "first": first.toordinal(), "last": last.toordinal()}
+    days = {"lock": _DAY_LOCK, "every": _EVERY_DAY, "first": first.toordinal(), "last": last.toordinal()}
+    if connection.execute("SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s)", days).fetchone() != (True,):
+        _wait_for_every_day(connection, "SELECT pg_advisory_lock_shared(%s, %s)")
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
     waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
@@ -40,7 +43,23 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
         yield
     finally:
         if not connection.closed:
-            connection.execute(f"SELECT pg_advisory_unlock(%(lock)s, day) {every}", days)
+            unlock = f"SELECT pg_advisory_unlock(%(lock)s, day) {every}"
+            connection.execute(f"{unlock} UNION ALL SELECT pg_advisory_unlock_shared(%(lock)s, %(every)s)", days)
+
+
+def lock_every_day(connection: psycopg.Connection) -> None:
+    """Let nobody compute any day before this transaction ends; waits as `days_locked` does.
+
+    For whoever removes results: he and a refresh would each wait for rows of the other.
+    """
+    _wait_for_every_day(connection, "SELECT pg_advisory_xact_lock(%s, %s)")
+
+
+def _wait_for_every_day(connection: psycopg.Connection, lock: str) -> None:
+    waiting = Waiting("all days")
+    while not advisory.granted(connection, lock, (_DAY_LOCK, _EVERY_DAY), PATIENCE):
+        if not leases.dismiss(connection):
+            waiting.tell(advisory.holders(connection, Lock(_DAY_LOCK, _EVERY_DAY, _EVERY_DAY)))
 
 
 def day_holders(connection: psycopg.Connection, first: date, last: date) -> list[Holder]:

@@ -23,7 +23,7 @@ from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.rows import Columns, differing, replaced
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, renewed
-from knowdefeat_pipeline.core.skill.judgement import Window
+from knowdefeat_pipeline.core.skill.verdicts import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow

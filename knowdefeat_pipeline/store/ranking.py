@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import psycopg
+from psycopg.rows import dict_row
 
+from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
+from knowdefeat_pipeline.core.rows import TEXTS, Columns
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.reads import Record, ranking, records
 
@@ -28,3 +32,17 @@ def _moved(before: int | None, now: int | None) -> int | None:
 def bot_history(connection: psycopg.Connection, bot_id: int, first: date, last: date) -> list[Record]:
     """A bot's rank, score and skill on each day first..last."""
     return records(connection, query("ranking/bot_history"), {"bot": bot_id, "first": first, "last": last})
+
+
+def ranking_as_it_is(connection: psycopg.Connection, day: date) -> list[Record]:
+    """Of each bot of a day its name, strategy, and recorded place and score, as rank_before and rank_score_before."""
+    return records(connection, query("ranking/ranking_as_it_is"), {"day": day})
+
+
+def ranked_by(connection: psycopg.Connection, day: date) -> Columns:
+    """What the ranking of a day reads of each bot, by bot, as `ranking.ranking_rows` takes it; `as_of` is 0."""
+    with psycopg.RawCursor(connection, row_factory=dict_row) as cursor:  # whose statements have $1
+        rows = cursor.execute(query("ranking/ranking_metrics"), (day, day)).fetchall()
+    kinds = {"bot_id": np.int64, "trades": np.int64} | dict.fromkeys(TEXTS, object)
+    columns = {name: np.array([row[name] for row in rows], kinds.get(name, np.float64)) for name in RANKED_BY}
+    return columns | {"as_of": np.zeros(len(rows), np.int64)}

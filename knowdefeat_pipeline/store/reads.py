@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -20,6 +20,12 @@ Record = dict[str, Any]
 def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
     """The last day with rows in a result table; None while it is empty."""
     row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    return row[0] if row else None
+
+
+def last_ranked_day(connection: psycopg.Connection) -> date | None:
+    """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
+    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
     return row[0] if row else None
 
 
@@ -67,6 +73,21 @@ def strategies(
 def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
     """What was believed day after day, as things stood, of one strategy or of all."""
     return records(connection, query("beliefs/strategy_history"), {"strategy": strategy, "days": days})
+
+
+def strategy_outcomes(
+    connection: psycopg.Connection, since: datetime, strategy: str | None, limit: int, offset: int = 0
+) -> list[Record]:
+    """Trades that closed from an instant on, as outcomes of a strategy or of all, the latest first."""
+    asked = {"since": since, "strategy": strategy, "limit": limit, "offset": offset}
+    return records(connection, query("beliefs/strategy_outcomes"), asked)
+
+
+def count_outcomes(connection: psycopg.Connection, since: datetime, strategy: str | None) -> int:
+    """How many outcomes there are from an instant on, of a strategy or of all."""
+    asked = {"since": since, "strategy": strategy}
+    ((found,),) = connection.execute(query("beliefs/count_outcomes"), asked).fetchall()
+    return int(found)
 
 
 def strategy_day(connection: psycopg.Connection, table: str, day: date, strategy: str | None = None) -> list[Record]:

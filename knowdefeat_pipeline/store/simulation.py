@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
-from knowdefeat_pipeline.store.locks import days_locked
+from knowdefeat_pipeline.store.locks import days_locked, lock_every_day
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
@@ -32,6 +32,8 @@ def remove_simulated(connection: psycopg.Connection) -> int:
     stale by the deletion.
     """
     with connection.transaction():
+        if connection.execute("SELECT FROM trades WHERE simulated LIMIT 1").fetchone():
+            lock_every_day(connection)
         # A trade that is on its way to a bot of the fleet is waited for: its bot stays.
         connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")
         connection.execute("DELETE FROM trade_quarantine WHERE simulated")

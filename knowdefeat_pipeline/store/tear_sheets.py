@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
-from knowdefeat_pipeline.core.skill.judgement import WINDOWS
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Floats, Ints
 from knowdefeat_pipeline.postgres.connection import query, read_arrow

@@ -21,15 +21,18 @@ MOST_ANSWERS = 256  # that are held, the latest asked for
 
 @dataclass(frozen=True)
 class Answer:
-    """A body, its type, and headers beside it."""
+    """A body, its type, and headers beside it. `version`: of what it shows, where that tells it apart by itself."""
 
     body: bytes
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    version: int | None = None
 
     @property
     def etag(self) -> str:
-        """The same for the same body, in whichever process."""
+        """The same for the same version or body, in whichever process."""
+        if self.version is not None:
+            return f'"{self.version}"'
         return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
 
 

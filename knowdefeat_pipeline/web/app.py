@@ -15,11 +15,13 @@ from starlette.staticfiles import StaticFiles
 
 from knowdefeat_pipeline.web import document, problems
 from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
-from knowdefeat_pipeline.web.api import bots, imports, rankings, status, trades
+from knowdefeat_pipeline.web.api import bots, imports, rankings, scanstream, status, strategies, trades, weights
 from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
 from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import learning as learning_page
+from knowdefeat_pipeline.web.pages import weights as weights_page
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
 
@@ -56,9 +58,12 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     problems.install(app, error_page)
     document.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    for router in (rankings.router, bots.router, trades.router, imports.router, status.router):
+    for router in (
+        rankings.router, bots.router, trades.router, imports.router, weights.router, strategies.router, status.router
+    ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, data, docs):
+    app.include_router(scanstream.router, dependencies=[Depends(refuses_bad_tokens)])
+    for page in (fleet, ranking, bot_page, compare, weights_page, learning_page, data, docs):
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.web.answers import as_json
 
 PROBLEM = "application/problem+json"
+ENVELOPED = "/api/learning/"  # Scanstream's endpoints, whose clients know their own form of errors alone
 RETRY_AFTER = "5"  # seconds after which to ask again a database that was away
 
 logger = logging.getLogger("knowdefeat.web")
@@ -42,6 +43,9 @@ def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
         status, text = problem.status, str(problem)
         if not request.url.path.startswith("/api/"):
             return Response(page(status, text), status, problem.headers, media_type="text/html")
+        if request.url.path.startswith(ENVELOPED):
+            body = as_json({"success": False, "error": text} | problem.more).body
+            return Response(body, status, problem.headers, media_type="application/json")
         details = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": text}
         body = as_json(details | {"instance": request.url.path} | problem.more).body
         return Response(body, status, problem.headers, media_type=PROBLEM)

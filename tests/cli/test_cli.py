@@ -1,6 +1,6 @@
 """The command line as a person or a program uses it, on a real database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +13,7 @@ from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, VARIABLE_N
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from tests.cli.conftest import Shell
+from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -90,6 +91,16 @@ def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     assert "KNOWDEFEAT_FIRST_DAY=1999-01-01" in shell("run", "--from", "1999-01-01", status=1)
     assert "lies in the future" in shell("run", "--to", "2999-01-01", status=1)
     assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)
+
+
+def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(
+    shell: Shell, database: str, trades_file: Path
+) -> None:
+    shell("run", "--trades", trades_file, "--from", "2025-02-28", "--to", "2025-02-28")
+    days.refresh(database, date(2025, 4, 10), date(2025, 4, 10), datetime(2025, 4, 11, tzinfo=UTC))
+    shown = shell("rankings")
+    assert "No bot is ranked as of 2025-04-11" in shown
+    assert "The last day with a ranking is 2025-02-28. See it: knowdefeat rankings --day 2025-02-28" in shown
 
 
 def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Shell, trades_file: Path) -> None:

@@ -1,6 +1,8 @@
 """The pages in a real browser: readable by everybody, on any screen, without a script; and live with one."""
 
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,7 +30,8 @@ from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
 PAGES = {
-    "fleet": "/", "ranking": "/ranking", "bot": "/bots/1", "compare": "/compare", "data": "/data",
+    "fleet": "/", "ranking": "/ranking", "bot": "/bots/1", "compare": "/compare", "weights": "/weights",
+    "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000", "data": "/data",
     "row": "/data/rows/1", "import": "/data/imports/2", "upload": "/data/upload", "api": "/docs",
 }  # fmt: skip
 WIDTHS = (1600, 390)
@@ -156,6 +159,117 @@ def test_every_page_is_read_without_a_script(browser: Browser, pages: str) -> No
             page.locator(f"input[name=bots][value='{bot}']").check()
         page.get_by_role("button", name="Compare the chosen").click()
         expect(page.locator(".matrix tbody tr")).to_have_count(2)
+
+
+def test_weights_are_changed_without_a_script(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]]
+) -> None:
+    with (
+        cloned(fleet_url) as url,
+        start(url) as address,
+        opened(browser, address, java_script_enabled=False) as (_, page),
+    ):
+        page.goto(f"/login?code={CODE}")
+        page.goto("/weights")
+        page.locator("[name=avg_win_rate]").fill("40")
+        page.get_by_role("button", name="Scale to 100").click()
+        expect(page.locator("#sum")).to_have_text("Σ|w| = 100.0")
+        expect(page.locator("[name=avg_win_rate]")).to_have_value("30.8")
+        expect(page.locator("[type=range]").first).to_be_hidden()
+        page.locator("[name=reason]").first.fill("steadier")
+        page.get_by_role("button", name="Save as version 2").click()
+        expect(page.locator(".news").first).to_contain_text("Version 2 is saved.")
+        with connect(url) as connection:
+            saved = connection.execute("SELECT version, reason, avg_win_rate FROM weight_versions WHERE version > 1")
+            assert [(v, r, float(w)) for v, r, w in saved.fetchall()] == [(2, "steadier", 30.8)]
+
+
+def test_the_ranking_follows_the_sliders_to_the_last_bit(browser: Browser, pages: str) -> None:
+    """The browser computes what the server would, with whatever weights."""
+    weights = [[round(random.Random(n * 19 + k).uniform(-30, 30), 1) for k in range(19)] for n in range(40)]
+    with opened(browser, pages, viewport={"width": 1600, "height": 900}) as (_, page):
+        page.goto("/weights")
+        page.wait_for_function("ranks !== null")
+        told = page.evaluate(
+            """async sets => {
+                const found = [];
+                for (const weights of sets) {
+                    const named = Object.fromEntries(ranks.variables.map((name, at) => [name, weights[at]]));
+                    const answer = await fetch("/api/v1/weights/preview", {method: "POST",
+                        headers: {"content-type": "application/json"}, body: JSON.stringify({weights: named})});
+                    const {data} = await answer.json();
+                    found.push([ranked(weights).map(row => [row.bot_id, row.score]),
+                                data.filter(row => row.rank !== null).map(row => [row.bot_id, row.rank_score])]);
+                }
+                return found;
+            }""",
+            weights,
+        )
+        assert len(told) == 40
+        for browser_s, server_s in told:
+            assert browser_s == server_s
+        slider = page.locator("[data-variable=avg_win_rate]")
+        slider.locator("[type=range]").fill("40")
+        expect(slider.locator("[type=number]")).to_have_value("40.0")
+        expect(slider.locator("output")).to_have_text("+30.0")
+        expect(page.locator("#sum")).to_have_text("Σ|w| = 130.0")
+        expect(page.locator("#sum.bad")).to_be_visible()
+        expect(page).to_have_url(f"{pages}/weights?avg_win_rate=40.0")
+        followed = page.locator("#preview tbody").inner_text()
+        page.reload()
+        page.wait_for_function("ranks !== null")
+        assert page.locator("#preview tbody").inner_text() == followed  # what the server draws of that address
+        expect(slider.locator("[type=number]")).to_have_value("40.0")
+
+
+def test_of_two_editors_the_second_sees_both_and_nothing_is_lost(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]]
+) -> None:
+    def change(page: Page, variable: str, reason: str) -> None:
+        page.locator(f"[name={variable}]").fill("14")
+        page.locator("[name=one_hour_performance]").fill("11")
+        page.locator("#weights [name=reason]").fill(reason)
+
+    with cloned(fleet_url) as url, start(url) as address, browser.new_context(base_url=address) as context:
+        one, other = context.new_page(), context.new_page()
+        one.goto(f"/login?code={CODE}")
+        for page in (one, other):
+            page.goto("/weights")
+            page.locator("#live.on").wait_for()
+        change(one, "avg_win_rate", "steadier")
+        change(other, "one_day_performance", "bolder")
+        one.get_by_role("button", name="Save as version 2").click()
+        expect(one.locator(".news").first).to_contain_text("Version 2 is saved.")
+        # The other hears of it at once, and keeps what was typed.
+        expect(other.locator("#meanwhile")).to_contain_text("Somebody saved version 2", timeout=PATIENCE)
+        expect(other.locator("#versions tbody tr")).to_have_count(2)
+        expect(other.locator("[name=one_day_performance]")).to_have_value("14")
+        expect(other.locator("#weights [name=reason]")).to_have_value("bolder")
+        other.get_by_role("button", name="Save as version 2").click()
+        rows = other.locator("#conflict tbody tr")
+        expect(rows).to_have_text(
+            [re.compile(r"one_day_performance\s*10.0\s*10.0\s*14.0"), re.compile(r"avg_win_rate\s*10.0\s*14.0\s*10.0")]
+        )
+        expect(other.locator("[name=one_day_performance]")).to_have_value("14.0")
+        other.get_by_role("button", name="Save as version 3").click()
+        expect(other.locator(".news").first).to_contain_text("Version 3 is saved.")
+        with connect(url) as connection:
+            saved = connection.execute("SELECT version, reason FROM weight_versions ORDER BY version").fetchall()
+        assert saved[1:] == [(2, "steadier"), (3, "bolder")]
+
+
+def test_what_is_learned_comes_to_the_open_fleet_by_itself(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]]
+) -> None:
+    with cloned(fleet_url) as url, start(url) as address, opened(browser, address) as (_, page):
+        page.goto("/")
+        page.locator("#live.on").wait_for()
+        page.evaluate("window.stayed = true")
+        days.adjust(url, LAST, LAST, day_end(LAST))
+        expect(page.locator("#learned .note")).to_contain_text(
+            "The daily adjustment of Fri 28 Feb 2025", timeout=PATIENCE
+        )
+        assert page.evaluate("window.stayed")
 
 
 def test_charts_can_be_looked_into(browser: Browser, pages: str) -> None:

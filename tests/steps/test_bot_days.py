@@ -99,7 +99,7 @@ def test_a_fleet_s_days_sum_to_its_trades_and_to_its_metrics(database: str, conn
 
 def test_the_live_path_writes_what_differs_and_comes_to_the_same(database: str, connection: psycopg.Connection) -> None:
     close(connection, 1, "ETH", NOON - 3 * HOUR, 104.0)
-    close(connection, 2, "ETH", NOON - 2 * HOUR, 99.0)
+    close(connection, 2, "ETH", NOON - 5 * HOUR, 99.0)  # in the same windows at both instants
     written = "SELECT bot_id, xmin::text FROM bot_days_rows ORDER BY 1"
     session = Session(database, connection, Memory(database))
     chain.refresh(session, TODAY, TODAY, NOON)

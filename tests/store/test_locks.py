@@ -18,6 +18,7 @@ from knowdefeat_pipeline.store.locks import (
     listener_expired_at,
     listener_is_there,
     listener_lock,
+    lock_every_day,
 )
 
 DAY = date(2025, 3, 10)
@@ -75,8 +76,48 @@ def test_a_holder_that_lives_is_waited_for_beyond_patience(
         while len(looks) < 3:
             assert thread.is_alive()
     thread.join(60)
-    assert set(looks) == {1}  # the day before the one that was held stays locked
-    assert got == [3]
+    assert set(looks) == {2}  # what all share, and the day before the one that was held, stay locked
+    assert got == [4]
+
+
+def test_whoever_removes_results_is_alone(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He waits for every day that is computed, and nobody computes one before his transaction ends."""
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    steps: list[str] = []
+
+    def remove() -> None:
+        with connect(database) as other, other.transaction():
+            lock_every_day(other)
+            steps.append("removes")
+
+    def compute() -> None:
+        with connect(database) as other, days_locked(other, DAY + timedelta(days=9), DAY + timedelta(days=9)):
+            steps.append("computes")
+
+    with days_locked(connection, DAY, DAY):
+        with connect(database) as other, days_locked(other, DAY + timedelta(days=5), DAY + timedelta(days=5)):
+            pass  # days of their own are computed side by side
+        remover = Thread(target=remove)
+        remover.start()
+        with connect(database) as other:
+            while not other.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall():
+                assert remover.is_alive()
+        steps.append("ends")
+    remover.join(60)
+    assert steps == ["ends", "removes"]
+    with connection.transaction():
+        lock_every_day(connection)
+        computer = Thread(target=compute)
+        computer.start()
+        with connect(database) as other:
+            while not other.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall():
+                assert computer.is_alive()
+        steps.append("ends")
+    computer.join(60)
+    assert steps == ["ends", "removes", "ends", "computes"]
+    assert connection.execute(LOCKS).fetchall() == [(0,)]
 
 
 def test_a_listener_without_a_lease_is_dismissed_with_all_that_it_holds(

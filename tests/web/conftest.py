@@ -155,6 +155,7 @@ def fleet_url(server_url: str) -> Iterator[str]:
             )
         load_trades(url, read_frame(_refused(), "bad", END), "bad.csv")
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
+        days.learn(url, LAST - timedelta(days=DAYS - 5), LAST)
         yield url
 
 

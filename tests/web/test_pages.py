@@ -4,15 +4,17 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
 
 from knowdefeat_pipeline.core.units import day_end
+from tests.steps import days
 from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
-PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/docs")
+PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/docs")
 
 
 class Figures(HTMLParser):
@@ -118,7 +120,7 @@ def test_names_from_outside_are_text(web: Web, path: str) -> None:
     text = web.get(path).text
     assert NASTY not in text
     assert "<script>alert" not in text
-    if path not in ("/docs", "/bots/1"):
+    if path not in ("/docs", "/bots/1", "/learning"):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     for block in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL):
         assert json.loads(block)["x"]
@@ -158,7 +160,7 @@ def test_no_cell_of_a_file_is_a_formula(web: Web) -> None:
     assert nasty["strategy"] == f"'{FORMULA}"
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare"])
+@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare", "/weights", "/learning"])
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
 def test_every_page_with_rows_gives_them_as_a_file(web: Web, path: str, kind: str) -> None:
     answer = web.get(f"{path}?format={kind}")
@@ -177,6 +179,14 @@ def test_a_day_of_the_calendar_leads_to_its_trades(web: Web) -> None:
     ((count,),) = web.rows("SELECT count(*) FROM trades WHERE bot_id = 1 AND day_of(exit_time) = %s", day[1])
     assert times == [day[1]] * min(count, 20)
     assert times
+
+
+def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(own_web: Web) -> None:
+    later = LAST + timedelta(days=40)
+    days.refresh(own_web.url, later, later, day_end(later))
+    for path in ("/", "/ranking"):
+        assert f'The last day with a ranking is <a href="/ranking?day={LAST}">{LAST}</a>.' in own_web.get(path).text
+    assert "No bot is ranked" not in own_web.get(f"/ranking?day={LAST}").text
 
 
 def test_headings_and_tables_are_whole(web: Web) -> None:

@@ -10,18 +10,15 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from knowdefeat_pipeline.cli.database import database, day_or_latest
-from knowdefeat_pipeline.cli.options import ANY_REGIME, CommandError, ConfidenceScale, Json, Regime
+from knowdefeat_pipeline.cli.database import database
+from knowdefeat_pipeline.cli.options import CommandError, ConfidenceScale, Json, Regime
 from knowdefeat_pipeline.cli.views.beliefs import exposure_of, show_exposure
 from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
-from knowdefeat_pipeline.core.decisions.consensus import consensus as agree
-from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
-from knowdefeat_pipeline.store.reads import strategies, strategy_means
-
-CAP_SHARE = 0.10
+from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
+from knowdefeat_pipeline.store.decisions import agreed, size_of
 
 
 def percent(confidence: float, scale: int, where: str) -> float:
@@ -55,13 +52,14 @@ def consensus(
         percent(value, confidence_scale, f"signal {row}") for row, value in enumerate(frame["confidence"], start=1)
     ]
     with database() as connection:
-        day = day_or_latest(connection, None, "strategy_weights")
-        rows = strategies(connection, day, regime=regime or ANY_REGIME)
-    weights = {row["strategy_id"]: row["weight"] for row in rows}
-    try:
-        outcome = agree(frame, weights, _timeframes(timeframe_weight), threshold)
-    except ValueError as error:
-        raise CommandError(f"{error}. Strategies with a weight: {', '.join(sorted(weights))}") from error
+        found = agreed(
+            connection,
+            frame,
+            threshold=threshold,
+            regime=regime or ANY_REGIME,
+            timeframes=_timeframes(timeframe_weight),
+        )
+    outcome, rows = found.outcome, found.rows
     contributions = outcome.contributions.to_dict("records")
     if json:
         print_json(
@@ -77,7 +75,7 @@ def consensus(
             }
         )
         return
-    show_consensus(outcome, threshold, weights, rows[0]["as_of"])
+    show_consensus(outcome, threshold, found.weights, rows[0]["as_of"])
     show_exposure(rows)
 
 
@@ -142,35 +140,8 @@ def size(
     """How large a position to take: by Scanstream's rule, and by half Kelly on the lower quartile of the edge."""
     stated = percent(confidence, confidence_scale, "--confidence")
     with database() as connection:
-        day = day_or_latest(connection, None, "strategy_beliefs")
-        rows = strategies(connection, day, strategy=strategy, regime=regime or ANY_REGIME)
-        means = strategy_means(connection, strategy)
-    if not rows:
-        raise CommandError(f"No beliefs for {strategy!r} on {day}. List strategies: knowdefeat beliefs")
-    (belief,) = rows
-    estimated = capital is None and bool(means["capital_is_estimated"])
-    capital = means["capital"] if capital is None else capital
-    if cap is None and capital is None:
-        raise CommandError(f"The capital of a bot that runs {strategy} is not known: give --capital or --cap")
-    cap = CAP_SHARE * capital if cap is None else cap
-    by_rule = base_size(base, belief["win_rate"], belief["prior_win_rate"], stated, cap)
-    volatility = means["volatility"]
-    kelly = kelly_size(capital, belief["edge"], belief["edge_sd"], volatility, cap) if volatility and capital else None
-    answer = {
-        "strategy_id": strategy,
-        "size": by_rule,
-        "kelly_size": kelly,
-        "cap": cap,
-        "capital": capital,
-        "capital_is_estimated": estimated,
-        "win_rate": belief["win_rate"],
-        "prior_win_rate": belief["prior_win_rate"],
-        "edge": belief["edge"],
-        "edge_sd": belief["edge_sd"],
-        "volatility": volatility,
-        "as_of": belief["as_of"],
-    }
+        answer = size_of(connection, strategy, base, stated, cap=cap, capital=capital, regime=regime or ANY_REGIME)
     if json:
         print_json(answer)
         return
-    show_size(answer, belief, base, stated)
+    show_size(answer, base, stated)

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES, BarError
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
-from knowdefeat_pipeline.core.skill.judgement import false_share
+from knowdefeat_pipeline.core.skill.verdicts import false_share
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.replay import Column, read_table
 

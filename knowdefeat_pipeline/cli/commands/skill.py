@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.database import database, day_or_latest, require_ro
 from knowdefeat_pipeline.cli.options import Bot, CommandError, Day, Json
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.skill import show_bot_skill, show_skill
-from knowdefeat_pipeline.core.skill.judgement import WINDOWS, Window, false_share
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window, false_share
 from knowdefeat_pipeline.store.bots import bot_keys
 from knowdefeat_pipeline.store.reads import Record, skill_rows
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import psycopg
 import typer
@@ -16,22 +16,20 @@ from knowdefeat_pipeline.cli.database import current_url, database
 from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, require_reason
 from knowdefeat_pipeline.cli.runs import adjust_range, bring_up_to_date
 from knowdefeat_pipeline.cli.views.output import out, print_json
-from knowdefeat_pipeline.cli.views.tables import instant
 from knowdefeat_pipeline.cli.views.weights import (
     adjustment_state,
-    points_moved,
     show_attempts,
     show_difference,
     show_evidence,
     show_version,
     show_versions,
+    since,
 )
 from knowdefeat_pipeline.core.learning.ridge_experts import NAMED_SETS
 from knowdefeat_pipeline.core.ranking.weight_set import (
     WeightError,
     WeightVersion,
-    normalise,
-    validate,
+    points_moved,
     version_in_force,
 )
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
@@ -39,14 +37,17 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.learning import (
-    add_version,
+    WeightsChanged,
     adjustments,
     ai_setting,
+    change_weights,
     complete_days,
     evidence_of,
     set_ai,
     weight_versions,
 )
+
+Make = Callable[[Sequence[WeightVersion]], Mapping[str, float]]
 
 app = typer.Typer(invoke_without_command=True, help="The 19 weights: show, compare, change, roll back, adjust.")
 
@@ -160,13 +161,13 @@ def set_(
             "Say what to change: knowdefeat weights set avg_win_rate=12 one_day_performance=8 --reason …\n"
             "Or put a named set in force: knowdefeat weights set --set recommended --reason …"
         )
-    _change(lambda latest, _: {**latest.weights, **chosen}, reason, based_on, scale, json)
+    _change(lambda versions: {**versions[-1].weights, **chosen}, reason, based_on, scale, json)
 
 
 @app.command()
 def reset(reason: Reason = "Back to the default weights", based_on: BasedOn = None, json: Json = False) -> None:
     """Back to the default weights, as a new version in force from now."""
-    _change(lambda *_: DEFAULT_WEIGHTS, reason, based_on, False, json)
+    _change(lambda _: DEFAULT_WEIGHTS, reason, based_on, False, json)
 
 
 @app.command()
@@ -178,7 +179,7 @@ def rollback(
 ) -> None:
     """Back to the weights of an earlier version, as a new version in force from now."""
     _change(
-        lambda _, versions: _version(versions, version).weights,
+        lambda versions: _version(versions, version).weights,
         reason or f"Rollback to version {version}",
         based_on,
         False,
@@ -215,41 +216,39 @@ def _from_file(path: Path) -> dict[str, float]:
     return content
 
 
-def _change(make: Any, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
-    """Add the version that `make(latest, versions)` describes, and rank the running day with it."""
+def _change(make: Make, reason: str, based_on: int | None, scale: bool, as_json: bool) -> None:
+    """Add the version whose weights `make` makes of all versions, and rank the running day with it."""
     reason = require_reason(reason)
     settings = Settings.from_environment()
     url = current_url(settings)
     with connect(url) as connection:
-        now = clock.now(connection)
-        versions = weight_versions(connection)
-        latest = versions[-1]
-        wanted = make(latest, versions)
         try:
-            valid = normalise(wanted) if scale else validate(wanted)
+            before, made = change_weights(connection, make, reason=reason, based_on=based_on, scale=scale)
         except WeightError as error:
             raise WeightError(str(error).replace("(normalise to", "(--normalise to")) from error
-        base = latest.version if based_on is None else based_on
-        now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
-        if base == latest.version and valid == latest.weights:
-            raise CommandError(f"These are the weights of version {base}, the latest: nothing to change.")
-        version = add_version(connection, valid, based_on=base, author="manual", reason=reason, in_force_from=now)
+        except WeightsChanged as error:
+            one, other = error.based_on, error.latest.version
+            if one > other:
+                raise
+            raise CommandError(
+                f"{error}\nSee what differs: knowdefeat weights diff {one} {other}; then repeat the change with "
+                f"--based-on {other}."
+            ) from error
         setting = ai_setting(connection)
     ranked = bring_up_to_date(settings, url, quiet=as_json)
     if as_json:
         print_json(
             {
-                "version": version,
-                "based_on": base,
+                "version": made.version,
+                "based_on": before.version,
                 "reason": reason,
-                "in_force_from": now,
-                "weights": valid,
+                "in_force_from": made.in_force_from,
+                "weights": made.weights,
                 "ranked_again": ranked,
             }
         )
         return
-    moved = sum(abs(valid[name] - latest.weights[name]) for name in VARIABLE_NAMES)
-    out.print(f"Version {version} is in force from {instant(now)}: {moved:.1f} points moved.")
+    out.print(f"Version {made.version}{since(made)}: {points_moved(made, before):.1f} points moved.")
     out.print(
         "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
     )

@@ -44,21 +44,21 @@ def show_consensus(outcome: Consensus, threshold: float, weights: Mapping[str, f
     )
 
 
-def show_size(answer: Record, belief: Record, base: float, confidence: float) -> None:
+def show_size(answer: Record, base: float, confidence: float) -> None:
     """The size by both rules, and what each rests on; confidence is on 0..100."""
     table(
-        f"Size for {answer['strategy_id']}, by the beliefs as of {instant(belief['as_of'])}",
+        f"Size for {answer['strategy_id']}, by the beliefs as of {instant(answer['as_of'])}",
         (("", "left"), ("size", "right"), ("", "left")),
         [
             (
                 "Scanstream's rule",
                 number(answer["size"]),
-                f"{number(base)} × {belief['win_rate']:.3f} / {belief['prior_win_rate']:.3f} × {confidence / 100:.2f}",
+                f"{number(base)} × {answer['win_rate']:.3f} / {answer['prior_win_rate']:.3f} × {confidence / 100:.2f}",
             ),
             (
                 "half Kelly",
                 number(answer["kelly_size"]),
-                f"lower quartile of the edge {belief['edge']:+.3f} ± {belief['edge_sd']:.3f}"
+                f"lower quartile of the edge {answer['edge']:+.3f} ± {answer['edge_sd']:.3f}"
                 if answer["kelly_size"] is not None
                 else "not available: no trade of this strategy has a notional",
             ),

@@ -49,27 +49,30 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
     currencies = sorted({row["quote_currency"] for row in rows})
     unit = f", money in {currencies[0]}" if len(currencies) == 1 else ", money in each bot's own currency"
     ranked = [row for row in rows if row["eligible"]]
-    table(
-        f"Ranking as of {instant(as_of)} (trailing 30 days{unit})",
-        RANKING_COLUMNS,
-        [
-            (
-                str(row["rank"]),
-                row["bot"],
-                text(row["strategy_id"]),
-                number(row["rank_score"], 1),
-                chance(row["p_skill"]),
-                verdict(row),
-                movers(row),
-                number(row["trades"]),
-                number(row["win_rate"], 1),
-                pnl(row, "pnl"),
-                percent(row, "max_drawdown"),
-                number(row["longest_win_streak"]),
-            )
-            for row in ranked
-        ],
-    )
+    if not ranked:
+        out.print(f"No bot is ranked as of {instant(as_of)}: none closed enough trades in the 30 days before.")
+    else:
+        table(
+            f"Ranking as of {instant(as_of)} (trailing 30 days{unit})",
+            RANKING_COLUMNS,
+            [
+                (
+                    str(row["rank"]),
+                    row["bot"],
+                    text(row["strategy_id"]),
+                    number(row["rank_score"], 1),
+                    chance(row["p_skill"]),
+                    verdict(row),
+                    movers(row),
+                    number(row["trades"]),
+                    number(row["win_rate"], 1),
+                    pnl(row, "pnl"),
+                    percent(row, "max_drawdown"),
+                    number(row["longest_win_streak"]),
+                )
+                for row in ranked
+            ],
+        )
     for row in rows:
         if row["flag"]:
             out.print(

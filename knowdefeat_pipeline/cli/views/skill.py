@@ -9,7 +9,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
-from knowdefeat_pipeline.core.skill.judgement import Window, false_share
+from knowdefeat_pipeline.core.skill.verdicts import Window, false_share
 
 COLOURS = {"good": "green", "likely good": "green", "losing": "red", "likely losing": "red"}
 WIDTH = 33  # of the drawn intervals

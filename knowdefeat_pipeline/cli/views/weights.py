@@ -7,8 +7,8 @@ from datetime import date
 
 from knowdefeat_pipeline.cli.views.output import Record, err, out
 from knowdefeat_pipeline.cli.views.tables import NOTHING, Justify, instant, number, table, text
-from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
-from knowdefeat_pipeline.core.schema import VARIABLE_NAMES, VARIABLES
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, points_moved
+from knowdefeat_pipeline.core.schema import VARIABLES
 from knowdefeat_pipeline.core.wording import counted
 
 VERSIONS: tuple[tuple[str, Justify], ...] = (
@@ -48,7 +48,8 @@ def _estimate(of: Record) -> str:
     return f"{number(of['mean'], 3, sign=True)} ± {number(of['standard_error'], 3)}"
 
 
-def _since(version: WeightVersion) -> str:
+def since(version: WeightVersion) -> str:
+    """From when on it counts; nothing of one that always does."""
     return f", in force from {instant(version.in_force_from)}" if version.in_force_from else ""
 
 
@@ -56,13 +57,6 @@ def adjustment_state(setting: Record) -> str:
     """Whether the learner adjusts the weights, since when and why."""
     state = "on" if setting["ai_enabled"] else "off"
     return f"The daily adjustment is {state} ({setting['reason']}, {instant(setting['changed_at'])})."
-
-
-def points_moved(version: WeightVersion, before: WeightVersion | None) -> float | None:
-    """Points by which a version differs from the one before it; None for the first."""
-    if before is None:
-        return None
-    return float(sum(abs(version.weights[name] - before.weights[name]) for name in VARIABLE_NAMES))
 
 
 def show_attempts(rows: Sequence[Record], first: date, last: date) -> None:
@@ -105,7 +99,7 @@ def _gain(row: Record) -> float | None:
 def show_version(version: WeightVersion) -> None:
     """The 19 weights of a version."""
     table(
-        f"Weights, version {version.version} ({version.author}: {version.reason})" + _since(version),
+        f"Weights, version {version.version} ({version.author}: {version.reason})" + since(version),
         (("variable", "left"), ("weight", "right"), ("what it is", "left")),
         [(v.name, number(version.weights[v.name], 1, sign=True), v.description) for v in VARIABLES],
     )

@@ -29,6 +29,8 @@ from knowdefeat_pipeline.core.units import Floats, Texts
 REGIMES = ("TRENDING", "RANGING", "VOLATILE")
 TRENDING, RANGING, VOLATILE = range(3)
 NEUTRAL = "NEUTRAL"
+ANY_REGIME = "*"
+"""The regimes that hold."""
 PROBABILITIES = tuple(f"p_{name.lower()}" for name in REGIMES)
 ENTERED, GIVEN_UP = 0.70, 0.15
 """The probability from which on a label is entered, and that below which the held one is given up."""

@@ -93,6 +93,16 @@ def ranked_variables(metrics: pd.DataFrame | Columns) -> Floats:
     return centred_ranks(subtract_group(scale_free(metrics), pd.factorize(group)[0]), as_of)
 
 
+def rank_numbers(metrics: Columns) -> tuple[Ints, Ints]:
+    """`ranked_variables` of the bots of one as_of as whole numbers (bots, 19), and the steps of each variable (19,).
+
+    A rank is number / 2 / steps - 1/2, to the last bit: so few digits carry it anywhere.
+    """
+    steps = np.maximum((~np.isnan(scale_free(metrics))).sum(axis=0) - 1, 1)
+    numbers = np.rint((ranked_variables(metrics) + 0.5) * 2 * steps).astype(np.int64)
+    return numbers, steps
+
+
 def rank_bots(
     metrics: pd.DataFrame, weights: Mapping[str, float | Floats], *, min_trades: int = MIN_TRADES
 ) -> pd.DataFrame:

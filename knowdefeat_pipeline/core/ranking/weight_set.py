@@ -95,6 +95,13 @@ class WeightVersion:
         return np.array([self.weights[name] for name in VARIABLE_NAMES])
 
 
+def points_moved(version: WeightVersion, before: WeightVersion | None) -> float | None:
+    """Points by which a version differs from the one before it; None for the first."""
+    if before is None:
+        return None
+    return round(sum(abs(version.weights[name] - before.weights[name]) for name in VARIABLE_NAMES), 1)
+
+
 def version_in_force(versions: Sequence[WeightVersion], as_of: datetime) -> WeightVersion:
     """The version that counts at as_of: the last of those in force from strictly before it.
 

@@ -4,7 +4,7 @@ SQL columns and their comments, column descriptions in the catalogue, the comman
 it; a test holds the SQL to it. Each module holds one subject, one figure a line; outside of core, import from here.
 """
 
-from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, STRATEGY, STRATEGY_WEIGHTS
+from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, LEARNING_LEDGER, STRATEGY, STRATEGY_WEIGHTS
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PARTITION, TICKER, Figure
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
 from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
@@ -18,7 +18,14 @@ from knowdefeat_pipeline.core.schema.metrics import (
     STREAKS,
     TRADE_DAY,
 )
-from knowdefeat_pipeline.core.schema.ranking import FLAG, RANKING, WEIGHTS_IN_FORCE
+from knowdefeat_pipeline.core.schema.ranking import (
+    FLAG,
+    RANKING,
+    WEIGHT_ADJUSTMENTS,
+    WEIGHT_SETTINGS,
+    WEIGHT_VERSIONS,
+    WEIGHTS_IN_FORCE,
+)
 from knowdefeat_pipeline.core.schema.skill import SKILL
 from knowdefeat_pipeline.core.schema.trades import TRADES
 from knowdefeat_pipeline.core.schema.variables import (
@@ -43,9 +50,11 @@ __all__ = [
     "BOT_DAYS",
     "BOT_EVENTS",
     "CALIBRATION",
+    "DECISIONS",
     "DEFAULT_WEIGHTS",
     "FLAG",
     "FUND_SETTINGS",
+    "LEARNING_LEDGER",
     "METRICS",
     "OF_CAPITAL",
     "OPEN_POSITIONS",
@@ -70,6 +79,9 @@ __all__ = [
     "VARIABLES",
     "VARIABLE_NAMES",
     "WEIGHTS_IN_FORCE",
+    "WEIGHT_ADJUSTMENTS",
+    "WEIGHT_SETTINGS",
+    "WEIGHT_VERSIONS",
     "Figure",
     "Variable",
 ]
@@ -91,3 +103,11 @@ TABLES: dict[str, tuple[Figure, ...]] = {
     "market_regimes": REGIMES,
 }
 """The columns of every result table."""
+
+DECISIONS: dict[str, tuple[Figure, ...]] = {
+    "weight_versions": WEIGHT_VERSIONS,
+    "weight_settings": WEIGHT_SETTINGS,
+    "weight_adjustments": WEIGHT_ADJUSTMENTS,
+    "belief_ledger": LEARNING_LEDGER,
+}
+"""What people read of the tables that hold what was decided about weights and learning."""

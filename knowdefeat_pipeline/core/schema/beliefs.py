@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowdefeat_pipeline.core.schema.figure import Figure, count, known, number
+from knowdefeat_pipeline.core.schema.figure import REASON, RECORDED_AT, Figure, count, known, number, text
 
 STRATEGY = Figure("strategy_id", "text", "", "The strategy: the trade's own, else its bot's, else 'bot' and the bot's number.", nullable=False)
 
@@ -44,4 +44,15 @@ CALIBRATION: tuple[Figure, ...] = (
     number("calibration_error", "probability", "Expected calibration error: Σ share of bin · |stated - realised|, trailing 30 days. NULL without stated confidence."),
     Figure("reliability", "jsonb", "", "One entry per bin of stated confidence that holds trades: low, high, trades, stated, realised and the 95 % Wilson interval realised_low, realised_high.", nullable=False),
     known("learning_velocity", "trades/day", "Trades learned per day, trailing 7 days."),
+)
+
+LEARNING_LEDGER: tuple[Figure, ...] = (
+    Figure("entry_id", "bigint", "", "The number of the entry; entries are only ever added.", nullable=False),
+    text("kind", "backtest: its outcomes count from here on. withdrawal: they do no more. reset: what was learned before is forgotten."),
+    Figure("source", "text", "", "The name under which the outcomes of a backtest stand. NULL for a reset."),
+    number("discount", "", "What each outcome of a backtest counts beside a real one. NULL for what is no backtest."),
+    Figure("strategy_id", "text", "", "The strategy that was reset. NULL: all of them, or no reset."),
+    REASON,
+    Figure("in_force_from", "timestamptz", "UTC", "Figures of this as_of and of later ones follow it. NULL: all."),
+    RECORDED_AT,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowdefeat_pipeline.core.schema.figure import AS_OF, PARTITION, Figure, number
+from knowdefeat_pipeline.core.schema.figure import AS_OF, PARTITION, REASON, Figure, number, text
 from knowdefeat_pipeline.core.schema.variables import SLOW_NAMES, VARIABLES, Variable
 
 FLAG = Figure("flag", "text", "", "What a person should look at before the bot gets new funds: an open loss that exceeds the gain of 30 days. NULL for nothing.")
@@ -32,4 +32,29 @@ WEIGHTS_IN_FORCE: tuple[Figure, ...] = (
     Figure("variable", "text", "", "One of the 19 variables.", nullable=False),
     Figure("weight", "double precision", "points", "Signed weight; the absolute weights sum to 100.0.", nullable=False),
     Figure("version", "integer", "", "The weight version it belongs to.", nullable=False),
+)
+
+AUTHOR = text("author", "Who put it in force: default, manual (a person) or ai (the daily adjustment).")
+WEIGHT_VERSIONS: tuple[Figure, ...] = (
+    Figure("version", "integer", "", "The number of the version; versions follow one another without a gap.", nullable=False),
+    AUTHOR,
+    REASON,
+    Figure("in_force_from", "timestamptz", "UTC", "It counts for every as_of later than this. NULL: always."),
+)
+
+WEIGHT_SETTINGS: tuple[Figure, ...] = (
+    Figure("ai_enabled", "boolean", "", "Whether the learner adjusts the weights once a day.", nullable=False),
+    text("author", "Who set it: default or manual."),
+    REASON,
+    Figure("changed_at", "timestamptz", "UTC", "When it was set.", nullable=False),
+)
+
+WEIGHT_ADJUSTMENTS: tuple[Figure, ...] = (
+    PARTITION,
+    AS_OF,
+    text("outcome", "published: a new version. unchanged: nothing to move. gate_closed: the learner does not lead the anchor weights, which are in force. frozen: too little is known. disabled: switched off. refused: a later version was there."),
+    REASON,
+    Figure("evidence", "jsonb", "", "What it rests on: days, bots, rank IC (ic) and money (money) of learned, default, equal, persistence and random weights, the gain over the default ones, and a statement in words.", nullable=False),
+    Figure("version", "integer", "", "The version that was published. NULL where none was."),
+    Figure("created_at", "timestamptz", "UTC", "When the learner was asked.", nullable=False),
 )

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
-from knowdefeat_pipeline.core.skill.evidence import LEAST_OF_A_KIND, Evidence, evidence
+from knowdefeat_pipeline.core.skill.evidence import Evidence, evidence
 from knowdefeat_pipeline.core.skill.posterior import skill
-from knowdefeat_pipeline.core.units import Array, Floats, Ints, Texts
-
-Window = Literal["lifetime", "90 days"]
-WINDOWS: Mapping[Window, int | None] = {"lifetime": None, "90 days": 90}
-"""How many UTC days back each window looks, that of the as_of among them; None: to the first trade."""
-
-GOOD, LIKELY_GOOD, LIKELY_LOSING, LOSING = 0.95, 0.8, 0.2, 0.05
-UNCERTAIN = "cannot be told from luck"
-_JUDGED = ["good", "likely good", "losing", "likely losing", UNCERTAIN]
-_LACKING = [
-    f"cannot be judged: {count} closed {one if count == 1 else many}"
-    for one, many in (("loss", "losses"), ("win", "wins"))
-    for count in range(LEAST_OF_A_KIND)
-]
-WORDS: Texts = np.array([*_JUDGED, *_LACKING], object)
-"""Every verdict."""
+from knowdefeat_pipeline.core.skill.verdicts import verdicts
+from knowdefeat_pipeline.core.units import Array, Ints
 
 
 def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
@@ -66,26 +51,3 @@ def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
         "verdict": verdicts(of, found.p_skill),
     }
     return {name: values[order] for name, values in columns.items()}
-
-
-def verdicts(of: Evidence, p_skill: Floats) -> Texts:
-    """Each bot's skill in words: good (p_skill at least .95), likely good (.8), cannot be told from luck, likely losing
-    (at most .2), losing (.05); of a bot that is not proven, what it lacks: one that never closes a loss proves nothing,
-    nor does one that never won.
-    """
-    steps = [of.losses < LEAST_OF_A_KIND, of.wins < LEAST_OF_A_KIND]
-    steps += [p_skill >= GOOD, p_skill >= LIKELY_GOOD, p_skill <= LOSING, p_skill <= LIKELY_LOSING]
-    lacking = len(_JUDGED) + of.losses, len(_JUDGED) + LEAST_OF_A_KIND + of.wins
-    words: Texts = WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
-    return words
-
-
-def false_share(p_skill: Collection[float]) -> float | None:
-    """The expected share of bots among these, shown as good, whose edge is not above 0: the mean of 1 - p_skill.
-
-    None without any.
-
-    >>> round(false_share([0.99, 0.95]), 6)
-    0.03
-    """
-    return float(np.mean(1 - np.array([*p_skill]))) if len(p_skill) else None

@@ -25,7 +25,7 @@ class Trades:
     """Closed trades as columns, sorted by (bot, exit, entry, trade id).
 
     `bot`, `entry`, `exit` int64; `ticker` int32 codes into `tickers` (sorted by name); `long` bool; `pnl` float64 in
-    quote currency; `slippage` float64 in basis points, NaN where unknown.
+    quote currency; `slippage` float64 in basis points, NaN where unknown; `fees` float64 in quote currency.
     """
 
     bot: Ints
@@ -35,6 +35,7 @@ class Trades:
     exit: Ints
     pnl: Floats
     slippage: Floats
+    fees: Floats
     tickers: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -69,12 +70,12 @@ class Trades:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Trades:
-        """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl and, if there, slippage."""
+        """From columns trade_id, bot_id, ticker, direction, entry_time, exit_time, pnl, if there slippage and fees."""
         return cls.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Trades:
-        """The same columns as an Arrow table, rows in any order; streaks alone need no ticker, direction or slippage.
+        """The same columns as an Arrow table, rows in any order. Streaks need no ticker, direction, slippage or fees.
 
         Raises ValueError where pnl is NULL or not finite.
         """
@@ -103,6 +104,7 @@ _TYPES = {
     "exit": np.int64,
     "pnl": np.float64,
     "slippage": np.float64,
+    "fees": np.float64,
     "trade_id": np.int64,
 }
 
@@ -160,6 +162,7 @@ def _read(batch: pa.RecordBatch, names: dict[str, int]) -> dict[str, Any]:
         "exit": arrow_micros(batch["exit_time"]),
         "pnl": batch["pnl"].to_numpy(zero_copy_only=False),
         "slippage": batch["slippage"].to_numpy(zero_copy_only=False) if "slippage" in given else np.nan,
+        "fees": batch["fees"].to_numpy(zero_copy_only=False) if "fees" in given else 0.0,
         "trade_id": batch["trade_id"].to_numpy(),
     }
 

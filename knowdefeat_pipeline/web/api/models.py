@@ -10,18 +10,25 @@ from pydantic import BaseModel, Field, create_model
 
 from knowdefeat_pipeline.core.schema import (
     AS_OF,
+    BELIEFS,
     BOT,
     BOT_DAYS,
     BOT_EVENTS,
+    CALIBRATION,
+    LEARNING_LEDGER,
     METRICS,
     OPEN_POSITIONS,
     PARTITION,
     RANKING,
     SKILL,
+    STRATEGY_WEIGHTS,
     STREAK_SUMMARY,
     TABLES,
     TRADES,
     VARIABLES,
+    WEIGHT_ADJUSTMENTS,
+    WEIGHT_SETTINGS,
+    WEIGHT_VERSIONS,
     Figure,
 )
 from knowdefeat_pipeline.core.schema.figure import number, text
@@ -138,3 +145,45 @@ class Rankings(RankedBots):  # type: ignore[valid-type, misc]
     day: date = Field(description=PARTITION.description)
     as_of: datetime | None = Field(description=AS_OF.description)
     count: int = Field(description="How many bots there are in all parts.")
+
+
+Strategy = model("Strategy", (PARTITION, AS_OF, *BELIEFS, *named(STRATEGY_WEIGHTS, "weight", "exposure")))
+StrategyDay = model(
+    "StrategyDay",
+    (
+        PARTITION,
+        AS_OF,
+        *named(BELIEFS, "strategy_id", "win_rate", "win_rate_low", "win_rate_high", "edge", "edge_low", "edge_high"),
+        *named(BELIEFS, "confidence", "effective_samples"),
+        *named(STRATEGY_WEIGHTS, "weight", "exposure"),
+    ),
+)
+Calibration = model("Calibration", (PARTITION, AS_OF, *CALIBRATION))
+LedgerEntry = model(
+    "LedgerEntry", (*LEARNING_LEDGER, Figure("outcomes", "bigint", "", "The outcomes of a backtest.", nullable=False))
+)
+
+MOVED = number("moved", "points", "Σ |weight - weight before|: how far the version moved. NULL for the first.")
+PREVIEWED: tuple[Figure, ...] = (
+    BOT,
+    NAME,
+    Figure("strategy", "text", "", "The bot's strategy; its own where it names none.", nullable=False),
+    *named(RANKING, "rank", "rank_score", rank_before="rank", rank_score_before="rank_score"),
+    Figure("moved", "integer", "places", "Places that the bot would gain. NULL where a rank is not known."),
+)
+LearnerSetting = model("LearnerSetting", WEIGHT_SETTINGS)
+WeightAdjustment = model("WeightAdjustment", WEIGHT_ADJUSTMENTS)
+PreviewedBot = model("PreviewedBot", PREVIEWED)
+_WeightVersion = model("_WeightVersion", (*WEIGHT_VERSIONS, MOVED))
+
+
+class Weights(_WeightVersion):  # type: ignore[valid-type, misc]
+    """A version of the weights."""
+
+    weights: dict[str, float] = Field(description="By variable, signed; the absolute weights sum to 100.0.")
+
+
+class WeightVersions(Page):
+    """Versions of the weights, the latest first."""
+
+    data: list[Weights] = Field(description="The rows.")

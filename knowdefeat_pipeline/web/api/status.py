@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from knowdefeat_pipeline.core.schema import BOT_DAYS, TABLES, TRADES
+from knowdefeat_pipeline.core.schema import BOT_DAYS, DECISIONS, TABLES, TRADES
 from knowdefeat_pipeline.store.fleet import freshness
 from knowdefeat_pipeline.store.reads import counts
 from knowdefeat_pipeline.web.answers import Answer, as_json
@@ -48,7 +48,7 @@ def definitions(request: Request, site: Shared) -> Response:
     """Every figure: its table, name, type, unit and meaning."""
 
     def read(connection: psycopg.Connection) -> Answer:
-        tables: dict[str, Any] = {**TABLES, "bot_days": BOT_DAYS, "trades": TRADES}
+        tables: dict[str, Any] = {**TABLES, **DECISIONS, "bot_days": BOT_DAYS, "trades": TRADES}
         return as_json(
             {
                 table: [

@@ -117,7 +117,7 @@ def lines(
         return 8 + (high - value) * up
 
     drawn: list[Markup] = []
-    decimals = 0 if high - low >= 4 else 2
+    decimals = 0 if high - low >= 4 else max(2, 1 - math.floor(math.log10(high - low)))
     drawn += [
         Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
             left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")

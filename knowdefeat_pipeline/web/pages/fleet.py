@@ -13,11 +13,13 @@ from knowdefeat_pipeline.core.schema import PARTITION, Figure
 from knowdefeat_pipeline.core.schema.figure import count, number, text
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.store.fleet import closed_trades, fleet_days, fleet_strategies, fleet_totals, held_rows
+from knowdefeat_pipeline.store.learning import last_adjustments, weight_versions
 from knowdefeat_pipeline.store.ranking import ranked_bots
-from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.store.reads import Record, last_ranked_day, latest_day
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
+from knowdefeat_pipeline.web.learning import ALL, read_learned
 from knowdefeat_pipeline.web.pages.rendering import render
 from knowdefeat_pipeline.web.site import Shared
 
@@ -52,11 +54,14 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
         stale = {family.name: stale_days(connection, family, now) for family in FAMILIES}
         return render(
             "fleet.html", request, site,
+            last_ranked=None if any(row["eligible"] for row in rows) else last_ranked_day(connection),
             question=QUESTION, day=day, as_of=rows[0]["as_of"], totals=fleet_totals(connection, day), top=rows[:TOP],
             movers=sorted(moved, key=lambda row: -abs(row["moved_1d"]))[:MOVERS],
             strategies=fleet_strategies(connection, day), closed=closed_trades(connection, LAST_CLOSED),
             charts=charts(days, day), held=held_rows(connection), formats=FORMATS,
             stale={name: found for name, found in stale.items() if found}, flagged=[r for r in rows if r["flag"]],
+            learned=read_learned(connection), version=weight_versions(connection)[-1],
+            attempt=next(iter(last_adjustments(connection, 1)), None), all=ALL,
         )  # fmt: skip
 
     return site.answer(request, read)

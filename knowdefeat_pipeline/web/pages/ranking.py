@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.store.bot_days import daily_pnl
+from knowdefeat_pipeline.store.reads import last_ranked_day
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
 from knowdefeat_pipeline.web.api.cursors import part, read_cursor
@@ -46,8 +47,9 @@ def ranking(
         bots, pnl, _ = daily_pnl(connection, found.day, SPARK_DAYS, [row["bot_id"] for row in rows])
         paths = dict(zip(bots, np.cumsum(pnl, axis=0).T.tolist(), strict=True))
         currencies = sorted({row["quote_currency"] for row in found.chosen})
+        ranked = any(row["eligible"] for row in found.rows)
         return render(
-            "ranking.html", request, site,
+            "ranking.html", request, site, last_ranked=None if ranked else last_ranked_day(connection),
             question=QUESTION, asked=asked, found=found, rows=rows, paths=paths, next=place and written(place),
             states=STATES, currencies=currencies, as_of=found.rows[0]["as_of"] if found.rows else None,
             first=found.chosen.index(rows[0]) + 1 if rows else 0, formats=FORMATS, columns=COLUMNS,

@@ -30,7 +30,15 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-MENU = (("/", "Fleet"), ("/ranking", "Ranking"), ("/compare", "Compare"), ("/data", "Data"), ("/docs", "API"))
+MENU = (
+    ("/", "Fleet"),
+    ("/ranking", "Ranking"),
+    ("/compare", "Compare"),
+    ("/weights", "Weights"),
+    ("/learning", "Learning"),
+    ("/data", "Data"),
+    ("/docs", "API"),
+)
 
 
 def number(value: Any, decimals: int = 0, sign: bool = False) -> str:

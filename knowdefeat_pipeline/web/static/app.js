@@ -144,8 +144,9 @@ function draw(figure, told) {
 
 function number(value, digits = 6) {
   if (value == null) return "–";
-  const most = digits === 2 ? 2 : Math.abs(value) < 10 ? 2 : 0;
-  return value.toLocaleString("en", { maximumFractionDigits: most, minimumFractionDigits: digits === 2 ? 2 : 0 }).replace("-", "−");
+  const fine = Math.abs(value) < 1 ? 3 : 2;
+  const most = digits === 2 ? fine : Math.abs(value) < 10 ? fine : 0;
+  return value.toLocaleString("en", { maximumFractionDigits: most, minimumFractionDigits: digits === 2 ? fine : 0 }).replace("-", "−");
 }
 
 function refreshed() {

@@ -10,8 +10,9 @@ from scipy.special import ndtr
 
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Evidence, Said, evidence, renewed, said_by
-from knowdefeat_pipeline.core.skill.judgement import WINDOWS, false_share, judge, judged, strategy_numbers, verdicts
+from knowdefeat_pipeline.core.skill.judgement import judge, judged, strategy_numbers
 from knowdefeat_pipeline.core.skill.posterior import Skill, _mixture, skill
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, false_share, verdicts
 
 EFFECTS = np.array([0.5, 0.3, 0.1, 0.0, -0.1, -0.3])
 BOT, TRADE = np.repeat(np.arange(6), 60), np.tile(np.arange(60), 6)
