@@ -59,6 +59,7 @@ def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
     on(ClientDisconnect, lambda error: Problem(HTTPStatus.BAD_REQUEST, "The body was cut short; nothing was recorded"))
     on(BotError, lambda error: Problem(HTTPStatus.NOT_FOUND, str(error)))
     on(KnowDefeatError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
+    on(psycopg.DataError, _unwritable)
     for kind in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DatabaseUnreachable):
         on(kind, _away)
 
@@ -67,6 +68,13 @@ def _invalid(error: RequestValidationError) -> Problem:
     faults = [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
     text = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text, errors=faults)
+
+
+def _unwritable(error: psycopg.DataError) -> Problem:
+    """A text that no database holds, which the driver refuses; what the server refuses would be a fault of ours."""
+    if error.sqlstate is not None:
+        raise error
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "A text holds a NUL character, which no name and no reason has")
 
 
 def _away(error: Exception) -> Problem:

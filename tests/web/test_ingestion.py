@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.web import bodies, intake
@@ -322,6 +324,38 @@ def test_what_is_no_file_of_trades_is_refused_and_nothing_is_written(web: Web, n
     assert bulk(web, body, status, kind=kind)["detail"]
     assert nothing_was_written(web)
     assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2  # and the next one is taken in
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from([*FORMS]),
+    said=st.sampled_from([*FORMS]),
+    packed=st.booleans(),
+    cut=st.none() | st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=3),
+)
+def test_damaged_bodies_are_refused_or_every_row_of_them_is_told_of(
+    web: Web, kind: str, said: str, packed: bool, cut: float | None, flips: list[tuple[float, int]]
+) -> None:
+    body = bytearray(FORMS[kind](pd.read_csv(io.StringIO(CSV))))
+    body = bytearray(gzip.compress(body, mtime=0)) if packed else body
+    for place, value in flips:
+        body[int(place * len(body))] = value
+    body = body if cut is None else body[: int(cut * len(body))]
+    imports = len(web.rows("SELECT FROM imports"))
+    answer = web.client.post("/api/v1/trades/bulk", content=bytes(body), headers={"content-type": said})
+    assert answer.status_code in (200, 201, 413, 422), answer.text
+    told = answer.json()
+    if answer.status_code < 300:
+        for of in told["data"]:
+            kinds = ("inserted", "updated", "replaced", "unchanged", "joined")
+            assert of["rows_read"] == sum(of[name] for name in kinds) + sum(of["quarantined"].values())
+    else:
+        assert answer.headers["content-type"] == "application/problem+json"
+        for row in told.get("errors", []):
+            assert web.rows("SELECT FROM trade_quarantine WHERE quarantine_id = %s", row["quarantine_id"])
+        if "errors" not in told:
+            assert len(web.rows("SELECT FROM imports")) == imports
 
 
 def test_bodies_are_bounded(web: Web) -> None:
