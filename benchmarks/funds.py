@@ -6,16 +6,17 @@ Each world is simulated from so many seeds. A rule gives shares each day from wh
 weights and a cap of 10 %; what it holds earns the bots' results of the next day, marked to market, on the largest size
 of a bot's positions. Risk rules are left out. Every figure is a mean over seeds with its standard error.
 
-The gate's P(edge > 0) is the product's skill of each bot, from what it had closed by the day. `cash` is the share of
-the funds that the rule holds back, a mean over the days; `on day 30` that of the first of them, 30 days after the fleet
-began, and in how many of the seeds it is nine tenths or more.
+The gates ask for the product's skill, from what bots had closed by the day: P(edge > 0) alone, or, as settings begin
+with it, more of it while bots cannot be told apart. `cash` is the share of the funds that the rule holds back, a mean
+over the days; then that of day 30, the first of them, and in how many of the seeds it is nine tenths or more; and its
+mean up to day 60. Fleets without skill (null, negative) must have nine tenths in cash.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -24,8 +25,10 @@ import pandas as pd
 from benchmarks.common import END, report
 
 WORLDS = ("base", "informative", "adverse", "switch", "null", "negative", "losing", "realistic")
-EVERYTHING, SCORE, GATED, CAUTIOUS = "place everything", "score > 50", "score, P > .5", "score, P > .75"
-RULES = (EVERYTHING, SCORE, GATED, CAUTIOUS, "equal", "inverse variance", "hrp", "cash")
+EVERYTHING, SCORE, APART = "place everything", "score > 50", "score, told apart"
+CAUTIONS = {"score, P > .5": 0.5, "score, P > .75": 0.75}
+GATED = "score, P > .5"
+RULES = (EVERYTHING, SCORE, *CAUTIONS, APART, "equal", "inverse variance", "hrp", "cash")
 # Growth a year and drawdown to compare with.
 KNOWN = {
     ("base", EVERYTHING): (1.25, 0.05),
@@ -35,7 +38,7 @@ KNOWN = {
     ("base", GATED): (1.27, 0.05),
     ("losing", GATED): (0.17, 0.07),
 }
-SINCE = 30
+SINCE, EARLY = 30, 60
 FUNDS = 10**9
 CAP = 0.10
 MUCH_CASH = 0.9
@@ -103,34 +106,35 @@ def results(trades: pd.DataFrame, bars: pd.DataFrame | None, days: pd.DatetimeIn
     return marked_pnl(held, instants, closes, bots).pnl
 
 
-class Skills:
-    """P(edge > 0) of each bot from what it had closed before a day, as the product judges it."""
+def skills(closed: pd.DataFrame, days: Sequence[int], bots: int) -> Iterator[tuple[np.ndarray, float]]:
+    """P(edge > 0) of each bot (NaN where it has closed nothing) and that all have one edge, from what had closed before
+    each of these days, as the product judges it."""
+    from knowdefeat_pipeline.core.skill.daily_results import DailyResults
+    from knowdefeat_pipeline.core.skill.evidence import said_by
+    from knowdefeat_pipeline.core.skill.judgement import strategy_numbers
+    from knowdefeat_pipeline.core.skill.posterior import skill
 
-    def __init__(self, closed: pd.DataFrame, bots: int) -> None:
-        from knowdefeat_pipeline.core.skill.daily_results import DailyResults
-
-        of = closed.sort_values(["bot_id", "day"], kind="stable")
-        columns = (of[name].to_numpy(kind) for name, kind in (("bot_id", int), ("day", int), ("reported_pnl", float)))
-        self.results = DailyResults.of_columns(*columns)
-        self.strategies = closed.groupby("bot_id")["strategy_id"].last().to_dict()
-        self.bots = bots
-
-    def before(self, day: int) -> np.ndarray:
-        """NaN of a bot that has closed nothing."""
-        from knowdefeat_pipeline.core.skill.evidence import evidence
-        from knowdefeat_pipeline.core.skill.judgement import judged
-
-        found = judged(evidence(self.results.between(0, day - 1)), self.strategies)
-        out = np.full(self.bots, np.nan)
-        out[found["bot_id"] - 1] = found["p_skill"]
-        return out
+    of = closed.sort_values(["bot_id", "day"], kind="stable")
+    columns = (of[name].to_numpy(kind) for name, kind in (("bot_id", int), ("day", int), ("reported_pnl", float)))
+    results = DailyResults.of_columns(*columns)
+    strategies = closed.groupby("bot_id")["strategy_id"].last().to_dict()
+    for said in said_by(results, np.array(days) - 1, {"lifetime": None}):
+        known = said.of["lifetime"]
+        found = skill(known, strategy_numbers(known.bot, strategies))
+        p = np.full(bots, np.nan)
+        p[known.bot - 1] = found.p_skill
+        yield p, found.p_same_edge
 
 
-def shares(rule: str, score: np.ndarray, p: np.ndarray, pnl: np.ndarray, traded: np.ndarray) -> np.ndarray:
-    """The shares of a day: `pnl` and `traded` of the 30 days before, NaN scores of bots that are not ranked."""
+def shares(
+    rule: str, score: np.ndarray, skill: tuple[np.ndarray, float], pnl: np.ndarray, traded: np.ndarray
+) -> np.ndarray:
+    """The shares of a day: `skill` by then, `pnl` and `traded` of the 30 days before, NaN scores of bots that are not
+    ranked."""
     from knowdefeat_pipeline.core.funds import targets
     from knowdefeat_pipeline.core.funds.duplicates import duplicates
     from knowdefeat_pipeline.core.funds.projection import AllocationRules, allocate
+    from knowdefeat_pipeline.core.funds.settings import DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT, FundSettings
 
     ranked = ~np.isnan(score)
     target = targets.by_score(score)
@@ -140,8 +144,12 @@ def shares(rule: str, score: np.ndarray, p: np.ndarray, pnl: np.ndarray, traded:
         return ranked / max(ranked.sum(), 1)
     if rule == EVERYTHING:
         target = np.where(ranked, np.maximum(target, 1e-9), 0.0)
-    if rule in (GATED, CAUTIOUS):
-        target = np.where(p > (0.5 if rule == GATED else 0.75), target, 0.0)
+    p, same_edge = skill
+    if rule in CAUTIONS:
+        target = np.where(p > CAUTIONS[rule], target, 0.0)
+    if rule == APART:
+        usual = FundSettings("USD", FUNDS, caution=DEFAULT_CAUTION, same_edge_limit=DEFAULT_SAME_EDGE_LIMIT)
+        target = np.where(p > usual.bar(same_edge).least, target, 0.0)
     if rule in ("inverse variance", "hrp"):
         part = np.flatnonzero(ranked & (np.ptp(pnl, axis=0) > 0))
         covariance = np.cov(pnl[:, part], rowvar=False, ddof=1).reshape(len(part), len(part))
@@ -158,22 +166,22 @@ def shares(rule: str, score: np.ndarray, p: np.ndarray, pnl: np.ndarray, traded:
 
 
 def run(world: str, bots: int, days: int, seed: int) -> dict[str, tuple[float, ...]]:
-    """Of each rule: growth a year, drawdown, Sharpe, and the share of cash, as a mean and on the first day."""
+    """Of each rule: growth a year, drawdown, Sharpe, and the share of cash, as a mean over all days, on the first, and
+    as a mean over the early ones."""
     from knowdefeat_pipeline.core.funds.replay import EQUAL_WEIGHTS, book, compare
 
     closed, ranked, earned, traded = history(world, bots, days, seed)
     first = pd.Timestamp(END) - pd.Timedelta(days=days)
     number = (ranked["as_of"] - first).dt.days.to_numpy()
     held = {rule: np.zeros((days - SINCE, bots)) for rule in RULES}
-    skills = Skills(closed, bots)
-    for day in range(SINCE, days):
+    judged = skills(closed, range(SINCE, days), bots)
+    for day, skill in zip(range(SINCE, days), judged, strict=True):
         score = np.full(bots, np.nan)
         today = ranked[number == day]
         score[today["bot_id"].to_numpy() - 1] = today["score"]
         before = slice(max(0, day - WINDOW), day)
-        p = skills.before(day)
         for rule in RULES:
-            held[rule][day - SINCE] = shares(rule, score, p, earned[before], traded[before])
+            held[rule][day - SINCE] = shares(rule, score, skill, earned[before], traded[before])
     books = {rule: book(own, earned[SINCE:], 0.0) for rule, own in held.items()}
     books[EQUAL_WEIGHTS] = books["equal"]
     table = compare(books)
@@ -184,6 +192,7 @@ def run(world: str, bots: int, days: int, seed: int) -> dict[str, tuple[float, .
             float(table.loc[rule, "sharpe"]),
             1 - float(held[rule].sum(axis=1).mean()),
             1 - float(held[rule][0].sum()),
+            1 - float(held[rule][: EARLY - SINCE + 1].sum(axis=1).mean()),
         )
         for rule in RULES
     }
@@ -206,10 +215,11 @@ def line(figures: np.ndarray, known: tuple[float, float] | None) -> str:
         error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
         return f"{values.mean():+.2f} ± {error:.2f}" if len(values) else "    –"
 
-    growth, drawdown, sharpe, cash, first = figures
+    growth, drawdown, sharpe, cash, first, early = figures
     beside = f"   stated: {known[0]:+.2f}, {known[1]:.2f}" if known else ""
     much = (
-        f"cash {cash.mean():.0%}, day {SINCE}: {first.mean():.0%}, {(first >= MUCH_CASH).mean():.0%} of seeds have much"
+        f"cash {cash.mean():.0%}, day {SINCE} {shown(first)} ({(first >= MUCH_CASH).mean():.0%} of seeds have much), "
+        f"to day {EARLY} {shown(early)}"
     )
     return f"growth {shown(growth)}  drawdown {shown(drawdown)}  Sharpe {shown(sharpe)}  {much}{beside}"
 

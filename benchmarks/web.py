@@ -39,7 +39,9 @@ from benchmarks.live import INSERT, _resident_mb, program, quantiles
 DAYS = 365
 VIEWERS = 30
 SETTLED = 0.03  # seconds until the server has heard of what was notified
-SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3"}
+SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3", "strategy": "s1"}
+STRATEGIES = 6
+LEARNED_DAYS = 30
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAINTS = "() => Object.fromEntries(performance.getEntriesByType('paint').map(e => [e.name, e.startTime]))"
 ROW = "#bot-{bot}"
@@ -74,7 +76,7 @@ def paths(address: str, today: str) -> list[str]:
     """Every GET of the API that answers at once, and every page, of a bot and a day that there are."""
     described = httpx.get(f"{address}/openapi.json").json()["paths"]
     samples = SAMPLES | {"day": today}
-    found = ["/", "/ranking", "/bots/7", "/compare?bots=1&bots=2&bots=3", "/docs"]
+    found = ["/", "/ranking", "/bots/7", "/compare?bots=1&bots=2&bots=3", "/weights", "/learning", "/docs"]
     for path, methods in described.items():
         asked = methods.get("get")
         if asked and not path.endswith("/events"):  # a stream does not end
@@ -117,7 +119,6 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
     from starlette.testclient import TestClient
 
     from knowdefeat_pipeline.postgres.connection import open_pool
-    from knowdefeat_pipeline.web.access import Login
     from knowdefeat_pipeline.web.app import make_app
     from knowdefeat_pipeline.web.live import LiveResults
     from knowdefeat_pipeline.web.site import Site
@@ -130,7 +131,7 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
         return plain(self, query, params, **options)
 
     found = {}
-    app = make_app(Site(open_pool(url, 2), LiveResults(url)), Login(None))
+    app = make_app(Site(open_pool(url, 2), LiveResults(url)))
     with TestClient(app, base_url="http://127.0.0.1") as client, psycopg.connect(url) as connection:
         for path in asked:
             heard.clear()
@@ -250,13 +251,17 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """All figures, over a database with the whole fleet, up to now."""
     with database() as url, tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         os.environ.update(KNOWDEFEAT_DATABASE_URL=url, KNOWDEFEAT_HOME=home)
+        from knowdefeat_pipeline.steps.beliefs import compute_beliefs, compute_strategy_weights
         from knowdefeat_pipeline.steps.chain import refresh
         from knowdefeat_pipeline.store.session import open_session
 
         now = datetime.now(UTC)
         store(url, fleet(chosen.bots, chosen.per_bot, DAYS, end=now - timedelta(minutes=1)))
         with open_session(url) as session:
+            session.connection.execute("UPDATE bots SET strategy_id = 's' || bot_id %% %s", (STRATEGIES,))
             refresh(session, now.date() - timedelta(days=90), now.date(), now)
+            for learn in (compute_beliefs, compute_strategy_weights):
+                learn(session, now.date() - timedelta(days=LEARNED_DAYS), now.date())
         with server(url) as (address, pid):
             asked = paths(address, now.date().isoformat())
             figures: dict[str, Any] = {"answers": answers(address, url, asked, chosen.repeat)}

@@ -2,6 +2,7 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
@@ -73,8 +74,9 @@ class Settings:
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
     intake_url: the database for trades that come over HTTP, as a role that may record them; None = database_url.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
-    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where failed runs are reported;
-    None = nowhere.
+    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
+    nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
+    that address may be on this machine or in its network. freqtrade_token: what lets us into the API of a freqtrade.
     """
 
     home: Path = field(default_factory=default_home)
@@ -85,19 +87,19 @@ class Settings:
     chunk_days: int = 90
     live_report_seconds: int = 30
     webhook_url: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_private: bool = False
+    freqtrade_token: str | None = field(default=None, repr=False)
     upkeep: Upkeep = Upkeep()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read every variable; an empty one means the default. Raises SettingError."""
-        names = ("home", "database_url", "intake_url", "first_day", "chunk_days", "live_report_seconds", "webhook_url")
+        names = (
+            *("home", "database_url", "intake_url", "first_day", "chunk_days", "live_report_seconds"),
+            *("webhook_url", "webhook_secret", "webhook_private", "freqtrade_token"),
+        )
         return cls(**_given(environ, names), upkeep=Upkeep.from_environment(environ))
-
-
-def webhook_url(environ: Mapping[str, str] = os.environ) -> str | None:
-    """`KNOWDEFEAT_WEBHOOK_URL`, where failed runs are reported; empty means nowhere. Raises SettingError."""
-    url: str | None = _given(environ, ["webhook_url"]).get("webhook_url")
-    return url
 
 
 def variable_names() -> list[str]:
@@ -169,6 +171,16 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _webhook_secret(text: str) -> str:
+    if len(b64decode(text.removeprefix("whsec_"), validate=True)) < 24:
+        raise ValueError
+    return text
+
+
+def _yes_or_no(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
 class _Variable(NamedTuple):
     """How a variable's text is read (it raises what cannot be), what it should be, and how to write that."""
 
@@ -200,6 +212,14 @@ _VARIABLES = {
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
     ),
+    "webhook_secret": _Variable(
+        _webhook_secret,
+        "a secret of Standard Webhooks",
+        "Write whsec_ and at least 24 bytes in base64.",
+        is_secret=True,
+    ),
+    "webhook_private": _Variable(_yes_or_no, "an answer", "Write yes or no."),
+    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(

@@ -60,6 +60,8 @@ def test_its_settings_and_their_defaults_are_those_of_the_product() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": str(settings.chunk_days),
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": str(settings.live_report_seconds),
         "KNOWDEFEAT_WEBHOOK_URL": "nowhere",
+        "KNOWDEFEAT_WEBHOOK_SECRET": "one that is made",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "no",
     }
 
 

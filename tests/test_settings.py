@@ -42,6 +42,9 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
         "KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/secret",
+        "KNOWDEFEAT_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "yes",
+        "KNOWDEFEAT_FREQTRADE_TOKEN": "ann:secret",
         "KNOWDEFEAT_DAILY_AT": "01:00",
     }
     settings = Settings.from_environment(given)
@@ -53,9 +56,13 @@ def test_every_variable_is_read() -> None:
         chunk_days=7,
         live_report_seconds=5,
         webhook_url="https://chat.example/secret",
+        webhook_secret="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        webhook_private=True,
+        freqtrade_token="ann:secret",
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)
+    assert "c2VjcmV0" not in repr(settings)
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)

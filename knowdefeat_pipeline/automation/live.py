@@ -26,7 +26,7 @@ from knowdefeat_pipeline.postgres.advisory import told
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.leases import leased
-from knowdefeat_pipeline.postgres.remedies import remedy_of
+from knowdefeat_pipeline.postgres.remedies import with_remedy
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.outcome import CheckFailed
@@ -88,7 +88,7 @@ class Listener:
                     with leased(self.url, connection):
                         self._serve(session)
             except AWAY as error:
-                self.say(f"{_told(error)}\nTrying again in {wait:g} s.")
+                self.say(f"{with_remedy(error)}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
 
@@ -113,7 +113,7 @@ class Listener:
                 failures += 1
                 delay = retry_delay(failures).total_seconds()
                 left = "Nothing was published; the sensor new_trades takes over."
-                self.say(f"{_told(error)}\n{left} Looking again in {delay:g} s.")
+                self.say(f"{with_remedy(error)}\n{left} Looking again in {delay:g} s.")
                 time.sleep(delay)
 
     def _look(self, session: Session) -> Staleness:
@@ -136,12 +136,6 @@ class Listener:
         days = f"{first}" if first == last else f"{first} to {last}"
         self.say(f"{now:%H:%M:%S} {counted(found.trades, 'trade')}, {days} refreshed in {seconds:.2f} s")
         self.report.send_if_due(self.say)
-
-
-def _told(error: Exception) -> str:
-    """What an error says, and what to do about it where that is known."""
-    said, advice = str(error).strip(), remedy_of(error)
-    return f"{said}\n{advice}" if advice and advice not in said else said
 
 
 def _prepared(connection: psycopg.Connection) -> psycopg.Connection:

@@ -1,4 +1,5 @@
-"""The nightly upkeep: old logs of runs go, the catalogue's latest state stays, and every table is vacuumed."""
+"""The nightly upkeep: old logs of runs go, the catalogue's latest state stays, every table is vacuumed, and Dagster's
+indexes are written anew."""
 
 import shutil
 import time
@@ -12,12 +13,13 @@ from dagster import DagsterEventType as Event
 from pydantic import Field
 
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folder
+from knowdefeat_pipeline.automation.dagster_internals.instance import SCHEMA, logs_folder
 from knowdefeat_pipeline.postgres.maintenance import (
     ended_runs,
     purge_checks,
     purge_events,
     purge_runs,
+    reindex,
     table_sizes,
     vacuum,
 )
@@ -124,13 +126,16 @@ def _remove_printed(connection: psycopg.Connection, logs: Path, before: datetime
 
 @dg.op(
     ins={"purged": dg.In(dg.Nothing)},
-    description="VACUUM (ANALYZE) every table, so that space is used again and plans fit the data.",
+    description="VACUUM (ANALYZE) every table, so that space is used again and plans fit the data; write Dagster's "
+    "indexes anew, which would grow for ever by what stays of each day.",
 )
 def vacuum_tables(context: dg.OpExecutionContext, database: Database) -> None:
     with database.connect() as connection:
         before = table_sizes(connection)
         for table in before:
             vacuum(connection, table, VACUUM_SECONDS)
+        of_dagster = [table for table in before if table.schema == SCHEMA]
+        locked = [table.table for table in of_dagster if not reindex(connection, table, VACUUM_SECONDS)]
         after = {(table.schema, table.table): table.bytes for table in table_sizes(connection)}
     records = [
         dg.TableRecord(
@@ -144,6 +149,10 @@ def vacuum_tables(context: dg.OpExecutionContext, database: Database) -> None:
     ]
     total, left = sum(table.bytes for table in before), sum(after.values())
     context.log.info(f"Vacuumed {len(before)} tables: {total:,} bytes before, {left:,} after.")
+    if locked:
+        context.log.warning(
+            f"Left for the next night, as somebody has them locked: the indexes of {', '.join(locked)}."
+        )
     context.add_output_metadata(
         {
             "tables": dg.MetadataValue.table(records),

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.cli.commands import (
     doctor,
     evaluate,
     export,
+    follow,
     funds,
     imports,
     live,
@@ -34,6 +35,7 @@ from knowdefeat_pipeline.cli.commands import (
     tokens,
     trades,
     up,
+    webhook,
     weights,
 )
 from knowdefeat_pipeline.cli.views.output import err
@@ -53,6 +55,7 @@ app.command()(backfill.backfill)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")
 app.command()(trades.ingest)
+app.command()(follow.follow)
 app.command("ingest-bars")(market.ingest_bars)
 app.command("ingest-books")(market.ingest_books)
 app.command("simulate")(simulate.simulate_command)
@@ -75,6 +78,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(imports.app, name="imports")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tokens.app, name="token")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(database.app, name="db")
 
 UNDONE = "What was under way is undone or will be done again."

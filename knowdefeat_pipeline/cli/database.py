@@ -135,6 +135,15 @@ def database() -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@contextmanager
+def owned_database() -> Iterator[psycopg.Connection]:
+    """The same as who owns its tables."""
+    settings = Settings.from_environment()
+    current_url(settings)
+    with connect(owner(settings)) as connection:
+        yield connection
+
+
 def day_or_latest(connection: psycopg.Connection, day: date | None, table: str) -> date:
     """The day asked for, or the last one computed. Raises CommandError while nothing is."""
     chosen = day or latest_day(connection, table)

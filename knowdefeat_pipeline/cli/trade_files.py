@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -39,7 +39,8 @@ from knowdefeat_pipeline.cli.options import (
     parse_pairs,
     parse_terms,
 )
-from knowdefeat_pipeline.sources.files import read_sources
+from knowdefeat_pipeline.sources.files import every_source, read_trades
+from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 
 
@@ -76,7 +77,26 @@ class FileOptions:
 
         Raises SourceError and typer.BadParameter.
         """
-        return read_sources(
+        return every_source(partial(self._read, path, now))
+
+    def read_growing(self, path: Path, content: Path, source: str | None, now: datetime) -> Reading:
+        """The file, which somebody is writing and which is at `content` now, as far as it goes; `source`: what it was
+        recorded as before. Raises SourceError, also for an export of several sources, and typer.BadParameter."""
+        how = replace(self, source=self.source or source)
+        reading = how._read(path, now, content=content, grows=True)
+        if reading.other_sources:
+            raise SourceError(f"{path}: this is an export of several sources, which nobody trades into; ingest it")
+        return reading
+
+    def _read(
+        self,
+        path: Path,
+        now: datetime,
+        of_source: str | None = None,
+        content: Path | None = None,
+        grows: bool = False,
+    ) -> Reading:
+        return read_trades(
             path,
             now=now,
             mapping=parse_pairs("--map", "COLUMN=FIELD", self.map_),
@@ -99,6 +119,9 @@ class FileOptions:
             decimal=self.decimal,
             dates=self.dates,
             table=self.table,
+            of_source=of_source,
+            content=content,
+            grows=grows,
         )
 
 

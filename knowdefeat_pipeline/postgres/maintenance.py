@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.postgres.connection import query
 
 BATCH_ROWS = 5_000
+LOCK_SECONDS = 5.0  # for which writing an index anew waits; whoever comes after it waits as long
 
 
 class Purged(NamedTuple):
@@ -69,12 +72,46 @@ def table_sizes(connection: psycopg.Connection) -> list[TableSize]:
     return [TableSize(*row) for row in connection.execute(query("postgres/table_sizes")).fetchall()]
 
 
+def largest_tables(connection: psycopg.Connection, most: int) -> list[dict[str, Any]]:
+    """The largest of our tables and Dagster's: `schema`, `table`, `bytes`, `rows` (about; None where nobody counted)
+    and, beside each, the `database_bytes` of all."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("postgres/largest_tables"), {"most": most}).fetchall()
+
+
 def vacuum(connection: psycopg.Connection, table: TableSize, seconds: float) -> None:
     """VACUUM (ANALYZE) one table; one that somebody has locked is left for the next time.
 
     Raises psycopg.errors.QueryCanceled when it takes longer than that.
     """
+    with _within(connection, seconds):
+        connection.execute(_of(table, "VACUUM (ANALYZE, SKIP_LOCKED) {}"))
+
+
+def reindex(connection: psycopg.Connection, table: TableSize, seconds: float) -> bool:
+    """Write the indexes of a table anew, which keep it waiting meanwhile; False where somebody has it locked.
+
+    For tables whose rows come by time and go again but for some: VACUUM gives back a page of an index only once all of
+    its rows are gone, and nothing new is put into the middle. Raises psycopg.errors.QueryCanceled.
+    """
+    try:
+        with _within(connection, seconds), connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS * 1000:.0f}ms"])
+            connection.execute(_of(table, "REINDEX TABLE {}"))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
+
+
+def _of(table: TableSize, statement: LiteralString) -> sql.Composed:
+    return sql.SQL(statement).format(sql.Identifier(table.schema, table.table))
+
+
+@contextmanager
+def _within(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
+    """Cancel the statement that takes longer."""
     connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{seconds:.0f}s"])
-    name = sql.Identifier(table.schema, table.table)
-    connection.execute(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(name))
-    connection.execute("RESET statement_timeout")
+    try:
+        yield
+    finally:
+        connection.execute("RESET statement_timeout")

@@ -20,9 +20,9 @@ _REMEDIES = (
         "KNOWDEFEAT_DATABASE_URL.",
     ),
     (
-        r'password authentication failed for user "knowdefeat_(owner|pipeline)',
+        r'password authentication failed for user "knowdefeat_(owner|pipeline|web)',
         "Somebody changed the password of a role that our own programs log in as. A new one: knowdefeat db rotate "
-        "pipeline (or owner); then start knowdefeat up again.",
+        "pipeline (or owner, web). Programs that run go on by it.",
     ),
     (
         r"DiskFull|No space left on device",
@@ -51,3 +51,9 @@ def remedy(said: str) -> str | None:
 def remedy_of(error: BaseException) -> str | None:
     """What to do about an error of a driver."""
     return remedy(f"{type(error).__name__}: {error}")
+
+
+def with_remedy(error: Exception) -> str:
+    """What an error says, and what to do about it where that is known."""
+    said, advice = str(error).strip(), remedy_of(error)
+    return f"{said}\n{advice}" if advice and advice not in said else said

@@ -79,29 +79,50 @@ class RoleState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Passwords:
-    """The passwords of the roles that have one, a file each, which nobody else may read."""
+class SecretFiles:
+    """Secrets by their names, a file each, which nobody else may read."""
 
     folder: Path
 
     def of(self, name: str) -> str | None:
-        """The password of a role, None if it is not kept here."""
+        """The secret of that name, None if it is not kept here."""
         with suppress(FileNotFoundError):
             return (self.folder / name).read_text().strip()
         return None
 
-    def keep(self, name: str, password: str) -> None:
+    def keep(self, name: str, secret: str) -> None:
         """Put it in the place of the one before."""
         make_private(self.folder)
         partial = self.folder / f"{name}.partial"
         partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(password + "\n")
+            file.write(secret + "\n")
         partial.replace(self.folder / name)
 
     def forget(self, name: str) -> None:
         """Remove what is kept."""
         (self.folder / name).unlink(missing_ok=True)
+
+
+class Passwords(SecretFiles):
+    """The passwords of the roles that have one, each in a password file of libpq's, which is read at every connection.
+
+    A program that connects by it (see `url_by_file`) needs no restart when the password is changed.
+    """
+
+    def of(self, name: str) -> str | None:
+        """The password of a role, None if it is not kept here."""
+        line = super().of(name)
+        return None if line is None else line.rpartition(":")[2]
+
+    def keep(self, name: str, secret: str) -> None:
+        """Put it in the place of the one before."""
+        super().keep(name, f"*:*:*:{name}:{secret}")  # neither a role's name nor a password has a colon or a backslash
+
+    def file_of(self, name: str) -> Path | None:
+        """The file by which libpq logs the role in; None where an earlier version wrote it, the password alone."""
+        path = self.folder / name
+        return path.resolve() if ":" in path.read_text() else None
 
 
 # Who logs in to a role may change its password and what its sessions begin with, for all who use it: PostgreSQL refuses
@@ -165,6 +186,7 @@ def establish(connection: psycopg.Connection) -> None:
             connection.execute(query("postgres/give_to_owner"))
         connection.execute(query("postgres/close_to_all"))
         connection.execute(query("postgres/give_rights"))
+        connection.execute(query("postgres/show_dagster"))
 
 
 def prepare(url: str, passwords: Passwords) -> None:
@@ -182,8 +204,11 @@ def prepare(url: str, passwords: Passwords) -> None:
             connection.execute(query("postgres/close_to_all"))
             connection.execute(query("postgres/give_to_programs"))
         for name in (OWNER, PIPELINE):
-            if passwords.of(name) is None:
+            password = passwords.of(name)
+            if password is None:
                 _set_password(connection, name, passwords)
+            elif passwords.file_of(name) is None:
+                passwords.keep(name, password)
 
 
 def lacking(connection: psycopg.Connection) -> str | None:
@@ -307,15 +332,32 @@ def with_login(url: str, name: str, password: str) -> str:
 
     Without its search path where the role has one: the URL's would come first.
     """
+    return _of_user(url, name, f":{quote(password, safe='')}")
+
+
+def url_by_file(url: str, name: str, passwords: Passwords) -> str:
+    """The same for a program of ours, which reads the password that is kept from its file whenever it connects.
+
+    The password itself where libpq would not read the file: an earlier version wrote it, or PGPASSWORD is set.
+    """
+    password, file = passwords.of(name), passwords.file_of(name)
+    if file is None or "PGPASSWORD" in os.environ:
+        return with_login(url, name, str(password))
+    return _of_user(url, name, "", [("passfile", str(file))])
+
+
+def _of_user(url: str, name: str, password: str, more: Sequence[tuple[str, str]] = ()) -> str:
     parts = urlsplit(url)
-    address = f"{quote(name, safe='')}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    address = f"{quote(name, safe='')}{password}@{parts.netloc.rpartition('@')[2]}"
     given = parse_qsl(parts.query, keep_blank_values=True)
     if "search_path" in _settings_of(name):
         given = [(key, _SEARCH_PATH.sub("", value).strip() if key == "options" else value) for key, value in given]
     options = [
-        (key, value) for key, value in given if key not in ("user", "password") and (key, value) != ("options", "")
+        (key, value)
+        for key, value in given
+        if key not in ("user", "password", "passfile") and (key, value) != ("options", "")
     ]
-    return parts._replace(netloc=address, query=urlencode(options, quote_via=quote)).geturl()
+    return parts._replace(netloc=address, query=urlencode([*options, *more], quote_via=quote)).geturl()
 
 
 def _set_password(connection: psycopg.Connection, name: str, passwords: Passwords) -> str:

@@ -127,12 +127,11 @@ class EmbeddedPostgres:
     def url_as(self, role: str) -> str:
         """The same URL for a role that our own programs log in as (see `roles.prepare`)."""
         url = self.ensure_running()
-        password = self.passwords.of(role)
-        if password is None:
+        if self.passwords.of(role) is None:
             raise EmbeddedPostgresError(
                 f"{self.passwords.folder} lacks the password of {role}. Run: knowdefeat db migrate"
             )
-        return roles.with_login(url, role, password)
+        return roles.url_by_file(url, role, self.passwords)
 
     def hand_over(self) -> None:
         """Let everything in the database belong to its role, also what its first user made or restored. The server is

@@ -1,7 +1,9 @@
 """Files of trades as readings, and files of any table as raw tables: what they are is seen by their content."""
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +63,8 @@ def read_trades(
     dates: Dates | None = None,
     table: str | None = None,
     of_source: str | None = None,
-    called: str | None = None,
+    content: Path | None = None,
+    grows: bool = False,
 ) -> Reading:
     """Read a file of trades: a table of text, Parquet, Arrow, JSON, Excel or SQLite, gzipped or not.
 
@@ -76,7 +79,8 @@ def read_trades(
     `decimal`, `dates`: how numbers and dates are written, where the file leaves it open. `table`: which of several
     tables, sheets or arrays. `source`: overrides the source derived from format and `account`. Our own export needs
     none of these; of several sources in it, that of `of_source` is read, by default the first one (see
-    `Reading.other_sources`). `called`: what the file is called to who gave it, None: its path.
+    `Reading.other_sources`). `content`: where the file is now, of which all else is as if it were at `path`. `grows`:
+    whether somebody is writing it (see `Sought`).
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -87,7 +91,7 @@ def read_trades(
             raise SourceError(f"the confidence scale {confidence_scale} is not known; it is 1 or 100")
         said = _said(constants or {})
 
-        raw = read_raw(path, table, _sought(mapping or {}, said))
+        raw = read_raw(content or path, table, replace(_sought(mapping or {}, said), grows=grows))
         if exported.is_export(raw.table.column_names) and not mapping:
             return _read_export(raw, now, source, of_source)
         known = None if mapping else formats.recognised(raw.table.column_names)
@@ -114,16 +118,23 @@ def read_trades(
             notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:
-        raise SourceError(f"{called or path}: {error}") from error
+        raise SourceError(f"{path}: {error}") from error
 
 
-def read_sources(path: Path, **how: Any) -> list[Reading]:
-    """The file as a reading, our own export of several sources as one of each; `how`: as for `read_trades`.
+def every_source(read: Callable[[str | None], Reading]) -> list[Reading]:
+    """A file as a reading, our own export of several sources as one of each. `read`: of one source, None: the first."""
+    first = read(None)
+    return [first, *map(read, first.other_sources)]
 
-    Raises SourceError.
-    """
-    first = read_trades(path, **how)
-    return [first, *(read_trades(path, **how, of_source=source) for source in first.other_sources)]
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, and of the log of changes beside it if it is a database that has one."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    with suppress(FileNotFoundError), path.with_name(f"{path.name}-wal").open("rb") as log:
+        while part := log.read(2**20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: str | None) -> Reading:
@@ -205,7 +216,7 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
         return read_json(data, table, sought)
     if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
         raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")
-    return read_text(data)
+    return read_text(data, sought is not None and sought.grows)
 
 
 def _with_rows(raw: RawTable) -> RawTable:

@@ -14,8 +14,8 @@ from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason
 from knowdefeat_pipeline.sources.reading import Finding, Reading
 
 ID = ["bot_id", "source_trade_id"]
-ENTRY = ["ticker", "direction", "entry_time", "entry_price"]
-ALIKE = ["bot_id", *ENTRY, "exit_time", "exit_price"]
+ENTRY = ["ticker", "direction", "entry_time"]
+ALIKE = ["bot_id", *ENTRY, "entry_price", "exit_time", "exit_price"]
 PROGRESS = {"open": 1, "pending_exit": 2, "closed": 3}
 
 
@@ -51,8 +51,8 @@ def _of_known_ids(rows: pd.DataFrame) -> tuple[Bools, Bools, Array]:
     """Of rows that share their id: which contradict another, which only repeat another or are an earlier state of it,
     and the place of that row.
 
-    The first row says which trade the id names. Of its states the furthest counts: of closed ones the first, of open
-    ones the last.
+    The first row says which trade the id names; what it was entered at may change while it is open. Of its states the
+    furthest counts: of closed ones the first, of open ones the last.
     """
     place = np.arange(len(rows))
     trade = rows.groupby(ID, sort=False, dropna=False).ngroup().to_numpy()

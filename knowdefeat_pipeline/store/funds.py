@@ -32,7 +32,7 @@ from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, ma
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = (
     "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked",
-    "p_skill", "bot", "edge",
+    "p_skill", "p_same_edge", "bot", "edge",
 )  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believ
     beliefs = connection.execute(query("funds/fund_edges"), days).fetchall() if believing else []
     edges = {(day, bot): edge for day, bot, edge in beliefs}
     bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
-    numbers = {"capital": "float64", "rank": "Int32", "rank_score": "float64", "p_skill": "float64", "edge": "float64"}
-    return bots.astype(numbers)
+    numbers = dict.fromkeys(("capital", "rank_score", "p_skill", "p_same_edge", "edge"), "float64")
+    return bots.astype({**numbers, "rank": "Int32"})
 
 
 def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
@@ -95,6 +95,7 @@ def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
             ),
             risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
             caution=row["caution"],
+            same_edge_limit=row["same_edge_limit"],
         )
         for row in reversed(settings_history(connection))
     ]
@@ -117,6 +118,7 @@ def save_settings(
             "ticker_cap": settings.allocation.ticker_cap,
             "minimum_ticket": amount_of(settings.allocation.minimum, settings.quote_currency),
             "caution": settings.caution,
+            "same_edge_limit": settings.same_edge_limit,
             "drawdown_limit": settings.risk.drawdown,
             "daily_loss_limit": settings.risk.daily_loss,
             "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
@@ -254,9 +256,15 @@ def settings_history(connection: psycopg.Connection) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             "SELECT version, quote_currency, nullif(in_force_from, '-infinity') AS in_force_from, funds, method, "
-            "bot_cap, ticker_cap, minimum_ticket, caution, drawdown_limit, daily_loss_limit, cool_down_hours, author, "
-            "reason, recorded_at FROM fund_settings ORDER BY version DESC"
+            "bot_cap, ticker_cap, minimum_ticket, caution, same_edge_limit, drawdown_limit, daily_loss_limit, "
+            "cool_down_hours, author, reason, recorded_at FROM fund_settings ORDER BY version DESC"
         ).fetchall()
+
+
+def latest_settings(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """The last version of each currency, by currency; in_force_from None: always."""
+    latest = {row["quote_currency"]: row for row in reversed(settings_history(connection))}
+    return [latest[currency] for currency in sorted(latest)]
 
 
 def currencies(connection: psycopg.Connection) -> list[str]:
@@ -273,6 +281,15 @@ def allocation(connection: psycopg.Connection, day: date) -> tuple[list[dict[str
             "SELECT * FROM fund_allocations WHERE day = %s ORDER BY quote_currency, amount DESC, rank, bot_id", (day,)
         )
         return summaries, named(rows.fetchall(), bot_names(connection))
+
+
+def allocation_days(connection: psycopg.Connection, currency: str, first: date, last: date) -> list[dict[str, Any]]:
+    """The rows of `fund_allocation_days` of a currency on the days first..last, in order."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT * FROM fund_allocation_days WHERE quote_currency = %s AND day BETWEEN %s AND %s ORDER BY day",
+            (currency, first, last),
+        ).fetchall()
 
 
 def unfunded(connection: psycopg.Connection) -> list[str]:

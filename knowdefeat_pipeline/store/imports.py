@@ -8,10 +8,8 @@ is undone, one that repeats it comes before one that was held because of it.)
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -71,12 +69,6 @@ class Undone:
     discarded: int
     released: int
     heirs: dict[int, int] = field(default_factory=dict)
-
-
-def hash_of_file(path: Path) -> str:
-    """SHA-256 of a file, by which the same one is known again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def take_in(

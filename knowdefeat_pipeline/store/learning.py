@@ -184,6 +184,14 @@ def complete_days(connection: psycopg.Connection) -> tuple[date, date] | None:
     return None if first is None else (first, last)
 
 
+def history_state(connection: psycopg.Connection) -> datetime | None:
+    """When a complete day was last computed: while that is the same, so is the history. None without one."""
+    row = connection.execute(
+        "SELECT max(refreshed_at) FROM refreshed_days WHERE asset = 'bot_metrics' AND as_of = day_end(day)"
+    ).fetchone()
+    return row[0] if row else None
+
+
 def trades_known(connection: psycopg.Connection, first: date, last: date) -> dict[date, tuple[int, datetime]]:
     """How many trades had closed by the as_of of each computed day of first..last, and when the last of them did."""
     rows = connection.execute(

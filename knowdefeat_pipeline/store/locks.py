@@ -18,7 +18,7 @@ from knowdefeat_pipeline.postgres.connection import query
 PATIENCE = advisory.PATIENCE  # seconds for which days are waited for before looking whether their holder goes on
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _EVERY_DAY = 0  # a number that no date has: whoever computes any day shares it
-_LISTENER_LOCK = int.from_bytes(b"kliv", "big")
+LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def day_holders(connection: psycopg.Connection, first: date, last: date) -> list
 
 def listener_holders(connection: psycopg.Connection) -> list[Holder]:
     """The other sessions that hold the place of the live listener: one at most."""
-    return advisory.holders(connection, Lock(_LISTENER_LOCK, 0, 0))
+    return advisory.holders(connection, Lock(LISTENER_LOCK, 0, 0))
 
 
 def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
@@ -84,15 +84,15 @@ def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
     One whose lease is over is dismissed.
     """
     leases.dismiss(connection)
-    ((alone,),) = connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (_LISTENER_LOCK,)).fetchall()
+    ((alone,),) = connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (LISTENER_LOCK,)).fetchall()
     yield alone
     if alone and not connection.closed:
-        connection.execute("SELECT pg_advisory_unlock(%s, 0)", (_LISTENER_LOCK,))
+        connection.execute("SELECT pg_advisory_unlock(%s, 0)", (LISTENER_LOCK,))
 
 
 def listener_is_there(connection: psycopg.Connection) -> bool:
     """Whether a live listener runs, or one that stopped was not dismissed yet."""
-    return _is_locked(connection, _LISTENER_LOCK, 0)
+    return _is_locked(connection, LISTENER_LOCK, 0)
 
 
 def listener_expired_at(connection: psycopg.Connection) -> datetime | None:

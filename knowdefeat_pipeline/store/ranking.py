@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
 from knowdefeat_pipeline.core.rows import TEXTS, Columns
-from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.postgres.connection import query, quoted
 from knowdefeat_pipeline.store.reads import Record, ranking, records
 
 
@@ -41,8 +41,8 @@ def ranking_as_it_is(connection: psycopg.Connection, day: date) -> list[Record]:
 
 def ranked_by(connection: psycopg.Connection, day: date) -> Columns:
     """What the ranking of a day reads of each bot, by bot, as `ranking.ranking_rows` takes it; `as_of` is 0."""
-    with psycopg.RawCursor(connection, row_factory=dict_row) as cursor:  # whose statements have $1
-        rows = cursor.execute(query("ranking/ranking_metrics"), (day, day)).fetchall()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(quoted(query("ranking/ranking_metrics"), (day, day)).encode()).fetchall()
     kinds = {"bot_id": np.int64, "trades": np.int64} | dict.fromkeys(TEXTS, object)
     columns = {name: np.array([row[name] for row in rows], kinds.get(name, np.float64)) for name in RANKED_BY}
     return columns | {"as_of": np.zeros(len(rows), np.int64)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
@@ -70,9 +71,10 @@ def strategies(
     return records(connection, query("beliefs/strategy_table"), {"day": day, "strategy": strategy, "regime": regime})
 
 
-def strategy_history(connection: psycopg.Connection, strategy: str | None, days: int) -> list[Record]:
-    """What was believed day after day, as things stood, of one strategy or of all."""
-    return records(connection, query("beliefs/strategy_history"), {"strategy": strategy, "days": days})
+def strategy_history(connection: psycopg.Connection, chosen: Collection[str] | None, days: int) -> list[Record]:
+    """What was believed day after day, as things stood, of some strategies or (None) of all."""
+    asked = {"chosen": None if chosen is None else [*chosen], "days": days}
+    return records(connection, query("beliefs/strategy_history"), asked)
 
 
 def strategy_outcomes(
@@ -127,6 +129,23 @@ def regimes(
         length = bar_length(row["timeframe"]).to_pytimedelta()
         row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}
     return rows
+
+
+def regime_bars(
+    connection: psycopg.Connection,
+    ticker: str,
+    timeframe: str,
+    limit: int,
+    *,
+    first: datetime | None = None,
+    before: datetime | None = None,
+) -> list[Record]:
+    """The last labelled bars of a series with their prices, the latest first; of those that open from `first` on and
+    before `before`. `as_of`: when a bar closed, from which its label holds."""
+    asked = {"ticker": ticker, "timeframe": timeframe, "limit": limit, "first": first, "before": before}
+    length = bar_length(timeframe).to_pytimedelta()
+    rows = records(connection, query("market/regime_bars"), asked)
+    return [row | {"as_of": row["open_time"] + length} for row in rows]
 
 
 def counts(connection: psycopg.Connection) -> Record:

@@ -84,9 +84,10 @@ def _fleet_rows(rows: pa.Table) -> pa.Table:
     """The rows of `bot_skill` as one a day and window, whose rows follow one another: every figure an array."""
     day, window = rows["day"].to_numpy(), rows["time_window"].to_numpy(zero_copy_only=False)
     begin = np.flatnonzero(np.append(True, (day[1:] != day[:-1]) | (window[1:] != window[:-1])) if len(day) else [])
-    keys = rows.select(["day", "time_window"]).take(pa.array(begin, pa.int64()))
+    of_fleet = ["day", "time_window", "p_same_edge"]
+    keys = rows.select(of_fleet).take(pa.array(begin, pa.int64()))
     offsets = pa.array(np.append(begin, len(day)), pa.int32())
-    for name in _without_mark(rows).drop(["day", "time_window"]).column_names:
+    for name in _without_mark(rows).drop(of_fleet).column_names:
         keys = keys.append_column(name, pa.ListArray.from_arrays(offsets, rows[name].combine_chunks()))
     return keys
 

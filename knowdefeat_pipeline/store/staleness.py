@@ -51,7 +51,7 @@ RANKING = Family(
         "bot_metrics": ("trades", "capital", "scores", "results", *OPEN, "formulas"),
         "win_streaks": ("trades",),
         "bot_rankings": ("weights", "activity"),
-        "bot_skill": ("trades", "strategies"),
+        "bot_skill": ("trades", "strategies", "skill_formulas"),
         "variable_weights": ("next_weights",),
         "fund_allocations": (
             "trades",

@@ -1,4 +1,7 @@
-"""Tokens: who may do what over HTTP. The database knows their hashes; the first one is kept in a file of the home."""
+"""Tokens: who may do what over HTTP. The database knows their hashes; the first one is kept in a file of the home.
+
+They are made and revoked by the owner of the tables. Who serves the pages turns a code that the owner offered into one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import psycopg
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.postgres.roles import Passwords
+from knowdefeat_pipeline.postgres.roles import SecretFiles
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import records
 
@@ -28,9 +31,9 @@ class TokenError(KnowDefeatError):
     """A token that is not there or cannot be made; the message says why and what to do."""
 
 
-def kept_tokens(settings: Settings) -> Passwords:
+def kept_tokens(settings: Settings) -> SecretFiles:
     """Where the first token is kept: a file of the home that nobody else may read."""
-    return Passwords(settings.home / "tokens")
+    return SecretFiles(settings.home / "tokens")
 
 
 def hash_of(token: str) -> str:
@@ -44,9 +47,13 @@ def hash_of(token: str) -> str:
 
 def new_token(connection: psycopg.Connection, name: str, scope: Scope, lifetime: timedelta | None = None) -> str:
     """Make a token, which is told here and never again; `lifetime` None: until it is revoked. Raises TokenError."""
-    token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    token = _random_token()
     _record(connection, name, scope, hash_of(token), lifetime)
     return token
+
+
+def _random_token() -> str:
+    return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def _record(connection: psycopg.Connection, name: str, scope: Scope, hashed: str, lifetime: timedelta | None) -> None:
@@ -63,7 +70,7 @@ def _record(connection: psycopg.Connection, name: str, scope: Scope, hashed: str
         ) from None
 
 
-def ensure_first(connection: psycopg.Connection, kept: Passwords) -> str:
+def ensure_first(connection: psycopg.Connection, kept: SecretFiles) -> str:
     """The first token, which lets do everything: the one that is kept, or a new one where that does not count here."""
     token = kept.of(FIRST)
     if token is not None and scope_of(connection, token) is not None:
@@ -73,6 +80,24 @@ def ensure_first(connection: psycopg.Connection, kept: Passwords) -> str:
         token = new_token(connection, FIRST, "admin")
         kept.keep(FIRST, token)
     return token
+
+
+def offer_login(connection: psycopg.Connection, code: str) -> None:
+    """Let a browser in by this code, once, and by none that was offered before."""
+    with connection.transaction():
+        connection.execute("DELETE FROM login_codes")
+        connection.execute("INSERT INTO login_codes (hash) VALUES (%s)", (hash_of(hash_of(code)),))
+
+
+def take_login(connection: psycopg.Connection, code: str, lifetime: timedelta) -> str | None:
+    """A token of its own for the browser that brings the code, which lets do everything; None where the code is another
+    one or was used already."""
+    token = _random_token()
+    made = connection.execute(
+        "SELECT log_browser_in(%s, %s, %s, %s)",
+        (hash_of(code), f"browser {secrets.token_hex(4)}", hash_of(token), lifetime),
+    ).fetchone()
+    return token if made == (True,) else None
 
 
 class Holder(NamedTuple):

@@ -6,8 +6,6 @@ is listed and revoked as any other.
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
@@ -15,7 +13,7 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from knowdefeat_pipeline.store.tokens import SCOPES, Holder, Scope, hash_of, holder_of, new_token
+from knowdefeat_pipeline.store.tokens import SCOPES, Holder, Scope, holder_of, take_login
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
@@ -27,28 +25,14 @@ NEEDED = (
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="knowdefeat"'}
 
 
-class Login:
-    """The one-time address: `expected` is the hash of its code, so that no list of processes shows the code itself."""
-
-    def __init__(self, expected: str | None) -> None:
-        self._expected = expected
-
-    def take(self, code: str) -> bool:
-        """Whether it is the code, which counts once."""
-        if self._expected is None or not hmac.compare_digest(hash_of(code), self._expected):
-            return False
-        self._expected = None
-        return True
-
-
-def log_in(site: Site, login: Login, code: str) -> Response:
+def log_in(site: Site, code: str) -> Response:
     """Let a browser in, and lead it on to an address without the code. Raises Problem."""
-    if not login.take(code):
+    with site.connection() as connection:
+        token = take_login(connection, code, LASTS)
+    if token is None:
         raise Problem(
             HTTPStatus.FORBIDDEN, "This address was used already, or is another one. knowdefeat up prints a new one."
         )
-    with site.connection() as connection:
-        token = new_token(connection, f"browser {secrets.token_hex(4)}", "admin", LASTS)
     answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
     answer.set_cookie(COOKIE, token, max_age=int(LASTS.total_seconds()), httponly=True, samesite="strict", path="/")
     return answer

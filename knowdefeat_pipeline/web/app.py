@@ -14,13 +14,26 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from knowdefeat_pipeline.web import document, problems
-from knowdefeat_pipeline.web.access import Login, log_in, refuses_bad_tokens
-from knowdefeat_pipeline.web.api import bots, imports, rankings, scanstream, status, strategies, trades, weights
+from knowdefeat_pipeline.web.access import log_in, refuses_bad_tokens
+from knowdefeat_pipeline.web.api import (
+    bots,
+    funds,
+    imports,
+    rankings,
+    regimes,
+    scanstream,
+    status,
+    strategies,
+    trades,
+    weights,
+)
 from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
-from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, ranking
+from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, operations, ranking
+from knowdefeat_pipeline.web.pages import funds as funds_page
 from knowdefeat_pipeline.web.pages import learning as learning_page
+from knowdefeat_pipeline.web.pages import regimes as regimes_page
 from knowdefeat_pipeline.web.pages import weights as weights_page
 from knowdefeat_pipeline.web.pages.rendering import error_page
 from knowdefeat_pipeline.web.site import Shared, Site
@@ -30,7 +43,7 @@ API = "/api/v1"
 LARGE = (f"{API}/trades/bulk", "/data/upload")  # where files come in
 
 
-def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
+def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     """The app behind the guard. It opens the site's connections when it starts, and closes them when it ends."""
 
     @asynccontextmanager
@@ -58,18 +71,19 @@ def make_app(site: Site, login: Login, hosts: Iterable[str] = ()) -> App:
     problems.install(app, error_page)
     document.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    for router in (
-        rankings.router, bots.router, trades.router, imports.router, weights.router, strategies.router, status.router
-    ):  # fmt: skip
-        app.include_router(router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
+    for of in (rankings, bots, trades, imports, weights, strategies, funds, regimes, status):
+        app.include_router(of.router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
     app.include_router(scanstream.router, dependencies=[Depends(refuses_bad_tokens)])
-    for page in (fleet, ranking, bot_page, compare, weights_page, learning_page, data, docs):
+    pages = (
+        fleet, ranking, bot_page, compare, weights_page, learning_page, regimes_page, funds_page, data, operations, docs
+    )  # fmt: skip
+    for page in pages:
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/login", include_in_schema=False)
     def login_once(site: Shared, code: str) -> Response:
-        return log_in(site, login, code)
+        return log_in(site, code)
 
     @app.get("/api/{path:path}", include_in_schema=False)
     def unknown(path: str) -> None:

@@ -77,12 +77,14 @@ class Learned:
         return self.now[strategy]
 
 
-def read_learned(connection: psycopg.Connection, day: date | None = None) -> Learned | None:
-    """What was learned by the end of a day, or of the last one; None where nothing was."""
+def read_learned(
+    connection: psycopg.Connection, day: date | None = None, *, regime: str | None = None
+) -> Learned | None:
+    """What was learned by the end of a day, or of the last one, in every regime or in one; None where nothing was."""
     chosen = day or latest_day(connection, "strategy_weights")
     if chosen is None:
         return None
-    rows = strategies(connection, chosen)
+    rows = strategies(connection, chosen, regime=regime)
     if not rows:
         return None
     weights = {row["strategy_id"]: row for row in strategy_day(connection, "strategy_weights", chosen)}

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.sources.files import read_sources
+from knowdefeat_pipeline.sources.files import digest, every_source, read_trades
 from knowdefeat_pipeline.sources.frames import read_exported, read_records
 from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
@@ -70,7 +71,7 @@ class Recorder:
         self, path: str, name: str, how: Mapping[str, Any], author: str, replaces: bool = False
     ) -> list[Answer]:
         """Take in a file; what became of each of its sources. Raises SourceError."""
-        readings, content_hash = self._read(path, name, how), imports.hash_of_file(Path(path))
+        readings, content_hash = self._read(path, name, how), digest(Path(path))
         return [self._take_in(reading, name, author, content_hash, replaces) for reading in readings]
 
     def preview_file(self, path: str, name: str, how: Mapping[str, Any]) -> list[Answer]:
@@ -101,7 +102,8 @@ class Recorder:
         return {}
 
     def _read(self, path: str, name: str, how: Mapping[str, Any]) -> list[Reading]:
-        return read_sources(Path(path), now=self._now(), called=name, **how)
+        read = partial(read_trades, Path(name), content=Path(path), now=self._now(), **how)
+        return every_source(lambda source: read(of_source=source))
 
     def _take_in(
         self, reading: Reading, name: str, author: str, content_hash: str | None = None, replaces: bool = False

@@ -1,4 +1,4 @@
-"""The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--login HASH] [--dagster ADDRESS] ...
+"""The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--dagster ADDRESS] ...
 
 It needs no more than the rights of knowdefeat_web: `knowdefeat up` gives it the address of that role as
 KNOWDEFEAT_DATABASE_URL, and as KNOWDEFEAT_INTAKE_URL that of the role as which its recorder writes trades.
@@ -18,7 +18,6 @@ from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import open_pool
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.web.access import Login
 from knowdefeat_pipeline.web.app import make_app
 from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
@@ -45,7 +44,6 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--allow-host", action="append", default=[], help="a further name under which browsers may ask")
-    parser.add_argument("--login", help="the hash of the code that lets a browser in once, at /login?code=CODE")
     parser.add_argument("--dagster", help="the address of Dagster's UI, to which pages lead")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -57,8 +55,9 @@ def main() -> None:
     except KnowDefeatError as error:
         parser.error(str(error))
     live = LiveResults(url)
-    site = Site(open_pool(url, MOST_CONNECTIONS), live, Intake(settings.intake_url or url), chosen.dagster)
-    app = make_app(site, Login(chosen.login), chosen.allow_host)
+    intake = Intake(settings.intake_url or url)
+    site = Site(open_pool(url, MOST_CONNECTIONS), live, intake, chosen.dagster, settings)
+    app = make_app(site, chosen.allow_host)
     # No access log: it would have the codes of logins.
     config = uvicorn.Config(
         app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False, server_header=False,

@@ -10,6 +10,7 @@ import psycopg
 from fastapi import Depends, Request, Response
 from psycopg_pool import ConnectionPool
 
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.web.answers import Answer, AnswerCache, respond
 from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
@@ -21,8 +22,16 @@ class Site:
     """`pool`: connections of the role knowdefeat_web. `intake`: by which trades are recorded. `dagster`: the address of
     Dagster's UI, None without one."""
 
-    def __init__(self, pool: ConnectionPool, live: LiveResults, intake: Intake, dagster: str | None = None) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        live: LiveResults,
+        intake: Intake,
+        dagster: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         self.pool, self.live, self.intake, self.dagster = pool, live, intake, dagster
+        self.settings = settings or Settings()
         self.answers = AnswerCache()
 
     def connection(self) -> AbstractContextManager[psycopg.Connection]:

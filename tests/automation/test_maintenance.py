@@ -16,6 +16,7 @@ from knowdefeat_pipeline.automation.dagster_internals.instance import logs_folde
 from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
 from knowdefeat_pipeline.automation.runs import RunFailed, refresh_days
 from knowdefeat_pipeline.build import build_defs
+from knowdefeat_pipeline.postgres import maintenance as of_postgres
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.maintenance import purge_events
 from knowdefeat_pipeline.settings import Settings
@@ -281,6 +282,28 @@ def test_every_table_is_vacuumed_and_no_data_lost(
         "SELECT count(*) FROM pg_class WHERE relname IN ('trades', 'bot_metrics_rows', 'event_logs') AND reltuples > 0"
     ).fetchone()
     assert analysed == (3,)
+
+
+def test_what_stays_of_many_events_keeps_no_indexes_large(
+    url: str, instance: dg.DagsterInstance, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def size() -> int:
+        ((size,),) = connection.execute("SELECT pg_indexes_size('dagster.event_logs')").fetchall()
+        return size
+
+    connection.execute(
+        "INSERT INTO dagster.event_logs (run_id, event, timestamp, dagster_event_type, asset_key, partition)"
+        " SELECT '', '{}', now(), 'ASSET_OBSERVATION', '[\"a\"]', '2025-02-28' FROM generate_series(1, 20000)"
+    )
+    connection.execute("DELETE FROM dagster.event_logs WHERE id % 50 <> 0")
+    monkeypatch.setattr(of_postgres, "LOCK_SECONDS", 0.1)
+    with connect(url) as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM dagster.event_logs")
+        maintain(url, instance)  # which does not wait for it
+        before = size()
+    assert before > 1_000_000
+    maintain(url, instance)
+    assert size() < before / 5
 
 
 def test_failures_and_what_only_the_log_knows_stay() -> None:

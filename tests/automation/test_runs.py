@@ -64,3 +64,15 @@ def test_a_failed_run_names_the_step_the_reason_and_the_run(
     assert step.startswith('win_streaks: psycopg.errors.UndefinedTable: relation "win_streaks_rows" does not exist')
     assert log.endswith(f"Run {run.run_id}: its log is in the Dagster UI (knowdefeat up), under Runs.")
     assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("resource", "given"), [("database", {"url": "postgresql://elsewhere/x"}), ("clock", {"at": "2099-01-01"})]
+)
+def test_the_config_of_a_run_chooses_neither_database_nor_clock(resource: str, given: dict[str, str]) -> None:
+    jobs = [*build_defs().resolve_all_job_defs()]
+    assert len(jobs) > 5
+    for job in jobs:
+        dg.validate_run_config(job, {"resources": {resource: {"config": {}}}})
+        with pytest.raises(dg.DagsterInvalidConfigError, match=f'unexpected config entry "{next(iter(given))}"'):
+            dg.validate_run_config(job, {"resources": {resource: {"config": given}}})

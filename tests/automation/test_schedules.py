@@ -10,7 +10,7 @@ from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.automation.jobs import ADJUSTING, CHAIN
 from knowdefeat_pipeline.automation.schedules import daily_weights
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.settings import SettingError, Upkeep, webhook_url
+from knowdefeat_pipeline.settings import SettingError, Settings, Upkeep
 
 
 def requests(at: datetime, calendar: Calendar | None = None) -> list[dg.RunRequest]:
@@ -69,12 +69,20 @@ def test_what_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:
         Upkeep.from_environment({name: value})
 
 
-def test_a_webhook_is_a_web_address_and_is_never_shown() -> None:
-    assert webhook_url({}) is webhook_url({"KNOWDEFEAT_WEBHOOK_URL": ""}) is None
-    assert webhook_url({"KNOWDEFEAT_WEBHOOK_URL": "https://chat.example/x"}) == "https://chat.example/x"
-    with pytest.raises(SettingError) as refusal:
-        webhook_url({"KNOWDEFEAT_WEBHOOK_URL": "file:///secret"})
-    assert "secret" not in str(refusal.value)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KNOWDEFEAT_WEBHOOK_URL", "file:///hidden"),
+        ("KNOWDEFEAT_WEBHOOK_SECRET", "hidden"),
+        ("KNOWDEFEAT_WEBHOOK_SECRET", "whsec_aGlkZGVu"),
+    ],
+)
+def test_what_a_webhook_cannot_be_is_refused_and_never_shown(name: str, value: str) -> None:
+    assert Settings.from_environment({"KNOWDEFEAT_WEBHOOK_URL": ""}).webhook_url is None
+    with pytest.raises(SettingError, match=name) as refusal:
+        Settings.from_environment({name: value})
+    assert value not in str(refusal.value)
+    assert "hidden" not in str(refusal.value)
 
 
 def test_everything_runs_by_itself_once_the_daemon_does() -> None:

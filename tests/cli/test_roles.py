@@ -13,12 +13,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy.exc
 from psycopg.conninfo import conninfo_to_dict
 
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
+from knowdefeat_pipeline.cli.commands.roles import program_url
 from knowdefeat_pipeline.postgres import roles
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.postgres.connection import close_idle, connect, open_pool, read_arrow
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres, binaries
+from knowdefeat_pipeline.settings import Settings
 from tests.cli.conftest import Shell
 
 
@@ -56,7 +60,7 @@ def test_each_role_has_an_address_that_stays_and_works(embedded: Shell, home: Pa
         row = connection.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     assert row == (f"knowdefeat_{role}", False)
     kept = home / "postgres" / "roles" / f"knowdefeat_{role}"
-    assert kept.read_text().strip() == conninfo_to_dict(url)["password"]
+    assert kept.read_text() == f"*:*:*:knowdefeat_{role}:{conninfo_to_dict(url)['password']}\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
@@ -112,6 +116,44 @@ def test_rotation_prints_the_new_address_and_the_old_one_is_refused(embedded: Sh
         psycopg.connect(old)
 
 
+def test_programs_that_run_go_on_by_a_new_password(embedded: Shell, home: Path) -> None:
+    settings = Settings.from_environment()
+    url, pages = database_url(settings), program_url(settings, "web")
+    assert ("password" in conninfo_to_dict(url), "password" in conninfo_to_dict(pages)) == (False, False)
+    with connect(url) as before, open_pool(pages, 2) as pool, open_instance() as instance:
+        assert (read_arrow(url, "SELECT 1 AS one").to_pylist(), instance.get_runs_count()) == ([{"one": 1}], 0)
+        for role in ("pipeline", "web"):
+            embedded("db", "rotate", role)
+        assert before.execute("SELECT 1").fetchone() == (1,)  # a session that is open stays
+        with connect(embedded.database) as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE usename IN ('knowdefeat_pipeline', 'knowdefeat_web')"
+            )
+        connect(url).close()
+        with pool.connection() as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("knowdefeat_web",)
+        assert read_arrow(url, "SELECT 1 AS one").to_pylist() == [{"one": 1}]
+        with pytest.raises(sqlalchemy.exc.OperationalError):  # its pool hears only now that the session has ended
+            instance.get_runs_count()
+        assert instance.get_runs_count() == 0
+
+
+def test_a_password_as_earlier_versions_kept_it_counts_and_is_kept_anew(
+    embedded: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, file = Settings.from_environment(), home / "postgres" / "roles" / "knowdefeat_pipeline"
+    line = file.read_text()
+    password = line.rstrip().rpartition(":")[2]
+    file.write_text(f"{password}\n")
+    assert conninfo_to_dict(database_url(settings))["password"] == password
+    connect(database_url(settings)).close()
+    embedded("db", "migrate")
+    assert file.read_text() == line
+    monkeypatch.setenv("PGPASSWORD", "of another server")  # libpq would take it in the place of the file
+    connect(database_url(settings)).close()
+
+
 def test_a_bot_gets_a_role_of_its_own_which_is_listed_and_removed(embedded: Shell) -> None:
     url = embedded("db", "role", "bot", "momentum", "--bots", "9,7").strip()
     assert embedded("db", "url", "--role", "momentum").strip() == url
@@ -157,7 +199,7 @@ def test_passwords_of_another_server_are_kept_by_its_address(shell: Shell, tmp_p
     url = shell("db", "rotate", "reader").strip()
     parts = conninfo_to_dict(url)
     kept = tmp_path / "home" / "roles" / f"127.0.0.1_{parts['port']}" / "knowdefeat_reader"
-    assert kept.read_text().strip() == parts["password"]
+    assert kept.read_text() == f"*:*:*:knowdefeat_reader:{parts['password']}\n"
     assert shell("db", "url", "--role", "reader").strip() == url
     assert "There is no role postgres" in shell("db", "rotate", "postgres", status=1)
 
@@ -246,6 +288,7 @@ def test_a_database_that_earlier_versions_made_as_a_superuser_is_handed_over(emb
         assert connection.execute(OWNERS).fetchall() == [(schema, "knowdefeat") for schema, _ in OURS]
     for kept in (home / "postgres" / "roles").iterdir():
         kept.unlink()
+    close_idle()  # a session of a role that is gone
     embedded("db", "migrate")
     with connect(embedded.database) as connection:
         assert connection.execute(OWNERS).fetchall() == OURS

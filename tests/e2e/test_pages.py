@@ -22,18 +22,29 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from knowdefeat_pipeline.core.units import day_end
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store.tokens import new_token
+from knowdefeat_pipeline.store.tokens import new_token, offer_login
 from tests.e2e.conftest import PATIENCE
 from tests.steps import days
-from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url, hash_of  # noqa: F401 (a fixture)
+from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
 PAGES = {
-    "fleet": "/", "ranking": "/ranking", "bot": "/bots/1", "compare": "/compare", "weights": "/weights",
-    "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000", "data": "/data",
-    "row": "/data/rows/1", "import": "/data/imports/2", "upload": "/data/upload", "api": "/docs",
-}  # fmt: skip
+    "fleet": "/",
+    "ranking": "/ranking",
+    "bot": "/bots/1",
+    "compare": "/compare",
+    "weights": "/weights",
+    "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000",
+    "regimes": "/regimes",
+    "funds": "/funds",
+    "data": "/data",
+    "row": "/data/rows/1",
+    "import": "/data/imports/2",
+    "upload": "/data/upload",
+    "operations": "/operations",
+    "api": "/docs",
+}
 WIDTHS = (1600, 390)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -51,7 +62,9 @@ def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
         if port is None:
             with closing(create_server(("127.0.0.1", 0))) as listener:
                 port = listener.getsockname()[1]
-        command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port), "--login", hash_of(CODE)]
+        command = [sys.executable, "-m", "knowdefeat_pipeline.web.serve", "--port", str(port)]
+        with connect(url) as owner:
+            offer_login(owner, CODE)
         own = urlsplit(environment["KNOWDEFEAT_DATABASE_URL"])._replace(path=urlsplit(url).path).geturl()
         program = subprocess.Popen(
             command, env=environment | {"KNOWDEFEAT_DATABASE_URL": own, "KNOWDEFEAT_INTAKE_URL": url}, cwd=ROOT

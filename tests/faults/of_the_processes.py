@@ -3,12 +3,17 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from dagster_graphql import DagsterGraphQLClient
 
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.locks import days_locked
 from tests.faults.earlier import fill, given, make
 from tests.faults.matrix import Outcome
 from tests.faults.of_the_clients import before_the_commit
@@ -23,14 +28,20 @@ BEFORE_WRITING = "knowdefeat_pipeline.steps.metrics.replace_days"
 BEFORE_THE_COMMIT = "knowdefeat_pipeline.steps.metrics.mark"
 BETWEEN_STEPS = "knowdefeat_pipeline.assets.ranking.compute_rankings"
 END_OF_A_BATCH = "knowdefeat_pipeline.steps.chain.compute_allocations"
+SERVICE_MANAGER = 10.0  # seconds that it waits after SIGTERM
+UNDER_WAY = "SELECT count(*) FROM dagster.runs WHERE status = 'STARTED'"
 LOCKED = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 def await_counted(at: World, number: int) -> None:
     """Wait until the figures count so many trades, which some other process sees to."""
+    _await(lambda: at.counted() == number, f"of {number} trades not all are counted")
+
+
+def _await(is_so: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while at.counted() != number:
-        assert time.monotonic() < deadline, f"{at.counted()} trades of {number} are counted"
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise
 
 
 def listener(where: str = "", number: int = signal.SIGSTOP) -> Process:
@@ -250,12 +261,36 @@ def server_restarted_under_up(computed: Path) -> Outcome:
         return at.outcome("server restarted under up", "up ran on, and its listener counted all trades")
 
 
+def up_terminated_in_a_run(computed: Path) -> Outcome:
+    """SIGTERM of `knowdefeat up` while a run that it began waits for a lock."""
+    today = datetime.now(UTC).date()
+    with world(computed) as at:
+        with _up(at) as up, connect(at.url) as other, days_locked(other, today, today):
+            _launch(at, today)
+            at.close_trades(TRADES)
+            _await(lambda: other.execute(UNDER_WAY).fetchone() == (1,), "no run is under way")
+            begun = time.monotonic()
+            up.process.send_signal(signal.SIGTERM)
+            status, said = up.end()
+            seconds = time.monotonic() - begun
+        assert (status, seconds < SERVICE_MANAGER) == (0, True), f"{seconds:.1f} s: {said}"
+        return at.outcome("SIGTERM of up in a run", "up ended well within ten seconds; the next run was whole")
+
+
+def _launch(at: World, day: date) -> None:
+    """A run of the chain, by Dagster's UI."""
+    address = urlsplit((at.home / "up.lock").read_text().split()[0])
+    client = DagsterGraphQLClient(str(address.hostname), port_number=address.port)
+    client.submit_job_execution("refresh", tags={"dagster/partition": day.isoformat()})
+
+
 def _program_killed(computed: Path, name: str) -> Outcome:
     with world(computed) as at:
         with _up(at) as up:
             os.kill(_program(at, name), signal.SIGKILL)
             status, said = up.end()
         assert status == 1
+        assert f"The {name} exited unexpectedly" in said
         at.close_trades(TRADES)
         message = " ".join(said.rpartition("Error: ")[2].split())
         happened = "up ended with all that it began; the next run was whole"
@@ -264,9 +299,14 @@ def _program_killed(computed: Path, name: str) -> Outcome:
 
 def _program(at: World, name: str) -> int:
     """The process of one of the programs of `up`, as its lock names them."""
-    order = ("up", "webserver", "daemon", "listener")
+    order = ("up", "pages", "webserver", "daemon", "listener")
     _, *processes = (at.home / "up.lock").read_text().split()  # after the address
     return int(processes[order.index(name)])
+
+
+def pages_killed(computed: Path) -> Outcome:
+    """kill -9 of the pages."""
+    return _program_killed(computed, "pages")
 
 
 def daemon_killed(computed: Path) -> Outcome:

@@ -409,10 +409,15 @@ def test_every_report_is_read_has_a_finite_time_and_a_comment(granted: str, url_
         "TRUNCATE trades",
         "UPDATE knowdefeat_version SET version_num = '0001'",
         "INSERT INTO bot_writers VALUES ('knowdefeat_bot', 1)",
+        "INSERT INTO api_tokens (name, scope, hash) VALUES ('mine', 'admin', repeat('0', 64))",
+        "UPDATE api_tokens SET revoked_at = NULL",
+        "INSERT INTO login_codes (hash) VALUES (repeat('0', 64))",
         "COPY trades FROM PROGRAM 'id'",
     ],
 )
-def test_web_and_pipeline_change_no_definition(url_as: Callable[[str], str], role: str, statement: str) -> None:
+def test_web_and_pipeline_change_no_definition_and_make_no_token(
+    url_as: Callable[[str], str], role: str, statement: str
+) -> None:
     with connect(url_as(role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
 

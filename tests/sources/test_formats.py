@@ -19,6 +19,7 @@ import pytest
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources import formats
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
+from knowdefeat_pipeline.sources.formats import binance_spot
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 
@@ -59,14 +60,25 @@ SAMPLES = [
     Sample("binance_futures_trade_history.csv", "binance_futures"),
     Sample("hyperliquid_trade_history.csv", "hyperliquid", {"dates": "day-first"}),
     Sample("hummingbot_trades_conf_perp_1.csv", "hummingbot_fills"),
+    Sample("kraken_trades.csv", "kraken"),
+    Sample("coinbase_fills.csv", "coinbase_fills"),
+    Sample("binance_spot_trade_history.csv", "binance_spot"),
+    Sample("freqtrade_api.json", "freqtrade_api"),
+    Sample("mt4_statement.htm", "mt4", {"timezone": "UTC+2"}),
+    Sample("pyfolio_transactions.csv", "pyfolio"),
 ]
+OWN = Path(__file__).with_name("samples")
 NAMES = [sample.file for sample in SAMPLES]
 TABLES = [sample for sample in SAMPLES if sample.file.endswith(".csv")]
 
 
-@pytest.fixture
-def folder(shared_data: Path) -> Path:
-    return shared_data / "formats"
+@pytest.fixture(scope="session")
+def folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The samples of both places."""
+    together = tmp_path_factory.mktemp("samples")
+    for file in (*(shared_data / "formats").iterdir(), *OWN.iterdir()):
+        (together / file.name).symlink_to(file)
+    return together
 
 
 def read(path: Path, **options: Any) -> Reading:
@@ -128,7 +140,7 @@ def test_what_a_file_is_called_says_nothing(folder: Path, tmp_path: Path, sample
     for suffix in ("csv", "json", "html", "sqlite", "zip", "xlsx", "parquet", "gz", "txt"):
         path = tmp_path / f"trades.{suffix}"
         path.write_bytes((folder / sample.file).read_bytes())
-        assert read(path, **sample.options).source == sample.source
+        assert read(path, **sample.options).source.split(":")[0] == sample.source
 
 
 def test_every_format_has_a_sample_and_a_line_in_the_guide():
@@ -195,6 +207,9 @@ CUT = {
     "tradingview_list_of_trades.csv": ([5, 6], 2),
     "binance_futures_trade_history.csv": ([4, 5, 6], 2),  # what was opened by a fill that is cut is not known
     "hyperliquid_trade_history.csv": ([3, 4], 1),
+    "coinbase_fills.csv": ([6], 1),
+    "binance_spot_trade_history.csv": ([4, 5], 2),
+    "pyfolio_transactions.csv": ([5], 1),
 }
 
 
@@ -222,6 +237,7 @@ def test_a_row_cut_short_is_held_and_the_rest_is_read(folder: Path, tmp_path: Pa
             "its times are those of the broker's server, which it does not name: say --timezone",
         ),
         ("mt5_python_history_deals.csv", "its times are those of the broker's server"),
+        ("mt4_statement.htm", "its times are those of the broker's server"),
         ("tradingview_list_of_trades.csv", "its times are in the zone of the chart, which it does not name: say"),
     ],
 )
@@ -331,6 +347,31 @@ def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
     )
     assert reading.valid["ticker"].tolist() == ["BTCUSDT"]
     assert reading.refused["row_number"].tolist() == [3]
+
+
+def test_what_a_spot_market_sells_and_the_file_did_not_buy_is_held(tmp_path: Path):
+    path = tmp_path / "export.csv"
+    head = '"Date(UTC)","Pair","Side","Price","Executed","Amount","Fee"'
+    path.write_text(
+        f"{head}\n"
+        '"2026-11-01 09:00:00","BTCUSDT","SELL","60000","0.1BTC","6000USDT","6USDT"\n'
+        '"2026-11-02 09:00:00","BTCUSDT","BUY","60000","0.1BTC","6000USDT","0.01BNB"\n'
+        '"2026-11-02 10:00:00","BTCUSDT","SELL","61000","0.1BTC","6100USDT","6.1USDT"\n'
+        '"2026-11-03 09:00:00","BTCUSDT","BUY","60000","0.1ETH","6000USDT","6USDT"\n'
+    )
+    reading = read(path)
+    assert reading.valid.empty
+    held = reading.refused.set_index("row_number")["message"]
+    assert [*held.index] == [1, 2, 4]
+    assert "closes what the file does not open" in held[1]
+    assert "BNB" in held[2]
+
+
+def test_a_coin_that_begins_with_a_digit_is_told_from_its_amount():
+    cells = pd.Series(["1,000.0011INCH", "300.00USDT", "0.0011INCH", "0.5BNB", None, "7"])
+    amounts, coins = binance_spot._amounts(cells, pd.Series(["1INCHUSDT"] * 6))
+    np.testing.assert_array_equal(amounts, [1000.001, 300, 0.001, 0.5, np.nan, 7])
+    assert coins.fillna("").tolist() == ["1INCH", "USDT", "1INCH", "BNB", "", ""]
 
 
 WRONG = {

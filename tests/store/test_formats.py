@@ -86,6 +86,17 @@ def test_an_open_trade_of_a_live_database_moves_on(database: str, folder: Path, 
     path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
     load(database, path)
     with closing(sqlite3.connect(path)) as connection:
+        ((amount, rate),) = connection.execute("SELECT amount, open_rate FROM trades WHERE id = 6").fetchall()
+        connection.execute("UPDATE trades SET amount = 2 * amount, open_rate = 0.9 * open_rate WHERE id = 6")
+        connection.commit()
+        report = load(database, path)  # as much again was bought below
+        assert (report.inserted, report.updated, report.unchanged, report.quarantined) == (0, 1, 5, {})
+        with connect(database) as ours:
+            row = ours.execute(
+                "SELECT status, quantity, entry_price FROM trades WHERE source_trade_id = '6'"
+            ).fetchone()
+        assert row == ("open", pytest.approx(2 * amount), pytest.approx(0.9 * rate))
+        connection.execute("UPDATE trades SET amount = ?, open_rate = ? WHERE id = 6", (amount, rate))
         connection.execute(
             "UPDATE trades SET is_open = 0, close_rate = 0.21, close_date = '2026-11-09 09:00:00.000000', "
             "close_profit_abs = 4.795 WHERE id = 6"

@@ -25,6 +25,7 @@ COLUMNS = ("id", "bot_id", "ticker", "direction", "status", "entry_time", "exit_
 CLOSED = ("7", "1", "X", "LONG", "closed", "2025-03-01 09:00", "2025-03-01 10:00", "100", "110", "1000", "1")
 OPEN = ("7", "1", "X", "LONG", "open", "2025-03-01 09:00", "", "100", "", "1000", "0")
 CORRECTED = (*CLOSED[:-1], "3")
+ADDED = (*OPEN[:7], "90", "", "1800", "0")
 
 
 def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
@@ -44,6 +45,14 @@ def trades(url: str) -> list[tuple]:
     with connect(url) as connection:
         return connection.execute(
             "SELECT bot_id, source_trade_id, ticker, status, exit_price, fees, pnl FROM trades ORDER BY 1, 2"
+        ).fetchall()
+
+
+def sizes(url: str) -> list[tuple]:
+    """What trades were entered at, and how large they are."""
+    with connect(url) as connection:
+        return connection.execute(
+            "SELECT bot_id, source_trade_id, entry_price, notional FROM trades ORDER BY 1, 2"
         ).fetchall()
 
 
@@ -259,6 +268,16 @@ def test_a_bot_that_moves_its_trade_on_takes_it_over(database: str, file: Path) 
 MARKS = (*COLUMNS, "mark_price")
 
 
+def test_a_position_that_was_added_to_is_what_it_was_once_that_is_undone(database: str, file: Path) -> None:
+    load(database, file, OPEN)
+    added = load(database, file, ADDED)
+    assert (added.updated, sizes(database)) == (1, [(1, "7", 90.0, 1800.0)])
+    undone = undo_import(database, added.import_id, "me", NOW)
+    assert (undone.removed, undone.restored) == (0, 1)
+    assert sizes(database) == [(1, "7", 100.0, 1000.0)]
+    assert positions(database)[0][:4] == (1, "7", datetime(2025, 3, 1, 9, tzinfo=UTC), None)
+
+
 def test_marks_stay_through_a_correction_and_go_with_the_import_that_told_them(database: str, file: Path) -> None:
     def told(*row: str, replaces: bool = False) -> int:
         with file.open("w", newline="") as stream:
@@ -336,7 +355,7 @@ def test_a_position_that_came_after_its_trade_had_closed_is_none_once_the_correc
 
 # Undoing any of some imports, in any order, leaves what the others alone would have left.
 
-STATES = (OPEN, CLOSED, CORRECTED)
+STATES = (OPEN, ADDED, CLOSED, CORRECTED)
 # No id of two bots: whose trade a correction means would be a matter of the order of undoing.
 KEYS = (("7", "1"), ("8", "1"), ("9", "2"))
 
@@ -349,7 +368,7 @@ def files_of(states: tuple, replaces: bool) -> st.SearchStrategy:
 
 # Files of which none contradicts another without being a correction: what was held is a matter of the order of undoing.
 FILES = st.tuples(
-    st.lists(files_of(STATES[:2], False), min_size=1, max_size=2), st.lists(files_of(STATES, True), max_size=2)
+    st.lists(files_of(STATES[:3], False), min_size=1, max_size=3), st.lists(files_of(STATES, True), max_size=2)
 ).map(lambda files: [*files[0], *files[1]])
 
 
@@ -385,4 +404,5 @@ def test_undoing_leaves_what_the_others_alone_would_have_left(
         for number, (rows, replaces) in left.values():
             load(clean, tmp_path / f"{number}.csv", *rows, replaces=replaces)
         assert trades(url) == trades(clean)
+        assert sizes(url) == sizes(clean)
         assert positions(url) == positions(clean)

@@ -160,15 +160,34 @@ def test_all_states_of_a_trade_in_one_file(database: str, file: Path):
 
 def test_another_trade_under_a_recorded_id_is_in_conflict(database: str, file: Path):
     load(database, file, CLOSED)
-    report = load(database, file, {**CLOSED, "exit_price": "211", "fees": "4"}, {**OPEN, "entry_price": "201"})
-    assert outcome(report) == (0, 0, 0, {"conflicting_trade": 2})
+    later = {**OPEN, "entry_time": "2025-02-11 20:00:01"}
+    report = load(database, file, {**CLOSED, "exit_price": "211", "fees": "4"}, {**CLOSED, "entry_price": "201"}, later)
+    assert outcome(report) == (0, 0, 0, {"conflicting_trade": 3})
     remedy = REMEDY
     known = "trade_id '7' already names another trade: trade 1 (table:a, 7) differs in"
     assert messages(database) == [
         f"{known} exit_price, fees; {remedy}",
-        f"{known} status, exit_time, entry_price, exit_price, reported_pnl; {remedy}",
+        f"{known} entry_price; {remedy}",
+        f"{known} status, entry_time, exit_time, exit_price, reported_pnl; {remedy}",
     ]
     assert select(database, "SELECT exit_price, fees FROM trades") == [(210.0, 3.0)]
+
+
+def test_a_position_is_added_to_while_it_is_open(database: str, file: Path):
+    """Its average and size are those of the last reading; once it has closed, earlier ones change nothing."""
+    more = {**OPEN, "entry_price": "190", "notional": "19000"}
+    now = "SELECT status, entry_price, notional FROM trades WHERE source_trade_id = '7'"
+    assert outcome(load(database, file, OPEN)) == (1, 0, 0, {})
+    assert outcome(load(database, file, more)) == (0, 1, 0, {})
+    assert select(database, now) == [("open", 190.0, 19000.0)]
+    assert outcome(load(database, file, OPEN, more)) == (0, 0, 2, {})
+    closed = {**CLOSED, "entry_price": "190", "notional": "19000"}
+    assert outcome(load(database, file, closed)) == (0, 1, 0, {})
+    assert select(
+        database, f"SELECT status, entry_price, notional, pnl FROM ({now.replace('notional', 'notional, pnl')})"
+    ) == [("closed", 190.0, 19000.0, pytest.approx(19000 * 20 / 190 - 3))]
+    assert outcome(load(database, file, OPEN, more, closed)) == (0, 0, 3, {})
+    assert outcome(load(database, file, CLOSED)) == (0, 0, 0, {"conflicting_trade": 1})
 
 
 def test_another_trade_under_an_id_of_the_same_file_is_in_conflict(database: str, file: Path):

@@ -14,15 +14,20 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations, roles
-from knowdefeat_pipeline.postgres.connection import connect, open_pool
+from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, open_pool
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.tokens import Scope, hash_of, new_token
+from knowdefeat_pipeline.steps.market import compute_regimes
+from knowdefeat_pipeline.store.funds import save_settings
+from knowdefeat_pipeline.store.session import open_session
+from knowdefeat_pipeline.store.tokens import Scope, new_token, offer_login
 from knowdefeat_pipeline.store.trades import load_trades
-from knowdefeat_pipeline.web.access import Login
 from knowdefeat_pipeline.web.app import make_app
 from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
@@ -88,7 +93,9 @@ def served(url: str, as_role: str | None = None) -> Iterator[Web]:
     """The app over the database at `url`, behind its guard, as `knowdefeat up` serves it."""
     live = LiveResults(as_role or url)
     site = Site(open_pool(as_role or url, 4), live, Intake(url))
-    app = make_app(site, Login(hash_of(CODE)))
+    with connect(url) as owner:
+        offer_login(owner, CODE)
+    app = make_app(site)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -153,10 +160,25 @@ def fleet_url(server_url: str) -> Iterator[str]:
             connection.execute(
                 "UPDATE position_marks SET (marked_at, day) = (%s, %s)", (END - timedelta(hours=2), LAST)
             )
+            save_settings(connection, FundSettings("USD", 10_000_000), "the owner", NASTY)
+        _give_bars(url)
         load_trades(url, read_frame(_refused(), "bad", END), "bad.csv")
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
         days.learn(url, LAST - timedelta(days=DAYS - 5), LAST)
         yield url
+
+
+def _give_bars(url: str) -> None:
+    """Bars of what no bot trades, and their labels; of one series the ticker tries to be code."""
+    bars, _ = simulate_regimes("plain", bars=960, seed=5)
+    bars["open_time"] = pd.date_range(END - timedelta(hours=len(bars)), periods=len(bars), freq="h")
+    names = ["ticker", "timeframe", "open_time", "open", "high", "low", "close", "volume"]
+    parts = [bars.assign(ticker="DOGE-USD", timeframe="1h"), bars[-60:].assign(ticker=NASTY, timeframe="1h")]
+    with open_session(url) as session:
+        copy_arrow(
+            session.connection, "price_bars", pa.Table.from_pandas(pd.concat(parts)[names], preserve_index=False)
+        )
+        compute_regimes(session, LAST - timedelta(days=40), LAST, END).require()
 
 
 @pytest.fixture

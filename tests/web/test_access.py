@@ -6,14 +6,30 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.postgres.roles import Passwords
+from knowdefeat_pipeline.postgres.roles import Passwords, SecretFiles
 from knowdefeat_pipeline.store import tokens
-from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, hash_of, new_token, revoke, scope_of
+from knowdefeat_pipeline.store.tokens import (
+    TokenError,
+    ensure_first,
+    hash_of,
+    new_token,
+    offer_login,
+    revoke,
+    scope_of,
+    take_login,
+)
 from tests.web.conftest import CODE, Web, role_url, served
 
 CHANGE = {"is_active": False, "reason": "looks lucky"}
 PATH = "/api/v1/bots/1"
+
+
+TOKENS_MADE = (
+    f"INSERT INTO api_tokens (name, scope, hash) VALUES ('mine', 'admin', '{hash_of('mine')}')",
+    f"INSERT INTO login_codes (hash) VALUES ('{hash_of(hash_of('mine'))}')",
+)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -87,6 +103,28 @@ def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_w
     assert web.client.get("/api/v1/bots").status_code == 200  # reading is open
 
 
+@pytest.mark.parametrize("role", ["web", "pipeline"])
+def test_of_what_is_kept_of_a_login_nobody_makes_a_token(own_web: Web, tmp_path: Path, role: str) -> None:
+    with connect(roles.rotate(own_web.url, f"knowdefeat_{role}", Passwords(tmp_path))) as connection:
+        ((kept,),) = connection.execute("SELECT hash FROM login_codes").fetchall()
+        assert kept == hash_of(hash_of(CODE))
+        for code in (kept, "another", "a\x00b", "\udc80"):
+            assert take_login(connection, code, timedelta(days=1)) is None
+        assert connection.execute(
+            "SELECT log_browser_in(%s, 'mine', %s, '1 day')", (kept, hash_of("mine"))
+        ).fetchone() == (False,)
+        token = take_login(connection, CODE, timedelta(days=1))
+        assert token is not None
+        assert (scope_of(connection, token), take_login(connection, CODE, timedelta(days=1))) == ("admin", None)
+
+
+def test_a_login_that_is_offered_ends_the_one_before(own_web: Web) -> None:
+    with connect(own_web.url) as connection:
+        offer_login(connection, "the next")
+    assert own_web.client.get(f"/login?code={CODE}").status_code == 403
+    assert own_web.client.get("/login?code=the next").status_code == 303
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -98,7 +136,11 @@ def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_w
 )
 def test_another_site_is_refused_even_with_the_browser_s_cookie(own_web: Web, headers: dict[str, str]) -> None:
     own_web.client.get(f"/login?code={CODE}")
-    for method, path in (("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events")):
+    for method, path in (
+        ("PATCH", PATH), ("GET", "/api/v1/rankings"), ("GET", "/"), ("GET", "/api/v1/events"), ("PUT", "/api/v1/weights"),
+        ("POST", "/weights"), ("POST", "/weights/learner"), ("POST", "/learning/reset"), ("POST", "/learning/withdraw"),
+        ("POST", "/api/learning/trade-outcome"), ("POST", "/api/learning/reset"), ("PATCH", "/api/v1/weights/learner"),
+    ):  # fmt: skip
         assert own_web.client.request(method, path, json=CHANGE, headers=headers).status_code == 403
     assert is_active(own_web)
 
@@ -118,7 +160,10 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
             "/ranking",
             "/bots/1",
             "/compare",
+            "/weights",
+            "/learning",
             "/docs",
+            "/api/learning/metrics",
             "/api/v1/status",
             "/api/v1/bots/1/equity",
             "/api/v1/trades",
@@ -127,7 +172,7 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
         assert web.client.patch(PATH, json=CHANGE, headers=bearer(token)).status_code == 200
         assert web.client.get(f"/login?code={CODE}").status_code == 303
     with connect(url) as connection:
-        for statement in ("DELETE FROM bots", "UPDATE api_tokens SET revoked_at = NULL", "DELETE FROM trades", "UPDATE refreshed_days SET day = day",
+        for statement in ("DELETE FROM bots", "UPDATE api_tokens SET revoked_at = NULL", *TOKENS_MADE, "DELETE FROM trades", "UPDATE refreshed_days SET day = day",
                           "DELETE FROM bot_days_rows", "CREATE TABLE t ()"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
@@ -136,7 +181,7 @@ def test_the_role_of_the_pages_suffices_and_can_do_no_more(own_web: Web, tmp_pat
 def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_not_count(
     database: str, tmp_path: Path
 ) -> None:
-    kept = Passwords(tmp_path / "tokens")
+    kept = SecretFiles(tmp_path / "tokens")
     with connect(database) as connection:
         token = ensure_first(connection, kept)
         assert ensure_first(connection, kept) == token
@@ -159,3 +204,26 @@ def test_the_first_token_is_kept_for_its_owner_alone_and_made_anew_once_it_does_
             new_token(connection, "a\nb", "read")
         with pytest.raises(TokenError, match="There is no token nobody that counts"):
             revoke(connection, "nobody")
+
+
+def test_a_halted_bot_is_resumed_once(own_web: Web) -> None:
+    web = own_web
+    with connect(web.url) as connection:
+        admin = bearer(new_token(connection, "admin", "admin"))
+        reader = bearer(new_token(connection, "reader", "read"))
+        connection.execute(
+            "INSERT INTO bot_events (bot_id, kind, author, reason) VALUES (5, 'halted', 'rules', 'drawdown')"
+        )
+    path, reason = "/api/v1/bots/5/resume", {"reason": "it was the exchange"}
+    assert web.client.post(path, json=reason).status_code == 401
+    assert web.client.post(path, json=reason, headers=reader).status_code == 403
+    assert web.client.post(path, json={"reason": " "}, headers=admin).status_code == 422
+    assert web.client.post("/api/v1/bots/nobody/resume", json=reason, headers=admin).status_code == 404
+    assert web.rows("SELECT count(*) FROM bot_events WHERE kind = 'resumed'") == [(0,)]
+    answer = web.client.post(path, json=reason, headers=admin)
+    assert (answer.status_code, answer.json()) == (200, {"bot": "5", "halted": False})
+    again = web.client.post(path, json=reason, headers=admin)
+    assert (again.status_code, again.json()["detail"]) == (409, "Bot 5 is not halted. See: knowdefeat bots")
+    assert web.rows("SELECT bot_id, author, reason FROM bot_events WHERE kind = 'resumed'") == [
+        (5, "manual", "it was the exchange")
+    ]

@@ -236,9 +236,9 @@ def test_of_an_empty_database_there_is_nothing_to_tell(empty_web: Web) -> None:
     assert empty_web.json("/trades") == {"next": None, "data": []}
     assert empty_web.json("/status")["assets"] == []
     assert empty_web.json("/health") == {"status": "ok"}
-    for path in ("/", "/ranking", "/compare", "/weights", "/learning"):
+    for path in ("/", "/ranking", "/compare", "/weights", "/learning", "/funds", "/regimes"):
         page = empty_web.get(path).text
-        assert "<code>knowdefeat run</code>" in page
+        assert "knowdefeat run</code>" in page
     assert empty_web.get("/bots/1", 404).headers["content-type"].startswith("text/html")
 
 

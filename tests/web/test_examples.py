@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ("store.tokens", "web.answers", "web.api.cursors", "web.pages.drawing", "web.pages.rendering")
+MODULES = ("store.outbox", "store.tokens", "web.answers", "web.api.cursors", "web.pages.drawing", "web.pages.rendering")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -127,11 +127,11 @@ def test_a_trade_of_several_bots_is_changed_where_one_is_named(web: Web) -> None
 
 def test_other_values_under_a_known_id_are_a_conflict_and_are_held(web: Web) -> None:
     send(web, TRADE)
-    problem = send(web, TRADE | {"entry_price": 2001.0}, 409)
+    problem = send(web, TRADE | {"ticker": "BTC-USD"}, 409)
     (held,) = problem["errors"]
     assert (held["reason"], held["column"], held["row"]) == ("conflicting_trade", "source_trade_id", 1)
-    assert "differs in entry_price" in problem["detail"]
-    assert web.rows("SELECT entry_price FROM trades") == [(2000.0,)]
+    assert "differs in ticker" in problem["detail"]
+    assert web.rows("SELECT ticker FROM trades") == [("ETH-USD",)]
     assert web.json(f"/quarantine/{held['quarantine_id']}")["status"] == "held"
 
 

@@ -14,7 +14,9 @@ from knowdefeat_pipeline.core.units import day_end
 from tests.steps import days
 from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
-PAGES = ("/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/docs")
+PAGES = (
+    "/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/regimes", "/funds", "/operations", "/docs",
+)  # fmt: skip
 
 
 class Figures(HTMLParser):
@@ -53,7 +55,7 @@ def value(text: str) -> float | None:
 
 
 def shown(number: float | None, decimals: int) -> float | None:
-    return None if number is None else pytest.approx(number, abs=0.5000001 * 10**-decimals)
+    return None if number is None else pytest.approx(float(number), abs=0.5000001 * 10**-decimals)
 
 
 def test_every_figure_of_the_ranking_is_that_of_the_table(web: Web) -> None:
@@ -120,7 +122,7 @@ def test_names_from_outside_are_text(web: Web, path: str) -> None:
     text = web.get(path).text
     assert NASTY not in text
     assert "<script>alert" not in text
-    if path not in ("/docs", "/bots/1", "/learning"):
+    if path not in ("/docs", "/bots/1", "/learning", "/operations"):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     for block in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL):
         assert json.loads(block)["x"]
@@ -160,7 +162,9 @@ def test_no_cell_of_a_file_is_a_formula(web: Web) -> None:
     assert nasty["strategy"] == f"'{FORMULA}"
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/1", "/compare", "/weights", "/learning"])
+@pytest.mark.parametrize(
+    "path", ["/", "/bots/1", "/compare", "/weights", "/learning", "/regimes", "/funds", "/operations"]
+)
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
 def test_every_page_with_rows_gives_them_as_a_file(web: Web, path: str, kind: str) -> None:
     answer = web.get(f"{path}?format={kind}")

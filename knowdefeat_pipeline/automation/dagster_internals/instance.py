@@ -105,6 +105,7 @@ def whole_schema(settings: Settings) -> Iterator[None]:
             connection.execute(query("postgres/empty_dagster"))
             _ensure_schema(connection)
         yield
+        connection.execute(query("postgres/show_dagster"))
         connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(SCHEMA), sql.Literal(COMPLETE)))
 
 

@@ -48,6 +48,10 @@ def backtest_funds(
         str | None,
         typer.Option(help=f"Comma-separated: the P(edge > 0) that is asked for, or {NO_GATE}; as recorded by default."),
     ] = None,
+    same_edge_limits: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated limits of P(all bots have one edge), as 5%,1; as recorded by default."),
+    ] = None,
     cost_bps: Annotated[
         float, typer.Option("--cost-bps", min=0, max=1000, help="What moving funds costs, in basis points of them.")
     ] = 0.0,
@@ -65,7 +69,7 @@ def backtest_funds(
     url = current_url()
     with connect(url) as connection:
         (known,) = known_settings(connection, Decimal(0), currency_of(connection, currency))
-        tried = _rules(known, methods, caps, cautions)
+        tried = _rules(known, methods, caps, cautions, same_edge_limits)
         replay = _replay(Session(url, connection), tried, from_ or date.min, to or date.max, cost_bps)
     if report:
         report.write_text(report_page(replay), encoding="utf-8")
@@ -77,14 +81,23 @@ def backtest_funds(
         out.print(f"Report: {report}")
 
 
-def _rules(known: FundSettings, methods: str | None, caps: str | None, cautions: str | None) -> list[FundSettings]:
+def _rules(
+    known: FundSettings, methods: str | None, caps: str | None, cautions: str | None, same_edge_limits: str | None
+) -> list[FundSettings]:
     """Every combination of what was named, in the place of what the settings have."""
     return [
-        replace(known, method=method, allocation=replace(known.allocation, bot_cap=cap, minimum=0), caution=caution)
-        for method, cap, caution in product(
+        replace(
+            known,
+            method=method,
+            allocation=replace(known.allocation, bot_cap=cap, minimum=0),
+            caution=caution,
+            same_edge_limit=same_edge_limit,
+        )
+        for method, cap, caution, same_edge_limit in product(
             _each(methods, parse_method) or METHODS,
             _each(caps, parse_share) or [known.allocation.bot_cap],
             _each(cautions, _parse_caution) or [known.caution],
+            _each(same_edge_limits, parse_share) or [known.same_edge_limit],
         )
     ]
 

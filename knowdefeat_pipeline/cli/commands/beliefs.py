@@ -129,7 +129,7 @@ def history(
     """What was believed day after day, as things stood."""
     with database() as connection:
         last = day_or_latest(connection, None, "strategy_beliefs")
-        rows = strategy_history(connection, strategy, days)
+        rows = strategy_history(connection, [strategy] if strategy else None, days)
     _require(rows, last, strategy)
     if json:
         print_json(rows)

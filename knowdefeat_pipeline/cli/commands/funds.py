@@ -31,6 +31,7 @@ from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import (
     DEFAULT_CAUTION,
+    DEFAULT_SAME_EDGE_LIMIT,
     METHODS,
     AllocationMethod,
     FundSettings,
@@ -122,6 +123,15 @@ Caution = Annotated[
         "--caution", parser=parse_probability, metavar="P", help="Only bots with P(edge > 0) above it: 0.5, 0.75."
     ),
 ]
+SameEdgeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--same-edge-limit",
+        parser=parse_share,
+        metavar="P",
+        help="While all bots have one edge with more than this probability, P(edge > 0) has to be above 0.99.",
+    ),
+]
 Ungated = Annotated[bool, typer.Option("--ungated", help="Whatever is known of the bots' skill.")]
 CoolDown = Annotated[
     float | None, typer.Option("--cool-down", min=0, max=720, metavar="HOURS", help="How long it then stays halted.")
@@ -139,6 +149,7 @@ def allocate(
     daily_loss_limit: DailyLoss = None,
     cool_down: CoolDown = None,
     caution: Caution = None,
+    same_edge_limit: SameEdgeLimit = None,
     ungated: Ungated = False,
     day: Day = None,
     explain: Annotated[
@@ -151,7 +162,7 @@ def allocate(
     What is not said is as `funds set` recorded it, or by default.
     """
     skill = _skill(caution, ungated)
-    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill)
+    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill, same_edge_limit)
     url = current_url()
     with connect(url) as connection:
         day = day_or_latest(connection, day, "bot_rankings")
@@ -206,7 +217,7 @@ def known_settings(connection: psycopg.Connection, funds: Decimal | None, curren
     known = [replace(settings, in_force_from=None) for settings in saved if settings.quote_currency == currency]
     if not known and funds is None:
         raise CommandError(f"No funds are set in {currency}. Say how much there is: --funds AMOUNT")
-    return known or [FundSettings(currency, 0, caution=DEFAULT_CAUTION)]
+    return known or [FundSettings(currency, 0, caution=DEFAULT_CAUTION, same_edge_limit=DEFAULT_SAME_EDGE_LIMIT)]
 
 
 def currency_of(connection: psycopg.Connection, currency: str | None) -> str:
@@ -235,6 +246,7 @@ def _changed(
     daily_loss: float | None,
     cool_down: float | None,
     skill: SkillGate | None,
+    same_edge_limit: float | None,
 ) -> FundSettings:
     """The settings with what was given in place of what was known."""
     rules, risk = known.allocation, known.risk
@@ -254,6 +266,7 @@ def _changed(
             cool_down=risk.cool_down if cool_down is None else timedelta(hours=cool_down),
         ),
         caution=caution,
+        same_edge_limit=same_edge_limit or known.same_edge_limit,
     )
 
 
@@ -309,6 +322,7 @@ def set_(
     daily_loss_limit: DailyLoss = None,
     cool_down: CoolDown = None,
     caution: Caution = None,
+    same_edge_limit: SameEdgeLimit = None,
     ungated: Ungated = False,
     reason: Reason = "set by command",
     author: Author = "manual",
@@ -317,7 +331,7 @@ def set_(
 ) -> None:
     """Record settings for the next runs; what is not said stays as it was, or is by default."""
     skill = _skill(caution, ungated)
-    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill)
+    options = (method, cap, ticker_cap, min_ticket, drawdown_limit, daily_loss_limit, cool_down, skill, same_edge_limit)
     with database() as connection:
         if funds is None and all(option is None for option in options):
             raise CommandError("Say what to set, for instance: knowdefeat funds set --funds 100000 --cap 10%")
@@ -336,8 +350,7 @@ def set_(
 def show(day: Day = None, json: Json = False) -> None:
     """The settings in force, and what was allocated on the last day or another."""
     with database() as connection:
-        latest = {row["quote_currency"]: row for row in reversed(store.settings_history(connection))}
-        settings = [latest[currency] for currency in sorted(latest)]
+        settings = store.latest_settings(connection)
         day = day or latest_day(connection, "fund_allocation_days")
         days, rows = store.allocation(connection, day) if day else ([], [])
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}

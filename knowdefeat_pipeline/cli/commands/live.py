@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 
 from knowdefeat_pipeline.cli.database import computing_url
 from knowdefeat_pipeline.cli.views.output import err, out
@@ -20,6 +21,7 @@ def live() -> None:
         from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
         from knowdefeat_pipeline.automation.live import Listener
         from knowdefeat_pipeline.automation.live_report import LiveReport, parents_of
+        from knowdefeat_pipeline.automation.webhooks import Webhook, deliver
         from knowdefeat_pipeline.build import build_defs
 
         report = LiveReport(open_instance, parents_of(build_defs(settings=settings)), settings.live_report_seconds)
@@ -31,6 +33,12 @@ def live() -> None:
     def say(line: str) -> None:
         out.print(line)
 
+    webhook = Webhook.of(settings)
+    if webhook:
+        # Apart from the listener: whoever takes events slowly holds up no trade. It ends with the process, and what it
+        # was sending then is sent again.
+        told = (url, webhook, settings, say, lambda: False)
+        threading.Thread(target=deliver, args=told, name="webhook", daemon=True).start()
     try:
         Listener(url, Calendar(settings.first_day, settings.chunk_days), Clock().now, say, report).run()
     except KeyboardInterrupt:

@@ -32,6 +32,11 @@ def role_url(settings: Settings, role: str) -> str:
     return roles.login_url(current_administrator(settings), full_name(role), passwords(settings))
 
 
+def program_url(settings: Settings, role: str) -> str:
+    """The same for a program of ours, which goes on by the next password when this one is changed."""
+    return roles.url_by_file(role_url(settings, role), full_name(role), passwords(settings))
+
+
 def list_roles(json: Json = False) -> None:
     """The roles of the database: what each may do, and which can log in."""
     with connect(current_url()) as connection:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from knowdefeat_pipeline.cli.database import database
+from knowdefeat_pipeline.cli.database import database, owned_database
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.tables import NOTHING, instant, table
@@ -52,7 +52,7 @@ def tokens(context: typer.Context, json: Json = False) -> None:
 @app.command()
 def show() -> None:
     """Print the first token, which lets do everything; it is made where there is none."""
-    with database() as connection:
+    with owned_database() as connection:
         typer.echo(store.ensure_first(connection, store.kept_tokens(Settings.from_environment())))
 
 
@@ -65,7 +65,7 @@ def new(
     """Make a token and print it. It cannot be shown again."""
     if scope not in SCOPES:
         raise TokenError(f"--scope {scope}: write {', '.join(SCOPES[:-1])} or {SCOPES[-1]}")
-    with database() as connection:
+    with owned_database() as connection:
         typer.echo(store.new_token(connection, name, scope, timedelta(days=days) if days else None))
     err.print("It is shown this once. A program sends it as: Authorization: Bearer TOKEN", style="dim")
 
@@ -73,6 +73,6 @@ def new(
 @app.command()
 def revoke(name: Name) -> None:
     """Let a token count no more, from its next request on."""
-    with database() as connection:
+    with owned_database() as connection:
         store.revoke(connection, name)
     out.print(f"Token {name} was revoked.")

@@ -26,16 +26,17 @@ import typer
 from rich.text import Text
 
 from knowdefeat_pipeline.automation.loopback import require_loopback
-from knowdefeat_pipeline.cli.commands.roles import role_url
-from knowdefeat_pipeline.cli.database import upgraded_url
+from knowdefeat_pipeline.cli.commands.roles import program_url
+from knowdefeat_pipeline.cli.database import owner, upgraded_url
 from knowdefeat_pipeline.cli.logs import last_words, open_log, rotate
 from knowdefeat_pipeline.cli.options import CommandError
 from knowdefeat_pipeline.cli.service_manager import READY, SOCKET, STOPPING, notify
 from knowdefeat_pipeline.cli.views.output import err, out, strong
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
 from knowdefeat_pipeline.settings import ROOT, Settings, make_private
-from knowdefeat_pipeline.store.tokens import ensure_first, hash_of, kept_tokens
+from knowdefeat_pipeline.store.tokens import ensure_first, kept_tokens, offer_login
 
 FIRST_PORT, LAST_PORT = 3000, 3099
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
@@ -95,6 +96,10 @@ def up(
             help="A further name under which browsers may ask: that of a proxy with a login over TLS. Repeatable."
         ),
     ] = None,
+    follow: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Also record the trades of this file as they are written. Repeatable."),
+    ] = None,
 ) -> None:
     """Start the pages, the Dagster UI, its daemon and the live listener over the same database; Ctrl-C stops them."""
     settings = Settings.from_environment()  # what cannot be used is refused here, not in the daemon's log
@@ -105,9 +110,9 @@ def up(
     with _only_one(settings.home / LOCK) as lock, _stopping() as running:
         pages = Place("pages", "pages", host, _free_port(host, port), "/api/v1/health")
         dagster = Place("Dagster UI", "webserver", host, _free_port(host, dagster_port, {pages.port}), "/server_info")
-        of_the_pages = _prepare(settings)
         code = secrets.token_urlsafe(32)
-        for name, command in _commands(pages, dagster, allow_host or [], hash_of(code)).items():
+        of_the_pages = _prepare(settings, code)
+        for name, command in _commands(pages, dagster, allow_host or [], follow or []).items():
             own = of_the_pages if name == pages.program else {}
             running.append(_start(name, command, settings.home / "logs", lock, own))
         _note(lock, dagster.address, running)
@@ -119,24 +124,28 @@ def up(
             out.print(f"To decide there, log in once: {pages.address}/login?code={code}", soft_wrap=True)
         out.print(f"Dagster UI: {dagster.address}")
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
+        if follow:
+            out.print(f"Following {counted(len(follow), 'file')}; what arrived: knowdefeat db status")
         notify(READY)
         _watch(running)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
 
-def _prepare(settings: Settings) -> dict[str, str]:
-    """See to a schema that the programs can work with, and a token for those who ask; what the pages' environment has
-    beside ours: the addresses of a role that can do no more than they do, where this user may make roles, and of the
-    one as which trades are recorded."""
+def _prepare(settings: Settings, code: str) -> dict[str, str]:
+    """See to a schema that the programs can work with, a token for those who ask, and a browser that brings the code;
+    what the pages' environment has beside ours: the addresses of a role that can do no more than they do, where this
+    user may make roles, and of the one as which trades are recorded."""
     url = upgraded_url(settings)
-    with connect(url) as connection:
+    with connect(owner(settings)) as connection:
         ensure_first(connection, kept_tokens(settings))
+        offer_login(connection, code)
+    with connect(url) as connection:
         missing = lacking(connection)
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": role_url(settings, "web"), "KNOWDEFEAT_INTAKE_URL": url}
+    return {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web"), "KNOWDEFEAT_INTAKE_URL": url}
 
 
 def _watch(running: Sequence[Program]) -> None:
@@ -158,20 +167,24 @@ def _keep_short(log: Path) -> None:
         err.print(f"{log} grows on, as it cannot be set aside: {error.strerror}", soft_wrap=True)
 
 
-def _commands(pages: Place, dagster: Place, allowed: Sequence[str], login: str) -> dict[str, list[str]]:
-    """The programs, those that answer first. `login`: the hash of the code that lets a browser in once."""
+def _commands(
+    pages: Place, dagster: Place, allowed: Sequence[str], followed: Sequence[Path] = ()
+) -> dict[str, list[str]]:
+    """The programs, those that answer first."""
     programs, workspace = Path(sys.executable).parent, ["-w", str(ROOT / "workspace.yaml")]
     names = [f"--allow-host={name}" for name in allowed]
+    files = [path.absolute() for path in followed]  # programs run in another folder
 
     def served(module: str, place: Place, *more: str) -> list[str]:
         command = [sys.executable, "-m", f"knowdefeat_pipeline.web.{module}", f"--host={place.host}"]
         return [*command, f"--port={place.port}", *more, *names]
 
     return {
-        "pages": served("serve", pages, f"--login={login}", f"--dagster={dagster.address}"),
+        "pages": served("serve", pages, f"--dagster={dagster.address}"),
         "webserver": served("dagster_ui", dagster),
         "daemon": [str(programs / "dagster-daemon"), "run", *workspace],
         "listener": [str(programs / "knowdefeat"), "live"],
+        **({"follower": [str(programs / "knowdefeat"), "follow", "--", *map(str, files)]} if files else {}),
     }
 
 

@@ -62,6 +62,7 @@ def show_settings(settings: Sequence[Record]) -> None:
         ("ticker_cap", "%", 1),
         ("minimum_ticket", "currency", 2),
         ("caution", "P(edge > 0)", 2),
+        ("same_edge_limit", "P(same edge)", 2),
         ("drawdown_limit", "%", 1),
         ("daily_loss_limit", "%", 1),
         ("cool_down_hours", "h", 1),

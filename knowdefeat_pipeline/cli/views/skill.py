@@ -60,6 +60,9 @@ def show_skill(rows: Mapping[Window, Sequence[Record]], day: date) -> None:
         ],
     )
     explain_good([row for row in lifetime if row["verdict"] == "good"])
+    same = lifetime[0]["p_same_edge"]
+    if same is not None:
+        out.print(f"P(all bots have one edge) is {chance(same)}; if they have, their order is luck.")
     out.print(
         "R: a bot's mean net result per trade in its own standard deviation. The probability is shrunk to the bot's "
         "strategy and the fleet; luck that bots share on the same days counts once.",

@@ -29,7 +29,13 @@ from knowdefeat_pipeline.core.funds.events import (
 )
 from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
 from knowdefeat_pipeline.core.funds.risk import RiskRules, open_loss_exceeds_gain, risk_decisions, risk_figures
-from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationMethod, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.settings import (
+    METHODS,
+    AllocationMethod,
+    FundSettings,
+    SkillBar,
+    settings_in_force,
+)
 from knowdefeat_pipeline.core.money import amount_of, digits, shown
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.trades.columns import Trades
@@ -57,8 +63,9 @@ class FundInputs:
     `days`: the ranked days with their as_of, in order. `bots`: one row per day and bot of their rankings: day, bot_id,
     quote_currency, capital (NULL: not known), capital_is_estimated, ticker, rank, rank_score, unranked (why it is not
     ranked), edge (the believed edge of its strategy, NULL where nothing is believed) and, where it is known, p_skill
-    (P(edge > 0) of the bot itself; NULL where it was not computed) and bot (its name). `trades`: at least those closed
-    in the 30 days before each as_of. `settings` and `events`: in the order in which they were recorded.
+    (P(edge > 0) of the bot itself; NULL where it was not computed), p_same_edge (the probability that all bots of the
+    fleet have one edge, the same in each row of a day) and bot (its name). `trades`: at least those closed in the 30
+    days before each as_of. `settings` and `events`: in the order in which they were recorded.
     `positions`: those open at each as_of that could be marked: day and POSITION_COLUMNS.
     """
 
@@ -251,7 +258,8 @@ def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime
 def _divide(
     bots: pd.DataFrame, trades: Trades, as_of: datetime, settings: FundSettings
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    refusal, refused = _refused(bots, settings.caution)
+    bar = settings.bar(_p_same_edge(bots))
+    refusal, refused = _refused(bots, bar)
     part = np.flatnonzero(refusal == "")
     measure, unmeasured = _measure(bots.iloc[part], trades, as_of, settings.method)
     refusal[part[unmeasured]], refused[part[unmeasured]] = "unmeasured", UNMEASURED.get(settings.method, "")
@@ -281,25 +289,25 @@ def _divide(
         "funds": settings.funds,
         "allocated": settings.funds - allocation.cash,
         "cash": allocation.cash,
-        "cash_reason": _cash_reason(allocation, decision, settings),
+        "cash_reason": _cash_reason(allocation, decision, settings, bar),
         "bots": len(bots),
         "funded": int((allocation.cents > 0).sum()),
     }
     return rows, summary
 
 
-def _refused(bots: pd.DataFrame, caution: float | None) -> tuple[Texts, Texts]:
+def _refused(bots: pd.DataFrame, bar: SkillBar | None) -> tuple[Texts, Texts]:
     """Why bots get nothing, as a word and a sentence; both "" for eligible ones. A person's word comes first.
 
-    `caution`: P(edge > 0) has to be above it; None: no skill is asked for.
+    `bar`: what P(edge > 0) has to be above; None: no skill is asked for.
     """
     inactive, halted = (bots["inactive"] != "").to_numpy(bool), bots["halted"].to_numpy(bool)
     unranked, p_skill = bots["rank"].isna().to_numpy(bool), _p_skill(bots)
-    gated = caution is not None
-    unjudged, doubtful = gated & np.isnan(p_skill), gated & (p_skill <= (caution or 0.0))
+    gated, (least, because) = bar is not None, bar or SkillBar(0.0)
+    unjudged, doubtful = gated & np.isnan(p_skill), gated & (p_skill <= least)
     conditions = [inactive, halted, unranked, ~bots["measured"].to_numpy(bool), unjudged, doubtful]
     unranked_because = [f"not ranked: {why}" for why in bots["unranked"].fillna("no reason given")]
-    too_low = [f"P(edge > 0) is {p:.3f}; more than {caution} is needed" for p in p_skill]
+    too_low = [f"P(edge > 0) is {p:.3f}; more than {least} is needed{because}" for p in p_skill]
     constant = ([text] * len(bots) for text in (WITHOUT_CAPITAL, UNJUDGED))
     why = (bots["inactive"], bots["risk_reason"], unranked_because, *constant, too_low)
     texts = [np.array(texts, dtype=object) for texts in why]
@@ -309,6 +317,11 @@ def _refused(bots: pd.DataFrame, caution: float | None) -> tuple[Texts, Texts]:
 def _p_skill(bots: pd.DataFrame) -> Floats:
     """P(edge > 0) of each bot; NaN where it was not computed."""
     return bots["p_skill"].to_numpy(np.float64) if "p_skill" in bots else np.full(len(bots), np.nan)
+
+
+def _p_same_edge(bots: pd.DataFrame) -> float:
+    """The probability that all bots of the fleet have one edge; NaN where it was not computed."""
+    return float(bots["p_same_edge"].max()) if "p_same_edge" in bots else np.nan
 
 
 def _measure(bots: pd.DataFrame, trades: Trades, as_of: datetime, method: AllocationMethod) -> tuple[Floats, Bools]:
@@ -338,11 +351,12 @@ def daily_returns(trades: Trades, bots: Ints, capital: Floats, as_of: datetime) 
     return pnl / capital
 
 
-def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: FundSettings) -> str:
+def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: FundSettings, bar: SkillBar | None) -> str:
     if not allocation.cash:
         return "all funds are allocated"
     counts = Counter(decisions)
-    left_out = ", ".join(f"{counts[word]} {word}" for word in REFUSALS if counts[word])
+    why = {"doubtful": bar.because if bar else ""}
+    left_out = ", ".join(f"{counts[word]} {word}{why.get(word, '')}" for word in REFUSALS if counts[word])
     wanted = sum(counts[word] for word in ("funded", "capped", "below_minimum"))
     if not wanted and not counts["no_share"]:
         return f"no bot is eligible: {left_out or 'the ranking is empty'}"

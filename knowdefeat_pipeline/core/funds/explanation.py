@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from knowdefeat_pipeline.core.funds.daily import Division
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.funds.targets import MIDDLE_SCORE
@@ -26,7 +28,7 @@ def explain(division: Division, bot: Any, settings: FundSettings) -> list[str]:
         raise ValueError(f"bot {bot['bot_id']} is not among those that were given funds in {settings.quote_currency}")
     row = rows[rows["bot_id"] == bot["bot_id"]].iloc[0]
     (day,) = division.days[division.days["quote_currency"] == settings.quote_currency].to_dict("records")
-    steps = [_ranked(bot, int(rows["rank"].notna().sum())), _skilled(row["p_skill"], settings.caution)]
+    steps = [_ranked(bot, int(rows["rank"].notna().sum())), _skilled(bot, settings)]
     if row["target"] == row["target"]:
         steps += [_aim(bot, row, settings), *_capped(row, settings)]
     else:
@@ -44,12 +46,13 @@ def _ranked(bot: Any, ranked: int) -> str:
     return f"Its score is {bot['rank_score']:.2f}: rank {bot['rank']} of {ranked}."
 
 
-def _skilled(p_skill: float, caution: float | None) -> str:
+def _skilled(bot: Any, settings: FundSettings) -> str:
+    p_skill, bar = bot.get("p_skill", np.nan), settings.bar(bot.get("p_same_edge", np.nan))
     known = f"P(edge > 0) is {p_skill:.3f}" if p_skill == p_skill else "Its skill is not computed"
-    if caution is None:
+    if bar is None:
         return f"{known}; no skill is asked for (ungated)."
-    verdict = "above" if p_skill > caution else "not above"
-    return f"{known}, {verdict} the {caution} that is needed."
+    verdict = "above" if p_skill > bar.least else "not above"
+    return f"{known}, {verdict} the {bar.least} that is needed{bar.because}."
 
 
 def _aim(bot: Any, row: Any, settings: FundSettings) -> str:

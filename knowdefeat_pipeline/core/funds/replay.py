@@ -62,7 +62,10 @@ def rule_name(rule: FundSettings) -> str:
     caps = f"cap {100 * rule.allocation.bot_cap:g}%"
     if rule.allocation.ticker_cap < 1:
         caps += f", {100 * rule.allocation.ticker_cap:g}% a ticker"
-    return f"{rule.method}, {caps}, {'ungated' if rule.caution is None else f'P > {rule.caution:g}'}"
+    if rule.caution is None:
+        return f"{rule.method}, {caps}, ungated"
+    apart = f", same edge at most {100 * rule.same_edge_limit:g}%" if rule.same_edge_limit < 1 else ""
+    return f"{rule.method}, {caps}, P > {rule.caution:g}{apart}"
 
 
 def shares_of(inputs: FundInputs, rule: FundSettings, bots: Sequence[int]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.risk import RiskRules
@@ -14,15 +14,29 @@ AllocationMethod = Literal["rank_score", "equal", "inverse_variance", "hrp", "be
 
 METHODS: tuple[AllocationMethod, ...] = get_args(AllocationMethod)
 
-DEFAULT_CAUTION = 0.5
-"""What settings begin with that people make: money goes where more speaks for an edge than against one."""
+DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT = 0.75, 0.05
+"""What settings begin with that people make.
+
+Bots that have one edge share their luck: in a fleet without any edge P(edge > 0) of all of them together is as often
+high as low. So it counts only once bots can be told apart.
+"""
+SURE = 0.99
+"""P(edge > 0) above which a bot is given funds even while bots cannot be told apart."""
+
+
+class SkillBar(NamedTuple):
+    """What a bot's P(edge > 0) has to be above, and why it is more than the settings' caution ("": it is not)."""
+
+    least: float
+    because: str = ""
 
 
 @dataclass(frozen=True)
 class FundSettings:
     """What may be allocated to the bots of one currency (`funds` in its smallest units), and how.
 
-    `caution`: only bots with P(edge > 0) above it are funded; None: ungated. `in_force_from`: None = always.
+    `caution`: only bots with P(edge > 0) above it are funded; None: ungated. `same_edge_limit`: while all bots have one
+    edge with more than this probability, P(edge > 0) has to be above SURE; 1: never. `in_force_from`: None = always.
     """
 
     quote_currency: str
@@ -31,8 +45,28 @@ class FundSettings:
     allocation: AllocationRules = field(default_factory=AllocationRules)
     risk: RiskRules = field(default_factory=RiskRules)
     caution: float | None = None
+    same_edge_limit: float = 1.0
     version: int = 0
     in_force_from: datetime | None = None
+
+    def bar(self, p_same_edge: float) -> SkillBar | None:
+        """What P(edge > 0) has to be above, None for no skill, where all bots have one edge with this probability (NaN:
+        not computed).
+
+        >>> rules = FundSettings("USD", 1, caution=0.75, same_edge_limit=0.05)
+        >>> rules.bar(0.05)
+        SkillBar(least=0.75, because='')
+        >>> rules.bar(0.2)
+        SkillBar(least=0.99, because=' while bots cannot be told apart (all have one edge with probability 0.200)')
+        """
+        if self.caution is None:
+            return None
+        if self.same_edge_limit >= 1 or p_same_edge <= self.same_edge_limit:
+            return SkillBar(self.caution)
+        why = f"all have one edge with probability {p_same_edge:.3f}"
+        if p_same_edge != p_same_edge:
+            why = "their skill is not computed"
+        return SkillBar(max(self.caution, SURE), f" while bots cannot be told apart ({why})")
 
 
 def settings_in_force(settings: Sequence[FundSettings], as_of: datetime) -> list[FundSettings]:

@@ -7,7 +7,7 @@ it; a test holds the SQL to it. Each module holds one subject, one figure a line
 from knowdefeat_pipeline.core.schema.beliefs import BELIEFS, CALIBRATION, LEARNING_LEDGER, STRATEGY, STRATEGY_WEIGHTS
 from knowdefeat_pipeline.core.schema.figure import ALL_TICKERS, AS_OF, BOT, PARTITION, TICKER, Figure
 from knowdefeat_pipeline.core.schema.funds import ALLOCATION_DAYS, ALLOCATIONS, BOT_EVENTS, FUND_SETTINGS
-from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIMES, TRADE_SCORES
+from knowdefeat_pipeline.core.schema.market import BAR_DAY, REGIME_BAR, REGIME_NOW, REGIMES, TRADE_SCORES
 from knowdefeat_pipeline.core.schema.metrics import (
     BOT_DAYS,
     METRICS,
@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.schema.metrics import (
     STREAKS,
     TRADE_DAY,
 )
+from knowdefeat_pipeline.core.schema.operations import FRESHNESS, RUNS
 from knowdefeat_pipeline.core.schema.ranking import (
     FLAG,
     RANKING,
@@ -53,6 +54,7 @@ __all__ = [
     "DECISIONS",
     "DEFAULT_WEIGHTS",
     "FLAG",
+    "FRESHNESS",
     "FUND_SETTINGS",
     "LEARNING_LEDGER",
     "METRICS",
@@ -61,6 +63,9 @@ __all__ = [
     "PARTITION",
     "RANKING",
     "REGIMES",
+    "REGIME_BAR",
+    "REGIME_NOW",
+    "RUNS",
     "SCORE_NAMES",
     "SKILL",
     "SLOW_NAMES",

@@ -37,6 +37,7 @@ FUND_SETTINGS: tuple[Figure, ...] = (
     REASON,
     RECORDED_AT,
     number("caution", "probability", "Only bots with P(edge > 0) above it are given funds. NULL: no skill is asked for."),
+    known("same_edge_limit", "probability", "While bots cannot be told apart (p_same_edge of bot_skill is above it), only those with P(edge > 0) above .99 are given funds. 1: caution always suffices."),
 )
 
 BOT_EVENTS: tuple[Figure, ...] = (

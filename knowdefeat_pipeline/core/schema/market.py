@@ -27,6 +27,34 @@ REGIMES: tuple[Figure, ...] = (
     number("average_true_range", "price", "Wilder's average true range over 14 bars, in the ticker's quote currency. NULL before the 14th bar."),
 )
 
+LABEL, *PROBABILITIES, RANGE = REGIMES[4:]
+CLOSED = Figure("as_of", "timestamptz", "UTC", "When the bar closed, from which its label holds.", nullable=False)
+
+REGIME_NOW: tuple[Figure, ...] = (
+    MARKET_TICKER,
+    TIMEFRAME,
+    LABEL,
+    Figure("since", "timestamptz", "UTC", "When the first bar of the run of this label closed.", nullable=False),
+    *PROBABILITIES,
+    RANGE,
+    number("trending", "share", "Share of the bars of 30 days that are TRENDING."),
+    number("ranging", "share", "Share of the bars of 30 days that are RANGING."),
+    number("volatile", "share", "Share of the bars of 30 days that are VOLATILE."),
+    number("neutral", "share", "Share of the bars of 30 days that are NEUTRAL."),
+    CLOSED,
+    Figure("last_bar", "timestamptz", "UTC", "When the last bar that was loaded opens: later bars than the label's are not computed yet."),
+)
+
+REGIME_BAR: tuple[Figure, ...] = (
+    REGIMES[3],
+    CLOSED,
+    LABEL,
+    *PROBABILITIES,
+    RANGE,
+    *(Figure(name, "double precision", "price", f"The {meaning} of the bar.", nullable=False) for name, meaning in (("open", "first price"), ("high", "highest price"), ("low", "lowest price"), ("close", "last price"))),
+    number("volume", "", "What was traded in the bar, as its source counts. NULL where that is not known."),
+)
+
 TRADE_SCORES: tuple[Figure, ...] = (
     Figure("trade_id", "bigint", "", "The closed trade.", nullable=False),
     number("price_model_score", "0..100", "50 + 50 · side · (2p - 1), p the forecast probability at entry that the next bar rises. NULL without bars."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowdefeat_pipeline.core.schema.figure import Figure, count, known, text
+from knowdefeat_pipeline.core.schema.figure import Figure, count, known, number, text
 
 SKILL: tuple[Figure, ...] = (
     Figure("time_window", "text", "", "What it rests on: 'lifetime', or the trailing '90 days' (UTC days, that of as_of among them).", nullable=False),
@@ -12,4 +12,5 @@ SKILL: tuple[Figure, ...] = (
     known("edge_high", "R", "Upper end of the edge's 90 % credible interval."),
     known("p_skill", "probability", "The posterior probability that the edge is above 0."),
     text("verdict", "p_skill in words: good (at least .95), likely good (.8), cannot be told from luck, likely losing (at most .2), losing (.05); or cannot be judged, under 10 closed wins or 10 losses."),
+    number("p_same_edge", "probability", "The posterior probability that all bots of the fleet have one edge, so that they cannot be told apart. The same in each row of a day and window. NULL on days that were computed before it was known."),
 )

@@ -37,7 +37,8 @@ def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
 
 
 def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
-    """The columns of `judge`, from what the bots' results say and the numbers of their strategies."""
+    """The columns of `judge`, from what the bots' results say and the numbers of their strategies; and the
+    fleet's `p_same_edge`, in every row."""
     found = skill(of, strategy)
     traded = np.flatnonzero(of.trades)
     order = traded[np.argsort(of.bot[traded])]
@@ -49,5 +50,6 @@ def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
         "edge_high": found.edge_high,
         "p_skill": found.p_skill,
         "verdict": verdicts(of, found.p_skill),
+        "p_same_edge": np.full(len(of), found.p_same_edge),
     }
     return {name: values[order] for name, values in columns.items()}

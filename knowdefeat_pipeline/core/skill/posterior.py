@@ -7,7 +7,7 @@ they share is not taken for skill.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,12 +33,16 @@ DAYS = 50  # at once, which stay in the cache
 @dataclass(frozen=True)
 class Skill:
     """Of each bot: P(edge > 0), and its edge in R with the ends of the 90 % interval: the 5 % and 95 % quantiles, so
-    that p_skill ≥ .95 says the same as edge_low ≥ 0."""
+    that p_skill ≥ .95 says the same as edge_low ≥ 0.
+
+    `p_same_edge`: the probability that neither bots nor strategies differ, so that all bots have one edge. Luck that
+    they share moves it, and with it every p_skill."""
 
     p_skill: Floats
     edge: Floats
     edge_low: Floats
     edge_high: Floats
+    p_same_edge: float
 
 
 class Strategies(NamedTuple):
@@ -77,7 +81,7 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     -------
     Skill
         One entry per bot. A bot that is not proven has what its strategy and the fleet say; without any proven bot, the
-        prior: p_skill .5.
+        prior: p_skill .5, p_same_edge .12.
 
     Examples
     --------
@@ -89,12 +93,14 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     [0.999999, 0.999074, 0.921749, 0.376315, 0.119107, 0.003206]
     """
     if len(of) == 0:
-        return Skill(*(np.empty(0) for _ in fields(Skill)))
+        nobody = np.empty(0)
+        return Skill(nobody, nobody, nobody, nobody, p_same_edge=float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
     number = np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number)
     fleet = _fleet(of, strategies, number)
     mean, variance = _levels(of, strategies, fleet, number)
-    return _mixture(fleet.weight, mean, np.sqrt(variance))
+    alike = (fleet.bot_sd == 0) & (fleet.strategy_sd == 0)  # the first of each grid, which is no spread
+    return Skill(*_mixture(fleet.weight, mean, np.sqrt(variance)), p_same_edge=float(fleet.weight[alike].sum()))
 
 
 def _strategies(of: Evidence, number: Ints) -> Strategies:
@@ -201,15 +207,18 @@ def _levels(of: Evidence, strategies: Strategies, fleet: Fleet, number: Ints) ->
     return mean + h * (of.edge - mean), (1 - h) * of_bots + (1 - h) ** 2 * variance
 
 
-def _mixture(weight: Floats, mean: Floats, sd: Floats) -> Skill:
-    """What normal posteriors, weighed, say together: weight (pairs,), mean and sd (pairs, bots)."""
+def _mixture(weight: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """What normal posteriors, weighed, say together: P(edge > 0), the edge, and the ends of its interval.
+
+    weight (pairs,); mean and sd (pairs, bots).
+    """
     p_skill = weight @ scipy.special.ndtr(mean / sd)
     edge = weight @ mean
     spread = np.sqrt(np.maximum(weight @ (sd**2 + mean**2) - edge**2, 0.0))
     z = scipy.special.ndtri([TAIL, 1 - TAIL])
     both = [np.tile(values, len(z)) for values in (mean, sd, edge, spread)]
     low, high = _quantiles(np.repeat(z, len(edge)), weight, *both).reshape(len(z), -1)
-    return Skill(p_skill, edge, low, high)
+    return p_skill, edge, low, high
 
 
 def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:

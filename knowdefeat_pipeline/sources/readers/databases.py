@@ -81,7 +81,7 @@ def _opened(path: Path, data: bytes | None) -> Iterator[sqlite3.Connection]:
         head = file.read(20)
     has_log = _size(path, "-wal") > 0
     is_ahead = head[18:20] == bytes([WRITE_AHEAD] * 2)
-    before = _state(path)
+    before = state(path)
     if not is_ahead and _size(path, "-journal"):
         raise _ChangedError
     mode = "mode=ro" if is_ahead and has_log else "mode=ro&immutable=1"  # a log that is not there would have to be made
@@ -89,20 +89,30 @@ def _opened(path: Path, data: bytes | None) -> Iterator[sqlite3.Connection]:
         try:
             yield connection
         except sqlite3.Error as error:
-            raise _ChangedError if _state(path) != before else error from error
-    if "immutable" in mode and _state(path) != before:
+            raise _ChangedError if state(path) != before else error from error
+    if "immutable" in mode and state(path) != before:
         raise _ChangedError
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes when somebody writes to a database."""
+def state(path: Path) -> tuple[int, ...]:
+    """What changes when somebody writes to a database, or to any other file: the first number is when, in nanoseconds
+    since 1970. Raises FileNotFoundError."""
     found = path.stat()
-    return found.st_mtime_ns, found.st_size, _size(path, "-journal"), _size(path, "-wal")
+    size, changed = _beside(path, "-wal")
+    return max(found.st_mtime_ns, changed), found.st_mtime_ns, found.st_size, size, changed, *_beside(path, "-journal")
 
 
 def _size(path: Path, suffix: str) -> int:
-    beside = path.with_name(f"{path.name}{suffix}")
-    return beside.stat().st_size if beside.exists() else 0
+    return _beside(path, suffix)[0]
+
+
+def _beside(path: Path, suffix: str) -> tuple[int, int]:
+    """Size and time of change of what lies beside a database, 0 where there is nothing."""
+    try:
+        found = path.with_name(f"{path.name}{suffix}").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _with_journal_of_its_own(data: bytes) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import Origin, RawTable
 from knowdefeat_pipeline.sources.readers import values
-from knowdefeat_pipeline.sources.readers.encodings import as_utf8
+from knowdefeat_pipeline.sources.readers.encodings import as_utf8, whole_lines
 
 
 def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> RawTable:
@@ -20,7 +20,7 @@ def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> 
     try:
         found = json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        return _read_lines(text, encoding, error)
+        return _read_lines(whole_lines(utf8).decode() if sought and sought.grows else text, encoding, error)
     except RecursionError as error:
         raise SourceError("the JSON is nested far deeper than any table; check the export") from error
     rows_of = sought.rows_of(found) if sought else None

@@ -41,6 +41,15 @@ def as_utf8(data: bytes) -> tuple[bytes, str, tuple[str, ...]]:
     return data, "UTF-8", ()
 
 
+def whole_lines(text: bytes) -> bytes:
+    """The text without a last line that has no end yet.
+
+    >>> whole_lines(b"id,price\\n1,10\\n2,1")
+    b'id,price\\n1,10\\n'
+    """
+    return text[: text.rfind(NEWLINE) + 1]
+
+
 def _unmarked_utf16(data: bytes) -> str | None:
     """The order of bytes of text in which nearly every second one is NUL, as of western text in UTF-16."""
     head = data[:1000]

@@ -61,12 +61,14 @@ def _sections(rows: Sequence[tuple[list[str], str]]) -> tuple[list[str], dict[st
     """What stands outside of tables, and the tables by the title above each."""
     titles: list[str] = []
     sections: dict[str, _Section] = {}
-    current = _Section()
+    current: _Section | None = None
     for cells, hidden in rows:
         filled = [cell for cell in cells if cell]
         if len(filled) == 1 and len(filled) < HEADINGS <= len(cells):
             current = sections.setdefault(filled[0], _Section())
             titles.append(filled[0])
+        elif current is None:
+            titles += [" ".join(filled)] * bool(filled)
         elif current.header and len(cells) == len(current.header):
             current.rows.append(cells)
             current.hidden.append(hidden)

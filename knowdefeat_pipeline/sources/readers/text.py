@@ -14,7 +14,7 @@ import pyarrow.csv
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import Origin, RawTable, named, repeated
-from knowdefeat_pipeline.sources.readers.encodings import as_utf8
+from knowdefeat_pipeline.sources.readers.encodings import as_utf8, whole_lines
 from knowdefeat_pipeline.sources.readers.header import TITLE_ROWS, header_place
 
 LARGEST_BLOCK = 2**30
@@ -25,16 +25,19 @@ STATED = re.compile(rb'\s*"?sep=(?P<separator>.)"?[ \t]*\r?\n', re.IGNORECASE)
 """The line by which Excel is told the separator."""
 
 
-def read_text(data: bytes) -> RawTable:
+def read_text(data: bytes, grows: bool = False) -> RawTable:
     """A header and rows. Rows with another number of fields are set aside; blank rows are none.
 
-    Raises SourceError for bytes that are no text, and for a quote that is not closed but in the last line.
+    `grows`: see `Sought`. Raises SourceError for bytes that are no text, and for a quote that is not closed but in the
+    last line.
     """
     text, encoding, notes = as_utf8(data)
+    text = whole_lines(text) if grows else text
     stated = STATED.match(text)
     text = text[stated.end() :] if stated else text
     separator = stated["separator"].decode() if stated else _separator(text[:SAMPLE])
     text, cut = _without_open_quote(text, separator)
+    cut = [] if grows else cut
     text, title = _without_title(text, separator)
     raw = _read(text, separator, cut)
     notes += (f"the first {title} lines are a title and are not read",) if title else ()

@@ -22,11 +22,13 @@ class Sought:
 
     `rank`: how well a table of these columns fits, 0 for not at all. `beside`: which other tables of a database are
     read with such a one. `rows_of`: the rows of a document that is no plain array of objects, None of others.
+    `grows`: whether somebody is writing the file, so that a last line without an end is not read yet.
     """
 
     rank: Callable[[Sequence[str]], int]
     beside: Callable[[Sequence[str]], Sequence[str]] = lambda columns: ()
     rows_of: Callable[[Any], list[dict[str, Any]] | None] = lambda document: None
+    grows: bool = False
 
 
 def table(names: Sequence[str], columns: Iterable[Sequence[object]]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
@@ -12,7 +13,7 @@ from pydantic import BaseModel, Field
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.store import funds
 from knowdefeat_pipeline.store.bot_days import bot_days, bot_equity
-from knowdefeat_pipeline.store.bots import bot_keys
+from knowdefeat_pipeline.store.bots import BotError, bot_keys
 from knowdefeat_pipeline.store.fleet import closed_trades
 from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
 from knowdefeat_pipeline.web.access import requires
@@ -68,6 +69,32 @@ def change_bot(site: Shared, bot: str, change: Change) -> dict[str, Any]:
     with site.connection() as connection:
         changed = funds.set_active(connection, [bot], change.is_active, change.author.strip(), change.reason.strip())
     return {"bot": bot, "is_active": change.is_active, "changed": bool(changed)}
+
+
+class Resumption(BaseModel):
+    """That a halted bot may go on, and why."""
+
+    reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
+    author: str = Field("manual", description="Who decides.", min_length=1, max_length=200, pattern=r"\S")
+
+
+class Resumed(BaseModel):
+    """A bot that goes on."""
+
+    bot: str = Field(description="The bot as it was asked for.")
+    halted: bool = Field(description="Whether the risk rules still halt it: false.")
+
+
+@router.post("/bots/{bot}/resume", response_model=Resumed, dependencies=[Depends(requires("admin"))])
+def resume_bot(site: Shared, bot: str, resumption: Resumption) -> dict[str, Any]:
+    """Let a halted bot go on: its risk counts from the last ranking on. Needs a token of the scope admin."""
+    with site.connection() as connection:
+        bot_keys(connection, [bot])
+        try:
+            funds.resume(connection, [bot], resumption.author.strip(), resumption.reason.strip())
+        except BotError as error:  # it is there, so that it is not halted
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+    return {"bot": bot, "halted": False}
 
 
 def _of_a_day(request: Request, site: Shared, bot: str, table: str, day: date | None, ticker: str | None) -> Response:

@@ -14,6 +14,7 @@ from fastapi import Request
 from knowdefeat_pipeline.web.problems import Problem
 
 Row = TypeVar("Row")
+FOREIGN = "cursor: take it from next or Link of an answer, as it is"
 
 
 def cursor(place: Sequence[Any]) -> str:
@@ -32,7 +33,7 @@ def read_cursor(text: str, length: int) -> list[Any]:
     except (binascii.Error, ValueError):
         place = None
     if not isinstance(place, list) or len(place) != length:
-        raise Problem(HTTPStatus.BAD_REQUEST, "cursor: take it from next or Link of an answer, as it is")
+        raise Problem(HTTPStatus.BAD_REQUEST, FOREIGN)
     return place
 
 
@@ -40,11 +41,15 @@ def part(
     rows: Sequence[Row], key: Callable[[Row], tuple[Any, ...]], after: Sequence[Any] | None, limit: int
 ) -> tuple[list[Row], list[Any] | None]:
     """The rows behind a place in rows sorted by `key`, at most so many, and the place of the last where more follow.
+    Raises Problem for a place of another list.
 
     >>> part([1, 3, 5, 7], lambda row: (row,), [2], 2)
     ([3, 5], [5])
     """
-    behind = list(rows) if after is None else [row for row in rows if key(row) > tuple(after)]
+    try:
+        behind = list(rows) if after is None else [row for row in rows if key(row) > tuple(after)]
+    except TypeError:  # a place in a list of another kind
+        raise Problem(HTTPStatus.BAD_REQUEST, FOREIGN) from None
     shown = behind[:limit]
     return shown, [*key(shown[-1])] if len(behind) > limit and shown else None
 

@@ -20,6 +20,8 @@ from knowdefeat_pipeline.core.schema import (
     OPEN_POSITIONS,
     PARTITION,
     RANKING,
+    REGIME_BAR,
+    REGIME_NOW,
     SKILL,
     STRATEGY_WEIGHTS,
     STREAK_SUMMARY,
@@ -46,6 +48,7 @@ TYPES: dict[str, Any] = {
 }
 NAME = text("bot", "The name of the bot.")
 CURRENCY = text("quote_currency", "The currency of the bot's amounts; money of different currencies is never added.")
+STRATEGY = text("strategy", "The bot's strategy; its own where it names none.")
 POINTS = {f"{variable.name}_points" for variable in VARIABLES}
 
 
@@ -78,7 +81,7 @@ RANKED: tuple[Figure, ...] = (
     NAME,
     *named(SKILL, "p_skill", "edge", "edge_low", "edge_high", "verdict"),
     *RANKING,
-    Figure("strategy", "text", "", "The bot's strategy; its own where it names none.", nullable=False),
+    STRATEGY,
     CURRENCY,
     Figure("rank_1d", "integer", "", "The rank a day before. NULL where there was none."),
     Figure("rank_7d", "integer", "", "The rank a week before. NULL where there was none."),
@@ -121,6 +124,11 @@ BotDay = model("BotDay", [figure for figure in BOT_DAYS if figure.name != "bot_i
 Streak = model("Streak", (*TABLES["win_streaks"], NAME))
 StreakSummary = model("StreakSummary", (*TABLES["win_streak_summary"], NAME))
 Skill = model("Skill", (*TABLES["bot_skill"], NAME))
+FundSettings = model("FundSettings", TABLES["fund_settings"], ("in_force_from",))
+Allocation = model("Allocation", (*TABLES["fund_allocations"], NAME, STRATEGY))
+AllocationDay = model("AllocationDay", TABLES["fund_allocation_days"])
+Regime = model("Regime", REGIME_NOW)
+RegimeBar = model("RegimeBar", REGIME_BAR)
 Trade = model("Trade", (*TRADES, NAME))
 BotEvent = model("BotEvent", (*BOT_EVENTS, NAME), ("in_force_from",))
 
@@ -136,7 +144,7 @@ def page_of(row: type[BaseModel]) -> type[Page]:
     return create_model(f"{row.__name__}s", __base__=Page, data=(list[row], Field(description="The rows.")))  # type: ignore[valid-type]
 
 
-RankedBots, BotDays, Trades = map(page_of, (RankedBot, BotDay, Trade))
+RankedBots, BotDays, Trades, Allocations, RegimeBars = map(page_of, (RankedBot, BotDay, Trade, Allocation, RegimeBar))
 
 
 class Rankings(RankedBots):  # type: ignore[valid-type, misc]

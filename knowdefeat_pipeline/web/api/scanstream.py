@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
@@ -30,6 +30,7 @@ RECENT = 10  # outcomes that a summary shows
 OF_ROI = 100  # outcomes whose mean return a summary shows
 SUMMARY_DAYS = 30
 UNSTATED = "UNSTATED"  # the ticker of an outcome that names none
+Name = Annotated[str, Path(description="The strategy's name.")]
 Days = Annotated[int, Query(ge=1, le=3660, description="The trailing days.")]
 
 
@@ -99,7 +100,7 @@ def _win_rates(found: Learned) -> dict[str, dict[str, float]]:
 
 
 @router.get("/strategy/{strategy:path}")
-def strategy(request: Request, site: Shared, strategy: str) -> Response:
+def strategy(request: Request, site: Shared, strategy: Name) -> Response:
     """What was learned of one strategy; 404 for one that never traded."""
 
     def read(connection: psycopg.Connection) -> Answer:
@@ -136,8 +137,8 @@ def history(
     site: Shared,
     days: Days = 7,
     strategy_id: Annotated[str | None, Query(description="Only of this strategy.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The most outcomes.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000, description="How many to leave out first.")] = 0,
 ) -> Response:
     """The outcomes of the days up to the last that was learned and since, the latest first."""
 
@@ -160,12 +161,12 @@ def history(
 
 
 @router.get("/weight-evolution/{strategy:path}")
-def weight_evolution(request: Request, site: Shared, strategy: str, days: Days = 7) -> Response:
+def weight_evolution(request: Request, site: Shared, strategy: Name, days: Days = 7) -> Response:
     """A strategy's weight day after day, the latest last."""
 
     def read(connection: psycopg.Connection) -> Answer:
         require_learned(connection).require(strategy)
-        rows = strategy_history(connection, strategy, days)
+        rows = strategy_history(connection, [strategy], days)
         evolution = [
             {"timestamp": row["as_of"], "weight": row["weight"], "edge": row["edge"], "accuracy": row["win_rate"]}
             for row in rows

@@ -1,18 +1,19 @@
-"""`/health`, `/status`, `/definitions`, and `/events`, by which pages hear of new results."""
+"""`/health`, `/status`, `/metrics`, `/definitions`, and `/events`, by which pages hear of new results."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.schema import BOT_DAYS, DECISIONS, TABLES, TRADES
-from knowdefeat_pipeline.store.fleet import freshness
-from knowdefeat_pipeline.store.reads import counts
 from knowdefeat_pipeline.web.answers import Answer, as_json
+from knowdefeat_pipeline.web.gauges import scrape
+from knowdefeat_pipeline.web.operations import read_operations
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["status"])
@@ -35,10 +36,36 @@ def health(site: Shared) -> Response:
 
 @router.get("/status")
 def status(request: Request, site: Shared) -> Response:
-    """How much there is, and how fresh each result is."""
+    """How much there is, how fresh each result is, what ran, what came of followed files, and what doctor finds."""
 
     def read(connection: psycopg.Connection) -> Answer:
-        return as_json({"counts": counts(connection), "assets": freshness(connection)})
+        found = read_operations(connection, site.settings)
+        return as_json(
+            {
+                "counts": found.counts,
+                "assets": found.assets,
+                "findings": [asdict(finding) | {"level": finding.level} for finding in found.findings],
+                "runs": found.runs,
+                "failed_checks": found.failed_checks,
+                "tables": found.tables,
+                "followed": found.followed,
+                "last_backup_at": found.last_backup.at if found.last_backup else None,
+            }
+        )
+
+    return site.answer(request, read, results=False)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(
+    request: Request,
+    site: Shared,
+    bots: Annotated[int, Query(ge=0, le=1000, description="Also of so many bots, the best first.")] = 0,
+) -> Response:
+    """What Prometheus scrapes: the fleet by currency, how fresh each result is, and this process."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        return scrape(connection, site.settings, site.live.viewers, bots, request.headers.get("accept", ""))
 
     return site.answer(request, read, results=False)
 

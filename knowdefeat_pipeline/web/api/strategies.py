@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
@@ -25,6 +25,8 @@ from knowdefeat_pipeline.web.site import Shared
 router = APIRouter(tags=["strategies"])
 
 Day = Annotated[date | None, Query(description="UTC day; the last one computed by default.")]
+Name = Annotated[str, Path(description="The strategy's name.")]
+Source = Annotated[str, Path(description="The name under which the backtest was learned.")]
 Regime = Literal["TRENDING", "RANGING", "VOLATILE", "NEUTRAL", "*"]
 Amount = Annotated[float, Field(ge=0, lt=BOUND)]
 ADMIN = [Depends(requires("admin"))]
@@ -64,14 +66,14 @@ def strategies(
 def history(
     request: Request,
     site: Shared,
-    strategy: str,
+    strategy: Name,
     days: Annotated[int, Query(ge=1, le=3660, description="The trailing UTC days.")] = 90,
 ) -> Response:
     """What was believed of a strategy day after day, as things stood."""
 
     def read(connection: psycopg.Connection) -> Answer:
         require_learned(connection).require(strategy)
-        return as_json(strategy_history(connection, strategy, days))
+        return as_json(strategy_history(connection, [strategy], days))
 
     return site.answer(request, read)
 
@@ -86,7 +88,7 @@ class OneStrategy(BaseModel):
 
 
 @router.get("/strategies/{strategy:path}", response_model=OneStrategy)
-def strategy(request: Request, site: Shared, strategy: str, day: Day = None) -> Response:
+def strategy(request: Request, site: Shared, strategy: Name, day: Day = None) -> Response:
     """One strategy: its beliefs under each regime, its weights, and whether stated confidence came true."""
 
     def read(connection: psycopg.Connection) -> Answer:
@@ -112,7 +114,7 @@ def reset_all(site: Shared, why: Why) -> Response:
 
 
 @router.post("/strategies/{strategy:path}/reset", response_model=list[models.LedgerEntry], dependencies=ADMIN)  # type: ignore[valid-type]
-def reset(site: Shared, strategy: str, why: Why) -> Response:
+def reset(site: Shared, strategy: Name, why: Why) -> Response:
     """Forget what was learned of a strategy, as an entry of the ledger. Needs a token of the scope admin."""
 
     def record(connection: psycopg.Connection) -> None:
@@ -123,7 +125,7 @@ def reset(site: Shared, strategy: str, why: Why) -> Response:
 
 
 @router.post("/backtests/{source:path}/withdraw", response_model=list[models.LedgerEntry], dependencies=ADMIN)  # type: ignore[valid-type]
-def withdraw(site: Shared, source: str, why: Why) -> Response:
+def withdraw(site: Shared, source: Source, why: Why) -> Response:
     """Let a backtest that was learned count no more. Needs a token of the scope admin."""
     return _recorded(site, lambda connection: record_withdrawal(connection, source, why.reason.strip()))
 

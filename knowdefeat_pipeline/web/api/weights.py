@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion
@@ -26,6 +26,7 @@ from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
 from knowdefeat_pipeline.web.api.rankings import NOTHING
+from knowdefeat_pipeline.web.backtests import foretold
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 from knowdefeat_pipeline.web.weights import (
@@ -41,6 +42,7 @@ from knowdefeat_pipeline.web.weights import (
 router = APIRouter(tags=["weights"])
 
 Day = Annotated[date | None, Query(description="UTC day; the last one computed by default.")]
+Number = Annotated[int, Path(description="The number of the version.")]
 Cursor = Annotated[str | None, Query(description="Where the part begins: from next or Link.")]
 IfMatch = Annotated[str | None, Header(description="The ETag of GET /weights: the version that the change builds on.")]
 ReasonField = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
@@ -73,6 +75,26 @@ class Tried(BaseModel):
     """Weights to rank with."""
 
     weights: dict[str, float] = WeightsField
+
+
+class Foretold(BaseModel):
+    """How well a set of weights foretold the day after, over a number of settled days."""
+
+    days: int = Field(description="Days whose next day is known for at least two bots.")
+    rank_ic: float | None = Field(description="Mean rank correlation of a day's order with what bots earned after it.")
+    rank_ic_se: float | None = Field(description="Its standard error, by the stationary bootstrap.")
+    gain: float | None = Field(description="Mean difference of the rank IC to that of the default weights.")
+    gain_se: float | None = Field(description="Its standard error.")
+    gain_low: float | None = Field(description="Lower end of its 95 % interval.")
+    gain_high: float | None = Field(description="Upper end of its 95 % interval.")
+    top_quartile_result: float | None = Field(description="What the best quarter earned, in a day's volatility.")
+
+
+class WeightBacktest(BaseModel):
+    """Weights beside the default ones."""
+
+    yours: Foretold = Field(description="The weights that were sent.")
+    default: Foretold = Field(description="The default weights.")
 
 
 class WeightPreview(BaseModel):
@@ -177,7 +199,7 @@ class WeightsWithEvidence(models.Weights):
 
 
 @router.get("/weights/versions/{version}", response_model=WeightsWithEvidence)
-def version(request: Request, site: Shared, version: int) -> Response:
+def version(request: Request, site: Shared, version: Number) -> Response:
     """One version and its evidence."""
 
     def read(connection: psycopg.Connection) -> Answer:
@@ -224,6 +246,18 @@ def ranks(request: Request, site: Shared, day: Day = None) -> Response:
         return as_json(found)
 
     return site.answer(request, read)
+
+
+@router.post("/weights/backtest", response_model=WeightBacktest)
+def weight_backtest(
+    site: Shared,
+    tried: Tried,
+    days: Annotated[int, Query(ge=10, le=3660, description="The last settled days that count.")] = 60,
+) -> Response:
+    """How well weights would have foretold the day after, beside the default ones. Takes seconds; 429 while another is
+    under way. Nothing is saved."""
+    found = foretold(site, possible_weights(tried.weights), days)
+    return Response(as_json(found).body, media_type="application/json")
 
 
 @router.post("/weights/preview", response_model=WeightPreview)

@@ -6,8 +6,8 @@ Colours come from classes of the style sheet, so that they follow light and dark
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
@@ -116,14 +116,7 @@ def lines(
     def y(value: float) -> float:
         return 8 + (high - value) * up
 
-    drawn: list[Markup] = []
-    decimals = 0 if high - low >= 4 else max(2, 1 - math.floor(math.log10(high - low)))
-    drawn += [
-        Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
-            left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
-        )
-        for value in ticks(low, high)
-    ]
+    drawn = _levels(low, high, width, left, y)
     drawn += [
         Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(
             left + step * across, height - 4, f"{days[step].day} {days[step]:%b}"
@@ -146,6 +139,81 @@ def lines(
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width, height, label, Markup("").join(drawn)
     )
+
+
+REGIMES = {"TRENDING": "T", "RANGING": "R", "VOLATILE": "V", "NEUTRAL": ""}
+
+
+def probabilities(row: Mapping[str, Any]) -> Markup:
+    """The probabilities of the regimes as parts of one bar, with their letters where there is room."""
+    width, height, x = 240.0, 18, 0.0
+    parts = []
+    known = [(name, row[f"p_{name.lower()}"]) for name in REGIMES if name != "NEUTRAL"]
+    if any(value is None for _, value in known):
+        return Markup('<span class="none">–</span>')
+    for name, value in known:
+        length = value * width
+        letter = Markup('<text x="{:.1f}" y="13" class="x">{}</text>').format(x + length / 2, REGIMES[name])
+        parts.append(
+            Markup('<rect class="band {}" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>{}').format(
+                name.lower(), x, length, height, letter if length > 14 else ""
+            )
+        )
+        x += length
+    told = ", ".join(f"{name.lower()} {100 * value:.0f} %" for name, value in known)
+    return Markup(
+        '<svg class="parts" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        "<title>{}</title>{}</svg>"
+    ).format(width, height, width, height, told, told, Markup("").join(parts))
+
+
+def banded(
+    times: Sequence[datetime], values: Sequence[float], runs: Sequence[tuple[str, datetime, datetime]], label: str
+) -> Markup:
+    """A line over time before bands that say which regime it was, each with its letter where there is room."""
+    if len(times) < 2:
+        return Markup('<p class="none">Not enough bars to draw.</p>')
+    width, height, left, bottom = 1400, 320, 72, 22
+    low, high = min(values), max(values)
+    pad = (high - low) * 0.08 or abs(high) * 0.06 or 1.0
+    low, high = low - pad, high + pad
+    first, whole = times[0], times[-1] - times[0]
+
+    def x(at: datetime) -> float:
+        return left + min(max((at - first) / whole, 0.0), 1.0) * (width - left - 8)
+
+    def y(value: float) -> float:
+        return 8 + (high - value) * (height - bottom - 8) / (high - low)
+
+    drawn = [_band(name, x(since), x(until), height - bottom - 8, since, until) for name, since, until in runs]
+    drawn += _levels(low, high, width, left, y)
+    for at in (first + whole * step / 6 for step in range(7)):
+        drawn += [Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(x(at), height - 4, f"{at.day} {at:%b}")]
+    points = (f"{x(at):.1f} {y(value):.1f}" for at, value in zip(times, values, strict=True))
+    drawn += [Markup('<path class="line price" d="M{}"/>').format("L".join(points))]
+    return Markup('<svg class="chart wide" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, label, Markup("").join(drawn)
+    )
+
+
+def _band(name: str, begin: float, end: float, height: float, since: datetime, until: datetime) -> Markup:
+    told = f"{name.lower()} from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    letter = Markup('<text x="{:.1f}" y="22" class="x">{}</text>').format((begin + end) / 2, REGIMES[name])
+    return Markup(
+        '<rect class="band {}" x="{:.1f}" y="8" width="{:.1f}" height="{}"><title>{}</title></rect>{}'
+    ).format(name.lower(), begin, max(end - begin, 0.5), height, told, letter if end - begin > 14 else "")
+
+
+def _levels(low: float, high: float, width: float, left: float, y: Callable[[float], float]) -> list[Markup]:
+    """Lines across at round figures, which stand at their left."""
+    span = high - low
+    decimals = 0 if span >= 4 else max(2, 1 - math.floor(math.log10(span)))
+    return [
+        Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
+            left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
+        )
+        for value in ticks(low, high)
+    ]
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

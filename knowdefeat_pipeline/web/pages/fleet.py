@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
 
+from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
 from knowdefeat_pipeline.core.schema import PARTITION, Figure
 from knowdefeat_pipeline.core.schema.figure import count, number, text
 from knowdefeat_pipeline.postgres import clock
@@ -60,7 +61,7 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
             strategies=fleet_strategies(connection, day), closed=closed_trades(connection, LAST_CLOSED),
             charts=charts(days, day), held=held_rows(connection), formats=FORMATS,
             stale={name: found for name, found in stale.items() if found}, flagged=[r for r in rows if r["flag"]],
-            learned=read_learned(connection), version=weight_versions(connection)[-1],
+            learned=read_learned(connection, regime=ANY_REGIME), version=weight_versions(connection)[-1],
             attempt=next(iter(last_adjustments(connection, 1)), None), all=ALL,
         )  # fmt: skip
 

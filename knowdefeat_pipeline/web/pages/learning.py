@@ -34,6 +34,7 @@ QUESTION = "Which strategies can be trusted, and why did a weight change?"
 WINDOWS = (30, 60, 180)
 LINES = 8  # strategies whose weights are drawn: those of the largest
 LAST_DAYS = 10
+MOST = 40
 EXPORTED = (PARTITION, AS_OF, *BELIEFS, *named(STRATEGY_WEIGHTS, "weight", "exposure"))
 
 
@@ -48,6 +49,7 @@ def learning_page(
     base: Annotated[str, Query(max_length=40)] = "",
     confidence: Annotated[str, Query(max_length=40)] = "",
     cap: Annotated[str, Query(max_length=40)] = "",
+    most: Annotated[int, Query(ge=1, le=100_000, description="The most strategies, those of the largest edge.")] = MOST,
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
     """What is believed of every strategy, of one more closely, and what follows for signals."""
@@ -58,42 +60,39 @@ def learning_page(
             return render("empty.html", request, site, title="Learning centre", question=QUESTION)
         rows = [*found.now.values()]
         if format:
-            return export(rows, EXPORTED, format, f"learning-{found.day}")
+            return export(rows[:most], EXPORTED, format, f"learning-{found.day}")
         chosen = strategy or max(rows, key=lambda row: row["weight"])["strategy_id"]
         found.require(chosen)
         size = {"base": base, "confidence": confidence, "cap": cap}
         return render(
             "learning.html", request, site,
-            question=QUESTION, found=found, rows=rows, chosen=chosen, days=days, windows=WINDOWS, formats=FORMATS,
-            regimes=REGIMES, all=ALL, **_over_time(connection, chosen, days), ledger=_ledger(connection),
+            question=QUESTION, found=found, rows=rows, most=most, chosen=chosen, days=days, windows=WINDOWS,
+            formats=FORMATS, regimes=REGIMES, all=ALL, ledger=_ledger(connection),
+            **_over_time(connection, found, chosen, days),
             signals=signals, threshold=threshold, size=size, agreement=_agreement(connection, signals, threshold),
-            sized=_sized(connection, chosen, size), most=_most(found),
+            sized=_sized(connection, chosen, size), bound=_bound(found),
         )  # fmt: skip
 
     return site.answer(request, read)
 
 
-def _most(found: Learned) -> float:
+def _bound(found: Learned) -> float:
     """The bound of the pictures of edges, on one scale for all of them."""
     return max((max(abs(row["edge_low"]), abs(row["edge_high"])) for row in found.rows), default=0.0) or 1.0
 
 
-def _over_time(connection: psycopg.Connection, chosen: str, days: int) -> dict[str, Any]:
+def _over_time(connection: psycopg.Connection, found: Learned, chosen: str, days: int) -> dict[str, Any]:
     """The weights of the largest strategies day by day; of the chosen one its days, and the last of them backwards."""
-    history = strategy_history(connection, None, days)
+    largest = sorted(found.weights, key=lambda name: -found.weights[name]["weight"])[:LINES]
+    history = strategy_history(connection, {chosen, *largest}, days)
     by_strategy: dict[str, dict[Any, Record]] = {}
     for row in history:
         by_strategy.setdefault(row["strategy_id"], {})[row["day"]] = row
     dates = sorted({row["day"] for row in history})
     shown = [dates[0] + timedelta(days=n) for n in range((dates[-1] - dates[0]).days + 1)]
-    largest = sorted(by_strategy, key=lambda name: -max(by_strategy[name].values(), key=_by_day)["weight"])[:LINES]
     weights = [(name, [_percent(by_strategy[name].get(day)) for day in shown]) for name in largest]
     own = [by_strategy[chosen][day] for day in dates if day in by_strategy[chosen]]
     return {"dates": shown, "weights": weights, "own": own, "last": _changes(own)[::-1][:LAST_DAYS]}
-
-
-def _by_day(row: Record) -> Any:
-    return row["day"]
 
 
 def _percent(row: Record | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,10 @@ MENU = (
     ("/compare", "Compare"),
     ("/weights", "Weights"),
     ("/learning", "Learning"),
+    ("/regimes", "Regimes"),
+    ("/funds", "Funds"),
     ("/data", "Data"),
+    ("/operations", "Operations"),
     ("/docs", "API"),
 )
 
@@ -83,6 +86,33 @@ def instant(value: datetime | None, seconds: bool = False) -> str:
     return NOTHING if value is None else value.astimezone(UTC).strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''}")
 
 
+def span(value: timedelta) -> str:
+    """How long something took or is ago, in the unit that fits.
+
+    >>> [span(timedelta(seconds=s)) for s in (0.04, 4.84, 75, 600, 7_300, 200_000)]
+    ['0.0 s', '4.8 s', '75 s', '10 min', '2 h', '2 days']
+    """
+    seconds = max(0.0, value.total_seconds())
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.0f} h" if seconds < 129_600 else f"{seconds / 86_400:.0f} days"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that fits.
+
+    >>> size(8192), size(207_700_000), size(1_500_000_000), size(None)
+    ('8 kB', '207.7 MB', '1.5 GB', '–')
+    """
+    if value is None:
+        return NOTHING
+    if value < 1_000_000:
+        return f"{value / 1_000:,.0f} kB"
+    return f"{value / 1e6:,.1f} MB" if value < 1_000_000_000 else f"{value / 1e9:,.1f} GB"
+
+
 def named_day(value: date) -> str:
     """A day as people say it: Fri 28 Nov 2026."""
     return f"{value:%a} {value.day} {value:%b %Y}"
@@ -109,6 +139,8 @@ def environment() -> Environment:
         "tone": tone,
         "instant": instant,
         "named_day": named_day,
+        "span": span,
+        "size": size,
     }
     made.globals |= {
         "asset": asset,

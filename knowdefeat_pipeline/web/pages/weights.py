@@ -27,6 +27,7 @@ from knowdefeat_pipeline.store.reads import Record
 from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.models import PREVIEWED
+from knowdefeat_pipeline.web.backtests import foretold
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.forms import Form
 from knowdefeat_pipeline.web.pages.rendering import render
@@ -39,6 +40,7 @@ QUESTION = "What would other weights do?"
 ROWS = 25
 VERSIONS = 20
 ATTEMPTS = 14
+TEST_DAYS = 60
 
 
 @router.get("/weights")
@@ -50,6 +52,7 @@ def weights_page(
     scale: Annotated[bool, Query(description="Scale them to an absolute sum of 100.")] = False,
     based_on: Annotated[int | None, Query(description="The version that was looked at first.")] = None,
     reason: Annotated[str, Query(max_length=1000)] = "",
+    tested: Annotated[bool, Query(description="Also how they would have foretold the last 60 days.")] = False,
     saved: Annotated[int | None, Query(description="The version that was just saved.")] = None,
     rows: Annotated[int, Query(ge=1, le=1000)] = ROWS,
     day: Annotated[date | None, Query(description="The day that is ranked.")] = None,
@@ -57,17 +60,25 @@ def weights_page(
 ) -> Response:
     """The weights, what a day's ranking would be with those of the address, and how they came about."""
 
+    def wanted(versions: Sequence[WeightVersion]) -> dict[str, float]:
+        chosen = dict(_begun_with(versions, version, named)) | _numbers(request.query_params)
+        return normalise(chosen) if scale else chosen
+
+    test = None
+    if tested:  # which holds no connection while it computes
+        with site.connection() as connection:
+            tried = possible_weights(wanted(weight_versions(connection)))
+        test = foretold(site, tried, TEST_DAYS)
+
     def read(connection: psycopg.Connection) -> Answer:
         versions = weight_versions(connection)
-        shown = dict(_begun_with(versions, version, named)) | _numbers(request.query_params)
-        if scale:
-            shown = normalise(shown)
+        shown = wanted(versions)
         asked = {"based_on": based_on or versions[-1].version, "reason": reason, "rows": rows, "day": day}
         if format:
             found = read_preview(connection, possible_weights(shown), day)
             return export(found.rows[:rows] if found else [], PREVIEWED, format, f"weights-{day or 'latest'}")
         news = f"Version {saved} is saved." if saved == versions[-1].version else None
-        return _page(request, site, connection, shown, asked, news=news)
+        return _page(request, site, connection, shown, asked, news=news, test=test)
 
     return site.answer(request, read)
 
@@ -103,8 +114,10 @@ def _page(
     news: str | None = None,
     trouble: str | None = None,
     conflict: Sequence[Record] = (),
+    test: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """The page with these weights in its form. `conflict`: what differs from what somebody else saved meanwhile."""
+    """The page with these weights in its form. `conflict`: what differs from what somebody else saved meanwhile.
+    `test`: what they would have foretold."""
     versions = shown_versions(connection)
     attempts = last_adjustments(connection, ATTEMPTS)
     preview = read_preview(connection, possible_weights(shown), asked["day"])
@@ -112,8 +125,8 @@ def _page(
         "weights.html", request, site,
         question=QUESTION, shown=shown, latest=versions[0], versions=versions[:VERSIONS], number=len(versions),
         preview=preview, learner=ai_setting(connection), attempts=attempts, news=news, trouble=trouble,
-        conflict=conflict, sets=NAMED_SETS, formats=FORMATS, evidence=_evidence(connection, versions, attempts),
-        total=sum(abs(value) for value in shown.values()), **asked,
+        conflict=conflict, test=test, sets=NAMED_SETS, formats=FORMATS,
+        evidence=_evidence(connection, versions, attempts), total=sum(abs(value) for value in shown.values()), **asked,
     )  # fmt: skip
 
 

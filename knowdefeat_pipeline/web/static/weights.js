@@ -96,7 +96,7 @@ function preview() {
 function remember() { // in the address, so that it can be kept and sent
   const address = new URL(location.href);
   address.pathname = "/weights";
-  for (const name of ["version", "set", "scale", "saved", "based_on", "reason"]) address.searchParams.delete(name);
+  for (const name of ["version", "set", "scale", "saved", "tested", "based_on", "reason"]) address.searchParams.delete(name);
   for (const slider of sliders()) {
     const value = slider.querySelector("[type=number]").value;
     if (Number(value) === Number(slider.dataset.was)) address.searchParams.delete(slider.dataset.variable);
@@ -124,6 +124,7 @@ function notice() {
 form().addEventListener("input", (event) => {
   const slider = event.target.closest(".slider");
   if (!slider) return;
+  document.getElementById("test")?.remove(); // it was of other weights
   const other = slider.querySelector(event.target.type === "range" ? "[type=number]" : "[type=range]");
   other.value = event.target.type === "range" ? Number(event.target.value).toFixed(1) : event.target.value;
   preview();

@@ -1,14 +1,2 @@
--- The fleet on a day, by currency: money of different currencies is never added.
-SELECT b.quote_currency, count(*) AS bots, count(*) FILTER (WHERE r.is_active) AS active, count(r.rank) AS ranked,
-       sum(m.one_day_performance) AS pnl_1d, sum(m.one_week_performance) AS pnl_7d, sum(m.total_pnl) AS pnl_30d,
-       sum(o.open_pnl) AS open_pnl, coalesce(sum(o.open_trades), 0)::bigint AS open_trades, d.funds, d.allocated,
-       count(*) FILTER (WHERE a.decision = 'halted') AS halted
-FROM bot_rankings_rows AS r
-JOIN bots AS b USING (bot_id)
-JOIN bot_metrics_rows AS m ON (m.day, m.bot_id, m.ticker) = (r.day, r.bot_id, '*')
-LEFT JOIN open_positions AS o ON (o.day, o.bot_id, o.ticker) = (r.day, r.bot_id, '*')
-LEFT JOIN fund_allocations AS a ON (a.day, a.bot_id) = (r.day, r.bot_id)
-LEFT JOIN fund_allocation_days AS d ON (d.day, d.quote_currency) = (r.day, b.quote_currency)
-WHERE r.day = %(day)s
-GROUP BY b.quote_currency, d.funds, d.allocated
-ORDER BY count(*) DESC, b.quote_currency
+-- The fleet on a day, by currency, that of most bots first.
+SELECT * FROM fleet_totals WHERE day = %(day)s ORDER BY bots DESC, quote_currency

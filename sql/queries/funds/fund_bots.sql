@@ -1,7 +1,7 @@
 -- What the funds of the days %(first)s to %(last)s are divided by: each bot of their rankings.
 SELECT r.day, r.bot_id, b.quote_currency, m.capital, m.capital_is_estimated, m.main_ticker AS ticker, r.rank, r.rank_score,
        r.reason AS unranked,
-       s.p_skill,
+       s.p_skill, s.p_same_edge,
        b.name AS bot
 FROM bot_rankings AS r
 JOIN bots AS b USING (bot_id)

@@ -40,7 +40,8 @@ BEGIN
                         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relowner = possessor));
     END IF;
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %1$s.bot_writers, %1$s.knowdefeat_version, '
-                   '%1$s.knowdefeat_migrations, %1$s.cluster_identity FROM knowdefeat_pipeline', place);
+                   '%1$s.knowdefeat_migrations, %1$s.cluster_identity, %1$s.api_tokens, %1$s.login_codes '
+                   'FROM knowdefeat_pipeline', place);
 
     -- The pages and the API: they read everything, and enter what people decide and what is uploaded.
     EXECUTE format('GRANT SELECT ON %s TO knowdefeat_web', tables);
@@ -48,7 +49,6 @@ BEGIN
         EXECUTE format('GRANT INSERT ON %s.%I TO knowdefeat_web', place, item);
     END LOOP;
     EXECUTE format('GRANT UPDATE (status, note, settled_at) ON %s.trade_quarantine TO knowdefeat_web', place);
-    EXECUTE format('GRANT INSERT ON %s.api_tokens TO knowdefeat_web', place); -- a browser that logs in gets one
     EXECUTE format('GRANT UPDATE (is_active, name, strategy_id, capital) ON %s.bots TO knowdefeat_web', place);
 
     -- Bots: their trades. Which rows those are, the policy of the table says.

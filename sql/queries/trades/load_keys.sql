@@ -1,6 +1,7 @@
 -- Rows whose id the bot has recorded already, or that appears more than once in the file. Of the states of one trade the
 -- furthest leads; earlier states of it change nothing. The first state seen (recorded, else the lowest row) says which trade
--- the id names: a row about another trade, and a closed row that differs from a closed one, is in conflict.
+-- the id names: a row about another trade, and a closed row that differs from a closed one, is in conflict. What a position
+-- was entered at and how large it is may change while it is open, as whoever adds to it moves the average.
 WITH contested AS (
     SELECT bot_id, source_trade_id FROM incoming WHERE verdict = 'insert'
     GROUP BY bot_id, source_trade_id HAVING count(*) > 1
@@ -10,13 +11,13 @@ WITH contested AS (
 ),
 states AS (
     SELECT i.bot_id, i.source_trade_id, i.row_number, NULL::bigint AS trade_id, i.status,
-           ROW(i.ticker, i.direction, i.entry_time, i.entry_price) AS entered,
+           ROW(i.ticker, i.direction, i.entry_time) AS entered,
            arriving_content(to_jsonb(i)) AS content
     FROM incoming i JOIN contested USING (bot_id, source_trade_id)
     WHERE i.verdict = 'insert'
     UNION ALL
     SELECT t.bot_id, t.source_trade_id, 0, t.trade_id, t.status,
-           ROW(t.ticker, t.direction, t.entry_time, t.entry_price), trade_content(t)
+           ROW(t.ticker, t.direction, t.entry_time), trade_content(t)
     FROM trades t JOIN contested USING (bot_id, source_trade_id)
     WHERE t.source = %(source)s
 ),

@@ -4,8 +4,7 @@ WITH known AS (
     SELECT i.row_number, t.trade_id, t.status AS recorded_status, i.status,
            array_position(ARRAY['open', 'pending_exit', 'closed'], i.status) AS progress,
            array_position(ARRAY['open', 'pending_exit', 'closed'], t.status) AS recorded_progress,
-           ROW(i.ticker, i.direction, i.entry_time, i.entry_price) <> ROW(t.ticker, t.direction, t.entry_time, t.entry_price)
-               AS another,
+           ROW(i.ticker, i.direction, i.entry_time) <> ROW(t.ticker, t.direction, t.entry_time) AS another,
            arriving_content(to_jsonb(i)) AS content,
            trade_content(t) AS recorded
     FROM incoming i

@@ -87,10 +87,12 @@ def test_rules_are_compared_and_nothing_is_written(shell: Shell, ranked: str) ->
     ]
     assert rules["cash"]["growth"] == rules["cash"]["exposure"] == 0
     assert 0 < rules["rank_score, cap 20%, ungated"]["exposure"] < 1
-    dear = shell.json("backtest", "funds", "--methods", "rank_score", "--cautions", "none,0.5", "--cost-bps", 50)
+    gates = ("--cautions", "none,0.5", "--same-edge-limits", "5%,1")
+    dear = shell.json("backtest", "funds", "--methods", "rank_score", *gates, "--cost-bps", 50)
     paid = dear["rules"]["rank_score, cap 10%, ungated"]
     assert paid["costs"] == pytest.approx(0.005 * 365 * paid["turnover"])
     gated = dear["rules"]["rank_score, cap 10%, P > 0.5"]["exposure"]
+    assert dear["rules"]["rank_score, cap 10%, P > 0.5, same edge at most 5%"]["exposure"] <= gated
     assert 0 < gated < dear["rules"]["rank_score, cap 10%, ungated"]["exposure"]
     assert everything() == before
 

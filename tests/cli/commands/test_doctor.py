@@ -17,11 +17,12 @@ import pytest
 
 from knowdefeat_pipeline.automation.dagster_internals.instance import open_instance
 from knowdefeat_pipeline.build import build_defs
-from knowdefeat_pipeline.cli.commands import doctor, up
-from knowdefeat_pipeline.cli.last_backup import NOTE
+from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.postgres import advisory, clock, liveness
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.last_backup import NOTE
 from knowdefeat_pipeline.postgres.liveness import show_alive
+from knowdefeat_pipeline.store import health
 from knowdefeat_pipeline.store.locks import days_locked, listener_lock
 from tests.cli.conftest import Shell
 from tests.postgres.poolers import needs_pooler, pooler
@@ -51,7 +52,7 @@ def test_everything_is_as_it_should_be(shell: Shell) -> None:
     results = [f"Results: {family}" for family in ("market", "ranking", "beliefs")]
     assert list(found) == [
         "Python", "Packages", "Settings", "Home", "Disk", "Database", "Schema", "Roles", "Connections", "Needs", "Clock", "Transaction ids", "Bots", *results, "Live listener",
-        "Runs", "Locks", "Backup",
+        "Runs", "Locks", "Webhook", "Backup",
         "Dagster home", "Guard",
     ]  # fmt: skip
     assert all(finding["ok"] for each in found.values() for finding in each)
@@ -142,7 +143,7 @@ def test_a_disk_that_fills_is_a_warning_and_a_full_one_an_error(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, free: int, ok: bool, warning: bool
 ) -> None:
     usage = shutil.disk_usage("/")._replace(free=free)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(health.shutil, "disk_usage", lambda path: usage)
     (disk,) = findings(shell, status=0 if ok else 1)["Disk"]
     assert (disk["ok"], disk["warning"]) == (ok, warning)
     assert disk["found"] == f"{free / 1e9:.1f} GB free"
@@ -150,7 +151,7 @@ def test_a_disk_that_fills_is_a_warning_and_a_full_one_an_error(
 
 def test_a_warning_is_shown_with_its_remedy_and_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=500_000_000)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(health.shutil, "disk_usage", lambda path: usage)
     shown = shell("doctor")
     assert "warning" in shown
     assert "0.5 GB free" in shown
@@ -237,7 +238,7 @@ def test_what_runs_may_be_late_for_some_minutes_while_somebody_computes(shell: S
         assert late["found"].startswith(f"{stale['found']}, for ")
         assert late["found"].endswith(" s: knowdefeat up is about to compute them")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(doctor, "CATCHING_UP", timedelta(0))
+            patch.setattr(health, "CATCHING_UP", timedelta(0))
             assert not findings(shell, status=1)["Results: ranking"][0]["ok"]
 
 

@@ -68,10 +68,18 @@ def test_names_that_the_user_allows_reach_the_guard() -> None:
         up.Place("pages", "pages", "127.0.0.1", 3000, "/"),
         up.Place("Dagster UI", "webserver", "::1", 3001, "/"),
     )
-    commands = up._commands(pages, dagster, ["bots.example", "other.example"], "0" * 64)
+    commands = up._commands(pages, dagster, ["bots.example", "other.example"])
     for name in ("pages", "webserver"):
         assert commands[name][-2:] == ["--allow-host=bots.example", "--allow-host=other.example"]
     assert "--dagster=http://[::1]:3001" in commands["pages"]
+    assert "follower" not in commands
+
+
+def test_files_are_followed_by_a_program_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = up.Place("pages", "pages", "127.0.0.1", 3000, "/")
+    commands = up._commands(place, place, [], "0" * 64, [Path("a/trades.csv"), Path("-b.csv")])
+    assert commands["follower"][1:] == ["follow", "--", f"{tmp_path}/a/trades.csv", f"{tmp_path}/-b.csv"]
 
 
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
@@ -88,7 +96,7 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = "for n in $(seq 99); do echo line $n; done; exit 3"
-    monkeypatch.setattr(up, "_prepare", lambda settings: {})
+    monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
     monkeypatch.setattr(up, "_commands", lambda *places: {"daemon": ["sh", "-c", script]})
     with pytest.raises(CommandError) as failure:
         up.up(port=None, host="127.0.0.1")
@@ -105,7 +113,7 @@ def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
-    monkeypatch.setattr(up, "_prepare", lambda settings: {})
+    monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
     monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
     monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
     log, older = home / "logs" / "daemon.log", home / "logs" / "daemon.log.1"
@@ -154,7 +162,7 @@ SERVED = """
 import sys
 from knowdefeat_pipeline.cli.commands import up
 program, timeout = sys.argv[1:]
-up._prepare, up._await_answer = lambda settings: {}, lambda *arguments: None
+up._prepare, up._await_answer = lambda settings, code: {}, lambda *arguments: None
 up.TERMINATION_TIMEOUT = float(timeout)
 programs = {name: [sys.executable, "-c", program, name] for name in ("webserver", "daemon", "listener")}
 up._commands = lambda *places: programs

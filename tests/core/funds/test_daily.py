@@ -137,6 +137,29 @@ def test_bots_that_may_be_lucky_get_nothing() -> None:
     assert divide(fleet, replace(HALVES, caution=0.9)).days["cash"].tolist() == [1000_00]
 
 
+def test_bots_that_cannot_be_told_apart_need_more_skill() -> None:
+    """Caution .75, and .99 while all bots have one edge with a probability of more than .05."""
+    rules = replace(HALVES, caution=0.75, same_edge_limit=0.05)
+
+    def given(p_same_edge: float, rules: FundSettings = rules) -> tuple[list[int], list[str], str]:
+        fleet = bots(80.0, 70.0, 60.0, p_skill=[0.8, 0.995, 0.7], p_same_edge=[p_same_edge] * 3)
+        found = divide(fleet, rules)
+        return found.rows["amount"].tolist(), found.rows["reason"].tolist(), found.days.loc[0, "cash_reason"]
+
+    amounts, reasons, _ = given(0.05)
+    assert amounts == [500_00, 500_00, 0]
+    assert reasons[2] == "P(edge > 0) is 0.700; more than 0.75 is needed"
+    amounts, reasons, cash = given(0.051)
+    because = "while bots cannot be told apart (all have one edge with probability 0.051)"
+    assert amounts == [0, 500_00, 0]
+    assert reasons[0] == f"P(edge > 0) is 0.800; more than 0.99 is needed {because}"
+    assert cash == f"the only eligible bot is at its cap (2 doubtful {because})"
+    assert given(np.nan)[1][0].endswith("while bots cannot be told apart (their skill is not computed)")
+    assert given(0.5, replace(rules, same_edge_limit=1.0))[0] == [500_00, 500_00, 0]
+    assert given(0.5, replace(rules, caution=0.999))[0] == [0, 0, 0]
+    assert given(0.5, replace(rules, caution=None))[0] == [500_00, 333_33, 166_67]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_gate_holds_for_every_method(method: str) -> None:
     days = [AT - timedelta(days=n, hours=1) for n in range(4)]

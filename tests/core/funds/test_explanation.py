@@ -44,6 +44,18 @@ def test_the_chain_of_a_capped_bot_and_of_one_that_gets_nothing() -> None:
         explain(divide(FLEET, RULES), bots(*[50.0] * 5).iloc[4], RULES)
 
 
+def test_the_chain_names_what_more_is_needed_while_bots_cannot_be_told_apart() -> None:
+    fleet = FLEET.assign(p_same_edge=0.2)
+    found = explain(divide(fleet, rules := replace(RULES, same_edge_limit=0.05)), fleet.iloc[1], rules)
+    because = "while bots cannot be told apart (all have one edge with probability 0.200)"
+    assert found == [
+        "Its score is 60.00: rank 2 of 3.",
+        f"P(edge > 0) is 0.800, not above the 0.99 that is needed {because}.",
+        f"It gets nothing: P(edge > 0) is 0.800; more than 0.99 is needed {because}.",
+        f"Of 1,000.00 USD in all, 1,000.00 stays cash: no bot is eligible: 1 unranked, 3 doubtful {because}.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "sentence"),
     [

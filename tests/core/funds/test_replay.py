@@ -80,10 +80,12 @@ def test_people_s_decisions_count_and_those_of_the_rules_are_made_anew() -> None
 
 
 def test_rules_by_name_and_days_that_are_followed() -> None:
-    rules = rules_of([HALVES, replace(HALVES, caution=0.75, allocation=AllocationRules(0.1, 0.4))])
+    cautious = replace(HALVES, caution=0.75, allocation=AllocationRules(0.1, 0.4))
+    rules = rules_of([HALVES, cautious, replace(cautious, same_edge_limit=0.05)])
     assert list(rules) == [
         "rank_score, cap 50%, ungated",
         "rank_score, cap 10%, 40% a ticker, P > 0.75",
+        "rank_score, cap 10%, 40% a ticker, P > 0.75, same edge at most 5%",
         EQUAL_WEIGHTS,
     ]
     known = inputs(*[[70.0, 60.0]] * 3)

@@ -80,6 +80,17 @@ def test_a_bot_that_never_won_lacks_wins() -> None:
     assert verdicts(of, np.array([0.5])).tolist() == ["cannot be judged: 0 closed wins"]
 
 
+def test_whether_bots_can_be_told_apart() -> None:
+    """Six bots whose edges lie far apart have no one edge; six that do the same, each on days of its own, may have."""
+    days = [TRADE[:60] // 2] * 6
+    assert skill(six(), TWO).p_same_edge == pytest.approx(7.266947e-08, rel=1e-6)
+    assert plain([*PNL.reshape(6, 60)], days, TWO.tolist())[2] == pytest.approx(7.266947e-08, rel=1e-6)
+    results = np.tile(np.sin(1 + 3 * TRADE[:60]), 6)
+    alike = skill(evidence(DailyResults.of_columns(BOT, BOT + 6 * TRADE, results)), TWO)
+    assert alike.p_same_edge == pytest.approx(0.188528, abs=1e-6)
+    assert alike.p_skill == pytest.approx(0.597366, abs=1e-6)
+
+
 def test_no_bots() -> None:
     none = DailyResults.of_columns(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     assert judge(none, {}).empty
@@ -106,8 +117,8 @@ def test_luck_that_bots_share_is_no_skill() -> None:
     assert same.p_skill.max() < independent.p_skill.min()
 
 
-def plain(pnl: list[np.ndarray], day: list[np.ndarray], strategy: list[int]) -> tuple[list[float], list[float]]:
-    """P(edge > 0) and the edge of each bot by plain loops over the definition."""
+def plain(pnl: list[np.ndarray], day: list[np.ndarray], strategy: list[int]) -> tuple[list[float], list[float], float]:
+    """P(edge > 0) and the edge of each bot, and the weight of no spread, by plain loops over the definition."""
     bots = range(len(pnl))
     e, se, proven, y = {}, {}, {}, {}
     for i in bots:
@@ -158,7 +169,7 @@ def plain(pnl: list[np.ndarray], day: list[np.ndarray], strategy: list[int]) -> 
         for i in bots
     ]
     edge = [sum(w * t[i] for w, (_, t, _) in zip(weights, parts, strict=True)) / total for i in bots]
-    return [float(x) for x in p], [float(x) for x in edge]
+    return [float(x) for x in p], [float(x) for x in edge], float(weights[0] / total)
 
 
 @settings(max_examples=30, deadline=None)
@@ -173,8 +184,10 @@ def test_any_fleet_is_as_plain_loops_have_it(seed: int, bots: int, strategies: i
     found = skill(of, np.array(strategy)[of.bot])
     if not of.proven.any():
         assert found.p_skill == pytest.approx(0.5)
+        assert found.p_same_edge == pytest.approx(0.3 * 0.4)
         return
-    p, edge = plain(pnl, day, strategy)
+    p, edge, same = plain(pnl, day, strategy)
+    assert found.p_same_edge == pytest.approx(same, abs=1e-7)
     assert found.p_skill == pytest.approx(np.array(p)[of.bot], abs=1e-7)
     assert found.edge == pytest.approx(np.array(edge)[of.bot], abs=1e-7)
 
@@ -280,8 +293,8 @@ def test_ends_of_the_interval_are_quantiles_of_the_mixture(seed: int) -> None:
     parts = int(rng.integers(1, 9))
     weight = rng.dirichlet(np.full(parts, 0.5))
     mean, sd = rng.normal(0, 0.1, (parts, 40)), np.exp(rng.normal(-3, 1.5, (parts, 40)))
-    found = _mixture(weight, mean, sd)
-    for ends, tail in ((found.edge_low, 0.05), (found.edge_high, 0.95)):
+    _, _, low, high = _mixture(weight, mean, sd)
+    for ends, tail in ((low, 0.05), (high, 0.95)):
         assert weight @ ndtr((ends - mean) / sd) == pytest.approx(tail, abs=1e-7)
 
 
