@@ -73,6 +73,7 @@ class Settings:
     """Everything that the environment may set; the variable of a field is KNOWDEFEAT_ and its name in capitals.
 
     home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
+    intake_url: the database for trades that come over HTTP, as a role that may record them; None = database_url.
     first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
     live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
     nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
@@ -84,6 +85,7 @@ class Settings:
 
     home: Path = field(default_factory=default_home)
     database_url: str | None = field(default=None, repr=False)  # it holds a password
+    intake_url: str | None = field(default=None, repr=False)  # so does this
     root: Path = ROOT
     first_day: date = date(2015, 1, 1)
     chunk_days: int = 90
@@ -250,11 +252,11 @@ class _Variable(NamedTuple):
 
 _TIME = _Variable(_time_of_day, "a time of day", "Write it as HH:MM, for instance 00:15.")
 _DAYS = _Variable(partial(_count, MOST_DAYS), "a number of days", f"Write a whole number from 1 to {MOST_DAYS:,}.")
+_ADDRESS = _Variable(str, "an address", "Write postgresql://user:password@host:5432/database.", is_secret=True)
 _VARIABLES = {
     "home": _Variable(_home, "a folder", "Write a path."),
-    "database_url": _Variable(
-        str, "an address", "Write postgresql://user:password@host:5432/database.", is_secret=True
-    ),
+    "database_url": _ADDRESS,
+    "intake_url": _ADDRESS,
     "first_day": _Variable(
         _day,
         f"a day from {EARLIEST_DAY} to {LATEST_DAY}",

@@ -43,6 +43,7 @@ def test_every_variable_is_read() -> None:
     given = {
         "KNOWDEFEAT_HOME": "/somewhere",
         "KNOWDEFEAT_DATABASE_URL": "postgresql://u:secret@h/d",
+        "KNOWDEFEAT_INTAKE_URL": "postgresql://v:secret@h/d",
         "KNOWDEFEAT_FIRST_DAY": "1999-12-31",
         "KNOWDEFEAT_CHUNK_DAYS": "7",
         "KNOWDEFEAT_LIVE_REPORT_SECONDS": "5",
@@ -60,6 +61,7 @@ def test_every_variable_is_read() -> None:
     assert settings == Settings(
         home=Path("/somewhere"),
         database_url="postgresql://u:secret@h/d",
+        intake_url="postgresql://v:secret@h/d",
         first_day=date(1999, 12, 31),
         chunk_days=7,
         live_report_seconds=5,

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -39,7 +39,7 @@ from knowdefeat_pipeline.cli.options import (
     parse_pairs,
     parse_terms,
 )
-from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.sources.files import every_source, read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.reading import Reading
 
@@ -77,8 +77,7 @@ class FileOptions:
 
         Raises SourceError and typer.BadParameter.
         """
-        first = self._read(path, now)
-        return [first, *(self._read(path, now, source) for source in first.other_sources)]
+        return every_source(partial(self._read, path, now))
 
     def read_growing(self, path: Path, content: Path, source: str | None, now: datetime) -> Reading:
         """The file, which somebody is writing and which is at `content` now, as far as it goes; `source`: what it was

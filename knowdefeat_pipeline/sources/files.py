@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -119,6 +119,12 @@ def read_trades(
         )
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
+
+
+def every_source(read: Callable[[str | None], Reading]) -> list[Reading]:
+    """A file as a reading, our own export of several sources as one of each. `read`: of one source, None: the first."""
+    first = read(None)
+    return [first, *map(read, first.other_sources)]
 
 
 def digest(path: Path) -> str:

@@ -22,7 +22,7 @@ from knowdefeat_pipeline.sources.canonical import (
     KINDS,
     MISSHAPEN,
     SIZES,
-    Field,
+    Kind,
     Reason,
     agrees,
     explain,
@@ -184,9 +184,11 @@ def _check_account(frame: pd.DataFrame, layout: Layout) -> None:
 def _without_sizes_of_other_currencies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Trades of foreign exchange that are accounted in another currency than that in which their pair gives a pnl,
     without their sizes; one that is closed and states no pnl names a foreign currency. And a note."""
+    kinds = {ticker: units.is_foreign_exchange(ticker) for ticker in frame["ticker"].dropna().unique()}
+    if not any(kinds.values()):
+        return frame, []
     inverse = frame["contract_type"].str.lower() == "inverse"
     gives = _of_pairs(frame["ticker"], 1).mask(inverse, _of_pairs(frame["ticker"], 0))
-    kinds = {ticker: units.is_foreign_exchange(ticker) for ticker in frame["ticker"].dropna().unique()}
     elsewhere = frame["ticker"].map(kinds).fillna(False).astype(bool) & (gives != frame["quote_currency"].str.upper())
     if not elsewhere.any():
         return frame, []
@@ -223,11 +225,12 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
     """The frame that `validate` takes, and whether any time came without a zone."""
     rows = len(raw.row_number)
     read = {field: _read_column(raw, field, layout) for field in layout.columns}
-    frame = pd.DataFrame({"row_number": raw.row_number})
-    for name, field in FIELDS.items():
-        frame[name] = read[name].values if name in read else _absent(field, rows)
-        if name in layout.constants:
-            frame[name] = frame[name].fillna(constant(name, layout.constants[name], layout.timezone))
+    absent = {kind: _absent(kind, rows) for kind in {field.kind for field in FIELDS.values()}}
+    columns = {name: read[name].values if name in read else absent[field.kind] for name, field in FIELDS.items()}
+    for name, text in layout.constants.items():
+        columns[name] = columns[name].fillna(constant(name, text, layout.timezone))
+    # In one go: for one trade, column after column would take as long as all the rest.
+    frame = pd.DataFrame({"row_number": raw.row_number, **columns})
     frame["unreadable"] = _first(read, {name: column.unreadable for name, column in read.items()}, rows)
     for name, known in (("direction", words.DIRECTIONS), ("status", words.STATUSES)):
         frame[name] = words.translated(frame[name], known).fillna(frame[name])
@@ -306,11 +309,11 @@ def _read_column(raw: RawTable, field: str, layout: Layout) -> cells.Cells:
     return read
 
 
-def _absent(field: Field, rows: int) -> pd.Series:
-    """A field of which the file has no column."""
-    if field.kind in ("text", "bot"):
+def _absent(kind: Kind, rows: int) -> pd.Series:
+    """A field of that kind of which the file has no column."""
+    if kind in ("text", "bot"):
         return pd.Series(np.nan, index=range(rows), dtype="str")
-    return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if field.kind == "time" else "float64")
+    return pd.Series(np.full(rows, np.nan)).astype("datetime64[us, UTC]" if kind == "time" else "float64")
 
 
 def _first(read: Mapping[str, cells.Cells], flagged: Mapping[str, Bools], rows: int) -> pd.Series:

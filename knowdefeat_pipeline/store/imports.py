@@ -1,4 +1,4 @@
-"""Imports: what was taken in, and undoing it.
+"""Imports: taking in what was read, what was taken in, and undoing it.
 
 Undoing leaves what the other imports alone would have left, loaded in their order: what they have just so is theirs,
 what they said otherwise is recorded anew (see `store.replay`), and the rest goes. The days that it touches become
@@ -16,12 +16,14 @@ import psycopg
 from psycopg.rows import class_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, query, run_script
+from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.locks import lock_every_day
-from knowdefeat_pipeline.store.quarantine import discard_of_import
+from knowdefeat_pipeline.store.quarantine import discard_of_import, release_corrected
 from knowdefeat_pipeline.store.replay import held_rows, replay
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
-from knowdefeat_pipeline.store.trades import lock_loads, plan
+from knowdefeat_pipeline.store.trades import LoadReport, load, lock_loads, plan
 
 
 class UndoError(KnowDefeatError):
@@ -71,24 +73,50 @@ class Undone:
     refused: int = 0
 
 
+def take_in(
+    connection: psycopg.Connection,
+    reading: Reading,
+    file_name: str,
+    *,
+    replaces: bool = False,
+    author: str = "manual",
+    content_hash: str | None = None,
+) -> LoadReport:
+    """Record a reading as an import (see `trades.load`). Where it `replaces`, rows that had been held and that it has
+    recorded are settled. Raises psycopg.Error."""
+    report = load(connection, reading, file_name, replaces=replaces, author=author, content_hash=content_hash)
+    if replaces:
+        release_corrected(connection, reading.source, report.import_id, clock.now(connection))
+    return report
+
+
 def list_imports(url: str, limit: int = 50) -> list[Import]:
     """The last imports, the latest first."""
     with connect(url) as connection:
-        return _imports(connection, None, limit)
+        return imports(connection, limit)
+
+
+def imports(connection: psycopg.Connection, limit: int, before: int | None = None) -> list[Import]:
+    """Imports, the latest first; `before`: those with a lower number."""
+    return _imports(connection, None, limit, before)
 
 
 def show_import(url: str, import_id: int) -> Import:
     """One import. Raises UndoError if there is none."""
     with connect(url) as connection:
-        return _find(connection, import_id)
+        return find_import(connection, import_id)
 
 
-def _imports(connection: psycopg.Connection, import_id: int | None, limit: int) -> list[Import]:
+def _imports(
+    connection: psycopg.Connection, import_id: int | None, limit: int, before: int | None = None
+) -> list[Import]:
+    asked = {"import_id": import_id, "limit": limit, "before": before}
     with connection.cursor(row_factory=class_row(Import)) as cursor:
-        return cursor.execute(query("trades/imports_list"), {"import_id": import_id, "limit": limit}).fetchall()
+        return cursor.execute(query("trades/imports_list"), asked).fetchall()
 
 
-def _find(connection: psycopg.Connection, import_id: int) -> Import:
+def find_import(connection: psycopg.Connection, import_id: int) -> Import:
+    """One import. Raises UndoError if there is none."""
     found = _imports(connection, import_id, 1)
     if not found:
         raise UndoError(f"There is no import {import_id}. List them: knowdefeat imports list")
@@ -112,7 +140,7 @@ def _undo(connection: psycopg.Connection, import_id: int, author: str, now: date
     """What became of the import, and the first day that its trades were of, None where none went."""
     lock_loads(connection)
     lock_every_day(connection)
-    found = _find(connection, import_id)
+    found = find_import(connection, import_id)
     if found.undone_at is not None:
         at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"
         raise UndoError(f"Import {import_id} was undone already, at {at} by {found.undone_by}")

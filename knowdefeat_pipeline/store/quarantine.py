@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pyarrow as pa
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, query
@@ -51,14 +51,38 @@ class QuarantinedRow:
 
 def list_rows(url: str, status: str | None = "held", limit: int = 50) -> list[QuarantinedRow]:
     """The first `limit` rows with that status (None: any), in the order in which they were refused."""
-    with connect(url) as connection, connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        return cursor.execute(query("trades/quarantine_list"), {"status": status, "limit": limit}).fetchall()
+    with connect(url) as connection:
+        return quarantined(connection, status, limit)
+
+
+def quarantined(
+    connection: psycopg.Connection, status: str | None, limit: int, *, reason: str | None = None, after: int = 0
+) -> list[QuarantinedRow]:
+    """Rows in the order in which they were refused: of a status, for a reason (None: any), with a higher number."""
+    asked = {"status": status, "reason": reason, "limit": limit, "after": after}
+    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        return cursor.execute(query("trades/quarantine_list"), asked).fetchall()
+
+
+def held_by_reason(connection: psycopg.Connection) -> dict[str, int]:
+    """How many rows are held for each reason, the most frequent first."""
+    return dict(
+        connection.execute(
+            "SELECT reason, count(*) FROM trade_quarantine WHERE status = 'held' GROUP BY reason ORDER BY 2 DESC, 1"
+        ).fetchall()
+    )
+
+
+def refused_of_import(connection: psycopg.Connection, import_id: int, limit: int) -> list[dict[str, Any]]:
+    """The first rows of an import that were refused, whatever became of them since."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("trades/quarantine_of_import"), {"import_id": import_id, "limit": limit}).fetchall()
 
 
 def show(url: str, quarantine_id: int) -> QuarantinedRow:
     """One row, whatever its status. Raises QuarantineError if there is none."""
     with connect(url) as connection:
-        return _find(connection, quarantine_id)
+        return find_row(connection, quarantine_id)
 
 
 def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: datetime) -> Recorded:
@@ -92,9 +116,9 @@ def discard_of_import(connection: psycopg.Connection, import_id: int, now: datet
     return connection.execute(query("trades/undo_quarantine"), about).rowcount
 
 
-def release_corrected(url: str, source: str, import_id: int, now: datetime) -> int:
+def release_corrected(connection: psycopg.Connection, source: str, import_id: int, now: datetime) -> int:
     """Settle the held rows of a source that an import of corrections has recorded; how many."""
-    with connect(url) as connection, connection.transaction():
+    with connection.transaction():
         return release_again(connection, source, now, import_id)
 
 
@@ -153,16 +177,18 @@ def read_again(
     return read_table(RawTable(table, np.array([*rows])), Layout.from_json(layout), now, source=source)
 
 
-def _find(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
+def find_row(connection: psycopg.Connection, quarantine_id: int, lock: bool = False) -> QuarantinedRow:
+    """One row, whatever its status; `lock`: so that nobody else settles it meanwhile. Raises QuarantineError."""
+    statement = query("trades/quarantine_show") + (" FOR UPDATE" if lock else "")
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        row = cursor.execute(query("trades/quarantine_show"), {"quarantine_id": quarantine_id}).fetchone()
+        row = cursor.execute(statement, {"quarantine_id": quarantine_id}).fetchone()
     if row is None:
         raise QuarantineError(f"There is no row {quarantine_id} in quarantine. List rows: knowdefeat quarantine list")
     return row
 
 
 def _find_held(connection: psycopg.Connection, quarantine_id: int) -> QuarantinedRow:
-    row = _find(connection, quarantine_id)
+    row = find_row(connection, quarantine_id, lock=True)
     if row.status != "held":
         raise QuarantineError(
             f"Row {quarantine_id} has already been {row.status}, at {row.settled_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import psycopg
 
@@ -109,14 +109,27 @@ def take_login(connection: psycopg.Connection, code: str, lifetime: timedelta) -
     return token if made == (True,) else None
 
 
-def scope_of(connection: psycopg.Connection, token: str) -> Scope | None:
-    """What a token lets do now; None for one that is unknown, revoked or has expired."""
+class Holder(NamedTuple):
+    """Whoever asks: the name of the token, and what it lets do."""
+
+    name: str
+    scope: Scope
+
+
+def holder_of(connection: psycopg.Connection, token: str) -> Holder | None:
+    """Whose token it is; None for one that is unknown, revoked or has expired."""
     row = connection.execute(
-        "SELECT scope FROM api_tokens "
+        "SELECT name, scope FROM api_tokens "
         "WHERE hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
         (hash_of(token),),
     ).fetchone()
-    return row[0] if row else None
+    return Holder(*row) if row else None
+
+
+def scope_of(connection: psycopg.Connection, token: str) -> Scope | None:
+    """What a token lets do now; None for one that does not count."""
+    holder = holder_of(connection, token)
+    return None if holder is None else holder.scope
 
 
 def tokens(connection: psycopg.Connection) -> list[dict[str, Any]]:

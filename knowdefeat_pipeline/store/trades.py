@@ -14,17 +14,23 @@ import pyarrow as pa
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
 from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
 from knowdefeat_pipeline.sources.reading import Finding, Reading
-from knowdefeat_pipeline.store.bots import arriving_keys
+from knowdefeat_pipeline.store.bots import arriving_keys, bot_keys
 from knowdefeat_pipeline.store.simulation import remove_simulated
 
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
 _MANY_ROWS = 10_000
 _NEW_SHARE = 0.1
+
+
+class TradeError(KnowDefeatError):
+    """A trade that is not there, or of which it is not clear which one is meant; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,14 @@ class Recorded:
     notes: tuple[str, ...] = ()
 
 
-def load_trades(
-    url: str,
+def load_trades(url: str, reading: Reading, file_name: str, **how: Any) -> LoadReport:
+    """As `load`, over a connection of its own. Raises DatabaseUnreachable and psycopg.Error."""
+    with connect(url) as connection:
+        return load(connection, reading, file_name, **how)
+
+
+def load(
+    connection: psycopg.Connection,
     reading: Reading,
     file_name: str,
     *,
@@ -89,14 +101,13 @@ def load_trades(
     that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room in the same
     transaction; `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in
     already, and read alike, is no import of its own.
-    Raises DatabaseUnreachable and psycopg.Error.
+    Call it outside of a transaction. Raises psycopg.Error.
     """
-    with connect(url) as connection:
-        with connection.transaction():
-            lock_loads(connection)
-            left = remove_simulated(connection)
-            report = _load(connection, reading, file_name, simulated, replaces, author, content_hash)
-        left.forget_late_days(connection)
+    with connection.transaction():
+        lock_loads(connection)
+        left = remove_simulated(connection)
+        report = _load(connection, reading, file_name, simulated, replaces, author, content_hash)
+    left.forget_late_days(connection)
     return replace(report, removed=left.trades)
 
 
@@ -117,6 +128,31 @@ def _load(
     if is_new:
         _settle_import(connection, reading, recorded, len(refused), import_id)
     return replace(_report(import_id, reading, file_name, recorded, refused, held), is_new=is_new)
+
+
+def changed_trade(
+    connection: psycopg.Connection, source: str, trade: str, bot: str | None, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A recorded trade as our export has it, with changes by field; its id in its source is `trade`.
+
+    The costs of the exit add to those that were recorded. Raises TradeError where there is none, or bots have one each
+    and none is named; BotError for a bot that is not there.
+    """
+    key = None if bot is None else bot_keys(connection, [bot])[0]
+    asked = {"source": source, "source_trade_id": trade, "bot_id": key}
+    found = connection.execute(query("trades/recorded"), asked).fetchall()
+    if not found:
+        raise TradeError(
+            f"There is no trade {shortened(printable(trade))} of the source {shortened(printable(source))}"
+        )
+    if len(found) > 1:
+        names = ", ".join(printable(name) for _, name in found)
+        raise TradeError(f"Several bots have a trade {shortened(printable(trade))}: say which is meant ({names})")
+    ((content, name),) = found
+    row = {**content, "bot_id": name, "fee_rate": None if content["fee_currency"] is None else 1.0}
+    if "exit_fee" in changes and "fees" not in changes:
+        row["fees"] = row["fees"] - (row["exit_fee"] or 0.0) + changes["exit_fee"]
+    return {**row, **changes}
 
 
 def lock_loads(connection: psycopg.Connection) -> None:

@@ -13,12 +13,15 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from knowdefeat_pipeline.store.tokens import SCOPES, Scope, scope_of, take_login
+from knowdefeat_pipeline.store.tokens import SCOPES, Holder, Scope, holder_of, take_login
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
 COOKIE = "knowdefeat"
 LASTS = timedelta(days=30)  # how long a browser stays logged in
+NEEDED = (
+    "This needs a token: Authorization: Bearer TOKEN. A browser is let in by the address that knowdefeat up prints."
+)
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="knowdefeat"'}
 
 
@@ -35,28 +38,42 @@ def log_in(site: Site, code: str) -> Response:
     return answer
 
 
-def requires(scope: Scope) -> Callable[[Request], None]:
-    """A dependency of a route: lets on who may do that much. Raises Problem: 401 for a token that does not count or is
-    missing, 403 for one that lets do less."""
+def requires(scope: Scope) -> Callable[[Request], str]:
+    """A dependency of a route: lets on who may do that much; the name of the token. Raises Problem: 401 for a token
+    that does not count or is missing, 403 for one that lets do less."""
 
-    def check(request: Request) -> None:
-        granted = _granted(request)
-        if granted is None:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "This needs a token: Authorization: Bearer TOKEN", CHALLENGE)
-        if SCOPES.index(granted) < SCOPES.index(scope):
-            raise Problem(HTTPStatus.FORBIDDEN, f"This needs a token of the scope {scope}; yours is {granted}.")
+    def check(request: Request) -> str:
+        holder = _holder(request)
+        if holder is None:
+            raise Problem(HTTPStatus.UNAUTHORIZED, NEEDED, CHALLENGE)
+        if not _reaches(holder, scope):
+            raise Problem(HTTPStatus.FORBIDDEN, f"This needs a token of the scope {scope}; yours is {holder.scope}.")
+        return holder.name
 
     return check
+
+
+def may(request: Request, scope: Scope) -> bool:
+    """Whether whoever asks may do that much; what a page offers follows it."""
+    try:
+        holder = _holder(request)
+    except Problem:  # a browser whose token does not count any more reads on
+        return False
+    return holder is not None and _reaches(holder, scope)
+
+
+def _reaches(holder: Holder, scope: Scope) -> bool:
+    return SCOPES.index(holder.scope) >= SCOPES.index(scope)
 
 
 def refuses_bad_tokens(request: Request) -> None:
     """A dependency of open routes: a token is not needed, but one that is given has to count."""
     if "authorization" in request.headers:
-        _granted(request)
+        _holder(request)
 
 
-def _granted(request: Request) -> Scope | None:
-    """What the request's token lets do, None without any."""
+def _holder(request: Request) -> Holder | None:
+    """Whose the request's token is, None without any."""
     given = request.headers.get("authorization")
     if given is None:
         token = request.cookies.get(COOKIE)
@@ -68,11 +85,11 @@ def _granted(request: Request) -> Scope | None:
         return None
     site: Site = request.app.state.site
     with site.connection() as connection:
-        scope = scope_of(connection, token.strip())
-    if scope is None:
+        holder = holder_of(connection, token.strip())
+    if holder is None:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "This token does not count: it is unknown, revoked or has expired. See: knowdefeat token",
             CHALLENGE,
         )
-    return scope
+    return holder

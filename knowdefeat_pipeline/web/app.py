@@ -13,12 +13,24 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from knowdefeat_pipeline.web import problems
+from knowdefeat_pipeline.web import document, problems
 from knowdefeat_pipeline.web.access import log_in, refuses_bad_tokens
-from knowdefeat_pipeline.web.api import bots, funds, rankings, regimes, scanstream, status, strategies, weights
+from knowdefeat_pipeline.web.api import (
+    bots,
+    funds,
+    imports,
+    rankings,
+    regimes,
+    scanstream,
+    status,
+    strategies,
+    trades,
+    weights,
+)
+from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
-from knowdefeat_pipeline.web.pages import compare, docs, fleet, operations, ranking
+from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, operations, ranking
 from knowdefeat_pipeline.web.pages import funds as funds_page
 from knowdefeat_pipeline.web.pages import learning as learning_page
 from knowdefeat_pipeline.web.pages import regimes as regimes_page
@@ -28,6 +40,7 @@ from knowdefeat_pipeline.web.site import Shared, Site
 
 STATIC = Path(__file__).parent / "static"
 API = "/api/v1"
+LARGE = (f"{API}/trades/bulk", "/data/upload")  # where files come in
 
 
 def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
@@ -43,6 +56,7 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
             hearing.cancel()
             with suppress(asyncio.CancelledError):
                 await hearing
+            await asyncio.to_thread(site.intake.close)
             await asyncio.to_thread(site.pool.close, 1.0)
 
     app = FastAPI(
@@ -55,11 +69,14 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     )
     app.state.site = site
     problems.install(app, error_page)
+    document.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    for of in (rankings, bots, weights, strategies, funds, regimes, status):
+    for of in (rankings, bots, trades, imports, weights, strategies, funds, regimes, status):
         app.include_router(of.router, prefix=API, dependencies=[Depends(refuses_bad_tokens)])
     app.include_router(scanstream.router, dependencies=[Depends(refuses_bad_tokens)])
-    pages = fleet, ranking, bot_page, compare, weights_page, learning_page, regimes_page, funds_page, operations, docs
+    pages = (
+        fleet, ranking, bot_page, compare, weights_page, learning_page, regimes_page, funds_page, data, operations, docs
+    )  # fmt: skip
     for page in pages:
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -72,4 +89,4 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     def unknown(path: str) -> None:
         raise problems.Problem(HTTPStatus.NOT_FOUND, f"There is nothing at /api/{path}. See: /docs")
 
-    return guarded(app, hosts)
+    return guarded(bounded(app, dict.fromkeys(LARGE, MOST_OF_A_FILE)), hosts)

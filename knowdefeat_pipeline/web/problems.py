@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
@@ -55,8 +56,10 @@ def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
     on(Problem, lambda error: error)
     on(HTTPException, lambda error: Problem(HTTPStatus(error.status_code), str(error.detail), error.headers))
     on(RequestValidationError, _invalid)
+    on(ClientDisconnect, lambda error: Problem(HTTPStatus.BAD_REQUEST, "The body was cut short; nothing was recorded"))
     on(BotError, lambda error: Problem(HTTPStatus.NOT_FOUND, str(error)))
     on(KnowDefeatError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
+    on(psycopg.DataError, _unwritable)
     for kind in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DatabaseUnreachable):
         on(kind, _away)
 
@@ -65,6 +68,13 @@ def _invalid(error: RequestValidationError) -> Problem:
     faults = [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
     text = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text, errors=faults)
+
+
+def _unwritable(error: psycopg.DataError) -> Problem:
+    """A text that no database holds, which the driver refuses; what the server refuses would be a fault of ours."""
+    if error.sqlstate is not None:
+        raise error
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "A text holds a NUL character, which no name and no reason has")
 
 
 def _away(error: Exception) -> Problem:

@@ -1,7 +1,7 @@
 """The pages and the API: python -m knowdefeat_pipeline.web.serve --port 3000 [--dagster ADDRESS] ...
 
 It needs no more than the rights of knowdefeat_web: `knowdefeat up` gives it the address of that role as
-KNOWDEFEAT_DATABASE_URL.
+KNOWDEFEAT_DATABASE_URL, and as KNOWDEFEAT_INTAKE_URL that of the role as which its recorder writes trades.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import open_pool
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.web.app import make_app
+from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
 from knowdefeat_pipeline.web.site import Site
 
@@ -55,7 +56,8 @@ def main() -> None:
     except KnowDefeatError as error:
         parser.error(str(error))
     live = LiveResults(url)
-    site = Site(open_pool(url, MOST_CONNECTIONS), live, chosen.dagster, settings)
+    intake = Intake(settings.intake_url or url)
+    site = Site(open_pool(url, MOST_CONNECTIONS), live, intake, chosen.dagster, settings)
     app = make_app(site, chosen.allow_host)
     # No access log: it would have the codes of logins.
     config = uvicorn.Config(

@@ -12,18 +12,25 @@ from psycopg_pool import ConnectionPool
 
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.web.answers import Answer, AnswerCache, respond
+from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
 
 Read = Callable[[psycopg.Connection], Answer]
 
 
 class Site:
-    """`pool`: connections of the role knowdefeat_web. `dagster`: the address of Dagster's UI, None without one."""
+    """`pool`: connections of the role knowdefeat_web. `intake`: by which trades are recorded. `dagster`: the address of
+    Dagster's UI, None without one."""
 
     def __init__(
-        self, pool: ConnectionPool, live: LiveResults, dagster: str | None = None, settings: Settings | None = None
+        self,
+        pool: ConnectionPool,
+        live: LiveResults,
+        intake: Intake,
+        dagster: str | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        self.pool, self.live, self.dagster = pool, live, dagster
+        self.pool, self.live, self.intake, self.dagster = pool, live, intake, dagster
         self.settings = settings or Settings()
         self.answers = AnswerCache()
 

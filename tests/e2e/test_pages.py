@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from socket import create_server
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from knowdefeat_pipeline.core.units import day_end
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store.tokens import offer_login
+from knowdefeat_pipeline.store.tokens import new_token, offer_login
 from tests.e2e.conftest import PATIENCE
 from tests.steps import days
 from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url  # noqa: F401 (a fixture)
@@ -37,6 +38,10 @@ PAGES = {
     "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000",
     "regimes": "/regimes",
     "funds": "/funds",
+    "data": "/data",
+    "row": "/data/rows/1",
+    "import": "/data/imports/2",
+    "upload": "/data/upload",
     "operations": "/operations",
     "api": "/docs",
 }
@@ -61,7 +66,9 @@ def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
         with connect(url) as owner:
             offer_login(owner, CODE)
         own = urlsplit(environment["KNOWDEFEAT_DATABASE_URL"])._replace(path=urlsplit(url).path).geturl()
-        program = subprocess.Popen(command, env=environment | {"KNOWDEFEAT_DATABASE_URL": own}, cwd=ROOT)
+        program = subprocess.Popen(
+            command, env=environment | {"KNOWDEFEAT_DATABASE_URL": own, "KNOWDEFEAT_INTAKE_URL": url}, cwd=ROOT
+        )
         try:
             await_answer(program, f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}"
@@ -76,6 +83,13 @@ def start(fleet_url: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
 def pages(start: Start, fleet_url: str) -> Iterator[str]:
     with start(fleet_url) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def admin(fleet_url: str) -> dict[str, str]:
+    """The header of a token that lets do everything, so that pages offer what they can."""
+    with connect(fleet_url) as connection:
+        return {"authorization": f"Bearer {new_token(connection, 'of the browser', 'admin')}"}
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +124,15 @@ def opened(browser: Browser, address: str, **options: object) -> Iterator[tuple[
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_keeps_anybody_from_reading_a_page(
-    browser: Browser, pages: str, axe: str, scheme: str, width: int
+    browser: Browser, pages: str, admin: dict[str, str], axe: str, scheme: str, width: int
 ) -> None:
     folder = os.environ.get("KNOWDEFEAT_SCREENSHOTS")
-    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True}
+    options = {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 900},
+        "bypass_csp": True,
+        "extra_http_headers": admin,
+    }
     found = {}
     for name, path in PAGES.items():
         with opened(browser, pages, **options) as (_, page):
@@ -339,3 +358,38 @@ def test_a_browser_logs_in_by_the_address_that_counts_once(browser: Browser, pag
             "body: JSON.stringify({is_active: true, reason: 'good'})}).then(r => r.status)"
         )
         assert answer == 200
+
+
+def test_a_file_is_tried_and_recorded_and_a_row_of_it_is_mended(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "id,bot,pair,side,opened_at,closed_at,open_price,close_price,position_value\n"
+        "a,mine,BTC-USD,buy,2025-01-02 10:00,2025-01-02 11:00,100,110,1000\n"
+        "b,mine,BTC-USD,up,2025-01-02 12:00,2025-01-02 13:00,100,110,1000\n"
+    )
+    with cloned(fleet_url) as url, start(url) as address, opened(browser, address) as (_, page):
+        page.goto(f"/login?code={CODE}")
+        page.goto("/data/upload")
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name="Show how it is read").click()
+        expect(page.locator("#found h2")).to_have_text("mine.csv: 1 trade, 1 held, of 2 rows", timeout=PATIENCE)
+        page.get_by_role("button", name="Record it").click()  # the file is still chosen
+        expect(page.locator("#found")).to_contain_text("1 new, 0 moved on, 0 replaced, 0 known, 1 refused")
+        page.goto("/data?reason=unknown_direction")
+        page.get_by_role("row", name="mine.csv:2").get_by_role("link", name="Mend").click()
+        page.get_by_label("side").fill("sell")
+        page.get_by_role("button", name="Record it").click()
+        expect(page.locator("main")).to_contain_text("It was released")
+        with connect(url) as connection:
+            rows = connection.execute(
+                "SELECT source_trade_id, pnl FROM trades WHERE source = 'table' ORDER BY 1"
+            ).fetchall()
+        assert rows == [("a", 100.0), ("b", -100.0)]
+        page.goto("/data")
+        page.get_by_role("link", name="Undo import").first.click()
+        page.get_by_role("button", name="Undo import").click()
+        expect(page.locator("main")).to_contain_text("Undone at")
+        with connect(url) as connection:
+            assert connection.execute("SELECT FROM trades WHERE source = 'table'").fetchall() == []

@@ -260,7 +260,8 @@ def test_a_row_that_a_correction_had_recorded_is_held_again_once_that_is_undone(
     load(database, file, CLOSED)
     second = load(database, file, CORRECTED)
     third = load(database, file, CORRECTED, replaces=True)
-    assert release_corrected(database, "table", third.import_id, NOW) == 1
+    with connect(database) as connection:
+        assert release_corrected(connection, "table", third.import_id, NOW) == 1
     assert held_back(database)[0][2] == "released"
     undo_import(database, third.import_id, "me", NOW)
     assert held_back(database)[0][2] == "held"

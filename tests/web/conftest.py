@@ -26,9 +26,10 @@ from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes
 from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.session import open_session
-from knowdefeat_pipeline.store.tokens import offer_login
+from knowdefeat_pipeline.store.tokens import Scope, new_token, offer_login
 from knowdefeat_pipeline.store.trades import load_trades
 from knowdefeat_pipeline.web.app import make_app
+from knowdefeat_pipeline.web.intake import Intake
 from knowdefeat_pipeline.web.live import LiveResults
 from knowdefeat_pipeline.web.site import Site
 from tests.conftest import temporary_database
@@ -56,6 +57,11 @@ class Web:
         assert answer.status_code == status, answer.text
         return answer
 
+    def token(self, scope: Scope) -> dict[str, str]:
+        """The header of a new token of that scope."""
+        with connect(self.url) as connection:
+            return {"authorization": f"Bearer {new_token(connection, scope, scope)}"}
+
     def json(self, path: str, **options: Any) -> Any:
         return self.get(f"/api/v1{path}", **options).json()
 
@@ -71,6 +77,8 @@ class _Transport(httpx.BaseTransport):
         self.inner, self.loop = httpx.ASGITransport(app), loop
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()  # what is sent in parts, too
+
         async def ask() -> httpx.Response:
             answer = await self.inner.handle_async_request(request)
             body = await answer.aread()
@@ -84,7 +92,7 @@ class _Transport(httpx.BaseTransport):
 def served(url: str, as_role: str | None = None) -> Iterator[Web]:
     """The app over the database at `url`, behind its guard, as `knowdefeat up` serves it."""
     live = LiveResults(as_role or url)
-    site = Site(open_pool(as_role or url, 4), live)
+    site = Site(open_pool(as_role or url, 4), live, Intake(url))
     with connect(url) as owner:
         offer_login(owner, CODE)
     app = make_app(site)
@@ -122,6 +130,17 @@ def served(url: str, as_role: str | None = None) -> Iterator[Web]:
         loop.close()
 
 
+def _refused() -> pd.DataFrame:
+    """Trades that are held, each for another reason, as they tell of no bot that is known."""
+    right: dict[str, Any] = {
+        "bot_id": "8", "ticker": "ETH-USD", "direction": "SHORT", "status": "closed", "entry_time": "2025-02-21 13:05",
+        "exit_time": "2025-02-21 16:00", "entry_price": 3100.0, "exit_price": 3125.0, "quantity": 1.5, "fees": 0.9,
+        "exit_reason": NASTY,
+    }  # fmt: skip
+    wrong = ({"direction": "up"}, {"exit_time": "2025-02-20 12:00"}, {"entry_price": -3110.0})
+    return pd.DataFrame([right | {"source_trade_id": f"X-{n}"} | change for n, change in enumerate(wrong, 2)])
+
+
 @pytest.fixture(scope="session")
 def fleet_url(server_url: str) -> Iterator[str]:
     """The URL of a database with a computed fleet: names that try to be code, one bot inactive, funds, open trades."""
@@ -143,6 +162,7 @@ def fleet_url(server_url: str) -> Iterator[str]:
             )
             save_settings(connection, FundSettings("USD", 10_000_000), "the owner", NASTY)
         _give_bars(url)
+        load_trades(url, read_frame(_refused(), "bad", END), "bad.csv")
         days.refresh(url, LAST - timedelta(days=DAYS - 5), LAST, END)
         days.learn(url, LAST - timedelta(days=DAYS - 5), LAST)
         yield url
@@ -184,7 +204,8 @@ def empty_web(database: str) -> Iterator[Web]:
 
 def environment_of(url: str, home: Path) -> dict[str, str]:
     """The environment in which `knowdefeat up` starts the program of the pages over that database."""
-    return os.environ | {"KNOWDEFEAT_DATABASE_URL": role_url(url, roles.Passwords(home)), "KNOWDEFEAT_HOME": str(home)}
+    pages = {"KNOWDEFEAT_DATABASE_URL": role_url(url, roles.Passwords(home)), "KNOWDEFEAT_INTAKE_URL": url}
+    return os.environ | pages | {"KNOWDEFEAT_HOME": str(home)}
 
 
 def await_answer(program: subprocess.Popen[Any], address: str) -> None:

@@ -91,6 +91,7 @@ def test_filters_choose_what_they_say(web: Web) -> None:
         ("/bots/nobody/metrics", 404, "There is no bot nobody"),
         ("/bots/1/trades?cursor=WyJ4IiwgInkiXQ", 400, "take it from next"),
         ("/correlations?bots=1&bots=nobody", 404, "There is no bot nobody"),
+        ("/correlations?bots=%00", 422, "A text holds a NUL character"),
         ("/nothing", 404, "See: /docs"),
     ],
 )

@@ -14,28 +14,26 @@ from knowdefeat_pipeline.cli.database import current_time, url_for_input
 from knowdefeat_pipeline.cli.options import Author, Json, Replace
 from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
-from knowdefeat_pipeline.cli.views.readings import as_record, show_reading
+from knowdefeat_pipeline.cli.views.readings import show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.escaping import printable, shortened
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.files import digest
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.quarantine import release_corrected
-from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+from knowdefeat_pipeline.store.imports import take_in
+from knowdefeat_pipeline.store.trades import LoadReport
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
 
 
 def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
-    """Load a reading of a file; a simulated fleet makes room for the first real trades.
-
-    Rows that had been held and that its corrections have recorded are settled.
-    """
-    report = load_trades(url, reading, path.name, replaces=replaces, author=author, content_hash=digest(path))
-    if replaces:
-        release_corrected(url, reading.source, report.import_id, current_time(url))
+    """Load a reading of a file; a simulated fleet makes room for the first real trades."""
+    with connect(url) as connection:
+        report = take_in(connection, reading, path.name, replaces=replaces, author=author, content_hash=digest(path))
     if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report

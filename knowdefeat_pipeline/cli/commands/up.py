@@ -134,8 +134,8 @@ def up(
 
 def _prepare(settings: Settings, code: str) -> dict[str, str]:
     """See to a schema that the programs can work with, a token for those who ask, and a browser that brings the code;
-    what the pages' environment has beside ours: the address of a role that can do no more than they do, where this user
-    may make roles."""
+    what the pages' environment has beside ours: the addresses of a role that can do no more than they do, where this
+    user may make roles, and of the one as which trades are recorded."""
     url = upgraded_url(settings)
     with connect(owner(settings)) as connection:
         try:
@@ -148,7 +148,9 @@ def _prepare(settings: Settings, code: str) -> dict[str, str]:
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    return {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web"), "KNOWDEFEAT_DATABASE_URL_FILE": ""}
+    # An address in a file would come before, or beside, the one that is given here.
+    addresses = {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web"), "KNOWDEFEAT_INTAKE_URL": url}
+    return addresses | {f"{name}_FILE": "" for name in addresses}
 
 
 def _watch(running: Sequence[Program]) -> None:

@@ -21,6 +21,8 @@ def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> 
         found = json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
         return _read_lines(whole_lines(utf8).decode() if sought and sought.grows else text, encoding, error)
+    except RecursionError as error:
+        raise SourceError("the JSON is nested far deeper than any table; check the export") from error
     rows_of = sought.rows_of(found) if sought else None
     if rows_of:
         return _raw(rows_of, range(1, len(rows_of) + 1), [], origin, notes)

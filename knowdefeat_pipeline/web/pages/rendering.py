@@ -38,6 +38,7 @@ MENU = (
     ("/learning", "Learning"),
     ("/regimes", "Regimes"),
     ("/funds", "Funds"),
+    ("/data", "Data"),
     ("/operations", "Operations"),
     ("/docs", "API"),
 )
@@ -158,19 +159,22 @@ def address(path: str, query: Mapping[str, Any], **changes: Any) -> str:
     return f"{path}?{urlencode(asked, doseq=True)}" if asked else path
 
 
-def render(template: str, request: Request, site: Site, **values: Any) -> Answer:
-    """A page."""
+def render(template: str, request: Request, site: Site, *, is_live: bool = True, **values: Any) -> Answer:
+    """A page. One that is not `is_live` stays as it is when results change: somebody types there."""
     query = {key: request.query_params.getlist(key) for key in request.query_params}
 
     def here(**changes: Any) -> str:
         return address(request.url.path, query, **changes)
 
-    text = environment().get_template(template).render(path=request.url.path, here=here, dagster=site.dagster, **values)
+    about = {"path": request.url.path, "here": here, "is_live": is_live, "dagster": site.dagster}
+    text = environment().get_template(template).render(**about, **values)
     return Answer(text.encode(), HTML, {"Content-Security-Policy": POLICY})
 
 
 def error_page(status: int, text: str) -> str:
     """What a browser shows of a request that cannot be answered."""
     return (
-        environment().get_template("error.html").render(path="", here=None, dagster=None, status=int(status), text=text)
+        environment()
+        .get_template("error.html")
+        .render(path="", here=None, is_live=False, dagster=None, status=int(status), text=text)
     )

@@ -2,6 +2,8 @@
 SELECT quarantine_id, source, file_name, row_number, reason, column_name, message, original, layout, status, note,
        quarantined_at, settled_at, simulated, import_id
 FROM trade_quarantine
-WHERE %(status)s::text IS NULL OR status = %(status)s
+WHERE (%(status)s::text IS NULL OR status = %(status)s)
+  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+  AND quarantine_id > %(after)s
 ORDER BY quarantine_id
 LIMIT %(limit)s

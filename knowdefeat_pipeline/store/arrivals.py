@@ -1,0 +1,35 @@
+"""What came in, from where and when, and what of it does not fit together."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import psycopg
+
+from knowdefeat_pipeline.postgres.connection import query
+from knowdefeat_pipeline.store.reads import Record, records
+from knowdefeat_pipeline.store.results import trade_days
+
+
+def sources(connection: psycopg.Connection, limit: int) -> list[Record]:
+    """The sources of imports that count, the last one first: imports, trades that were new, the last import."""
+    return records(connection, query("trades/sources"), {"limit": limit})
+
+
+def last_recorded(connection: psycopg.Connection, limit: int) -> list[Record]:
+    """The trades that were recorded or moved on last, by whomever."""
+    return records(connection, query("trades/last_recorded"), {"limit": limit})
+
+
+def disagreements(connection: psycopg.Connection, last: date, days: int) -> Record:
+    """Of the trades that closed on so many UTC days up to `last`: those whose stated pnl is not what prices, size and
+    costs give (`disagreeing`) of those that state one (`reported`); and those that are alike in all but their ids
+    (`twins`)."""
+    first = last - timedelta(days=days - 1)
+    closed = trade_days(connection, first, last)
+    alike = records(connection, query("audits/suspected_twins"), {"first": first, "last": last})
+    return {
+        "disagreeing": sum(day["disagreeing"] for day in closed),
+        "reported": sum(day["reported"] for day in closed),
+        "twins": sum(row["trades"] for row in alike),
+    }
