@@ -44,7 +44,7 @@ STRATEGIES = 6
 LEARNED_DAYS = 30
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAINTS = "() => Object.fromEntries(performance.getEntriesByType('paint').map(e => [e.name, e.startTime]))"
-ROW = "#bot-{bot}"
+ROW, ROWS = "#bot-{bot}", "table.ranking tbody tr"
 
 
 @contextmanager
@@ -168,7 +168,8 @@ def in_browser(address: str, url: str, trials: int) -> dict[str, Any]:
         page = browser.new_page()
         page.goto(f"{address}/ranking")
         with psycopg.connect(url, autocommit=True) as connection:
-            shown = [_shown(page, connection, 1 + trial % 5) for trial in range(trials + 1)][1:]
+            rows = page.eval_on_selector_all(ROWS, "rows => rows.map(row => Number(row.id.slice(4)))")
+            shown = [_shown(page, connection, rows[trial % 5]) for trial in range(trials + 1)][1:]
         browser.close()
     medians = {name: float(np.median([one[name] for one in cold])) for name in cold[0]}
     return medians | {"row": quantiles(shown)}

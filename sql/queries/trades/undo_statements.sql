@@ -58,5 +58,9 @@ FROM (
     SELECT p.bot_id, r.content ->> 'strategy_id' FROM trade_revisions AS r JOIN replayed AS p USING (trade_id)
     UNION ALL
     SELECT bot_id, content ->> 'strategy_id' FROM replayed
+    UNION ALL
+    SELECT n.bot_id, NULL
+    FROM imports AS i CROSS JOIN LATERAL jsonb_object_keys(i.capital) AS c (name) JOIN bot_names AS n ON n.name = bot_name(c.name)
+    WHERE i.import_id = %(import_id)s
 ) AS told
 GROUP BY bot_id
