@@ -367,6 +367,45 @@ def test_what_a_spot_market_sells_and_the_file_did_not_buy_is_held(tmp_path: Pat
     assert "BNB" in held[2]
 
 
+@pytest.mark.parametrize(
+    ("pair", "ticker"),
+    [
+        ("XXBTZUSD", "XBT/USD"),
+        ("XETHXXBT", "ETH/XBT"),
+        ("XZECZEUR", "ZEC/EUR"),
+        ("ZEURZUSD", "EUR/USD"),
+        ("USDTZUSD", "USDT/USD"),
+        ("SOLUSDT", "SOL/USDT"),
+        ("XBT/USD", "XBT/USD"),
+        ("PYUSD/EUR", "PYUSD/EUR"),
+        ("PYUSDEUR", "PYUSD/EUR"),
+        ("PYUSDUSD", "PYUSD/USD"),
+        ("RLUSD/EUR", "RLUSD/EUR"),
+        ("RLUSDUSDT", "RLUSD/USDT"),
+        ("XRPRLUSD", "XRP/RLUSD"),
+        ("METH/USD", "METH/USD"),
+        ("METHUSD", "METH/USD"),
+        ("TUSD/EUR", "TUSD/EUR"),
+        ("TUSDUSD", "TUSD/USD"),
+        ("XTZUSD", "XTZ/USD"),
+        ("XTZEUR", "XTZ/EUR"),
+        ("CHZUSD", "CHZ/USD"),
+        ("XBT/PYUSD", "XBT/PYUSD"),
+        ("SOLUSDQ", None),
+        ("USD", None),
+        ("XBT/USD/EUR", None),
+    ],
+)
+def test_a_pair_of_kraken_is_its_base_and_its_quote_or_held(tmp_path: Path, pair: str, ticker: str | None):
+    path = tmp_path / "export.csv"
+    head = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin"
+    path.write_text(f"{head}\nT-1,O-1,{pair},2026-11-02 09:00:00,buy,limit,2,20,0.1,10,0\n")
+    reading = read(path)
+    assert len(reading.refused) == (ticker is None)
+    known = [] if ticker is None else [[ticker, ticker.split("/")[1]]]
+    assert reading.valid[["ticker", "quote_currency"]].to_numpy().tolist() == known
+
+
 def test_a_coin_that_begins_with_a_digit_is_told_from_its_amount():
     cells = pd.Series(["1,000.0011INCH", "300.00USDT", "0.0011INCH", "0.5BNB", None, "7"])
     amounts, coins = binance_spot._amounts(cells, pd.Series(["1INCHUSDT"] * 6))
