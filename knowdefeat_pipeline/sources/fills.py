@@ -6,6 +6,8 @@ where the two differ, the file does not tell the whole of the position, and its 
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -83,9 +85,22 @@ def _with_rates(fills: pd.DataFrame) -> pd.DataFrame:
     quote = fills["quote_currency"]
     paid = fills["fee_currency"].astype("str").fillna(quote)
     same = (paid == quote).to_numpy(bool) | paid.isna().to_numpy(bool)
-    based = [str(ticker).startswith(str(coin)) for ticker, coin in zip(fills["ticker"], paid, strict=True)]
+    markets = pd.DataFrame({"ticker": fills["ticker"], "coin": paid, "quote": quote}).astype("str").fillna("")
+    code, known = pd.factorize(pd.MultiIndex.from_frame(markets))
+    based = np.array([_is_base(*market) for market in known], bool)[code]
     rate = np.where(same, 1.0, np.where(based, fills["price"], np.nan))
     return fills.assign(fee_rate=rate, foreign=paid.mask(~np.isnan(rate)))
+
+
+def _is_base(ticker: str, coin: str, quote: str) -> bool:
+    """Whether the ticker is that of this coin in this quote; a contract's name may go on, as in `BTCUSD_PERP`.
+
+    >>> _is_base("BNBUSDT", "BNB", "USDT"), _is_base("BNB/USDT:USDT", "BNB", "USDT")
+    (True, True)
+    >>> _is_base("BNBUPUSDT", "BNB", "USDT")
+    False
+    """
+    return re.fullmatch(rf"{re.escape(coin)}[/_:-]?{re.escape(quote)}([/_:-].*)?", ticker) is not None
 
 
 def _unopened(fills: pd.DataFrame, realised: Floats | None) -> Bools:

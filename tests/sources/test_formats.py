@@ -301,6 +301,29 @@ def test_fees_in_another_coin_are_held_without_a_rate(tmp_path: Path):
     assert "fee_currency 'BNB' is not in the currency of the trade" in reading.refused["message"][0]
 
 
+@pytest.mark.parametrize(
+    ("ticker", "coin", "fees"),
+    [
+        ("BNBUPUSDT", "BNB", None),
+        ("BTCDOMUSDT", "BTC", None),
+        ("BNBUSDT", "BNB", 0.03),
+        ("BNBUSDT_261225", "BNB", 0.03),
+    ],
+)
+def test_a_fee_has_the_price_of_what_is_traded_in_that_coin_alone(
+    tmp_path: Path, ticker: str, coin: str, fees: float | None
+):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            f"2026-11-02 09:00:00,{ticker},BUY,10,1,10,0.001,{coin},0,USDT",
+            f"2026-11-02 11:00:00,{ticker},SELL,20,1,20,0.001,{coin},10,USDT",
+        )
+    )
+    assert reading.valid["fees"].tolist() == ([] if fees is None else [pytest.approx(fees)])
+    assert reading.refused["reason"].tolist() == (["fee_without_rate"] if fees is None else [])
+
+
 def test_a_fill_that_turns_a_position_around_ends_one_trade_and_begins_another(tmp_path: Path):
     reading = read(
         binance(
