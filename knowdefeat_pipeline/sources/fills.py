@@ -47,7 +47,7 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
         known, left = _with_dust_sold(known)
         if left:
             sales = counted(left, "sale leaves", "sales leave")
-            rows = rows.noting(f"{sales} less than can be sold: the position is closed, and what is left is its cost")
+            rows = rows.noting(f"{sales} less than can be sold, which closes the trade and is a cost of it")
     trips = round_trips(known, POSITION)
     trades = _trades(trips, known, None if said is None else said[~unopened])
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]

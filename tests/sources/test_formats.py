@@ -9,12 +9,15 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources import formats
@@ -456,6 +459,30 @@ def test_what_fees_leave_of_a_coin_and_cannot_be_sold_ends_the_trade(tmp_path: P
     second = 10.97848 if takes_along else 10.36848
     assert trades["pnl"].tolist() == pytest.approx([10.36848, second, 10.36848, 10.36848, 10.36848], abs=1e-9)
     assert any(f"{4 if takes_along else 5} sales leave less than can be sold" in note for note in reading.notes)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(25, 5000), st.integers(1, 3), st.booleans()), min_size=1, max_size=12))
+def test_trades_with_dust_gain_what_came_in_less_what_went_out(
+    tmp_path: Path, trips: list[tuple[int, int, bool]]
+) -> None:
+    """Of each trip: lots of 0.01 bought at 10, parts in which they are sold at 11, whether older dust goes along."""
+    fills, cash, dust = [], [], Decimal(0)
+    for day, (lots, parts, along) in enumerate(trips, 1):
+        bought = lots * Decimal("0.01")
+        fee = bought / 1000
+        most = bought - fee + (dust if along else 0)
+        sold = most.quantize(Decimal("0.01"), ROUND_DOWN)
+        dust += bought - fee - sold
+        fills.append(f"{day:02} 09:00:00,SOLUSDT,BUY,10,{bought}SOL,{bought * 10}USDT,{fee}SOL")
+        sizes = [Decimal("0.01")] * (parts - 1)
+        for hour, size in enumerate([*sizes, sold - sum(sizes)], 10):
+            fills.append(f"{day:02} {hour}:00:00,SOLUSDT,SELL,11,{size}SOL,{size * 11}USDT,0USDT")
+        cash.append(float(sold * 11 - bought * 10))
+    reading = read(spot(tmp_path / "a.csv", *fills))
+    assert reading.refused.empty
+    assert reading.valid["status"].tolist() == ["closed"] * len(trips)
+    assert reading.valid["pnl"].tolist() == pytest.approx(cash, abs=1e-8)
 
 
 def test_what_could_still_be_sold_is_held_and_a_note_says_that_nothing_closed(tmp_path: Path):
