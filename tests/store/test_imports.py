@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, undo_import
-from knowdefeat_pipeline.store.quarantine import discard, release, release_corrected, show
+from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, take_in, undo_import
+from knowdefeat_pipeline.store.quarantine import discard, release, release_again, show
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.conftest import temporary_database
 
@@ -260,8 +260,8 @@ def test_a_row_that_a_correction_had_recorded_is_held_again_once_that_is_undone(
     load(database, file, CLOSED)
     second = load(database, file, CORRECTED)
     third = load(database, file, CORRECTED, replaces=True)
-    with connect(database) as connection:
-        assert release_corrected(connection, "table", third.import_id, NOW) == 1
+    with connect(database) as connection, connection.transaction():
+        assert release_again(connection, "table", NOW, third.import_id) == 1
     assert held_back(database)[0][2] == "released"
     undo_import(database, third.import_id, "me", NOW)
     assert held_back(database)[0][2] == "held"
@@ -433,10 +433,8 @@ class File:
 
     def load(self, url: str, path: Path) -> int:
         reading = read_once(self, path)
-        imported = load_trades(url, reading, path.name, replaces=self.replaces).import_id
-        if self.replaces:
-            release_corrected(url, reading.source, imported, NOW)
-        return imported
+        with connect(url) as connection:
+            return take_in(connection, reading, path.name, replaces=self.replaces).import_id
 
 
 @cache
