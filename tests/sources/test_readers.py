@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sqlite3
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -356,3 +357,16 @@ def test_headings_without_a_name_and_named_twice(tmp_path: Path):
     path.write_text("\n".join([f"{content[0]},fee", *(f"{line},1" for line in content[1:])]))
     with pytest.raises(SourceError, match="the column 'fee' appears 2 times; give each column its own name"):
         read(path)
+
+
+@pytest.mark.parametrize("kind", [stream, arrow])
+def test_offsets_that_point_beyond_an_arrow_file_are_refused(tmp_path: Path, kind: Callable):
+    table, sink = pa.table({"a": pa.array([b"abcd", b"efgh"], pa.binary())}), io.BytesIO()
+    with (pa.ipc.new_stream if kind is stream else pa.ipc.new_file)(sink, table.schema) as writer:
+        writer.write_table(table)
+    whole = sink.getvalue()
+    assert whole.count(struct.pack("<3i", 0, 4, 8)) == 1
+    path = tmp_path / "t.arrow"
+    path.write_bytes(whole.replace(struct.pack("<3i", 0, 4, 8), struct.pack("<3i", 0, 4, 3000)))
+    with pytest.raises(SourceError, match=r"the Arrow (file|stream) is cut short or damaged .*; fetch it again"):
+        read_raw(path)
