@@ -370,3 +370,26 @@ def test_offsets_that_point_beyond_an_arrow_file_are_refused(tmp_path: Path, kin
     path.write_bytes(whole.replace(struct.pack("<3i", 0, 4, 8), struct.pack("<3i", 0, 4, 3000)))
     with pytest.raises(SourceError, match=r"the Arrow (file|stream) is cut short or damaged .*; fetch it again"):
         read_raw(path)
+
+
+DIGITS = b"1" * 5000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"a": ' + DIGITS + b"}]", "the JSON is nested far deeper than any table, or has a number of thousands"),
+        (
+            b'{"a": 1}\n{"a": ' + DIGITS + b"}",
+            "line 2 is nested far deeper than any table, or has a number of thousands",
+        ),
+        (b'{"a": 1}\n{"a": ' + b"[" * 100_000, "line 2 is nested far deeper than any table"),
+        (b'[{"a": 1' + b"0" * 400 + b"}]", "a value that is no number or text"),
+        (b'[{"a": "\\ud800"}]', "a value that is no number or text"),
+    ],
+)
+def test_json_that_breaks_its_reader_is_refused(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "t.json"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        read_raw(path)
