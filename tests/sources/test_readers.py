@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 import struct
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.reading import Reading
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -393,3 +395,31 @@ def test_json_that_breaks_its_reader_is_refused(tmp_path: Path, content: bytes, 
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
         read_raw(path)
+
+
+def test_a_workbook_that_unpacks_to_far_too_much_or_is_damaged_is_refused(tmp_path: Path):
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(excel(TRADES))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/more.xml", "w") as file:
+        for _ in range(archives.SMALL // 2**20 + 1):
+            file.write(bytes(2**20))
+    with pytest.raises(SourceError, match="unpack to 68,157,440 or more, as those of no export do"):
+        read_raw(path)
+    content = bytearray(excel(TRADES))
+    place = content.index(b"xl/worksheets/sheet1.xml") + len(b"xl/worksheets/sheet1.xml")
+    content[place : place + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="the Excel file is cut short or damaged"):
+        read_raw(path)
+
+
+def test_the_files_of_an_archive_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", csv(TRADES))
+        archive.writestr("b.txt", b"x" * 1000)
+    assert len(read(path).valid) == 3
+    monkeypatch.setattr(archives, "LARGEST", 1100)  # more than each, less than both
+    assert len(csv(TRADES)) < 1000
+    with pytest.raises(SourceError, match="packed bytes unpack to"):
+        list(archives.members(path.read_bytes()))
