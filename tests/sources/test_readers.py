@@ -20,7 +20,7 @@ import pytest
 
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.readers import archives
+from knowdefeat_pipeline.sources.readers import archives, databases
 from knowdefeat_pipeline.sources.reading import Reading
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -423,3 +423,16 @@ def test_the_files_of_an_archive_are_bounded_together(tmp_path: Path, monkeypatc
     assert len(csv(TRADES)) < 1000
     with pytest.raises(SourceError, match="packed bytes unpack to"):
         list(archives.members(path.read_bytes()))
+
+
+def test_a_view_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = database(tmp_path / "t.sqlite", trades=TRADES)
+    with sqlite3.connect(path) as connection:
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        connection.execute(f"CREATE VIEW a AS {endless} SELECT i FROM n WHERE i < 0")
+    monkeypatch.setattr(databases, "LONGEST", 0.1)
+    for packed in (False, True):
+        if packed:
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(SourceError, match=r"takes more than 0.1 seconds, as where a view of it never ends; export"):
+            read(path)
