@@ -7,6 +7,7 @@ file that was moved away, as logs and databases are, is read to its end where it
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,10 +34,13 @@ from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 POLL = 0.25  # seconds between two looks at the files
 REST = 4.0  # times the CPU time of a reading for which a file is then left alone, so that a large one costs a fifth
 AGAIN = 30.0  # seconds after which what the database or the file system refused is tried again
+UNFORESEEN = "it cannot be read, by a fault of this program, of which the log tells; mend or move the file"
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 
 # How connections say that the database is away.
 AWAY = (psycopg.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+
+logger = logging.getLogger("knowdefeat.follow")
 
 
 class Read(Protocol):
@@ -138,7 +142,7 @@ class Follower:
         if (refresh := self.refresh.get(followed.path)) is not None:
             try:
                 refresh()
-            except ApiError as error:
+            except (ApiError, OSError) as error:  # its own, and of the file that it writes
                 self._trouble(followed, str(error))
                 return
             if followed.trouble:
@@ -190,6 +194,12 @@ class Follower:
             return
         except (OSError, psycopg.Error) as error:
             self._trouble(followed, with_remedy(error))
+            file.rests_until = time.monotonic() + AGAIN
+            return
+        except Exception:  # one file must not keep the others from being read
+            if followed.trouble != UNFORESEEN:
+                logger.exception("%s cannot be read", file.content)
+            self._trouble(followed, UNFORESEEN)
             file.rests_until = time.monotonic() + AGAIN
             return
         file.seen = state if state.is_settled else None

@@ -23,6 +23,7 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.growing import Known, look, moved, news
+from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.imports import list_imports, undo_import
 
@@ -192,6 +193,27 @@ def test_what_cannot_be_read_is_told_once_noted_and_read_once_it_can(world: Worl
         assert "2 rows: 1 new, 0 updated, 1 held" in world.hear("row")
     assert world.status()["trouble"] is None
     assert world.words.empty()
+
+
+def test_a_file_that_breaks_its_reader_keeps_no_other_from_being_read(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    poison = tmp_path / "poison.json"
+    poison.write_text("{}")
+    world.write(HEADER + closed(1))
+    read = FileOptions().read_growing
+
+    def broken(path: Path, content: Path, source: str | None, now: datetime) -> Reading:
+        if path == poison:
+            raise IndexError("what nobody foresaw")
+        return read(path, content, source, now)
+
+    follower = Follower(world.url, [poison, world.path], broken, world.words.put)
+    for one in follower._begin():
+        follower._look(one)
+    assert "by a fault of this program" in world.hear(str(poison) + ":")
+    assert world.trades() == [("1", "closed")]
+    assert "what nobody foresaw" in caplog.text
 
 
 def test_a_database_that_is_away_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
