@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -411,6 +412,15 @@ def test_a_recorder_that_is_killed_is_followed_by_another(web: Web) -> None:
     os.kill(recorder.pid, signal.SIGKILL)
     recorder.wait()
     assert send(web, TRADE | CLOSING, 200)["updated"] == 1
+
+
+def test_a_recorder_starts_where_our_own_address_stands_in_a_file(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "database_url").write_text("postgresql://nobody@127.0.0.1:1/none")  # the pages' own, not the recorder's
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL_FILE", str(tmp_path / "database_url"))
+    web.site.intake.close()
+    assert send(web, TRADE)["inserted"] == 1
 
 
 def test_a_connection_that_broke_is_replaced(web: Web) -> None:
