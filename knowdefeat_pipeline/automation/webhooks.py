@@ -46,8 +46,8 @@ STALE = 900.0  # seconds for which results may be behind before somebody is told
 AGAIN = 86_400.0  # seconds after which he is told again
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 SECRET_PREFIX = "whsec_"  # noqa: S105 (of Standard Webhooks: what follows is base64)
-# Addresses of IPv6 that lead on to one of IPv4, whichever that is: 6to4 and NAT64.
-_RELAYS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("64:ff9b::/96"))
+# Addresses of IPv6 that lead on to one of IPv4, whichever that is: 6to4, NAT64 and its own networks, IPv4-compatible.
+_RELAYS = tuple(map(ipaddress.ip_network, ("2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return _is_public(str(address.ipv4_mapped))
-        if any(address in network for network in _RELAYS):
+        if address.is_site_local or any(address in network for network in _RELAYS):
             return False
     return address.is_global and not address.is_multicast
 

@@ -195,7 +195,8 @@ def test_two_who_send_do_not_send_the_same(database: str, connection: psycopg.Co
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::"],
+     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::",
+     "fec0::1", "::127.0.0.1", "64:ff9b:1::a00:1"],
 )  # fmt: skip
 def test_a_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     def lead(host: str, port: int, **more: object) -> list[tuple]:
