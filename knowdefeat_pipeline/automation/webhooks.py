@@ -15,6 +15,7 @@ import json
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,7 +27,7 @@ import psycopg
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import Passwords
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.outbox import (
@@ -40,7 +41,7 @@ from knowdefeat_pipeline.store.outbox import (
 )
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
-TIMEOUT = 10.0  # seconds for an answer
+TIMEOUT = 10.0  # seconds for a connection, and then for the whole answer
 LOOK = 60.0  # seconds between two looks at what is stale
 STALE = 900.0  # seconds for which results may be behind before somebody is told
 AGAIN = 86_400.0  # seconds after which he is told again
@@ -93,8 +94,13 @@ class Webhook:
         try:
             connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
             status = connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            if not connection.is_late:
+                raise
         finally:
             connection.close()
+        if connection.is_late:  # headers that were cut off pass for whole ones
+            raise NotTaken(f"the webhook did not answer within {TIMEOUT:g} s")
         if not 200 <= status < 300:  # nor is a redirect followed: it could lead anywhere
             raise NotTaken(f"the webhook answered {status}")
 
@@ -106,12 +112,30 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=TIMEOUT)
         self.address, self.encrypted = address, encrypted
         self.default_port = 443 if encrypted else 80
+        self.is_late = False
+        self._alarm = threading.Timer(TIMEOUT, self._end)
+        self._alarm.daemon = True
 
     def connect(self) -> None:
-        """As its base, to the address."""
+        """As its base, to the address; the time for the whole answer begins."""
         self.sock = socket.create_connection((self.address, self.port), TIMEOUT)
+        self._alarm.start()
         if self.encrypted:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            tls = ssl.create_default_context()
+            self.sock = tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock.do_handshake()  # by now the alarm ends this one
+
+    def _end(self) -> None:
+        """The socket's own timeout begins anew with each byte, and a transaction is open meanwhile."""
+        self.is_late = True
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS would say goodbye first
+
+    def close(self) -> None:
+        """As its base."""
+        self._alarm.cancel()
+        super().close()
 
 
 def public_address(host: str, port: int, may_be_private: bool) -> str:
@@ -191,7 +215,7 @@ def deliver(
                         if event.is_late and event.attempts:
                             say(f"Gave up an event for the webhook: {event.told}")
                     _hear(connection, min(seconds_until_due(connection) or LOOK, LOOK))
-        except (psycopg.OperationalError, DatabaseUnreachable, KnowDefeatError) as error:
+        except (psycopg.Error, KnowDefeatError) as error:
             say(f"Events for the webhook wait: {str(error).strip()}")
             time.sleep(wait)
             wait = min(2 * wait, RECONNECT[1])

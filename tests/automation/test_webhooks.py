@@ -8,6 +8,7 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -167,6 +168,37 @@ def test_a_redirect_is_not_followed(connection: psycopg.Connection, hook: Hook) 
     assert state(connection)[3] == "the webhook answered 302"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_that_answers_byte_by_byte_is_given_up_in_time(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Each byte comes in time, the answer never does: of HTTP its headers, of TLS its handshake."""
+    monkeypatch.setattr(webhooks, "TIMEOUT", 1.0)
+    drips = b"HTTP/1.1 200 OK\r\nX: " if scheme == "http" else b"\x16\x03\x03\x40\x00\x02"
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with taken, suppress(OSError):
+            taken.sendall(drips)
+            while not ended.wait(0.2):
+                taken.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        receiver = threading.Thread(target=drip, args=(listening,))
+        receiver.start()
+        add_event(connection, "run_failed", "x", {})
+        alarm = threading.Timer(PATIENCE, ended.set)
+        alarm.start()
+        webhook = Webhook(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/", SECRET, may_be_private=True)
+        send_next(connection, webhook.send)
+        in_time = not ended.is_set()
+        alarm.cancel()
+        ended.set()
+        receiver.join()
+    assert (in_time, state(connection)[3]) == (True, "the webhook did not answer within 1 s")
+
+
 def test_whoever_dies_while_he_sends_has_noted_nothing_and_it_is_sent_again(
     connection: psycopg.Connection, hook: Hook
 ) -> None:
@@ -317,3 +349,21 @@ def test_what_happens_is_sent_at_once_while_somebody_delivers(
         deliverer.join(PATIENCE)
     assert not deliverer.is_alive()
     assert said == []
+
+
+def test_an_error_of_the_database_ends_no_delivery(
+    database: str, connection: psycopg.Connection, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is no lost connection: a table that is just being changed, say."""
+    monkeypatch.setattr(webhooks, "RECONNECT", (0.0, 0.0))
+    errors = iter([psycopg.errors.UndefinedColumn("no such column")])
+    monkeypatch.setattr(webhooks, "note_stale", lambda *_: [_raise(error) for error in errors])
+    add_event(connection, "run_failed", "x", {})
+    said: list[str] = []
+    deliver(database, hook.webhook, Settings(home=tmp_path), said.append, lambda: not hook.came.empty())
+    assert said == ["Events for the webhook wait: no such column"]
+    assert state(connection)[2]
+
+
+def _raise(error: Exception) -> None:
+    raise error
