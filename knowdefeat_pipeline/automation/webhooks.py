@@ -29,7 +29,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import Passwords
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import SettingError, Settings
 from knowdefeat_pipeline.store.outbox import (
     CHANNEL,
     Event,
@@ -62,12 +62,10 @@ class Webhook:
 
     @classmethod
     def of(cls, settings: Settings) -> Webhook | None:
-        """That of the settings, None where they name none; a secret that they do not name is made, and kept in the
-        home."""
+        """That of the settings, None where they name none. Raises SettingError, see `secret_of`."""
         if settings.webhook_url is None:
             return None
-        secret = settings.webhook_secret or kept_secret(settings)
-        return cls(settings.webhook_url, secret, settings.webhook_private)
+        return cls(settings.webhook_url, secret_of(settings), settings.webhook_private)
 
     def send(self, event: Event) -> None:
         """Post an event. Raises NotTaken."""
@@ -168,6 +166,19 @@ def signed(name: str, at: int, body: bytes, secret: str) -> dict[str, str]:
     digest = hmac.new(key, f"{name}.{at}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+def secret_of(settings: Settings) -> str:
+    """The secret that the settings name, else the one that is kept in the home.
+
+    Raises SettingError where several hosts may deliver: each has a home of its own, and the receiver knows one secret.
+    """
+    if settings.webhook_secret is None and not settings.embedded:
+        raise SettingError(
+            "KNOWDEFEAT_EMBEDDED=no, and KNOWDEFEAT_WEBHOOK_SECRET is not set: each host would sign by its own secret.",
+            'Set it on all of them; one is made by: echo "whsec_$(openssl rand -base64 32)"',
+        )
+    return settings.webhook_secret or kept_secret(settings)
 
 
 def kept_secret(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +21,7 @@ import pytest
 from knowdefeat_pipeline.automation import webhooks
 from knowdefeat_pipeline.automation.webhooks import Webhook, deliver, kept_secret, note_stale, public_address, signed
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import SettingError, Settings
 from knowdefeat_pipeline.store import outbox
 from knowdefeat_pipeline.store.health import of_pipeline
 from knowdefeat_pipeline.store.outbox import NotTaken, add_event, retry_given_up, seconds_until_due, send_next
@@ -280,6 +280,17 @@ def test_the_secret_is_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
     given = Webhook.of(Settings(home=tmp_path, webhook_url="https://hook.example/x", webhook_secret=SECRET))
     assert given
     assert given.secret == SECRET
+
+
+def test_hosts_with_homes_of_their_own_are_given_their_secret(tmp_path: Path) -> None:
+    host = Settings(
+        home=tmp_path, webhook_url="https://hook.example/x", database_url="postgresql://h/d", embedded=False
+    )
+    with pytest.raises(SettingError, match="KNOWDEFEAT_WEBHOOK_SECRET is not set: each host would sign by"):
+        Webhook.of(host)
+    assert not list(tmp_path.iterdir())
+    assert Webhook.of(replace(host, webhook_secret=SECRET)) == Webhook("https://hook.example/x", SECRET)
+    assert Webhook.of(replace(host, webhook_url=None)) is None
 
 
 def test_decisions_and_refused_rows_are_told_of_in_their_own_transaction(connection: psycopg.Connection) -> None:
