@@ -68,10 +68,19 @@ def test_compose_is_valid_and_every_service_is_a_part_of_the_product() -> None:
             assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
             require_check(service["healthcheck"]["test"][1:] if "healthcheck" in service else image_check(), command)
     assert parts["listener"]["deploy"]["replicas"] == 2
+    command = parts["code"]["command"]
     assert settings.workspace(settings.Settings(code_server=parts["daemon"]["environment"]["KNOWDEFEAT_CODE_SERVER"]))[1][
         "KNOWDEFEAT_CODE_PORT"
-    ] == parts["code"]["command"][-1]  # fmt: skip
+    ] == command[command.index("--port") + 1]  # fmt: skip
     assert "database_url" not in parts["pages"]["secrets"]  # they have the rights of their role alone
+
+
+def test_nobody_but_daemon_and_dagster_ui_shares_a_network_with_the_code_server() -> None:
+    networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
+    assert set().union(*networks.values()) == COMPOSE["networks"].keys()
+    beside = {name for name, those in networks.items() if those & networks["code"]}
+    assert beside == {"code", "daemon", "dagster", "postgres"}
+    assert all(those & networks["postgres"] for those in networks.values())
 
 
 def image_check() -> list[str]:
@@ -177,6 +186,7 @@ def test_the_image_copies_what_there_is_and_installs_the_lock_by_hash() -> None:
     command = json.loads(re.search(r"^CMD (\[.+\])$", text, re.MULTILINE)[1])  # type: ignore[index]
     require_command(command)
     require_check(image_check(), command)
+    assert not {"--host", "--trusted-network"} & set(command)  # who starts it says who reaches it
 
 
 def test_the_unit_of_systemd_starts_our_program_with_settings_that_it_reads() -> None:
