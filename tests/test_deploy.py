@@ -72,6 +72,8 @@ def test_compose_is_valid_and_every_service_is_a_part_of_the_product() -> None:
     assert settings.workspace(settings.Settings(code_server=parts["daemon"]["environment"]["KNOWDEFEAT_CODE_SERVER"]))[1][
         "KNOWDEFEAT_CODE_PORT"
     ] == command[command.index("--port") + 1]  # fmt: skip
+    assert parts["pages"]["deploy"]["resources"]["limits"] == {"memory": "2g"}  # 1 GiB of it is the recorder's
+    assert containers()["pages"]["resources"]["limits"] == {"memory": "2Gi"}
     assert "database_url" not in parts["pages"]["secrets"]  # they have the rights of their role alone
 
 

@@ -1,5 +1,5 @@
-"""Where the pages, Dagster's UI and the code server may listen: on this machine alone by default, as they ask nobody who
-they are."""
+"""Where the pages, Dagster's UI and the code server may listen: on this machine alone by default, as they ask nobody
+who they are."""
 
 from __future__ import annotations
 
