@@ -153,8 +153,8 @@ def _refused(status: HTTPStatus, text: str) -> Answer:
 
 
 def most_memory(hard: int, cgroups: Path = CGROUPS, own: str | None = None) -> int:
-    """Bytes of data that we may take: no more than the hard limit, nor than half of our container, as the pages are in it
-    too.
+    """Bytes of data that we may take: no more than the hard limit, nor than half of our container, as the pages are
+    in it too.
 
     `own`: our group there, None = the one that the system names. One that has no limit, or is of the first version of
     cgroups, counts for none.
