@@ -68,12 +68,14 @@ class File:
 @dataclass
 class Followed:
     """What is followed at a path: the file there, and the one that was there before. `identity`: which one to go on
-    with, also after a kill. `trouble`: why it cannot be read, None where it can."""
+    with, also after a kill. `trouble`: why it cannot be read, None where it can. `unanswered`: the API that writes it
+    did not answer the last time."""
 
     file: File
     identity: Identity | None = None
     earlier: File | None = None
     trouble: str | None = None
+    unanswered: bool = False
 
     @property
     def path(self) -> Path:
@@ -112,11 +114,16 @@ class Follower:
                 followed = followed or self._begin()
                 while not self.stop():
                     for one in followed:
-                        self._look(one)
+                        try:
+                            self._look(one)
+                        except OSError as error:  # a share that is away, say; the others are followed all the same
+                            self._trouble(one, str(error))
                     self._tell(followed)
                     wait = RECONNECT[0]
                     time.sleep(POLL)
             except AWAY as error:
+                for file in (file for one in followed for file in (one.file, one.earlier) if file):
+                    file.known = file.seen = None  # the database that answers next may know less: a backup, a standby
                 self.say(f"{with_remedy(error)}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
@@ -143,9 +150,11 @@ class Follower:
             try:
                 refresh()
             except (ApiError, OSError) as error:  # its own, and of the file that it writes
+                followed.unanswered = True
                 self._trouble(followed, str(error))
                 return
-            if followed.trouble:
+            if followed.unanswered:  # any other trouble lasts until the file can be read
+                followed.unanswered = False
                 self._trouble(followed, None)
         state, last, earlier = look(followed.path), followed.identity, followed.earlier
         is_another = state is None or state.identity != last

@@ -43,6 +43,7 @@ from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
 TIMEOUT = 10.0  # seconds for a connection, and then for the whole answer
 LOOK = 60.0  # seconds between two looks at what is stale
+SOON = 0.5  # seconds between two looks at an event that is due
 STALE = 900.0  # seconds for which results may be behind before somebody is told
 AGAIN = 86_400.0  # seconds after which he is told again
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
@@ -225,11 +226,16 @@ def deliver(
                     while event := send_next(connection, webhook.send):
                         if event.is_late and event.attempts:
                             say(f"Gave up an event for the webhook: {event.told}")
-                    _hear(connection, min(seconds_until_due(connection) or LOOK, LOOK))
+                    _hear(connection, _pause(seconds_until_due(connection)))
         except (psycopg.Error, KnowDefeatError) as error:
             say(f"Events for the webhook wait: {str(error).strip()}")
             time.sleep(wait)
             wait = min(2 * wait, RECONNECT[1])
+
+
+def _pause(due: float | None) -> float:
+    """How long to wait for news. One that is due and that another process is sending is looked at again soon."""
+    return LOOK if due is None else min(max(due, SOON), LOOK)
 
 
 def _hear(connection: psycopg.Connection, timeout: float) -> None:

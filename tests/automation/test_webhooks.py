@@ -24,7 +24,14 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import SettingError, Settings
 from knowdefeat_pipeline.store import outbox
 from knowdefeat_pipeline.store.health import of_pipeline
-from knowdefeat_pipeline.store.outbox import NotTaken, add_event, retry_given_up, seconds_until_due, send_next
+from knowdefeat_pipeline.store.outbox import (
+    NotTaken,
+    add_event,
+    forget_events,
+    retry_given_up,
+    seconds_until_due,
+    send_next,
+)
 
 KEY = b"a secret of thirty two bytes ok!"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -159,6 +166,14 @@ def test_one_that_is_refused_holds_up_no_other(connection: psycopg.Connection, h
     hook.status = 204
     assert send_next(connection, hook.webhook.send).told == "second"  # type: ignore[union-attr]
     assert 4 < (seconds_until_due(connection) or 0) <= 5
+
+
+def test_events_of_long_ago_go_whether_they_were_taken_or_nobody_was_told(connection: psycopg.Connection) -> None:
+    for name in ("old", "new"):
+        add_event(connection, "run_failed", name, {})
+    connection.execute("UPDATE webhook_events SET occurred_at = '2025-01-01 UTC' WHERE told LIKE '%old%'")
+    assert forget_events(connection, datetime(2025, 1, 15, tzinfo=UTC)) == 1
+    assert [text for _, text, _ in told(connection)] == ["new"]
 
 
 def test_a_redirect_is_not_followed(connection: psycopg.Connection, hook: Hook) -> None:
