@@ -6,6 +6,8 @@ where the two differ, the file does not tell the whole of the position, and its 
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -29,8 +31,9 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
 
     `fills`: of each row `bot_id`, `ticker`, `time`, `quantity` (bought positive), `price`, `fee`, `fee_currency`
     (missing: that of the quote), `quote_currency`, and where there are such `strategy_id`, `leverage`, `position_side`,
-    `order_id`, `id`. `realised`: what the file says that each fill realised, before its fee. Fills that cannot be read,
-    or close what the file does not open, are held.
+    `order_id`, `id`, and `lot`, the least that can be sold, where fees leave less (see `_with_dust_sold`). `realised`:
+    what the file says that each fill realised, before its fee. Fills that cannot be read, or close what the file does
+    not open, are held.
     """
     fills = fills.reset_index(drop=True)
     numbers = np.isfinite(fills["quantity"]) & (fills["price"] > 0)
@@ -40,6 +43,11 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     said = None if realised is None else realised[place]
     unopened = _unopened(known, said)
     place, known = place[~unopened], known[~unopened].reset_index(drop=True)
+    if "lot" in known:
+        known, left = _with_dust_sold(known)
+        if left:
+            sales = counted(left, "sale leaves", "sales leave")
+            rows = rows.noting(f"{sales} less than can be sold: the position is closed, and what is left is its cost")
     trips = round_trips(known, POSITION)
     trades = _trades(trips, known, None if said is None else said[~unopened])
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
@@ -48,6 +56,8 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
     kept = np.isin(np.arange(len(rows)), every["place"])
     note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"
+    if len(trades) and (trades["status"] == "open").all() and len(np.unique(np.sign(known["quantity"]))) > 1:
+        note += ", all of them open: no fill brings what is held back to 0"
     return rows.noting(note).where(kept).making(**{name: every[name].to_numpy() for name in MADE if name in every})
 
 
@@ -83,9 +93,66 @@ def _with_rates(fills: pd.DataFrame) -> pd.DataFrame:
     quote = fills["quote_currency"]
     paid = fills["fee_currency"].astype("str").fillna(quote)
     same = (paid == quote).to_numpy(bool) | paid.isna().to_numpy(bool)
-    based = [str(ticker).startswith(str(coin)) for ticker, coin in zip(fills["ticker"], paid, strict=True)]
+    markets = pd.DataFrame({"ticker": fills["ticker"], "coin": paid, "quote": quote}).astype("str").fillna("")
+    code, known = pd.factorize(pd.MultiIndex.from_frame(markets))
+    based = np.array([_is_base(*market) for market in known], bool)[code]
     rate = np.where(same, 1.0, np.where(based, fills["price"], np.nan))
     return fills.assign(fee_rate=rate, foreign=paid.mask(~np.isnan(rate)))
+
+
+def _is_base(ticker: str, coin: str, quote: str) -> bool:
+    """Whether the ticker is that of this coin in this quote; a contract's name may go on, as in `BTCUSD_PERP`.
+
+    >>> _is_base("BNBUSDT", "BNB", "USDT"), _is_base("BNB/USDT:USDT", "BNB", "USDT")
+    (True, True)
+    >>> _is_base("BNBUPUSDT", "BNB", "USDT")
+    False
+    """
+    return re.fullmatch(rf"{re.escape(coin)}[/_:-]?{re.escape(quote)}([/_:-].*)?", ticker) is not None
+
+
+DUST = 0.05
+"""The most of what was held before a sale that may be left as dust: a lot is known by how finely the amounts are
+written, and where those are coarse, more than this is still a position."""
+
+
+def _with_dust_sold(fills: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """With sales that leave less than a lot, and little of what was held, as sales of all that was held, for the same
+    money; and how many leave something.
+
+    Fees taken from what was bought leave such dust, which cannot be sold. It is a cost of its trade, and where a later
+    sale takes it along, a gain of that one: the trades together gain what came in less what went out.
+    """
+    order = fills.sort_values(["time", "sequence"], kind="stable")
+    sold, left = np.zeros(len(fills)), 0
+    for places in order.groupby(POSITION, sort=False).indices.values():
+        part = order.iloc[places]
+        sold[places], leaving = _sold_out(part["quantity"].tolist(), part["lot"].tolist())
+        left += leaving
+    price = order["price"].where(order["quantity"] == sold, order["price"] * order["quantity"] / sold)
+    return order.assign(quantity=sold, price=price).sort_index(), left
+
+
+def _sold_out(quantities: list[float], lots: list[float]) -> tuple[list[float], int]:
+    """The quantities of one position in order, and how many sales leave dust.
+
+    A loop, as what a sale ends depends on the dust of the sales before it.
+
+    >>> _sold_out([1.0, -0.5, -0.499], [0.01] * 3)
+    ([1.0, -0.5, -0.5], 1)
+    """
+    out, held, dust, leaving = [], 0.0, 0.0, 0
+    for quantity, lot in zip(quantities, lots, strict=True):
+        rest, tiny = held + quantity, 1e-6 * lot
+        ends = quantity < 0 < held and -dust - tiny <= rest < min(lot - tiny, DUST * held + tiny)
+        if ends and abs(rest) > tiny:
+            quantity = -held
+            leaving += rest > 0
+        if quantity < 0 and (ends or not held):
+            dust = max(dust + rest, 0.0)
+        held = 0.0 if ends else max(rest, 0.0)
+        out.append(quantity)
+    return out, leaving
 
 
 def _unopened(fills: pd.DataFrame, realised: Floats | None) -> Bools:

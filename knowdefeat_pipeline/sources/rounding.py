@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Floats
+from knowdefeat_pipeline.core.units import Floats, Ints
 
 MOST = 0.99
 """The share of the numbers that tells."""
@@ -22,3 +22,16 @@ def half_of_last_decimal(values: Floats) -> float:
         if np.mean(np.abs(np.round(given, digits) - given) <= 1e-12 * np.abs(given)) >= MOST:
             return float(f"{0.5001 * 10.0**-digits:.5g}")
     return 0.0
+
+
+def decimals(values: Floats) -> Ints:
+    """How many decimals each number needs, 12 at most; 0 of NaN.
+
+    >>> decimals(np.array([0.01234, 2.50, 100.0, np.nan])).tolist()
+    [5, 1, 0, 0]
+    """
+    given = np.nan_to_num(values)
+    out = np.full(len(given), DECIMALS)
+    for digits in reversed(range(DECIMALS)):
+        out[np.abs(np.round(given, digits) - given) <= 1e-12 * np.abs(given)] = digits
+    return out

@@ -38,7 +38,8 @@ from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.store.trades import TradeError, changed_trade
 from knowdefeat_pipeline.web.answers import as_json
 
-MEMORY = 2**31  # bytes of data: what unpacks to more ends here, and not the machine
+MEMORY = 2**31  # bytes of data at most: what unpacks to more ends here, and not the machine
+CGROUPS = Path("/sys/fs/cgroup")
 MOST_REFUSED = 100  # rows that an answer names
 STATUSES: Mapping[type[Exception], HTTPStatus] = {
     TradeError: HTTPStatus.NOT_FOUND,
@@ -170,10 +171,31 @@ def _refused(status: HTTPStatus, text: str) -> Answer:
     return {"refused": int(status), "text": text}
 
 
+def most_memory(hard: int, cgroups: Path = CGROUPS, own: str | None = None) -> int:
+    """Bytes of data that we may take: no more than the hard limit, nor than half of our container, as the pages are
+    in it too.
+
+    `own`: our group there, None = the one that the system names. One that has no limit, or is of the first version of
+    cgroups, counts for none.
+    """
+    if own is None:
+        lines = Path("/proc/self/cgroup").read_text() if Path("/proc/self/cgroup").exists() else ""
+        own = next((line[3:] for line in lines.splitlines() if line.startswith("0::")), "/")
+    file = cgroups / own.lstrip("/") / "memory.max"
+    limit = file.read_text().strip() if file.exists() else "max"
+    bounds = [MEMORY]
+    if hard != resource.RLIM_INFINITY:
+        bounds.append(hard)
+    if limit != "max":
+        bounds.append(int(limit) // 2)
+    return min(bounds)
+
+
 def main() -> None:
     """Answer until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (most_memory(hard), hard))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no answer

@@ -301,6 +301,29 @@ def test_fees_in_another_coin_are_held_without_a_rate(tmp_path: Path):
     assert "fee_currency 'BNB' is not in the currency of the trade" in reading.refused["message"][0]
 
 
+@pytest.mark.parametrize(
+    ("ticker", "coin", "fees"),
+    [
+        ("BNBUPUSDT", "BNB", None),
+        ("BTCDOMUSDT", "BTC", None),
+        ("BNBUSDT", "BNB", 0.03),
+        ("BNBUSDT_261225", "BNB", 0.03),
+    ],
+)
+def test_a_fee_has_the_price_of_what_is_traded_in_that_coin_alone(
+    tmp_path: Path, ticker: str, coin: str, fees: float | None
+):
+    reading = read(
+        binance(
+            tmp_path / "a.csv",
+            f"2026-11-02 09:00:00,{ticker},BUY,10,1,10,0.001,{coin},0,USDT",
+            f"2026-11-02 11:00:00,{ticker},SELL,20,1,20,0.001,{coin},10,USDT",
+        )
+    )
+    assert reading.valid["fees"].tolist() == ([] if fees is None else [pytest.approx(fees)])
+    assert reading.refused["reason"].tolist() == (["fee_without_rate"] if fees is None else [])
+
+
 def test_a_fill_that_turns_a_position_around_ends_one_trade_and_begins_another(tmp_path: Path):
     reading = read(
         binance(
@@ -365,6 +388,107 @@ def test_what_a_spot_market_sells_and_the_file_did_not_buy_is_held(tmp_path: Pat
     assert [*held.index] == [1, 2, 4]
     assert "closes what the file does not open" in held[1]
     assert "BNB" in held[2]
+
+
+@pytest.mark.parametrize(
+    ("pair", "ticker"),
+    [
+        ("XXBTZUSD", "XBT/USD"),
+        ("XETHXXBT", "ETH/XBT"),
+        ("XZECZEUR", "ZEC/EUR"),
+        ("ZEURZUSD", "EUR/USD"),
+        ("USDTZUSD", "USDT/USD"),
+        ("SOLUSDT", "SOL/USDT"),
+        ("XBT/USD", "XBT/USD"),
+        ("PYUSD/EUR", "PYUSD/EUR"),
+        ("PYUSDEUR", "PYUSD/EUR"),
+        ("PYUSDUSD", "PYUSD/USD"),
+        ("RLUSD/EUR", "RLUSD/EUR"),
+        ("RLUSDUSDT", "RLUSD/USDT"),
+        ("XRPRLUSD", "XRP/RLUSD"),
+        ("METH/USD", "METH/USD"),
+        ("METHUSD", "METH/USD"),
+        ("TUSD/EUR", "TUSD/EUR"),
+        ("TUSDUSD", "TUSD/USD"),
+        ("XTZUSD", "XTZ/USD"),
+        ("XTZEUR", "XTZ/EUR"),
+        ("CHZUSD", "CHZ/USD"),
+        ("XBT/PYUSD", "XBT/PYUSD"),
+        ("SOLUSDQ", None),
+        ("USD", None),
+        ("XBT/USD/EUR", None),
+    ],
+)
+def test_a_pair_of_kraken_is_its_base_and_its_quote_or_held(tmp_path: Path, pair: str, ticker: str | None):
+    path = tmp_path / "export.csv"
+    head = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin"
+    path.write_text(f"{head}\nT-1,O-1,{pair},2026-11-02 09:00:00,buy,limit,2,20,0.1,10,0\n")
+    reading = read(path)
+    assert len(reading.refused) == (ticker is None)
+    known = [] if ticker is None else [[ticker, ticker.split("/")[1]]]
+    assert reading.valid[["ticker", "quote_currency"]].to_numpy().tolist() == known
+
+
+def spot(path: Path, *fills: str) -> Path:
+    head = "Date(UTC),Pair,Side,Price,Executed,Amount,Fee"
+    path.write_text("\n".join([head, *(f"2026-11-{fill}" for fill in fills)]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("padding", ["", "00000"])
+@pytest.mark.parametrize("takes_along", [False, True])
+def test_what_fees_leave_of_a_coin_and_cannot_be_sold_ends_the_trade(tmp_path: Path, padding: str, takes_along: bool):
+    trips = [
+        (
+            f"0{day} 09:00:00,BTCUSDT,BUY,60000,0.01234{padding}BTC,740.4USDT,0.00001234BTC",
+            f"0{day} 10:00:00,BTCUSDT,SELL,61000,0.01232{padding}BTC,751.52USDT,0.75152USDT",
+        )
+        for day in range(1, 6)
+    ]
+    if takes_along:  # 0.00000766 are left of the first, twice that is more than 0.00001: the second can sell one more
+        trips[1] = (trips[1][0], trips[1][1].replace("0.01232", "0.01233").replace("751.52USDT", "752.13USDT"))
+    reading = read(spot(tmp_path / "a.csv", *(fill for trip in trips for fill in trip)))
+    assert reading.refused.empty
+    trades = reading.valid
+    assert trades["status"].tolist() == ["closed"] * 5
+    assert trades["quantity"].tolist() == pytest.approx([0.01232766] * 5, rel=1e-12)
+    # What came in less what went out: 751.52 - 740.4 - 0.75152, and 752.13 - 740.4 - 0.75152.
+    second = 10.97848 if takes_along else 10.36848
+    assert trades["pnl"].tolist() == pytest.approx([10.36848, second, 10.36848, 10.36848, 10.36848], abs=1e-9)
+    assert any(f"{4 if takes_along else 5} sales leave less than can be sold" in note for note in reading.notes)
+
+
+def test_what_could_still_be_sold_is_held_and_a_note_says_that_nothing_closed(tmp_path: Path):
+    reading = read(
+        spot(
+            tmp_path / "a.csv",
+            "01 09:00:00,BTCUSDT,BUY,60000,2BTC,120000USDT,0.002BTC",
+            "01 10:00:00,BTCUSDT,SELL,61000,1BTC,61000USDT,61USDT",  # 0.998 are left: no dust, though below 1
+            "02 09:00:00,ETHUSDT,BUY,3000,0.05ETH,150USDT,0.00005ETH",
+            "02 10:00:00,ETHUSDT,SELL,3100,0.04ETH,124USDT,0.1USDT",  # 0.00995 are left, below 0.01
+        )
+    )
+    assert reading.valid[["status", "quantity"]].to_numpy().tolist() == [
+        ["open", pytest.approx(0.998)],
+        ["open", pytest.approx(0.00995)],
+    ]
+    assert any("all of them open: no fill brings what is held back to 0" in note for note in reading.notes)
+    assert not any("less than can be sold" in note for note in reading.notes)
+
+
+def test_dust_that_is_sold_by_itself_is_held(tmp_path: Path):
+    reading = read(
+        spot(
+            tmp_path / "a.csv",
+            "01 09:00:00,BTCUSDT,BUY,60000,0.01234BTC,740.4USDT,0.00001234BTC",
+            "01 10:00:00,BTCUSDT,SELL,61000,0.01232BTC,751.52USDT,0.75152USDT",
+            "02 09:00:00,BTCUSDT,BUY,60000,0.01234BTC,740.4USDT,0.00001234BTC",
+            "02 10:00:00,BTCUSDT,SELL,61000,0.01232BTC,751.52USDT,0.75152USDT",
+            "03 10:00:00,BTCUSDT,SELL,61000,0.00001BTC,0.61USDT,0.00061USDT",
+        )
+    )
+    assert reading.valid["pnl"].tolist() == pytest.approx([10.36848] * 2, abs=1e-9)
+    assert reading.refused["row_number"].tolist() == [5]
 
 
 def test_a_coin_that_begins_with_a_digit_is_told_from_its_amount():

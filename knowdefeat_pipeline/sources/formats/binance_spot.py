@@ -1,7 +1,8 @@
 """Binance's trade history of spot markets: a row a fill, the newest first, in UTC, amounts with their coin.
 
 A fee may be taken from the coin that was traded: so much less was bought, or so much more is gone, for the same money.
-What is sold was bought before. A bot accounts in one currency: there is one for each that was paid in.
+What is left of a position by such fees, and is less than the coin's amounts are written with, ends it too. What is sold
+was bought before. A bot accounts in one currency: there is one for each that was paid in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.units import Floats
 from knowdefeat_pipeline.sources.fills import as_trades
 from knowdefeat_pipeline.sources.format import Format, Rows
+from knowdefeat_pipeline.sources.rounding import decimals
 
 
 def prepare(rows: Rows) -> Rows:
@@ -25,6 +27,7 @@ def prepare(rows: Rows) -> Rows:
     fee, coin = _amounts(rows.text("Fee"), pair)
     of_base = (coin == base).to_numpy(bool)
     moved = np.where(sold, -units, units) - np.where(of_base, fee, 0.0)
+    lot = 10.0 ** -pd.Series(decimals(units)).groupby(pair.fillna("")).transform("max")
     with np.errstate(all="ignore"):
         price = np.where(of_base, money / np.abs(moved), rows.number("Price"))
     fills = pd.DataFrame(
@@ -38,6 +41,7 @@ def prepare(rows: Rows) -> Rows:
             "fee_currency": coin.mask(of_base),
             "quote_currency": quote,
             "position_side": "LONG",
+            "lot": lot,
         }
     )
     return as_trades(rows, fills)

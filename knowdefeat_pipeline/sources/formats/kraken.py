@@ -12,18 +12,26 @@ import pandas as pd
 from knowdefeat_pipeline.sources.fills import as_trades
 from knowdefeat_pipeline.sources.format import Format, Rows
 
-QUOTES = "USDT|USDC|USD|EUR|GBP|CAD|AUD|CHF|JPY|DAI|XBT|ETH"
+QUOTES = "USDT|USDC|RLUSD|PYUSD|USD|EUR|GBP|CAD|AUD|CHF|JPY|DAI|XBT|ETH"
+OLD_QUOTES = "Z(?:USD|EUR|GBP|CAD|AUD|JPY)|X(?:XBT|ETH)"
 PAIR = re.compile(
-    rf"[XZ](?P<old_base>[A-Z0-9]{{3}})[XZ](?P<old_quote>[A-Z]{{3}})|(?P<base>[A-Z0-9.]+?)/?Z?(?P<quote>{QUOTES})"
+    r"^(?:(?P<named_base>[A-Z0-9.]+)/(?P<named_quote>[A-Z0-9.]+)"
+    rf"|[XZ](?P<old_base>[A-Z0-9]{{3}})(?=(?:{OLD_QUOTES})$)[XZ](?P<old_quote>[A-Z]{{3}})"
+    rf"|(?P<base>[A-Z0-9.]+?)(?P<quote>{QUOTES}))$"
 )
-"""`XXBTZUSD`, as older markets are called, `SOLUSDT` and `XBT/USD`."""
+"""`XBT/USD`, `XXBTZUSD`, as older markets are called, and `SOLUSDT`, which ends with the longest quote that fits. The
+whole name is one of these, or its fills are held."""
+MIXED = {"USDTZUSD": "USDT/USD"}
+"""Half of the old way: any other Z before a quote is the end of the base, as in `XTZUSD`."""
 
 
 def prepare(rows: Rows) -> Rows:
     """Fills as trades; a sale is a negative quantity."""
     sold = rows.text("type").str.lower() == "sell"
-    named = rows.text("pair").str.upper().str.extract(PAIR)
-    base, quote = (named[name].fillna(named[f"old_{name}"]) for name in ("base", "quote"))
+    named = rows.text("pair").str.upper().replace(MIXED).str.extract(PAIR)
+    base, quote = (
+        named[f"named_{name}"].fillna(named[f"old_{name}"]).fillna(named[name]) for name in ("base", "quote")
+    )
     on_margin = np.nan_to_num(rows.number("margin")) != 0
     fills = pd.DataFrame(
         {
