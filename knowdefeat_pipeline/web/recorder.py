@@ -54,6 +54,10 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 AWAY = "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
 NO_RIGHTS = "This server was started without the rights to record trades; knowdefeat up gives them."
 TOO_MUCH = "This unpacks to more than can be taken at once. Nothing of it was recorded; send it in parts."
+FAULT = (
+    "This could not be done, by a fault of this program, of which the recorder's log tells. Sending it again gives the "
+    "same; nothing comes twice by it."
+)
 ONE = "one trade"  # what an import of one trade is called
 DEEDS = ("record_file", "preview_file", "record_trade", "change_trade", "undo", "release", "discard")
 
@@ -103,7 +107,7 @@ class Recorder:
         return {}
 
     def _read(self, path: str, name: str, how: Mapping[str, Any]) -> list[Reading]:
-        read = partial(read_trades, Path(name), content=Path(path), now=self._now(), **how)
+        read = partial(read_trades, _bare(name), content=Path(path), now=self._now(), **how)
         return every_source(lambda source: read(of_source=source))
 
     def _take_in(
@@ -140,12 +144,27 @@ def answer(recorder: Recorder, line: bytes) -> Answer:
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), UNPROCESSABLE)
         return _refused(status, str(error))
     except (psycopg.DataError, psycopg.IntegrityError) as error:  # nothing of it was written
-        return _refused(UNPROCESSABLE, " ".join(filter(None, [error.diag.message_primary, error.diag.message_hint])))
+        return _refused(UNPROCESSABLE, _words(error))
     except psycopg.errors.InsufficientPrivilege as error:
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{error.diag.message_primary}. {NO_RIGHTS}")
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         logger.warning("The database did not answer: %s", str(error).strip())
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, AWAY)
+    except MemoryError:
+        raise
+    except Exception:  # what no reader foresaw in foreign bytes must not end what others record by
+        logger.exception("%s failed", deed)
+        return _refused(HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
+
+
+def _words(error: psycopg.Error) -> str:
+    """What the database says, or where it was not asked the driver, as of a text that PostgreSQL cannot hold."""
+    return " ".join(filter(None, [error.diag.message_primary, error.diag.message_hint])) or str(error)
+
+
+def _bare(name: str) -> Path:
+    """The name of an upload without the folders that a client puts before it: none of them is one of ours."""
+    return Path(name.replace("\\", "/").rsplit("/", 1)[-1] or "upload")
 
 
 def _refused(status: HTTPStatus, text: str) -> Answer:

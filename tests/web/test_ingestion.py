@@ -315,6 +315,8 @@ BAD = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "text/csv", 422),
     "gzip bomb": (gzip.compress(bytes(2**28), 9), "text/csv", 422),
     "parquet bomb": (bomb_of_parquet(), "application/vnd.apache.parquet", 413),
+    "many digits": (b'[{"a": ' + b"1" * 5000 + b"}]", "application/json", 422),
+    "deep lines": (b'{"a": 1}\n{"a": ' + b"[" * 100_000, "application/x-ndjson", 422),
     "deep json": (b"[" * 100_000, "application/json", 422),
     "a type of another": (CSV.encode(), "text/html", 415),
     "no type": (CSV.encode(), "", 415),
@@ -328,6 +330,12 @@ def test_what_is_no_file_of_trades_is_refused_and_nothing_is_written(web: Web, n
     assert bulk(web, body, status, kind=kind)["detail"]
     assert nothing_was_written(web)
     assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2  # and the next one is taken in
+
+
+def test_a_name_that_no_file_could_have_is_refused(web: Web) -> None:
+    assert "NUL" in bulk(web, CSV.encode(), 422, name="a\0b")["detail"]
+    assert nothing_was_written(web)
+    assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
