@@ -114,10 +114,14 @@ def test_the_database_s_start_shows_no_password_and_its_role_of_the_intake_recor
         address = place.netloc.rpartition("@")[2]
         url = place._replace(netloc=f"knowdefeat:f00dcafe@{address}", path="/knowdefeat").geturl()
         migrations.upgrade(url)
-        trade = {"source_trade_id": "t", "bot_id": "grid", "ticker": "ETH-USD", "direction": "LONG", "status": "open",
-                 "entry_time": "2025-01-02T10:00:00Z", "entry_price": 2000.0, "quantity": 0.5}  # fmt: skip
+        (tmp_path / "trades.csv").write_text(
+            "id,bot,pair,side,opened_at,closed_at,open_price,close_price,position_value,fee\n" + "".join(
+                f"{number},7,BTC-USD,buy,2025-01-02 10:00,2025-01-02 11:00,100,110,1000,1\n" for number in range(300)
+            )
+        )  # fmt: skip
         recorder = Recorder(roles.login_url(url, roles.PIPELINE, roles.Passwords(tmp_path / "roles")))
-        assert recorder.record_trade(trade, "api", "a" * 64, "test")["inserted"] == 1
+        (report,) = recorder.record_file(str(tmp_path / "trades.csv"), "trades.csv", {}, "test")
+        assert report["inserted"] == 300
 
 
 def test_nobody_but_daemon_and_dagster_ui_shares_a_network_with_the_code_server() -> None:
