@@ -123,6 +123,18 @@ def workspace(settings: Settings) -> tuple[Path, dict[str, str]]:
     return settings.root / "code_server.yaml", {f"{PREFIX}CODE_{name}": value for name, value in named.items()}
 
 
+def handed_on(**secrets: str) -> dict[str, str]:
+    """What a program's environment has so that these fields are its secrets, whatever ours has for them.
+
+    One in a file would stand beside the one that is given here, which Settings refuses.
+
+    >>> handed_on(intake_url="postgresql://h/d")
+    {'KNOWDEFEAT_INTAKE_URL': 'postgresql://h/d', 'KNOWDEFEAT_INTAKE_URL_FILE': ''}
+    """
+    given = {PREFIX + name.upper(): secret for name, secret in secrets.items()}
+    return given | {name + FROM_FILE: "" for name in given}
+
+
 def variable_names() -> list[str]:
     """The variables that are read."""
     names = {PREFIX + name.upper(): variable for name, variable in _VARIABLES.items()}

@@ -1,19 +1,27 @@
 """deploy/ is what it says: valid by the schemas of its platforms, and of nothing but what the product has."""
 
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 from typer.main import get_command
 
 from knowdefeat_pipeline import settings
 from knowdefeat_pipeline.cli.app import app
+from knowdefeat_pipeline.postgres import migrations, roles
 from knowdefeat_pipeline.settings import ROOT, variable_names
+from knowdefeat_pipeline.web.recorder import Recorder
+from tests.postgres.servers import FOUND, server_of
 
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -68,10 +76,60 @@ def test_compose_is_valid_and_every_service_is_a_part_of_the_product() -> None:
             assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
             require_check(service["healthcheck"]["test"][1:] if "healthcheck" in service else image_check(), command)
     assert parts["listener"]["deploy"]["replicas"] == 2
+    command = parts["code"]["command"]
     assert settings.workspace(settings.Settings(code_server=parts["daemon"]["environment"]["KNOWDEFEAT_CODE_SERVER"]))[1][
         "KNOWDEFEAT_CODE_PORT"
-    ] == parts["code"]["command"][-1]  # fmt: skip
+    ] == command[command.index("--port") + 1]  # fmt: skip
+    assert parts["pages"]["deploy"]["resources"]["limits"] == {"memory": "2g"}  # 1 GiB of it is the recorder's
+    assert containers()["pages"]["resources"]["limits"] == {"memory": "2Gi"}
     assert "database_url" not in parts["pages"]["secrets"]  # they have the rights of their role alone
+
+
+def test_the_pages_of_compose_and_kubernetes_are_told_who_records_trades() -> None:
+    asked = COMPOSE["services"]["migrate"]["command"][2]
+    for variable, role in (("DATABASE_URL", "web"), ("INTAKE_URL", "pipeline")):
+        file = COMPOSE["services"]["pages"]["environment"][f"KNOWDEFEAT_{variable}_FILE"]
+        assert f"knowdefeat db url --role {role} > {file}" in asked
+        assert f"--from-file=KNOWDEFEAT_{variable}" in GUIDE.partition("secret generic knowdefeat-web")[2]
+        (given,) = [one for one in containers()["pages"]["env"] if one["name"] == f"KNOWDEFEAT_{variable}"]
+        assert given["valueFrom"] == {"secretKeyRef": {"name": "knowdefeat-web", "key": f"KNOWDEFEAT_{variable}"}}
+
+
+@pytest.mark.skipif(not FOUND or shutil.which("psql") is None, reason="no PostgreSQL of the system")
+def test_the_database_s_start_shows_no_password_and_its_role_of_the_intake_records_files(tmp_path: Path) -> None:
+    (tmp_path / "database_url").write_text("postgresql://knowdefeat:f00dcafe@postgres:5432/knowdefeat\n")
+    shown = tmp_path / "arguments"
+    (tmp_path / "psql").write_text(f'#!/bin/sh\necho "$@" > {shown}\nexec {shutil.which("psql")} "$@"\n')
+    (tmp_path / "psql").chmod(0o755)
+    with server_of(FOUND[max(FOUND)]) as server:
+        parts = conninfo_to_dict(server)
+        of_psql = {"PGHOST": "host", "PGPORT": "port", "PGPASSWORD": "password", "PGSSLROOTCERT": "sslrootcert"}
+        environment = os.environ | {name: str(parts.get(key, "")) for name, key in of_psql.items()} | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}", "PGDATABASE": "postgres", "POSTGRES_USER": "owner",
+            "KNOWDEFEAT_DATABASE_URL_FILE": str(tmp_path / "database_url"),
+        }  # fmt: skip
+        subprocess.run(["sh", str(DEPLOY / "postgres-init.sh")], env=environment, check=True, capture_output=True)
+        assert "f00dcafe" not in shown.read_text()
+        place = urlsplit(server)
+        address = place.netloc.rpartition("@")[2]
+        url = place._replace(netloc=f"knowdefeat:f00dcafe@{address}", path="/knowdefeat").geturl()
+        migrations.upgrade(url)
+        (tmp_path / "trades.csv").write_text(
+            "id,bot,pair,side,opened_at,closed_at,open_price,close_price,position_value,fee\n" + "".join(
+                f"{number},7,BTC-USD,buy,2025-01-02 10:00,2025-01-02 11:00,100,110,1000,1\n" for number in range(300)
+            )
+        )  # fmt: skip
+        recorder = Recorder(roles.login_url(url, roles.PIPELINE, roles.Passwords(tmp_path / "roles")))
+        (report,) = recorder.record_file(str(tmp_path / "trades.csv"), "trades.csv", {}, "test")
+        assert report["inserted"] == 300
+
+
+def test_nobody_but_daemon_and_dagster_ui_shares_a_network_with_the_code_server() -> None:
+    networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
+    assert set().union(*networks.values()) == COMPOSE["networks"].keys()
+    beside = {name for name, those in networks.items() if those & networks["code"]}
+    assert beside == {"code", "daemon", "dagster", "postgres"}
+    assert all(those & networks["postgres"] for those in networks.values())
 
 
 def image_check() -> list[str]:
@@ -177,6 +235,7 @@ def test_the_image_copies_what_there_is_and_installs_the_lock_by_hash() -> None:
     command = json.loads(re.search(r"^CMD (\[.+\])$", text, re.MULTILINE)[1])  # type: ignore[index]
     require_command(command)
     require_check(image_check(), command)
+    assert not {"--host", "--trusted-network"} & set(command)  # who starts it says who reaches it
 
 
 def test_the_unit_of_systemd_starts_our_program_with_settings_that_it_reads() -> None:

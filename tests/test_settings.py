@@ -102,6 +102,12 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     assert "KNOWDEFEAT_HOME_FILE" not in module.variable_names()
 
 
+def test_a_secret_that_is_handed_on_takes_the_place_of_one_in_a_file() -> None:
+    ours = {"KNOWDEFEAT_DATABASE_URL_FILE": "/run/secrets/database_url", "KNOWDEFEAT_CHUNK_DAYS": "7"}
+    found = Settings.from_environment(ours | module.handed_on(database_url="postgresql://h/d"))
+    assert (found.database_url, found.chunk_days) == ("postgresql://h/d", 7)
+
+
 def test_a_host_that_may_not_begin_a_database_of_its_own_needs_an_address() -> None:
     with pytest.raises(SettingError, match=r"^KNOWDEFEAT_EMBEDDED=no, and KNOWDEFEAT_DATABASE_URL is not set\."):
         Settings.from_environment({"KNOWDEFEAT_EMBEDDED": "no"})

@@ -21,7 +21,11 @@ def test_a_wheel_carries_every_statement_and_dagsters_configuration(
 ) -> None:
     monkeypatch.chdir(ROOT)
     statements = {path.relative_to(ROOT).as_posix() for path in (ROOT / "sql").rglob("*.sql")}
-    assert shared(tmp_path / build_wheel(str(tmp_path))) == statements | {"dagster.yaml", "workspace.yaml"}
+    assert shared(tmp_path / build_wheel(str(tmp_path))) == statements | {
+        "dagster.yaml",
+        "workspace.yaml",
+        "code_server.yaml",
+    }
 
 
 def test_an_editable_install_reads_them_in_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

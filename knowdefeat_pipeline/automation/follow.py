@@ -7,6 +7,7 @@ file that was moved away, as logs and databases are, is read to its end where it
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,10 +34,13 @@ from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 POLL = 0.25  # seconds between two looks at the files
 REST = 4.0  # times the CPU time of a reading for which a file is then left alone, so that a large one costs a fifth
 AGAIN = 30.0  # seconds after which what the database or the file system refused is tried again
+UNFORESEEN = "it cannot be read, by a fault of this program, of which the log tells; mend or move the file"
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 
 # How connections say that the database is away.
 AWAY = (psycopg.OperationalError, DatabaseUnreachable, EmbeddedPostgresError)
+
+logger = logging.getLogger("knowdefeat.follow")
 
 
 class Read(Protocol):
@@ -64,12 +68,14 @@ class File:
 @dataclass
 class Followed:
     """What is followed at a path: the file there, and the one that was there before. `identity`: which one to go on
-    with, also after a kill. `trouble`: why it cannot be read, None where it can."""
+    with, also after a kill. `trouble`: why it cannot be read, None where it can. `unanswered`: the API that writes it
+    did not answer the last time."""
 
     file: File
     identity: Identity | None = None
     earlier: File | None = None
     trouble: str | None = None
+    unanswered: bool = False
 
     @property
     def path(self) -> Path:
@@ -108,11 +114,16 @@ class Follower:
                 followed = followed or self._begin()
                 while not self.stop():
                     for one in followed:
-                        self._look(one)
+                        try:
+                            self._look(one)
+                        except OSError as error:  # a share that is away, say; the others are followed all the same
+                            self._trouble(one, str(error))
                     self._tell(followed)
                     wait = RECONNECT[0]
                     time.sleep(POLL)
             except AWAY as error:
+                for file in (file for one in followed for file in (one.file, one.earlier) if file):
+                    file.known = file.seen = None  # the database that answers next may know less: a backup, a standby
                 self.say(f"{with_remedy(error)}\nTrying again in {wait:g} s.")
                 time.sleep(wait)
                 wait = min(2 * wait, RECONNECT[1])
@@ -138,10 +149,12 @@ class Follower:
         if (refresh := self.refresh.get(followed.path)) is not None:
             try:
                 refresh()
-            except ApiError as error:
+            except (ApiError, OSError) as error:  # its own, and of the file that it writes
+                followed.unanswered = True
                 self._trouble(followed, str(error))
                 return
-            if followed.trouble:
+            if followed.unanswered:  # any other trouble lasts until the file can be read
+                followed.unanswered = False
                 self._trouble(followed, None)
         state, last, earlier = look(followed.path), followed.identity, followed.earlier
         is_another = state is None or state.identity != last
@@ -190,6 +203,12 @@ class Follower:
             return
         except (OSError, psycopg.Error) as error:
             self._trouble(followed, with_remedy(error))
+            file.rests_until = time.monotonic() + AGAIN
+            return
+        except Exception:  # one file must not keep the others from being read
+            if followed.trouble != UNFORESEEN:
+                logger.exception("%s cannot be read", file.content)
+            self._trouble(followed, UNFORESEEN)
             file.rests_until = time.monotonic() + AGAIN
             return
         file.seen = state if state.is_settled else None

@@ -8,6 +8,7 @@ machine over TLS alone.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import time
@@ -31,6 +32,7 @@ PAGE = 500  # trades that freqtrade gives at once
 LARGEST = 2**28  # bytes that an answer may have
 DEFAULT_NAME = "freqtrade"  # of bots that were given none
 TOKEN = "KNOWDEFEAT_FREQTRADE_TOKEN"  # noqa: S105 (the name of the variable)
+OTHERWISE = "does not answer as freqtrade's API does"
 
 
 class ApiError(KnowDefeatError):
@@ -76,7 +78,10 @@ class FreqtradeApi:
                     "a tunnel: ssh -L 8080:127.0.0.1:8080 HOST, then --url http://127.0.0.1:8080"
                 ) from error
         place = f"{parts.hostname}_{parts.port}" if parts.port else parts.hostname
-        prefix = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        behind = parts.path.rstrip("/")
+        if behind:  # as bots behind one proxy have; the others keep the name that their bots are called by
+            place += f"_{hashlib.sha256(behind.encode()).hexdigest()[:8]}"
+        prefix = f"{parts.scheme}://{parts.netloc}{behind}"
         return cls(prefix, token, home / "followed" / f"{place.replace(':', '-')}.json")
 
     def refresh(self) -> None:
@@ -96,13 +101,16 @@ class FreqtradeApi:
     def _document(self) -> dict[str, Any]:
         config = self._ask("show_config")
         if not isinstance(config, dict) or "dry_run" not in config:
-            raise ApiError(f"{self.url} does not answer as freqtrade's API does; check the address")
+            raise ApiError(f"{self.url} {OTHERWISE}; check the address")
         name = config.get("bot_name") or DEFAULT_NAME
         bot = self.path.stem if name == DEFAULT_NAME else name
         about = {"bot": bot, "dry_run": bool(config["dry_run"]), "stake_currency": config.get("stake_currency")}
         is_open = self._ask("status")
         trades = [*self._closed_trades(), *(is_open if isinstance(is_open, list) else [])]
-        return {"freqtrade_api": about, "trades": [_only_facts(trade) for trade in trades]}
+        try:
+            return {"freqtrade_api": about, "trades": [_only_facts(trade) for trade in trades]}
+        except (AttributeError, TypeError) as error:
+            raise ApiError(f"{self.url} {OTHERWISE}; update freqtrade") from error
 
     def _closed_trades(self) -> list[dict[str, Any]]:
         """All of them, by their ids; asked for again only where there are more or fewer, as none changes."""
@@ -120,9 +128,9 @@ class FreqtradeApi:
     def _page(self, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
         answer = self._ask(f"trades?limit={limit}&offset={offset}")
         try:
-            return answer["trades"], int(answer["total_trades"])
-        except (TypeError, KeyError, ValueError) as error:
-            raise ApiError(f"{self.url} does not answer as freqtrade's API does; update freqtrade") from error
+            return list(answer["trades"]), int(answer["total_trades"])
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
+            raise ApiError(f"{self.url} {OTHERWISE}; update freqtrade") from error
 
     def _ask(self, what: str) -> Any:
         basic = "Basic " + base64.b64encode(self.token.encode()).decode()
@@ -138,8 +146,8 @@ class FreqtradeApi:
             raise ApiError(f"{self.url} answers {error.code} to {what}") from error
         except (OSError, HTTPException) as error:
             raise ApiError(f"{self.url} does not answer: {getattr(error, 'reason', error)}") from error
-        except ValueError as error:
-            raise ApiError(f"{self.url} does not answer as freqtrade's API does; check the address") from error
+        except (ValueError, RecursionError) as error:
+            raise ApiError(f"{self.url} {OTHERWISE}; check the address") from error
 
 
 def _only_facts(trade: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,8 +158,9 @@ class Listener:
             return
         begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
         held = first < last or day_is_locked(session.connection, first)
-        with days_locked(session.connection, first, last):
-            if held and self._look(session).days != found.days:  # whoever held the days has computed some of them
+        with days_locked(session.connection, first, last) as waited:
+            # Whoever held the days has computed some of them, or taken some away.
+            if (held or waited) and self._look(session).days != found.days:
                 return
             results = refresh(session, first, last, self.now(session.connection))
         now = self.now(session.connection)

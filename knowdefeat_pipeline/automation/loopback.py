@@ -1,4 +1,5 @@
-"""Where the pages and Dagster's UI may listen: they ask nobody who they are, so on this machine alone by default."""
+"""Where the pages, Dagster's UI and the code server may listen: on this machine alone by default, as they ask nobody
+who they are."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ def require_loopback(host: str, trusted: bool = False) -> None:
         raise NotLoopback(f"Cannot listen on {host}: {error.strerror}") from error
     if not trusted and not all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found):
         raise NotLoopback(
-            f"{host} is no loopback address. Whoever reaches the Dagster UI can start and delete runs, so it listens "
-            "on this machine alone. From another one use ssh -L, or a proxy that asks for a login over TLS, and let "
-            "its name in with --allow-host NAME. In a container, whose network only such a proxy reaches: "
-            "knowdefeat serve with --trusted-network."
+            f"{host} is no loopback address. Whoever reaches the Dagster UI or the code server can start and delete "
+            "runs, so they listen on this machine alone. From another one use ssh -L, or a proxy that asks for a login "
+            "over TLS, and let its name in with --allow-host NAME. In a network that only such a proxy reaches (a code "
+            "server: only the daemon and the UI): knowdefeat serve with --trusted-network."
         )

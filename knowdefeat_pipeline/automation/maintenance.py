@@ -24,6 +24,7 @@ from knowdefeat_pipeline.postgres.maintenance import (
     vacuum,
 )
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.outbox import forget_events
 
 PURGE_SECONDS = 30 * 60  # what is left then waits for the next night
 VACUUM_SECONDS = 60 * 60  # a table; longer than this is worth a look, so the run fails
@@ -83,6 +84,7 @@ def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Datab
         checks = purge_checks(connection, before)
         folders = _remove_printed(connection, logs_folder(Settings.from_environment()), before)
         runs = purge_runs(connection, before)
+        told = forget_events(connection, before)
     kinds = ", ".join(f"{count:,} {name}" for name, count in rows.most_common())
     context.log.info(f"Events of runs that ended before {before:%Y-%m-%d %H:%M} UTC: deleted {kinds or 'none'}.")
     if not finished:
@@ -96,6 +98,7 @@ def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Datab
             "replaced results of checks deleted": checks,
             "folders of printed output deleted": folders,
             "runs of which nothing is left deleted": runs,
+            "events for webhooks deleted": told,
             "complete": finished,
         }
     )

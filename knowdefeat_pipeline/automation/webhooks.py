@@ -15,6 +15,7 @@ import json
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,9 +27,9 @@ import psycopg
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
+from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import Passwords
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import SettingError, Settings
 from knowdefeat_pipeline.store.outbox import (
     CHANNEL,
     Event,
@@ -40,14 +41,15 @@ from knowdefeat_pipeline.store.outbox import (
 )
 from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
 
-TIMEOUT = 10.0  # seconds for an answer
+TIMEOUT = 10.0  # seconds for a connection, and then for the whole answer
 LOOK = 60.0  # seconds between two looks at what is stale
+SOON = 0.5  # seconds between two looks at an event that is due
 STALE = 900.0  # seconds for which results may be behind before somebody is told
 AGAIN = 86_400.0  # seconds after which he is told again
 RECONNECT = (1.0, 30.0)  # seconds: the first and the longest wait for a database that is away
 SECRET_PREFIX = "whsec_"  # noqa: S105 (of Standard Webhooks: what follows is base64)
-# Addresses of IPv6 that lead on to one of IPv4, whichever that is: 6to4 and NAT64.
-_RELAYS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("64:ff9b::/96"))
+# Addresses of IPv6 that lead on to one of IPv4, whichever that is: 6to4, NAT64 and its own networks, IPv4-compatible.
+_RELAYS = tuple(map(ipaddress.ip_network, ("2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,10 @@ class Webhook:
 
     @classmethod
     def of(cls, settings: Settings) -> Webhook | None:
-        """That of the settings, None where they name none; a secret that they do not name is made, and kept in the
-        home."""
+        """That of the settings, None where they name none. Raises SettingError, see `secret_of`."""
         if settings.webhook_url is None:
             return None
-        secret = settings.webhook_secret or kept_secret(settings)
-        return cls(settings.webhook_url, secret, settings.webhook_private)
+        return cls(settings.webhook_url, secret_of(settings), settings.webhook_private)
 
     def send(self, event: Event) -> None:
         """Post an event. Raises NotTaken."""
@@ -93,8 +93,13 @@ class Webhook:
         try:
             connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
             status = connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            if not connection.is_late:
+                raise
         finally:
             connection.close()
+        if connection.is_late:  # headers that were cut off pass for whole ones
+            raise NotTaken(f"the webhook did not answer within {TIMEOUT:g} s")
         if not 200 <= status < 300:  # nor is a redirect followed: it could lead anywhere
             raise NotTaken(f"the webhook answered {status}")
 
@@ -106,12 +111,30 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=TIMEOUT)
         self.address, self.encrypted = address, encrypted
         self.default_port = 443 if encrypted else 80
+        self.is_late = False
+        self._alarm = threading.Timer(TIMEOUT, self._end)
+        self._alarm.daemon = True
 
     def connect(self) -> None:
-        """As its base, to the address."""
+        """As its base, to the address; the time for the whole answer begins."""
         self.sock = socket.create_connection((self.address, self.port), TIMEOUT)
+        self._alarm.start()
         if self.encrypted:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            tls = ssl.create_default_context()
+            self.sock = tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock.do_handshake()  # by now the alarm ends this one
+
+    def _end(self) -> None:
+        """The socket's own timeout begins anew with each byte, and a transaction is open meanwhile."""
+        self.is_late = True
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS would say goodbye first
+
+    def close(self) -> None:
+        """As its base."""
+        self._alarm.cancel()
+        super().close()
 
 
 def public_address(host: str, port: int, may_be_private: bool) -> str:
@@ -132,7 +155,7 @@ def _is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return _is_public(str(address.ipv4_mapped))
-        if any(address in network for network in _RELAYS):
+        if address.is_site_local or any(address in network for network in _RELAYS):
             return False
     return address.is_global and not address.is_multicast
 
@@ -144,6 +167,19 @@ def signed(name: str, at: int, body: bytes, secret: str) -> dict[str, str]:
     digest = hmac.new(key, f"{name}.{at}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+def secret_of(settings: Settings) -> str:
+    """The secret that the settings name, else the one that is kept in the home.
+
+    Raises SettingError where several hosts may deliver: each has a home of its own, and the receiver knows one secret.
+    """
+    if settings.webhook_secret is None and not settings.embedded:
+        raise SettingError(
+            "KNOWDEFEAT_EMBEDDED=no, and KNOWDEFEAT_WEBHOOK_SECRET is not set: each host would sign by its own secret.",
+            'Set it on all of them; one is made by: echo "whsec_$(openssl rand -base64 32)"',
+        )
+    return settings.webhook_secret or kept_secret(settings)
 
 
 def kept_secret(settings: Settings) -> str:
@@ -190,11 +226,16 @@ def deliver(
                     while event := send_next(connection, webhook.send):
                         if event.is_late and event.attempts:
                             say(f"Gave up an event for the webhook: {event.told}")
-                    _hear(connection, min(seconds_until_due(connection) or LOOK, LOOK))
-        except (psycopg.OperationalError, DatabaseUnreachable, KnowDefeatError) as error:
+                    _hear(connection, _pause(seconds_until_due(connection)))
+        except (psycopg.Error, KnowDefeatError) as error:
             say(f"Events for the webhook wait: {str(error).strip()}")
             time.sleep(wait)
             wait = min(2 * wait, RECONNECT[1])
+
+
+def _pause(due: float | None) -> float:
+    """How long to wait for news. One that is due and that another process is sending is looked at again soon."""
+    return LOOK if due is None else min(max(due, SOON), LOOK)
 
 
 def _hear(connection: psycopg.Connection, timeout: float) -> None:

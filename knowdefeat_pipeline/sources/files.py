@@ -79,8 +79,9 @@ def read_trades(
     `decimal`, `dates`: how numbers and dates are written, where the file leaves it open. `table`: which of several
     tables, sheets or arrays. `source`: overrides the source derived from format and `account`. Our own export needs
     none of these; of several sources in it, that of `of_source` is read, by default the first one (see
-    `Reading.other_sources`). `content`: where the file is now, of which all else is as if it were at `path`. `grows`:
-    whether somebody is writing it (see `Sought`).
+    `Reading.other_sources`). `content`: where the file is now, of which all else is as if it were at `path`; that
+    may then be a mere name, as of an upload, whose folders say nothing. `grows`: whether somebody is writing it (see
+    `Sought`).
 
     Raises SourceError, naming the file, where it cannot be read as a whole.
     """
@@ -96,7 +97,7 @@ def read_trades(
             return _read_export(raw, now, source, of_source)
         known = None if mapping else formats.recognised(raw.table.column_names)
         if known:
-            rows = known.prepared(raw, path, timezone, dates, account, said)
+            rows = known.prepared(raw, path if content else path.absolute(), timezone, dates, account, said)
             raw, layout, account = rows.raw, known.layout(rows), rows.account
         else:
             format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)

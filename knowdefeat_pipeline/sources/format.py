@@ -30,7 +30,9 @@ Made: TypeAlias = "pd.Series | Array | pa.ChunkedArray | pa.Array | str"
 """What a made column may be given as; a text is that of every row."""
 
 NO_NAME = re.compile(
-    r"(tradesv3|trades?|fills|orders|deals|history|export|positions)([-_. ]?(dry_?run|log|history|export|list))?", re.I
+    r"(tradesv3|trades?|upload|fills|orders|deals|history|export|positions)"
+    r"([-_. ]?(dry_?run|log|history|export|list))?",
+    re.I,
 )
 """Names of files that say nothing of the bot."""
 NO_PLACE = frozenset(("user_data", "data", "db", "sqlite", "database", "logs", "output", "results", "backtest_results"))
@@ -108,9 +110,9 @@ class Format:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one file. `path`: where it is. `clock`, `dates`: of times without a zone, and of dates that end with
-    the year. `made`: field -> column that was added. `account`: which the file is of, where it or the user says so.
-    `said`: field -> text, what the user says of all rows."""
+    """The rows of one file. `path`: where it is, or a mere name. `clock`, `dates`: of times without a zone, and of
+    dates that end with the year. `made`: field -> column that was added. `account`: which the file is of, where it or
+    the user says so. `said`: field -> text, what the user says of all rows."""
 
     raw: RawTable
     path: Path
@@ -208,11 +210,16 @@ class Rows:
         return replace(self, raw=RawTable(table, np.arange(1, table.num_rows + 1)), made={})
 
     def named_after_file(self) -> str:
-        """The name of the bot of a file: the file's own, or that of the nearest folder, where it says anything."""
-        path = self.path.resolve()
+        """The name of the bot of a file: what the user says, the file's own, or that of the nearest folder, where it
+        says anything. Raises SourceError for a mere name that says nothing."""
+        if "bot_id" in self.said:
+            return self.said["bot_id"]
+        path = self.path.resolve() if self.path.is_absolute() else self.path
         name = path.name.removesuffix(".gz").rsplit(".", 1)[0]
         places = [name] if not NO_NAME.fullmatch(name) else []
         places += [folder.name for folder in path.parents if folder.name and folder.name.lower() not in NO_PLACE]
+        if not places and not path.is_absolute():
+            raise SourceError(f"the name '{path.name}' says nothing of the bot that traded; name it: bot=NAME")
         return next(iter(places), name)
 
 

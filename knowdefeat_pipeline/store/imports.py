@@ -20,7 +20,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, query, run_script
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.locks import lock_every_day
-from knowdefeat_pipeline.store.quarantine import discard_of_import, release_corrected
+from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again
 from knowdefeat_pipeline.store.replay import held_rows, replay
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
 from knowdefeat_pipeline.store.trades import LoadReport, load, lock_loads, plan
@@ -84,10 +84,14 @@ def take_in(
 ) -> LoadReport:
     """Record a reading as an import (see `trades.load`). Where it `replaces`, rows that had been held and that it has
     recorded are settled. Raises psycopg.Error."""
-    report = load(connection, reading, file_name, replaces=replaces, author=author, content_hash=content_hash)
-    if replaces:
-        release_corrected(connection, reading.source, report.import_id, clock.now(connection))
-    return report
+
+    def settle(import_id: int) -> None:
+        if replaces:
+            release_again(connection, reading.source, clock.now(connection), import_id)
+
+    return load(
+        connection, reading, file_name, replaces=replaces, author=author, content_hash=content_hash, then=settle
+    )
 
 
 def list_imports(url: str, limit: int = 50) -> list[Import]:
@@ -140,6 +144,7 @@ def _undo(connection: psycopg.Connection, import_id: int, author: str, now: date
     """What became of the import, and the first day that its trades were of, None where none went."""
     lock_loads(connection)
     lock_every_day(connection)
+    connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")  # what a bot writes now, it writes afterwards
     found = find_import(connection, import_id)
     if found.undone_at is not None:
         at = f"{found.undone_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -22,25 +22,30 @@ LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
 @contextmanager
-def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iterator[None]:
+def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iterator[bool]:
     """Nobody else computes one of the days meanwhile; waits for whoever does, unless its process stands still.
 
-    Whoever is waited for is told to the log. Ends with the session in any case. Call it outside of a transaction.
+    Yields whether it waited, so that something may have changed. Whoever is waited for is told to the log. Ends with
+    the session in any case. Call it outside of a transaction.
     """
     days = {"lock": _DAY_LOCK, "every": _EVERY_DAY, "first": first.toordinal(), "last": last.toordinal()}
-    if connection.execute("SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s)", days).fetchone() != (True,):
+    shared = connection.execute("SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s)", days).fetchone()
+    if shared != (True,):
         _wait_for_every_day(connection, "SELECT pg_advisory_lock_shared(%s, %s)")
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
     waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
-    # One that is free is taken by one statement. Several are taken in order, so that nobody waits in a circle.
-    free = first == last and connection.execute("SELECT pg_try_advisory_lock(%(lock)s, %(first)s)", days).fetchone()
-    while free != (True,) and not advisory.granted(connection, lock, days, PATIENCE):
-        if not leases.dismiss(connection):
-            waiting.tell(day_holders(connection, first, last))
-        lock = query("postgres/lock_missing_days")
+    waited = shared != (True,)
     try:
-        yield
+        # One that is free is taken by one statement. Several are taken in order, so that nobody waits in a circle.
+        free = first == last and connection.execute("SELECT pg_try_advisory_lock(%(lock)s, %(first)s)", days).fetchone()
+        waited |= first == last and free != (True,)
+        while free != (True,) and not advisory.granted(connection, lock, days, PATIENCE):
+            waited = True
+            if not leases.dismiss(connection):
+                waiting.tell(day_holders(connection, first, last))
+            lock = query("postgres/lock_missing_days")
+        yield waited
     finally:
         if not connection.closed:
             unlock = f"SELECT pg_advisory_unlock(%(lock)s, day) {every}"

@@ -108,6 +108,11 @@ def seconds_until_due(connection: psycopg.Connection) -> float | None:
     return None if seconds is None else max(0.0, float(seconds))
 
 
+def forget_events(connection: psycopg.Connection, before: datetime) -> int:
+    """Delete events from before, taken or not: where nobody was told for so long, nobody is to be told; how many."""
+    return connection.execute("DELETE FROM webhook_events WHERE occurred_at < %s", (before,)).rowcount
+
+
 def last_events(connection: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """The last events, the latest first; `state`: taken, waits or given up."""
     with connection.cursor(row_factory=dict_row) as cursor:

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.reading import Reading, read_table
 from knowdefeat_pipeline.store.market import record_market
-from knowdefeat_pipeline.store.trades import Recorded, note_repeats, record
+from knowdefeat_pipeline.store.trades import Recorded, lock_loads, note_repeats, record
 
 
 class QuarantineError(KnowDefeatError):
@@ -93,6 +93,7 @@ def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: d
     QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once.
     """
     with connect(url) as connection, connection.transaction():
+        lock_loads(connection)  # before the row, as who loads or undoes takes them
         row = _find_held(connection, quarantine_id)
         again = _record_market_again if row.layout["format"] in FORMS else _record_again
         recorded = again(connection, row, corrections, now)
@@ -116,17 +117,11 @@ def discard_of_import(connection: psycopg.Connection, import_id: int, now: datet
     return connection.execute(query("trades/undo_quarantine"), about).rowcount
 
 
-def release_corrected(connection: psycopg.Connection, source: str, import_id: int, now: datetime) -> int:
-    """Settle the held rows of a source that an import of corrections has recorded; how many."""
-    with connection.transaction():
-        return release_again(connection, source, now, import_id)
-
-
 def release_again(
     connection: psycopg.Connection, source: str, now: datetime, released_by: int, among: Sequence[int] | None = None
 ) -> int:
     """Settle the held rows of a source (`among`: of these alone) that no longer stand against what is recorded; how
-    many.
+    many. The loads are locked.
 
     `released_by`: the import of corrections that has recorded what they say; once it is undone they are held again. A
     row that is refused again stays held as it was, and so does one that would move on a trade of a later import.

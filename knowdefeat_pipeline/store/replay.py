@@ -184,9 +184,15 @@ class Step:
             refused = [row for row in refused if row["row_number"] <= place]
             self._hold_rows(connection, part.reading, part.file_name, own)
         if refused:
-            reading = read_again(self.source, exported.layout().as_json(), _as_exported(connection, refused), now)
-            alone = replace(reading, parts={})
-            self._hold_rows(connection, alone, self.file_name, [finding(row, names) for row in refused])
+            # Numbers that no held row of the import has: more than one undoing may hold rows of it.
+            ((last,),) = connection.execute(
+                "SELECT coalesce(max(row_number), 0) FROM trade_quarantine WHERE import_id IS NOT DISTINCT FROM %s",
+                [self.import_id],
+            ).fetchall()
+            rows = {last + number: row for number, row in _as_exported(connection, refused).items()}
+            reading = read_again(self.source, exported.layout().as_json(), rows, now)
+            alone, own = replace(reading, parts={}), [finding(_moved(row, -last), names) for row in refused]
+            self._hold_rows(connection, alone, self.file_name, own)
         return len(refused)
 
     def _hold_rows(

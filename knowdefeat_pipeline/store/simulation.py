@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
-from knowdefeat_pipeline.store.locks import days_locked, lock_every_day
+from knowdefeat_pipeline.store.locks import lock_every_day
 from knowdefeat_pipeline.store.results import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
@@ -107,12 +107,14 @@ def forget_days(connection: psycopg.Connection) -> None:
 def forget_late_days(connection: psycopg.Connection, since: date, last: date) -> None:
     """Forget the days from `since` to `last` once more, which a refresh that was under way has written all the same.
 
-    Who computes one of them is waited for. Call it once the trades are gone for everybody, outside of a transaction.
+    Who computes is waited for: a lock for each of many years' days would be too many. Call it once the trades are gone
+    for everybody, outside of a transaction.
     """
     ((first,),) = connection.execute("SELECT min(day) FROM closed_trades").fetchall()
     until = last if first is None else min(last, first - timedelta(days=1))
     if since <= until:
-        with days_locked(connection, since, until), connection.transaction():
+        with connection.transaction():
+            lock_every_day(connection)
             forget_days(connection)
 
 

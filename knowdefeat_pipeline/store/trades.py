@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -93,6 +93,7 @@ def load(
     replaces: bool = False,
     author: str = "manual",
     content_hash: str | None = None,
+    then: Callable[[int], None] = lambda import_id: None,
 ) -> LoadReport:
     """Record a reading in one transaction: all of it, or, if the database refuses anything, nothing of it.
 
@@ -100,13 +101,14 @@ def load(
     moved on (open, pending_exit, closed) is updated; rows that contradict another trade go to quarantine with those
     that the reader refused, or, where it `replaces`, take that trade's place. A simulated fleet makes room in the same
     transaction; `simulated` marks the reading's trades as one. `content_hash`: of the file; one that was taken in
-    already, and read alike, is no import of its own.
+    already, and read alike, is no import of its own. `then` is called with the import within the transaction.
     Call it outside of a transaction. Raises psycopg.Error.
     """
     with connection.transaction():
         lock_loads(connection)
         left = remove_simulated(connection)
         report = _load(connection, reading, file_name, simulated, replaces, author, content_hash)
+        then(report.import_id)
     left.forget_late_days(connection)
     return replace(report, removed=left.trades)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from http import HTTPStatus
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from knowdefeat_pipeline.store.tokens import SCOPES, Holder, Scope, holder_of, take_login
+from knowdefeat_pipeline.web.guard import LOOPBACK
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
@@ -25,19 +27,29 @@ NEEDED = (
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="knowdefeat"'}
 
 
-def log_in(site: Site, code: str) -> Response:
+def log_in(request: Request, site: Site, code: str) -> Response:
     """Let a browser in, and lead it on to an address without the code. Raises Problem."""
     with site.connection() as connection:
         token = take_login(connection, code, LASTS)
     if token is None:
         raise Problem(
-            HTTPStatus.FORBIDDEN, "This address was used already, or is another one. knowdefeat up prints a new one."
+            HTTPStatus.FORBIDDEN,
+            "This address was used already, is older than an hour, or another one. A new one: knowdefeat token login",
         )
     answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
-    answer.set_cookie(COOKIE, token, max_age=int(LASTS.total_seconds()), httponly=True, samesite="strict", path="/")
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(LASTS.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.hostname not in LOOPBACK,  # a further name is that of a proxy that speaks TLS
+        path="/",
+    )
     return answer
 
 
+@cache  # so that a route that names it twice asks once
 def requires(scope: Scope) -> Callable[[Request], str]:
     """A dependency of a route: lets on who may do that much; the name of the token. Raises Problem: 401 for a token
     that does not count or is missing, 403 for one that lets do less."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -82,8 +82,8 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/login", include_in_schema=False)
-    def login_once(site: Shared, code: str) -> Response:
-        return log_in(site, code)
+    def login_once(request: Request, site: Shared, code: str) -> Response:
+        return log_in(request, site, code)
 
     @app.get("/api/{path:path}", include_in_schema=False)
     def unknown(path: str) -> None:

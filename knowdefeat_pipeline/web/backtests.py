@@ -16,6 +16,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import Any
 
+from knowdefeat_pipeline.settings import handed_on
 from knowdefeat_pipeline.store.learning import history_state
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
@@ -59,7 +60,7 @@ def _computed(url: str, weights: Mapping[str, float], days: int) -> dict[str, An
         done = subprocess.run(
             [sys.executable, "-m", __name__],
             input=json.dumps({"weights": weights, "days": days}),
-            env=os.environ | {"KNOWDEFEAT_DATABASE_URL": url},  # in no list of processes
+            env=os.environ | handed_on(database_url=url),  # in no list of processes
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path, PurePath
 
-from fastapi import HTTPException, Request, UploadFile
+from fastapi import HTTPException, Request
+from starlette.datastructures import UploadFile
 
 from knowdefeat_pipeline.sources.files import GZIP
 from knowdefeat_pipeline.web.guard import App, Message, Receive, Scope, Send

@@ -14,6 +14,7 @@ from typing import Any
 
 from fastapi import Request
 
+from knowdefeat_pipeline.settings import handed_on
 from knowdefeat_pipeline.web.problems import Problem
 
 MOST_AT_ONCE = 8  # requests that are taken in, those that wait for their turn among them
@@ -87,7 +88,7 @@ class Intake:
                 [sys.executable, "-m", "knowdefeat_pipeline.web.recorder"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"KNOWDEFEAT_DATABASE_URL": self._url},
+                env=os.environ | handed_on(database_url=self._url),
             )
         return self._recorder
 

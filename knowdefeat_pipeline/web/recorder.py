@@ -38,7 +38,8 @@ from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.store.trades import TradeError, changed_trade
 from knowdefeat_pipeline.web.answers import as_json
 
-MEMORY = 2**31  # bytes of data: what unpacks to more ends here, and not the machine
+MEMORY = 2**31  # bytes of data at most: what unpacks to more ends here, and not the machine
+CGROUPS = Path("/sys/fs/cgroup")
 MOST_REFUSED = 100  # rows that an answer names
 STATUSES: Mapping[type[Exception], HTTPStatus] = {
     TradeError: HTTPStatus.NOT_FOUND,
@@ -53,6 +54,10 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 AWAY = "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
 NO_RIGHTS = "This server was started without the rights to record trades; knowdefeat up gives them."
 TOO_MUCH = "This unpacks to more than can be taken at once. Nothing of it was recorded; send it in parts."
+FAULT = (
+    "This could not be done, by a fault of this program, of which the recorder's log tells. Sending it again gives the "
+    "same; nothing comes twice by it."
+)
 ONE = "one trade"  # what an import of one trade is called
 DEEDS = ("record_file", "preview_file", "record_trade", "change_trade", "undo", "release", "discard")
 
@@ -102,7 +107,7 @@ class Recorder:
         return {}
 
     def _read(self, path: str, name: str, how: Mapping[str, Any]) -> list[Reading]:
-        read = partial(read_trades, Path(name), content=Path(path), now=self._now(), **how)
+        read = partial(read_trades, _bare(name), content=Path(path), now=self._now(), **how)
         return every_source(lambda source: read(of_source=source))
 
     def _take_in(
@@ -139,22 +144,58 @@ def answer(recorder: Recorder, line: bytes) -> Answer:
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), UNPROCESSABLE)
         return _refused(status, str(error))
     except (psycopg.DataError, psycopg.IntegrityError) as error:  # nothing of it was written
-        return _refused(UNPROCESSABLE, " ".join(filter(None, [error.diag.message_primary, error.diag.message_hint])))
+        return _refused(UNPROCESSABLE, _words(error))
     except psycopg.errors.InsufficientPrivilege as error:
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{error.diag.message_primary}. {NO_RIGHTS}")
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         logger.warning("The database did not answer: %s", str(error).strip())
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, AWAY)
+    except MemoryError:
+        raise
+    except Exception:  # what no reader foresaw in foreign bytes must not end what others record by
+        logger.exception("%s failed", deed)
+        return _refused(HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
+
+
+def _words(error: psycopg.Error) -> str:
+    """What the database says, or where it was not asked the driver, as of a text that PostgreSQL cannot hold."""
+    return " ".join(filter(None, [error.diag.message_primary, error.diag.message_hint])) or str(error)
+
+
+def _bare(name: str) -> Path:
+    """The name of an upload without the folders that a client puts before it: none of them is one of ours."""
+    return Path(name.replace("\\", "/").rsplit("/", 1)[-1] or "upload")
 
 
 def _refused(status: HTTPStatus, text: str) -> Answer:
     return {"refused": int(status), "text": text}
 
 
+def most_memory(hard: int, cgroups: Path = CGROUPS, own: str | None = None) -> int:
+    """Bytes of data that we may take: no more than the hard limit, nor than half of our container, as the pages are
+    in it too.
+
+    `own`: our group there, None = the one that the system names. One that has no limit, or is of the first version of
+    cgroups, counts for none.
+    """
+    if own is None:
+        lines = Path("/proc/self/cgroup").read_text() if Path("/proc/self/cgroup").exists() else ""
+        own = next((line[3:] for line in lines.splitlines() if line.startswith("0::")), "/")
+    file = cgroups / own.lstrip("/") / "memory.max"
+    limit = file.read_text().strip() if file.exists() else "max"
+    bounds = [MEMORY]
+    if hard != resource.RLIM_INFINITY:
+        bounds.append(hard)
+    if limit != "max":
+        bounds.append(int(limit) // 2)
+    return min(bounds)
+
+
 def main() -> None:
     """Answer until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (most_memory(hard), hard))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is no answer

@@ -7,14 +7,14 @@ CREATE TABLE login_codes (
 COMMENT ON TABLE login_codes IS 'By which code a browser may log in once: that of the address which knowdefeat up printed last.';
 COMMENT ON COLUMN login_codes.hash IS 'SHA-256 of the SHA-256 of the code, each in hexadecimal digits.';
 
--- Whether the code counted: it is used up then, and the token recorded.
+-- Whether the code counted, which it does for an hour: it is used up then, and the token recorded.
 CREATE FUNCTION log_browser_in(code_hash text, token_name text, token_hash text, lasts interval) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER AS $$
     WITH used AS (
-        DELETE FROM login_codes WHERE hash = encode(sha256(convert_to(code_hash, 'UTF8')), 'hex') RETURNING hash
+        DELETE FROM login_codes WHERE hash = encode(sha256(convert_to(code_hash, 'UTF8')), 'hex') RETURNING hash, made_at
     ), made AS (
         INSERT INTO api_tokens (name, scope, hash, expires_at)
-        SELECT token_name, 'admin', token_hash, now() + lasts FROM used
+        SELECT token_name, 'admin', token_hash, now() + lasts FROM used WHERE made_at > now() - interval '1 hour'
         RETURNING token_id
     )
     SELECT EXISTS (SELECT FROM made)

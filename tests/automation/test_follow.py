@@ -23,6 +23,7 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.growing import Known, look, moved, news
+from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.imports import list_imports, undo_import
 
@@ -192,6 +193,81 @@ def test_what_cannot_be_read_is_told_once_noted_and_read_once_it_can(world: Worl
         assert "2 rows: 1 new, 0 updated, 1 held" in world.hear("row")
     assert world.status()["trouble"] is None
     assert world.words.empty()
+
+
+def test_a_file_that_breaks_its_reader_keeps_no_other_from_being_read(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    poison = tmp_path / "poison.json"
+    poison.write_text("{}")
+    world.write(HEADER + closed(1))
+    read = FileOptions().read_growing
+
+    def broken(path: Path, content: Path, source: str | None, now: datetime) -> Reading:
+        if path == poison:
+            raise IndexError("what nobody foresaw")
+        return read(path, content, source, now)
+
+    follower = Follower(world.url, [poison, world.path], broken, world.words.put)
+    for one in follower._begin():
+        follower._look(one)
+    assert "by a fault of this program" in world.hear(str(poison) + ":")
+    assert world.trades() == [("1", "closed")]
+    assert "what nobody foresaw" in caplog.text
+
+
+def test_a_database_that_comes_back_with_less_is_told_all_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restored backup: what was recorded before it is no more."""
+    monkeypatch.setattr(follow, "RECONNECT", (0.01, 0.01))
+    load = follow.load_trades
+    world.write(HEADER + closed(1))
+    with world.follower():
+        world.hear("1 new")
+
+        def restored(*args: object, **options: object) -> object:
+            monkeypatch.setattr(follow, "load_trades", load)
+            world.ask("DELETE FROM trades RETURNING trade_id")
+            raise psycopg.OperationalError("the server went away")
+
+        monkeypatch.setattr(follow, "load_trades", restored)
+        world.write(closed(2))
+        world.hear("Trying again")
+        await_that(lambda: world.trades() == [("1", "closed"), ("2", "closed")])
+
+
+def test_trouble_of_a_file_lasts_though_its_api_answers(world: World) -> None:
+    world.path.write_text("name,colour\na,red\n")
+    follower = Follower(world.url, [world.path], FileOptions().read_growing, world.words.put,
+                        refresh={world.path: lambda: None})  # fmt: skip
+    (one,) = follower._begin()
+    for _ in range(2):
+        follower._look(one)
+    assert "column" in (world.status()["trouble"] or "")
+
+
+def test_a_file_that_may_not_be_looked_at_keeps_no_other_from_being_followed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost.csv"
+    look = follow.look
+
+    def refuses(path: Path) -> object:
+        if path == lost:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(follow, "look", refuses)
+    over = Event()
+    follower = Follower(world.url, [lost, world.path], FileOptions().read_growing, world.words.put, stop=over.is_set)
+    world.write(HEADER + closed(1))
+    thread = Thread(target=follower.run)
+    thread.start()
+    try:
+        world.hear("Permission denied")
+        await_that(lambda: world.trades() == [("1", "closed")])
+    finally:
+        over.set()
+        thread.join(PATIENCE)
 
 
 def test_a_database_that_is_away_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ class Bot:
         self.config: Any = {"bot_name": "alpha", "dry_run": True, "stake_currency": "USDT"}
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
         self.asked: list[str] = []
+        self.raw: bytes | None = None  # what is said instead of the closed trades
 
     def answer(self, path: str) -> Any:
         place, _, query = path.removeprefix("/api/v1/").partition("?")
@@ -57,7 +58,8 @@ def bot() -> Iterator[tuple[Bot, str]]:
                 self.send_header(name, value)
             self.end_headers()
             if code == 200:
-                self.wfile.write(json.dumps(served.answer(self.path)).encode())
+                raw = served.raw if "/trades" in self.path else None
+                self.wfile.write(json.dumps(served.answer(self.path)).encode() if raw is None else raw)
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -132,6 +134,35 @@ def test_what_would_not_work_or_tell_a_password_is_refused(
         FreqtradeApi.at(url, token, tmp_path)
     assert "secret" not in str(refused.value)
     assert FreqtradeApi.at("https://192.0.2.1/bot/", "a:b", tmp_path).url == "https://192.0.2.1/bot"
+
+
+def test_bots_behind_one_proxy_have_files_of_their_own(tmp_path: Path) -> None:
+    def name(url: str) -> str:
+        return FreqtradeApi.at(url, "a:b", tmp_path).path.name
+
+    assert name("https://h.example/bot1") == name("https://h.example/bot1/") == "h.example_03a9c34f.json"
+    assert len({name(f"https://h.example{behind}") for behind in ("", "/bot1", "/bot2", "/bot1/2", "/bot1_2")}) == 5
+    assert (name("https://h.example"), name("http://127.0.0.1:8080/")) == ("h.example.json", "127.0.0.1_8080.json")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"trades": ["a", 1], "total_trades": 2}',
+        b'{"trades": [{"orders": ["a"]}], "total_trades": 1}',
+        b'{"trades": 7, "total_trades": 1}',
+        b'{"trades": [], "total_trades": Infinity}',
+        b"[" * 100_000,
+        b'{"trades": [], "total_trades": ' + b"1" * 5000 + b"}",
+    ],
+)
+def test_an_answer_of_something_else_is_told(bot: tuple[Bot, str], tmp_path: Path, answer: bytes) -> None:
+    served, url = bot
+    served.raw = answer
+    with pytest.raises(
+        ApiError, match=r"does not answer as freqtrade's API does; (update freqtrade|check the address)"
+    ):
+        FreqtradeApi.at(url, "ann:secret", tmp_path).refresh()
 
 
 def test_its_trades_are_followed_and_its_absence_is_told(

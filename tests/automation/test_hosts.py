@@ -183,7 +183,7 @@ def test_parts_on_two_hosts_and_each_host_lost_in_turn(hosts: tuple[Host, Host, 
         connection.execute(CLOSE)
         leader = stack.enter_context(a.part("live", "--standby"))
         leader.hear("1 trade, ")
-        code = stack.enter_context(a.part("serve", "code", "--host", a.address))
+        code = stack.enter_context(a.part("serve", "code", "--host", a.address, "--trusted-network"))
         standby = stack.enter_context(b.part("live", "--standby", "--health-port", "3002"))
         standby.hear("Standing by. The live listener is session")
         standby.hear("on host-a)")

@@ -8,7 +8,8 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,10 +21,17 @@ import pytest
 from knowdefeat_pipeline.automation import webhooks
 from knowdefeat_pipeline.automation.webhooks import Webhook, deliver, kept_secret, note_stale, public_address, signed
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import SettingError, Settings
 from knowdefeat_pipeline.store import outbox
 from knowdefeat_pipeline.store.health import of_pipeline
-from knowdefeat_pipeline.store.outbox import NotTaken, add_event, retry_given_up, seconds_until_due, send_next
+from knowdefeat_pipeline.store.outbox import (
+    NotTaken,
+    add_event,
+    forget_events,
+    retry_given_up,
+    seconds_until_due,
+    send_next,
+)
 
 KEY = b"a secret of thirty two bytes ok!"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -160,11 +168,50 @@ def test_one_that_is_refused_holds_up_no_other(connection: psycopg.Connection, h
     assert 4 < (seconds_until_due(connection) or 0) <= 5
 
 
+def test_events_of_long_ago_go_whether_they_were_taken_or_nobody_was_told(connection: psycopg.Connection) -> None:
+    for name in ("old", "new"):
+        add_event(connection, "run_failed", name, {})
+    connection.execute("UPDATE webhook_events SET occurred_at = '2025-01-01 UTC' WHERE told LIKE '%old%'")
+    assert forget_events(connection, datetime(2025, 1, 15, tzinfo=UTC)) == 1
+    assert [text for _, text, _ in told(connection)] == ["new"]
+
+
 def test_a_redirect_is_not_followed(connection: psycopg.Connection, hook: Hook) -> None:
     hook.status, hook.location = 302, "http://169.254.169.254/latest/meta-data"
     add_event(connection, "run_failed", "x", {})
     send_next(connection, hook.webhook.send)
     assert state(connection)[3] == "the webhook answered 302"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_that_answers_byte_by_byte_is_given_up_in_time(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Each byte comes in time, the answer never does: of HTTP its headers, of TLS its handshake."""
+    monkeypatch.setattr(webhooks, "TIMEOUT", 1.0)
+    drips = b"HTTP/1.1 200 OK\r\nX: " if scheme == "http" else b"\x16\x03\x03\x40\x00\x02"
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with taken, suppress(OSError):
+            taken.sendall(drips)
+            while not ended.wait(0.2):
+                taken.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        receiver = threading.Thread(target=drip, args=(listening,))
+        receiver.start()
+        add_event(connection, "run_failed", "x", {})
+        alarm = threading.Timer(PATIENCE, ended.set)
+        alarm.start()
+        webhook = Webhook(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/", SECRET, may_be_private=True)
+        send_next(connection, webhook.send)
+        in_time = not ended.is_set()
+        alarm.cancel()
+        ended.set()
+        receiver.join()
+    assert (in_time, state(connection)[3]) == (True, "the webhook did not answer within 1 s")
 
 
 def test_whoever_dies_while_he_sends_has_noted_nothing_and_it_is_sent_again(
@@ -195,7 +242,8 @@ def test_two_who_send_do_not_send_the_same(database: str, connection: psycopg.Co
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::"],
+     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::",
+     "fec0::1", "::127.0.0.1", "64:ff9b:1::a00:1"],
 )  # fmt: skip
 def test_a_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     def lead(host: str, port: int, **more: object) -> list[tuple]:
@@ -247,6 +295,17 @@ def test_the_secret_is_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
     given = Webhook.of(Settings(home=tmp_path, webhook_url="https://hook.example/x", webhook_secret=SECRET))
     assert given
     assert given.secret == SECRET
+
+
+def test_hosts_with_homes_of_their_own_are_given_their_secret(tmp_path: Path) -> None:
+    host = Settings(
+        home=tmp_path, webhook_url="https://hook.example/x", database_url="postgresql://h/d", embedded=False
+    )
+    with pytest.raises(SettingError, match="KNOWDEFEAT_WEBHOOK_SECRET is not set: each host would sign by"):
+        Webhook.of(host)
+    assert not list(tmp_path.iterdir())
+    assert Webhook.of(replace(host, webhook_secret=SECRET)) == Webhook("https://hook.example/x", SECRET)
+    assert Webhook.of(replace(host, webhook_url=None)) is None
 
 
 def test_decisions_and_refused_rows_are_told_of_in_their_own_transaction(connection: psycopg.Connection) -> None:
@@ -316,3 +375,21 @@ def test_what_happens_is_sent_at_once_while_somebody_delivers(
         deliverer.join(PATIENCE)
     assert not deliverer.is_alive()
     assert said == []
+
+
+def test_an_error_of_the_database_ends_no_delivery(
+    database: str, connection: psycopg.Connection, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is no lost connection: a table that is just being changed, say."""
+    monkeypatch.setattr(webhooks, "RECONNECT", (0.0, 0.0))
+    errors = iter([psycopg.errors.UndefinedColumn("no such column")])
+    monkeypatch.setattr(webhooks, "note_stale", lambda *_: [_raise(error) for error in errors])
+    add_event(connection, "run_failed", "x", {})
+    said: list[str] = []
+    deliver(database, hook.webhook, Settings(home=tmp_path), said.append, lambda: not hook.came.empty())
+    assert said == ["Events for the webhook wait: no such column"]
+    assert state(connection)[2]
+
+
+def _raise(error: Exception) -> None:
+    raise error

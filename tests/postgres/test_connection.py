@@ -304,9 +304,9 @@ def test_queries_are_read_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Settings.from_environment({}) == Settings(ROOT / ".knowdefeat", None, ROOT)
+    assert Settings.from_environment({}) == Settings(home=ROOT / ".knowdefeat", root=ROOT)
     assert Settings.from_environment({"KNOWDEFEAT_HOME": "", "KNOWDEFEAT_DATABASE_URL": ""}).database_url is None
     monkeypatch.chdir(tmp_path)
     given = Settings.from_environment({"KNOWDEFEAT_HOME": "here", "KNOWDEFEAT_DATABASE_URL": "postgresql://h/d"})
-    assert given == Settings(tmp_path / "here", "postgresql://h/d", ROOT)
+    assert given == Settings(home=tmp_path / "here", database_url="postgresql://h/d", root=ROOT)
     assert (ROOT / "knowdefeat_pipeline").is_dir()

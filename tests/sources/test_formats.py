@@ -666,3 +666,14 @@ def test_the_database_is_not_written_nor_anything_beside_it(folder: Path, tmp_pa
     read(path)
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["alpha.sqlite"]
+
+
+@pytest.mark.parametrize("name", ["upload", "trades.csv", "tradesv3.sqlite", "tradesv3.dryrun.sqlite"])
+def test_the_folder_of_the_server_names_no_bot_of_an_upload(folder: Path, name: str):
+    content = folder / "freqtrade_tradesv3.sqlite"
+    with pytest.raises(SourceError, match=rf"the name '{name}' says nothing of the bot that traded; name it: bot=NAME"):
+        read_trades(Path(name), content=content, now=NOW)
+    named = read_trades(Path("alpha.sqlite"), content=content, now=NOW)
+    assert all(bot.startswith("alpha ") for bot in named.valid["bot_id"])
+    said = read_trades(Path(name), content=content, now=NOW, constants={"bot_id": "beta"})
+    assert {*said.valid["bot_id"]} == {"beta"}

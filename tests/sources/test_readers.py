@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import sqlite3
+import struct
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.readers import archives, databases
 from knowdefeat_pipeline.sources.reading import Reading
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -356,3 +359,80 @@ def test_headings_without_a_name_and_named_twice(tmp_path: Path):
     path.write_text("\n".join([f"{content[0]},fee", *(f"{line},1" for line in content[1:])]))
     with pytest.raises(SourceError, match="the column 'fee' appears 2 times; give each column its own name"):
         read(path)
+
+
+@pytest.mark.parametrize("kind", [stream, arrow])
+def test_offsets_that_point_beyond_an_arrow_file_are_refused(tmp_path: Path, kind: Callable):
+    table, sink = pa.table({"a": pa.array([b"abcd", b"efgh"], pa.binary())}), io.BytesIO()
+    with (pa.ipc.new_stream if kind is stream else pa.ipc.new_file)(sink, table.schema) as writer:
+        writer.write_table(table)
+    whole = sink.getvalue()
+    assert whole.count(struct.pack("<3i", 0, 4, 8)) == 1
+    path = tmp_path / "t.arrow"
+    path.write_bytes(whole.replace(struct.pack("<3i", 0, 4, 8), struct.pack("<3i", 0, 4, 3000)))
+    with pytest.raises(SourceError, match=r"the Arrow (file|stream) is cut short or damaged .*; fetch it again"):
+        read_raw(path)
+
+
+DIGITS = b"1" * 5000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"a": ' + DIGITS + b"}]", "the JSON is nested far deeper than any table, or has a number of thousands"),
+        (
+            b'{"a": 1}\n{"a": ' + DIGITS + b"}",
+            "line 2 is nested far deeper than any table, or has a number of thousands",
+        ),
+        (b'{"a": 1}\n{"a": ' + b"[" * 100_000, "line 2 is nested far deeper than any table"),
+        (b'[{"a": 1' + b"0" * 400 + b"}]", "a value that is no number or text"),
+        (b'[{"a": "\\ud800"}]', "a value that is no number or text"),
+    ],
+)
+def test_json_that_breaks_its_reader_is_refused(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "t.json"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        read_raw(path)
+
+
+def test_a_workbook_that_unpacks_to_far_too_much_or_is_damaged_is_refused(tmp_path: Path):
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(excel(TRADES))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/more.xml", "w") as file:
+        for _ in range(archives.SMALL // 2**20 + 1):
+            file.write(bytes(2**20))
+    with pytest.raises(SourceError, match="unpack to 68,157,440 or more, as those of no export do"):
+        read_raw(path)
+    content = bytearray(excel(TRADES))
+    place = content.index(b"xl/worksheets/sheet1.xml") + len(b"xl/worksheets/sheet1.xml")
+    content[place : place + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="the Excel file is cut short or damaged"):
+        read_raw(path)
+
+
+def test_the_files_of_an_archive_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", csv(TRADES))
+        archive.writestr("b.txt", b"x" * 1000)
+    assert len(read(path).valid) == 3
+    monkeypatch.setattr(archives, "LARGEST", 1100)  # more than each, less than both
+    assert len(csv(TRADES)) < 1000
+    with pytest.raises(SourceError, match="packed bytes unpack to"):
+        list(archives.members(path.read_bytes()))
+
+
+def test_a_view_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = database(tmp_path / "t.sqlite", trades=TRADES)
+    with sqlite3.connect(path) as connection:
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        connection.execute(f"CREATE VIEW a AS {endless} SELECT i FROM n WHERE i < 0")
+    monkeypatch.setattr(databases, "LONGEST", 0.1)
+    for packed in (False, True):
+        if packed:
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(SourceError, match=r"takes more than 0.1 seconds, as where a view of it never ends; export"):
+            read(path)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, undo_import
-from knowdefeat_pipeline.store.quarantine import discard, release, release_corrected, show
+from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, take_in, undo_import
+from knowdefeat_pipeline.store.quarantine import discard, release, release_again, show
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.conftest import temporary_database
 
@@ -260,8 +260,8 @@ def test_a_row_that_a_correction_had_recorded_is_held_again_once_that_is_undone(
     load(database, file, CLOSED)
     second = load(database, file, CORRECTED)
     third = load(database, file, CORRECTED, replaces=True)
-    with connect(database) as connection:
-        assert release_corrected(connection, "table", third.import_id, NOW) == 1
+    with connect(database) as connection, connection.transaction():
+        assert release_again(connection, "table", NOW, third.import_id) == 1
     assert held_back(database)[0][2] == "released"
     undo_import(database, third.import_id, "me", NOW)
     assert held_back(database)[0][2] == "held"
@@ -433,10 +433,8 @@ class File:
 
     def load(self, url: str, path: Path) -> int:
         reading = read_once(self, path)
-        imported = load_trades(url, reading, path.name, replaces=self.replaces).import_id
-        if self.replaces:
-            release_corrected(url, reading.source, imported, NOW)
-        return imported
+        with connect(url) as connection:
+            return take_in(connection, reading, path.name, replaces=self.replaces).import_id
 
 
 @cache
@@ -537,3 +535,28 @@ def test_undoing_leaves_what_the_others_alone_would_have_left(
         told = {import_id: at for import_id, (at, _) in left.items()}
         assert recorded(url, told) == recorded(clean, numbers)
         assert held_of(url, told) == held_of(clean, numbers)
+
+
+def test_rows_that_two_undoings_hold_come_back_both(database: str, file: Path) -> None:
+    """Bots of dollars whose later files disagree on the currency: the one of euros was refused while dollars came
+    first, and is refused no more once they have gone."""
+
+    def take(currency: str, *bots: str) -> int:
+        rows = [(CLOSED[0], bot, *CLOSED[2:], "", currency, "", "") for bot in bots]
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows([FIELDS, *rows])
+        with connect(database) as connection:
+            return take_in(connection, read_trades(file, now=NOW), file.name).import_id
+
+    first, second, euros, last = take("USD", "7"), take("USD", "8"), take("EUR", "7", "8"), take("USD", "7", "8")
+    undo_import(database, first, "me", NOW)
+    undo_import(database, second, "me", NOW)
+    held = "SELECT import_id, row_number FROM trade_quarantine WHERE status = 'held' ORDER BY 1, 2"
+    with connect(database) as connection:
+        assert connection.execute(held).fetchall() == [(last, 1), (last, 2)]
+        currencies = "SELECT bot_id, quote_currency FROM bots ORDER BY 1"
+        assert connection.execute(currencies).fetchall() == [(7, "EUR"), (8, "EUR")]
+    undo_import(database, euros, "me", NOW)
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchone() == (0,)
+        assert connection.execute("SELECT import_id, count(*) FROM trades GROUP BY 1").fetchall() == [(last, 2)]

@@ -92,6 +92,7 @@ def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_w
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie  # a loopback name needs no TLS
     assert web.client.get(f"/login?code={CODE}").status_code == 403
     own = {"origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-origin"}
     assert web.client.patch(PATH, json=CHANGE, headers=own).status_code == 200
@@ -116,6 +117,13 @@ def test_of_what_is_kept_of_a_login_nobody_makes_a_token(own_web: Web, tmp_path:
         token = take_login(connection, CODE, timedelta(days=1))
         assert token is not None
         assert (scope_of(connection, token), take_login(connection, CODE, timedelta(days=1))) == ("admin", None)
+
+
+def test_a_login_counts_for_an_hour(own_web: Web) -> None:
+    with connect(own_web.url) as connection:
+        connection.execute("UPDATE login_codes SET made_at = now() - interval '61 minutes'")
+    assert "older than an hour" in own_web.get(f"/login?code={CODE}", 403).text
+    assert own_web.rows("SELECT count(*) FROM api_tokens WHERE name LIKE 'browser%%'") == [(0,)]
 
 
 def test_a_login_that_is_offered_ends_the_one_before(own_web: Web) -> None:

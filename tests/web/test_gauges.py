@@ -45,7 +45,9 @@ def test_the_fleet_is_that_of_the_tables(web: Web) -> None:
         assert found[name] == {("USD",): number}, name
     for name, number in (("pnl_1d", day), ("pnl_7d", week), ("pnl_30d", month)):
         assert found[name] == {("USD",): pytest.approx(number)}
-    assert found["held_rows"] == {(): 0}
+    ((held,),) = web.rows("SELECT count(*) FROM trade_quarantine WHERE status = 'held'")
+    assert held > 0
+    assert found["held_rows"] == {(): held}
     assert found["viewers"] == {(): 0}
     assert not any(name.startswith("bot_") for name in found)
 

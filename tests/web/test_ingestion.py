@@ -5,9 +5,12 @@ import hashlib
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.web import bodies, intake
+from knowdefeat_pipeline.settings import handed_on
+from knowdefeat_pipeline.web import bodies, intake, recorder
 from tests.conftest import temporary_database
 from tests.web.conftest import Web, served
 
@@ -311,6 +315,8 @@ BAD = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "text/csv", 422),
     "gzip bomb": (gzip.compress(bytes(2**28), 9), "text/csv", 422),
     "parquet bomb": (bomb_of_parquet(), "application/vnd.apache.parquet", 413),
+    "many digits": (b'[{"a": ' + b"1" * 5000 + b"}]", "application/json", 422),
+    "deep lines": (b'{"a": 1}\n{"a": ' + b"[" * 100_000, "application/x-ndjson", 422),
     "deep json": (b"[" * 100_000, "application/json", 422),
     "a type of another": (CSV.encode(), "text/html", 415),
     "no type": (CSV.encode(), "", 415),
@@ -324,6 +330,12 @@ def test_what_is_no_file_of_trades_is_refused_and_nothing_is_written(web: Web, n
     assert bulk(web, body, status, kind=kind)["detail"]
     assert nothing_was_written(web)
     assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2  # and the next one is taken in
+
+
+def test_a_name_that_no_file_could_have_is_refused(web: Web) -> None:
+    assert "NUL" in bulk(web, CSV.encode(), 422, name="a\0b")["detail"]
+    assert nothing_was_written(web)
+    assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -413,12 +425,50 @@ def test_a_recorder_that_is_killed_is_followed_by_another(web: Web) -> None:
     assert send(web, TRADE | CLOSING, 200)["updated"] == 1
 
 
+@pytest.mark.parametrize(
+    ("hard", "container", "expected"),
+    [
+        (-1, None, 2**31),
+        (-1, "max", 2**31),
+        (-1, str(2**31), 2**30),
+        (-1, str(2**34), 2**31),
+        (2**29, str(2**31), 2**29),
+        (2**40, None, 2**31),
+    ],
+)
+def test_the_recorder_takes_no_more_memory_than_it_is_let(
+    hard: int, container: str | None, expected: int, tmp_path: Path
+) -> None:
+    if container is not None:
+        (tmp_path / "of.slice").mkdir()
+        (tmp_path / "of.slice" / "memory.max").write_text(f"{container}\n")
+    assert recorder.most_memory(hard, tmp_path, "/of.slice") == expected
+
+
+def test_a_recorder_starts_under_a_hard_limit(web: Web) -> None:
+    program = [sys.executable, "-m", recorder.__name__]
+    limited = ["prlimit", f"--data={2**30}:{2**30}", *program]
+    done = subprocess.run(
+        limited, input=b"", env=os.environ | handed_on(database_url=web.url), capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_recorder_starts_where_our_own_address_stands_in_a_file(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "database_url").write_text("postgresql://nobody@127.0.0.1:1/none")  # the pages' own, not the recorder's
+    monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL_FILE", str(tmp_path / "database_url"))
+    web.site.intake.close()
+    assert send(web, TRADE)["inserted"] == 1
+
+
 def test_a_connection_that_broke_is_replaced(web: Web) -> None:
     send(web, TRADE)
     recorder = web.site.intake._recorder
     assert recorder is not None
-    of_the_recorder = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
-    assert web.rows(of_the_recorder, f"knowdefeat {recorder.pid}") == [(True,)]
+    of_the_recorder = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
+    assert web.rows(of_the_recorder, f"knowdefeat {recorder.pid}%") == [(True,)]
     assert send(web, TRADE | CLOSING, 200)["updated"] == 1
 
 

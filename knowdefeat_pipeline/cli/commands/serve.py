@@ -74,11 +74,22 @@ def daemon() -> None:
 
 
 @app.command()
-def code(port: Annotated[int, typer.Option(min=1, max=65535)] = 4000, host: Host = "127.0.0.1") -> None:
+def code(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 4000,
+    host: Host = "127.0.0.1",
+    trusted_network: Annotated[
+        bool,
+        typer.Option(
+            "--trusted-network",
+            help="Let --host be no loopback address: nobody reaches it but the daemon and the Dagster UI.",
+        ),
+    ] = False,
+) -> None:
     """Serve the definitions to the daemon and the Dagster UI of other hosts, and execute their runs here.
 
     Whoever reaches it can start runs without a login: let nobody but those two. They find it by KNOWDEFEAT_CODE_SERVER.
     """
+    require_loopback(host, trusted_network)
     settings = _prepare()
     module = "knowdefeat_pipeline.definitions"
     server = [sys.executable, "-m", "knowdefeat_pipeline.automation.code_server"]

@@ -35,7 +35,7 @@ from knowdefeat_pipeline.cli.views.output import err, out, strong
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import lacking
-from knowdefeat_pipeline.settings import ROOT, Settings, make_private, workspace
+from knowdefeat_pipeline.settings import ROOT, Settings, handed_on, make_private, workspace
 from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, kept_tokens, offer_login
 
 FIRST_PORT, LAST_PORT = 3000, 3099
@@ -148,9 +148,7 @@ def _prepare(settings: Settings, code: str) -> dict[str, str]:
     if missing is not None:
         err.print(f"The pages have all rights of this user: {missing}", style="dim", soft_wrap=True)
         return {}
-    # An address in a file would come before, or beside, the one that is given here.
-    addresses = {"KNOWDEFEAT_DATABASE_URL": program_url(settings, "web"), "KNOWDEFEAT_INTAKE_URL": url}
-    return addresses | {f"{name}_FILE": "" for name in addresses}
+    return handed_on(database_url=program_url(settings, "web"), intake_url=url)
 
 
 def _watch(running: Sequence[Program]) -> None:

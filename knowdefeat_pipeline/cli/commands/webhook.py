@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from knowdefeat_pipeline.automation.webhooks import kept_secret
+from knowdefeat_pipeline.automation.webhooks import secret_of
 from knowdefeat_pipeline.cli.database import database
 from knowdefeat_pipeline.cli.options import Json, Limit
 from knowdefeat_pipeline.cli.views.output import out, print_json
@@ -57,8 +57,7 @@ def events(context: typer.Context, limit: Limit = 50, json: Json = False) -> Non
 @app.command()
 def secret() -> None:
     """Print the secret by which a receiver knows that events are ours; it is made where there is none."""
-    settings = Settings.from_environment()
-    typer.echo(settings.webhook_secret or kept_secret(settings))
+    typer.echo(secret_of(Settings.from_environment()))
 
 
 @app.command()

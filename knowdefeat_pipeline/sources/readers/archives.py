@@ -37,12 +37,21 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
             files = [member for member in archive.infolist() if not member.is_dir()]
             if len(files) > MEMBERS:
                 raise SourceError(f"this is a zip archive of {len(files):,} files; unpack it, and name some")
-            for member in files:
-                _check(member.file_size, member.compress_size)  # no more than it says is ever read of it
+            require_modest(archive, len(data))
             for member in files:
                 yield member.filename, archive.read(member)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"the zip archive is cut short, damaged or locked ({error}); unpack it yourself") from error
+
+
+def require_modest(archive: zipfile.ZipFile, packed: int) -> None:
+    """Raises SourceError where a file in a ZIP of `packed` bytes, or all of them together, unpack to too much.
+
+    No more than a file in it says of its size is ever read of it.
+    """
+    sizes = [(member.file_size, member.compress_size) for member in archive.infolist()]
+    for size, of in [*sizes, (sum(size for size, _ in sizes), packed)]:
+        _check(size, of)
 
 
 def _check(size: int, packed: int) -> None:

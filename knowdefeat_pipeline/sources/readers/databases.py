@@ -23,6 +23,10 @@ WRITE_AHEAD = 2
 TRIES, PAUSE = 20, 0.05
 """How often a database that changes is read before that is an error, and the seconds in between."""
 
+LONGEST, INSTRUCTIONS = 60.0, 100_000
+"""Seconds of CPU that a reading may take, as a view may compute for ever; and the steps of SQLite's between two looks
+at the time."""
+
 
 class _ChangedError(Exception):
     """The file changed while it was read without a lock."""
@@ -48,6 +52,21 @@ def read_sqlite(path: Path, data: bytes | None, wanted: str | None, sought: valu
 
 
 def _read(connection: sqlite3.Connection, wanted: str | None, sought: values.Sought | None) -> RawTable:
+    ends = time.thread_time() + LONGEST
+    connection.set_progress_handler(lambda: time.thread_time() > ends, INSTRUCTIONS)
+    connection.execute("PRAGMA trusted_schema = OFF")  # the file's own views may call no more than what is harmless
+    try:
+        return _chosen(connection, wanted, sought)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise SourceError(
+            f"reading the SQLite file takes more than {LONGEST:g} seconds, as where a view of it never ends; export "
+            "the table of trades alone"
+        ) from error
+
+
+def _chosen(connection: sqlite3.Connection, wanted: str | None, sought: values.Sought | None) -> RawTable:
     connection.execute("BEGIN")
     tables = _tables(connection)
     part = values.chosen("table", tables, wanted, sought)

@@ -11,6 +11,9 @@ from knowdefeat_pipeline.sources.raw import Origin, RawTable
 from knowdefeat_pipeline.sources.readers import values
 from knowdefeat_pipeline.sources.readers.encodings import as_utf8, whole_lines
 
+BEYOND = "is nested far deeper than any table, or has a number of thousands of digits; check the export"
+"""Why the library refuses what is JSON."""
+
 
 def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> RawTable:
     """Raises SourceError for what is no JSON, or does not hold one array of objects."""
@@ -21,8 +24,8 @@ def read_json(data: bytes, wanted: str | None, sought: values.Sought | None) -> 
         found = json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
         return _read_lines(whole_lines(utf8).decode() if sought and sought.grows else text, encoding, error)
-    except RecursionError as error:
-        raise SourceError("the JSON is nested far deeper than any table; check the export") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"the JSON {BEYOND}") from error
     rows_of = sought.rows_of(found) if sought else None
     if rows_of:
         return _raw(rows_of, range(1, len(rows_of) + 1), [], origin, notes)
@@ -63,6 +66,8 @@ def _read_lines(text: str, encoding: str, whole: json.JSONDecodeError) -> RawTab
                 ) from error
             cut.append((number, [line]))
             continue
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"line {number} {BEYOND}") from error
         if not isinstance(row, dict):
             raise SourceError(f"row {number} is no JSON object; write an object a line")
         rows.append(row)
@@ -77,5 +82,8 @@ def _raw(
     notes: tuple[str, ...],
 ) -> RawTable:
     names = _columns_of({"": rows})[""]
-    table = values.table(names, ([row.get(name) for row in rows] for name in names))
+    try:
+        table = values.table(names, ([row.get(name) for row in rows] for name in names))
+    except (ValueError, OverflowError, RecursionError) as error:  # beyond every number, and half letters
+        raise SourceError(f"the JSON has a value that is no number or text ({error}); check the export") from error
     return RawTable(table, np.array(numbers, dtype="int64"), cut, origin, notes)

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,14 @@ import numpy as np
 
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import Origin, RawTable, named
-from knowdefeat_pipeline.sources.readers import values
+from knowdefeat_pipeline.sources.readers import archives, values
 from knowdefeat_pipeline.sources.readers.header import header_place
 
+DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What the library raises at a workbook that is none."""
 Rows = list[tuple[Any, ...]]
 
 
@@ -33,9 +39,11 @@ def _sheets(data: bytes) -> dict[str, Rows]:
     import openpyxl  # 0.2 s that only a workbook should pay
 
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archives.require_modest(archive, len(data))
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         return {sheet.title: _rows(sheet) for sheet in book.worksheets}
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, SyntaxError) as error:
+    except DAMAGED as error:
         raise SourceError(f"the Excel file is cut short or damaged ({error}); fetch it again") from error
 
 

@@ -145,7 +145,9 @@ def one_import(request: Request, site: Shared, import_id: Number) -> Response:
     )
 
 
-@router.delete("/imports/{import_id}", response_model=Undone, dependencies=[Depends(a_place)])
+@router.delete(
+    "/imports/{import_id}", response_model=Undone, dependencies=[Depends(requires("admin")), Depends(a_place)]
+)
 def undo(site: Shared, author: Annotated[str, Depends(requires("admin"))], import_id: Number) -> Response:
     """Take an import back: its trades go, and what it had moved on or replaced is what it was before. Needs the scope
     admin."""
@@ -187,7 +189,7 @@ def one_row(request: Request, site: Shared, quarantine_id: Number) -> Response:
 @router.post(
     "/quarantine/{quarantine_id}/release",
     response_model=Released,
-    dependencies=[Depends(a_place), Depends(requires("ingest")), Depends(takes("application/json"))],
+    dependencies=[Depends(requires("ingest")), Depends(a_place), Depends(takes("application/json"))],
 )
 def release(site: Shared, quarantine_id: Number, corrections: Corrections) -> Response:
     """Correct a held row and record it: read as its file was read. Needs the scope ingest.
@@ -202,7 +204,7 @@ def release(site: Shared, quarantine_id: Number, corrections: Corrections) -> Re
 @router.post(
     "/quarantine/{quarantine_id}/discard",
     response_model=Discarded,
-    dependencies=[Depends(a_place), Depends(requires("admin")), Depends(takes("application/json"))],
+    dependencies=[Depends(requires("admin")), Depends(a_place), Depends(takes("application/json"))],
 )
 def discard(site: Shared, quarantine_id: Number, why: Discard) -> Response:
     """Settle a held row as not wanted; it stays on record. Needs the scope admin."""

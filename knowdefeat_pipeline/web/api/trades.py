@@ -42,7 +42,7 @@ Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | int
 Name = Annotated[str, Query(min_length=1, max_length=LONGEST, description="What it is called.")]
 By = Annotated[str, Depends(requires("ingest"))]
-WRITES = [Depends(a_place)]
+WRITES = [Depends(requires("ingest")), Depends(a_place)]
 
 
 def _model(name: str, fields: Sequence[str], required: bool) -> type[BaseModel]:

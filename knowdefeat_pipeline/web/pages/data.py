@@ -9,15 +9,15 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
+from starlette.datastructures import UploadFile
 
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.core.schema.figure import text
 from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS
-from knowdefeat_pipeline.sources.terms import Sign, Size
 from knowdefeat_pipeline.store import arrivals, imports, quarantine
 from knowdefeat_pipeline.store.fleet import held_rows
 from knowdefeat_pipeline.store.reads import latest_day
@@ -36,6 +36,8 @@ router = APIRouter()
 QUESTION = "What was refused, and how is it mended?"
 HELD, IMPORTS, LAST, SOURCES = 50, 20, 10, 20
 CHECKED_DAYS = 30
+SAID = {"source": 200, "currency": 20, "timezone": 100, "bot": 200, "size": 20, "fees": 20, "map": 10_000}
+"""What a form may say of a file, and how long that may be."""
 REFUSED_AGAIN = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 EXPORTED: tuple[Figure, ...] = (
     Figure("quarantine_id", "bigint", "", "Its number.", nullable=False),
@@ -127,7 +129,7 @@ def _row(
     )  # fmt: skip
 
 
-@router.post("/data/rows/{quarantine_id}", dependencies=[Depends(a_place), Depends(requires("ingest"))])
+@router.post("/data/rows/{quarantine_id}", dependencies=[Depends(requires("ingest")), Depends(a_place)])
 async def mend(request: Request, site: Shared, quarantine_id: Number) -> Response:
     """Correct a held row and record it; where it is refused again, what was typed stays, with the reason."""
     form = await request.form()
@@ -156,7 +158,7 @@ def _mended(request: Request, site: Site, quarantine_id: int, given: Mapping[str
     return RedirectResponse(f"/data/rows/{quarantine_id}", HTTPStatus.SEE_OTHER)
 
 
-@router.post("/data/rows/{quarantine_id}/discard", dependencies=[Depends(a_place), Depends(requires("admin"))])
+@router.post("/data/rows/{quarantine_id}/discard", dependencies=[Depends(requires("admin")), Depends(a_place)])
 def discard(site: Shared, quarantine_id: Number, note: Annotated[str, Form(max_length=1000)] = "") -> Response:
     """Settle a held row as not wanted."""
     site.intake.ask("discard", quarantine_id=quarantine_id, note=note.strip() or None)
@@ -176,7 +178,7 @@ def one_import(request: Request, site: Shared, import_id: Number) -> Response:
     return site.answer(request, read, results=False)
 
 
-@router.post("/data/imports/{import_id}/undo", dependencies=[Depends(a_place)])
+@router.post("/data/imports/{import_id}/undo", dependencies=[Depends(requires("admin")), Depends(a_place)])
 def undo(site: Shared, import_id: Number, author: Annotated[str, Depends(requires("admin"))]) -> Response:
     """Take an import back."""
     site.intake.ask("undo", import_id=import_id, author=author)
@@ -203,39 +205,28 @@ def _upload(request: Request, site: Site, *, brings: bool, **found: Any) -> Answ
     )
 
 
-@router.post("/data/upload", dependencies=[Depends(a_place)])
+@router.post("/data/upload", dependencies=[Depends(requires("ingest")), Depends(a_place)])
 async def take_in(
     request: Request,
     site: Shared,
     author: Annotated[str, Depends(requires("ingest"))],
-    file: Annotated[UploadFile, File()],
-    deed: Annotated[str, Form(pattern="^(try|record)$")] = "try",
-    source: Annotated[str, Form(max_length=200)] = "",
-    currency: Annotated[str, Form(max_length=20)] = "",
-    timezone: Annotated[str, Form(max_length=100)] = "",
-    bot: Annotated[str, Form(max_length=200)] = "",
-    size: Annotated[Size | str, Form(max_length=20)] = "",
-    fees: Annotated[Sign | str, Form(max_length=20)] = "",
-    map: Annotated[str, Form(max_length=10_000)] = "",
-    replace: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Show how a file would be read, or record it."""
-    said: dict[str, Any] = {
-        "source": source,
-        "currency": currency,
-        "timezone": timezone,
-        "bot": bot,
-        "size": size,
-        "fees": fees,
-        "map": map,
-    }
+    """Show how a file would be read, or record it.
+
+    The form is read here, so that nobody's file is taken in before it is known that he may bring one.
+    """
+    form = await request.form(max_files=1, max_fields=2 * len(SAID))
+    said: dict[str, Any] = {name: str(form.get(name, ""))[:most] for name, most in SAID.items()}
     stated: dict[str, Any] = {name: value.strip() or None for name, value in said.items()}
-    name = printable(file.filename or "upload")
+    file, replace = form.get("file"), form.get("replace") == "true"
     try:
-        how = how_to_read(**stated | {"map": map.split()})
+        if not isinstance(file, UploadFile):
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Choose a file.")
+        name = printable(file.filename or "upload")
+        how = how_to_read(**stated | {"map": said["map"].split()})
         async with uploaded(file) as path:
             about: dict[str, Any] = {"path": str(path), "name": name, "how": how}
-            if deed == "try":
+            if form.get("deed") != "record":
                 found: dict[str, Any] = {"previews": await run_in_threadpool(site.intake.ask, "preview_file", **about)}
             else:
                 about |= {"author": author, "replaces": replace}

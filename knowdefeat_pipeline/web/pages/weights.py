@@ -149,21 +149,22 @@ def save(request: Request, site: Shared, form: Form) -> Response:
     shown = _numbers(form)
     reason, based_on = form.get("reason", "")[:1000], _based_on(form)
     conflict: list[Record] = []
-    with site.connection() as connection:
-        try:
-            requires("admin")(request)
-            if not reason.strip():
-                raise Problem(422, "Say why: the reason is kept with the version.")
+    try:
+        requires("admin")(request)  # before a connection is taken, as it takes one itself
+        if not reason.strip():
+            raise Problem(422, "Say why: the reason is kept with the version.")
+        with site.connection() as connection:
             _, made = change_weights(connection, lambda _: shown, reason=reason.strip(), based_on=based_on)
-            return RedirectResponse(f"/weights?saved={made.version}", HTTPStatus.SEE_OTHER)
-        except WeightsChanged as error:
-            status, trouble = HTTPStatus.PRECONDITION_FAILED, str(error)
+        return RedirectResponse(f"/weights?saved={made.version}", HTTPStatus.SEE_OTHER)
+    except WeightsChanged as error:
+        status, trouble = HTTPStatus.PRECONDITION_FAILED, str(error)
+        with site.connection() as connection:
             conflict = differing(connection, error, shown)
-            based_on = error.latest.version  # who saves now has seen it
-        except WeightError as error:
-            status, trouble = HTTPStatus.UNPROCESSABLE_ENTITY, str(error).replace("(normalise", "(Scale to 100")
-        except Problem as error:
-            status, trouble = error.status, _told(error)
+        based_on = error.latest.version  # who saves now has seen it
+    except WeightError as error:
+        status, trouble = HTTPStatus.UNPROCESSABLE_ENTITY, str(error).replace("(normalise", "(Scale to 100")
+    except Problem as error:
+        status, trouble = error.status, _told(error)
     asked = {"reason": reason, "based_on": based_on, "rows": ROWS, "day": None}
     with site.snapshot() as connection:
         answer = _page(request, site, connection, shown, asked, trouble=trouble, conflict=conflict)

@@ -47,7 +47,7 @@ def test_bots_are_named_and_their_capital_is_stated(shell: Shell, tmp_path: Path
 def test_funds_in_a_currency_of_eight_decimals(shell: Shell, tmp_path: Path) -> None:
     shell("run", "--trades", file(tmp_path), "--currency", "BTC", "--capital", "1")
     answer = shell.json("allocate", "--funds", "0.00000003", "--cap", "100%", "--method", "equal", "--drawdown-limit", "50%",
-                        "--daily-loss-limit", "50%")  # fmt: skip
+                        "--daily-loss-limit", "50%", "--caution", "0", "--same-edge-limit", "1")  # fmt: skip
     (division,) = answer["currencies"]
     assert sorted(row["amount"] for row in division["allocations"]) == [1e-8, 2e-8]
     assert division["allocated"] == 3e-8

@@ -27,7 +27,7 @@ PARTS = {
     ),
     "daemon": (serve.daemon, ["run", "-w", str(ROOT / "code_server.yaml")]),
     "code": (
-        lambda: serve.code(4000, "10.0.0.2"),
+        lambda: serve.code(4000, "10.0.0.2", True),
         ["-m", "knowdefeat_pipeline.automation.code_server", "-m", "knowdefeat_pipeline.definitions",
          "-h", "10.0.0.2", "-p", "4000", "--location-name", "knowdefeat-pipeline"],
     ),
@@ -72,10 +72,10 @@ def test_each_part_is_the_program_that_it_stands_for(host: None, part: str) -> N
     )
 
 
-@pytest.mark.parametrize("part", [serve.pages, serve.dagster_ui])
+@pytest.mark.parametrize("part", [serve.pages, serve.dagster_ui, serve.code])
 def test_an_address_that_others_reach_needs_a_word_for_it(host: None, part: Any) -> None:
     with pytest.raises(NotLoopback, match="knowdefeat serve with --trusted-network"):
-        part(3000, "0.0.0.0", False, None)
+        part(port=3000, host="0.0.0.0")
 
 
 def _run(ready: Any, on_sigterm: Any, seconds: float) -> None:
