@@ -59,7 +59,7 @@ def show() -> None:
 
 @app.command()
 def login() -> None:
-    """Print where a browser logs in to the pages, once, where no up tells it; one printed before counts no more."""
+    """Print where a browser logs in to the pages, once and for an hour; one printed before counts no more."""
     code = secrets.token_urlsafe(32)
     with owned_database() as connection:
         store.offer_login(connection, code)
