@@ -35,25 +35,27 @@ class OneTransaction:
     def run(self, work: Callable[[], T]) -> T:
         """What `work` does over `connection`, all of it or nothing, and once.
 
-        Where the connection breaks at the commit, the server is asked what became of it.
+        Where the connection breaks at the commit, the server is asked what became of it; before that, nothing did. (A
+        server that crashed gives the number of a transaction that it lost to another one.)
 
         Raises sqlalchemy's OperationalError and InterfaceError, without the statement and what it was to write.
         """
         if getattr(self._local, "connection", None) is not None:
             return work()
         for pause in (*PAUSES, None):
-            number: str | None = None
+            number, finished = "", False
             try:
                 with self._connect() as plain:
                     connection = _transactional(plain)
                     with connection.begin():
-                        number = connection.scalar(text("SELECT pg_current_xact_id()::text"))
+                        number = str(connection.scalar(text("SELECT pg_current_xact_id()::text")))
                         done = self._within(connection, work)
+                        finished = True
                 return done
             except (OperationalError, InterfaceError) as error:
                 if pause is not None and (error.connection_invalidated or _is_deadlock(error)):
                     time.sleep(pause)
-                    if number is not None and self._was_committed(number):
+                    if finished and self._was_committed(number):
                         return done
                     continue
                 raise _brief(error) from None

@@ -126,6 +126,24 @@ def test_what_was_committed_before_the_connection_broke_is_not_done_again(
     engine.dispose()
 
 
+def test_what_broke_before_the_commit_is_done_again_whoever_has_its_number_by_then(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash another transaction may get the number of the one that was lost, and commit."""
+    monkeypatch.setattr(transactions, "PAUSES", (0.0,))
+    monkeypatch.setattr(OneTransaction, "_was_committed", lambda together, number: True)
+    engine = create_engine(database.replace("postgresql:", "postgresql+psycopg2:"), isolation_level="AUTOCOMMIT")
+    calls = iter((OperationalError(None, None, OSError("gone"), connection_invalidated=True), None))
+
+    def work() -> int:
+        if error := next(calls):
+            raise error
+        return 7
+
+    assert OneTransaction(engine.connect).run(work) == 7
+    engine.dispose()
+
+
 def test_a_connection_that_broke_while_nobody_used_it_is_replaced_without_a_word(
     database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
