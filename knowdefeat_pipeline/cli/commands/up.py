@@ -122,7 +122,7 @@ def up(
         out.print(Text.assemble("Pages: ", strong(pages.address), "  (Ctrl-C stops)"))
         if out.is_terminal:  # whatever else it is, it may be kept
             out.print(
-                f"To decide there, log in once, within an hour: {pages.address}/login?code={code}", soft_wrap=True
+                f"To decide there, log in within an hour: {pages.address}/login?code={code}", soft_wrap=True
             )
         out.print(f"Dagster UI: {dagster.address}")
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
