@@ -121,9 +121,7 @@ def up(
                 _await_answer(place, running)
         out.print(Text.assemble("Pages: ", strong(pages.address), "  (Ctrl-C stops)"))
         if out.is_terminal:  # whatever else it is, it may be kept
-            out.print(
-                f"To decide there, log in within an hour: {pages.address}/login?code={code}", soft_wrap=True
-            )
+            out.print(f"To decide there, log in within an hour: {pages.address}/login?code={code}", soft_wrap=True)
         out.print(f"Dagster UI: {dagster.address}")
         out.print(f"Logs: {settings.home / 'logs'}", style="dim", soft_wrap=True)
         if follow:
