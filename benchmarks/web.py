@@ -187,7 +187,7 @@ def _cold(browser: Any, address: str) -> dict[str, float]:
     page.wait_for_selector("table tbody tr td")
     visible = time.perf_counter() - begun
     page.wait_for_load_state("load")
-    page.wait_for_function(f"Object.keys(({PAINTS})()).length > 1")
+    _await(page, lambda: len(page.evaluate(PAINTS)) > 1)
     painted = page.evaluate(PAINTS)["first-contentful-paint"] / 1e3
     context.close()
     return {"painted": painted, "visible": visible, "bytes": float(sum(bytes_))}
@@ -200,10 +200,17 @@ def _shown(page: Any, connection: psycopg.Connection, bot: int) -> float:
     time.sleep(1.3)  # the listener leaves a second between batches
     connection.execute(INSERT, (bot, bot))
     begun = time.perf_counter()
-    page.wait_for_function(
-        "([row, before]) => document.querySelector(row)?.innerText !== before", arg=[row, before], polling=10
-    )
+    _await(page, lambda: page.inner_text(row) != before)
     return time.perf_counter() - begun
+
+
+def _await(page: Any, done: Callable[[], bool]) -> None:
+    """Look until it is so; the page's policy lets playwright's own waiting evaluate nothing there."""
+    deadline = time.monotonic() + 60
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nothing happened on the page within 60 s")
+        page.wait_for_timeout(5)
 
 
 def watched(address: str, url: str, results: int) -> dict[str, Any]:

@@ -197,12 +197,19 @@ def test_weights_are_changed_without_a_script(
             assert [(v, r, float(w)) for v, r, w in saved.fetchall()] == [(2, "steadier", 30.8)]
 
 
+def await_in(page: Page, condition: str) -> None:
+    """Await that a condition holds in the page, whose policy lets playwright's own waiting evaluate nothing there."""
+    until = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < until, condition
+
+
 def test_the_ranking_follows_the_sliders_to_the_last_bit(browser: Browser, pages: str) -> None:
     """The browser computes what the server would, with whatever weights."""
     weights = [[round(random.Random(n * 19 + k).uniform(-30, 30), 1) for k in range(19)] for n in range(40)]
     with opened(browser, pages, viewport={"width": 1600, "height": 900}) as (_, page):
         page.goto("/weights")
-        page.wait_for_function("ranks !== null")
+        await_in(page, "ranks !== null")
         told = page.evaluate(
             """async sets => {
                 const found = [];
@@ -230,7 +237,7 @@ def test_the_ranking_follows_the_sliders_to_the_last_bit(browser: Browser, pages
         expect(page).to_have_url(f"{pages}/weights?avg_win_rate=40.0")
         followed = page.locator("#preview tbody").inner_text()
         page.reload()
-        page.wait_for_function("ranks !== null")
+        await_in(page, "ranks !== null")
         assert page.locator("#preview tbody").inner_text() == followed  # what the server draws of that address
         expect(slider.locator("[type=number]")).to_have_value("40.0")
 
