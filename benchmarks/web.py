@@ -85,7 +85,9 @@ def paths(address: str, today: str) -> list[str]:
             found.append(
                 re.sub(r"{(\w+)}", lambda m: str(samples.get(m[1], "1")), path) + (f"?{query}" if query else "")
             )
-    return found
+    found += ["/data", "/funds", "/regimes", "/operations"]
+    # Of imports and bars this fleet has none.
+    return [path for path in found if httpx.get(f"{address}{path}", timeout=60).status_code != 404]
 
 
 def answers(address: str, url: str, asked: list[str], repeat: int) -> dict[str, dict[str, Any]]:
@@ -120,6 +122,7 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
 
     from knowdefeat_pipeline.postgres.connection import open_pool
     from knowdefeat_pipeline.web.app import make_app
+    from knowdefeat_pipeline.web.intake import Intake
     from knowdefeat_pipeline.web.live import LiveResults
     from knowdefeat_pipeline.web.site import Site
 
@@ -131,7 +134,7 @@ def _bare(url: str, asked: list[str], repeat: int) -> dict[str, float]:
         return plain(self, query, params, **options)
 
     found = {}
-    app = make_app(Site(open_pool(url, 2), LiveResults(url)))
+    app = make_app(Site(open_pool(url, 2), LiveResults(url), Intake(url)))
     with TestClient(app, base_url="http://127.0.0.1") as client, psycopg.connect(url) as connection:
         for path in asked:
             heard.clear()
