@@ -70,6 +70,7 @@ class Undone(BaseModel):
     heirs: dict[int, int] = Field(description="How many of these are now of which import.")
     discarded: int = Field(description="Held rows that were discarded with it.")
     released: int = Field(description="Held rows that could be recorded now that its trades are gone.")
+    refused: int = Field(description="Rows that had been recorded and are held now that its trades are gone.")
 
 
 class QuarantinedRow(BaseModel):
