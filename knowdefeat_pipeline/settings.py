@@ -81,6 +81,9 @@ class Settings:
     embedded: whether the embedded server may be used. code_server: HOST:PORT of a `serve code` that executes the runs
     which this host's Dagster launches; None = this host does. code_location: what Dagster calls it.
     dagster_home: the folder of the dagster.yaml that counts: ours, or the one that a platform's chart wrote.
+    dask_scheduler: where a refresh is computed that is too large for one process; None = in processes of this machine.
+    workers: how many of these; None = as many as it has cores, 1 = the run's own. whole_mb: megabytes of trades and
+    rows up to which a refresh is computed in one piece.
     """
 
     home: Path = field(default_factory=default_home)
@@ -98,6 +101,9 @@ class Settings:
     code_server: str | None = None
     code_location: str = "knowdefeat_pipeline"
     dagster_home: Path = ROOT
+    dask_scheduler: str | None = None
+    workers: int | None = None
+    whole_mb: int = 450
     upkeep: Upkeep = Upkeep()
 
     @classmethod
@@ -223,6 +229,13 @@ def _count(most: int, text: str) -> int:
     return int(text)
 
 
+def _scheduler(text: str) -> str:
+    kind, _, place = text.partition("://")
+    if kind not in ("tcp", "tls"):
+        raise ValueError
+    return f"{kind}://{_place(place)}"
+
+
 def _yes_or_no(text: str) -> bool:
     return {"yes": True, "no": False}[text]
 
@@ -296,6 +309,11 @@ _VARIABLES = {
     "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000."),
     "code_location": _Variable(_name, "a name", "Write letters, digits, - and _, for instance knowdefeat-pipeline."),
     "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one."),
+    "dask_scheduler": _Variable(
+        _scheduler, "the address of a Dask scheduler", "Write tls://HOST:PORT or tcp://HOST:PORT."
+    ),
+    "workers": _Variable(partial(_count, 1024), "a number of processes", "Write a whole number from 1 to 1,024."),
+    "whole_mb": _Variable(partial(_count, 10**6), "a number of megabytes", "Write a whole number from 1 to 1,000,000."),
     "daily_at": _TIME,
     "maintenance_at": _TIME,
     "timezone": _Variable(

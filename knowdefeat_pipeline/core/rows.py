@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from knowdefeat_pipeline.core.units import Array, Bools, Ints
+from knowdefeat_pipeline.core.units import NEVER, Array, Bools, Ints
 
 Columns: TypeAlias = dict[str, Array]
 """Arrays of one length. Instants are int64 (µs, NEVER where there is none), texts objects (None: none), ranks and other
@@ -70,9 +71,21 @@ def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
     return pa.table({name: _arrow(name, values) for name, values in columns.items()})
 
 
+def as_columns(table: pa.Table) -> Columns:
+    """What `as_arrow` made a table of, however it was kept meanwhile."""
+    return {name: _column(name, table[name]) for name in table.column_names}
+
+
 def instants(values: Ints) -> pd.DatetimeIndex:
     """Instants as pandas knows them."""
     return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")
+
+
+def _column(name: str, values: pa.ChunkedArray) -> Array:
+    if name in INSTANTS:
+        values = pc.fill_null(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), NEVER)
+    out: Array = values.to_numpy(zero_copy_only=False)
+    return out.astype(np.int64) if pa.types.is_integer(values.type) and not values.null_count else out
 
 
 def _arrow(name: str, values: Array) -> pa.Array:

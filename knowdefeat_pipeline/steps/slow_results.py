@@ -30,13 +30,18 @@ def with_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> C
     of the end of the day before it.
     """
     whole = rows["ticker"] == ALL_TICKERS
-    found = _carried(session, own, rows["bot_id"][whole])
-    if found is None:
-        found = _followed(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
+    found = write_slow_results(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
     slow = {name: np.full(len(whole), np.nan) for name in SLOW_NAMES}
     for name, values in slow.items():
         values[whole] = found[name]
     return rows | slow
+
+
+def write_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
+    """Replace the slow results of these days by those of `rows` (columns FOLLOWED), which are over all tickers, and
+    return them, a value per row; see `with_slow_results`."""
+    found = _carried(session, own, rows["bot_id"])
+    return _followed(session, rows, own) if found is None else found
 
 
 def _carried(session: Session, own: Sequence[Mark], bots: Ints) -> Columns | None:

@@ -16,6 +16,7 @@ from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots
 
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
 _BELOW = """
@@ -103,11 +104,18 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return out
 
 
-def read_capital(connection: psycopg.Connection, url: str) -> Capital:
-    """What each bot has to trade with, stated or estimated."""
+def read_capital(connection: psycopg.Connection, url: str, bots: Bots = EVERY_BOT) -> Capital:
+    """What each of these bots has to trade with, stated or estimated."""
     stated: dict[int, float] = dict(
-        connection.execute("SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL").fetchall()
+        connection.execute(
+            "SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL AND bot_id BETWEEN %s AND %s", bots
+        ).fetchall()
     )
-    rows = read_arrow(url, "SELECT bot_id, since, exposure FROM bot_exposures WHERE exposure > 0 ORDER BY 1, 2")
+    rows = read_arrow(
+        url,
+        "SELECT bot_id, since, exposure FROM bot_exposures"
+        " WHERE exposure > 0 AND bot_id BETWEEN $1 AND $2 ORDER BY 1, 2",
+        bots,
+    )
     bot = rows["bot_id"].to_numpy().astype(np.int64)
     return Capital(stated, Exposures(bot, arrow_micros(rows["since"]), _floats(rows["exposure"])))

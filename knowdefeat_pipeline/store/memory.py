@@ -151,7 +151,7 @@ class Memory:
         """All months before `before`, read again once they hold something else."""
         content = months_content(connection)
         if self._past is None or self._past[:2] != (before, content):
-            self._past = before, content, read_past(connection, self.url, before)
+            self._past = before, content, read_past(self.url, before)
         return self._past[2]
 
     def days(self, connection: psycopg.Connection, before: date) -> DailyResults:

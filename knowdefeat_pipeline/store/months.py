@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -59,9 +60,9 @@ def months_content(connection: psycopg.Connection) -> UUID | None:
     return row[0] if row else None
 
 
-def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
+def read_past(url: str, before: date, bots: Bots = EVERY_BOT) -> Past:
     """All months before `before` folded into one summary per bot and ticker, as the metrics engine takes them."""
-    rows = read_arrow(url, query("metrics/read_months"), [before])
+    rows = read_arrow(url, query("metrics/read_months"), [before, *bots])
     bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
     names, code = np.unique(ticker.astype(str), return_inverse=True)
     keys, series = np.unique(bot * len(names) + code, return_inverse=True)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -45,7 +46,7 @@ def replace_days(
     """
     delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(stored(table)))
     connection.execute(delete, (first, last))
-    return copy_arrow(connection, stored(table), _as_stored(table, rows))
+    return copy_arrow(connection, stored(table), as_stored(table, rows))
 
 
 def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: Columns) -> None:
@@ -54,7 +55,7 @@ def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: In
         return
     delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
     connection.execute(delete, (day, bots.tolist()))
-    copy_arrow(connection, stored(table), _as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
+    copy_arrow(connection, stored(table), as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
 
 
 def of_day(rows: Columns, day: date) -> pa.Table:
@@ -69,7 +70,8 @@ def of_days(rows: Columns, ends: Mapping[date, datetime]) -> pa.Table:
     return as_arrow(rows).append_column("day", pa.array([*ends], pa.date32()).take(pa.array(number)))
 
 
-def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+def as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+    """Rows of a result as the table holds them that stores it."""
     if table not in ROWS:
         return rows
     store = {"bot_metrics": _single_rows, "bot_skill": _fleet_rows}.get(table, _without_mark)
@@ -106,6 +108,13 @@ def _single_rows(rows: pa.Table) -> pa.Table:
     ticker = rows["ticker"].take(pa.array(np.where(alone, other, 0)))
     only = pc.if_else(pa.array(alone), ticker, None) if len(bot) else rows["ticker"]
     return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
+
+
+def first_rows(connection: psycopg.Connection, table: str, day: date, count: int) -> pd.DataFrame:
+    """So many rows of a result table's day, by bot."""
+    statement = sql.SQL("SELECT * FROM {} WHERE day = %s ORDER BY bot_id LIMIT %s").format(sql.Identifier(table))
+    cursor = connection.execute(statement, (day, count))
+    return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
 
 
 def active_bots(connection: psycopg.Connection) -> dict[int, bool]:

@@ -1,0 +1,153 @@
+"""Refreshes in shards of bots: whatever their number, the tables are those of one piece, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.scale import staging
+from knowdefeat_pipeline.scale.costs import held_bytes
+from knowdefeat_pipeline.scale.workers import Workers
+from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
+from knowdefeat_pipeline.steps.outcome import StepResult
+from knowdefeat_pipeline.steps.ranking import compute_rankings
+from knowdefeat_pipeline.steps.skill import compute_skill
+from knowdefeat_pipeline.store.results import ROWS
+from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.trades import load_trades
+
+NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+FIRST, LAST = date(2025, 3, 3), NOW.date()  # the last one still runs
+BOTS = 12
+TABLES = (*sorted({*ROWS.values()}), "bot_days_rows", "open_positions", "slow_results", "bot_months")
+
+
+@dataclass(frozen=True)
+class Shards(Workers):
+    """Workers that cut whatever there is into shards of so many bytes."""
+
+    bytes_each: int = 0
+
+    @property
+    def whole_bytes(self) -> int:
+        return -1 if self.bytes_each else 10**12
+
+    @property
+    def shard_bytes(self) -> int:
+        return self.bytes_each
+
+
+def refresh(url: str, workers: Workers, first: date = FIRST, last: date = LAST) -> list[StepResult]:
+    """The steps of a run that depend on metrics, as a run does them: each by itself."""
+    with connect(url) as connection:
+        session = Session(url, connection, workers=workers)
+        try:
+            session.begin(first)
+            results = [
+                compute_metrics(session, first, last, NOW),
+                compute_streaks(session, first, last),
+                compute_rankings(session, first, last),
+                compute_skill(session, first, last),
+            ]
+        finally:
+            session.unstage()
+    for result in results:
+        result.require()
+    return results
+
+
+def tables(url: str) -> dict[str, list[str]]:
+    """Every row of the results as text, which has every bit of a number."""
+    with connect(url) as connection:
+        return {
+            name: [row for (row,) in connection.execute(f"SELECT t::text FROM {name} AS t ORDER BY 1")]
+            for name in TABLES
+        }
+
+
+def staged(url: str) -> dict[str, int]:
+    """How many rows each table of the staging holds."""
+    names = ("staged_plans", "staged_shards", *(f"staged_{name}" for name in staging.TABLES))
+    with connect(url) as connection:
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # type: ignore[index]
+
+
+NOTHING_STAGED = {"staged_plans": 0, "staged_shards": 0, **{f"staged_{name}": 0 for name in staging.TABLES}}
+
+
+@pytest.fixture(scope="module")
+def fleet(server_url: str, template: str) -> Iterator[str]:
+    """Twelve bots of a hundred days, with an open trade and one bot that stopped long ago."""
+    from tests.conftest import temporary_database
+
+    with temporary_database(server_url, template) as url:
+        trades = simulate("base", bots=BOTS, days=100, seed=5, end=NOW - timedelta(hours=12)).trades
+        load_trades(url, read_frame(trades, "simulator", NOW), "fleet")
+        with connect(url) as connection:
+            connection.execute(
+                "INSERT INTO trades (bot_name, ticker, direction, status, entry_time, exit_time, entry_price, exit_price,"
+                " notional) VALUES ('sleeper', 'COIN', 'LONG', 'closed', %s, %s, 100, 101, 100)",
+                (NOW - timedelta(days=80), NOW - timedelta(days=79)),
+            )
+            connection.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, mark_price, notional)"
+                " VALUES (3, 'COIN', 'LONG', %s, 100, 101, 100)",
+                (NOW - timedelta(days=1),),
+            )
+            connection.execute(
+                "INSERT INTO trade_scores (trade_id, price_model_score, volume_model_score, price_wall_score)"
+                " SELECT trade_id, 70, 60, 50 + trade_id %% 7 FROM trades WHERE exit_time > %s AND trade_id %% 3 = 0",
+                (NOW - timedelta(days=9),),
+            )
+            connection.execute("ANALYZE")
+        yield url
+
+
+@pytest.fixture(scope="module")
+def copy(cloned: Callable[[str], AbstractContextManager[str]], fleet: str) -> Callable[[], AbstractContextManager[str]]:
+    return lambda: cloned(fleet)
+
+
+@pytest.fixture(scope="module")
+def whole(copy: Callable[[], AbstractContextManager[str]]) -> dict[str, list[str]]:
+    """The tables as one piece leaves them."""
+    with copy() as url:
+        refresh(url, Workers())
+        return tables(url)
+
+
+def bytes_for(url: str, shards: int) -> int:
+    """The size of a shard by which the fleet is cut into about so many."""
+    with connect(url) as connection:
+        session = Session(url, connection, workers=Shards(bytes_each=10**12))
+        plan = session.plan(NOW - timedelta(days=40), NOW, (LAST - FIRST).days + 1)
+        assert plan is not None
+        return max(1, held_bytes(plan.trades, plan.rows) // shards)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+def test_any_number_of_shards_leaves_what_one_piece_leaves(
+    copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]], shards: int
+) -> None:
+    told: list[str] = []
+    with copy() as url:
+        results = refresh(url, Shards(bytes_each=bytes_for(url, shards), report=told.append))
+        found = tables(url)
+        assert staged(url) == NOTHING_STAGED
+    assert {name: len(rows) for name, rows in found.items()} == {name: len(rows) for name, rows in whole.items()}
+    assert found == whole
+    computed = sum(line.startswith("Shard ") for line in told)
+    assert shards <= computed <= BOTS + 1 if shards < BOTS else computed == BOTS + 1
+    with copy() as url:
+        expected = refresh(url, Workers())
+    assert [result.counts for result in results] == [result.counts for result in expected]
+    assert [[(c.name, c.passed, c.figures) for c in result.checks] for result in results] == [
+        [(c.name, c.passed, c.figures) for c in result.checks] for result in expected
+    ]
