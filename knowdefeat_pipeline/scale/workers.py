@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # (docs/scale.md). A variable of the environment would not do: Dask reads the names of its own in small letters.
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**27)}
 LOST_AFTER = "30s"  # without a word from a worker, as of a host that vanished
-START_UP = 60  # seconds
+START_UP = 30  # seconds
 RETRIES = 2  # of a shard whose database was away for a moment
 PARTS = 3  # at least so many shards are a plan that is cut
 
@@ -41,8 +41,8 @@ class ClusterLost(KnowDefeatError):
     """Workers that cannot be reached, or are of another version; the message says what to do."""
 
 
-def _silent(told: str) -> None:
-    pass
+def unheard(told: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Workers:
     scheduler: str | None = None
     processes: int = 1
     whole_mb: int = 450
-    report: Callable[[str], None] = _silent
+    report: Callable[[str], None] = unheard
 
     @classmethod
-    def of(cls, settings: Settings, report: Callable[[str], None] = _silent) -> Workers:
+    def of(cls, settings: Settings, report: Callable[[str], None] = unheard) -> Workers:
         """As the environment says."""
         return cls(settings.dask_scheduler, settings.workers or os.cpu_count() or 1, settings.whole_mb, report)
 
@@ -119,7 +119,7 @@ def _cluster(scheduler: str | None, url: str, processes: int) -> Iterator[Client
         dask.config.set(nanny),
         LocalCluster(
             processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, security=True,
-            env=handed_on(database_url=url), set_as_default=False,
+            env=handed_on(database_url=url),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
@@ -136,7 +136,7 @@ def _on_dask(
     )
     item_of = {future.key: item for future, item in zip(futures, items, strict=True)}
     try:
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             yield item_of[future.key], future.result()
     except (CancelledError, OSError) as error:
         raise ClusterLost(

@@ -78,6 +78,12 @@ def counts_of_days(days: Iterable[date], counts: Ints) -> dict[date, int]:
     return {day: count for day, count in zip(days, counts.tolist(), strict=True) if count}
 
 
+def rows_per_end(rows: Columns, ends: Ints) -> Ints:
+    """How many of the rows each of these as_of (µs, ascending) has."""
+    count: Ints = np.bincount(np.searchsorted(ends, rows["as_of"]), minlength=len(ends))
+    return count
+
+
 @dataclass(frozen=True)
 class StepResult:
     """The rows that a step wrote of an asset's days first..last, and what its checks found.

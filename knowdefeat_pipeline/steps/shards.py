@@ -23,6 +23,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, micros
 from knowdefeat_pipeline.scale import staging
 from knowdefeat_pipeline.scale.plan import Plan, Refresh, Shard
 from knowdefeat_pipeline.scale.staging import Done, Staging
+from knowdefeat_pipeline.steps.outcome import rows_per_end
 from knowdefeat_pipeline.steps.slow_results import FOLLOWED
 from knowdefeat_pipeline.store.bot_days import bot_days_table
 from knowdefeat_pipeline.store.exposures import read_capital
@@ -70,7 +71,7 @@ def _tables(url: str, refresh: Refresh, shard: Shard, connection: psycopg.Connec
         yield "followed", as_arrow(joined(followed))
         yield "bot_days_rows", bot_days_table(trades, refresh.ends)
     streaks = engine.win_streak_rows(trades, ends)
-    rows[STREAKS] = _per_day(streaks, ends)
+    rows[STREAKS] = rows_per_end(streaks, ends)
     yield "win_streaks_rows", as_stored(STREAKS, of_days(streaks, refresh.ends))
     yield "", {"rows": {name: counts.tolist() for name, counts in rows.items()}}
 
@@ -93,11 +94,6 @@ def _taken_in(
 ) -> Iterator[pa.Table]:
     """The blocks as tables; of what the slow variables follow `followed` keeps the rows, and `counts` counts them."""
     for block in blocks:
-        counts += _per_day(block, ends)
+        counts += rows_per_end(block, ends)
         followed.append(chosen({name: block[name] for name in FOLLOWED}, block["ticker"] == ALL_TICKERS))
         yield of_days(block, refresh.ends)
-
-
-def _per_day(rows: Columns, ends: Ints) -> Ints:
-    count: Ints = np.bincount(np.searchsorted(ends, rows["as_of"]), minlength=len(ends))
-    return count

@@ -47,6 +47,12 @@ def _alike(connection: psycopg.Connection, name: str) -> str:
     return f" Did you mean {' or '.join(map(printable, near))}?" if near else ""
 
 
+def count_bots(connection: psycopg.Connection) -> int:
+    """How many bots there are."""
+    ((found,),) = connection.execute("SELECT count(*) FROM bots").fetchall()
+    return int(found)
+
+
 def bot_names(connection: psycopg.Connection) -> dict[int, str]:
     """The name of each bot."""
     return dict(connection.execute("SELECT bot_id, name FROM bots").fetchall())

@@ -15,6 +15,7 @@ from knowdefeat_pipeline.scale import staging
 from knowdefeat_pipeline.scale.costs import held_bytes
 from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.sources.frames import read_frame
+from knowdefeat_pipeline.steps import ranking
 from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.steps.ranking import compute_rankings
@@ -134,9 +135,13 @@ def bytes_for(url: str, shards: int) -> int:
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 64])
 def test_any_number_of_shards_leaves_what_one_piece_leaves(
-    copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]], shards: int
+    copy: Callable[[], AbstractContextManager[str]],
+    whole: dict[str, list[str]],
+    shards: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []
+    monkeypatch.setattr(ranking, "ROWS_AT_ONCE", 3 * BOTS)  # the rankings of three days at once, of a few bots
     with copy() as url:
         results = refresh(url, Shards(bytes_each=bytes_for(url, shards), report=told.append))
         found = tables(url)
@@ -145,6 +150,7 @@ def test_any_number_of_shards_leaves_what_one_piece_leaves(
     assert found == whole
     computed = sum(line.startswith("Shard ") for line in told)
     assert shards <= computed <= BOTS + 1 if shards < BOTS else computed == BOTS + 1
+    monkeypatch.undo()
     with copy() as url:
         expected = refresh(url, Workers())
     assert [result.counts for result in results] == [result.counts for result in expected]
