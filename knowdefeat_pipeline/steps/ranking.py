@@ -93,9 +93,8 @@ def _rank_in_spans(
             rows = _rank(of_bots, _read(session, span[0].day, span[-1].day), [*ends.values()])
             counts.update(counts_of_days(ends, rows_per_end(rows, micros([*ends.values()]))))
             checks.append(_check(rows))
-            shown[:] = [
-                DayRows(chosen(rows, rows["as_of"] == micros([span[-1].as_of])), {span[-1].day: span[-1].as_of})
-            ]
+            last_rows = chosen(rows, rows["as_of"] == micros([span[-1].as_of]))
+            shown[:] = [DayRows(last_rows, {span[-1].day: span[-1].as_of})]
             yield of_days(rows, ends)
 
     with one_transaction(session.connection):

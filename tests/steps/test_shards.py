@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,19 +18,23 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.scale import staging
 from knowdefeat_pipeline.scale.costs import held_bytes
 from knowdefeat_pipeline.scale.workers import Workers
+from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import ranking
 from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.steps.ranking import compute_rankings
 from knowdefeat_pipeline.steps.skill import compute_skill
+from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.results import ROWS
 from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 FIRST, LAST = date(2025, 3, 3), NOW.date()  # the last one still runs
 BOTS = 12
+SHARDED = ("bot_metrics_rows", "bot_days_rows", "win_streaks_rows")
 TABLES = (*sorted({*ROWS.values()}), "bot_days_rows", "open_positions", "slow_results", "bot_months")
 
 
@@ -157,3 +165,60 @@ def test_any_number_of_shards_leaves_what_one_piece_leaves(
     assert [[(c.name, c.passed, c.figures) for c in result.checks] for result in results] == [
         [(c.name, c.passed, c.figures) for c in result.checks] for result in expected
     ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_refresh_that_is_killed_is_done_again_and_leaves_nothing(
+    copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]], seed: int
+) -> None:
+    with copy() as url:
+        kill_at_random(url, random.Random(seed))
+        refresh(url, Shards(bytes_each=bytes_for(url, 7)))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+def kill_at_random(url: str, chance: random.Random, *scheduler: str) -> None:
+    """Begin a refresh as a process of its own, and kill it after so many of its words, and a moment."""
+    command = [sys.executable, "-m", "tests.steps.refresh_in_shards", url, str(bytes_for(url, 7)), *scheduler]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        assert process.stdout is not None
+        for _ in range(chance.randint(1, 9)):
+            if process.stdout.readline() == "done\n":
+                break
+        with suppress(subprocess.TimeoutExpired):  # a moment of any length: within a shard, or within what publishes
+            process.wait(chance.random() / 10)
+        process.kill()
+
+
+def test_a_refresh_within_a_transaction_is_computed_in_one_piece(fleet: str) -> None:
+    with connect(fleet) as connection:
+        session = Session(fleet, connection, workers=Shards(bytes_each=1))
+        about = (NOW - timedelta(days=30), NOW, 1)
+        plan = session.plan(*about)
+        assert len(plan or ()) == BOTS + 1
+        with connection.transaction():
+            assert session.plan(*about) is None
+        assert Session(fleet, connection, Memory(fleet), Shards(bytes_each=1)).plan(*about) is None
+        assert Session(fleet, connection).plan(*about) is None  # it is small
+
+
+def test_trades_that_arrive_meanwhile_are_in_no_shard_and_make_the_days_stale(
+    copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]]
+) -> None:
+    with copy() as url, connect(url) as writer:
+
+        def arrive(told: str) -> None:
+            if told.startswith("Shard 1 "):
+                writer.execute(
+                    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
+                    " exit_price, notional) SELECT bot_id, 'COIN', 'LONG', 'closed', %s, %s, 100, 150, 100 FROM bots",
+                    (NOW - timedelta(days=3, hours=1), NOW - timedelta(days=3)),
+                )
+
+        refresh(url, Shards(bytes_each=bytes_for(url, 7), report=arrive))
+        found = tables(url)
+        assert {name: found[name] for name in SHARDED} == {name: whole[name] for name in SHARDED}
+        stale = [day for day in stale_days(writer, RANKING, NOW).days if day >= FIRST]
+        assert stale == [LAST - timedelta(days=back) for back in (3, 2, 1, 0)]
