@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -36,46 +37,48 @@ def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, 
         store(url, fleet(bots, trades // bots, 30))
         first = (END - timedelta(days=days)).date()
         alone(_fold, url, first)
-        found = {way: alone(refresh, url, way, first, processes, len(ways) > 1) for way in ways}
+        found = {way: alone(refresh, url, way, first, processes) for way in ways}
     for of in found.values():
         of["trade_days"] = trades * days
         of["trades"] = trades
     return found
 
 
-def refresh(url: str, way: str, first: Any, processes: int, cut: bool) -> dict[str, Any]:
+def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
     """One refresh, in this process."""
     from knowdefeat_pipeline.postgres.connection import connect
-    from knowdefeat_pipeline.scale.workers import Workers
+    from knowdefeat_pipeline.steps.funds import compute_allocations
+    from knowdefeat_pipeline.steps.learning import compute_weights
     from knowdefeat_pipeline.steps.metrics import compute_metrics, compute_streaks
+    from knowdefeat_pipeline.steps.ranking import compute_rankings
+    from knowdefeat_pipeline.steps.skill import compute_skill
     from knowdefeat_pipeline.store.session import Session
 
-    last = (END - timedelta(days=1)).date()
-    shards: list[str] = []
-    by_way = {"one piece": Workers(whole_mb=10**6), "shards": Workers(whole_mb=1 if cut else 450)}
-    workers = by_way.get(way) or Workers(processes=processes)
-    workers = Workers(processes=workers.processes, whole_mb=workers.whole_mb, report=shards.append)
-    if way != "one piece":
-        workers = _Cut(processes=workers.processes, report=shards.append)
-    with connect(url) as connection:
-        session = Session(url, connection, workers=workers)
+    last, told = (END - timedelta(days=1)).date(), list[str]()
+    with connect(url) as connection, _watched() as held:
+        session = Session(url, connection, workers=_workers(way, processes, told.append))
         session.begin(first)
         wall, cpu, server = time.perf_counter(), _cpu(), _server_cpu(url)
         metrics = compute_metrics(session, first, last, END)
-        streaks = compute_streaks(session, first, last)
+        compute_streaks(session, first, last)
         session.unstage()
-        found = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "server_cpu": _server_cpu(url) - server}
-        rows = sum(metrics.counts.values())
-        assert sum(streaks.counts.values()) > 0
-        worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
-        done = sum(told.startswith("Shard ") for told in shards)
-        return found | {"rows": rows, "shards": done, "worker_mb": worker, "digest": _digest(connection)}
+        found: dict[str, Any] = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu}
+        found |= {"server_cpu": _server_cpu(url) - server, **held()}
+        found |= {"rows": sum(metrics.counts.values()), "shards": sum(line.startswith("Shard ") for line in told)}
+        # The rest of the chain, in the run's own process whichever way.
+        cpu, server = _cpu(), _server_cpu(url)
+        compute_rankings(session, first, last)
+        compute_skill(session, first, last)
+        compute_weights(session, first, last, END)
+        compute_allocations(session, first, last)
+        found |= {"chain_cpu": _cpu() - cpu, "server_chain_cpu": _server_cpu(url) - server}
+        return found | {"chain_mb": held()["held_mb"], "digest": _digest(connection)}
 
 
-def _cut_workers() -> type:
+def _workers(way: str, processes: int, tell: Callable[[str], None]) -> Any:
     from knowdefeat_pipeline.scale.workers import Workers
 
-    class Cut(Workers):
+    class Cutting(Workers):
         """Whatever there is is cut, into shards of the usual size."""
 
         @property
@@ -86,11 +89,29 @@ def _cut_workers() -> type:
         def shard_bytes(self) -> int:
             return Workers().shard_bytes
 
-    return Cut
+    if way == "one piece":
+        return Workers(whole_mb=10**6, report=tell)
+    return Cutting(processes=processes if way == "processes" else 1, report=tell)
 
 
-def _Cut(**options: Any) -> Any:
-    return _cut_workers()(**options)
+@contextmanager
+def _watched() -> Iterator[Callable[[], dict[str, float]]]:
+    """The most memory that this process, and any that it began, held up to then. (What the system keeps as the most
+    that a process held begins with what its parent had.)"""
+    most, over, me = {"held_mb": 0.0, "worker_mb": 0.0}, Event(), psutil.Process()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            most["held_mb"] = max(most["held_mb"], me.memory_info().rss / 1e6)
+            for child in me.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    most["worker_mb"] = max(most["worker_mb"], child.memory_info().rss / 1e6)
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    yield lambda: dict(most)
+    over.set()
+    thread.join()
 
 
 def _fold(url: str, first: Any) -> dict[str, Any]:
@@ -129,16 +150,31 @@ def _digest(connection: Any) -> str:
     return found.hexdigest()[:16]
 
 
+TERMS = {
+    "held_mb": ("trades", "rows"),
+    "cpu": ("trade_days", "rows"),
+    "chain_cpu": ("trades", "rows"),
+    "server_cpu": ("trades", "rows"),
+    "server_chain_cpu": ("rows",),
+}
+
+
 def law(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """What a process takes, and a trade, a trade and day, and a row, by least squares over the runs."""
-    ones = np.ones(len(runs))
-    of = {name: np.array([run[name] for run in runs], float) for name in ("trades", "trade_days", "rows")}
+    """What a refresh takes by itself, and for a million trades, trades and days, and rows: least squares over runs."""
     found = {}
-    for name, terms in (("peak_mb", ("trades", "rows")), ("cpu", ("trade_days", "rows")), ("server_cpu", ("trades", "rows"))):
-        design = np.stack([ones, *(of[term] / 1e6 for term in terms)], axis=1)
-        fitted, *_ = np.linalg.lstsq(design, np.array([run[name] for run in runs]), rcond=None)
+    for name, terms in TERMS.items():
+        columns = [np.ones(len(runs)), *(np.array([run[term] for run in runs]) / 1e6 for term in terms)]
+        fitted, *_ = np.linalg.lstsq(np.stack(columns, axis=1), np.array([run[name] for run in runs]), rcond=None)
         found[name] = dict(zip(("alone", *terms), fitted.round(2).tolist(), strict=True))
     return found
+
+
+def _told(of: dict[str, Any]) -> str:
+    return (
+        f"{of['cpu']:.1f} CPU s, server {of['server_cpu']:.1f}, wall {of['wall']:.1f}; {of['shards']} shards, "
+        f"{of['rows']:,} rows; at most {of['held_mb']:,.0f} MB, a worker {of['worker_mb']:,.0f}; the rest of the chain "
+        f"{of['chain_cpu']:.1f} CPU s, server {of['server_chain_cpu']:.1f}, {of['chain_mb']:,.0f} MB"
+    )
 
 
 def main() -> None:
@@ -154,18 +190,12 @@ def main() -> None:
     found = measure(chosen.bots, chosen.trades, chosen.days, chosen.processes)
     if len({of["digest"] for of in found.values()}) > 1:
         raise SystemExit(f"The ways differ in what they write: {found}")
-    rows = [
-        (
-            way,
-            f"{of['cpu']:.1f} CPU s, server {of['server_cpu']:.1f}, wall {of['wall']:.1f}; peak {of['peak_mb']:,.0f} MB, "
-            f"of a worker {of['worker_mb']:,.0f}; {of['shards']} shards, {of['rows']:,} rows",
-        )
-        for way, of in found.items()
-    ]
+    rows = [(way, _told(of)) for way, of in found.items()]
     figures: dict[str, Any] = {"ways": found}
     if chosen.law:
-        figures["law"] = law([measure(*size, 1, ("one piece",))["one piece"] for size in LAW])
-        rows += [(f"law of {name}", ", ".join(f"{k} {v}" for k, v in of.items())) for name, of in figures["law"].items()]
+        runs = [measure(*size, 1, ("one piece",))["one piece"] for size in LAW]
+        figures |= {"runs": runs, "law": law(runs)}
+        rows += [(f"law of {name}", ", ".join(f"{k} {v}" for k, v in of.items())) for name, of in law(runs).items()]
     report(f"{chosen.bots:,} bots, {chosen.trades:,} trades, {chosen.days} days", rows, figures, chosen.json)
 
 

@@ -26,6 +26,7 @@ from knowdefeat_pipeline.cli.commands import (
     live,
     market,
     metrics,
+    plan,
     quarantine,
     ranking,
     report,
@@ -54,6 +55,7 @@ app.command()(up.up)
 app.command()(live.live)
 app.add_typer(serve.app, name="serve")
 app.command()(backfill.backfill)
+app.command()(plan.plan)
 app.command()(days.days)
 app.add_typer(backtest.app, name="backtest")
 app.command()(trades.ingest)

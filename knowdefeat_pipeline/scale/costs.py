@@ -1,26 +1,76 @@
-"""What a refresh costs, by the constants that `python -m benchmarks.scale` measured: see docs/scale.md."""
+"""What a refresh costs, by constants that `python -m benchmarks.scale --law` measured.
+
+They are of one machine; what counts is how they grow: with the trades that are read, with the days in whose windows each
+of them lies, and with the rows that are put out.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
-PROCESS_MB = 190  # what a process holds before it has read anything
-TRADE_BYTES = 130  # of a trade in the window, while its figures are computed
-ROW_BYTES = 950  # of a row of `bot_metrics`, from its figures to the bytes that the database takes in
-STORED_BYTES = 700  # of that row in the tables of results, with its share of days and streaks
-READ_BYTES = 60  # of a trade on its way from the database
+# Memory of a process: what it holds before it reads, and for each trade of the window and each row of `bot_metrics`.
+PROCESS_MB = 190
+TRADE_BYTES = 130
+ROW_BYTES = 950
 
-MICROSECONDS = 1e-6
+# CPU seconds: of a refresh, for a million trades and days, and for a million rows; of the server for a million trades
+# that are read and a million rows that are written. The chain: rankings, skill, weights and allocations besides.
+REFRESH_S = 0.3
+TRADE_DAYS_S = 0.9
+ROWS_S = 8.0
+CHAIN_ROWS_S = 10.0
+SERVER_TRADES_S = 0.6
+SERVER_ROWS_S = 12.0
+SERVER_CHAIN_ROWS_S = 50.0
+STAGING = 1.5  # of what the server takes for rows, where shards leave them to be published
+FOLD_S = 2.5  # for a million trades of earlier months, once
 
+# Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.
+READ_BYTES = 60
+STORED_BYTES = 700
 
-class Cost(NamedTuple):
-    """CPU seconds of our processes and of the server, and the megabytes that one process needs."""
-
-    cpu: float
-    server_cpu: float
-    megabytes: float
+MB = 1_000_000
 
 
 def held_bytes(trades: int, rows: int) -> int:
     """What so many trades and the rows that follow from them take in a process."""
     return TRADE_BYTES * trades + ROW_BYTES * rows
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a refresh is about to do and take. `rows`: of `bot_metrics`; `process_mb`: of each process that computes;
+    `history`: about how many trades of earlier months are folded first; CPU seconds of our processes and the server.
+    """
+
+    trades: int
+    rows: int
+    shards: int
+    history: int
+    read_mb: float
+    written_mb: float
+    process_mb: float
+    cpu_s: float
+    server_cpu_s: float
+
+
+def estimate(trades: int, trade_days: int, rows: int, shards: int, held: int, history: int) -> Estimate:
+    """By the constants. `trade_days`: the trades in the window of each day, added up; `held`: the bytes of the largest
+    shard.
+
+    >>> estimate(1_000_000, 1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
+    323.8
+    """
+    written = SERVER_ROWS_S * (STAGING if shards > 1 else 1) + SERVER_CHAIN_ROWS_S
+    read = trades + history
+    return Estimate(
+        trades=trades,
+        rows=rows,
+        shards=shards,
+        history=history,
+        read_mb=READ_BYTES * read / MB,
+        written_mb=STORED_BYTES * rows / MB,
+        process_mb=round(PROCESS_MB + held / MB, 1),
+        cpu_s=REFRESH_S + (TRADE_DAYS_S * trade_days + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
+        server_cpu_s=(SERVER_TRADES_S * read + written * rows) / MB,
+    )

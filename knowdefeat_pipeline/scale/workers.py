@@ -65,6 +65,15 @@ class Workers:
         return cls(settings.dask_scheduler, settings.workers or os.cpu_count() or 1, settings.whole_mb, report)
 
     @property
+    def place(self) -> str:
+        """Where shards are computed, in words."""
+        if self.scheduler:
+            return f"on the Dask cluster at {self.scheduler}"
+        if self.processes == 1 or not _has_dask():
+            return "one after another by the run itself"
+        return f"in up to {self.processes} processes of this machine"
+
+    @property
     def whole_bytes(self) -> int:
         """Up to how many bytes nothing is cut."""
         return self.whole_mb * 1_000_000
@@ -79,7 +88,7 @@ class Workers:
 
         Whoever stops reading stops the work: what has not begun never does. Raises ClusterLost.
         """
-        if self.scheduler is None and (self.processes == 1 or not _has_dask()):
+        if self.scheduler is None and (self.processes == 1 or len(items) == 1 or not _has_dask()):
             for item in items:
                 yield item, work(url, item)
             return

@@ -67,10 +67,10 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     days = [day for day in each_day(first, last) if day_start(day) < now] or [first]
     end_of = {day: units.as_of(day, now) for day in days}
     ends = [*end_of.values()]
-    since = _since(first, ends)
-    if plan := session.plan(since, ends[-1], len(ends)):
-        return _compute_in_shards(session, plan, first, last, end_of, since)
-    known = session.trades(since, ends[-1])
+    exits = since(first, ends)
+    if plan := session.plan(exits, ends[-1], len(ends)):
+        return _compute_in_shards(session, plan, first, last, end_of, exits)
+    known = session.trades(exits, ends[-1])
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
     if session.memory and first == last:
@@ -82,10 +82,10 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
 
 
 def _compute_in_shards(
-    session: Session, plan: Plan, first: date, last: date, end_of: Mapping[date, datetime], since: datetime
+    session: Session, plan: Plan, first: date, last: date, end_of: Mapping[date, datetime], exits: datetime
 ) -> MeasuredDays:
     """The same by shards of bots, with the streaks beside them, which need no reading of their own then."""
-    refresh = Refresh(session.stage().plan, first, last, end_of, since, session.seen, with_metrics=True)
+    refresh = Refresh(session.stage().plan, first, last, end_of, exits, session.seen, with_metrics=True)
     staged = stage_refresh(session, plan, refresh)
     own = [Mark(day, end, refresh.seen) for day, end in end_of.items()]
     connection = session.connection
@@ -102,7 +102,7 @@ def _compute_in_shards(
     return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None)
 
 
-def _since(first: date, ends: Sequence[datetime]) -> datetime:
+def since(first: date, ends: Sequence[datetime]) -> datetime:
     """The exits that the metrics of these days look back to: those of the window, and of the month of the first day."""
     return min(day_start(first.replace(day=1)), ends[0] - timedelta(days=WINDOW_DAYS))
 
@@ -231,11 +231,11 @@ def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, las
     if session.staging and session.staging.marks == [of.number for of in upstream]:
         return session.staging
     end_of = {of.day: of.as_of for of in upstream}
-    since = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
-    plan = session.plan(since, upstream[-1].as_of, len(upstream))
+    exits = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
+    plan = session.plan(exits, upstream[-1].as_of, len(upstream))
     if plan is None:
         return None
-    refresh = Refresh(session.stage().plan, first, last, end_of, since, session.seen, with_metrics=False)
+    refresh = Refresh(session.stage().plan, first, last, end_of, exits, session.seen, with_metrics=False)
     return stage_refresh(session, plan, refresh)
 
 

@@ -20,9 +20,10 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
-from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots, is_small, make_plan
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
+FOLDED_BYTES = 150_000_000  # of trades that are folded at a time
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _OF_DAYS = {"days": "day", **{f"day_{name}": name for name in ("trades", "wins", "losses", "pnl", "m2", "m3")}}
 """The columns that hold a month's days, and the fields of DailyResults that stand in them."""
@@ -36,14 +37,12 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
     with connection.transaction():
         advisory.take(connection, _LOCK, "the summaries of months")
         changed = False
-        complete, below, now_below = _state(connection)
+        complete, below, now_below, snapshot = _state(connection)
         if complete is not None and _any_stale(connection, below, complete):
             stale = read_arrow(url, query("metrics/read_stale_trades"), [below, _start(complete)])
             changed = _replace(connection, stale, None)
         if complete is None or complete < before:
-            since = _FIRST if complete is None else _start(complete)
-            fresh = read_arrow(url, query("trades/read_trades"), [since, _start(before)])
-            changed |= _replace(connection, fresh, complete)
+            changed |= _fold(connection, url, complete, before, snapshot)
         connection.execute(
             "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
             "ON CONFLICT (only_row) DO UPDATE SET (complete_before, recorded_below) = "
@@ -89,11 +88,29 @@ def read_days(url: str, before: date) -> DailyResults:
     return DailyResults(bot=bot, **{name: of.to_numpy() for name, of in values.items()})
 
 
-def _state(connection: psycopg.Connection) -> tuple[date | None, str | None, str]:
-    """Before which month all are there, below which transaction all trades are in them, and below which one all have
-    ended by now."""
+def unfolded_trades(connection: psycopg.Connection, before: date) -> int:
+    """About how many trades of months before `before` are in no summary yet: all, or none to speak of."""
+    complete, *_ = _state(connection)
+    row = connection.execute("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass").fetchone()
+    return int(row[0]) if row and complete is None else 0
+
+
+def _fold(connection: psycopg.Connection, url: str, complete: date | None, before: date, snapshot: str) -> bool:
+    """Add the months from `complete` (None: all) to `before`, some bots at a time; whether there was any trade."""
+    since, until, changed = _FIRST if complete is None else _start(complete), _start(before), False
+    few = is_small(connection, 0, FOLDED_BYTES)
+    for bots in [EVERY_BOT] if few else [shard.bots for shard in make_plan(url, since, until, 0, FOLDED_BYTES)]:
+        fresh = read_arrow(url, query("trades/read_trades_of_bots"), [*bots, since, until, snapshot])
+        changed |= _replace(connection, fresh, complete)
+    return changed
+
+
+def _state(connection: psycopg.Connection) -> tuple[date | None, str | None, str, str]:
+    """Before which month all are there, below which transaction all trades are in them, below which one all have ended
+    by now, and the snapshot of now."""
     (row,) = connection.execute(
-        "SELECT complete_before, recorded_below::text, pg_snapshot_xmin(pg_current_snapshot())::text"
+        "SELECT complete_before, recorded_below::text, pg_snapshot_xmin(pg_current_snapshot())::text,"
+        " pg_current_snapshot()::text"
         " FROM (SELECT) AS now LEFT JOIN bot_months_state ON true"
     ).fetchall()
     return row
