@@ -1,7 +1,7 @@
 """What a refresh costs, by constants that `python -m benchmarks.scale --law` measured.
 
-They are of one machine; what counts is how they grow: with the trades that are read, with the days in whose windows each
-of them lies, and with the rows that are put out.
+They are of one machine. What counts is how they grow: with the trades that are read, with the days in whose windows
+they lie, and with the rows that are put out.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -83,10 +83,12 @@ class Workers:
         """What a shard takes at most."""
         return self.whole_bytes // PARTS
 
-    def map(self, work: Work[Item, Answer], url: str, items: Sequence[Item]) -> Iterator[tuple[Item, Answer]]:
+    def map(
+        self, work: Work[Item, Answer], url: str, items: Sequence[Item]
+    ) -> Generator[tuple[Item, Answer], None, None]:
         """Each item with its answer, in the order in which they are done; what `work` raises is raised.
 
-        Whoever stops reading stops the work: what has not begun never does. Raises ClusterLost.
+        Whoever closes it stops the work: what has not begun never does. Raises ClusterLost.
         """
         if self.scheduler is None and (self.processes == 1 or len(items) == 1 or not _has_dask()):
             for item in items:

@@ -7,6 +7,7 @@ with the steps.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -45,10 +46,11 @@ def stage_refresh(session: Session, plan: Plan, refresh: Refresh) -> Staging:
     work = [(refresh, shard) for shard in plan]
     report = session.workers.report
     report(f"{plan.trades:,} trades, about {plan.rows:,} rows: computed in {len(plan)} shards of bots.")
-    for number, ((_, shard), done) in enumerate(session.workers.map(compute_shard, session.url, work), start=1):
-        for name, counts in done["rows"].items():
-            found.counts[name] += np.array(counts, np.int64)
-        report(f"Shard {number} of {len(plan)} is staged: {shard}.")
+    with closing(session.workers.map(compute_shard, session.url, work)) as answers:  # closed, it stops the work
+        for number, ((_, shard), done) in enumerate(answers, start=1):
+            for name, counts in done["rows"].items():
+                found.counts[name] += np.array(counts, np.int64)
+            report(f"Shard {number} of {len(plan)} is staged: {shard}.")
     found.require(len(plan))
     return found
 

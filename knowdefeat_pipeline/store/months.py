@@ -89,10 +89,16 @@ def read_days(url: str, before: date) -> DailyResults:
 
 
 def unfolded_trades(connection: psycopg.Connection, before: date) -> int:
-    """About how many trades of months before `before` are in no summary yet: all, or none to speak of."""
+    """About how many trades of months before `before` are in no summary yet, as the planner takes it."""
     complete, *_ = _state(connection)
-    row = connection.execute("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'trades'::regclass").fetchone()
-    return int(row[0]) if row and complete is None else 0
+    since = _FIRST if complete is None else _start(complete)
+    asked = psycopg.ClientCursor(connection).mogrify(
+        "EXPLAIN (FORMAT JSON) SELECT FROM closed_trades WHERE exit_time >= %s AND exit_time < %s",
+        (since, _start(before)),
+    )
+    (((plan,),),) = connection.execute(asked.encode()).fetchall()
+    rows = int(plan["Plan"]["Plan Rows"])
+    return rows if rows > 1 else 0  # which it says of none, too
 
 
 def _fold(connection: psycopg.Connection, url: str, complete: date | None, before: date, snapshot: str) -> bool:

@@ -8,15 +8,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from knowdefeat_pipeline.scale.workers import ClusterLost, Workers
+from knowdefeat_pipeline.scale import workers
+from knowdefeat_pipeline.scale.workers import ALLOCATOR, ClusterLost, Workers
 from knowdefeat_pipeline.settings import handed_on
-from tests.steps.test_shards import NOTHING_STAGED, Shards, bytes_for, copy, fleet, refresh, staged, tables, whole
+from tests.steps.test_shards import (
+    NOTHING_STAGED,
+    Shards,
+    bytes_for,
+    copy,
+    fleet,
+    kill_at_random,
+    refresh,
+    staged,
+    tables,
+    whole,
+)
 
 __all__ = ["copy", "fleet", "whole"]  # fixtures
 pytest.importorskip("distributed", reason="Dask is not installed: it is the extra `scale`")
@@ -82,9 +94,7 @@ def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole
         assert tables(url) == whole
         assert staged(url) == NOTHING_STAGED
     assert sum(line.startswith("Shard ") for line in told) >= SHARDS
-    assert not [
-        child for child in psutil.Process().children(recursive=True) if "distributed" in " ".join(child.cmdline())
-    ]
+    assert local_workers() == []
 
 
 @pytest.mark.parametrize("shards", [1, 2, SHARDS, 64])
@@ -119,9 +129,9 @@ def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
             if told.startswith("Shard 2 "):
                 dask.scheduler.kill()
 
-        workers = Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address, report=kill)
+        lost = Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address, report=kill)
         with pytest.raises(ClusterLost, match="Nothing was published; run it again"):
-            refresh(url, workers)
+            refresh(url, lost)
         assert tables(url)["bot_metrics_rows"] == []
         dask.start()
         refresh(url, Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address))
@@ -132,3 +142,49 @@ def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
 def test_an_address_without_a_scheduler_is_named(copy: Copy) -> None:
     with copy() as url, pytest.raises(ClusterLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
         [*Workers(scheduler="tcp://127.0.0.1:9").map(print, url, [1])]
+
+
+def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: Copy, whole: Tables) -> None:
+    begun = []
+
+    def cancel(told: str) -> None:
+        if told.startswith("Shard 1 "):
+            begun[:] = local_workers()
+            raise KeyboardInterrupt
+
+    with copy() as url:
+        with pytest.raises(KeyboardInterrupt):
+            refresh(url, Shards(bytes_each=bytes_for(url, 64), processes=2, report=cancel))
+        assert len(begun) == 2
+        assert local_workers() == []
+        assert staged(url) == NOTHING_STAGED
+        assert tables(url)["bot_metrics_rows"] == []
+
+
+def local_workers() -> list[int]:
+    """The worker processes that this process has begun, by their environment."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
+                found.append(child.pid)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_refresh_that_is_killed_leaves_its_cluster_to_the_next_one(
+    copy: Copy, whole: Tables, seed: int, tmp_path: Path
+) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        kill_at_random(url, random.Random(seed), dask.address)
+        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), scheduler=dask.address))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+def test_a_worker_of_another_version_is_refused(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        monkeypatch.setattr(workers, "code", lambda: "another")
+        with pytest.raises(ClusterLost, match="another version of knowdefeat-pipeline"):
+            refresh(url, Shards(bytes_each=bytes_for(url, 2), scheduler=dask.address))
+        assert staged(url) == NOTHING_STAGED
