@@ -3,10 +3,10 @@
     python -m benchmarks.scale [--trades 1000000] [--bots 3000] [--days 1] [--processes 2] [--law] [--json]
 
 The fleet lies in 30 days on an embedded server of its own. Measured are metrics and streaks of the last `--days` days,
-each way in a process of its own, after one that folds the months: CPU seconds of our processes, CPU seconds of the
+each way in a process of its own, into empty tables, once months were folded: CPU seconds of our processes and of the
 server, the most memory that the run's process and that a worker held, and a digest of what was written, which must be
-one. With `--law` also smaller and wider fleets, and what a trade, a trade and day, and a row take by least squares over
-them: the constants of `knowdefeat_pipeline/scale/costs.py`.
+one. With `--law` also other sizes, and what follows from them by least squares: what a refresh takes by itself, for a
+million trades, trades and days, and rows. `knowdefeat_pipeline/scale/costs.py` has it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, 
     with database() as url:
         store(url, fleet(bots, trades // bots, 30))
         first = (END - timedelta(days=days)).date()
-        alone(_fold, url, first)
-        found = {way: alone(refresh, url, way, first, processes) for way in ways}
+        found = {}
+        for way in ways:
+            alone(_prepare, url, first)
+            found[way] = alone(refresh, url, way, first, processes)
     for of in found.values():
         of["trade_days"] = trades * days
         of["trades"] = trades
@@ -114,11 +116,15 @@ def _watched() -> Iterator[Callable[[], dict[str, float]]]:
     thread.join()
 
 
-def _fold(url: str, first: Any) -> dict[str, Any]:
-    """What the first refresh of all does beside."""
+def _prepare(url: str, first: Any) -> dict[str, Any]:
+    """Empty results, and what the first refresh of all does besides: months are folded."""
+    from knowdefeat_pipeline.core.schema import TABLES as RESULTS
+    from knowdefeat_pipeline.store.results import stored
     from knowdefeat_pipeline.store.session import open_session
 
     with open_session(url) as session:
+        emptied = sorted({*map(stored, RESULTS), *TABLES})
+        session.connection.execute(f"TRUNCATE {', '.join(emptied)}, refreshed_days")
         session.begin(first)
         session.connection.execute("VACUUM ANALYZE")
     return {}

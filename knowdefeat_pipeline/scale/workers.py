@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ def _cluster(scheduler: str | None, url: str, processes: int) -> Iterator[Client
         dask.config.set(nanny),
         LocalCluster(
             processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, security=True,
-            env=handed_on(database_url=url),
+            env=handed_on(database_url=url), silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip

@@ -36,7 +36,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
 ROUNDING = 1e-9
-ROWS_AT_ONCE = 500_000  # of a ranking, at most, which take half a gigabyte
+ROWS_AT_ONCE = 200_000  # of a ranking, at most, which take a quarter of a gigabyte
 COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure not in (FLAG, PARTITION)]
 CHECKS = (
     CheckSpec(

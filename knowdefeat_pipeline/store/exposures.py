@@ -6,6 +6,10 @@ Only what the trades since the last time may have moved is looked at again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeAlias
+
 import numpy as np
 import psycopg
 import pyarrow as pa
@@ -18,6 +22,9 @@ from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
 from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots
 
+TRADES_AT_ONCE = 2_000_000  # whose sizes are read at a time, about
+StaleBot: TypeAlias = tuple[int, datetime | None, float | None]
+"""A bot, since when its exposures lack trades (None: all), and the most before."""
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
 _BELOW = """
     SELECT coalesce((SELECT recorded_below FROM bot_exposures_state), '0')::text,
@@ -45,14 +52,24 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
         below, now_below, stale = _stale(connection)
         if not stale:
             return
-        sizes = read_arrow(url, query("capital/read_stale_sizes"), [below])
-        if len(sizes):
-            _replace(connection, sizes)
+        for bots in _in_pieces(connection, connection.execute(query("capital/stale_bots"), (below,)).fetchall()):
+            asked = [list(column) for column in zip(*bots, strict=True)]
+            _replace(connection, read_arrow(url, query("capital/read_stale_sizes"), asked))
         connection.execute(
             "INSERT INTO bot_exposures_state (recorded_below) VALUES (%s::xid8) "
             "ON CONFLICT (only_row) DO UPDATE SET recorded_below = excluded.recorded_below",
             (now_below,),
         )
+
+
+def _in_pieces(connection: psycopg.Connection, bots: list[StaleBot]) -> Iterator[list[StaleBot]]:
+    """Some bots at a time, so that the sizes of their trades can be held; as a rule all."""
+    if not bots:
+        return
+    ((trades,),) = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'trades'::regclass").fetchall()
+    each = len(bots) if trades <= TRADES_AT_ONCE else max(1, int(len(bots) * TRADES_AT_ONCE / trades))
+    for at in range(0, len(bots), each):
+        yield bots[at : at + each]
 
 
 def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
