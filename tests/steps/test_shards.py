@@ -178,11 +178,9 @@ def test_a_refresh_that_is_killed_is_done_again_and_leaves_nothing(
         assert staged(url) == NOTHING_STAGED
 
 
-def kill_at_random(url: str, chance: random.Random, *scheduler: str) -> None:
+def kill_at_random(url: str, chance: random.Random, where: str = "1") -> None:
     """Begin a refresh as a process of its own, and kill it after so many of its words, and a moment."""
-    command = [sys.executable, "-m", "tests.steps.refresh_in_shards", url, str(bytes_for(url, 7)), *scheduler]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+    with begun(url, where) as process:
         assert process.stdout is not None
         for _ in range(chance.randint(1, 9)):
             if process.stdout.readline() == "done\n":
@@ -190,6 +188,13 @@ def kill_at_random(url: str, chance: random.Random, *scheduler: str) -> None:
         with suppress(subprocess.TimeoutExpired):  # a moment of any length: within a shard, or within what publishes
             process.wait(chance.random() / 10)
         process.kill()
+
+
+def begun(url: str, where: str) -> subprocess.Popen[str]:
+    """A refresh as a process of its own."""
+    command = [sys.executable, "-m", "tests.steps.refresh_in_shards", url, str(bytes_for(url, 7)), where]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
 
 
 def test_a_refresh_within_a_transaction_is_computed_in_one_piece(fleet: str) -> None:

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.settings import handed_on
 from tests.steps.test_shards import (
     NOTHING_STAGED,
     Shards,
+    begun,
     bytes_for,
     copy,
     fleet,
@@ -145,30 +146,45 @@ def test_an_address_without_a_scheduler_is_named(copy: Copy) -> None:
 
 
 def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: Copy, whole: Tables) -> None:
-    begun = []
+    theirs: list[psutil.Process] = []
 
     def cancel(told: str) -> None:
         if told.startswith("Shard 1 "):
-            begun[:] = local_workers()
+            theirs[:] = local_workers()
             raise KeyboardInterrupt
 
     with copy() as url:
         with pytest.raises(KeyboardInterrupt):
             refresh(url, Shards(bytes_each=bytes_for(url, 64), processes=2, report=cancel))
-        assert len(begun) == 2
+        assert len(theirs) == 2
         assert local_workers() == []
         assert staged(url) == NOTHING_STAGED
         assert tables(url)["bot_metrics_rows"] == []
 
 
-def local_workers() -> list[int]:
-    """The worker processes that this process has begun, by their environment."""
+def local_workers(parent: int | None = None) -> list[psutil.Process]:
+    """The worker processes that this process, or `parent`, has begun, by their environment."""
     found = []
-    for child in psutil.Process().children(recursive=True):
+    for child in psutil.Process(parent).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
-                found.append(child.pid)
+                found.append(child)
     return found
+
+
+def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whole: Tables) -> None:
+    with copy() as url:
+        with begun(url, "2") as process:
+            assert process.stdout is not None
+            while not process.stdout.readline().startswith("Shard 1 "):
+                pass
+            theirs = local_workers(process.pid)
+            process.kill()
+        assert len(theirs) >= 2
+        assert psutil.wait_procs(theirs, timeout=60)[1] == []
+        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS)))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
 
 
 @pytest.mark.parametrize("seed", range(4))
