@@ -98,12 +98,12 @@ def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole
     assert local_workers() == []
 
 
-@pytest.mark.parametrize("shards", [1, 2, SHARDS, 64])
-def test_a_cluster_leaves_what_one_piece_leaves(copy: Copy, whole: Tables, shards: int, tmp_path: Path) -> None:
+def test_a_cluster_leaves_what_one_piece_leaves_again_and_again(copy: Copy, whole: Tables, tmp_path: Path) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
-        refresh(url, Shards(bytes_each=bytes_for(url, shards), scheduler=dask.address))
-        assert tables(url) == whole
-        assert staged(url) == NOTHING_STAGED
+        for shards in (1, 2, SHARDS, 64):
+            refresh(url, Shards(bytes_each=bytes_for(url, shards), scheduler=dask.address))
+            assert tables(url) == whole
+            assert staged(url) == NOTHING_STAGED
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_its_shard(copy: Copy, whole: Tables, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whol
         assert staged(url) == NOTHING_STAGED
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_refresh_that_is_killed_leaves_its_cluster_to_the_next_one(
     copy: Copy, whole: Tables, seed: int, tmp_path: Path
 ) -> None:
