@@ -6,7 +6,7 @@ The fleet lies in 30 days on an embedded server of its own. Measured are metrics
 each way in a process of its own, into empty tables, once months were folded: CPU seconds of our processes and of the
 server, the most memory that the run's process and that a worker held, and a digest of what was written, which must be
 one. With `--law` also other sizes, and what follows from them by least squares: what a refresh takes by itself, for a
-million trades, trades and days, and rows. `knowdefeat_pipeline/scale/costs.py` has it.
+million trades and rows. `knowdefeat_pipeline/scale/costs.py` has it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, 
             alone(_prepare, url, first)
             found[way] = alone(refresh, url, way, first, processes)
     for of in found.values():
-        of["trade_days"] = trades * days
         of["trades"] = trades
     return found
 
@@ -158,7 +157,7 @@ def _digest(connection: Any) -> str:
 
 TERMS = {
     "held_mb": ("trades", "rows"),
-    "cpu": ("trade_days", "rows"),
+    "cpu": ("trades", "rows"),
     "chain_cpu": ("trades", "rows"),
     "server_cpu": ("trades", "rows"),
     "server_chain_cpu": ("rows",),
@@ -166,7 +165,7 @@ TERMS = {
 
 
 def law(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """What a refresh takes by itself, and for a million trades, trades and days, and rows: least squares over runs."""
+    """What a refresh takes by itself, and for a million trades and rows: least squares over runs."""
     found = {}
     for name, terms in TERMS.items():
         columns = [np.ones(len(runs)), *(np.array([run[term] for run in runs]) / 1e6 for term in terms)]

@@ -1,7 +1,7 @@
 """What a refresh costs, by constants that `python -m benchmarks.scale --law` measured.
 
-They are of one machine. What counts is how they grow: with the trades that are read, with the days in whose windows
-they lie, and with the rows that are put out.
+They are of one machine. What counts is how they grow: with the trades that are read and the rows that are put out. In
+how many days' windows a trade lies hardly shows.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Memory of a process: what it holds before it reads, and for each trade of the window and each row of `bot_metrics`.
-PROCESS_MB = 190
-TRADE_BYTES = 130
-ROW_BYTES = 950
+PROCESS_MB = 180
+TRADE_BYTES = 165
+ROW_BYTES = 1_265
 
-# CPU seconds: of a refresh, for a million trades and days, and for a million rows; of the server for a million trades
-# that are read and a million rows that are written. The chain: rankings, skill, weights and allocations besides.
+# CPU seconds: of a refresh, for a million trades that are read and for a million rows of `bot_metrics`. CHAIN: for
+# rankings, skill, weights and allocations besides.
 REFRESH_S = 0.3
-TRADE_DAYS_S = 0.9
-ROWS_S = 8.0
-CHAIN_ROWS_S = 10.0
+TRADES_S = 1.4
+ROWS_S = 8.7
+CHAIN_ROWS_S = 14.7
 SERVER_TRADES_S = 0.6
-SERVER_ROWS_S = 12.0
-SERVER_CHAIN_ROWS_S = 50.0
+SERVER_ROWS_S = 5.0
+SERVER_CHAIN_ROWS_S = 6.2
 STAGING = 1.5  # of what the server takes for rows, where shards leave them to be published
 FOLD_S = 2.5  # for a million trades of earlier months, once
 
@@ -54,14 +54,13 @@ class Estimate:
     server_cpu_s: float
 
 
-def estimate(trades: int, trade_days: int, rows: int, shards: int, held: int, history: int) -> Estimate:
-    """By the constants. `trade_days`: the trades in the window of each day, added up; `held`: the bytes of the largest
-    shard.
+def estimate(trades: int, rows: int, shards: int, held: int, history: int) -> Estimate:
+    """By the constants. `held`: the bytes of the largest shard.
 
-    >>> estimate(1_000_000, 1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
-    323.8
+    >>> estimate(1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
+    350.1
     """
-    written = SERVER_ROWS_S * (STAGING if shards > 1 else 1) + SERVER_CHAIN_ROWS_S
+    server_rows = SERVER_ROWS_S * (STAGING if shards > 1 else 1) + SERVER_CHAIN_ROWS_S
     read = trades + history
     return Estimate(
         trades=trades,
@@ -71,6 +70,6 @@ def estimate(trades: int, trade_days: int, rows: int, shards: int, held: int, hi
         read_mb=READ_BYTES * read / MB,
         written_mb=STORED_BYTES * rows / MB,
         process_mb=round(PROCESS_MB + held / MB, 1),
-        cpu_s=REFRESH_S + (TRADE_DAYS_S * trade_days + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
-        server_cpu_s=(SERVER_TRADES_S * read + written * rows) / MB,
+        cpu_s=REFRESH_S + (TRADES_S * trades + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
+        server_cpu_s=(SERVER_TRADES_S * read + server_rows * rows) / MB,
     )

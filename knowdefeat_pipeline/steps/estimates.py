@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from knowdefeat_pipeline.core import units
-from knowdefeat_pipeline.core.units import WINDOW_DAYS, day_start, each_day
+from knowdefeat_pipeline.core.units import day_start, each_day
 from knowdefeat_pipeline.scale.costs import Estimate, estimate, held_bytes
 from knowdefeat_pipeline.scale.plan import make_plan
 from knowdefeat_pipeline.steps.metrics import since
@@ -20,10 +20,8 @@ def estimate_refresh(session: Session, first: date, last: date, now: datetime) -
     workers = session.workers
     plan = make_plan(session.url, since(first, ends), ends[-1], len(days), workers.shard_bytes)
     whole = held_bytes(plan.trades, plan.rows) <= workers.whole_bytes
-    windows = min(len(days), WINDOW_DAYS)  # of days, in which each trade lies
     return estimate(
         trades=plan.trades,
-        trade_days=plan.trades * windows,
         rows=plan.rows,
         shards=1 if whole else len(plan),
         held=held_bytes(plan.trades, plan.rows) if whole else held_bytes(plan.largest.trades, plan.largest.rows),

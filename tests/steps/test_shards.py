@@ -28,7 +28,6 @@ from knowdefeat_pipeline.steps.skill import compute_skill
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.results import ROWS
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
@@ -209,21 +208,29 @@ def test_a_refresh_within_a_transaction_is_computed_in_one_piece(fleet: str) -> 
         assert Session(fleet, connection).plan(*about) is None  # it is small
 
 
-def test_trades_that_arrive_meanwhile_are_in_no_shard_and_make_the_days_stale(
+def test_trades_that_arrive_meanwhile_are_in_no_shard_and_in_the_next_refresh(
     copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]]
 ) -> None:
-    with copy() as url, connect(url) as writer:
+    def close(url: str) -> None:
+        exit_time = NOW - timedelta(days=3)
+        with connect(url) as writer:
+            writer.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price,"
+                " notional) SELECT bot_id, 'COIN', 'LONG', 'closed', %s, %s, 100, 150, 100 FROM bots",
+                (exit_time - timedelta(hours=1), exit_time),
+            )
 
-        def arrive(told: str) -> None:
-            if told.startswith("Shard 1 "):
-                writer.execute(
-                    "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price,"
-                    " exit_price, notional) SELECT bot_id, 'COIN', 'LONG', 'closed', %s, %s, 100, 150, 100 FROM bots",
-                    (NOW - timedelta(days=3, hours=1), NOW - timedelta(days=3)),
-                )
-
-        refresh(url, Shards(bytes_each=bytes_for(url, 7), report=arrive))
+    with copy() as url:
+        refresh(
+            url, Shards(bytes_each=bytes_for(url, 7), report=lambda told: told.startswith("Shard 1 ") and close(url))
+        )
         found = tables(url)
         assert {name: found[name] for name in SHARDED} == {name: whole[name] for name in SHARDED}
-        stale = [day for day in stale_days(writer, RANKING, NOW).days if day >= FIRST]
-        assert stale == [LAST - timedelta(days=back) for back in (3, 2, 1, 0)]
+        refresh(url, Shards(bytes_each=bytes_for(url, 7)))
+        again = tables(url)
+    with copy() as url:
+        close(url)
+        refresh(url, Workers())
+        clean = tables(url)
+    assert again == clean
+    assert all(clean[name] != whole[name] for name in SHARDED)
