@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Its nanny has the C library give memory back to the kernel at once, which costs as much CPU again as the work itself
 # (docs/scale.md). A variable of the environment would not do: Dask reads the names of its own in small letters.
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**27)}
-LOST_AFTER = "30s"  # without a word from a worker, as of a host that vanished
 START_UP = 30  # seconds
 RETRIES = 2  # of a shard whose database was away for a moment
 PARTS = 3  # at least so many shards are a plan that is cut
@@ -123,6 +122,12 @@ def _cluster(scheduler: str | None, url: str, processes: int) -> Iterator[Client
                 "the variable to compute on this machine."
             ) from None
         with client:
+            try:
+                client.wait_for_workers(1, timeout=START_UP)
+            except TimeoutError:
+                raise ClusterLost(
+                    f"The Dask scheduler at {scheduler} has no worker. Start one, or unset KNOWDEFEAT_DASK_SCHEDULER."
+                ) from None
             yield client
         return
     nanny = {"distributed.nanny.pre-spawn-environ": ALLOCATOR, "distributed.comm.timeouts.connect": f"{START_UP}s"}
@@ -142,6 +147,7 @@ def _on_dask(
     client: Client, work: Work[Item, Answer], items: Sequence[Item], is_remote: bool
 ) -> Iterator[tuple[Item, Answer]]:
     from distributed import CancelledError, as_completed
+    from distributed.comm import CommClosedError
 
     futures = client.map(
         partial(_there, work, code()), items, pure=False, retries=RETRIES, key=f"shards-{os.urandom(8).hex()}"
@@ -150,7 +156,7 @@ def _on_dask(
     try:
         for future in as_completed(futures, loop=client.loop):
             yield item_of[future.key], future.result()
-    except (CancelledError, OSError) as error:
+    except (CancelledError, CommClosedError) as error:
         raise ClusterLost(
             f"The Dask scheduler{'' if is_remote else ' of this run'} went away: {error}. Nothing was published; run "
             "it again."

@@ -140,7 +140,18 @@ def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
         assert staged(url) == NOTHING_STAGED
 
 
-def test_an_address_without_a_scheduler_is_named(copy: Copy) -> None:
+def test_a_scheduler_without_workers_is_named(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        address = dask.address
+        for worker in dask.workers:
+            _end(worker)
+        monkeypatch.setattr(workers, "START_UP", 5)
+        with pytest.raises(ClusterLost, match=r"has no worker\. Start one"):
+            [*Workers(scheduler=address).map(print, url, [1])]
+
+
+def test_an_address_without_a_scheduler_is_named(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "START_UP", 2)
     with copy() as url, pytest.raises(ClusterLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
         [*Workers(scheduler="tcp://127.0.0.1:9").map(print, url, [1])]
 
