@@ -17,10 +17,11 @@ CREATE UNLOGGED TABLE staged_shards (
 COMMENT ON TABLE staged_plans IS 'Refreshes that are under way in shards of bots.';
 COMMENT ON TABLE staged_shards IS 'The shards of a plan that are computed.';
 
--- The columns of each are the plan and those of the table for which the rows are meant.
-CREATE UNLOGGED TABLE staged_bot_metrics_rows (plan integer NOT NULL, LIKE bot_metrics_rows);
-CREATE UNLOGGED TABLE staged_bot_days_rows (plan integer NOT NULL, LIKE bot_days_rows);
-CREATE UNLOGGED TABLE staged_win_streaks_rows (plan integer NOT NULL, LIKE win_streaks_rows);
+-- The columns of each are the plan and those of the table for which the rows are meant. They are read once as a whole, and
+-- emptied: to vacuum and analyse them would be work for nothing.
+CREATE UNLOGGED TABLE staged_bot_metrics_rows (plan integer NOT NULL, LIKE bot_metrics_rows) WITH (autovacuum_enabled = false);
+CREATE UNLOGGED TABLE staged_bot_days_rows (plan integer NOT NULL, LIKE bot_days_rows) WITH (autovacuum_enabled = false);
+CREATE UNLOGGED TABLE staged_win_streaks_rows (plan integer NOT NULL, LIKE win_streaks_rows) WITH (autovacuum_enabled = false);
 -- What the slow variables follow from, which are measured against the other bots of a group.
 CREATE UNLOGGED TABLE staged_followed (
     plan                integer NOT NULL,
@@ -30,7 +31,7 @@ CREATE UNLOGGED TABLE staged_followed (
     main_ticker         text,
     main_direction      text,
     one_day_performance double precision
-);
+) WITH (autovacuum_enabled = false);
 
 CREATE INDEX bot_months_bot ON bot_months (bot_id, month);
 
