@@ -265,6 +265,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         from knowdefeat_pipeline.steps.beliefs import compute_beliefs, compute_strategy_weights
         from knowdefeat_pipeline.steps.chain import refresh
         from knowdefeat_pipeline.store.session import open_session
+        from knowdefeat_pipeline.store.staleness import FAMILIES, settle, stale_days
 
         now = datetime.now(UTC)
         store(url, fleet(chosen.bots, chosen.per_bot, DAYS, end=now - timedelta(minutes=1)))
@@ -273,6 +274,8 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             refresh(session, now.date() - timedelta(days=90), now.date(), now)
             for learn in (compute_beliefs, compute_strategy_weights):
                 learn(session, now.date() - timedelta(days=LEARNED_DAYS), now.date())
+            for family in FAMILIES:  # as the listener, a sensor or a run does after it
+                settle(session.connection, stale_days(session.connection, family, now))
         with server(url) as (address, pid):
             asked = paths(address, now.date().isoformat())
             figures: dict[str, Any] = {"answers": answers(address, url, asked, chosen.repeat)}

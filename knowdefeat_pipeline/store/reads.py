@@ -14,19 +14,21 @@ from knowdefeat_pipeline.core.market.bars import bar_length
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.bots import bot_names, named
 from knowdefeat_pipeline.store.market import bar_series
+from knowdefeat_pipeline.store.tables import stored
 
 Record = dict[str, Any]
 
 
 def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
     """The last day with rows in a result table; None while it is empty."""
-    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    # Of the table itself: its key begins with the day, while a view's largest day is found by reading the whole view.
+    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(stored(table)))).fetchone()
     return row[0] if row else None
 
 
 def last_ranked_day(connection: psycopg.Connection) -> date | None:
     """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
-    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
+    row = connection.execute("SELECT max(day) FROM bot_rankings_rows WHERE rank IS NOT NULL").fetchone()
     return row[0] if row else None
 
 

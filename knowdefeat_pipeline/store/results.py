@@ -17,23 +17,9 @@ from knowdefeat_pipeline.core.rows import Columns, as_arrow, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.units import Ints, micros
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
+from knowdefeat_pipeline.store.tables import ROWS, stored
 
-# Results whose as_of, with what follows from it alone, stands in the mark of the day: a view of each, and the table of
-# what a batch has to write.
-ROWS = {
-    "bot_metrics": "bot_metrics_rows",
-    "win_streaks": "win_streaks_rows",
-    "win_streak_summary": "win_streaks_rows",
-    "bot_rankings": "bot_rankings_rows",
-    "bot_skill": "bot_skill_rows",
-    "variable_weights": "variable_weights_rows",
-}
 _FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
-
-
-def stored(table: str) -> str:
-    """The table that holds a result's rows."""
-    return ROWS.get(table, table)
 
 
 def replace_days(

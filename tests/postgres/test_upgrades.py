@@ -16,10 +16,10 @@ from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
 from knowdefeat_pipeline.store import quarantine
 from knowdefeat_pipeline.store.funds import fund_settings, history, set_active
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Family, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.faults.earlier import make
 from tests.steps import days

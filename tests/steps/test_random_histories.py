@@ -36,9 +36,9 @@ from knowdefeat_pipeline.store.learning import add_version, weight_versions
 from knowdefeat_pipeline.store.learning_ledger import record_backtest, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.memory import Memory
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import BELIEFS, FAMILIES, RANKING, Staleness, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from tests.conftest import temporary_database
 
 START = datetime(2025, 2, 25, tzinfo=UTC)  # the first of the days on which something happens; a month ends among them

@@ -44,7 +44,7 @@ def bot_page(
 
     def read(connection: psycopg.Connection) -> Answer:
         (key,) = bot_keys(connection, [bot])
-        about = next(row for row in funds.bots_table(connection) if row["bot_id"] == key)
+        (about,) = funds.bots_table(connection, key)
         last = latest_day(connection)
         if last is None:
             return render("empty.html", request, site, title=f"Bot {about['bot']}", question=QUESTION)
