@@ -156,10 +156,10 @@ def resume(
         )
 
 
-def bots_table(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """Every bot with its state, last place and last allocation."""
+def bots_table(connection: psycopg.Connection, bot_id: int | None = None) -> list[dict[str, Any]]:
+    """Every bot, or one, with its state, last place and last allocation."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("funds/bots_table")).fetchall()
+        return cursor.execute(query("funds/bots_table"), {"bot": bot_id}).fetchall()
 
 
 def history(connection: psycopg.Connection, bot: str | None, limit: int) -> list[dict[str, Any]]:

@@ -17,15 +17,20 @@ from knowdefeat_pipeline.store.bots import bot_names, named
 Record = dict[str, Any]
 
 
+VIEWS = frozenset({"bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "bot_skill", "variable_weights"})
+"""Results that are views, of tables whose names end in `_rows`."""
+
+
 def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
-    """The last day with rows in a result table; None while it is empty."""
-    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    """The last day with rows in a result table; None while it is empty. (A view's table has an index that knows it.)"""
+    stored = sql.Identifier(f"{table}_rows" if table in VIEWS else table)
+    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(stored)).fetchone()
     return row[0] if row else None
 
 
 def last_ranked_day(connection: psycopg.Connection) -> date | None:
     """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
-    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
+    row = connection.execute("SELECT max(day) FROM bot_rankings_rows WHERE rank IS NOT NULL").fetchone()
     return row[0] if row else None
 
 
@@ -165,7 +170,10 @@ def counts(connection: psycopg.Connection) -> Record:
     return records(connection, query("trades/counts"), {})[0]
 
 
-def records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
-    """The rows of a statement by column name."""
-    with connection.cursor(row_factory=dict_row) as cursor:
+def records(
+    connection: psycopg.Connection, statement: Any, parameters: Record, *, binary: bool = False
+) -> list[Record]:
+    """The rows of a statement by column name. `binary`: many numbers are not written as text, and read from it, on the
+    way; for statements whose types the driver knows so."""
+    with connection.cursor(row_factory=dict_row, binary=binary) as cursor:
         return cursor.execute(statement, parameters).fetchall()

@@ -42,7 +42,7 @@ def bot(request: Request, site: Shared, bot: str) -> Response:
 
     def read(connection: psycopg.Connection) -> Answer:
         (key,) = bot_keys(connection, [bot])
-        return as_json(next(row for row in funds.bots_table(connection) if row["bot_id"] == key))
+        return as_json(funds.bots_table(connection, key)[0])
 
     return site.answer(request, read)
 
