@@ -5,8 +5,9 @@ Amounts are whole smallest units of their currency in the program and numeric in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -25,22 +26,43 @@ _LOCK = int.from_bytes(b"kdfunds", "big")  # the advisory lock of whoever record
 
 def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
     """All versions in the order in which they were recorded."""
-    return [
-        FundSettings(
-            version=row["version"],
-            in_force_from=row["in_force_from"],
-            quote_currency=row["quote_currency"],
-            funds=smallest_units(row["funds"], row["quote_currency"]),
-            method=row["method"],
-            allocation=AllocationRules(
-                row["bot_cap"], row["ticker_cap"], smallest_units(row["minimum_ticket"], row["quote_currency"])
-            ),
-            risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
-            caution=row["caution"],
-            same_edge_limit=row["same_edge_limit"],
-        )
-        for row in reversed(settings_history(connection))
-    ]
+    return [settings_of(row) for row in reversed(settings_history(connection))]
+
+
+def settings_of(row: Mapping[str, Any]) -> FundSettings:
+    """The settings that a record of `fund_settings` says; amounts may be numbers of any kind."""
+    currency = row["quote_currency"]
+    return FundSettings(
+        version=row.get("version", 0),
+        in_force_from=row.get("in_force_from"),
+        quote_currency=currency,
+        funds=smallest_units(Decimal(str(row["funds"])), currency),
+        method=row["method"],
+        allocation=AllocationRules(
+            row["bot_cap"], row["ticker_cap"], smallest_units(Decimal(str(row["minimum_ticket"])), currency)
+        ),
+        risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
+        caution=row["caution"],
+        same_edge_limit=row["same_edge_limit"],
+    )
+
+
+def settings_record(settings: FundSettings) -> dict[str, Any]:
+    """What of a record of `fund_settings` people set."""
+    currency = settings.quote_currency
+    return {
+        "quote_currency": currency,
+        "funds": amount_of(settings.funds, currency),
+        "method": settings.method,
+        "bot_cap": settings.allocation.bot_cap,
+        "ticker_cap": settings.allocation.ticker_cap,
+        "minimum_ticket": amount_of(settings.allocation.minimum, currency),
+        "caution": settings.caution,
+        "same_edge_limit": settings.same_edge_limit,
+        "drawdown_limit": settings.risk.drawdown,
+        "daily_loss_limit": settings.risk.daily_loss,
+        "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
+    }
 
 
 class FundsChanged(KnowDefeatError):
@@ -56,7 +78,7 @@ class FundsChanged(KnowDefeatError):
         )
         super().__init__(
             f"{now} of the funds in {currency}, and this change builds on "
-            f"{f'version {based_on}' if based_on else 'none'}: nothing was written."
+            f"{f'version {based_on}' if based_on > 0 else 'none'}: nothing was written."
         )
 
 
@@ -81,17 +103,7 @@ def save_settings(
         if based_on is not None and based_on != (latest["version"] if latest else 0):
             raise FundsChanged(settings.quote_currency, latest, based_on)
         values = {
-            "quote_currency": settings.quote_currency,
-            "funds": amount_of(settings.funds, settings.quote_currency),
-            "method": settings.method,
-            "bot_cap": settings.allocation.bot_cap,
-            "ticker_cap": settings.allocation.ticker_cap,
-            "minimum_ticket": amount_of(settings.allocation.minimum, settings.quote_currency),
-            "caution": settings.caution,
-            "same_edge_limit": settings.same_edge_limit,
-            "drawdown_limit": settings.risk.drawdown,
-            "daily_loss_limit": settings.risk.daily_loss,
-            "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
+            **settings_record(settings),
             "author": author,
             "reason": reason,
         } | ({"in_force_from": since or "-infinity"} if since or first else {})
