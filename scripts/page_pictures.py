@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 390, "height": 900}
+WIDE, NARROW = {"width": 1600, "height": 1000}, {"width": 390, "height": 900}
 PAGES = {
     "fleet": "/",
     "ranking": "/ranking",
@@ -31,7 +31,7 @@ PAGES = {
     "learning": "/learning",
     "regimes": "/regimes",
     "funds": "/funds",
-    "what-if": "/funds?tried=true&funds=50000&bot_cap=0.05#what-if",
+    "what-if": "/funds?tried=true&funds=50000&bot_cap=0.3#what-if",
     "data": "/data",
     "mend": "/data/rows/1",
     "upload": "/data/upload",
@@ -64,10 +64,11 @@ def fleet(home: Path) -> Iterator[dict[str, str]]:
     refused = home / "grid-eth-01.csv"
     refused.write_text(REFUSED)
     try:
+        # First what is refused: a file of trades makes the simulated fleet leave.
+        subprocess.run([KNOWDEFEAT, "ingest", str(refused)], env=environment, capture_output=True)
         told(environment, "simulate", "--fleet", "realistic", "--bots", "24", "--days", "120")
         told(environment, "run")
-        told(environment, "funds", "set", "--funds", "100000", "--reason", "what the desk has")
-        subprocess.run([KNOWDEFEAT, "ingest", str(refused)], env=environment, capture_output=True)
+        told(environment, "funds", "set", "--funds", "100000", "--caution", "0.6", "--same-edge-limit", "1")
         told(environment, "run")
         yield environment
     finally:

@@ -50,11 +50,12 @@ class Refresh:
 def start_refresh(site: Site, author: str, first: date | None = None, last: date | None = None) -> Refresh:
     """Ask for a run over the days first..last, of one day where one is named, over what is stale where none is.
 
-    Raises Problem: 409 where nothing is stale, 422 for days that no run has, 503 where Dagster does not take it.
+    Raises Problem: 409 where nothing is stale or no Dagster is known, 422 for days that no run has, 503 where Dagster
+    does not take it.
     """
     if site.dagster is None:
         raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.CONFLICT,
             "These pages were started without Dagster's UI (--dagster), by which runs are started. Compute what is "
             "stale: knowdefeat run",
         )

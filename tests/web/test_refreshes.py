@@ -132,7 +132,7 @@ def test_what_dagster_does_not_take_is_told(own_web: Web, dagster: type[Dagster]
 
 
 def test_without_dagster_it_is_told_what_to_type(own_web: Web) -> None:
-    assert "knowdefeat run" in start(own_web, 503, first="2025-02-20")["detail"]
+    assert "knowdefeat run" in start(own_web, 409, first="2025-02-20")["detail"]
     own_web.site.dagster = "http://127.0.0.1:1"
     assert "does not answer" in start(own_web, 503, first="2025-02-20")["detail"]
 

@@ -81,7 +81,8 @@ class RefreshStarted(BaseModel):
 def start(site: Shared, author: Decider, asked: RefreshAsked) -> Response:
     """Start a refresh: a run of Dagster's over some days, or over what is stale. Needs a token of the scope admin.
 
-    409 where nothing is stale. What is stale is computed by itself while `knowdefeat up` runs.
+    409 where nothing is stale, or no Dagster is known to the pages. What is stale is computed by itself while
+    `knowdefeat up` runs.
     """
     found = start_refresh(site, author, asked.first, asked.last)
     return Response(as_json(asdict(found)).body, 202, media_type="application/json")
