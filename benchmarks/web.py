@@ -39,9 +39,10 @@ from benchmarks.live import INSERT, _resident_mb, program, quantiles
 DAYS = 365
 VIEWERS = 30
 SETTLED = 0.03  # seconds until the server has heard of what was notified
-SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3", "strategy": "s1"}
+SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3", "strategy": "s1", "currency": "USD"}
 STRATEGIES = 6
-LEARNED_DAYS = 30
+COMPUTED_DAYS = 90  # all that are not too old to be computed by themselves
+FUNDS = 10**9  # cents
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAINTS = "() => Object.fromEntries(performance.getEntriesByType('paint').map(e => [e.name, e.startTime]))"
 ROW, ROWS = "#bot-{bot}", "table.ranking tbody tr"
@@ -262,20 +263,26 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """All figures, over a database with the whole fleet, up to now."""
     with database() as url, tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         os.environ.update(KNOWDEFEAT_DATABASE_URL=url, KNOWDEFEAT_HOME=home)
+        from knowdefeat_pipeline.core.funds.settings import FundSettings
         from knowdefeat_pipeline.steps.beliefs import compute_beliefs, compute_strategy_weights
         from knowdefeat_pipeline.steps.chain import refresh
+        from knowdefeat_pipeline.steps.funds import compute_allocations
+        from knowdefeat_pipeline.store.funds import save_settings
         from knowdefeat_pipeline.store.session import open_session
-        from knowdefeat_pipeline.store.staleness import FAMILIES, settle, stale_days
+        from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, settle, stale_days
 
         now = datetime.now(UTC)
         store(url, fleet(chosen.bots, chosen.per_bot, DAYS, end=now - timedelta(minutes=1)))
         with open_session(url) as session:
             session.connection.execute("UPDATE bots SET strategy_id = 's' || bot_id %% %s", (STRATEGIES,))
-            refresh(session, now.date() - timedelta(days=90), now.date(), now)
-            for learn in (compute_beliefs, compute_strategy_weights):
-                learn(session, now.date() - timedelta(days=LEARNED_DAYS), now.date())
-            for family in FAMILIES:  # as the listener, a sensor or a run does after it
-                settle(session.connection, stale_days(session.connection, family, now))
+            save_settings(session.connection, FundSettings("USD", FUNDS), "the benchmark", "the benchmark")
+            first = now.date() - timedelta(days=COMPUTED_DAYS)
+            refresh(session, first, now.date(), now)
+            for compute in (compute_beliefs, compute_strategy_weights, compute_allocations):
+                compute(session, first, now.date())
+            for family in (RANKING, BELIEFS):  # as the listener does, which has followed every change
+                settle(session.connection, stale_days(session.connection, family, datetime.now(UTC)))
+            session.connection.execute("VACUUM ANALYZE")
         with server(url) as (address, pid):
             asked = paths(address, now.date().isoformat())
             figures: dict[str, Any] = {"answers": answers(address, url, asked, chosen.repeat)}

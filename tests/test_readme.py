@@ -11,7 +11,7 @@ from knowdefeat_pipeline.cli.app import app
 from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.assets.resources import Database
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.steps.funds import CHECKS, AllocatedDays, compute_allocations
 from knowdefeat_pipeline.store.bots import bot_names
-from knowdefeat_pipeline.store.funds import as_amounts
+from knowdefeat_pipeline.store.fund_division import as_amounts
 
 PREVIEW = ("bot", "quote_currency", "rank", "amount", "decision", "reason")
 LINEAGE = {

@@ -21,9 +21,9 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, notation
-from knowdefeat_pipeline.sources.canonical import FIELDS, Kind
+from knowdefeat_pipeline.sources.fields import FIELDS, Kind
 from knowdefeat_pipeline.sources.layout import Layout, SourceError
-from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.options import Dates
 from knowdefeat_pipeline.sources.raw import RawTable
 
 Made: TypeAlias = "pd.Series | Array | pa.ChunkedArray | pa.Array | str"

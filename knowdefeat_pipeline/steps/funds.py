@@ -9,7 +9,8 @@ from datetime import date
 from knowdefeat_pipeline.core.funds.daily import Division, breaches, divide_days
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
-from knowdefeat_pipeline.store.funds import fund_inputs, unfunded, write_division
+from knowdefeat_pipeline.store.fund_division import fund_inputs, write_division
+from knowdefeat_pipeline.store.funds import unfunded
 from knowdefeat_pipeline.store.session import Session
 
 CHECKS = (

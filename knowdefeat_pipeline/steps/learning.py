@@ -24,7 +24,6 @@ from knowdefeat_pipeline.store.learning import (
     ai_setting,
     lock_versions,
     published_days,
-    read_history,
     record_adjustment,
     trades_known,
     weight_versions,
@@ -32,6 +31,7 @@ from knowdefeat_pipeline.store.learning import (
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.weight_panel import read_history
 
 AUTHOR = "ai"
 COLUMNS = [figure.name for figure in TABLES["variable_weights"]]

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_da
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, Figures, StepResult
 from knowdefeat_pipeline.steps.slow_results import with_slow_results
-from knowdefeat_pipeline.store.bot_days import write_bot_days
+from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day

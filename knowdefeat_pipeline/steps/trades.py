@@ -12,7 +12,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.schema import TRADE_DAY
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
-from knowdefeat_pipeline.store.results import trade_days
+from knowdefeat_pipeline.store.arrivals import trade_days
 from knowdefeat_pipeline.store.session import Session
 
 # What the database must enforce, row by row and at every write. To count the rows that break a rule which no row can

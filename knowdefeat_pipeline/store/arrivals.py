@@ -8,7 +8,6 @@ import psycopg
 
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.reads import Record, records
-from knowdefeat_pipeline.store.results import trade_days
 
 
 def sources(connection: psycopg.Connection, limit: int) -> list[Record]:
@@ -19,6 +18,11 @@ def sources(connection: psycopg.Connection, limit: int) -> list[Record]:
 def last_recorded(connection: psycopg.Connection, limit: int) -> list[Record]:
     """The trades that were recorded or moved on last, by whomever."""
     return records(connection, query("trades/last_recorded"), {"limit": limit})
+
+
+def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[Record]:
+    """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
+    return records(connection, query("trades/trade_days"), {"first": first, "last": last})
 
 
 def disagreements(connection: psycopg.Connection, last: date, days: int) -> Record:

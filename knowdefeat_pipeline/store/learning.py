@@ -1,4 +1,4 @@
-"""Versions of the weights and what the daily adjustment came to: how they are added, and what the learner reads."""
+"""Versions of the weights and what the daily adjustment came to: how they are added and read."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import psycopg
 from psycopg import sql
 from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
-from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, validate
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.postgres.connection import query
 
 
 class WeightsChanged(KnowDefeatError):
@@ -95,10 +91,12 @@ def change_weights(
     reason: str,
     based_on: int | None = None,
     scale: bool = False,
+    by: str | None = None,
 ) -> tuple[WeightVersion, WeightVersion]:
     """Put in force from now on, by hand, the weights that `make` makes of all versions; the version before and the new.
 
     `based_on`: the version that whoever decides looked at, by default the latest. `scale`: to Σ|w| = 100, rounded.
+    `by`: the name of the token that decides, which the evidence keeps.
     Raises WeightError for weights that are not valid or those of the latest version, WeightsChanged where another
     version is the latest by now.
     """
@@ -114,7 +112,15 @@ def change_weights(
     now = clock.now(connection)
     now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
     made = replace(latest, version=base + 1, author="manual", reason=reason, in_force_from=now, weights=weights)
-    add_version(connection, weights, based_on=base, author=made.author, reason=reason, in_force_from=now)
+    add_version(
+        connection,
+        weights,
+        based_on=base,
+        author=made.author,
+        reason=reason,
+        in_force_from=now,
+        evidence={"by": by} if by else None,
+    )
     return latest, made
 
 
@@ -200,15 +206,3 @@ def trades_known(connection: psycopg.Connection, first: date, last: date) -> dic
         (first, last),
     ).fetchall()
     return {day: (trades, last_exit) for day, trades, last_exit in rows}
-
-
-def read_history(url: str, last: date) -> pd.DataFrame:
-    """The history of all bots at the end of each complete day up to `last`, as `ranking.panel` reads it.
-
-    Its labels are marked to market where trades held over a midnight have a mark price or their ticker has bars.
-    """
-    history = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
-    nights = read_arrow(url, query("learning/held_nights"), [last])
-    held = HeldNights(**{name: nights[name].to_numpy() for name in nights.column_names})
-    numbered = history.assign(day=history["day"].to_numpy("datetime64[D]").astype(np.int64))
-    return labelled(numbered, held).drop(columns="day")

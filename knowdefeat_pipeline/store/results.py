@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.core.rows import Columns, as_arrow, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
@@ -109,12 +107,6 @@ def last_computed_day(connection: psycopg.Connection) -> date | None:
     """The last day that has metrics; None without any."""
     row = connection.execute("SELECT max(day) FROM bot_metrics_rows").fetchone()
     return None if row is None else row[0]
-
-
-def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict[str, Any]]:
-    """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("trades/trade_days"), {"first": first, "last": last}).fetchall()
 
 
 def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> dict[date, datetime]:

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.store.market import has_market_data
+from knowdefeat_pipeline.store.reads import has_market_data
 
 CHANNEL = "knowdefeat_trades"  # on which the database notifies of new trades
 HORIZON_DAYS = 90  # days that were never computed count if they are no older than this

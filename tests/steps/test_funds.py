@@ -9,9 +9,13 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT, FundSettings
+from knowdefeat_pipeline.core.funds.settings import (
+    DEFAULT_CAUTION,
+    DEFAULT_SAME_EDGE_LIMIT,
+    AllocationRules,
+    FundSettings,
+    RiskRules,
+)
 from knowdefeat_pipeline.core.simulation.bots import CAPITAL, simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame

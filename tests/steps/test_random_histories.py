@@ -18,9 +18,7 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings, RiskRules
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, TABLES
 from knowdefeat_pipeline.core.units import day_start
 from knowdefeat_pipeline.postgres.connection import close_idle, connect

@@ -51,7 +51,7 @@ def bot_page(
         done = bot_days(connection, key, max(days, 7 * WEEKS))
         if format:
             return export(done, DAY_FIGURES, format, f"bot-{key}-{last}")
-        row = next((row for row in ranked_bots(connection, last) if row["bot_id"] == key), None)
+        row = next(iter(ranked_bots(connection, last, [key])), None)
         return render(
             "bot.html", request, site,
             question=QUESTION, about=about, row=row, last=last, days=days, windows=WINDOWS, day=day, formats=FORMATS,

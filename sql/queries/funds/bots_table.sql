@@ -1,6 +1,8 @@
--- Every bot, or (%(bot)s) one, with where it stands: its last allocation, its last place in the ranking, and the last words
--- about it.
-WITH skill AS MATERIALIZED (
+-- Every bot, or one (%(bot)s), with where it stands: its last allocation, its last place in the ranking, and the last words about it.
+WITH last_day AS (
+    SELECT max(day) AS day FROM bot_rankings_rows
+),
+skill AS MATERIALIZED (
     SELECT bot_id, p_skill, edge, edge_low, edge_high, verdict FROM bot_skill
     WHERE day = (SELECT max(day) FROM bot_skill_rows) AND time_window = 'lifetime'
 )
@@ -12,9 +14,10 @@ SELECT b.bot_id, b.name AS bot, b.strategy_id, b.account, c.capital, c.capital_i
        switched.author AS switched_by, switched.reason AS switched_because
 FROM bots AS b
 JOIN bot_capitals AS c USING (bot_id)
-LEFT JOIN bot_rankings_rows AS r ON r.day = (SELECT max(day) FROM bot_rankings_rows) AND r.bot_id = b.bot_id
+LEFT JOIN last_day ON true
+LEFT JOIN bot_rankings AS r ON (r.day, r.bot_id) = (last_day.day, b.bot_id)
 LEFT JOIN skill AS k ON k.bot_id = b.bot_id
-LEFT JOIN fund_allocations AS a ON a.day = (SELECT max(day) FROM bot_rankings_rows) AND a.bot_id = b.bot_id
+LEFT JOIN fund_allocations AS a ON (a.day, a.bot_id) = (last_day.day, b.bot_id)
 LEFT JOIN LATERAL (
     SELECT e.author, e.reason FROM bot_events AS e
     WHERE e.bot_id = b.bot_id AND e.kind IN ('activated', 'deactivated')
