@@ -22,6 +22,7 @@ from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, notation
 from knowdefeat_pipeline.sources.canonical import FIELDS, HALF_A_CENT, Kind, agrees
+from knowdefeat_pipeline.sources.cells import Cells
 from knowdefeat_pipeline.sources.layout import Layout, SourceError
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.raw import RawTable
@@ -175,7 +176,7 @@ class Rows:
         """The untouched cells of a column at places; none at -1."""
         return self.cells(heading).take(pa.array(places, mask=places < 0))
 
-    def _read(self, heading: str, kind: Kind) -> cells.Cells:
+    def _read(self, heading: str, kind: Kind) -> Cells:
         column = self.cells(heading)
         if pa.types.is_null(column.type):
             column = column.cast(pa.string())
