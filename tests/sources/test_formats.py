@@ -67,6 +67,7 @@ SAMPLES = [
     Sample("coinbase_fills.csv", "coinbase_fills"),
     Sample("binance_spot_trade_history.csv", "binance_spot"),
     Sample("freqtrade_api.json", "freqtrade_api"),
+    Sample("freqtrade_webhook.ndjson", "freqtrade_webhook"),
     Sample("mt4_statement.htm", "mt4", {"timezone": "UTC+2"}),
     Sample("mt4_tester.htm", "mt4_tester", {"timezone": "UTC+2", "currency": "USD"}),
     Sample("pyfolio_transactions.csv", "pyfolio"),
