@@ -130,8 +130,8 @@ def every_source(read: Callable[[str | None], Reading]) -> list[Reading]:
 
 def _read_database(path: Path, table: str | None, sought: Sought | None) -> RawTable:
     """A table of a database, which its program may change meanwhile."""
-    before, content = state(path), Content(None, _digest(path))
-    raw = read_sqlite(path, None, table, sought)
+    before, raw = state(path), read_sqlite(path, None, table, sought)
+    content = Content(None, _digest(path))
     return replace(raw, content=content if state(path) == before else None)
 
 
