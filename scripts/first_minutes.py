@@ -1,8 +1,8 @@
 """Record a freqtrade user's first minutes: from the clone of this repository to the ranking of the user's bots.
 
 .venv/bin/python scripts/first_minutes.py PATH/tradesv3.sqlite docs/pictures/first_minutes.txt
-Everything really runs, in a folder of its own: the clone, the installation, the database, the ranking. Each line has the
-minutes and seconds since the clone began.
+Everything really runs, in a folder of its own: the clone, the installation, the database, the ranking. Each line has
+the minutes and seconds since the clone began.
 """
 
 import os
@@ -19,8 +19,9 @@ DATABASE, CLONE = "freqtrade/user_data/tradesv3.sqlite", "knowdefeat-pipeline"
 WIDTH = 120
 LONGEST = 30.0  # seconds that our own part may take, from the installed packages to the ranking
 OURS = ("KNOWDEFEAT_", "VIRTUAL_ENV", "PYTHONPATH", "DAGSTER_HOME", "MAKE")
-HEAD = """A freqtrade user's first minutes, as scripts/first_minutes.py recorded them: {trades} trades, {whole:.0f} s in all. Packages
-are there after {installed:.0f} s, which is the network's and the installer's time; reading, computing and ranking took {own:.0f} s.
+HEAD = """A freqtrade user's first minutes, as scripts/first_minutes.py recorded them: {whole:.0f} s in all.
+After {installed:.0f} s, which are the network's and the installer's, all is installed. Reading {trades} trades,
+computing and ranking take {own:.0f} s.
 
 """
 
@@ -56,8 +57,7 @@ def run(command: str, folder: Path, environment: dict[str, str], began: float) -
     with subprocess.Popen(
         command.split(), cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        for line in process.stdout or ():
-            lines.append((time.monotonic() - began, line.rstrip()))
+        lines += [(time.monotonic() - began, line.rstrip()) for line in process.stdout or ()]
     if process.returncode:
         raise SystemExit("\n".join(line for _, line in lines))
     return lines
