@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knowdefeat_pipeline.sources import clocks, exported, formats
+from knowdefeat_pipeline.sources.canonical import SIZES
 from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
 from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.names import by_name
@@ -155,9 +156,14 @@ def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: st
 def _sought(mapping: Mapping[str, str], said: Mapping[str, str]) -> Sought:
     """A table of a known format, before one of whose columns trades can be made."""
 
-    def rank(columns: Sequence[str]) -> int:
+    def rank(columns: Sequence[str]) -> float:
         known = None if mapping else formats.recognised(columns)
-        return known.rank if known else int(not missing_fields({*by_name(columns), *mapping.values()}, said))
+        if known:
+            return known.rank
+        given = {*by_name(columns), *mapping.values()}
+        missing = [field.name for field in missing_fields(given, said)]
+        by_sign = missing == ["direction"] and not given.isdisjoint(SIZES)  # which the cells may tell
+        return 0.5 if by_sign else float(not missing)
 
     return Sought(rank) if mapping else Sought(rank, formats.beside, formats.rows_of)
 

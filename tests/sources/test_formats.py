@@ -24,6 +24,7 @@ from knowdefeat_pipeline.sources import formats
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.formats import binance_spot
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.readers import databases
 from knowdefeat_pipeline.sources.reading import Reading
 
 GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -627,6 +628,26 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path):
         connection.commit()
     with pytest.raises(SourceError, match="no column for source_trade_id"):
         read(path)
+
+
+def test_a_large_database_of_something_else_is_not_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (id INTEGER PRIMARY KEY, url TEXT)")
+        connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+            " INSERT INTO places SELECT i, 'https://example.org/' || i FROM n"
+        )
+        connection.commit()
+    read_rows: list[int] = []
+    table = databases.values.table
+    monkeypatch.setattr(
+        databases.values, "table",
+        lambda names, columns: (read_rows.extend({len(column) for column in columns}), table(names, columns))[1],
+    )  # fmt: skip
+    with pytest.raises(SourceError, match="no column for bot_id"):
+        read(path)
+    assert read_rows == [1000]
 
 
 def test_what_unpacks_to_far_too_much_is_refused(tmp_path: Path):
