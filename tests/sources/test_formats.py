@@ -70,6 +70,7 @@ SAMPLES = [
     Sample("freqtrade_api.json", "freqtrade_api"),
     Sample("freqtrade_webhook.ndjson", "freqtrade_webhook"),
     Sample("mt4_statement.htm", "mt4", {"timezone": "UTC+2"}),
+    Sample("mt5_tester.html", "mt5_tester", {"timezone": "UTC+2"}),
     Sample("mt4_tester.htm", "mt4_tester", {"timezone": "UTC+2", "currency": "USD"}),
     Sample("pyfolio_transactions.csv", "pyfolio"),
     Sample("tradingview_2026.csv", "tradingview", {"timezone": "UTC"}),
