@@ -78,3 +78,21 @@ def test_its_pictures_are_there_and_small() -> None:
     assert len(pictures) == 4
     for picture in pictures:
         assert 0 < (ROOT / picture).stat().st_size < PICTURE_BYTES
+
+
+def test_the_recording_of_first_minutes_is_of_less_than_five_and_ends_with_a_ranking() -> None:
+    (place,) = re.findall(r"\[a freqtrade user's first minutes\]\(([^)]+)\)", README)
+    text = (ROOT / place).read_text(encoding="utf-8")
+    lines = re.findall(r"^(\d+):(\d\d)  ?(.*)$", text, flags=re.MULTILINE)
+    seconds = [60 * int(minute) + int(second) for minute, second, _ in lines]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] < 300
+    assert [line for *_, line in lines if line.startswith("$ ")] == [
+        "$ git clone REPOSITORY knowdefeat-pipeline",
+        "$ make run TRADES=../freqtrade/user_data/tradesv3.sqlite",
+    ]
+    said = "\n".join(line for *_, line in lines)
+    assert "5,739 new" in said
+    assert re.search(r"^ +1  freqtrade ", said, flags=re.MULTILINE)  # the bot of rank 1
+    assert int(re.search(r"ranking take (\d+) s", text)[1]) <= 30
+    assert not re.search(r"/tmp|https?:|WARNING", text)  # of the machine that it was recorded on

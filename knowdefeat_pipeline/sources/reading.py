@@ -62,6 +62,11 @@ class Reading:
         """All rows of the file, whatever became of them."""
         return self.raw.rows
 
+    @property
+    def content_hash(self) -> str | None:
+        """SHA-256 of the file as it was read; None of what was no file, and of a database that changed meanwhile."""
+        return self.raw.content and self.raw.content.sha256
+
     def refuse(self, findings: Sequence[Finding]) -> pd.DataFrame:
         """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`, with all rows
         of a trade of several exits."""

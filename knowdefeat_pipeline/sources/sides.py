@@ -43,10 +43,8 @@ def of_signed_sizes(frame: pd.DataFrame, *, told: bool) -> pd.DataFrame:
         if not negative.any():
             continue
         if not told:
-            sided = np.where(negative, "SHORT", "LONG")
-            frame = frame.assign(
-                direction=frame["direction"].fillna(pd.Series(sided, frame.index)).where(frame[name].notna())
-            )
+            sided = pd.Series(np.where(negative, "SHORT", "LONG"), frame.index).where(frame[name].notna())
+            frame = frame.assign(direction=frame["direction"].fillna(sided))
         short = frame["direction"] == "SHORT"
         positive = (frame[name] > 0) & ((negative & short).sum() > (~negative & short).sum())
         odd = (negative & (frame["direction"] == "LONG")) | (positive & short)

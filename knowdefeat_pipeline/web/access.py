@@ -1,4 +1,5 @@
-"""Who asks, and what he may: a token, in a header for programs, in a cookie for a browser that logged in.
+"""Who asks, and what he may: a token, in a header for programs, in a cookie for a browser that logged in. A program
+that sets no headers, as a webhook, has it as the password of its address.
 
 A browser logs in once, by an address that `knowdefeat up` prints, which counts once. It gets a token of its own, that
 is listed and revoked as any other.
@@ -6,6 +7,7 @@ is listed and revoked as any other.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -100,6 +102,18 @@ def refuses_bad_tokens(request: Request) -> None:
         _holder(request)
 
 
+def _password(login: str) -> str:
+    """The password of a login as HTTP writes it, empty for one that is none.
+
+    >>> _password("YW55OnRva2Vu"), _password("none")
+    ('token', '')
+    """
+    try:
+        return base64.b64decode(login.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
 def _holder(request: Request) -> Holder | None:
     """Whose the request's token is, None without any."""
     given = request.headers.get("authorization")
@@ -107,7 +121,9 @@ def _holder(request: Request) -> Holder | None:
         token = request.cookies.get(cookie_name(request))
     else:
         scheme, _, token = given.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() == "basic":  # of who can say it in an address alone: http://any:TOKEN@host
+            token = _password(token)
+        if scheme.lower() not in ("bearer", "basic") or not token.strip():
             raise Problem(HTTPStatus.UNAUTHORIZED, "Write it as: Authorization: Bearer TOKEN", CHALLENGE)
     if not token:
         return None

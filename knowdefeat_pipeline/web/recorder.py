@@ -29,7 +29,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.sources.files import digest, every_source, read_trades
+from knowdefeat_pipeline.sources.files import every_source, read_trades
 from knowdefeat_pipeline.sources.frames import read_exported, read_records
 from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
@@ -76,8 +76,8 @@ class Recorder:
         self, path: str, name: str, how: Mapping[str, Any], author: str, replaces: bool = False
     ) -> list[Answer]:
         """Take in a file; what became of each of its sources. Raises SourceError."""
-        readings, content_hash = self._read(path, name, how), digest(Path(path))
-        return [self._take_in(reading, name, author, content_hash, replaces) for reading in readings]
+        readings = self._read(path, name, how)
+        return [self._take_in(reading, name, author, reading.content_hash, replaces) for reading in readings]
 
     def preview_file(self, path: str, name: str, how: Mapping[str, Any]) -> list[Answer]:
         """How a file would be read; writes nothing. Raises SourceError."""
