@@ -5,6 +5,7 @@
 #   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
+#   make docs                                    the documentation, into build/docs
 #   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
@@ -14,7 +15,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check sbom clean purge
+.PHONY: run up install test test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check docs sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -50,6 +51,10 @@ check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	VIRTUAL_ENV="$$PWD/.venv" PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
+
+docs: .venv/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html"
 
 sbom: .venv/.installed
 	$(BIN)/python -m scripts.sbom dist/sbom.cdx.json
