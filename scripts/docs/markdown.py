@@ -30,9 +30,9 @@ def text(words: str | None) -> str:
 
 
 def _escaped(words: str) -> str:
-    for character in "\\*_<>|[]{}":
+    for character in "\\*_[]{}":
         words = words.replace(character, f"\\{character}")
-    return words
+    return words.replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
 
 
 def code(words: str) -> str:

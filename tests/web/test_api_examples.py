@@ -1,4 +1,4 @@
-"""The examples of docs/api.md that bring trades do what they say, with curl and Python, against the served program."""
+"""The examples of docs/api.md and docs/start/http.md that bring trades do what they say, against the served program."""
 
 import os
 import re
@@ -64,3 +64,19 @@ def test_the_examples_bring_mend_and_take_back_trades(database: str, address: st
     with connect(database) as connection:
         found = connection.execute("SELECT source_trade_id, pnl FROM trades ORDER BY 1").fetchall()
     assert found == [("t-1", 49.0), ("t-2", pytest.approx(4.2))]  # 1000 · 10 / 2000 − 0.8
+
+
+def test_the_first_trade_by_http_is_recorded(database: str, address: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (script,) = re.findall(
+        r"^```sh\n(curl .*?)^```", (ROOT / "docs/start/http.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    with connect(database) as connection:
+        environment = os.environ | {"TOKEN": new_token(connection, "my-bots", "ingest")}
+    script = script.replace(DOCUMENTED, address).replace("curl ", "curl --fail-with-body --no-progress-meter ")
+    said = subprocess.run(["bash", "-euc", script], env=environment, check=True, capture_output=True, text=True).stdout
+    assert '"inserted":1' in said
+    with connect(database) as connection:
+        found = connection.execute("SELECT source_trade_id, name, pnl FROM trades JOIN bots USING (bot_id)")
+        assert found.fetchall() == [("t-1", "grid-eth-01", 49.0)]  # 0.5 · (2100 - 2000) - 1
