@@ -17,7 +17,7 @@ up() {
         kill -0 $! || { cat "$folder/up.log"; return 1; }
         sleep 0.2
     done
-    kill -INT $!
+    kill -TERM $!  # which make hands on; in the background a shell lets nobody hear Ctrl-C
     wait $! || true
 }
 
