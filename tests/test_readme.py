@@ -15,9 +15,9 @@ def test_it_is_short() -> None:
 
 def test_its_pictures_are_there_and_small() -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
-    assert pictures == ["docs/pictures/ranking.svg"]
-    for picture in (ROOT / "docs" / "pictures").iterdir():
-        assert 0 < picture.stat().st_size < PICTURE_BYTES
+    assert len(pictures) == 1
+    for picture in pictures:
+        assert 0 < (ROOT / picture).stat().st_size < PICTURE_BYTES
 
 
 def test_what_it_and_the_files_beside_it_lead_to_is_there() -> None:

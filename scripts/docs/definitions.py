@@ -71,14 +71,15 @@ def worked_examples(found: example.Example) -> dict[str, dict[str, tuple[str | N
     trades = workings.trades_of(example.BOT, example.files()["trades.csv"])
     known = workings.quantities(trades, 1000.0)
     out: dict[str, dict[str, tuple[str | None, Any]]] = {}
-    tables = {
+    from_trades = {
         "bot_metrics": workings.METRICS,
         "win_streak_summary": workings.SUMMARY,
         "win_streaks": workings.streaks(WORKED_LENGTH),
     }
-    for name, lines in tables.items():
+    for name, lines in (from_trades | workings.OF_THE_ROW).items():
         row = chosen_row(name, found)
-        out[name] = {figure: (line, workings.evaluated(line, known)) for figure, line in lines.items()}
+        names = known if name in from_trades else workings.of_row(row)
+        out[name] = {figure: (line, workings.evaluated(line, names)) for figure, line in lines.items()}
         wrong = {
             figure: (came_to, row[figure])
             for figure, (_, came_to) in out[name].items()
@@ -141,11 +142,11 @@ def _trades() -> str:
 def _page(name: str, found: example.Example, worked: Mapping[str, tuple[str | None, Any]]) -> str:
     row = chosen_row(name, found)
     lines = [f"# {TITLES[name]}: `{name}`\n", _note(name, found, row)]
-    if worked:
+    if name not in workings.OF_THE_ROW and worked:
         lines += [part for figure in FIGURES[name] for part in _section(figure, row, worked)]
     else:
         heads = ("figure", "meaning", "unit", "NULL", "example")
-        lines.append(table(heads, [_cells(figure, row) for figure in FIGURES[name]]))
+        lines.append(table(heads, [_cells(figure, row, worked) for figure in FIGURES[name]]))
     return "\n".join(lines)
 
 
@@ -164,9 +165,11 @@ def _note(name: str, found: example.Example, row: Mapping[str, Any]) -> str:
     return f"{said}\n\nExamples are of one row of the [example fleet](index.md#the-example){shown}.\n".lstrip()
 
 
-def _cells(figure: Figure, row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(figure: Figure, row: Mapping[str, Any], worked: Mapping[str, tuple[str | None, Any]]) -> tuple[str, ...]:
     meaning, rule = rule_of_null(figure)
-    return anchor(figure.name), text(meaning), text(figure.unit), text(rule), _shown(figure, row)
+    line, _ = worked.get(figure.name, (None, None))
+    how = f" = {code(line)}" if line else ""
+    return anchor(figure.name), text(meaning), text(figure.unit), text(rule), _shown(figure, row) + how
 
 
 def _shown(figure: Figure, row: Mapping[str, Any]) -> str:

@@ -218,6 +218,23 @@ def streaks(length: int) -> dict[str, str | None]:
     }
 
 
+OF_THE_ROW: dict[str, dict[str, str | None]] = {
+    "bot_rankings": {"rank_score": "50 + sum(points)"},
+    "strategy_beliefs": {"accuracy_improvement": "win_rate - prior_win_rate"},
+    "strategy_calibration": {
+        "calibration_error": "sum(b['trades'] * abs(b['stated'] - b['realised']) for b in reliability) / stated_trades"
+    },
+    "fund_allocation_days": {"cash": "funds - allocated"},
+    "market_regimes": {"p_volatile": "1 - p_trending - p_ranging"},
+}
+"""Of other tables what follows from the rest of the row that is shown; `points` are all its contributions."""
+
+
+def of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that OF_THE_ROW uses."""
+    return {**row, "points": [value for name, value in row.items() if name.endswith("_points")]}
+
+
 def evaluated(working: str | None, known: Mapping[str, Any]) -> Any:
     """What a working comes to; None for none."""
     if working is None:
