@@ -7,8 +7,7 @@ database="${KNOWDEFEAT_SHARED_DATA:-$repository/../shared/data}/formats/freqtrad
 LIMIT=${LIMIT:-300}
 folder=$(mktemp -d)
 trap 'cd /; "$folder/clone/.venv/bin/knowdefeat" db stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
-for name in $(compgen -e KNOWDEFEAT_ || true); do unset "$name"; done
-unset VIRTUAL_ENV PYTHONPATH
+unset "${!KNOWDEFEAT_@}" "${!DAGSTER_@}" VIRTUAL_ENV PYTHONPATH
 
 # `make up` goes on until it is stopped: here until it has printed where its pages are.
 up() {
