@@ -122,3 +122,19 @@ def test_the_pictures_of_the_guide_are_there_and_small() -> None:
     assert len(pictures) == 16
     for picture in pictures:
         assert 0 < (ROOT / "docs" / picture).stat().st_size < 400_000
+
+
+def test_the_first_trade_by_http_is_recorded(database: str, address: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (script,) = re.findall(
+        r"^```sh\n(curl .*?)^```", (ROOT / "docs/start/http.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    with connect(database) as connection:
+        environment = os.environ | {"TOKEN": new_token(connection, "my-bots", "ingest")}
+    script = script.replace(DOCUMENTED, address).replace("curl ", "curl --fail-with-body --no-progress-meter ")
+    said = subprocess.run(["bash", "-euc", script], env=environment, check=True, capture_output=True, text=True).stdout
+    assert '"inserted":1' in said
+    with connect(database) as connection:
+        found = connection.execute("SELECT source_trade_id, name, pnl FROM trades JOIN bots USING (bot_id)")
+        assert found.fetchall() == [("t-1", "grid-eth-01", 49.0)]  # 0.5 · (2100 - 2000) - 1
