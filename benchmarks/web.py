@@ -9,12 +9,14 @@ Real processes: the web server and the live listener over a database of their ow
 - the ranking page, cold: first paint, data visible, bytes;
 - from a trade's commit to its row in an open page;
 - viewers who all ask at each new result: computations a result, and what they wait for;
-- the process's memory after a tenth of the requests and after all.
+- the process's memory after a tenth of the requests and after all;
+- one trade brought by HTTP after another, and many as one file.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -259,6 +261,36 @@ def memory(address: str, pid: int, asked: list[str], requests: int) -> dict[str,
     return {"requests": requests, "early_mb": early, "late_mb": late}
 
 
+def brought(address: str, url: str, trials: int, rows: int) -> dict[str, Any]:
+    """Seconds from a trade's POST to its answer, and from that of a Parquet file of so many trades."""
+    import pyarrow.parquet as pq
+
+    from knowdefeat_pipeline.postgres.connection import connect
+    from knowdefeat_pipeline.store.tokens import new_token
+
+    with connect(url) as connection:
+        token = new_token(connection, "benchmark", "ingest")
+    # Of other instants than the fleet's own, whose copies they would be.
+    table = fleet(100, rows // 100, DAYS, seed=2, end=datetime.now(UTC) - timedelta(minutes=5)).drop(["source", "pnl"])
+    one = table.slice(0, 1).to_pylist()[0] | {"bot_id": 1}
+    one |= {name: one[name].isoformat() for name in ("entry_time", "exit_time")}
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    headers = {"authorization": f"Bearer {token}"}
+    parquet = headers | {"content-type": "application/vnd.apache.parquet"}
+    with httpx.Client(base_url=address, headers=headers, timeout=300) as client:
+
+        def post(number: int) -> None:
+            trade = one | {"source_trade_id": f"one-{number}", "entry_price": 100.0 + number}
+            client.post("/api/v1/trades", json=trade).raise_for_status()
+
+        post(0)  # which starts what records
+        singly = [_seconds(lambda number=number: post(number)) for number in range(1, trials + 1)]
+        file = {"content": sink.getvalue(), "params": {"source": "bulk"}, "headers": parquet}
+        whole = _seconds(lambda: client.post("/api/v1/trades/bulk", **file).raise_for_status())
+    return {"one": quantiles(singly), "rows": len(table), "bulk": whole}
+
+
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """All figures, over a database with the whole fleet, up to now."""
     with database() as url, tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
@@ -290,6 +322,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             with program("knowdefeat", "live", ready="Listening", home=home):
                 figures["browser"] = in_browser(address, url, chosen.repeat)
             figures["memory"] = memory(address, pid, asked, chosen.requests)
+            figures["brought"] = brought(address, url, max(20, chosen.repeat), chosen.bulk)
     return figures
 
 
@@ -299,6 +332,7 @@ def main() -> None:
     parser.add_argument("--per-bot", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--bulk", type=int, default=100_000)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     figures = measure(chosen)
@@ -312,7 +346,7 @@ def main() -> None:
                 f" SQL {1e3 * of['sql']:4.0f} ms, {anew['p50'] / of['sql']:4.1f} ×; {of['bytes'] / 1e3:5.0f} kB",
             )
         )
-    seen, of = figures["viewers"], figures["memory"]
+    seen, of, sent = figures["viewers"], figures["memory"], figures["brought"]
     if page := figures["browser"]:
         rows += [
             ("ranking in Chromium", f"painted {page['painted']:.2f} s, visible {page['visible']:.2f} s,"
@@ -324,6 +358,8 @@ def main() -> None:
          f" {seen['scans'] / seen['results']:.1f} scans of the rankings a result"),
         ("memory of the process", f"{of['early_mb']:.0f} MB after {of['requests'] // 10:,} requests,"
          f" {of['late_mb']:.0f} MB after {of['requests']:,}"),
+        ("POST of one trade", f"p50 {1e3 * sent['one']['p50']:.0f} ms, p95 {1e3 * sent['one']['p95']:.0f} ms"),
+        ("POST of a file", f"{sent['bulk']:.1f} s for {sent['rows']:,} trades"),
     ]  # fmt: skip
     report(f"{chosen.bots:,} bots × {chosen.per_bot:,} trades, pages and API", rows, figures, chosen.json)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fastapi import Request
 
 from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
@@ -20,6 +21,7 @@ from knowdefeat_pipeline.store.tokens import (
     scope_of,
     take_login,
 )
+from knowdefeat_pipeline.web.access import cookie_name
 from tests.web.conftest import CODE, Web, role_url, served
 
 CHANGE = {"is_active": False, "reason": "looks lucky"}
@@ -245,3 +247,18 @@ def test_a_halted_bot_is_resumed_once(own_web: Web) -> None:
     assert web.rows("SELECT bot_id, author, reason FROM bot_events WHERE kind = 'resumed'") == [
         (5, "admin", "it was the exchange")
     ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "name"),
+    [
+        ("http", "127.0.0.1:3000", "knowdefeat-3000"),
+        ("http", "localhost", "knowdefeat-80"),
+        ("http", "[::1]:3001", "knowdefeat-3001"),
+        ("https", "localhost:8443", "__Host-knowdefeat"),
+        ("http", "bots.example", "__Host-knowdefeat"),  # a proxy speaks TLS there
+    ],
+)
+def test_a_cookie_is_called_by_its_port_or_is_this_host_s_alone(scheme: str, host: str, name: str) -> None:
+    about = {"type": "http", "scheme": scheme, "path": "/", "query_string": b"", "headers": [(b"host", host.encode())]}
+    assert cookie_name(Request(about)) == name

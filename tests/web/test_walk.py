@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from knowdefeat_pipeline.core.escaping import for_csv
+from knowdefeat_pipeline.postgres.connection import connect
 from tests.web.conftest import LAST, Web
 from tests.web.test_pages import Figures, shown, value
 
@@ -159,3 +160,20 @@ def _same(text: str, cell: Any) -> bool:
     if isinstance(cell, int | float):
         return float(text) == cell
     return text == for_csv(cell)
+
+
+def test_what_does_not_fit_together_is_counted(own_web: Web) -> None:
+    with connect(own_web.url) as connection:
+        connection.execute(
+            "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, entry_time, entry_price, notional, status, exit_time, exit_price, reported_pnl) "
+            "SELECT 'mine', n::text, 1, 'BTC-USD', 'LONG', %s::date + time '09:00', 100, 100, 'closed', %s::date + time '10:00', 101, 5 FROM generate_series(1, 2) AS n",
+            (LAST, LAST),
+        )
+    found = Figures(own_web.get("/data").text).found
+    told = {name: text for (_, name), text in found.items() if name in ("disagreeing", "twins")}
+    ((reported,),) = own_web.rows(
+        "SELECT count(reported_pnl) FROM trades WHERE status = 'closed' AND day_of(exit_time) > %s::date - 7 AND day_of(exit_time) <= %s",
+        LAST,
+        LAST,
+    )  # fmt: skip
+    assert told == {"disagreeing": f"2of {reported}", "twins": "2"}  # each gains 1 and states 5

@@ -35,7 +35,7 @@ from knowdefeat_pipeline.web.site import Shared, Site
 router = APIRouter()
 QUESTION = "What was refused, and how is it mended?"
 HELD, IMPORTS, LAST, SOURCES = 50, 20, 10, 20
-CHECKED_DAYS = 30
+CHECKED_DAYS = 7  # whose trades are held against each other; the audit looks at all days
 SAID = {"source": 200, "currency": 20, "timezone": 100, "bot": 200, "size": 20, "fees": 20, "map": 10_000}
 """What a form may say of a file, and how long that may be."""
 REFUSED_AGAIN = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -85,7 +85,7 @@ def data(
 
 
 def _checked(site: Site) -> dict[str, Any]:
-    """What does not fit together, once a version of the results: it reads a month of trades."""
+    """What does not fit together, once a version of the results: it reads a week of trades."""
 
     def compute() -> Answer:
         with site.snapshot() as connection:

@@ -43,15 +43,15 @@ def _parameter(document: Schema, parameter: Schema) -> Schema:
 
 def _body(document: Schema, operation: Schema) -> Schema:
     """`types` of the body that a route takes, and its fields; none of both where it takes none."""
-    content = operation.get("requestBody", {}).get("content", {})
-    found = next(iter(content.values()), {}).get("schema", {})
+    content: Schema = operation.get("requestBody", {}).get("content", {})
+    found: Schema = next((body.get("schema", {}) for body in content.values()), {})
     return {"types": [*content], "takes": _fields(document, _resolved(document, found))}
 
 
 def _answered(document: Schema, operation: Schema) -> list[Schema]:
     """The fields of what the route answers, or of its rows where that is a list."""
     responses = operation["responses"]
-    answer = next((responses[status] for status in ("200", "201", "202") if status in responses), {})
+    answer: Schema = next((responses[status] for status in ("200", "201", "202") if status in responses), {})
     schema = _resolved(document, answer.get("content", {}).get("application/json", {}).get("schema", {}))
     if "data" in schema.get("properties", {}):
         schema = schema["properties"]["data"]
@@ -87,9 +87,10 @@ def kind(document: Schema, schema: Schema) -> str:
         return "one of " + ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     if schema.get("type") == "array":
         return f"list of {kind(document, schema.get('items', {}))}"
-    words = {"string": "text", "integer": "whole number", "boolean": "true or false", "object": "object"}
-    plain = schema.get("type", "anything")
-    return {"date": "day", "date-time": "time", "binary": "file"}.get(schema.get("format", ""), words.get(plain, plain))
+    formats = {"date": "day", "date-time": "time", "binary": "file"}
+    words = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    plain: str = schema.get("type", "anything")
+    return formats.get(schema.get("format", "")) or words.get(plain, plain)
 
 
 def _resolved(document: Schema, schema: Schema) -> Schema:

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.core.money import AmountError
 from knowdefeat_pipeline.core.schema import ALLOCATIONS
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import Record, latest_day
-from knowdefeat_pipeline.web.access import may, requires
+from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
 from knowdefeat_pipeline.web.api.cursors import part, read_cursor
@@ -66,7 +66,6 @@ def funds(
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
     """The funds of one currency on a day: what each bot is given and why, what stays cash, and what if."""
-    decides = may(request, "admin")
 
     def read(connection: psycopg.Connection) -> Answer:
         if latest_day(connection) is None:
@@ -80,7 +79,7 @@ def funds(
         if format:
             rows, _ = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, 5), ROWS)
             return export(rows, (*ALLOCATIONS, NAME, STRATEGY), format, f"funds-{shown.currency}-{shown.day}")
-        return _page(request, site, connection, shown, asked, days, cursor, what_if, decides=decides, saved=saved)
+        return _page(request, site, connection, shown, asked, days, cursor, what_if, saved=saved)
 
     return site.answer(request, read)
 
@@ -150,7 +149,6 @@ def _page(
     cursor: str | None,
     what_if: WhatIf,
     *,
-    decides: bool,
     saved: int | None = None,
 ) -> Answer:
     found, currency = shown.found, shown.currency
@@ -169,7 +167,7 @@ def _page(
         days=days, windows=WINDOWS, unfunded=shown.unfunded, next=last and written(last), formats=FORMATS,
         first=shown.chosen.index(rows[0]) + 1 if rows else 0, what_if=what_if, form=_form(connection, shown, what_if),
         based_on=(latest["version"] if latest else 0) if what_if.based_on is None else what_if.based_on,
-        methods=METHODS, decides=decides, news=saved if latest and saved == latest["version"] else None,
+        methods=METHODS, news=saved if latest and saved == latest["version"] else None,
         tried_rows=ROWS,
     )  # fmt: skip
 
@@ -213,7 +211,7 @@ def save(request: Request, site: Shared, form: Form) -> Response:
     what_if = WhatIf(typed, number, reason, trouble=trouble, conflict=conflict)
     with site.snapshot() as connection:
         shown = _Shown(connection, asked)
-        answer = _page(request, site, connection, shown, asked, WINDOWS[0], None, what_if, decides=True)
+        answer = _page(request, site, connection, shown, asked, WINDOWS[0], None, what_if)
     return Response(answer.body, status, {**answer.headers, "Cache-Control": "no-store"}, media_type=answer.media_type)
 
 
