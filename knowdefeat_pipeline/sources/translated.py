@@ -57,8 +57,8 @@ def is_one(columns: Sequence[str]) -> bool:
     in_money = [name for name in columns if names.unit(name)]
     paired = [name for name in in_money if f"{names.bare(name)} %" in percent]
     bare = [name for name in columns if not _is_percent(name) and name not in in_money]
-    has_both = not names.by_name(columns).keys().isdisjoint(OTHERWISE)
-    return len(paired) >= PAIRED and len(in_money) > len(paired) and len(bare) >= BARE and not has_both
+    says_more = not names.by_name(columns).keys().isdisjoint(OTHERWISE)
+    return len(paired) >= PAIRED and len(in_money) > len(paired) and len(bare) >= BARE and not says_more
 
 
 def _is_percent(name: str) -> bool:
