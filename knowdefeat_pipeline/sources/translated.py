@@ -2,16 +2,15 @@
 
 The words of headings and types differ by language; what they are of does not. Trades are numbered one after the other,
 with a row for the entry and one for the exit. Prices and pnl name their currency, and the excursions and the cumulative
-pnl come in money and in percent. The cumulative pnl is the running sum of the pnl, a size in money is steadily as many
-times the price as the one in units, an entry is no later than its exit, and a long position gains when the price rises.
-Where several columns would do, as in a list of one trade, the first of them is meant.
+pnl come in money and in percent. The cumulative pnl is the running sum of the pnl, an entry is no later than its exit,
+a long position gains when the price rises, and the size is the number that gives the pnl. Where several columns would
+do, as in a list of one trade, the first of them is meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,12 @@ BARE = 5
 """How many at least are in neither: number, type, time, signal and size."""
 KINDS = 4
 """Entry and exit, of long and short positions."""
+OTHERWISE = ("ticker", "entry_time", "exit_time", "entry_price", "exit_price")
+"""Fields that tables of another kind have."""
 MOST = 0.9
 """The share of trades that a rule has to hold of: the last one may be open still."""
+PROOF = 0.8
+"""The share of all moves that has to be for one side; costs may turn the sign of a small gain."""
 CENT = 0.0101
 """What rounded sums may be off by, for each trade."""
 REMEDY = "export it again with TradingView in English"
@@ -36,7 +39,7 @@ REMEDY = "export it again with TradingView in English"
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a list. `value`, `units`: its sizes in money and in units; either may be missing."""
+    """The columns of a list. `sizes`: those that may be the size; what that is `size_of` tells."""
 
     number: str
     kind: str
@@ -44,17 +47,18 @@ class Columns:
     signal: str
     price: str
     pnl: str
-    value: str | None
-    units: str | None
+    sizes: tuple[str, ...]
 
 
 def is_one(columns: Sequence[str]) -> bool:
-    """Whether these are the headings of a list of trades, whatever the language."""
+    """Whether these are the headings of a list of trades, whatever the language: none of it says what was traded, and
+    entry and exit are in the same columns."""
     percent = {names.bare(name) for name in columns if _is_percent(name)}
     in_money = [name for name in columns if names.unit(name)]
     paired = [name for name in in_money if f"{names.bare(name)} %" in percent]
     bare = [name for name in columns if not _is_percent(name) and name not in in_money]
-    return len(paired) >= PAIRED and len(in_money) > len(paired) and len(bare) >= BARE
+    says_more = not names.by_name(columns).keys().isdisjoint(OTHERWISE)
+    return len(paired) >= PAIRED and len(in_money) > len(paired) and len(bare) >= BARE and not says_more
 
 
 def _is_percent(name: str) -> bool:
@@ -70,13 +74,14 @@ def columns_of(rows: Rows) -> Columns:
     number = _first("the number of each trade", numeric, lambda name: _counts(rows.text(name)))
     trade = rows.text(number)
     moment = _first("times", texts, lambda name: bool(dated(rows, name).time(name).notna().mean() > 1 - MOST))
-    kind = _first("entries and exits", texts, lambda name: name != moment and _is_kind(rows.text(name), trade))
-    signal = _first("signals", texts, lambda name: name not in (moment, kind))
     price = _first("prices", in_money, lambda name: _differs(rows.number(name), trade))
     totals = {name: _of_trades(rows.number(name), trade) for name in in_money if name != price}
     pnl = _first("the pnl", [*totals], lambda name: _adds_up(totals[name], [*totals.values()]))
-    units, value = _sizes(rows, [name for name in numeric if name != number], price)
-    return Columns(number, kind, moment, signal, price, pnl, value, units)
+    kinds = [name for name in texts if name != moment and _is_kind(rows.text(name), trade)]
+    both = {name: _both_ways(rows, name, number, moment, price, pnl) for name in kinds}
+    kind = _first("entries and exits", sorted(kinds, key=lambda name: -_agreement(both[name])), lambda name: True)
+    signal = _first("signals", texts, lambda name: name not in (moment, kind))
+    return Columns(number, kind, moment, signal, price, pnl, tuple(name for name in numeric if name != number))
 
 
 def dated(rows: Rows, moment: str) -> Rows:
@@ -131,17 +136,26 @@ def _adds_up(amounts: pd.Series, totals: Sequence[pd.Series]) -> bool:
     return any((np.abs(running - total) <= rounding + 1e-6 * np.abs(running)).mean() >= MOST for total in others)
 
 
-def _sizes(rows: Rows, columns: Sequence[str], price: str) -> tuple[str | None, str | None]:
-    """The size in units and the one in money, which is steadily that many times the price."""
-    prices = rows.number(price)
+def _both_ways(rows: Rows, kind: str, number: str, moment: str, price: str, pnl: str) -> pd.DataFrame:
+    """The two rows of each trade as one, either way: `kind` and `other`, `later` (1 where the other is the later one,
+    -1 where it is the earlier one), and `gained`: how far the price moved from this one to the other, with the sign of
+    the pnl."""
+    told = pd.DataFrame({
+        "trade": rows.text(number), "kind": rows.text(kind), "time": dated(rows, moment).time(moment),
+        "price": rows.number(price), "pnl": rows.number(pnl),
+    })  # fmt: skip
+    both = told.merge(told, on="trade", suffixes=("", "_other"))
+    both = both[both["kind"] != both["kind_other"]]
+    stated = both["pnl"].where(both["pnl_other"].fillna(0) == 0, both["pnl_other"])
+    later = (both["time_other"] - both["time"]).dt.total_seconds().clip(-1, 1)
+    gained = np.sign(stated) * np.log(both["price_other"] / both["price"])
+    return pd.DataFrame({"kind": both["kind"], "other": both["kind_other"], "later": later, "gained": gained})
 
-    def unsteady(pair: tuple[str, str]) -> float:
-        with np.errstate(all="ignore"):
-            worth = np.log(rows.number(pair[1]) / (rows.number(pair[0]) * prices))
-        return float(np.nanstd(worth)) if np.isfinite(worth).all() else np.inf
 
-    best = min(permutations(columns, 2), key=unsteady, default=None)
-    return best or (columns[0] if columns else None, None)
+def _agreement(both: pd.DataFrame) -> float:
+    """How far the trades of each kind moved the same way for the same pnl: 1 where all did."""
+    every = both["gained"].abs().sum()
+    return float(both.groupby("kind")["gained"].sum().abs().sum() / every) if every else 0.0
 
 
 @dataclass(frozen=True)
@@ -156,24 +170,39 @@ class Sides:
 def sides_of(rows: Rows, columns: Columns) -> Sides:
     """What the types mean: an entry is the earlier one of its pair, and a pair is that of long positions whose pnl has
     the sign of the move, unless it says long or short. Raises SourceError where neither tells."""
-    kind, trade = rows.text(columns.kind), rows.text(columns.number)
-    told = pd.DataFrame({
-        "trade": trade, "kind": kind, "time": dated(rows, columns.moment).time(columns.moment),
-        "price": rows.number(columns.price), "pnl": rows.number(columns.pnl),
-    })  # fmt: skip
-    both = told.merge(told, on="trade", suffixes=("", "_other"))
-    both = both[both["kind"] != both["kind_other"]]
-    ahead = (both["time_other"] - both["time"]).dt.total_seconds().clip(-1, 1).groupby(both["kind"]).sum()
-    entries = {name for name, votes in ahead.items() if votes > 0}
-    pnl = both["pnl"].where(both["pnl_other"].fillna(0) == 0, both["pnl_other"])
-    gained = (np.sign(pnl) * np.log(both["price_other"] / both["price"])).groupby(both["kind"]).sum()
-    short = set()
-    for name, partner in both.drop_duplicates("kind")[["kind", "kind_other"]].itertuples(index=False):
+    kind = rows.text(columns.kind)
+    both = _both_ways(rows, columns.kind, columns.number, columns.moment, columns.price, columns.pnl)
+    ahead, gained = (both.groupby("kind")[name].sum() for name in ("later", "gained"))
+    moved = both["gained"].abs().groupby(both["kind"]).sum()
+    entries, short = {name for name, votes in ahead.items() if votes > 0}, set()
+    for name, other in both.drop_duplicates("kind")[["kind", "other"]].itertuples(index=False):
         said = name.lower()
-        if not ahead[name] or not ("long" in said or "short" in said or gained[name]):
-            raise SourceError(
-                f"what '{name}' and '{partner}' mean in column '{columns.kind}' does not follow; {REMEDY}"
-            )
-        is_short = "short" in said or ("long" not in said and (gained[name] < 0) == (name in entries))
+        is_said, is_proved = "long" in said or "short" in said, abs(gained[name]) > PROOF * moved[name]
+        if not ahead[name] or not (is_said or is_proved):
+            raise SourceError(f"what '{name}' and '{other}' mean in column '{columns.kind}' does not follow; {REMEDY}")
+        is_short = "short" in said if is_said else (gained[name] < 0) == (name in entries)
         short |= {name} if is_short else set()
     return Sides(*(kind.isin(some).to_numpy(bool) for some in (entries, {*ahead.index} - entries, short)))
+
+
+def size_of(rows: Rows, columns: Columns, sides: Sides) -> tuple[str | None, bool]:
+    """The column of the size by which the trades gained what they state, and whether it is in money."""
+    trade = rows.text(columns.number).to_numpy()
+
+    def told(name: str, some: Bools) -> pd.Series:
+        return pd.Series(rows.number(name)).where(some).groupby(trade).first()
+
+    entry, leave, pnl = (
+        told(columns.price, sides.entry),
+        told(columns.price, sides.leave),
+        told(columns.pnl, sides.leave),
+    )
+
+    def off(choice: tuple[str, bool]) -> float:
+        name, in_money = choice
+        gained = (told(name, sides.entry) * (leave - entry) / (entry if in_money else 1.0)).abs()
+        share = float(((gained - pnl.abs()).abs() / (gained + pnl.abs())).median())
+        return round(share, 3) if np.isfinite(share) else np.inf
+
+    choices = [(name, in_money) for in_money in (True, False) for name in columns.sizes]
+    return min(choices, key=off, default=(None, False))

@@ -594,6 +594,66 @@ def test_a_list_in_another_language_that_its_figures_do_not_prove_is_refused(fol
         read(tmp_path / "b.csv", timezone="UTC")
 
 
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(50, 150), st.integers(5, 20), st.booleans()), min_size=3, max_size=9),
+    st.permutations(range(15)),
+    st.sampled_from(["german", "spanish", "russian"]),
+    st.booleans(),
+)
+def test_a_list_reads_alike_in_every_language_and_order(
+    folder: Path, tmp_path: Path, trades: list, order: list[int], name: str, newest_first: bool
+) -> None:
+    """Of each trade: its side, its price of entry, how far the price moves, whether up."""
+    other = pd.read_csv(folder / f"tradingview_{name}.csv", sep=None, engine="python", encoding="utf-8-sig").columns
+    english = pd.read_csv(folder / "tradingview_list_of_trades.csv", encoding="utf-8-sig").columns
+    kinds = {"german": ("Long-Einstieg", "Long-Ausstieg", "Short-Einstieg", "Short-Ausstieg"),
+             "spanish": ("Entrada en largo", "Salida en largo", "Entrada en corto", "Salida en corto"),
+             "russian": ("Вход в длинную позицию", "Выход из длинной позиции", "Вход в короткую позицию",
+                         "Выход из короткой позиции")}[name]  # fmt: skip
+    rows, total = [], 0.0
+    for number, (long, entry, far, up) in enumerate(trades, 1):
+        leave = entry + (far if up else -far) / 10
+        pnl = round((1 if long else -1) * 3 * (leave - entry) - 0.02, 2)
+        total = round(total + pnl, 2)
+        rest = [3, 3 * entry, pnl, 1, abs(pnl) + 2.5, 2, -1, -1, total, 0.1]
+        for is_exit, moment, signal, price in (
+            (1, f"2026-11-{number:02} 12:00", "TP", leave),
+            (0, f"2026-11-{number:02} 09:00", "x", entry),
+        ):
+            rows.append([number, 2 * (not long) + is_exit, moment, signal, price, *rest])
+    table = pd.DataFrame(rows[::-1] if newest_first else rows)
+    words = ("Entry long", "Exit long", "Entry short", "Exit short")
+    for path, headings, said in ((tmp_path / "a.csv", english, words), (tmp_path / "b.csv", other, kinds)):
+        shown = table.set_axis([*headings], axis=1)
+        shown[headings[1]] = shown[headings[1]].map(dict(enumerate(said)))
+        shown.iloc[:, order if path.name == "b.csv" else [*range(15)]].to_csv(path, index=False)
+    ours, theirs = (
+        read(tmp_path / file, timezone="UTC", constants={"bot_id": "x"}).valid for file in ("b.csv", "a.csv")
+    )
+    apart = ["quote_currency", "exit_reason"]  # types and signals look alike where all trades are alike
+    pd.testing.assert_frame_equal(ours.drop(columns=apart), theirs.drop(columns=apart))
+
+
+def test_a_table_that_names_what_was_traded_is_no_list_of_another_language() -> None:
+    headings = [
+        "Nr",
+        "Ticker",
+        "When",
+        "Why",
+        "Size",
+        "Price USD",
+        "Fee USD",
+        "Fee %",
+        "Top USD",
+        "Top %",
+        "Low USD",
+        "Low %",
+    ]
+    assert formats.recognised(headings) is None
+    assert formats.recognised([*headings[:1], "Art", *headings[2:]]) is not None
+
+
 def test_a_list_of_another_language_may_be_a_sheet_of_a_workbook(folder: Path, tmp_path: Path):
     table = pd.read_csv(folder / "tradingview_chinese.csv", encoding="utf-8-sig")
     with pd.ExcelWriter(tmp_path / "a.xlsx") as book:

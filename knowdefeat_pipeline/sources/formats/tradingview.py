@@ -36,7 +36,9 @@ def prepare(rows: Rows) -> Rows:
     is_open = _at(signal, at_exit).str.strip().str.lower().isin(OPEN).to_numpy(bool)
     short = sides.short[kept]
     entry, leave = (_at(rows.number(columns.price), at) for at in (at_entry, at_exit))
-    size = _sizes(rows, columns, at_entry, at_exit) * (1.0 if columns.value else entry)
+    size_column, in_money = _size(rows) if is_english else translated.size_of(rows, columns, sides)
+    stated = rows.number(size_column or "")
+    size = _at(stated, at_entry).fillna(_at(stated, at_exit)) * (1.0 if in_money else entry)
     pnl = np.where(is_open, np.nan, _at(rows.number(columns.pnl), at_exit))
     with np.errstate(all="ignore"):
         gross, turnover = np.where(short, -1, 1) * size * (leave - entry) / entry, size * (1 + leave / entry)
@@ -75,8 +77,12 @@ def _may_be_open(signal: pd.Series[str], at_exit: Ints, number: pd.Series[str]) 
 
 def _columns(rows: Rows) -> Columns:
     number, moment, pnl = (rows.first(spellings) or "" for spellings in (NUMBER, MOMENT, PNL))
-    value, units = rows.first(VALUE), rows.first(UNITS)
-    return Columns(number, rows.column("Type"), moment, rows.column("Signal"), rows.column("Price"), pnl, value, units)
+    return Columns(number, rows.column("Type"), moment, rows.column("Signal"), rows.column("Price"), pnl, ())
+
+
+def _size(rows: Rows) -> tuple[str | None, bool]:
+    """The column of the size, in quote currency, or in units in older lists, which have nothing else."""
+    return rows.first(VALUE) or rows.first(UNITS), rows.first(VALUE) is not None
 
 
 def _sides(rows: Rows) -> Sides:
@@ -94,12 +100,6 @@ def _places(number: pd.Series, sides: Sides) -> tuple[Bools, Ints, Ints]:
         for some in (sides.entry, sides.leave)
     )
     return kept.to_numpy(bool), at_entry, at_exit
-
-
-def _sizes(rows: Rows, columns: Columns, at_entry: Ints, at_exit: Ints) -> pd.Series:
-    """In quote currency, or in units in older lists, which have nothing else."""
-    value = rows.number(columns.value or columns.units or "")
-    return _at(value, at_entry).fillna(_at(value, at_exit))
 
 
 def _at(values: pd.Series | Floats, places: Ints) -> pd.Series:
