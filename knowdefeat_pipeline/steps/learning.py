@@ -19,6 +19,7 @@ from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, day_end, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.outcome import StepResult
+from knowdefeat_pipeline.steps.ranking import RankedDays
 from knowdefeat_pipeline.store.learning import (
     add_version,
     ai_setting,
@@ -31,7 +32,7 @@ from knowdefeat_pipeline.store.learning import (
 )
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
 AUTHOR = "ai"
 COLUMNS = [figure.name for figure in TABLES["variable_weights"]]
@@ -53,25 +54,35 @@ class WeightedDays(StepResult):
     attempts: Sequence[Attempt] = ()
 
 
-def compute_weights(session: Session, first: date, last: date, now: datetime, *, adjust: bool = False) -> WeightedDays:
+def compute_weights(
+    session: Session,
+    first: date,
+    last: date,
+    now: datetime,
+    *,
+    adjust: bool = False,
+    ranked: RankedDays | None = None,
+) -> WeightedDays:
     """Replace the weights of the ranked days first..last: those in force once the day was ranked, for what follows.
 
     With `adjust` the learner is asked first about those of the days that have ended. A day is adjusted once, and none
     that lies before the latest version: what was in force is never rewritten. Versions and rows are one transaction.
+    `ranked`: the rankings, by whoever has just written them, where none is adjusted; they are read by default.
     """
     connection = session.connection
     with one_transaction(connection):
         if adjust:
             lock_versions(connection)
-        seen = current_snapshot(connection)
-        ranked = marks(connection, "bot_rankings", first, last)
+        seen, upstream = basis(connection, "bot_rankings", first, last, ranked.marks if ranked else None)
         attempts = _adjust(session, each_day(first, last), now) if adjust else []
-        rows = _rows(connection, {of.day: of.as_of for of in ranked})
+        ends = {of.day: of.as_of for of in upstream}
+        versions = ranked.versions if ranked else weight_versions(connection, min(ends.values(), default=None))
+        rows = _rows(versions, ends)
         _write_where_different(connection, first, last, rows)
-        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in ranked]
-        mark(connection, "variable_weights", first, last, own)
+        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in upstream]
+        recorded = mark(connection, "variable_weights", first, last, own)
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    return WeightedDays("variable_weights", first, last, frame, attempts=attempts)
+    return WeightedDays("variable_weights", first, last, frame, attempts=attempts, marks=recorded)
 
 
 Row = tuple[date, datetime, str, float, int]
@@ -87,8 +98,7 @@ def _write_where_different(connection: psycopg.Connection, first: date, last: da
         replace_days(connection, "variable_weights", first, last, table)
 
 
-def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> list[Row]:
-    versions = weight_versions(connection, min(as_of.values(), default=None))
+def _rows(versions: Sequence[WeightVersion], as_of: Mapping[date, datetime]) -> list[Row]:
     return [
         (day, end, variable, weight, version.version)
         for day, end in as_of.items()

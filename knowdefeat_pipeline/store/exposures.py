@@ -41,9 +41,7 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
         return
     with connection.transaction():
         advisory.take(connection, _LOCK, "the estimates of capital")
-        below, now_below, stale = _stale(connection)
-        if not stale:
-            return
+        ((below, now_below, _),) = connection.execute(_BELOW).fetchall()  # others may have been here meanwhile
         sizes = read_arrow(url, query("capital/read_stale_sizes"), [below])
         if len(sizes):
             _replace(connection, sizes)

@@ -27,7 +27,7 @@ from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.store.bots import BotError, bot_keys, bot_names, named
 from knowdefeat_pipeline.store.open_positions import read_positions
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark, marks
 
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = (
@@ -37,15 +37,21 @@ BOT_COLUMNS = (
 
 
 def fund_inputs(
-    session: Session, first: date, last: date, settings: Sequence[FundSettings] | None = None
+    session: Session,
+    first: date,
+    last: date,
+    settings: Sequence[FundSettings] | None = None,
+    *,
+    ranked: Sequence[Mark] | None = None,
+    judged: Sequence[Mark] | None = None,
 ) -> tuple[FundInputs, list[Mark]]:
     """What the ranked days first..last are allocated from, and the marks of days that are.
 
-    `settings` to try in place of those that are recorded.
+    `settings` to try in place of those that are recorded. `ranked`, `judged`: the marks of their rankings and of their
+    skill, by whoever has just written these; they are read by default.
     """
     connection = session.connection
-    ranked = marks(connection, "bot_rankings", first, last)
-    seen = current_snapshot(connection)
+    seen, ranked = basis(connection, "bot_rankings", first, last, ranked)
     settings = fund_settings(connection) if settings is None else settings
     days = [(of.day, of.as_of) for of in ranked]
     trades, positions = Trades.none(), None
@@ -55,20 +61,22 @@ def fund_inputs(
         trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
     believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
-    judged = {of.day: of.number for of in marks(connection, "bot_skill", first, last)}
+    judged = marks(connection, "bot_skill", first, last) if judged is None else judged
+    skill = {of.day: of.number for of in judged}
     # Where no funds are set, as for most fleets, there is nothing to divide.
     bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
+    events = bot_events(connection) if settings else []
     own = [
         Mark(
             of.day,
             of.as_of,
             seen,
-            {"bot_rankings": of.number, "bot_skill": judged.get(of.day)}
+            {"bot_rankings": of.number, "bot_skill": skill.get(of.day)}
             | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
         )
         for of in ranked
     ]
-    return FundInputs(days, bots, trades, settings, bot_events(connection), positions), own
+    return FundInputs(days, bots, trades, settings, events, positions), own
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
@@ -143,8 +151,9 @@ def bot_events(connection: psycopg.Connection) -> list[BotEvent]:
 
 def write_division(
     connection: psycopg.Connection, first: date, last: date, division: Division, days: list[Mark]
-) -> None:
-    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction."""
+) -> list[Mark]:
+    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction; the
+    marks as they are recorded."""
     with one_transaction(connection):
         for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
             connection.execute(
@@ -153,7 +162,7 @@ def write_division(
             _copy(connection, table, rows)
         if division.events:
             _record(connection, division.events)
-        mark(connection, "fund_allocations", first, last, days)
+        return mark(connection, "fund_allocations", first, last, days)
 
 
 def _record(connection: psycopg.Connection, events: Sequence[BotEvent]) -> None:

@@ -18,6 +18,14 @@ from knowdefeat_pipeline.postgres.connection import query
 PATIENCE = advisory.PATIENCE  # seconds for which days are waited for before looking whether their holder goes on
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _EVERY_DAY = 0  # a number that no date has: whoever computes any day shares it
+# One day that is free is taken by the same statement. Several are taken in order, so that nobody waits in a circle; nor
+# does who waits for every day hold one.
+_TRY_LOCKS = """
+    WITH of_all AS MATERIALIZED (SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s) AS shared)
+    SELECT shared,
+           CASE WHEN shared AND %(first)s = %(last)s THEN pg_try_advisory_lock(%(lock)s, %(first)s) ELSE false END
+    FROM of_all
+"""
 LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
@@ -29,18 +37,15 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
     the session in any case. Call it outside of a transaction.
     """
     days = {"lock": _DAY_LOCK, "every": _EVERY_DAY, "first": first.toordinal(), "last": last.toordinal()}
-    shared = connection.execute("SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s)", days).fetchone()
-    if shared != (True,):
+    ((shared, free),) = connection.execute(_TRY_LOCKS, days).fetchall()
+    if not shared:
         _wait_for_every_day(connection, "SELECT pg_advisory_lock_shared(%s, %s)")
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
     waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
-    waited = shared != (True,)
+    waited = not shared or (first == last and not free)
     try:
-        # One that is free is taken by one statement. Several are taken in order, so that nobody waits in a circle.
-        free = first == last and connection.execute("SELECT pg_try_advisory_lock(%(lock)s, %(first)s)", days).fetchone()
-        waited |= first == last and free != (True,)
-        while free != (True,) and not advisory.granted(connection, lock, days, PATIENCE):
+        while not free and not advisory.granted(connection, lock, days, PATIENCE):
             waited = True
             if not leases.dismiss(connection):
                 waiting.tell(day_holders(connection, first, last))

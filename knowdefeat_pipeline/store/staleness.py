@@ -8,7 +8,7 @@ never remembered by a process: whoever asks next finds it again until the result
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import psycopg
@@ -158,7 +158,7 @@ def _staleness(
     connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
 ) -> Staleness:
     # Both questions in one snapshot: what commits between them would be settled and never looked at.
-    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.pipeline(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         followed = "SELECT followed_changes(%s, %s::text[])::text AS settled"
         (settled,) = cursor.execute(followed, (family.name, list(family.assets))).fetchall()
@@ -181,7 +181,8 @@ class Mark:
     """A computed day of an asset: when its figures are true, and what they rest on.
 
     `seen`: the snapshot in which inputs were read. `rests_on`: the marks of the asset days that were read, by asset,
-    None where there was none. `number`: names this computation; None until it is recorded.
+    None where there was none. `number`: names this computation, `replaced` the one in whose place it was recorded; None
+    until then.
     """
 
     day: date
@@ -189,6 +190,7 @@ class Mark:
     seen: str
     rests_on: Mapping[str, int | None] = field(default_factory=dict)
     number: int | None = None
+    replaced: int | None = None
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:
@@ -207,8 +209,22 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
     return [Mark(*row) for row in rows]
 
 
-def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[int]:
-    """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks' numbers."""
+def basis(
+    connection: psycopg.Connection, asset: str, first: date, last: date, computed: Sequence[Mark] | None
+) -> tuple[str, Sequence[Mark]]:
+    """What a step rests on that reads the asset's days first..last: a snapshot taken before it reads, and their marks.
+
+    `computed`: their marks, by the step of the same transaction that has just computed them, whose snapshot holds for
+    what rests on them too. None: they are read.
+    """
+    if computed is None:
+        return current_snapshot(connection), marks(connection, asset, first, last)
+    return computed[0].seen if computed else "", computed
+
+
+def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[Mark]:
+    """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks as they are
+    recorded, in order."""
     rows = connection.execute(
         query("staleness/mark"),
         {
@@ -221,4 +237,4 @@ def mark(connection: psycopg.Connection, asset: str, first: date, last: date, da
             "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
         },
     ).fetchall()
-    return [number for (number,) in rows]
+    return [replace(of, number=number, replaced=replaced) for of, (number, replaced) in zip(days, rows, strict=True)]

@@ -1,4 +1,5 @@
--- What the days %(first)s to %(last)s of an asset rest on: those that are given, and no others. Each gets a new mark.
+-- What the days %(first)s to %(last)s of an asset rest on: those that are given, and no others. Each gets a new mark;
+-- `replaced` is the one that it had.
 WITH given AS (
     SELECT day, as_of, seen::pg_snapshot AS seen, rests_on
     FROM unnest(%(day)s::date[], %(as_of)s::timestamptz[], %(seen)s::text[], %(rests_on)s::jsonb[])
@@ -13,4 +14,4 @@ SELECT %(asset)s, day, as_of, seen, rests_on FROM given ORDER BY day
 ON CONFLICT (asset, day) DO UPDATE
 SET as_of = excluded.as_of, seen = excluded.seen, rests_on = excluded.rests_on, mark = DEFAULT,
     recorded_xid = pg_current_xact_id(), refreshed_at = clock_timestamp()
-RETURNING mark
+RETURNING mark, (SELECT r.mark FROM refreshed_days AS r WHERE (r.asset, r.day) = (refreshed_days.asset, refreshed_days.day)) AS replaced
