@@ -146,7 +146,7 @@ def _missing(
 ) -> list[tuple[date, int]]:
     """The days and active bots that had closed a trade by then, as `seen` shows them, and have no row."""
     days = [*ends]
-    bots = np.array(sorted(bot for bot, active in active_bots(connection).items() if active), np.int64)
+    bots = active_bots(connection)
     present = np.zeros((len(days), len(bots)), bool)
     asked_for = np.isin(rows["bot_id"], bots)
     day = np.searchsorted(micros([*ends.values()]), rows["as_of"][asked_for])

@@ -63,12 +63,12 @@ def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
 def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
     """Write the steps that follow from these sizes in the place of those that stand there."""
     steps = _steps(sizes.filter(pc.is_valid(sizes["size"])))
-    bots = sizes.select(["bot_id", "since"]).group_by(["bot_id"]).aggregate([("since", "min")])
+    bots, row_of = np.unique(sizes["bot_id"].to_numpy(), return_index=True)  # of which each has one since
     connection.execute(
         query("capital/replace_exposures"),
         {
-            "bots": bots["bot_id"].to_pylist(),
-            "since": bots["since_min"].to_pylist(),
+            "bots": bots.tolist(),
+            "since": sizes["since"].take(row_of).to_pylist(),
             "step_bots": steps["bot_id"].to_pylist(),
             "step_since": steps["since"].to_pylist(),
             "exposures": steps["exposure"].to_pylist(),

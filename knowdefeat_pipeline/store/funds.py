@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -64,7 +65,7 @@ def fund_inputs(
     judged = marks(connection, "bot_skill", first, last) if judged is None else judged
     skill = {of.day: of.number for of in judged}
     # Where no funds are set, as for most fleets, there is nothing to divide.
-    bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
+    bots = _ranked_bots(connection, first, last, believing) if settings else _no_bots()
     events = bot_events(connection) if settings else []
     own = [
         Mark(
@@ -77,6 +78,11 @@ def fund_inputs(
         for of in ranked
     ]
     return FundInputs(days, bots, trades, settings, events, positions), own
+
+
+@cache
+def _no_bots() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(BOT_COLUMNS))
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
@@ -156,9 +162,7 @@ def write_division(
     marks as they are recorded."""
     with one_transaction(connection):
         for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
-            connection.execute(
-                sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
-            )
+            connection.execute(f"DELETE FROM {table} WHERE day BETWEEN %s AND %s", (first, last))  # noqa: S608 (fixed names)
             _copy(connection, table, rows)
         if division.events:
             _record(connection, division.events)

@@ -212,7 +212,7 @@ class Memory:
         scored = self.score_rows.bots_since(kept.score_reading)
         if arrived is None or scored is None:
             return None
-        changed = [of for of in {*capital, *kept.capital} if capital.get(of) != kept.capital.get(of)]
+        changed = [bot for bot, _ in capital.items() ^ kept.capital.items()]
         moved = [np.array([*arrived, *scored, *changed], np.int64), self._left_or_entered(table, kept.as_of, as_of)]
         return np.unique(np.concatenate(moved))
 

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.store.staleness import Mark, mark
 def renew_day(
     connection: psycopg.Connection, memory: Memory, asset: str, found: Renewed, own: Mark
 ) -> tuple[Mark, Ints | None]:
-    """Write the asset's table of the day of `own`, and the mark; the mark as recorded, and whose rows were written, None
+    """Write the asset's table of the day of `own`, and the mark; that as recorded, and whose rows were written, None
     for all.
 
     The rows of bots that moved, where the day still stands as this memory has left it, else all. Call it inside a
