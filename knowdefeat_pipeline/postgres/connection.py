@@ -373,6 +373,7 @@ def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa
         raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
 
 
+@cache
 def _encoder(field: pa.Field, type_oid: int) -> Any:
     if type_oid == _JSONB:
         return encoders.StringEncoderBuilder.new_with_output(field, schema.Jsonb())

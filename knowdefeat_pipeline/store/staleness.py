@@ -231,10 +231,12 @@ def mark(connection: psycopg.Connection, asset: str, first: date, last: date, da
             "asset": asset,
             "first": first,
             "last": last,
-            "day": [m.day for m in days],
-            "as_of": [m.as_of for m in days],
-            "seen": [m.seen for m in days],
-            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+            "days": Jsonb(
+                [
+                    {"day": f"{of.day}", "as_of": of.as_of.isoformat(), "seen": of.seen, "rests_on": dict(of.rests_on)}
+                    for of in days
+                ]
+            ),
         },
     ).fetchall()
     return [replace(of, number=number, replaced=replaced) for of, (number, replaced) in zip(days, rows, strict=True)]

@@ -2,12 +2,11 @@
 -- `replaced` is the one that it had.
 WITH given AS (
     SELECT day, as_of, seen::pg_snapshot AS seen, rests_on
-    FROM unnest(%(day)s::date[], %(as_of)s::timestamptz[], %(seen)s::text[], %(rests_on)s::jsonb[])
-        AS d (day, as_of, seen, rests_on)
+    FROM jsonb_to_recordset(%(days)s) AS d (day date, as_of timestamptz, seen text, rests_on jsonb)
 ),
 dropped AS (
     DELETE FROM refreshed_days
-    WHERE asset = %(asset)s AND day BETWEEN %(first)s AND %(last)s AND day <> ALL (%(day)s::date[])
+    WHERE asset = %(asset)s AND day BETWEEN %(first)s AND %(last)s AND day <> ALL (SELECT day FROM given)
 )
 INSERT INTO refreshed_days (asset, day, as_of, seen, rests_on)
 SELECT %(asset)s, day, as_of, seen, rests_on FROM given ORDER BY day
