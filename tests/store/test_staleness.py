@@ -1,5 +1,6 @@
 """What is pending, on a real server: new, late and out-of-order trades, days that end, and what is settled."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -66,6 +67,20 @@ def look(connection: psycopg.Connection, now: datetime = NOW, family: Family = R
 def found(connection: psycopg.Connection, now: datetime = NOW) -> tuple[date, date, int] | int:
     stale = look(connection, now)
     return (stale.first, stale.last, stale.trades) if stale else stale.computed_days
+
+
+def test_a_mark_tells_its_number_and_which_it_replaced(connection: psycopg.Connection) -> None:
+    seen, days = current_snapshot(connection), [TODAY - timedelta(days=1), TODAY]
+    own = [Mark(day, min(end(day), NOW), seen, {"bot_metrics": None}) for day in days]
+    first = mark(connection, "win_streaks", *days, own)
+    assert [(of.day, of.replaced) for of in first] == [(day, None) for day in days]
+    assert [replace(of, replaced=None) for of in first] == marks(connection, "win_streaks", *days)
+    (again,) = mark(connection, "win_streaks", TODAY, TODAY, own[1:])
+    assert again.replaced == first[1].number
+    assert first[1].number < again.number
+    # Of days that are not given none is left.
+    assert [of.replaced for of in mark(connection, "win_streaks", *days, own[:1])] == [first[0].number]
+    assert [of.day for of in marks(connection, "win_streaks", *days)] == days[:1]
 
 
 def test_without_trades_nothing_is_pending(connection: psycopg.Connection) -> None:
