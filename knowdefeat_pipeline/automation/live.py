@@ -158,9 +158,11 @@ class Listener:
         begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
         with days_locked(session.connection, first, last) as waited:
             # Whoever held the days has computed some of them, or taken some away.
-            if (first < last or waited) and self._look(session).days != found.days:
-                return
-            results = refresh_locked(session, first, last, self.now(session.connection))
+            if first < last or waited:
+                before, found = found, self._look(session)
+                if found.days != before.days:
+                    return
+            results = refresh_locked(session, first, last, found.as_of)
         now = self.now(session.connection)
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)

@@ -161,12 +161,15 @@ def write_division(
     """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction; the
     marks as they are recorded."""
     with one_transaction(connection):
-        for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
-            connection.execute(f"DELETE FROM {table} WHERE day BETWEEN %s AND %s", (first, last))  # noqa: S608 (fixed names)
-            _copy(connection, table, rows)
+        with connection.pipeline():  # none waits for another's answer
+            for table in ("fund_allocations", "fund_allocation_days"):
+                connection.execute(f"DELETE FROM {table} WHERE day BETWEEN %s AND %s", (first, last))  # noqa: S608 (fixed names)
+            recorded = mark(connection, "fund_allocations", first, last, days)
+        _copy(connection, "fund_allocations", division.rows)
+        _copy(connection, "fund_allocation_days", division.days)
         if division.events:
             _record(connection, division.events)
-        return mark(connection, "fund_allocations", first, last, days)
+    return recorded
 
 
 def _record(connection: psycopg.Connection, events: Sequence[BotEvent]) -> None:

@@ -139,6 +139,16 @@ def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[
         return cursor.execute(query("trades/trade_days"), {"first": first, "last": last}).fetchall()
 
 
+def trade_facts(connection: psycopg.Connection, first: date, last: date) -> tuple[list[dict[str, Any]], set[str], int]:
+    """At once: `trade_days`, the names of what the database enforces of trades (`trades/enforced.sql`), and how many
+    refused rows wait in quarantine."""
+    with connection.pipeline():
+        enforced = connection.execute(query("trades/enforced"))
+        held = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'")
+        days = trade_days(connection, first, last)
+        return days, {name for (name,) in enforced.fetchall()}, next(count for (count,) in held.fetchall())
+
+
 def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> dict[date, datetime]:
     """The as_of at which each day of first..last was computed; days without metrics are absent."""
     rows = connection.execute(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -87,10 +88,10 @@ FAMILIES = (MARKET, RANKING, BELIEFS)
 class Staleness:
     """What is stale of a family; nothing where `days` is empty.
 
-    `days`: the stale days, in order. `trades`: how many new trades made them so (0: something else did). `since`: the
-    earliest recording of what they lack. `newest`: the last transaction among it, None where a day merely ended: the
-    same days with the same `newest` are the same work. `computed_days`: how many days the family has. `settled`: the
-    snapshot whose changes have all been followed, where there is a newer one (see `settle`).
+    `days`: the stale days, in order, at `as_of`. `trades`: how many new trades made them so (0: something else did).
+    `since`: the earliest recording of what they lack. `newest`: the last transaction among it, None where a day merely
+    ended: the same days with the same `newest` are the same work. `computed_days`: how many days the family has.
+    `settled`: the snapshot whose changes have all been followed, where there is a newer one (see `settle`).
     """
 
     family: Family
@@ -100,6 +101,7 @@ class Staleness:
     newest: int | None = None
     computed_days: int = 0
     settled: str | None = None
+    as_of: datetime = field(kw_only=True)
 
     def __bool__(self) -> bool:
         return bool(self.days)
@@ -149,21 +151,19 @@ def stale_days(
 
 def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: date) -> Staleness:
     if not has_market_data(connection):
-        return Staleness(MARKET, ())
+        return Staleness(MARKET, (), as_of=as_of)
     parameters = {"assets": list(MARKET.assets), "first": first_day, "as_of": as_of}
     return _staleness(connection, MARKET, "staleness/stale_market", parameters)
 
 
-def _staleness(
-    connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
-) -> Staleness:
+def _staleness(connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, Any]) -> Staleness:
     # Both questions in one snapshot: what commits between them would be settled and never looked at.
     with connection.pipeline(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         followed = "SELECT followed_changes(%s, %s::text[])::text AS settled"
         (settled,) = cursor.execute(followed, (family.name, list(family.assets))).fetchall()
         (row,) = cursor.execute(query(name), {**parameters, **settled}).fetchall()
-    return Staleness(family, **(row | {"days": tuple(row["days"])}))
+    return Staleness(family, **(row | {"days": tuple(row["days"]), "as_of": parameters["as_of"]}))
 
 
 def settle(connection: psycopg.Connection, found: Staleness) -> None:
