@@ -12,6 +12,7 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
@@ -53,7 +54,8 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Ma
     for each in said:
         if each.panel is not panel:
             panel, number = each.panel, strategy_numbers(each.panel.bot, strategies)
-        parts += [judged(of, number[: len(of)]) for of in each.of.values()]
+        for window, of in each.of.items():
+            parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
