@@ -82,11 +82,6 @@ def listener_holders(connection: psycopg.Connection) -> list[Holder]:
     return advisory.holders(connection, Lock(LISTENER_LOCK, 0, 0))
 
 
-def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
-    """Whether somebody computes the day at this moment."""
-    return _is_locked(connection, _DAY_LOCK, day.toordinal())
-
-
 @contextmanager
 def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
     """Whether this session is now the only live listener: as long as it lasts, others leave fresh trades to it.
@@ -102,15 +97,12 @@ def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
 
 def listener_is_there(connection: psycopg.Connection) -> bool:
     """Whether a live listener runs, or one that stopped was not dismissed yet."""
-    return _is_locked(connection, LISTENER_LOCK, 0)
+    place = {"lock": LISTENER_LOCK, "number": 0}
+    ((found,),) = connection.execute(query("postgres/lock_is_held"), place).fetchall()
+    return bool(found)
 
 
 def listener_expired_at(connection: psycopg.Connection) -> datetime | None:
     """When the lease of a listener ended that has stopped and not been dismissed; None where there is none such."""
     listening = {holder.session for holder in listener_holders(connection)}
     return next((found.at for found in leases.expired(connection) if found.session in listening), None)
-
-
-def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
-    ((found,),) = connection.execute(query("postgres/lock_is_held"), {"lock": lock, "number": number}).fetchall()
-    return bool(found)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, listener_is_there, listener_lock
+from knowdefeat_pipeline.store.locks import day_holders, days_locked, listener_is_there, listener_lock
 from knowdefeat_pipeline.store.staleness import (
     BELIEFS,
     RANKING,
@@ -212,10 +212,12 @@ def test_an_exit_a_little_in_the_future_waits_for_its_time(connection: psycopg.C
 def test_days_are_locked_until_the_holder_is_gone(database: str, connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
     with connect(database) as holder, days_locked(holder, yesterday, TODAY):
-        assert [day_is_locked(connection, day) for day in (yesterday, TODAY, end(TODAY).date())] == [True, True, False]
-    with days_locked(connection, yesterday, TODAY):  # waits until the server has noticed
-        assert day_is_locked(connection, TODAY)
-    assert not day_is_locked(connection, TODAY)
+        around = (yesterday, TODAY, end(TODAY).date())
+        assert [len(day_holders(connection, day, day)) for day in around] == [1, 1, 0]
+    with connect(database) as other:
+        with days_locked(connection, yesterday, TODAY):  # waits until the server has noticed
+            assert len(day_holders(other, TODAY, TODAY)) == 1
+        assert day_holders(other, TODAY, TODAY) == []
 
 
 def test_one_listener_at_a_time(database: str, connection: psycopg.Connection) -> None:
