@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from functools import cache
+from typing import LiteralString
 
 import numpy as np
 import psycopg
@@ -27,8 +29,7 @@ def replace_days(
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
-    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (first, last))
+    connection.execute(_deletion(table, "day BETWEEN %s AND %s"), (first, last))
     return copy_arrow(connection, stored(table), _as_stored(table, rows))
 
 
@@ -36,9 +37,15 @@ def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: In
     """Replace the rows that these bots have on that day, as `replace_days` those of all; `rows` may hold others too."""
     if len(bots) == 0:
         return
-    delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (day, bots.tolist()))
+    # As text: the driver would take each number of a list by itself.
+    numbers = f"{{{','.join(map(str, bots.tolist()))}}}"
+    connection.execute(_deletion(table, "day = %s AND bot_id = ANY(%s::integer[])"), (day, numbers))
     copy_arrow(connection, stored(table), _as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
+
+
+@cache
+def _deletion(table: str, condition: LiteralString) -> bytes:
+    return (sql.SQL("DELETE FROM {} WHERE ").format(sql.Identifier(stored(table))) + sql.SQL(condition)).as_bytes()
 
 
 def of_day(rows: Columns, day: date) -> pa.Table:
@@ -92,9 +99,11 @@ def _single_rows(rows: pa.Table) -> pa.Table:
     return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
 
 
-def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
-    """Whether each bot is active."""
-    return dict(connection.execute("SELECT bot_id, is_active FROM bots").fetchall())
+def active_bots(connection: psycopg.Connection) -> Ints:
+    """The active bots, ascending."""
+    active = "SELECT coalesce(array_agg(bot_id ORDER BY bot_id), '{}') FROM bots WHERE is_active"
+    ((bots,),) = connection.execute(active, binary=True).fetchall()
+    return np.array(bots, np.int64)
 
 
 def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
