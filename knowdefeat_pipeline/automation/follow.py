@@ -2,7 +2,8 @@
 
 It only ever reads the files. What it remembers of one spares it work and decides nothing: what is recorded already is
 known to the database, so that after a kill at any instant it reads the whole file once more, and nothing comes twice. A
-file that was moved away, as logs and databases are, is read to its end where it is now, before the one in its place.
+file that was moved away, or copied and cut off, as logs and databases are, is read to its end where it is now, before
+what is in its place.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.remedies import with_remedy
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
-from knowdefeat_pipeline.sources.files import digest
-from knowdefeat_pipeline.sources.growing import Identity, Known, State, look, moved, news
+from knowdefeat_pipeline.sources.growing import Identity, Known, State, begins_with, copied, look, moved, news
 from knowdefeat_pipeline.sources.layout import TABLE, SourceError
+from knowdefeat_pipeline.sources.raw import Content
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.followed_files import HEARTBEAT, follow, note_identity, note_looks, note_reading
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
@@ -51,15 +52,16 @@ class Read(Protocol):
 
 @dataclass
 class File:
-    """A file as it was left. `content`: where it is now. `seen`, `known`: how it looked and what was read of it last;
-    `was_read`: there, since it is followed. `source`: that of its trades, where it would change as a plain table grows.
-    `rests_until`: by the monotonic clock."""
+    """A file as it was left. `content`: where it is now. `seen`, `known`: how it looked and what was read of it last,
+    as trades and as bytes (`had`); `was_read`: there, since it is followed. `source`: that of its trades, where it
+    would change as a plain table grows. `rests_until`: by the monotonic clock."""
 
     path: Path
     content: Path
     identity: Identity | None = None
     seen: State | None = None
     known: Known | None = None
+    had: Content | None = None
     was_read: bool = False
     source: str | None = None
     rests_until: float = 0.0
@@ -183,7 +185,8 @@ class Follower:
         else:
             self.say(f"{followed.path.name} was moved to {place.name}")
             followed.earlier = File(file.path, place, identity, known=file.known, source=file.source)
-        followed.file = File(file.path, file.path, known=file.known, source=file.source)
+        had = file.had if place is None else None  # it may have been copied
+        followed.file = File(file.path, file.path, known=file.known, had=had, source=file.source)
 
     def _bring(self, followed: Followed, file: File, state: State | None) -> None:
         """Record what is new in a file, if it has changed."""
@@ -191,7 +194,7 @@ class Follower:
             return
         began = time.process_time()
         try:
-            report = self._record(file)
+            report = self._record(followed, file)
         except SourceError as error:
             self._trouble(followed, str(error))
             file.seen = state
@@ -215,12 +218,16 @@ class Follower:
         self._note(followed, file, report)
         file.rests_until = time.monotonic() + REST * (time.process_time() - began)
 
-    def _record(self, file: File) -> LoadReport | None:
+    def _record(self, followed: Followed, file: File) -> LoadReport | None:
         """Read a file whole and record what was not read before; None where that is nothing."""
         with connect(self.url) as connection:
             now = clock.now(connection)
-        content_hash = digest(file.content) if file.known is None else None  # what is new in a file is no file
-        reading = self.read(file.path, file.content, file.source, now)
+        try:
+            reading = self.read(file.path, file.content, file.source, now)
+        finally:  # also where what is left cannot be read
+            self._bring_copy(followed, file)
+        file.had = reading.raw.content
+        content_hash = reading.content_hash if file.known is None else None  # what is new in a file is no file
         new = news(reading, file.known)
         report = None
         if new.rows_read or file.known is None:
@@ -230,6 +237,21 @@ class Follower:
         # A plain table is named after its only strategy, and keeps that name when it gets another one.
         file.source = reading.source if _is_of_table(reading.source) else None
         return report
+
+    def _bring_copy(self, followed: Followed, file: File) -> None:
+        """Record the rest of a file that was copied, then cut off or written anew: asked after each reading, so that
+        none goes by unseen."""
+        had = file.had
+        if had is None or file is followed.earlier or begins_with(file.content, had):
+            return
+        place = copied(file.path, had)
+        state = look(place) if place else None
+        if place is None or state is None:  # written anew, without a copy
+            return
+        if followed.earlier is None or followed.earlier.identity != state.identity:
+            self.say(f"{file.path.name} was copied to {place.name}")
+            followed.earlier = File(file.path, place, state.identity, known=file.known, source=file.source)
+        self._bring(followed, followed.earlier, state)
 
     def _note(self, followed: Followed, file: File, report: LoadReport | None) -> None:
         """Note what came, and that nothing hinders."""

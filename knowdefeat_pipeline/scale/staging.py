@@ -41,7 +41,7 @@ class Staging:
         # What is staged, what the shards said of it together, and under which marks the metrics were published.
         self.refresh: Refresh | None = None
         self.counts: dict[str, Ints] = {}
-        self.marks: list[int] = []
+        self.marks: Sequence[Any] = ()
 
     def require(self, shards: int) -> None:
         """Raise StagingLost unless so many shards are there."""

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from knowdefeat_pipeline.sources import clocks, exported, formats
+from knowdefeat_pipeline.sources.fields import SIZES
 from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
-from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.names import by_name
 from knowdefeat_pipeline.sources.notation import decide
-from knowdefeat_pipeline.sources.numerals import Decimal
-from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.options import Dates, Decimal
+from knowdefeat_pipeline.sources.raw import Content, RawTable
 from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
-from knowdefeat_pipeline.sources.readers.databases import read_sqlite
+from knowdefeat_pipeline.sources.readers.databases import read_sqlite, state
 from knowdefeat_pipeline.sources.readers.documents import read_json
 from knowdefeat_pipeline.sources.readers.pages import read_page
 from knowdefeat_pipeline.sources.readers.text import read_text
 from knowdefeat_pipeline.sources.readers.values import Sought
 from knowdefeat_pipeline.sources.readers.workbooks import read_excel
 from knowdefeat_pipeline.sources.reading import Reading, constant, read_table
+from knowdefeat_pipeline.sources.signatures import GZIP, SQLITE, ZIP
 
-GZIP, SQLITE, ZIP = b"\x1f\x8b", b"SQLite format 3\0", b"PK\x03\x04"
 OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1")
 PAGE = re.compile(
     rb"[\xef\xbb\xbf\xff\xfe\s]*<(!doctype|\?xml|!--|/?(html|head|body|table|div|svg|rss)\b)", re.IGNORECASE
@@ -128,8 +128,15 @@ def every_source(read: Callable[[str | None], Reading]) -> list[Reading]:
     return [first, *map(read, first.other_sources)]
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, and of the log of changes beside it if it is a database that has one."""
+def _read_database(path: Path, table: str | None, sought: Sought | None) -> RawTable:
+    """A table of a database, which its program may change meanwhile."""
+    before, raw = state(path), read_sqlite(path, None, table, sought)
+    content = Content(None, _digest(path))
+    return replace(raw, content=content if state(path) == before else None)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a database and of the log of changes beside it."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256")
     with suppress(FileNotFoundError), path.with_name(f"{path.name}-wal").open("rb") as log:
@@ -148,9 +155,14 @@ def _read_export(raw: RawTable, now: datetime, source: str | None, of_source: st
 def _sought(mapping: Mapping[str, str], said: Mapping[str, str]) -> Sought:
     """A table of a known format, before one of whose columns trades can be made."""
 
-    def rank(columns: Sequence[str]) -> int:
+    def rank(columns: Sequence[str]) -> float:
         known = None if mapping else formats.recognised(columns)
-        return known.rank if known else int(not missing_fields({*by_name(columns), *mapping.values()}, said))
+        if known:
+            return known.rank
+        given = {*by_name(columns), *mapping.values()}
+        missing = [field.name for field in missing_fields(given, said)]
+        by_sign = missing == ["direction"] and not given.isdisjoint(SIZES)  # which the cells may tell
+        return 0.5 if by_sign else float(not missing)
 
     return Sought(rank) if mapping else Sought(rank, formats.beside, formats.rows_of)
 
@@ -176,17 +188,18 @@ def read_raw(path: Path, table: str | None = None, sought: Sought | None = None)
         raise SourceError("there is no such file; check the path")
     with path.open("rb") as file:
         if file.read(len(SQLITE)) == SQLITE:
-            return _with_rows(read_sqlite(path, None, table, sought))
+            return _with_rows(_read_database(path, table, sought))
     if path.stat().st_size > archives.LARGEST:
         raise SourceError(f"the file has {path.stat().st_size:,} bytes; up to {archives.LARGEST:,} are read: split it")
     data = path.read_bytes()
+    content = Content(len(data), hashlib.sha256(data).hexdigest())
     zipped = data.startswith(GZIP)
     if zipped:
         data = archives.unzip(data)
     if not data.strip():
         raise SourceError("the file is empty; fetch it again")
     suffix = (path.with_suffix("") if zipped else path).suffix.lower()
-    return _with_rows(_read(path, data, suffix, table, sought))
+    return replace(_with_rows(_read(path, data, suffix, table, sought)), content=content)
 
 
 def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sought | None) -> RawTable:

@@ -14,7 +14,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.trades.round_trips import RoundTrips, realized_pnl, round_trips
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
-from knowdefeat_pipeline.sources.format import Rows
+from knowdefeat_pipeline.sources.format import Rows, numbered
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
 POSITION = ["bot_id", "ticker"]
@@ -193,11 +193,7 @@ def _ids(trades: pd.DataFrame, first: pd.DataFrame) -> pd.Series:
     """The id of the fill that opened a trade, else ticker and time of entry, and which of several."""
     if "id" in first:
         return first["id"].astype("str")
-    moment = trades["entry_time"].dt.tz_localize(None).map(lambda time: time.isoformat()).astype("str")
-    id_ = trades["ticker"].astype("str") + "-" + moment
-    again = id_.groupby(id_).cumcount()
-    ids: pd.Series = id_.where(again == 0, id_ + "-" + (again + 1).astype(str))
-    return ids
+    return numbered(trades["ticker"], trades["entry_time"])
 
 
 def _trade_of(trades: pd.DataFrame, fills: pd.DataFrame) -> Ints:

@@ -21,16 +21,19 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, notation
-from knowdefeat_pipeline.sources.canonical import FIELDS, Kind
+from knowdefeat_pipeline.sources.canonical import HALF_A_CENT, agrees
+from knowdefeat_pipeline.sources.cells import Cells
+from knowdefeat_pipeline.sources.fields import FIELDS, Kind
 from knowdefeat_pipeline.sources.layout import Layout, SourceError
-from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.options import Dates
 from knowdefeat_pipeline.sources.raw import RawTable
+from knowdefeat_pipeline.sources.units import currency
 
 Made: TypeAlias = "pd.Series | Array | pa.ChunkedArray | pa.Array | str"
 """What a made column may be given as; a text is that of every row."""
 
 NO_NAME = re.compile(
-    r"(tradesv3|trades?|upload|fills|orders|deals|history|export|positions)"
+    r"(tradesv3|trades?|upload|fills|orders|deals|history|export|positions|strategytester)"
     r"([-_. ]?(dry_?run|log|history|export|list))?",
     re.I,
 )
@@ -44,19 +47,20 @@ class Format:
     """One kind of export.
 
     `name`: the source's key. `title`: what a file of it is, in words. `headings`: a table that has all of them is one,
-    whatever case, blanks and order they have. `fields`: field -> heading, or several of which the first that is there
-    counts; a heading that is not there is none. `prepare`: adds what the table does not have, and leaves out what is no
-    trade. `terms`: fields of `Terms` that are known of every file. `constants`: field -> text of rows that name none.
-    `beside`: other tables of the database that `prepare` reads. `rows_of`: the rows of a JSON document of this kind,
-    None of another. `times`: headings of times that `prepare` reads itself. `clock`: of times without a zone; None: the
-    file does not say, and `ask` is what to say of it. `by_pair`: whether money is in the quote currency of pairs, where
-    nothing names it. `is_bot`: whether a file is a bot, named after it where its rows name none. `rank`: of two formats
-    that fit, or two tables of a database, the higher one is meant.
+    whatever case, blanks and order they have; of several spellings in one place, any. `fields`: field -> heading, or
+    several of which the first that is there counts; a heading that is not there is none. `prepare`: adds what the table
+    does not have, and leaves out what is no trade. `terms`: fields of `Terms` that are known of every file.
+    `constants`: field -> text of rows that name none. `beside`: other tables of the database that `prepare` reads.
+    `rows_of`: the rows of a JSON document of this kind, None of another. `times`: headings of times that `prepare`
+    reads itself. `clock`: of times without a zone; None: the file does not say, and `ask` is what to say of it.
+    `by_pair`: whether money is in the quote currency of pairs, where nothing names it. `is_bot`: whether a file is a
+    bot, named after it where its rows name none. `rank`: of two formats that fit, or two tables of a database, the
+    higher one is meant.
     """
 
     name: str
     title: str
-    headings: tuple[str, ...]
+    headings: tuple[str | tuple[str, ...], ...]
     fields: Mapping[str, str | tuple[str, ...]]
     prepare: Callable[[Rows], Rows] = lambda rows: rows
     terms: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +77,8 @@ class Format:
     def fits(self, columns: Sequence[str]) -> bool:
         """Whether a table of these columns is one."""
         seen = _by_key(columns)
-        return all(names.key(name) in seen for name in self.headings)
+        spellings = ((name,) if isinstance(name, str) else name for name in self.headings)
+        return all(any(names.key(name) in seen for name in each) for each in spellings)
 
     def prepared(
         self,
@@ -148,23 +153,31 @@ class Rows:
 
     def text(self, heading: str) -> pd.Series[str]:
         """The cells of a column as text, missing where there is none."""
-        return self._read(heading, "text") if self.has(heading) else pd.Series(np.nan, range(len(self)), dtype="str")
+        if not self.has(heading):
+            return pd.Series(np.nan, range(len(self)), dtype="str")
+        return self._read(heading, "text").values
 
     def number(self, heading: str) -> Floats:
         """The cells of a column as numbers, NaN where there is none."""
         if not self.has(heading):
             return np.full(len(self), np.nan)
-        return self._read(heading, "amount").to_numpy(float)
+        return self._read(heading, "amount").values.to_numpy(float)
+
+    def currency(self, heading: str) -> str | None:
+        """The currency that a column's cells name by sign or code, None where they name none or several."""
+        units = self._read(heading, "amount").unit if self.has(heading) else None
+        named = set() if units is None else {currency(unit) for unit in units.dropna().unique() if unit}
+        return named.pop() if len(named) == 1 else None
 
     def time(self, heading: str) -> pd.Series:
         """The cells of a column as instants in UTC, NaT where there is none."""
-        return self._read(heading, "time")
+        return self._read(heading, "time").values
 
     def taken(self, heading: str, places: Ints) -> pa.ChunkedArray:
         """The untouched cells of a column at places; none at -1."""
         return self.cells(heading).take(pa.array(places, mask=places < 0))
 
-    def _read(self, heading: str, kind: Kind) -> pd.Series:
+    def _read(self, heading: str, kind: Kind) -> Cells:
         column = self.cells(heading)
         if pa.types.is_null(column.type):
             column = column.cast(pa.string())
@@ -173,7 +186,7 @@ class Rows:
             seen = notation.weigh(column)
             decimal = None if seen.plain else seen.proves or "point"
         clock = names.zone(self.column(heading)) or self.clock
-        return cells.read(kind, column, clock, decimal, self.dates).values
+        return cells.read(kind, column, clock, decimal, self.dates)
 
     def making(self, **fields: Made) -> Self:
         """With columns of these fields added; what a column that is there is called is not taken."""
@@ -239,6 +252,20 @@ def _array(values: Made, rows: int) -> pa.ChunkedArray | pa.Array:
     return pa.Array.from_pandas(pd.Series(values))
 
 
+def numbered(labels: pd.Series, times: pd.Series) -> pd.Series:
+    """Ids of trades that have none: what they are of, the time of entry, and which of several.
+
+    >>> times = pd.Series(pd.to_datetime(["2026-11-02 09:00", "2026-11-02 09:00"], utc=True))
+    >>> numbered(pd.Series(["ES", "ES"]), times).tolist()
+    ['ES-2026-11-02T09:00:00', 'ES-2026-11-02T09:00:00-2']
+    """
+    moment = times.dt.tz_localize(None).map(lambda time: time.isoformat(), na_action="ignore").astype("str")
+    ids = labels.astype("str").str.strip() + "-" + moment
+    again = ids.groupby(ids).cumcount()
+    found: pd.Series = ids.where(again == 0, ids + "-" + (again + 1).astype(str))
+    return found
+
+
 REBATE, MOST_FEES = -0.0005, 0.02
 """Of the turnover: between these lie fees; what is missing beyond is something else."""
 
@@ -254,6 +281,31 @@ def untold_fees(gross: Floats, net: Floats, turnover: Floats) -> Floats:
         are_fees = (missing >= REBATE * possible) & (missing <= MOST_FEES * possible)
     fees: Floats = np.where(are_fees, missing, np.nan)
     return fees
+
+
+def multipliers(tickers: pd.Series, moved: Floats, gross: Floats) -> Floats:
+    """Units of a contract, of tickers in which one number of them gives the gross pnl of all trades to half a cent; NaN
+    of the others. `moved`: what contracts of one unit would have gained.
+
+    >>> multipliers(pd.Series(["ES", "ES", "X", "X"]), np.array([2.5, -1, 1, 1]), np.array([125.0, -50, 3, 4])).tolist()
+    [50.0, 50.0, nan, nan]
+    """
+    told = pd.DataFrame({"ticker": tickers.to_numpy(), "moved": moved, "gross": gross}).dropna()
+    told = told[told["moved"] != 0]
+    largest = told.loc[told["moved"].abs().groupby(told["ticker"]).idxmax()]
+    of_one, gained = (largest[name].to_numpy(float) for name in ("moved", "gross"))
+    shortest = map(_shortest, gained / of_one, HALF_A_CENT / np.abs(of_one))
+    unit = told["ticker"].map(dict(zip(largest["ticker"], shortest, strict=True)))
+    explains = pd.Series(agrees((unit * told["moved"]).to_numpy(float), told["gross"].to_numpy(float)), told.index)
+    unit = unit.where((unit > 0) & explains.groupby(told["ticker"]).transform("all"))
+    units: Floats = tickers.map(unit.groupby(told["ticker"]).first()).to_numpy(float)
+    return units
+
+
+def _shortest(value: float, off: float) -> float:
+    """The number of fewest digits that is no further from a value than it may be off."""
+    rounded = (float(f"{value:.{digits}g}") for digits in range(1, 16))
+    return next((number for number in rounded if abs(number - value) <= off), value)
 
 
 def where_it_explains(size: Floats, computed: Floats, stated: Floats) -> Floats:

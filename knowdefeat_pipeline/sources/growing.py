@@ -1,4 +1,5 @@
-"""Files that grow while they are read: whether one has changed, what of it is new, and where it went when it was moved.
+"""Files that grow while they are read: whether one has changed, what of it is new, and where it went when it was moved
+or copied.
 
 What was read once is not read as new again, so that a file may be read as a whole each time it has changed: a log that
 grows, a database, a file that is written anew. Rows that are gone are no news.
@@ -6,6 +7,7 @@ grows, a database, a file that is written anew. Rows that are gone are no news.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +17,12 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.units import Bools
-from knowdefeat_pipeline.sources.canonical import COLUMNS
+from knowdefeat_pipeline.sources.fields import COLUMNS
+from knowdefeat_pipeline.sources.raw import Content
 from knowdefeat_pipeline.sources.readers import databases
 from knowdefeat_pipeline.sources.reading import Reading
 
+CHUNK = 2**20
 TICK = 20_000_000
 """Nanoseconds within which two changes may have the same time."""
 REFUSED = ["reason", "original"]
@@ -67,10 +71,35 @@ def moved(path: Path, identity: Identity) -> Path | None:
 
     `trades.csv.1`, `trades.csv.2026-11-29`, `trades-old.csv` are such names of `trades.csv`. None where it is gone.
     """
-    for other in sorted(path.parent.glob(f"{_literal(path.stem)}*")) if path.parent.is_dir() else ():
-        if other != path and (found := look(other)) is not None and found.identity == identity:
-            return other
-    return None
+    alike = (other for other in _alike(path) if (found := look(other)) is not None and found.identity == identity)
+    return next(alike, None)
+
+
+def copied(path: Path, content: Content) -> Path | None:
+    """Where a copy is of the file that was at `path`: in its folder, under a name that begins alike. It begins with
+    what was read of the file, and may go on. None where there is none."""
+    return next((other for other in _alike(path) if other.is_file() and begins_with(other, content)), None)
+
+
+def begins_with(path: Path, content: Content) -> bool:
+    """Whether a file begins with these bytes, as one that only grew does; a database may always. Raises
+    FileNotFoundError."""
+    if content.size is None:
+        return True
+    if path.stat().st_size < content.size:
+        return False
+    found, rest = hashlib.sha256(), content.size
+    with path.open("rb") as file:
+        while rest and (part := file.read(min(rest, CHUNK))):
+            found.update(part)
+            rest -= len(part)
+    return found.hexdigest() == content.sha256
+
+
+def _alike(path: Path) -> list[Path]:
+    """The files beside one whose names begin like its own."""
+    found = path.parent.glob(f"{_literal(path.stem)}*") if path.parent.is_dir() else ()
+    return sorted(other for other in found if other != path)
 
 
 def _literal(name: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,14 @@ TOTAL = re.compile(
     re.I,
 )
 """What stands in a row that adds up others."""
+
+
+class Content(NamedTuple):
+    """The bytes of a file that was read: how many, None of a database, which changes anywhere in it; and their
+    SHA-256."""
+
+    size: int | None
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class RawTable:
     """A foreign table, untouched. `row_number`: of each row of `table`, from 1 below the header; a blank row has a
     number and is none. `misshapen`: the rows that do not fit the header, as (row number, fields). `notes`: what the
     user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
-    same database, by name."""
+    same database, by name. `content`: of the file, None where there is none, or it changed while it was read."""
 
     table: pa.Table
     row_number: Ints
@@ -43,6 +51,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     beside: Mapping[str, pa.Table] = field(default_factory=dict)
+    content: Content | None = None
 
     @property
     def rows(self) -> int:

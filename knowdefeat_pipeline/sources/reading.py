@@ -16,19 +16,8 @@ from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printab
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, sides, units, words
-from knowdefeat_pipeline.sources.canonical import (
-    FIELDS,
-    HALF_A_CENT,
-    KINDS,
-    MISSHAPEN,
-    SIZES,
-    Kind,
-    Reason,
-    agrees,
-    explain,
-    is_marked,
-    validate,
-)
+from knowdefeat_pipeline.sources.canonical import HALF_A_CENT, KINDS, MISSHAPEN, agrees, explain, is_marked, validate
+from knowdefeat_pipeline.sources.fields import FIELDS, SIZES, Kind, Reason
 from knowdefeat_pipeline.sources.layout import EXPORT, KNOW_DEFEAT, TABLE, Layout, SourceError
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle
@@ -72,6 +61,11 @@ class Reading:
     def rows_read(self) -> int:
         """All rows of the file, whatever became of them."""
         return self.raw.rows
+
+    @property
+    def content_hash(self) -> str | None:
+        """SHA-256 of the file as it was read; None of what was no file, and of a database that changed meanwhile."""
+        return self.raw.content and self.raw.content.sha256
 
     def refuse(self, findings: Sequence[Finding]) -> pd.DataFrame:
         """Rows that were valid by themselves and are refused for other reasons: a frame like `refused`, with all rows

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.units import Bools
-from knowdefeat_pipeline.sources.canonical import SIZES
 from knowdefeat_pipeline.sources.evidence import EVIDENCE
-from knowdefeat_pipeline.sources.terms import Side
+from knowdefeat_pipeline.sources.fields import SIZES
+from knowdefeat_pipeline.sources.options import Side
 
 NEGATIVE = r"^\s*([-−]|\()\s*[\d.,]"
 """A number below 0 as people write it."""
@@ -43,10 +43,8 @@ def of_signed_sizes(frame: pd.DataFrame, *, told: bool) -> pd.DataFrame:
         if not negative.any():
             continue
         if not told:
-            sided = np.where(negative, "SHORT", "LONG")
-            frame = frame.assign(
-                direction=frame["direction"].fillna(pd.Series(sided, frame.index)).where(frame[name].notna())
-            )
+            sided = pd.Series(np.where(negative, "SHORT", "LONG"), frame.index).where(frame[name].notna())
+            frame = frame.assign(direction=frame["direction"].fillna(sided))
         short = frame["direction"] == "SHORT"
         positive = (frame[name] > 0) & ((negative & short).sum() > (~negative & short).sum())
         odd = (negative & (frame["direction"] == "LONG")) | (positive & short)

@@ -12,14 +12,10 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of, sizes_agree
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
-from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.fields import FEES, SIZES
+from knowdefeat_pipeline.sources.options import Basis, Contract, Side, Sign, Size
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
-Size = Literal["notional", "quantity", "margin"]
-Sign = Literal["cost", "signed"]
-Side = Literal["position", "closing"]
-Contract = Literal["linear", "inverse"]
-Basis = Literal["computed", "stated"]
 Cost = Literal["fees", "funding"]
 Funding = Literal["received", "paid"]
 
@@ -218,17 +214,21 @@ def amounts(written: Written, terms: Terms) -> Amounts:
 def _sizes(
     written: Written, terms: Terms, inverse: Bools, multiplier: Floats, leverage: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Notional, quantity and margin from the size that counts; what else there is, is for information; 0 is none."""
+    """Notional, quantity and margin from the size that counts, or of rows without it, from their notional or quantity;
+    what else there is, is for information; 0 is none."""
     of = terms.size_field
     beside = {name: np.where((size == 0) | (name == of), np.nan, size) for name, size in written.sizes.items()}
     if of is None:
         return beside["notional"], beside["quantity"], beside["margin"]
     size, entry = written.sizes[of], written.entry_price
+    is_missing = np.isnan(size)
     if terms.size == "quantity":
-        return notional_of(size, multiplier, entry, inverse), size, beside["margin"]
+        notional = np.where(is_missing, beside["notional"], notional_of(size, multiplier, entry, inverse))
+        return notional, size, beside["margin"]
     is_margin = terms.size == "margin"
     with np.errstate(all="ignore"):
         notional = size * leverage if is_margin else size
+    notional = np.where(is_missing, notional_of(beside["quantity"], multiplier, entry, inverse), notional)
     quantity = np.where(inverse, quantity_of(notional, multiplier, entry), beside["quantity"])
     return notional, quantity, size if is_margin else beside["margin"]
 

@@ -31,7 +31,7 @@ from knowdefeat_pipeline.steps.outcome import (
 )
 from knowdefeat_pipeline.steps.shards import stage_refresh
 from knowdefeat_pipeline.steps.slow_results import FOLLOWED, with_slow_results, write_slow_results
-from knowdefeat_pipeline.store.bot_days import write_bot_days
+from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -74,11 +74,11 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
     if session.memory and first == last:
-        figures = _write_day(session, session.memory, inputs, own[0])
+        figures, recorded = _write_day(session, session.memory, inputs, own[0])
     else:
-        figures = _write_days(session, inputs, first, last, own)
+        figures, recorded = _write_days(session, inputs, first, last, own)
     check = _check(connection, figures, len(figures["as_of"]), end_of, known.seen)
-    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures)
+    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures, marks=recorded)
 
 
 def _compute_in_shards(
@@ -95,11 +95,11 @@ def _compute_in_shards(
         staged.publish(connection, "bot_metrics_rows", first, last)
         followed = as_columns(staged.read("followed", FOLLOWED, ["bot_id", "as_of"]))
         write_slow_results(session, followed, own)
-        staged.marks = mark(connection, "bot_metrics", first, last, own)
+        recorded = staged.marks = mark(connection, "bot_metrics", first, last, own)
     counts = counts_of_days(end_of, staged.counts["bot_metrics"])
     check = _check(connection, followed, sum(counts.values()), end_of, refresh.seen)
     rows = CountedRows(counts, first_rows(connection, "bot_metrics", last, SHOWN))
-    return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None)
+    return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None, marks=recorded)
 
 
 def since(first: date, ends: Sequence[datetime]) -> datetime:
@@ -139,8 +139,10 @@ class _Inputs:
         return joined([*self.blocks(bots)])
 
 
-def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]) -> Columns:
-    """Compute and replace the metrics of these days; all of them."""
+def _write_days(
+    session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
+) -> tuple[Columns, list[Mark]]:
+    """Compute and replace the metrics of these days; all of them, and the marks."""
     connection = session.connection
     written: list[Columns] = []
 
@@ -155,12 +157,12 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
-        mark(connection, "bot_metrics", first, last, own)
-    return rows
+        recorded = mark(connection, "bot_metrics", first, last, own)
+    return rows, recorded
 
 
-def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> Columns:
-    """Renew the metrics of a day of which a memory may know what was there; all of them."""
+def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:
+    """Renew the metrics of a day of which a memory may know what was there; all of them, and the mark."""
     found = memory.renewed(
         "bot_metrics", of.as_of, inputs.capital.now(*micros([of.as_of]).tolist()), inputs.table, engine.carry_metrics
     )
@@ -168,9 +170,9 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
-        moved = renew_day(connection, memory, "bot_metrics", found, of)
+        recorded, moved = renew_day(connection, memory, "bot_metrics", found, of)
         write_bot_days(connection, inputs.known.of_bots(moved), of.day, of.day, [of], moved)
-    return rows
+    return rows, [recorded]
 
 
 def _check(
@@ -186,7 +188,7 @@ def _missing(
 ) -> list[tuple[date, int]]:
     """The days and active bots that had closed a trade by then, as `seen` shows them, and have no row."""
     days = [*ends]
-    bots = np.array(sorted(bot for bot, active in active_bots(connection).items() if active), np.int64)
+    bots = active_bots(connection)
     present = np.zeros((len(days), len(bots)), bool)
     asked_for = np.isin(rows["bot_id"], bots)
     day = np.searchsorted(micros([*ends.values()]), rows["as_of"][asked_for])
@@ -199,10 +201,13 @@ def _missing(
     return [(days[number], bot) for number, bot in absent if bot in found and found[bot] < ends[days[number]]]
 
 
-def compute_streaks(session: Session, first: date, last: date) -> StepResult:
-    """Replace the streaks of the days first..last that have metrics; a row per bot and day."""
+def compute_streaks(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> StepResult:
+    """Replace the streaks of the days first..last that have metrics; a row per bot and day.
+
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
+    """
     connection = session.connection
-    upstream = marks(connection, "bot_metrics", first, last)
+    upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
     ends = [of.as_of for of in upstream]
     if upstream and (staged := _staged_streaks(session, upstream, first, last)):
         return _publish_streaks(session, staged, upstream, first, last)
@@ -215,20 +220,20 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
     if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with one_transaction(connection):
-            renew_day(connection, session.memory, "win_streaks", found, own[0])
+            recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
         rows = found.table
     else:
         rows = compute(None)
         with one_transaction(connection):
             replace_days(connection, "win_streaks", first, last, of_days(rows, {of.day: of.as_of for of in own}))
-            mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}))
+            recorded = mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}), marks=recorded)
 
 
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:
     """The streaks of these days as shards left them: beside their metrics, or by a plan of their own; None where they
     are computed in one piece."""
-    if session.staging and session.staging.marks == [of.number for of in upstream]:
+    if session.staging and [of.number for of in session.staging.marks] == [of.number for of in upstream]:
         return session.staging
     end_of = {of.day: of.as_of for of in upstream}
     exits = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
@@ -247,8 +252,8 @@ def _publish_streaks(
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     with one_transaction(connection):
         staged.publish(connection, "win_streaks_rows", first, last)
-        mark(connection, "win_streaks", first, last, own)
+        recorded = mark(connection, "win_streaks", first, last, own)
     counts = counts_of_days({of.day: of.as_of for of in upstream}, staged.counts["win_streaks"])
     session.unstage()
     rows = CountedRows(counts, first_rows(connection, "win_streak_summary", last, SHOWN))
-    return StepResult("win_streaks", first, last, rows)
+    return StepResult("win_streaks", first, last, rows, marks=recorded)

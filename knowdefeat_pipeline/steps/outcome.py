@@ -15,6 +15,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.rows import Columns, as_frame
 from knowdefeat_pipeline.core.units import Array, Ints, each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.store.staleness import Mark
 
 Figures = Mapping[str, int | float | str]
 
@@ -90,6 +91,7 @@ class StepResult:
 
     `written`: the rows as a frame, with a column `day`, as columns, of which a frame is made once it is asked for, or
     counted.
+    `marks`: of the days that it wrote, as they are recorded, for the steps that read these in the same transaction.
     """
 
     asset: str
@@ -97,6 +99,7 @@ class StepResult:
     last: date
     written: pd.DataFrame | DayRows | CountedRows
     checks: Sequence[CheckResult] = ()
+    marks: Sequence[Mark] = field(default=(), kw_only=True)
 
     @cached_property
     def rows(self) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
     CheckSpec,
@@ -33,7 +34,7 @@ from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
 ROUNDING = 1e-9
 ROWS_AT_ONCE = 200_000  # of a ranking, at most, which take a quarter of a gigabyte
@@ -47,30 +48,40 @@ CHECKS = (
 )
 
 
-def compute_rankings(session: Session, first: date, last: date, metrics: Columns | None = None) -> StepResult:
+@dataclass(frozen=True)
+class RankedDays(StepResult):
+    """The ranking of each day; `versions`: those of the weights that were in force, and all later ones."""
+
+    versions: Sequence[WeightVersion] = field(kw_only=True)
+
+
+def compute_rankings(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> RankedDays:
     """Replace the rankings of the days first..last that have metrics.
 
-    `metrics`: the rows of `bot_metrics` of these days, by whoever has just written them; they are read by default.
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
     """
     connection = session.connection
-    seen = current_snapshot(connection)
-    upstream = marks(connection, "bot_metrics", first, last)
+    seen, upstream = basis(connection, "bot_metrics", first, last, metrics.marks if metrics else None)
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     ends = {of.day: of.as_of for of in own}
     of_bots = _OfBots.read(connection, own)
-    if metrics is None and len(spans := _spans(own, count_bots(connection))) > 1:
+    figures = metrics.figures if metrics else None
+    if figures is None and len(spans := _spans(own, count_bots(connection))) > 1:
         return _rank_in_spans(session, spans, of_bots, first, last, own)
-    if metrics is None:
-        metrics = _read(session, first, last)
-    rows = _rank(of_bots, chosen(metrics, metrics["ticker"] == ALL_TICKERS), [*ends.values()])
+    if figures is None:
+        figures = _read(session, first, last)
+    rows = _rank(of_bots, chosen(figures, figures["ticker"] == ALL_TICKERS), [*ends.values()])
     with one_transaction(connection):
-        if session.memory and [of.day for of in own] == [first] == [last]:
+        if session.memory and [*ends] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
-            renew_day(connection, session.memory, "bot_rankings", found, own[0])
+            recorded = [renew_day(connection, session.memory, "bot_rankings", found, own[0])[0]]
         else:
             replace_days(connection, "bot_rankings", first, last, of_days(rows, ends))
-            mark(connection, "bot_rankings", first, last, own)
-    return StepResult("bot_rankings", first, last, DayRows(rows, ends), (_check(rows),))
+            recorded = mark(connection, "bot_rankings", first, last, own)
+    checks = (_check(rows),)
+    return RankedDays(
+        "bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=of_bots.versions
+    )
 
 
 def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
@@ -81,7 +92,7 @@ def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
 
 def _rank_in_spans(
     session: Session, spans: Sequence[Sequence[Mark]], of_bots: _OfBots, first: date, last: date, own: Sequence[Mark]
-) -> StepResult:
+) -> RankedDays:
     """The same piece by piece, as all rows at once are too many to hold: a day's ranking looks at no other day."""
     counts: dict[date, int] = {}
     checks: list[CheckResult] = []
@@ -99,10 +110,11 @@ def _rank_in_spans(
 
     with one_transaction(session.connection):
         replace_days(session.connection, "bot_rankings", first, last, tables())
-        mark(session.connection, "bot_rankings", first, last, own)
+        recorded = mark(session.connection, "bot_rankings", first, last, own)
     found = {name: sum(int(check.figures[name]) for check in checks) for name in ("checked", "wrong")}
     check = CheckResult(checks[0].name, not found["wrong"], found)
-    return StepResult("bot_rankings", first, last, CountedRows(counts, shown[0].frame()), (check,))
+    written = CountedRows(counts, shown[0].frame())
+    return RankedDays("bot_rankings", first, last, written, (check,), marks=recorded, versions=of_bots.versions)
 
 
 def _read(session: Session, first: date, last: date) -> Columns:
@@ -120,7 +132,7 @@ class _OfBots:
 
     @classmethod
     def read(cls, connection: psycopg.Connection, own: Sequence[Mark]) -> _OfBots:
-        return cls(weight_versions(connection, own[0].as_of if own else None), bot_events(connection))
+        return cls(weight_versions(connection, min((of.as_of for of in own), default=None)), bot_events(connection))
 
 
 def _rank(of_bots: _OfBots, metrics: Columns, ends: Sequence[datetime]) -> Columns:

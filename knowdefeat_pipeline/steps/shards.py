@@ -26,7 +26,7 @@ from knowdefeat_pipeline.scale.plan import Plan, Refresh, Shard
 from knowdefeat_pipeline.scale.staging import Done, Staging
 from knowdefeat_pipeline.steps.outcome import rows_per_end
 from knowdefeat_pipeline.steps.slow_results import FOLLOWED
-from knowdefeat_pipeline.store.bot_days import bot_days_table
+from knowdefeat_pipeline.store.bot_days_rows import bot_days_table
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.months import read_past
 from knowdefeat_pipeline.store.results import as_stored, of_days

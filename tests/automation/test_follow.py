@@ -1,7 +1,9 @@
 """The follower: trades come once and soon, whatever happens to the file, to the follower and to the database."""
 
+import hashlib
 import itertools
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +27,8 @@ from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.growing import Known, look, moved, news
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.followed_files import followed_files
-from knowdefeat_pipeline.store.imports import list_imports, undo_import
+from knowdefeat_pipeline.store.imported import list_imports
+from knowdefeat_pipeline.store.imports import undo_import
 
 PATIENCE = 60.0  # seconds that nothing here needs
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -171,6 +174,86 @@ def rotate(world: World) -> None:
     world.write(closed(2))
     world.path.rename(world.path.with_name("trades.csv.1"))
     world.write(HEADER + closed(3))
+
+
+def looking(world: World) -> Callable[[], None]:
+    """A follower that looks when it is told to."""
+    follower = Follower(world.url, [world.path], FileOptions().read_growing, world.words.put)
+    (one,) = follower._begin()
+    return lambda: follower._look(one)
+
+
+@pytest.mark.parametrize("anew", [closed(4), closed(4, 5, 6, 7, 8), ""], ids=["shorter", "longer", "header"])
+def test_a_file_that_is_copied_and_cut_off_is_read_to_its_end(world: World, anew: str) -> None:
+    """Also where what came in its place is longer than what was read of it."""
+    look = looking(world)
+    world.write(HEADER + closed(1))
+    look()
+    world.write(closed(2, 3))
+    shutil.copy(world.path, world.path.with_name("trades.csv.1"))
+    with world.path.open("r+") as file:
+        file.truncate()
+    world.write(HEADER + anew)
+    look()
+    look()
+    assert "trades.csv was copied to trades.csv.1" in world.hear("was copied")
+    world.write(closed(9))
+    look()
+    ids = [id_ for id_, _ in world.trades()]
+    assert ids == ["1", "2", "3", *(line.split(",")[0] for line in anew.splitlines()), "9"]
+    assert sum(row.inserted for row in list_imports(world.url)) == len(ids)
+    assert all(row.unchanged == 0 for row in list_imports(world.url))
+
+
+def test_a_file_that_is_copied_deleted_and_begun_anew_is_read_to_its_end(world: World) -> None:
+    look = looking(world)
+    world.write(HEADER + closed(1))
+    look()
+    world.write(closed(2))
+    shutil.copy(world.path, world.path.with_name("trades-2025.csv"))
+    world.path.unlink()
+    world.write(HEADER + closed(3))
+    look()
+    look()
+    assert [id_ for id_, _ in world.trades()] == ["1", "2", "3"]
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_loses_nothing(world: World) -> None:
+    """Between what is read and what is looked at afterwards: the copy is found by the next reading."""
+    read = FileOptions().read_growing
+    cuts = iter([False, True])
+
+    def cut_off(path: Path, content: Path, source: str | None, now: datetime) -> Reading:
+        reading = read(path, content, source, now)
+        if next(cuts, False):
+            world.write(closed(3))
+            shutil.copy(path, path.with_name("trades.csv.1"))
+            path.write_text(HEADER + closed(4))
+        return reading
+
+    follower = Follower(world.url, [world.path], cut_off, world.words.put)
+    (one,) = follower._begin()
+    for text in (HEADER + closed(1), closed(2)):
+        world.write(text)
+        follower._look(one)
+    follower._look(one)
+    assert [id_ for id_, _ in world.trades()] == ["1", "2", "3", "4"]
+
+
+def test_the_hash_of_an_arrival_is_that_of_what_was_read(world: World) -> None:
+    """A file that grows while it is read is not noted as what it is afterwards."""
+    read = FileOptions().read_growing
+    world.write(HEADER + closed(1))
+    content = world.path.read_bytes()
+
+    def grows(path: Path, where: Path, source: str | None, now: datetime) -> Reading:
+        reading = read(path, where, source, now)
+        world.write(closed(2))
+        return reading
+
+    follower = Follower(world.url, [world.path], grows, world.words.put)
+    follower._look(follower._begin()[0])
+    assert [row.content_hash for row in list_imports(world.url)] == [hashlib.sha256(content).hexdigest()]
 
 
 def test_a_plain_table_keeps_its_source_when_another_strategy_comes(world: World) -> None:

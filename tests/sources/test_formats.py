@@ -24,6 +24,7 @@ from knowdefeat_pipeline.sources import formats
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.formats import binance_spot
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.readers import databases
 from knowdefeat_pipeline.sources.reading import Reading
 
 GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -67,8 +68,20 @@ SAMPLES = [
     Sample("coinbase_fills.csv", "coinbase_fills"),
     Sample("binance_spot_trade_history.csv", "binance_spot"),
     Sample("freqtrade_api.json", "freqtrade_api"),
+    Sample("freqtrade_webhook.ndjson", "freqtrade_webhook"),
     Sample("mt4_statement.htm", "mt4", {"timezone": "UTC+2"}),
+    Sample("mt5_tester.html", "mt5_tester", {"timezone": "UTC+2"}),
+    Sample("mt4_tester.htm", "mt4_tester", {"timezone": "UTC+2", "currency": "USD"}),
     Sample("pyfolio_transactions.csv", "pyfolio"),
+    Sample("tradingview_2026.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("tradingview_german.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("tradingview_spanish.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("tradingview_russian.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("tradingview_chinese.csv", "tradingview", {"timezone": "UTC"}),
+    Sample("ninjatrader_trades.csv", "ninjatrader", {"timezone": "America/Chicago"}),
+    Sample("quantconnect_trades.csv", "quantconnect"),
+    Sample("quantconnect_result.json", "quantconnect"),
+    Sample("quantconnect_orders.csv", "quantconnect_orders"),
 ]
 OWN = Path(__file__).with_name("samples")
 NAMES = [sample.file for sample in SAMPLES]
@@ -208,6 +221,8 @@ CUT = {
     # By the sample: which rows are held where the last one is cut short, and how many of the trades expected are whole.
     "mt5_python_history_deals.csv": ([6], 1),
     "tradingview_list_of_trades.csv": ([5, 6], 2),
+    **dict.fromkeys((f"tradingview_{name}.csv" for name in ("2026", "spanish", "russian", "chinese")), ([7, 8], 3)),
+    "tradingview_german.csv": ([9, 10], 4),
     "binance_futures_trade_history.csv": ([4, 5, 6], 2),  # what was opened by a fill that is cut is not known
     "hyperliquid_trade_history.csv": ([3, 4], 1),
     "coinbase_fills.csv": ([6], 1),
@@ -525,6 +540,132 @@ def test_a_coin_that_begins_with_a_digit_is_told_from_its_amount():
     assert coins.fillna("").tolist() == ["1INCH", "USDT", "1INCH", "BNB", "", ""]
 
 
+NINJA = "Trade number;Instrument;Account;Market pos.;Qty;Entry price;Exit price;Entry time;Exit time;Profit;Commission;"
+
+
+def test_ninjatrader_in_european_notation_whose_profit_is_before_the_commission(tmp_path: Path):
+    path = tmp_path / "list.csv"
+    path.write_text(
+        f"{NINJA}\n"
+        "1;ES 12-26;Backtest;Long;1;6010,25;6016,50;16/11/2026 9:35:00;16/11/2026 10:05:00;312,50 €;5,08 €;\n"
+        "2;ES 12-26;Backtest;Short;1;6021,00;6025,00;17/11/2026 11:10:00;17/11/2026 11:25:00;-200,00 €;5,08 €;\n"
+        "3;EURJPY;Backtest;Long;1000;165,00;165,10;17/11/2026 11:10:00;17/11/2026 11:25:00;0,61 €;0,00 €;\n"
+        "4;EURJPY;Backtest;Long;1000;165,00;165,20;18/11/2026 11:10:00;18/11/2026 11:25:00;1,25 €;0,00 €;\n"
+    )
+    reading = read(path, timezone="UTC")
+    assert reading.refused.empty
+    found = reading.valid.set_index("row_number")
+    assert found["quote_currency"].unique().tolist() == ["EUR"]
+    assert found["pnl"].tolist() == pytest.approx([307.42, -205.08, 0.61, 1.25])
+    assert found["notional"].fillna(0).tolist() == pytest.approx([50 * 6010.25, 50 * 6021, 0, 0])  # yen are no euros
+    assert found["entry_time"].iloc[0] == pd.Timestamp("2026-11-16 09:35", tz="UTC")
+
+
+def test_results_of_older_versions_of_quantconnect_begin_their_names_with_a_capital(folder: Path, tmp_path: Path):
+    text = (folder / "quantconnect_result.json").read_text()
+    capital = re.sub(r'"([a-z])(\w*)":', lambda found: f'"{found[1].upper()}{found[2]}":', text)
+    (tmp_path / "result.json").write_text(capital.replace('"Value":', '"value":'))
+    reading = read(tmp_path / "result.json")
+    assert_trades(reading, folder / "quantconnect_result.expected.csv")
+
+
+def test_what_the_tester_of_metatrader_leaves_open_and_what_it_does_not_open(folder: Path, tmp_path: Path):
+    text = (folder / "mt4_tester.htm").read_text()
+    text = re.sub(r"<tr align=right><td>(1|10)</td>.*\n", "", text)  # the opening of order 1, the end of order 4
+    (tmp_path / "alpha.htm").write_text(text.replace("Heure", "Time").replace("Ordre", "Order"))
+    reading = read(tmp_path / "alpha.htm", timezone="UTC+2")
+    assert reading.valid[["source_trade_id", "bot_id", "status", "ticker"]].to_numpy().tolist() == [
+        ["2", "alpha", "closed", "USDJPY"],
+        ["4", "alpha", "open", "USDJPY"],
+    ]
+    assert reading.refused["reason"].tolist() == ["unknown_direction"]
+
+
+@pytest.mark.parametrize("name", ["german", "spanish", "russian", "chinese"])
+def test_a_list_in_another_language_that_its_figures_do_not_prove_is_refused(folder: Path, tmp_path: Path, name: str):
+    table = pd.read_csv(folder / f"tradingview_{name}.csv", dtype=str, sep=None, engine="python", encoding="utf-8-sig")
+    whole = len(table.columns) - (3 if name == "chinese" else 2)
+    spoiled = table.assign(**{table.columns[whole]: "7"})
+    spoiled.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(SourceError, match="no column holds the pnl; export it again with TradingView in English"):
+        read(tmp_path / "a.csv", timezone="UTC")
+    table.assign(**{table.columns[4]: "100"}).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(SourceError, match="no column holds prices"):
+        read(tmp_path / "b.csv", timezone="UTC")
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(50, 150), st.integers(5, 20), st.booleans()), min_size=3, max_size=9),
+    st.permutations(range(15)),
+    st.sampled_from(["german", "spanish", "russian"]),
+    st.booleans(),
+)
+def test_a_list_reads_alike_in_every_language_and_order(
+    folder: Path, tmp_path: Path, trades: list, order: list[int], name: str, newest_first: bool
+) -> None:
+    """Of each trade: its side, its price of entry, how far the price moves, whether up."""
+    other = pd.read_csv(folder / f"tradingview_{name}.csv", sep=None, engine="python", encoding="utf-8-sig").columns
+    english = pd.read_csv(folder / "tradingview_list_of_trades.csv", encoding="utf-8-sig").columns
+    kinds = {"german": ("Long-Einstieg", "Long-Ausstieg", "Short-Einstieg", "Short-Ausstieg"),
+             "spanish": ("Entrada en largo", "Salida en largo", "Entrada en corto", "Salida en corto"),
+             "russian": ("Вход в длинную позицию", "Выход из длинной позиции", "Вход в короткую позицию",
+                         "Выход из короткой позиции")}[name]  # fmt: skip
+    rows, total = [], 0.0
+    for number, (long, entry, far, up) in enumerate(trades, 1):
+        leave = entry + (far if up else -far) / 10
+        pnl = round((1 if long else -1) * 3 * (leave - entry) - 0.02, 2)
+        total = round(total + pnl, 2)
+        rest = [3, 3 * entry, pnl, 1, abs(pnl) + 2.5, 2, -1, -1, total, 0.1]
+        for is_exit, moment, signal, price in (
+            (1, f"2026-11-{number:02} 12:00", "TP", leave),
+            (0, f"2026-11-{number:02} 09:00", "x", entry),
+        ):
+            rows.append([number, 2 * (not long) + is_exit, moment, signal, price, *rest])
+    table = pd.DataFrame(rows[::-1] if newest_first else rows)
+    words = ("Entry long", "Exit long", "Entry short", "Exit short")
+    for path, headings, said in ((tmp_path / "a.csv", english, words), (tmp_path / "b.csv", other, kinds)):
+        shown = table.set_axis([*headings], axis=1)
+        shown[headings[1]] = shown[headings[1]].map(dict(enumerate(said)))
+        shown.iloc[:, order if path.name == "b.csv" else [*range(15)]].to_csv(path, index=False)
+    ours, theirs = (
+        read(tmp_path / file, timezone="UTC", constants={"bot_id": "x"}).valid for file in ("b.csv", "a.csv")
+    )
+    apart = ["quote_currency", "exit_reason"]  # types and signals look alike where all trades are alike
+    pd.testing.assert_frame_equal(ours.drop(columns=apart), theirs.drop(columns=apart))
+
+
+def test_a_table_that_names_what_was_traded_is_no_list_of_another_language() -> None:
+    headings = [
+        "Nr",
+        "Ticker",
+        "When",
+        "Why",
+        "Size",
+        "Price USD",
+        "Fee USD",
+        "Fee %",
+        "Top USD",
+        "Top %",
+        "Low USD",
+        "Low %",
+    ]
+    assert formats.recognised(headings) is None
+    assert formats.recognised([*headings[:1], "Art", *headings[2:]]) is not None
+
+
+def test_a_list_of_another_language_may_be_a_sheet_of_a_workbook(folder: Path, tmp_path: Path):
+    table = pd.read_csv(folder / "tradingview_chinese.csv", encoding="utf-8-sig")
+    with pd.ExcelWriter(tmp_path / "a.xlsx") as book:
+        pd.DataFrame({"": ["净利润"], "全部 CNY": [23.25], "全部 %": [0.23]}).to_excel(
+            book, sheet_name="表现", index=False
+        )
+        table.to_excel(book, sheet_name="交易清单", index=False)
+    reading = read(tmp_path / "a.xlsx", timezone="UTC")
+    assert_trades(reading, folder / "tradingview_chinese.expected.csv")
+    assert not any("open still" in note for note in reading.notes)  # each signal is that of several
+
+
 WRONG = {
     "table.csv": (b"a,b,c\n1,2,3\n4,5,6\n", "no column for source_trade_id"),
     "picture.csv": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"this is a picture \(PNG\)"),
@@ -548,6 +689,26 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path):
         connection.commit()
     with pytest.raises(SourceError, match="no column for source_trade_id"):
         read(path)
+
+
+def test_a_large_database_of_something_else_is_not_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (id INTEGER PRIMARY KEY, url TEXT)")
+        connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+            " INSERT INTO places SELECT i, 'https://example.org/' || i FROM n"
+        )
+        connection.commit()
+    read_rows: list[int] = []
+    table = databases.values.table
+    monkeypatch.setattr(
+        databases.values, "table",
+        lambda names, columns: (read_rows.extend({len(column) for column in columns}), table(names, columns))[1],
+    )  # fmt: skip
+    with pytest.raises(SourceError, match="no column for bot_id"):
+        read(path)
+    assert read_rows == [1000]
 
 
 def test_what_unpacks_to_far_too_much_is_refused(tmp_path: Path):

@@ -36,6 +36,17 @@ def test_the_sign_of_a_size_is_the_side_where_nothing_else_says_it(tmp_path: Pat
     assert "negative sizes in 'qty' are those of SHORT positions" in found.notes
 
 
+def test_rows_that_have_their_size_in_different_columns_keep_side_and_size(tmp_path: Path) -> None:
+    """The sign of whichever a row has is its side, and one size is enough."""
+    found = read(tmp_path, {"qty": -5, **DOWN}, {"notional": -20, **DOWN}, {"qty": 3, **UP}, {"notional": 6, **UP})
+    assert found.refused.empty
+    assert sides(found) == ["SHORT", "SHORT", "LONG", "LONG"]
+    assert found.valid["notional"].tolist() == [20, 20, 6, 6]
+    assert found.valid["pnl"].tolist() == [10, 10, 6, 6]
+    told = [{"qty": -5, "pnl": 10, **DOWN}, {"notional": -20, "pnl": 10, **DOWN}, {"qty": 3, "pnl": 6, **UP}]
+    assert read(tmp_path, *told).valid["notional"].tolist() == [20, 20, 6]  # as the pnl proves
+
+
 def test_sizes_without_a_sign_say_no_side(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no column for direction \(LONG or SHORT\)"):
         read(tmp_path, {"qty": 10, **UP}, {"qty": 5, **DOWN})

@@ -13,16 +13,12 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.store.quarantine import list_rows, release
+from knowdefeat_pipeline.store.quarantine import release
+from knowdefeat_pipeline.store.quarantined import list_rows
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+from tests.sources.test_formats import OWN, SAMPLES
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
-ASKED: dict[str, dict[str, Any]] = {
-    "mt5_report_history.html": {"timezone": "UTC+2"},
-    "mt5_python_history_deals.csv": {"timezone": "UTC+2"},
-    "tradingview_list_of_trades.csv": {"timezone": "UTC"},
-    "hyperliquid_trade_history.csv": {"dates": "day-first"},
-}
 
 
 @pytest.fixture
@@ -35,11 +31,10 @@ def load(url: str, path: Path, **options: Any) -> LoadReport:
 
 
 def test_every_sample_is_recorded_once(database: str, folder: Path) -> None:
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".csv", ".json", ".html", ".sqlite")]
-    files = [path for path in files if not path.name.endswith(".expected.csv")]
-    assert len(files) == 16
-    expected = {path.name: pd.read_csv(path.with_suffix("").with_suffix(".expected.csv")) for path in files}
-    first = {path.name: load(database, path, **ASKED.get(path.name, {})) for path in files}
+    samples = [sample for sample in SAMPLES if not sample.file.endswith(".zip")]  # of the same trades as another
+    of = {sample.file: folder if (folder / sample.file).exists() else OWN for sample in samples}
+    expected = {sample.file: pd.read_csv(of[sample.file] / sample.expected) for sample in samples}
+    first = {sample.file: load(database, of[sample.file] / sample.file, **sample.options) for sample in samples}
     assert {name: (report.inserted, report.quarantined) for name, report in first.items()} == {
         name: (len(trades), {}) for name, trades in expected.items()
     }
@@ -47,10 +42,10 @@ def test_every_sample_is_recorded_once(database: str, folder: Path) -> None:
         recorded = connection.execute("SELECT count(*), count(pnl), sum(pnl) FROM trades").fetchone()
     pnl = pd.concat(expected.values())["pnl"]
     assert recorded == (len(pnl), pnl.count(), pytest.approx(pnl.sum(), abs=1e-9))
-    for path in files:
-        again = load(database, path, **ASKED.get(path.name, {}))
+    for sample in samples:
+        again = load(database, of[sample.file] / sample.file, **sample.options)
         assert (again.inserted, again.updated, again.quarantined) == (0, 0, {})
-        assert again.unchanged == len(expected[path.name])
+        assert again.unchanged == len(expected[sample.file])
 
 
 def test_bots_of_a_folder_and_their_dry_runs_are_kept_apart(database: str, folder: Path, tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """Trades over HTTP: they go the way of `ingest`, once however often they are sent, and whole or not at all."""
 
+import base64
 import gzip
 import hashlib
 import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import handed_on
+from knowdefeat_pipeline.settings import ROOT, handed_on
+from knowdefeat_pipeline.store.tokens import new_token
 from knowdefeat_pipeline.web import bodies, intake, recorder
 from tests.conftest import temporary_database
 from tests.web.conftest import Web, served
@@ -83,6 +88,46 @@ def bulk(web: Web, body: bytes, status: int = 201, kind: str = "text/csv", **opt
     if status >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
     return answer.json()
+
+
+GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def posted_by_freqtrade(web: Web, token: str, message: dict[str, Any]) -> httpx.Response:
+    """What its webhook sends of a message, configured as the guide says: `requests` takes the login from the address."""
+    (text,) = re.findall(r'^```json\n("webhook".*?)^```', GUIDE, re.MULTILINE | re.DOTALL)
+    webhook = json.loads(f"{{{text}}}")["webhook"]
+    url = httpx.URL(webhook["url"].replace("TOKEN", token))
+    login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+    payload = {name: value.format(**message) for name, value in webhook[message["type"]].items()}
+    headers = {"authorization": f"Basic {login}"}
+    return web.client.post(url.raw_path.decode(), json=payload, headers=headers)
+
+
+def test_freqtrade_tells_of_its_trades_by_its_webhook(web: Web) -> None:
+    opened = datetime(2025, 1, 2, 9, tzinfo=UTC)
+    message = {"trade_id": 7, "pair": "ETH/USDT", "direction": "Long", "leverage": 1.0, "stake_currency": "USDT",
+               "amount": 0.5, "open_rate": 2000.0, "open_date": opened, "sub_trade": False}  # fmt: skip
+    entry = {"type": "entry_fill", **message}
+    added = {**entry, "open_rate": 1900.0, "sub_trade": True}
+    leaving = {**message, "type": "exit_fill", "open_rate": 1950.0, "close_rate": 2100.0, "exit_reason": "roi",
+               "close_date": opened + timedelta(hours=3)}  # fmt: skip
+    part = {**leaving, "profit_amount": 74.0, "cumulative_profit": 74.0, "sub_trade": True, "is_final_exit": False}
+    last = {**leaving, "amount": 1.0, "profit_amount": 147.0, "cumulative_profit": 147.0, "is_final_exit": True}
+    with connect(web.url) as connection:
+        token = new_token(connection, "freqtrade", "ingest")
+    said = [posted_by_freqtrade(web, token, one) for one in (entry, added, part, last, last)]
+    assert [answer.status_code for answer in said] == [201, 200, 200, 201, 200]
+    assert said[-1].headers["idempotent-replayed"] == "true"
+    assert web.rows(
+        "SELECT t.source, source_trade_id, b.name, status, entry_price, quantity, t.fees, pnl, exit_time, exit_reason"
+        " FROM trades AS t JOIN bots AS b USING (bot_id)"
+    ) == [
+        ("freqtrade_webhook", "7", "alpha SampleStrategy", "closed", 1950.0, 1.0, pytest.approx(3.0),
+         pytest.approx(147.0), opened + timedelta(hours=3), "roi")
+    ]  # fmt: skip
+    assert web.rows("SELECT FROM trade_quarantine") == []
+    assert posted_by_freqtrade(web, f"{token}x", entry).status_code == 401
 
 
 def trades(web: Web) -> list[tuple]:
@@ -478,6 +523,7 @@ def test_each_write_needs_the_scope_for_it(web: Web) -> None:
     writes = (
         ("POST", "/trades", {"json": TRADE}, 201),
         ("POST", "/trades/bulk", {"content": CSV.encode(), "headers": {"content-type": "text/csv"}}, 201),
+        ("POST", "/trades/bulk?replace=true", {"content": CSV.encode(), "headers": {"content-type": "text/csv"}}, 403),
         ("PATCH", "/trades/api/t-1", {"json": CLOSING}, 200),
         ("POST", "/quarantine/1/release", {"json": {"corrections": {"side": "buy"}}}, 200),
         ("POST", "/quarantine/1/discard", {"json": {}}, 403),

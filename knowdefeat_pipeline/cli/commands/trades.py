@@ -19,7 +19,6 @@ from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.sources.files import digest
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
@@ -33,7 +32,9 @@ BESIDE = ("-wal", "-shm", "-journal")
 def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
     """Load a reading of a file; a simulated fleet makes room for the first real trades."""
     with connect(url) as connection:
-        report = take_in(connection, reading, path.name, replaces=replaces, author=author, content_hash=digest(path))
+        report = take_in(
+            connection, reading, path.name, replaces=replaces, author=author, content_hash=reading.content_hash
+        )
     if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report

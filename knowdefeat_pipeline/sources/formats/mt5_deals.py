@@ -20,33 +20,51 @@ CLOSES = 1e-9
 def prepare(rows: Rows) -> Rows:
     """A row a position: that of its last deal."""
     rows = rows.where(np.isin(rows.number("type"), (BUY, SELL)), "balance, credit and the like")
-    into, out = rows.number("entry") == INTO, np.isin(rows.number("entry"), (OUT, OUT_BY))
-    volume, price = np.nan_to_num(rows.number("volume")), np.nan_to_num(rows.number("price"))
-    net = sum(np.nan_to_num(rows.number(name)) for name in ("profit", "commission", "swap", "fee"))
     millis = rows.number("time_msc") if rows.has("time_msc") else rows.number("time") * 1000
+    entry = rows.number("entry")
     deals = pd.DataFrame(
         {
             "position": rows.text("position_id"),
-            "at": millis,
-            "place": np.arange(len(rows)),
-            "in_time": np.where(into, millis, np.nan),
-            "out_time": np.where(out, millis, np.nan),
-            "in_volume": volume * into,
-            "out_volume": volume * out,
-            "paid": volume * price * into,
-            "received": volume * price * out,
-            "exits": out.astype(float),
-            "turned": rows.number("entry") == TURNED,
-            "side": pd.Series(np.where(rows.number("type") == BUY, "LONG", "SHORT")).where(into),
-            "magic": rows.text("magic").where(into),
-            "fees": -np.nan_to_num(rows.number("commission")) - np.nan_to_num(rows.number("fee")),
-            "swap": np.nan_to_num(rows.number("swap")),
-            "net": net,
+            "at": pd.to_datetime(millis, unit="ms").astype("datetime64[us]"),
+            "into": entry == INTO,
+            "out": np.isin(entry, (OUT, OUT_BY)),
+            "turned": entry == TURNED,
+            "buys": rows.number("type") == BUY,
+            "magic": rows.text("magic"),
         }
+    )
+    rows, whole = positions(rows, deals)
+    return rows.making(bot_id=whole["magic"].astype("str").reset_index(drop=True))
+
+
+def positions(rows: Rows, deals: pd.DataFrame) -> tuple[Rows, pd.DataFrame]:
+    """Rows of deals as those of positions, and what there is of each.
+
+    `deals`: of each row `position`, `at` (times of the server's clock, or instants), `into`, `out` and `turned` (which
+    way it goes), `buys`, and whatever else the deals into a position say.
+    """
+    into, out = (deals[name].to_numpy(bool) for name in ("into", "out"))
+    volume, price, profit, swap = (np.nan_to_num(rows.number(name)) for name in ("volume", "price", "profit", "swap"))
+    fees = -sum(np.nan_to_num(rows.number(name)) for name in ("commission", "fee"))
+    deals = deals.assign(
+        position=deals["position"].fillna(""),  # which is refused as an id
+        place=np.arange(len(rows)),
+        side=pd.Series(np.where(deals["buys"], "LONG", "SHORT"), dtype="str"),
+        in_time=deals["at"].where(into),
+        out_time=deals["at"].where(out),
+        in_volume=volume * into,
+        out_volume=volume * out,
+        paid=volume * price * into,
+        received=volume * price * out,
+        exits=out.astype(float),
+        fees=fees,
+        swap=swap,
+        net=profit - fees + swap,
     ).sort_values("at", kind="stable")
     by = deals.groupby("position", sort=False)
-    first, sums = by[["side", "magic", "in_time"]].first(), by[["in_volume", "out_volume", "paid", "received"]].sum()
-    whole = pd.concat([first, sums, by[["fees", "swap", "net", "exits"]].sum(), by["turned"].any()], axis=1)
+    told = [name for name in deals if name not in {*OF_DEALS, *SUMS, "position"}]
+    first = deals[deals["into"]].groupby("position", sort=False)[told].first()
+    whole = by[[*SUMS]].sum().join(first).join(by["turned"].any())
     whole = whole.assign(out_time=by["out_time"].max(), place=by["place"].max()).sort_values("place")
     kept = np.isin(np.arange(len(rows)), whole["place"])
     is_open = (whole["out_volume"] < whole["in_volume"] - CLOSES).to_numpy(bool)
@@ -54,24 +72,21 @@ def prepare(rows: Rows) -> Rows:
         entry, leave = whole["paid"] / whole["in_volume"], whole["received"] / whole["out_volume"]
     return rows.where(kept).making(
         source_trade_id=whole.index.to_series().astype("str"),
-        bot_id=whole["magic"].astype("str").reset_index(drop=True),
         direction=whole["side"].mask(whole["turned"], "turned around in one deal").astype("str"),
         status=np.where(is_open, "open", "closed"),
-        entry_time=_moments(whole["in_time"]),
-        exit_time=_moments(whole["out_time"].mask(is_open)),
+        entry_time=whole["in_time"].reset_index(drop=True),
+        exit_time=whole["out_time"].mask(is_open).reset_index(drop=True),
         entry_price=entry.to_numpy(float),
         exit_price=leave.mask(is_open).to_numpy(float),
         fees=whole["fees"].mask(is_open).to_numpy(float),
         funding=whole["swap"].mask(is_open).to_numpy(float),
         reported_pnl=whole["net"].mask(is_open).to_numpy(float),
         exits=np.maximum(whole["exits"].to_numpy(float), 1.0),
-    )
+    ), whole
 
 
-def _moments(millis: pd.Series) -> pd.Series:
-    """Times of the server's clock, which has no zone here."""
-    return pd.to_datetime(millis, unit="ms").dt.as_unit("us").reset_index(drop=True)
-
+OF_DEALS = ("at", "into", "out", "turned", "buys", "place", "out_time")
+SUMS = ("in_volume", "out_volume", "paid", "received", "exits", "fees", "swap", "net")
 
 FORMAT = Format(
     name="mt5_deals",

@@ -23,6 +23,9 @@ WRITE_AHEAD = 2
 TRIES, PAUSE = 20, 0.05
 """How often a database that changes is read before that is an error, and the seconds in between."""
 
+HEAD = 1_000
+"""Rows that are read of a table that is none of those sought: they tell what it looks like."""
+
 LONGEST, INSTRUCTIONS = 60.0, 100_000
 """Seconds of CPU that a reading may take, as a view may compute for ever; and the steps of SQLite's between two looks
 at the time."""
@@ -71,7 +74,8 @@ def _chosen(connection: sqlite3.Connection, wanted: str | None, sought: values.S
     tables = _tables(connection)
     part = values.chosen("table", tables, wanted, sought)
     beside = [name for name in (sought.beside(tables[part]) if sought else ()) if name in tables]
-    table = _table(connection, part)
+    is_sought = sought is None or sought.rank(tables[part]) > 0
+    table = _table(connection, part, None if is_sought else HEAD)
     return RawTable(
         table,
         np.arange(1, table.num_rows + 1),
@@ -80,10 +84,10 @@ def _chosen(connection: sqlite3.Connection, wanted: str | None, sought: values.S
     )
 
 
-def _table(connection: sqlite3.Connection, name: str) -> pa.Table:
+def _table(connection: sqlite3.Connection, name: str, most: int | None = None) -> pa.Table:
     cursor = connection.execute(f"SELECT * FROM {_quoted(name)}")  # noqa: S608
     names = [column[0] for column in cursor.description]
-    rows = cursor.fetchall()
+    rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
     columns: Sequence[Sequence[object]] = [*zip(*rows, strict=True)] or [()] * len(names)
     return values.table(names, columns)
 

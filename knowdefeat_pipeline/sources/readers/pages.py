@@ -1,4 +1,6 @@
-"""Tables of pages in HTML: a row that names the section, a row of headings, and rows of as many cells."""
+"""Tables of pages in HTML: a row that names the section, a row of headings, and rows of as many cells.
+
+A table that begins with its headings needs no row that names it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTabl
     page = _Page()
     page.feed(text.decode())
     page.close()
-    titles, sections = _sections(page.rows)
+    titles, sections = _sections(page.rows, page.begins)
     tables = {name: table for name, table in sections.items() if table.rows}
     columns: dict[str, Sequence[str]] = {name: _columns(table) for name, table in tables.items()}
     if wanted is None and not any(map(sought.rank, columns.values())):
@@ -44,7 +46,7 @@ def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTabl
     ]
     table = values.table(columns[part], [[cell or None for cell in column] for column in zip(*cells, strict=True)])
     origin = Origin("HTML", encoding, part=part)
-    return RawTable(table, np.arange(1, len(cells) + 1), origin=origin, notes=notes, titles=tuple(titles))
+    return RawTable(table, np.arange(1, len(cells) + 1), origin=origin, notes=notes, titles=(page.title, *titles))
 
 
 def _columns(section: _Section) -> list[str]:
@@ -57,14 +59,17 @@ def _columns(section: _Section) -> list[str]:
     return [*again, HIDDEN] if any(section.hidden) else again
 
 
-def _sections(rows: Sequence[tuple[list[str], str]]) -> tuple[list[str], dict[str, _Section]]:
-    """What stands outside of tables, and the tables by the title above each."""
+def _sections(rows: Sequence[tuple[list[str], str]], begins: Sequence[int]) -> tuple[list[str], dict[str, _Section]]:
+    """What stands outside of tables, and the tables by the title above each, or their number. `begins`: the first row
+    of each table of the page."""
     titles: list[str] = []
     sections: dict[str, _Section] = {}
     current: _Section | None = None
-    for cells, hidden in rows:
+    for place, (cells, hidden) in enumerate(rows):
         filled = [cell for cell in cells if cell]
-        if len(filled) == 1 and len(filled) < HEADINGS <= len(cells):
+        if place in begins and len(filled) == len(cells) >= HEADINGS:
+            current = sections.setdefault(f"table {begins.index(place) + 1}", _Section(cells))
+        elif len(filled) == 1 and len(filled) < HEADINGS <= len(cells):
             current = sections.setdefault(filled[0], _Section())
             titles.append(filled[0])
         elif current is None:
@@ -80,19 +85,26 @@ def _sections(rows: Sequence[tuple[list[str], str]]) -> tuple[list[str], dict[st
 
 
 class _Page(HTMLParser):
-    """Every row of every table: its cells, those of several columns followed by empty ones, and what is hidden."""
+    """Every row of every table: its cells, those of several columns followed by empty ones, and what is hidden.
+    `begins`: at which row each table begins."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.title = ""
         self.rows: list[tuple[list[str], str]] = []
+        self.begins: list[int] = []
         self._open: list[tuple[list[str], list[str]]] = []
         self._text: list[str] | None = None
         self._cell = (1, False)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a row or a cell."""
+        """Begin a row, a cell or the title."""
         about = dict(attrs)
-        if tag == "tr":
+        if tag == "title" and not self._open:  # a drawing in a cell may have one, too
+            self._text = []
+        elif tag == "table":
+            self.begins.append(len(self.rows))
+        elif tag == "tr":
             self._end_row()
             self._open.append(([], []))
         elif tag in ("td", "th") and self._open:
@@ -102,8 +114,10 @@ class _Page(HTMLParser):
             self._text = []
 
     def handle_endtag(self, tag: str) -> None:
-        """End a row or a cell."""
-        if tag in ("td", "th"):
+        """End a row, a cell or the title."""
+        if tag == "title" and self._text is not None and not self._open:
+            self.title, self._text = " ".join("".join(self._text).split()), None
+        elif tag in ("td", "th"):
             self._end_cell()
         elif tag in ("tr", "table"):
             self._end_row()

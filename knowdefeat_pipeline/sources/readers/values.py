@@ -25,7 +25,7 @@ class Sought:
     `grows`: whether somebody is writing the file, so that a last line without an end is not read yet.
     """
 
-    rank: Callable[[Sequence[str]], int]
+    rank: Callable[[Sequence[str]], float]
     beside: Callable[[Sequence[str]], Sequence[str]] = lambda columns: ()
     rows_of: Callable[[Any], list[dict[str, Any]] | None] = lambda document: None
     grows: bool = False
