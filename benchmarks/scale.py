@@ -118,8 +118,8 @@ def _watched() -> Iterator[Callable[[], dict[str, float]]]:
 def _prepare(url: str, first: Any) -> dict[str, Any]:
     """Empty results, and what the first refresh of all does besides: months are folded."""
     from knowdefeat_pipeline.core.schema import TABLES as RESULTS
-    from knowdefeat_pipeline.store.tables import stored
     from knowdefeat_pipeline.store.session import open_session
+    from knowdefeat_pipeline.store.tables import stored
 
     with open_session(url) as session:
         emptied = sorted({*map(stored, RESULTS), *TABLES})

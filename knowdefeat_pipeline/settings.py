@@ -323,9 +323,9 @@ _VARIABLES = {
     "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one.").for_(
         "The folder of the dagster.yaml that counts: ours by default, or the one that a platform's chart wrote."
     ),
-    "dask_scheduler": _Variable(
-        _scheduler, "the address of a Dask scheduler", "Write tls://HOST:PORT or tcp://HOST:PORT."
-    ).for_("The Dask cluster that computes refreshes too large for one process. By default this machine does."),
+    "dask_scheduler": _Variable(_scheduler, "a scheduler of Dask", "Write tls://HOST:PORT or tcp://HOST:PORT.").for_(
+        "The Dask cluster that computes refreshes too large for one process. By default this machine does."
+    ),
     "workers": _Variable(partial(_count, 1024), "a number of processes", "Write a whole number from 1 to 1,024.").for_(
         "In how many processes of this machine such refreshes are computed: by default as many as it has cores. 1 is "
         "the run's own."

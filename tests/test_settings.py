@@ -102,6 +102,7 @@ def test_every_variable_is_described_with_its_default() -> None:
         "KNOWDEFEAT_WEBHOOK_PRIVATE": "no",
         "KNOWDEFEAT_EMBEDDED": "yes",
         "KNOWDEFEAT_CODE_LOCATION": "knowdefeat_pipeline",
+        "KNOWDEFEAT_WHOLE_MB": "450",
         "KNOWDEFEAT_DAILY_AT": "00:15",
         "KNOWDEFEAT_MAINTENANCE_AT": "03:30",
         "KNOWDEFEAT_TIMEZONE": "UTC",

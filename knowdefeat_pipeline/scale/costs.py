@@ -22,7 +22,7 @@ CHAIN_ROWS_S = 14.7
 SERVER_TRADES_S = 0.6
 SERVER_ROWS_S = 5.0
 SERVER_CHAIN_ROWS_S = 6.2
-STAGING = 1.5  # of what the server takes for rows, where shards leave them to be published
+STAGING = 1.7  # of what the server takes for rows, where shards leave them to be published
 FOLD_S = 2.5  # for a million trades of earlier months, once
 
 # Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.

@@ -26,8 +26,8 @@ from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.steps.ranking import compute_rankings
 from knowdefeat_pipeline.steps.skill import compute_skill
 from knowdefeat_pipeline.store.memory import Memory
-from knowdefeat_pipeline.store.tables import ROWS
 from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.tables import ROWS
 from knowdefeat_pipeline.store.trades import load_trades
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
