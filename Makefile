@@ -2,9 +2,12 @@
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the pages, the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
+#   make test-docs                               every command, link and figure of the documentation
+#   make test-readme                             the README by the letter, in a fresh clone
 #   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
+#   make docs                                    the documentation, into build/docs
 #   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
@@ -14,7 +17,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check sbom clean purge
+.PHONY: run up install test test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check docs sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -27,6 +30,12 @@ install: .venv/.installed
 # As collected, not the largest file first: the long files have few tests.
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-docs: .venv/.installed-dev
+	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
+
+test-readme:
+	scripts/test-readme.sh
 
 test-e2e: .venv/.installed-dev
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
@@ -50,6 +59,10 @@ check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	VIRTUAL_ENV="$$PWD/.venv" PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
+
+docs: .venv/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html"
 
 sbom: .venv/.installed
 	$(BIN)/python -m scripts.sbom dist/sbom.cdx.json

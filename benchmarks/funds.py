@@ -133,8 +133,13 @@ def shares(
     ranked."""
     from knowdefeat_pipeline.core.funds import targets
     from knowdefeat_pipeline.core.funds.duplicates import duplicates
-    from knowdefeat_pipeline.core.funds.projection import AllocationRules, allocate
-    from knowdefeat_pipeline.core.funds.settings import DEFAULT_CAUTION, DEFAULT_SAME_EDGE_LIMIT, FundSettings
+    from knowdefeat_pipeline.core.funds.projection import allocate
+    from knowdefeat_pipeline.core.funds.settings import (
+        DEFAULT_CAUTION,
+        DEFAULT_SAME_EDGE_LIMIT,
+        AllocationRules,
+        FundSettings,
+    )
 
     ranked = ~np.isnan(score)
     target = targets.by_score(score)

@@ -83,7 +83,7 @@ def _chain(url: str, first: Any, last: Any, repeat: int) -> tuple[dict, dict]:
 def _forget(url: str) -> None:
     from knowdefeat_pipeline.core.schema import TABLES
     from knowdefeat_pipeline.postgres.connection import connect
-    from knowdefeat_pipeline.store.results import stored
+    from knowdefeat_pipeline.store.tables import stored
 
     with connect(url) as connection:
         connection.execute(f"TRUNCATE {', '.join(map(stored, TABLES))}, bot_months, bot_months_state, refreshed_days")

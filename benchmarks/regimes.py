@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import report
-from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
+from knowdefeat_pipeline.core.market.labels import NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.regimes import label_regimes
 from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, Verdict, judge, simulate_regimes
 from knowdefeat_pipeline.settings import ROOT
 

@@ -9,12 +9,14 @@ Real processes: the web server and the live listener over a database of their ow
 - the ranking page, cold: first paint, data visible, bytes;
 - from a trade's commit to its row in an open page;
 - viewers who all ask at each new result: computations a result, and what they wait for;
-- the process's memory after a tenth of the requests and after all.
+- the process's memory after a tenth of the requests and after all;
+- one trade brought by HTTP after another, and many as one file.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -39,9 +41,10 @@ from benchmarks.live import INSERT, _resident_mb, program, quantiles
 DAYS = 365
 VIEWERS = 30
 SETTLED = 0.03  # seconds until the server has heard of what was notified
-SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3", "strategy": "s1"}
+SAMPLES = {"bot": "7", "ticker": "BTC", "days": "30", "bots": "1&bots=2&bots=3", "strategy": "s1", "currency": "USD"}
 STRATEGIES = 6
-LEARNED_DAYS = 30
+COMPUTED_DAYS = 90  # all that are not too old to be computed by themselves
+FUNDS = 10**9  # cents
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAINTS = "() => Object.fromEntries(performance.getEntriesByType('paint').map(e => [e.name, e.startTime]))"
 ROW, ROWS = "#bot-{bot}", "table.ranking tbody tr"
@@ -258,21 +261,60 @@ def memory(address: str, pid: int, asked: list[str], requests: int) -> dict[str,
     return {"requests": requests, "early_mb": early, "late_mb": late}
 
 
+def brought(address: str, url: str, trials: int, rows: int) -> dict[str, Any]:
+    """Seconds from a trade's POST to its answer, and from that of a Parquet file of so many trades."""
+    import pyarrow.parquet as pq
+
+    from knowdefeat_pipeline.postgres.connection import connect
+    from knowdefeat_pipeline.store.tokens import new_token
+
+    with connect(url) as connection:
+        token = new_token(connection, "benchmark", "ingest")
+    # Of other instants than the fleet's own, whose copies they would be.
+    table = fleet(100, rows // 100, DAYS, seed=2, end=datetime.now(UTC) - timedelta(minutes=5)).drop(["source", "pnl"])
+    one = table.slice(0, 1).to_pylist()[0] | {"bot_id": 1}
+    one |= {name: one[name].isoformat() for name in ("entry_time", "exit_time")}
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    headers = {"authorization": f"Bearer {token}"}
+    parquet = headers | {"content-type": "application/vnd.apache.parquet"}
+    with httpx.Client(base_url=address, headers=headers, timeout=300) as client:
+
+        def post(number: int) -> None:
+            trade = one | {"source_trade_id": f"one-{number}", "entry_price": 100.0 + number}
+            client.post("/api/v1/trades", json=trade).raise_for_status()
+
+        post(0)  # which starts what records
+        singly = [_seconds(lambda number=number: post(number)) for number in range(1, trials + 1)]
+        file = {"content": sink.getvalue(), "params": {"source": "bulk"}, "headers": parquet}
+        whole = _seconds(lambda: client.post("/api/v1/trades/bulk", **file).raise_for_status())
+    return {"one": quantiles(singly), "rows": len(table), "bulk": whole}
+
+
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """All figures, over a database with the whole fleet, up to now."""
     with database() as url, tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         os.environ.update(KNOWDEFEAT_DATABASE_URL=url, KNOWDEFEAT_HOME=home)
+        from knowdefeat_pipeline.core.funds.settings import FundSettings
         from knowdefeat_pipeline.steps.beliefs import compute_beliefs, compute_strategy_weights
         from knowdefeat_pipeline.steps.chain import refresh
+        from knowdefeat_pipeline.steps.funds import compute_allocations
+        from knowdefeat_pipeline.store.funds import save_settings
         from knowdefeat_pipeline.store.session import open_session
+        from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, settle, stale_days
 
         now = datetime.now(UTC)
         store(url, fleet(chosen.bots, chosen.per_bot, DAYS, end=now - timedelta(minutes=1)))
         with open_session(url) as session:
             session.connection.execute("UPDATE bots SET strategy_id = 's' || bot_id %% %s", (STRATEGIES,))
-            refresh(session, now.date() - timedelta(days=90), now.date(), now)
-            for learn in (compute_beliefs, compute_strategy_weights):
-                learn(session, now.date() - timedelta(days=LEARNED_DAYS), now.date())
+            save_settings(session.connection, FundSettings("USD", FUNDS), "the benchmark", "the benchmark")
+            first = now.date() - timedelta(days=COMPUTED_DAYS)
+            refresh(session, first, now.date(), now)
+            for compute in (compute_beliefs, compute_strategy_weights, compute_allocations):
+                compute(session, first, now.date())
+            for family in (RANKING, BELIEFS):  # as the listener does, which has followed every change
+                settle(session.connection, stale_days(session.connection, family, datetime.now(UTC)))
+            session.connection.execute("VACUUM ANALYZE")
         with server(url) as (address, pid):
             asked = paths(address, now.date().isoformat())
             figures: dict[str, Any] = {"answers": answers(address, url, asked, chosen.repeat)}
@@ -280,6 +322,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             with program("knowdefeat", "live", ready="Listening", home=home):
                 figures["browser"] = in_browser(address, url, chosen.repeat)
             figures["memory"] = memory(address, pid, asked, chosen.requests)
+            figures["brought"] = brought(address, url, max(20, chosen.repeat), chosen.bulk)
     return figures
 
 
@@ -289,6 +332,7 @@ def main() -> None:
     parser.add_argument("--per-bot", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--bulk", type=int, default=100_000)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     figures = measure(chosen)
@@ -302,7 +346,7 @@ def main() -> None:
                 f" SQL {1e3 * of['sql']:4.0f} ms, {anew['p50'] / of['sql']:4.1f} ×; {of['bytes'] / 1e3:5.0f} kB",
             )
         )
-    seen, of = figures["viewers"], figures["memory"]
+    seen, of, sent = figures["viewers"], figures["memory"], figures["brought"]
     if page := figures["browser"]:
         rows += [
             ("ranking in Chromium", f"painted {page['painted']:.2f} s, visible {page['visible']:.2f} s,"
@@ -314,6 +358,8 @@ def main() -> None:
          f" {seen['scans'] / seen['results']:.1f} scans of the rankings a result"),
         ("memory of the process", f"{of['early_mb']:.0f} MB after {of['requests'] // 10:,} requests,"
          f" {of['late_mb']:.0f} MB after {of['requests']:,}"),
+        ("POST of one trade", f"p50 {1e3 * sent['one']['p50']:.0f} ms, p95 {1e3 * sent['one']['p95']:.0f} ms"),
+        ("POST of a file", f"{sent['bulk']:.1f} s for {sent['rows']:,} trades"),
     ]  # fmt: skip
     report(f"{chosen.bots:,} bots × {chosen.per_bot:,} trades, pages and API", rows, figures, chosen.json)
 

@@ -196,7 +196,7 @@ def five_sets(url: str) -> dict:
     """Seconds of a backtest of the five sets over the whole history, from the database."""
     from knowdefeat_pipeline.core.learning.backtest import backtest, contestants
     from knowdefeat_pipeline.core.ranking.panel import Panel
-    from knowdefeat_pipeline.store.learning import read_history
+    from knowdefeat_pipeline.store.weight_panel import read_history
 
     begun = time.perf_counter()
     panel = Panel.of(read_history(url, END.date()))

@@ -36,10 +36,7 @@ class SettingError(KnowDefeatError):
 
 @dataclass(frozen=True)
 class Upkeep:
-    """When the chain is refreshed and the database cleaned, every day, as clocks in `timezone` show it.
-
-    `keep_run_days`: for how many days after its end a run's log is kept whole.
-    """
+    """When the chain is refreshed and the database cleaned, every day, as clocks in `timezone` show it."""
 
     daily_at: time = time(0, 15)
     maintenance_at: time = time(3, 30)
@@ -72,15 +69,9 @@ def make_private(folder: Path) -> None:
 class Settings:
     """Everything that the environment may set; the variable of a field is KNOWDEFEAT_ and its name in capitals.
 
-    home: absolute folder of everything that the product keeps on disk. database_url: None = the embedded server.
-    intake_url: the database for trades that come over HTTP, as a role that may record them; None = database_url.
-    first_day: the first UTC day that can be computed. chunk_days: the most days that one run covers.
-    live_report_seconds: how often the live listener reports to Dagster. webhook_url: where events are posted; None =
-    nowhere. webhook_secret: by what they are signed; None = by one that is kept in the home. webhook_private: whether
-    that address may be on this machine or in its network. freqtrade_token: what lets us into the API of a freqtrade.
-    embedded: whether the embedded server may be used. code_server: HOST:PORT of a `serve code` that executes the runs
-    which this host's Dagster launches; None = this host does. code_location: what Dagster calls it.
-    dagster_home: the folder of the dagster.yaml that counts: ours, or the one that a platform's chart wrote.
+    What each means is said in `_VARIABLES`. None: the embedded server (database_url), the same as database_url
+    (intake_url), nowhere (webhook_url), one that is kept in the home (webhook_secret), this host (code_server). `home`
+    is absolute. `root` is no setting.
     """
 
     home: Path = field(default_factory=default_home)
@@ -156,7 +147,7 @@ def _given(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
     """The values of those that are set, by the name of their field."""
     found = {}
     for name in names:
-        read, kind, remedy, is_secret = _VARIABLES[name]
+        read, kind, remedy, is_secret, _ = _VARIABLES[name]
         variable = PREFIX + name.upper()
         text = environ.get(variable) or ""
         if is_secret and (file := environ.get(variable + FROM_FILE)):
@@ -254,52 +245,106 @@ def _webhook_secret(text: str) -> str:
 
 
 class _Variable(NamedTuple):
-    """How a variable's text is read (it raises what cannot be), what it should be, and how to write that."""
+    """How a variable's text is read (it raises what cannot be), what it should be, how to write that, whether it may
+    stand in a file, and what it sets."""
 
     read: Callable[[str], Any]
     kind: str
     remedy: str
     is_secret: bool = False
+    meaning: str = ""
+
+    def for_(self, meaning: str) -> "_Variable":
+        """The same kind of variable for something."""
+        return self._replace(meaning=meaning)
 
 
 _TIME = _Variable(_time_of_day, "a time of day", "Write it as HH:MM, for instance 00:15.")
 _DAYS = _Variable(partial(_count, MOST_DAYS), "a number of days", f"Write a whole number from 1 to {MOST_DAYS:,}.")
 _ADDRESS = _Variable(str, "an address", "Write postgresql://user:password@host:5432/database.", is_secret=True)
+_ANSWER = _Variable(_yes_or_no, "an answer", "Write yes or no.")
 _VARIABLES = {
-    "home": _Variable(_home, "a folder", "Write a path."),
-    "database_url": _ADDRESS,
-    "intake_url": _ADDRESS,
+    "home": _Variable(_home, "a folder", "Write a path.").for_(
+        "The folder of the embedded database, of passwords and of all logs. Of an installed wheel it is in your own "
+        "folder."
+    ),
+    "database_url": _ADDRESS.for_("The database, PostgreSQL 14 or newer, instead of the embedded one."),
+    "intake_url": _ADDRESS.for_(
+        "The same for what records trades that come over HTTP, as a role that may; `up` sets it. By default "
+        "KNOWDEFEAT_DATABASE_URL."
+    ),
     "first_day": _Variable(
         _day,
         f"a day from {EARLIEST_DAY} to {LATEST_DAY}",
         "Write it as YYYY-MM-DD, for instance 2015-01-01.",
-    ),
-    "chunk_days": _DAYS,
+    ).for_("The first UTC day that can be computed; the same for every command."),
+    "chunk_days": _DAYS.for_("How many days one run covers at most."),
     "live_report_seconds": _Variable(
         partial(_count, MOST_SECONDS), "a number of seconds", f"Write a whole number from 1 to {MOST_SECONDS:,}."
-    ),
+    ).for_("How often the live listener reports to Dagster."),
     "webhook_url": _Variable(
         _web_address,
         "a web address",
         "Write one that begins with http:// or https://.",
         is_secret=True,  # its path is often one
-    ),
+    ).for_("Where events are posted: failed runs, halted bots, published weights, held rows, stale results."),
     "webhook_secret": _Variable(
         _webhook_secret,
         "a secret of Standard Webhooks",
         "Write whsec_ and at least 24 bytes in base64.",
         is_secret=True,
+    ).for_(
+        "By what events are signed. By default one that is made, which `knowdefeat webhook secret` prints; with "
+        "KNOWDEFEAT_EMBEDDED=no it must be given."
     ),
-    "webhook_private": _Variable(_yes_or_no, "an answer", "Write yes or no."),
-    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True),
-    "embedded": _Variable(_yes_or_no, "a yes or a no", "Write no where the embedded server must never be used."),
-    "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000."),
-    "code_location": _Variable(_name, "a name", "Write letters, digits, - and _, for instance knowdefeat-pipeline."),
-    "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one."),
-    "daily_at": _TIME,
-    "maintenance_at": _TIME,
+    "webhook_private": _ANSWER.for_("Whether the webhook's address may be on this machine or in its network."),
+    "freqtrade_token": _Variable(str, "a login", "Write user:password, or a token.", is_secret=True).for_(
+        "What lets `follow --url` into the API of a freqtrade."
+    ),
+    "embedded": _Variable(_yes_or_no, "a yes or a no", "Write no where the embedded server must never be used.").for_(
+        "Whether the embedded server may be used. With no a start without an address of the database is refused."
+    ),
+    "code_server": _Variable(_place, "a host and port", "Write HOST:PORT, for instance code:4000.").for_(
+        "The `serve code` that executes the runs which this host's Dagster launches. By default this host does."
+    ),
+    "code_location": _Variable(
+        _name, "a name", "Write letters, digits, - and _, for instance knowdefeat-pipeline."
+    ).for_("What Dagster calls that code server."),
+    "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one.").for_(
+        "The folder of the dagster.yaml that counts: ours by default, or the one that a platform's chart wrote."
+    ),
+    "daily_at": _TIME.for_("When the schedule `daily_weights` runs."),
+    "maintenance_at": _TIME.for_("When the schedule `nightly_maintenance` runs."),
     "timezone": _Variable(
         _timezone, "a time zone", "Write a name of the IANA database, for instance UTC or Europe/Zurich."
-    ),
-    "keep_run_days": _DAYS,
+    ).for_("The time zone of both; days remain UTC."),
+    "keep_run_days": _DAYS.for_("For how many days after its end a run's log is kept whole."),
 }
+
+
+class Described(NamedTuple):
+    """A variable as people read of it; `default` is empty for none, and for what is not the same everywhere."""
+
+    name: str
+    meaning: str
+    default: str
+    remedy: str
+    is_secret: bool
+
+
+def described() -> list[Described]:
+    """Every variable, for the documentation."""
+    values = {f.name: f.default for of in (Settings, Upkeep) for f in fields(of)} | {"home": ".knowdefeat"}
+    return [
+        Described(PREFIX + name.upper(), v.meaning, _written(values[name]), v.remedy, v.is_secret)
+        for name, v in _VARIABLES.items()
+    ]
+
+
+def _written(value: Any) -> str:
+    """A default as its variable would be written."""
+    if value is None or isinstance(value, Path):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:%H:%M}" if isinstance(value, time) else str(value)

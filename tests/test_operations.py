@@ -9,7 +9,7 @@ from typer.main import get_command
 from knowdefeat_pipeline.automation.sensors.failures import report_failures
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.cli.app import app
-from knowdefeat_pipeline.settings import ROOT, Settings, Upkeep
+from knowdefeat_pipeline.settings import ROOT
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 NOT_MESSAGES = {"report_failures", "knowdefeat db status", "failed"}
@@ -46,23 +46,6 @@ def test_every_message_is_one_of_the_products() -> None:
     messages = {message for cell in cells for message in re.findall(r"`([^`]+)`", cell)} - NOT_MESSAGES
     assert len(messages) > 20
     assert {message for message in messages if message not in text} == set()
-
-
-def test_its_settings_and_their_defaults_are_those_of_the_product() -> None:
-    given = dict(re.findall(r"^\| `(KNOWDEFEAT_\w+)` \|.*\| `?([^|`]+?)`? \|$", GUIDE, flags=re.MULTILINE))
-    settings, upkeep = Settings(), Upkeep()
-    assert given == {
-        "KNOWDEFEAT_DAILY_AT": f"{upkeep.daily_at:%H:%M}",
-        "KNOWDEFEAT_MAINTENANCE_AT": f"{upkeep.maintenance_at:%H:%M}",
-        "KNOWDEFEAT_TIMEZONE": upkeep.timezone,
-        "KNOWDEFEAT_KEEP_RUN_DAYS": str(upkeep.keep_run_days),
-        "KNOWDEFEAT_FIRST_DAY": f"{settings.first_day}",
-        "KNOWDEFEAT_CHUNK_DAYS": str(settings.chunk_days),
-        "KNOWDEFEAT_LIVE_REPORT_SECONDS": str(settings.live_report_seconds),
-        "KNOWDEFEAT_WEBHOOK_URL": "nowhere",
-        "KNOWDEFEAT_WEBHOOK_SECRET": "one that is made",
-        "KNOWDEFEAT_WEBHOOK_PRIVATE": "no",
-    }
 
 
 def test_it_names_every_schedule_sensor_and_job() -> None:

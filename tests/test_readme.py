@@ -1,88 +1,47 @@
-"""What the README says is so: its examples run, its commands and targets exist, its pictures are there and small."""
+"""The README is short, and what it leads to is there; its commands are held with those of all pages (tests/docs)."""
 
 import re
-from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
-from typer.main import get_command
-
-from knowdefeat_pipeline.cli.app import app
-from knowdefeat_pipeline.postgres import roles
-from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.sources.canonical import FIELDS
-from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.sources.layout import SourceError
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MOST_LINES = 150
 PICTURE_BYTES = 300_000
 
 
-def examples(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-
-
-def test_the_sql_that_bots_may_write_works(database: str, tmp_path: Path) -> None:
-    (script,) = examples("sql")
-    with connect(roles.rotate(database, roles.BOT, roles.Passwords(tmp_path))) as connection:
-        for statement in filter(str.strip, script.partition("--")[0].split(";")):
-            cursor = connection.execute(statement)
-        bot, status, pnl = cursor.fetchone()
-    assert (bot, status, round(pnl, 9)) == (7, "closed", 18.8)
-
-
-def test_the_file_is_read_as_described(tmp_path: Path) -> None:
-    (trades,) = examples("csv")
-    path = tmp_path / "trades.csv"
-    path.write_text(trades)
-    reading = read_trades(path, mapping={"order": "source_trade_id"}, now=datetime(2026, 3, 3, tzinfo=UTC))
-    assert list(reading.valid["source_trade_id"]) == ["A-1", "A-2", "A-4"]
-    assert list(reading.valid["notional"]) == pytest.approx([3100, 3125, 4665])
-    assert list(reading.refused["message"]) == [
-        "side 'up' is not a direction; write LONG or SHORT (buy and sell are read too)."
-    ]
-
-
-def test_a_file_that_no_reading_explains_is_refused_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (shown,) = examples("text")
-    header = "id,bot,symbol,side,status,open_time,close_time,open_price,close_price,qty,fee,pnl\n"
-    rows = [f"{number},12,ESZ6,{side},closed,2026-03-02,2026-03-03,5800,5802,1,4.5,{pnl}\n"
-            for number, side, pnl in ((1, "buy", 95.5), (2, "sell", -104.5))]  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    Path("futures.csv").write_text(header + "".join(rows))
-    with pytest.raises(SourceError) as refusal:
-        read_trades(Path("futures.csv"), now=datetime(2026, 3, 3, tzinfo=UTC))
-    assert f"{refusal.value}\n" == shown
-
-
-def test_it_names_every_required_field_and_what_else_its_column_may_be_called() -> None:
-    for field in FIELDS.values():
-        if field.required:
-            for name in (field.name, *field.aliases):
-                assert f"`{name}`" in README
-
-
-def test_its_commands_and_targets_exist() -> None:
-    commands = get_command(app).commands
-    for name, sub in re.findall(r"(?:^|`|\| )knowdefeat (\w[\w-]*) ?(\w[\w-]*)?", README, flags=re.MULTILINE):
-        assert name in commands
-        if hasattr(commands[name], "commands"):
-            assert sub in commands[name].commands or (not sub and commands[name].invoke_without_command)
-    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([\w-]+)", README, flags=re.MULTILINE)) <= targets
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
 
 
 def test_its_pictures_are_there_and_small() -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
-    assert len(pictures) == 4
+    assert len(pictures) == 1
     for picture in pictures:
         assert 0 < (ROOT / picture).stat().st_size < PICTURE_BYTES
 
 
+def test_what_it_and_the_files_beside_it_lead_to_is_there() -> None:
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+        assert links
+        for link in links:
+            path, _, place = link.partition("#")
+            target = ROOT / path if path else ROOT / name
+            assert target.exists(), f"{name}: {link}"
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.M) if place else []
+            places = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+            assert not place or place in places, f"{name}: {link}"
+
+
+def test_it_says_that_the_licence_is_missing_while_it_is() -> None:
+    assert (ROOT / "LICENSE").exists() != ("To be chosen by the owner" in README)
+
+
 def test_the_recording_of_first_minutes_is_of_less_than_five_and_ends_with_a_ranking() -> None:
-    (place,) = re.findall(r"\[a freqtrade user's first minutes\]\(([^)]+)\)", README)
-    text = (ROOT / place).read_text(encoding="utf-8")
+    guide = ROOT / "docs/start/freqtrade.md"
+    (place,) = re.findall(r"\[a freqtrade user's first minutes\]\(([^)]+)\)", guide.read_text(encoding="utf-8"))
+    text = (guide.parent / place).read_text(encoding="utf-8")
     lines = re.findall(r"^(\d+):(\d\d)  ?(.*)$", text, flags=re.MULTILINE)
     seconds = [60 * int(minute) + int(second) for minute, second, _ in lines]
     assert seconds == sorted(seconds)

@@ -5,12 +5,10 @@ import re
 from typer.main import get_command
 
 from knowdefeat_pipeline.cli.app import app
-from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.roles import ROLES
 from knowdefeat_pipeline.settings import ROOT
 
 GUIDE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_its_commands_exist() -> None:
@@ -33,11 +31,3 @@ def test_it_says_what_each_role_may() -> None:
 def test_its_files_exist() -> None:
     for path in re.findall(r"`(knowdefeat_pipeline/[\w/.]+)`", GUIDE):
         assert (ROOT / path).exists()
-
-
-def test_the_views_that_the_readme_names_are_those_of_the_schema_report(database: str) -> None:
-    section = README.partition("## Dashboards")[2].partition("Each has")[0]
-    named = set(re.findall(r"`(\w+)`", section)) - {"report"}
-    with connect(database) as connection:
-        views = connection.execute("SELECT viewname FROM pg_views WHERE schemaname = 'report'").fetchall()
-    assert named == {name for (name,) in views}

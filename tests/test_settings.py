@@ -78,6 +78,30 @@ def test_every_variable_is_read() -> None:
     assert "c2VjcmV0" not in repr(settings)
 
 
+def test_every_variable_is_described_with_its_default() -> None:
+    told = {of.name: of for of in module.described()}
+    assert {name for name in module.variable_names() if not name.endswith("_FILE")} == told.keys()
+    assert {name + "_FILE" for name, of in told.items() if of.is_secret} == set(module.variable_names()) - told.keys()
+    assert all(of.meaning.endswith(".") for of in told.values())
+    defaults = {name: of.default for name, of in told.items() if of.default}
+    assert defaults == {
+        "KNOWDEFEAT_HOME": ".knowdefeat",
+        "KNOWDEFEAT_FIRST_DAY": "2015-01-01",
+        "KNOWDEFEAT_CHUNK_DAYS": "90",
+        "KNOWDEFEAT_LIVE_REPORT_SECONDS": "60",
+        "KNOWDEFEAT_WEBHOOK_PRIVATE": "no",
+        "KNOWDEFEAT_EMBEDDED": "yes",
+        "KNOWDEFEAT_CODE_LOCATION": "knowdefeat_pipeline",
+        "KNOWDEFEAT_DAILY_AT": "00:15",
+        "KNOWDEFEAT_MAINTENANCE_AT": "03:30",
+        "KNOWDEFEAT_TIMEZONE": "UTC",
+        "KNOWDEFEAT_KEEP_RUN_DAYS": "14",
+    }
+    assert (
+        Settings.from_environment(defaults | {"KNOWDEFEAT_HOME": ""}) == Settings()
+    )  # as they are written, they are read
+
+
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_what_cannot_be_used_is_refused_by_name_with_what_to_write(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=rf"^{name}='{value}' is not a .*\. Write "):

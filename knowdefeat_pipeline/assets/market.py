@@ -7,7 +7,7 @@ import dagster as dg
 from knowdefeat_pipeline.assets import catalogue
 from knowdefeat_pipeline.assets.calendar import Calendar, covered_days
 from knowdefeat_pipeline.assets.resources import Clock, Database
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES
 from knowdefeat_pipeline.core.schema import BAR_DAY, SCORE_NAMES, TABLES, TRADE_SCORES
 from knowdefeat_pipeline.steps.market import CHECKS, REGIME_COLUMNS, compute_regimes, compute_scores, count_bars
 

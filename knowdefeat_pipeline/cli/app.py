@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import psycopg
 import typer
@@ -39,49 +41,88 @@ from knowdefeat_pipeline.cli.commands import (
     webhook,
     weights,
 )
-from knowdefeat_pipeline.cli.views.output import err
+from knowdefeat_pipeline.cli.commands.state import show_state
+from knowdefeat_pipeline.cli.views.output import err, make_plain
 from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Which trading bots are good, which were lucky, and where the money should go next.",
 )
-app.command()(run.run)
-app.command()(up.up)
-app.command()(live.live)
-app.add_typer(serve.app, name="serve")
-app.command()(backfill.backfill)
-app.command()(days.days)
-app.add_typer(backtest.app, name="backtest")
-app.command()(trades.ingest)
-app.command()(follow.follow)
-app.command("ingest-bars")(market.ingest_bars)
-app.command("ingest-books")(market.ingest_books)
-app.command("simulate")(simulate.simulate_command)
-app.command()(metrics.metrics)
-app.command()(metrics.streaks)
-app.command()(ranking.rankings)
-app.command()(skill.skill)
-app.command()(market.regimes)
-app.command()(decisions.consensus)
-app.command()(decisions.size)
-app.command()(funds.allocate)
-app.command()(export.export)
-app.command()(report.report)
-app.command()(doctor.doctor)
-app.add_typer(weights.app, name="weights")
-app.add_typer(beliefs.app, name="beliefs")
-app.add_typer(funds.app, name="funds")
-app.add_typer(bots.app, name="bots")
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(imports.app, name="imports")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(tokens.app, name="token")
-app.add_typer(webhook.app, name="webhook")
-app.add_typer(database.app, name="db")
+
+
+@app.callback()
+def knowdefeat(
+    context: typer.Context,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print as into a file: no colour, nothing that moves. Before the command.")
+    ] = False,
+) -> None:
+    """Which trading bots are good, which were lucky, and where the money should go next.
+
+    Without a command: how things stand, and the next step.
+    """
+    if plain:
+        make_plain()
+    if context.invoked_subcommand is None:
+        show_state()
+
+
+def _commands(wanted: str, *commands: tuple[Callable[..., Any] | typer.Typer, str]) -> None:
+    """Commands, and groups of them, under the heading of what one wants."""
+    for command, name in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=wanted)
+        else:
+            app.command(name, rich_help_panel=wanted)(command)
+
+
+_commands("Start, and see where you are", (run.run, "run"), (up.up, "up"), (doctor.doctor, "doctor"))
+_commands(
+    "Bring trades and market data",
+    (trades.ingest, "ingest"),
+    (follow.follow, "follow"),
+    (market.ingest_bars, "ingest-bars"),
+    (market.ingest_books, "ingest-books"),
+    (simulate.simulate_command, "simulate"),
+    (quarantine.app, "quarantine"),
+    (imports.app, "imports"),
+)
+_commands(
+    "Judge bots",
+    (ranking.rankings, "rankings"),
+    (skill.skill, "skill"),
+    (metrics.metrics, "metrics"),
+    (metrics.streaks, "streaks"),
+    (report.report, "report"),
+    (export.export, "export"),
+)
+_commands(
+    "Divide money over bots",
+    (funds.app, "funds"),
+    (funds.allocate, "allocate"),
+    (bots.app, "bots"),
+    (backtest.app, "backtest"),
+)
+_commands("Weigh what counts", (weights.app, "weights"), (evaluate.app, "evaluate"))
+_commands(
+    "Markets and strategies",
+    (market.regimes, "regimes"),
+    (beliefs.app, "beliefs"),
+    (decisions.consensus, "consensus"),
+    (decisions.size, "size"),
+)
+_commands(
+    "Run it day and night",
+    (days.days, "days"),
+    (backfill.backfill, "backfill"),
+    (live.live, "live"),
+    (serve.app, "serve"),
+    (tokens.app, "token"),
+    (webhook.app, "webhook"),
+    (database.app, "db"),
+)
 
 UNDONE = "What was under way is undone or will be done again."
 

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME, NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME, NEUTRAL, REGIMES
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.sources.moments import Dates
-from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.options import Dates, Decimal
 
 
 class CommandError(KnowDefeatError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
 
+from knowdefeat_pipeline.errors import KnowDefeatError
+
 # ISO 4217, and what exchanges count cryptocurrencies in. All others, those that stand for a dollar among them, have 2.
 NO_DIGITS = frozenset(
     {
@@ -24,6 +26,10 @@ EIGHT_DIGITS = frozenset(
 )
 MOST_UNITS = 9 * 10**15
 """The most smallest units that are divided: up to 2^53 double precision has every whole number."""
+
+
+class AmountError(KnowDefeatError):
+    """An amount that its currency does not have, or that cannot be divided; the message says why."""
 
 
 def digits(currency: str) -> int:
@@ -43,6 +49,22 @@ def smallest_units(amount: Decimal, currency: str) -> int:
     1
     """
     return int(amount.scaleb(digits(currency)).to_integral_value(ROUND_FLOOR))
+
+
+def exact_units(amount: Decimal, currency: str) -> int:
+    """An amount in whole smallest units. Raises AmountError where it is finer, or more than can be divided exactly.
+
+    >>> exact_units(Decimal("99.95"), "USD")
+    9995
+    """
+    units = smallest_units(amount, currency)
+    if amount_of(units, currency) != amount:
+        raise AmountError(f"{amount:,} {currency}: {currency} has {digits(currency) or 'no'} decimals")
+    if units > MOST_UNITS:
+        raise AmountError(
+            f"{amount:,} {currency}: an amount is at most {amount_of(MOST_UNITS, currency):,.0f} {currency}"
+        )
+    return units
 
 
 def amount_of(units: int, currency: str) -> Decimal:

@@ -6,26 +6,44 @@ As a rule there are few rows of many columns, and a frame of them costs more tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from knowdefeat_pipeline.core.units import Array, Bools, Ints
+
+if TYPE_CHECKING:  # loaded where they are needed: who reads columns alone pays for neither
+    import pandas as pd
+    import pyarrow as pa
 
 Columns: TypeAlias = dict[str, Array]
 """Arrays of one length. Instants are int64 (µs, NEVER where there is none), texts objects (None: none), ranks and other
 numbers that may be missing floats (NaN: none)."""
 
 INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
-TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "verdict")
+TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "variable", "verdict")
 RANKS = ("rank",)
 
 
 def chosen(columns: Mapping[str, Array], rows: Ints | Bools) -> Columns:
     """These rows."""
     return {name: values[rows] for name, values in columns.items()}
+
+
+def codes(values: Array | pd.Series) -> Ints:
+    """Numbers from 0 on, the same for what is equal: each value's place among those that differ.
+
+    >>> codes(np.array(["b", None, "b"], object)).tolist()
+    [0, 1, 0]
+    """
+    if not isinstance(values, np.ndarray):
+        import pandas as pd
+
+        values = pd.factorize(values)[0]
+    if values.dtype != object:
+        return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    number = {value: place for place, value in enumerate(dict.fromkeys(values.tolist()))}
+    return np.fromiter(map(number.__getitem__, values.tolist()), np.int64, len(values))
 
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> Columns:
@@ -58,6 +76,8 @@ def differing(columns: Columns, others: Columns) -> Ints | None:
 
 def as_frame(columns: Mapping[str, Array]) -> pd.DataFrame:
     """A frame whose column types do not depend on what is in it."""
+    import pandas as pd
+
     typed: dict[str, Any] = dict(columns)
     typed |= {name: instants(columns[name]) for name in INSTANTS if name in columns}
     typed |= {name: pd.array(columns[name], dtype="str") for name in TEXTS if name in columns}
@@ -67,15 +87,21 @@ def as_frame(columns: Mapping[str, Array]) -> pd.DataFrame:
 
 def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
     """A table in which what there is none of is NULL."""
+    import pyarrow as pa
+
     return pa.table({name: _arrow(name, values) for name, values in columns.items()})
 
 
 def instants(values: Ints) -> pd.DatetimeIndex:
     """Instants as pandas knows them."""
+    import pandas as pd
+
     return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")
 
 
 def _arrow(name: str, values: Array) -> pa.Array:
+    import pyarrow as pa
+
     if name in INSTANTS:
         return pa.array(values.view("datetime64[us]"), pa.timestamp("us", "UTC"))
     return pa.array(values, pa.string() if name in TEXTS else None, from_pandas=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -43,7 +45,9 @@ def micros(instants: Sequence[datetime] | pd.Series | pd.DatetimeIndex) -> Ints:
     >>> micros([datetime(1970, 1, 2, tzinfo=UTC)]).tolist()
     [86400000000]
     """
-    if isinstance(instants, pd.Series | pd.DatetimeIndex) and len(instants):
+    if not isinstance(instants, Sequence) and len(instants):
+        import pandas as pd  # 50 MB that who has no frame, such as the pages, does not pay
+
         return pd.DatetimeIndex(instants).tz_convert("UTC").as_unit("us").asi8
     return np.array([(instant - _EPOCH) // _MICROSECOND for instant in instants], np.int64)
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-import pyarrow as pa
-from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import LibpqWriter, QueuedLibpqWriter
@@ -28,6 +26,7 @@ from knowdefeat_pipeline.postgres.remedies import remedy
 from knowdefeat_pipeline.settings import ROOT
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
 
 QUERIES = ROOT / "sql" / "queries"
@@ -47,27 +46,6 @@ SERVER_KEEPALIVES = (
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000"
 )
 
-# What a database column is fed with: the Arrow type whose binary form is that of the column's PostgreSQL type.
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int2": pa.int16(),
-    "int4": pa.int32(),
-    "int8": pa.int64(),
-    "float4": pa.float32(),
-    "float8": pa.float64(),
-    "text": pa.string(),
-    "varchar": pa.string(),
-    "jsonb": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", tz="UTC"),
-}
-ARROW_TYPES |= {f"_{name}": pa.list_(ARROW_TYPES[name]) for name in ("int4", "int8", "float8", "text", "date")}
-
-_ARROW_TYPE_OF_OID = {
-    postgres_types[name.removeprefix("_")].array_oid if name.startswith("_") else postgres_types[name].oid: arrow_type
-    for name, arrow_type in ARROW_TYPES.items()
-}
 _JSONB = postgres_types["jsonb"].oid
 
 # An unescaped @ : or / in a password shifts the parts of a URL, and libpq's messages would then show a piece of it.
@@ -135,9 +113,12 @@ def open_pool(url: str, most: int) -> ConnectionPool:
     """Connections as those of `connect` for many threads, at most so many; one that broke is replaced.
 
     It opens them while it is entered, and waits for none: who asks for one while the database is away gets PoolTimeout.
+    Every statement is planned for what it asks: a plan for whatever may be asked, which the server makes of one that
+    comes often, reads the days of all bots for those of a few, and takes ten times as long.
     """
     return ConnectionPool(
-        _conninfo(url), connection_class=Session, kwargs={"autocommit": True}, min_size=1, max_size=most,
+        _conninfo(url), connection_class=Session, kwargs={"autocommit": True, "prepare_threshold": None},
+        min_size=1, max_size=most,
         timeout=POOL_TIMEOUT, check=ConnectionPool.check_connection, open=False,
     )  # fmt: skip
 
@@ -175,7 +156,7 @@ def connect_arrow(url: str) -> "ArrowConnection":
     return connection
 
 
-def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
+def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
     """The rows of a query (`$1`, `$2`, … stand for the parameters; one may be a list: `= ANY($1)`).
 
     `source` is a URL, whose connection is kept for the next read, or a connection of `connect_arrow`. timestamptz
@@ -191,14 +172,14 @@ def read_arrow(source: "str | ArrowConnection", statement: str, parameters: Sequ
 
 
 @contextmanager
-def stream_arrow(url: str, statement: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatchReader]:
+def stream_arrow(url: str, statement: str, parameters: Sequence[Any] = ()) -> "Iterator[pa.RecordBatchReader]":
     """The rows of a query as `read_arrow` reads them, but batch by batch: memory does not grow with their number."""
     with connect_arrow(url) as connection, connection.cursor() as cursor:
         cursor.execute(quoted(statement, parameters))
         yield cursor.fetch_record_batch()
 
 
-def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> pa.Table:
+def _read_pooled(url: str, statement: str, parameters: Sequence[Any]) -> "pa.Table":
     """Read over a connection that an earlier read of this process left open, if there is one."""
     if (os.getpid(), url) not in _IDLE:
         close_idle()
@@ -239,7 +220,7 @@ def quoted(statement: str, parameters: Sequence[Any]) -> str:
 def copy_arrow(
     connection: psycopg.Connection,
     table_name: str,
-    rows: pa.Table | Iterable[pa.Table],
+    rows: "pa.Table | Iterable[pa.Table]",
     columns: Sequence[str] | None = None,
 ) -> int:
     """Append `columns` (default: all) of `rows` to the database's table by one binary COPY; the number of rows.
@@ -251,11 +232,12 @@ def copy_arrow(
     integer, nanoseconds, a naive time into timestamptz) is refused with a ValueError naming the column. Arrow nulls are
     NULL; a NaN stays NaN. Columns not named take their defaults. psycopg.Error of the server is raised unchanged.
     """
+    import pyarrow as pa  # 40 MB that only who writes in bulk should pay, and not who serves the pages
+    from pgpq import ArrowToPostgresBinaryEncoder
+
     tables = iter([rows] if isinstance(rows, pa.Table) else rows)
     table = next(tables)
     names = list(columns if columns is not None else table.column_names)
-    identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
-    target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
         described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
@@ -263,17 +245,24 @@ def copy_arrow(
             fitted.schema,
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
         # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
         # rows it would take as long to start one as to send them.
         several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
-        with cursor.copy(statement, writer=(QueuedLibpqWriter if several else LibpqWriter)(cursor)) as copy:
+        writer = (QueuedLibpqWriter if several else LibpqWriter)(cursor)
+        with cursor.copy(_copying(table_name, *names), writer=writer) as copy:
             copy.write(encoder.write_header())
             for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
                 for batch in part.to_batches(ROWS_PER_MESSAGE):
                     copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
         return cursor.rowcount
+
+
+@cache
+def _copying(table_name: str, *names: str) -> bytes:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
+    return statement.format(sql.Identifier(table_name), columns).as_bytes()
 
 
 @cache
@@ -340,13 +329,40 @@ def _described(cursor: psycopg.Cursor, table_name: str, names: Sequence[str]) ->
     return known[key]
 
 
-def _fitted(table: pa.Table, described: Sequence[psycopg.Column], table_name: str) -> pa.Table:
+@cache
+def _arrow_types() -> "dict[int, pa.DataType]":
+    """What a database column is fed with, by the number of its type: the Arrow type of the same binary form."""
+    import pyarrow as pa
+
+    types: dict[str, pa.DataType] = {
+        "bool": pa.bool_(),
+        "int2": pa.int16(),
+        "int4": pa.int32(),
+        "int8": pa.int64(),
+        "float4": pa.float32(),
+        "float8": pa.float64(),
+        "text": pa.string(),
+        "varchar": pa.string(),
+        "jsonb": pa.string(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", tz="UTC"),
+    }
+    lists = {postgres_types[n].array_oid: pa.list_(types[n]) for n in ("int4", "int8", "float8", "text", "date")}
+    return {postgres_types[name].oid: kind for name, kind in types.items()} | lists
+
+
+def _fitted(table: "pa.Table", described: Sequence[psycopg.Column], table_name: str) -> "pa.Table":
+    import pyarrow as pa
+
     return pa.table({column.name: _fit(table[column.name], column, table_name) for column in described})
 
 
-def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa.ChunkedArray:
+def _fit(values: "pa.ChunkedArray", column: psycopg.Column, table_name: str) -> "pa.ChunkedArray":
     """The values as the Arrow type of that database column, unchanged in meaning; ValueError if that cannot be."""
-    wanted = _ARROW_TYPE_OF_OID.get(column.type_code)
+    import pyarrow as pa
+
+    wanted = _arrow_types().get(column.type_code)
     if wanted is None:
         raise ValueError(f"{table_name}.{column.name}: bulk writing to type {column.type_display} is not supported")
     if values.type == wanted:
@@ -368,7 +384,10 @@ def _fit(values: pa.ChunkedArray, column: psycopg.Column, table_name: str) -> pa
         raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
 
 
-def _encoder(field: pa.Field, type_oid: int) -> Any:
+@cache
+def _encoder(field: "pa.Field", type_oid: int) -> Any:
+    from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
+
     if type_oid == _JSONB:
         return encoders.StringEncoderBuilder.new_with_output(field, schema.Jsonb())
     return ArrowToPostgresBinaryEncoder.infer_encoder(field)

@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import clocks, moments, numerals
-from knowdefeat_pipeline.sources.canonical import Kind
-from knowdefeat_pipeline.sources.moments import Dates
-from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.fields import Kind
+from knowdefeat_pipeline.sources.options import Dates, Decimal
 
 LONGEST_TEXT = 500
 EXACT = 2**53  # up to which every whole number is one of double precision

@@ -17,22 +17,10 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import BOUND, UNITS_BOUND
 from knowdefeat_pipeline.core.units import Bools, Floats
-from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.fields import FEES, SIZES
+from knowdefeat_pipeline.sources.options import Contract, Side, Sign, Size
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
-from knowdefeat_pipeline.sources.terms import (
-    NAMED,
-    Amounts,
-    Contract,
-    Cost,
-    Funding,
-    Side,
-    Sign,
-    Size,
-    Terms,
-    Written,
-    amounts,
-    named_size,
-)
+from knowdefeat_pipeline.sources.terms import NAMED, Amounts, Cost, Funding, Terms, Written, amounts, named_size
 
 TELLING = 0.1
 """How much rounding may be beside the usual stated pnl, so that this still tells readings apart."""

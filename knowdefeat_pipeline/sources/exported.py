@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.escaping import from_csv
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS
+from knowdefeat_pipeline.sources.fields import COLUMNS, FIELDS
 from knowdefeat_pipeline.sources.layout import EXPORT, Layout, SourceError
 from knowdefeat_pipeline.sources.raw import RawTable
 

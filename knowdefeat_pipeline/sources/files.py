@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from knowdefeat_pipeline.sources import clocks, exported, formats
-from knowdefeat_pipeline.sources.canonical import SIZES
+from knowdefeat_pipeline.sources.fields import SIZES
 from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
-from knowdefeat_pipeline.sources.moments import Dates
 from knowdefeat_pipeline.sources.names import by_name
 from knowdefeat_pipeline.sources.notation import decide
-from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.options import Dates, Decimal
 from knowdefeat_pipeline.sources.raw import Content, RawTable
 from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
@@ -26,8 +25,8 @@ from knowdefeat_pipeline.sources.readers.text import read_text
 from knowdefeat_pipeline.sources.readers.values import Sought
 from knowdefeat_pipeline.sources.readers.workbooks import read_excel
 from knowdefeat_pipeline.sources.reading import Reading, constant, read_table
+from knowdefeat_pipeline.sources.signatures import GZIP, SQLITE, ZIP
 
-GZIP, SQLITE, ZIP = b"\x1f\x8b", b"SQLite format 3\0", b"PK\x03\x04"
 OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1")
 PAGE = re.compile(
     rb"[\xef\xbb\xbf\xff\xfe\s]*<(!doctype|\?xml|!--|/?(html|head|body|table|div|svg|rss)\b)", re.IGNORECASE

@@ -21,10 +21,11 @@ import pyarrow as pa
 from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, notation
-from knowdefeat_pipeline.sources.canonical import FIELDS, HALF_A_CENT, Kind, agrees
+from knowdefeat_pipeline.sources.canonical import HALF_A_CENT, agrees
 from knowdefeat_pipeline.sources.cells import Cells
+from knowdefeat_pipeline.sources.fields import FIELDS, Kind
 from knowdefeat_pipeline.sources.layout import Layout, SourceError
-from knowdefeat_pipeline.sources.moments import Dates
+from knowdefeat_pipeline.sources.options import Dates
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.units import currency
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.sources import exported
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.layout import TABLE, Layout, recognise
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.readers import values

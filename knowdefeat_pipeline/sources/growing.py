@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.units import Bools
-from knowdefeat_pipeline.sources.canonical import COLUMNS
+from knowdefeat_pipeline.sources.fields import COLUMNS
 from knowdefeat_pipeline.sources.raw import Content
 from knowdefeat_pipeline.sources.readers import databases
 from knowdefeat_pipeline.sources.reading import Reading

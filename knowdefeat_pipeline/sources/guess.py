@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.sources import cells, words
-from knowdefeat_pipeline.sources.canonical import FIELDS, Kind
+from knowdefeat_pipeline.sources.fields import FIELDS, Kind
 
 SAMPLE = 200
 """How many rows are looked at."""

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.sources import guess, names, sides
-from knowdefeat_pipeline.sources.canonical import FIELDS, SIZES, Field
-from knowdefeat_pipeline.sources.moments import Dates
-from knowdefeat_pipeline.sources.numerals import Decimal
+from knowdefeat_pipeline.sources.fields import FIELDS, SIZES, Field
+from knowdefeat_pipeline.sources.options import Dates, Decimal
 from knowdefeat_pipeline.sources.terms import Terms
 
 KNOW_DEFEAT = "know_defeat"

@@ -15,10 +15,11 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.amounts import UNITS_BOUND
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
-from knowdefeat_pipeline.core.market.bars import BarError, bar_length
+from knowdefeat_pipeline.core.market.timeframes import BarError, bar_length
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import cells, clocks
-from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, Field, is_no_plain_name
+from knowdefeat_pipeline.sources.canonical import ALL_TICKERS, CLOCK_SKEW, KINDS, is_no_plain_name
+from knowdefeat_pipeline.sources.fields import Field
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import RawTable

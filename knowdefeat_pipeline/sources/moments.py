@@ -1,7 +1,6 @@
 """Times in every unambiguous spelling, all cells at once: dates with clock times, numbers since 1970, Excel's days."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.sources import clocks
-
-Dates = Literal["day-first", "month-first"]
+from knowdefeat_pipeline.sources.options import Dates
 
 ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC)|[+-]\d\d(:?\d\d)?)?)?$"
 ZONED = r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"

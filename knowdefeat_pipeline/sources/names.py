@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.units import MONEY, NO_UNITS, currency
 
 _BRACKETED = re.compile(r"(?P<name>.*?\w.*?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")

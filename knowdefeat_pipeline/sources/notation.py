@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.escaping import printable, shortened
 from knowdefeat_pipeline.sources import cells, moments, names, numerals, units
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.layout import Layout, SourceError
-from knowdefeat_pipeline.sources.moments import Dates
-from knowdefeat_pipeline.sources.numerals import Decimal, Evidence
+from knowdefeat_pipeline.sources.numerals import Evidence
+from knowdefeat_pipeline.sources.options import Dates, Decimal
 from knowdefeat_pipeline.sources.raw import RawTable
 
 NUMBERS = ("price", "size", "units", "factor", "amount", "fraction")

@@ -5,7 +5,6 @@ One notation reads a whole column: `1,234` is 1234 where the point is decimal, 1
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.units import Bools
+from knowdefeat_pipeline.sources.options import Decimal
 from knowdefeat_pipeline.sources.units import NO_UNITS
-
-Decimal = Literal["point", "comma"]
 
 PLAIN = r"^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 """Numbers as programs write them."""

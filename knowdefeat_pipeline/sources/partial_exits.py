@@ -7,7 +7,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees
 from knowdefeat_pipeline.core.units import Array, Bools, Floats
-from knowdefeat_pipeline.sources.canonical import FEES
+from knowdefeat_pipeline.sources.fields import FEES
 
 ENTRY = ["source_trade_id", "bot_id", "ticker", "direction", "entry_time", "entry_price"]
 """What the rows of one position have in common."""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from knowdefeat_pipeline.sources import names
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.layout import KNOW_DEFEAT, TABLE
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.sources.within_file import all_held

@@ -17,7 +17,6 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees
 from knowdefeat_pipeline.sources import sides
-from knowdefeat_pipeline.sources.canonical import FEES
 from knowdefeat_pipeline.sources.evidence import (
     Evidence,
     Explanation,
@@ -27,6 +26,7 @@ from knowdefeat_pipeline.sources.evidence import (
     possible_terms,
     proved,
 )
+from knowdefeat_pipeline.sources.fields import FEES
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.terms import NAMED, Terms, Written, amounts
 

@@ -16,19 +16,8 @@ from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printab
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, sides, units, words
-from knowdefeat_pipeline.sources.canonical import (
-    FIELDS,
-    HALF_A_CENT,
-    KINDS,
-    MISSHAPEN,
-    SIZES,
-    Kind,
-    Reason,
-    agrees,
-    explain,
-    is_marked,
-    validate,
-)
+from knowdefeat_pipeline.sources.canonical import HALF_A_CENT, KINDS, MISSHAPEN, agrees, explain, is_marked, validate
+from knowdefeat_pipeline.sources.fields import FIELDS, SIZES, Kind, Reason
 from knowdefeat_pipeline.sources.layout import EXPORT, KNOW_DEFEAT, TABLE, Layout, SourceError
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
 from knowdefeat_pipeline.sources.proof import settle

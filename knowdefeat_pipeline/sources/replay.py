@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import cells
-from knowdefeat_pipeline.sources.canonical import KINDS, Kind, is_no_plain_name
+from knowdefeat_pipeline.sources.canonical import KINDS, is_no_plain_name
+from knowdefeat_pipeline.sources.fields import Kind
 from knowdefeat_pipeline.sources.files import read_raw
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.raw import RawTable

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.units import Bools
-from knowdefeat_pipeline.sources.canonical import SIZES
 from knowdefeat_pipeline.sources.evidence import EVIDENCE
-from knowdefeat_pipeline.sources.terms import Side
+from knowdefeat_pipeline.sources.fields import SIZES
+from knowdefeat_pipeline.sources.options import Side
 
 NEGATIVE = r"^\s*([-−]|\()\s*[\d.,]"
 """A number below 0 as people write it."""

@@ -12,14 +12,10 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, notional_of, quantity_of, sizes_agree
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
-from knowdefeat_pipeline.sources.canonical import FEES, SIZES
+from knowdefeat_pipeline.sources.fields import FEES, SIZES
+from knowdefeat_pipeline.sources.options import Basis, Contract, Side, Sign, Size
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
-Size = Literal["notional", "quantity", "margin"]
-Sign = Literal["cost", "signed"]
-Side = Literal["position", "closing"]
-Contract = Literal["linear", "inverse"]
-Basis = Literal["computed", "stated"]
 Cost = Literal["fees", "funding"]
 Funding = Literal["received", "paid"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.units import Array, Bools
-from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason
+from knowdefeat_pipeline.sources.fields import COLUMNS, Reason
 from knowdefeat_pipeline.sources.reading import Finding, Reading
 
 ID = ["bot_id", "source_trade_id"]

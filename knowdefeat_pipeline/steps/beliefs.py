@@ -22,7 +22,7 @@ from knowdefeat_pipeline.core.beliefs.strategy_figures import (
     strategy_figures,
     strategy_weights,
 )
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES, REGIMES
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.units import DAY, WINDOW_DAYS, micros
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult

@@ -10,16 +10,16 @@ import pandas as pd
 import pyarrow as pa
 
 from knowdefeat_pipeline.core import units
-from knowdefeat_pipeline.core.market.bars import bar_length
 from knowdefeat_pipeline.core.market.forecasts import FIRST_FIT, FORECASTS, model_forecasts
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES
 from knowdefeat_pipeline.core.market.regimes import (
-    PROBABILITIES,
     RUN_IN,
     HeldLabelUnknown,
     average_true_ranges,
     bars_from,
     label_regimes,
 )
+from knowdefeat_pipeline.core.market.timeframes import bar_length
 from knowdefeat_pipeline.core.market.trade_scores import BOOK_AGE, FORECAST_AGE, book_walls, ranges_at, trade_scores
 from knowdefeat_pipeline.core.market.walk_forward import needed_from
 from knowdefeat_pipeline.core.schema import BAR_DAY, TABLES
@@ -27,7 +27,8 @@ from knowdefeat_pipeline.core.units import each_day, span
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
-from knowdefeat_pipeline.store.market import Tail, bar_series, read_tail
+from knowdefeat_pipeline.store.market import Tail, read_tail
+from knowdefeat_pipeline.store.reads import bar_series
 from knowdefeat_pipeline.store.results import replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_da
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, Figures, StepResult
 from knowdefeat_pipeline.steps.slow_results import with_slow_results
-from knowdefeat_pipeline.store.bot_days import write_bot_days
+from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
@@ -59,13 +59,13 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
     if session.memory and first == last:
-        figures = _write_day(session, session.memory, inputs, own[0])
+        figures, recorded = _write_day(session, session.memory, inputs, own[0])
     else:
-        figures = _write_days(session, inputs, first, last, own)
+        figures, recorded = _write_days(session, inputs, first, last, own)
     missing = _missing(connection, figures, end_of, known.seen)
     found: Figures = {"checked": len(figures["as_of"]), "missing": len(missing), "first missing": str(missing[:5])}
     check = CheckResult("every_active_bot_has_metrics", not missing, found)
-    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures)
+    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures, marks=recorded)
 
 
 def _since(first: date, ends: Sequence[datetime]) -> datetime:
@@ -105,8 +105,10 @@ class _Inputs:
         return joined([*self.blocks(bots)])
 
 
-def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]) -> Columns:
-    """Compute and replace the metrics of these days; all of them."""
+def _write_days(
+    session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
+) -> tuple[Columns, list[Mark]]:
+    """Compute and replace the metrics of these days; all of them, and the marks."""
     connection = session.connection
     written: list[Columns] = []
 
@@ -121,12 +123,12 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
-        mark(connection, "bot_metrics", first, last, own)
-    return rows
+        recorded = mark(connection, "bot_metrics", first, last, own)
+    return rows, recorded
 
 
-def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> Columns:
-    """Renew the metrics of a day of which a memory may know what was there; all of them."""
+def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:
+    """Renew the metrics of a day of which a memory may know what was there; all of them, and the mark."""
     found = memory.renewed(
         "bot_metrics", of.as_of, inputs.capital.now(*micros([of.as_of]).tolist()), inputs.table, engine.carry_metrics
     )
@@ -134,9 +136,9 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
-        moved = renew_day(connection, memory, "bot_metrics", found, of)
+        recorded, moved = renew_day(connection, memory, "bot_metrics", found, of)
         write_bot_days(connection, inputs.known.of_bots(moved), of.day, of.day, [of], moved)
-    return rows
+    return rows, [recorded]
 
 
 def _missing(
@@ -144,7 +146,7 @@ def _missing(
 ) -> list[tuple[date, int]]:
     """The days and active bots that had closed a trade by then, as `seen` shows them, and have no row."""
     days = [*ends]
-    bots = np.array(sorted(bot for bot, active in active_bots(connection).items() if active), np.int64)
+    bots = active_bots(connection)
     present = np.zeros((len(days), len(bots)), bool)
     asked_for = np.isin(rows["bot_id"], bots)
     day = np.searchsorted(micros([*ends.values()]), rows["as_of"][asked_for])
@@ -157,10 +159,13 @@ def _missing(
     return [(days[number], bot) for number, bot in absent if bot in found and found[bot] < ends[days[number]]]
 
 
-def compute_streaks(session: Session, first: date, last: date) -> StepResult:
-    """Replace the streaks of the days first..last that have metrics; a row per bot and day."""
+def compute_streaks(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> StepResult:
+    """Replace the streaks of the days first..last that have metrics; a row per bot and day.
+
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
+    """
     connection = session.connection
-    upstream = marks(connection, "bot_metrics", first, last)
+    upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
     ends = [of.as_of for of in upstream]
     known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1]) if upstream else None
     own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream] if known else []
@@ -171,11 +176,11 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
     if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with one_transaction(connection):
-            renew_day(connection, session.memory, "win_streaks", found, own[0])
+            recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
         rows = found.table
     else:
         rows = compute(None)
         with one_transaction(connection):
             replace_days(connection, "win_streaks", first, last, of_days(rows, {of.day: of.as_of for of in own}))
-            mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}))
+            recorded = mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}), marks=recorded)

@@ -15,6 +15,7 @@ import pandas as pd
 from knowdefeat_pipeline.core.rows import Columns, as_frame
 from knowdefeat_pipeline.core.units import Array, each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.store.staleness import Mark
 
 Figures = Mapping[str, int | float | str]
 
@@ -69,6 +70,7 @@ class StepResult:
     """The rows that a step wrote of an asset's days first..last, and what its checks found.
 
     `written`: the rows as a frame, with a column `day`, or as columns, of which a frame is made once it is asked for.
+    `marks`: of the days that it wrote, as they are recorded, for the steps that read these in the same transaction.
     """
 
     asset: str
@@ -76,6 +78,7 @@ class StepResult:
     last: date
     written: pd.DataFrame | DayRows
     checks: Sequence[CheckResult] = ()
+    marks: Sequence[Mark] = field(default=(), kw_only=True)
 
     @cached_property
     def rows(self) -> pd.DataFrame:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
-import psycopg
 
-from knowdefeat_pipeline.core.funds.events import inactive_bots
+from knowdefeat_pipeline.core.funds.events import BotEvent, inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import ranking_rows
-from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, version_in_force
 from knowdefeat_pipeline.core.rows import Columns, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, StepResult
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
 ROUNDING = 1e-9
 COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure not in (FLAG, PARTITION)]
@@ -35,27 +36,35 @@ CHECKS = (
 )
 
 
-def compute_rankings(session: Session, first: date, last: date, metrics: Columns | None = None) -> StepResult:
+@dataclass(frozen=True)
+class RankedDays(StepResult):
+    """The ranking of each day; `versions`: those of the weights that were in force, and all later ones."""
+
+    versions: Sequence[WeightVersion] = field(kw_only=True)
+
+
+def compute_rankings(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> RankedDays:
     """Replace the rankings of the days first..last that have metrics.
 
-    `metrics`: the rows of `bot_metrics` of these days, by whoever has just written them; they are read by default.
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
     """
     connection = session.connection
-    seen = current_snapshot(connection)
-    upstream = marks(connection, "bot_metrics", first, last)
-    if metrics is None:
-        metrics = _read(session, first, last)
-    rows = _rank(connection, chosen(metrics, metrics["ticker"] == ALL_TICKERS), [of.as_of for of in upstream])
+    seen, upstream = basis(connection, "bot_metrics", first, last, metrics.marks if metrics else None)
+    figures = metrics.figures if metrics else _read(session, first, last)
+    ends = {of.day: of.as_of for of in upstream}
+    versions = weight_versions(connection, min(ends.values(), default=None))
+    events = bot_events(connection)
+    rows = _rank(chosen(figures, figures["ticker"] == ALL_TICKERS), [*ends.values()], versions, events)
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
-    ends = {of.day: of.as_of for of in own}
     with one_transaction(connection):
-        if session.memory and [of.day for of in own] == [first] == [last]:
+        if session.memory and [*ends] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
-            renew_day(connection, session.memory, "bot_rankings", found, own[0])
+            recorded = [renew_day(connection, session.memory, "bot_rankings", found, own[0])[0]]
         else:
             replace_days(connection, "bot_rankings", first, last, of_days(rows, ends))
-            mark(connection, "bot_rankings", first, last, own)
-    return StepResult("bot_rankings", first, last, DayRows(rows, ends), (_check(rows),))
+            recorded = mark(connection, "bot_rankings", first, last, own)
+    checks = (_check(rows),)
+    return RankedDays("bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=versions)
 
 
 def _read(session: Session, first: date, last: date) -> Columns:
@@ -64,10 +73,11 @@ def _read(session: Session, first: date, last: date) -> Columns:
     return columns | {"as_of": arrow_micros(table["as_of"])}
 
 
-def _rank(connection: psycopg.Connection, metrics: Columns, ends: Sequence[datetime]) -> Columns:
+def _rank(
+    metrics: Columns, ends: Sequence[datetime], versions: Sequence[WeightVersion], events: Sequence[BotEvent]
+) -> Columns:
     """The bots of these metrics, ranked by the weights in force at each as_of."""
     number = np.searchsorted(micros(ends), metrics["as_of"])
-    versions, events = weight_versions(connection, ends[0] if ends else None), bot_events(connection)
     in_force = [version_in_force(versions, end) for end in ends]
     weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
     rows, order = ranking_rows(metrics, weights)

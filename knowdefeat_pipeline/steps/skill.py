@@ -12,9 +12,11 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.store.bots import bot_strategies
 from knowdefeat_pipeline.store.results import of_days, replace_days
@@ -24,10 +26,13 @@ from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
-def compute_skill(session: Session, first: date, last: date) -> StepResult:
-    """Replace the skill of the days first..last that have metrics: a row per bot and window."""
+def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> StepResult:
+    """Replace the skill of the days first..last that have metrics: a row per bot and window.
+
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
+    """
     connection = session.connection
-    upstream = marks(connection, "bot_metrics", first, last)
+    upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
     rows: Columns = {name: np.empty(0) for name in COLUMNS}
     own = list[Mark]()
     if upstream:
@@ -39,8 +44,8 @@ def compute_skill(session: Session, first: date, last: date) -> StepResult:
     of_day = {of.day: of.as_of for of in own}
     with one_transaction(connection):
         replace_days(connection, "bot_skill", first, last, of_days(rows, of_day))
-        mark(connection, "bot_skill", first, last, own)
-    return StepResult("bot_skill", first, last, DayRows(rows, of_day))
+        recorded = mark(connection, "bot_skill", first, last, own)
+    return StepResult("bot_skill", first, last, DayRows(rows, of_day), marks=recorded)
 
 
 def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> Columns:
@@ -49,7 +54,8 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Ma
     for each in said:
         if each.panel is not panel:
             panel, number = each.panel, strategy_numbers(each.panel.bot, strategies)
-        parts += [judged(of, number[: len(of)]) for of in each.of.values()]
+        for window, of in each.of.items():
+            parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}

@@ -43,13 +43,14 @@ def _carried(session: Session, own: Sequence[Mark], bots: Ints) -> Columns | Non
     """Those of these bots on a running day, from the day before it; None where that has none or the day has ended."""
     if len(own) > 1 or own[0].as_of == day_end(own[0].day):
         return None
-    known = session.connection.execute(query("metrics/carry_slow_results"), {"day": own[0].day}).fetchall()
+    carry = session.connection.execute(query("metrics/carry_slow_results"), {"day": own[0].day}, binary=True)
+    ((known, *figures),) = carry.fetchall()
     if not known:
         return None
-    of = {bot: figures for bot, *figures in known}
-    nothing = [None] * len(SLOW_NAMES)
-    figures = np.array([of.get(bot, nothing) for bot in bots.tolist()], np.float64).reshape(-1, len(SLOW_NAMES))
-    return dict(zip(SLOW_NAMES, figures.T, strict=True))
+    place = np.searchsorted(known, bots).clip(max=len(known) - 1)
+    is_known = np.array(known)[place] == bots
+    found = zip(SLOW_NAMES, (np.array(values, np.float64) for values in figures), strict=True)
+    return {name: np.where(is_known, values[place], np.nan) for name, values in found}
 
 
 def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:

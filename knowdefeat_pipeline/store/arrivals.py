@@ -8,7 +8,6 @@ import psycopg
 
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.reads import Record, records
-from knowdefeat_pipeline.store.results import trade_days
 
 
 def sources(connection: psycopg.Connection, limit: int) -> list[Record]:
@@ -19,6 +18,21 @@ def sources(connection: psycopg.Connection, limit: int) -> list[Record]:
 def last_recorded(connection: psycopg.Connection, limit: int) -> list[Record]:
     """The trades that were recorded or moved on last, by whomever."""
     return records(connection, query("trades/last_recorded"), {"limit": limit})
+
+
+def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[Record]:
+    """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
+    return records(connection, query("trades/trade_days"), {"first": first, "last": last})
+
+
+def trade_facts(connection: psycopg.Connection, first: date, last: date) -> tuple[list[Record], set[str], int]:
+    """At once: `trade_days`, the names of what the database enforces of trades (`trades/enforced.sql`), and how many
+    refused rows wait in quarantine."""
+    with connection.pipeline():
+        enforced = connection.execute(query("trades/enforced"))
+        held = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'")
+        days = trade_days(connection, first, last)
+        return days, {name for (name,) in enforced.fetchall()}, next(count for (count,) in held.fetchall())
 
 
 def disagreements(connection: psycopg.Connection, last: date, days: int) -> Record:

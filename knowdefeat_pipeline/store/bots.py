@@ -54,7 +54,9 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
 
 def bot_strategies(connection: psycopg.Connection) -> dict[int, str]:
     """The strategy of every bot; one without is a strategy of its own."""
-    return dict(connection.execute("SELECT bot_id, strategy_id FROM bot_strategies").fetchall())
+    columns = "SELECT coalesce(array_agg(bot_id), '{}'), coalesce(array_agg(strategy_id), '{}') FROM bot_strategies"
+    ((bots, strategies),) = connection.execute(columns, binary=True).fetchall()
+    return dict(zip(bots, strategies, strict=True))
 
 
 def named(rows: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:

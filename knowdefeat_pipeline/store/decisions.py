@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
 import psycopg
 
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD, Consensus, consensus
 from knowdefeat_pipeline.core.decisions.position_size import base_size, kelly_size
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.store.reads import Record, latest_day, strategies, strategy_means
 
@@ -36,7 +36,7 @@ class Agreed:
 
 def agreed(
     connection: psycopg.Connection,
-    signals: pd.DataFrame,
+    signals: Mapping[str, Sequence[Any]],
     *,
     threshold: float = THRESHOLD,
     regime: str = ANY_REGIME,

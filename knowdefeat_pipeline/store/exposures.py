@@ -41,17 +41,9 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
         return
     with connection.transaction():
         advisory.take(connection, _LOCK, "the estimates of capital")
-        below, now_below, stale = _stale(connection)
-        if not stale:
-            return
+        ((below, now_below, _),) = connection.execute(_BELOW).fetchall()  # others may have been here meanwhile
         sizes = read_arrow(url, query("capital/read_stale_sizes"), [below])
-        if len(sizes):
-            _replace(connection, sizes)
-        connection.execute(
-            "INSERT INTO bot_exposures_state (recorded_below) VALUES (%s::xid8) "
-            "ON CONFLICT (only_row) DO UPDATE SET recorded_below = excluded.recorded_below",
-            (now_below,),
-        )
+        _replace(connection, sizes, now_below)
 
 
 def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
@@ -62,18 +54,20 @@ def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
     return below, now_below, stale
 
 
-def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
-    """Write the steps that follow from these sizes in the place of those that stand there."""
+def _replace(connection: psycopg.Connection, sizes: pa.Table, now_below: str) -> None:
+    """Write the steps that follow from these sizes in the place of those that stand there, and below which transaction
+    all trades are in them."""
     steps = _steps(sizes.filter(pc.is_valid(sizes["size"])))
-    bots = sizes.select(["bot_id", "since"]).group_by(["bot_id"]).aggregate([("since", "min")])
+    bots, row_of = np.unique(sizes["bot_id"].to_numpy(), return_index=True)  # of which each has one since
     connection.execute(
         query("capital/replace_exposures"),
         {
-            "bots": bots["bot_id"].to_pylist(),
-            "since": bots["since_min"].to_pylist(),
+            "bots": bots.tolist(),
+            "since": sizes["since"].take(row_of).to_pylist(),
             "step_bots": steps["bot_id"].to_pylist(),
             "step_since": steps["since"].to_pylist(),
             "exposures": steps["exposure"].to_pylist(),
+            "now_below": now_below,
         },
     )
 

@@ -30,6 +30,12 @@ def freshness(connection: psycopg.Connection) -> list[Record]:
     return records(connection, query("fleet/freshness"), {})
 
 
+def fleet_counts(connection: psycopg.Connection) -> Record:
+    """How much is there, as `reads.counts`, at once however long the history: of closed trades those that the results
+    have counted, and those that closed since."""
+    return records(connection, query("web/counts"), {})[0]
+
+
 def held_rows(connection: psycopg.Connection) -> int:
     """How many rows were refused and wait to be mended."""
     ((held,),) = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchall()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from knowdefeat_pipeline.postgres.connection import query
-from knowdefeat_pipeline.sources.growing import Identity
 from knowdefeat_pipeline.store.reads import Record, records
+
+if TYPE_CHECKING:
+    from knowdefeat_pipeline.sources.growing import Identity
 
 HEARTBEAT = 10.0  # seconds between two words of a follower
 SILENT = 3 * HEARTBEAT  # seconds without one after which a file is taken for followed no more
@@ -17,6 +20,8 @@ SILENT = 3 * HEARTBEAT  # seconds without one after which a file is taken for fo
 
 def follow(connection: psycopg.Connection, path: Path) -> tuple[Identity | None, str | None]:
     """Note that a file is followed; which file it was and the source of its trades, None where it was not read yet."""
+    from knowdefeat_pipeline.sources.growing import Identity  # the pages, which only list them, read no file
+
     ((device, inode, source),) = connection.execute(query("followed_files/follow"), {"path": str(path)}).fetchall()
     return None if device is None else Identity(int(device), int(inode)), source
 

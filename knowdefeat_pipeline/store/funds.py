@@ -1,127 +1,109 @@
-"""Fund settings, decisions about bots and allocations: what they are computed from, and what was decided.
+"""Fund settings, decisions about bots and allocations: what was set, what was decided, and what came of it.
 
 Amounts are whole smallest units of their currency in the program and numeric in the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.core.funds.daily import Division, FundInputs
 from knowdefeat_pipeline.core.funds.events import BotEvent
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings, RiskRules
 from knowdefeat_pipeline.core.money import amount_of, smallest_units
-from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import WINDOW_DAYS
-from knowdefeat_pipeline.postgres.connection import one_transaction, query
+from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.bots import BotError, bot_keys, bot_names, named
-from knowdefeat_pipeline.store.open_positions import read_positions
-from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
 
-MONEY = ("amount", "funds", "allocated", "cash")
-BOT_COLUMNS = (
-    "day", "bot_id", "quote_currency", "capital", "capital_is_estimated", "ticker", "rank", "rank_score", "unranked",
-    "p_skill", "p_same_edge", "bot", "edge",
-)  # fmt: skip
-
-
-def fund_inputs(
-    session: Session, first: date, last: date, settings: Sequence[FundSettings] | None = None
-) -> tuple[FundInputs, list[Mark]]:
-    """What the ranked days first..last are allocated from, and the marks of days that are.
-
-    `settings` to try in place of those that are recorded.
-    """
-    connection = session.connection
-    ranked = marks(connection, "bot_rankings", first, last)
-    seen = current_snapshot(connection)
-    settings = fund_settings(connection) if settings is None else settings
-    days = [(of.day, of.as_of) for of in ranked]
-    trades, positions = Trades.none(), None
-    if days and settings:
-        positions = read_positions(connection, days)
-        known = session.trades(days[0][1] - timedelta(days=WINDOW_DAYS), days[-1][1])
-        trades, seen = known.trades, known.seen
-    believing = any(version.method == "belief_edge" for version in settings)
-    believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
-    judged = {of.day: of.number for of in marks(connection, "bot_skill", first, last)}
-    # Where no funds are set, as for most fleets, there is nothing to divide.
-    bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
-    own = [
-        Mark(
-            of.day,
-            of.as_of,
-            seen,
-            {"bot_rankings": of.number, "bot_skill": judged.get(of.day)}
-            | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
-        )
-        for of in ranked
-    ]
-    return FundInputs(days, bots, trades, settings, bot_events(connection), positions), own
-
-
-def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
-    days = {"first": first, "last": last}
-    rows = connection.execute(query("funds/fund_bots"), days).fetchall()
-    beliefs = connection.execute(query("funds/fund_edges"), days).fetchall() if believing else []
-    edges = {(day, bot): edge for day, bot, edge in beliefs}
-    bots = pd.DataFrame([(*row, edges.get(row[:2])) for row in rows], columns=list(BOT_COLUMNS))
-    numbers = dict.fromkeys(("capital", "rank_score", "p_skill", "p_same_edge", "edge"), "float64")
-    return bots.astype({**numbers, "rank": "Int32"})
+_LOCK = int.from_bytes(b"kdfunds", "big")  # the advisory lock of whoever records settings, for the transaction
 
 
 def fund_settings(connection: psycopg.Connection) -> list[FundSettings]:
     """All versions in the order in which they were recorded."""
-    return [
-        FundSettings(
-            version=row["version"],
-            in_force_from=row["in_force_from"],
-            quote_currency=row["quote_currency"],
-            funds=smallest_units(row["funds"], row["quote_currency"]),
-            method=row["method"],
-            allocation=AllocationRules(
-                row["bot_cap"], row["ticker_cap"], smallest_units(row["minimum_ticket"], row["quote_currency"])
-            ),
-            risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
-            caution=row["caution"],
-            same_edge_limit=row["same_edge_limit"],
+    return [settings_of(row) for row in reversed(settings_history(connection))]
+
+
+def settings_of(row: Mapping[str, Any]) -> FundSettings:
+    """The settings that a record of `fund_settings` says; amounts may be numbers of any kind."""
+    currency = row["quote_currency"]
+    return FundSettings(
+        version=row.get("version", 0),
+        in_force_from=row.get("in_force_from"),
+        quote_currency=currency,
+        funds=smallest_units(Decimal(str(row["funds"])), currency),
+        method=row["method"],
+        allocation=AllocationRules(
+            row["bot_cap"], row["ticker_cap"], smallest_units(Decimal(str(row["minimum_ticket"])), currency)
+        ),
+        risk=RiskRules(row["drawdown_limit"], row["daily_loss_limit"], timedelta(hours=row["cool_down_hours"])),
+        caution=row["caution"],
+        same_edge_limit=row["same_edge_limit"],
+    )
+
+
+def settings_record(settings: FundSettings) -> dict[str, Any]:
+    """What of a record of `fund_settings` people set."""
+    currency = settings.quote_currency
+    return {
+        "quote_currency": currency,
+        "funds": amount_of(settings.funds, currency),
+        "method": settings.method,
+        "bot_cap": settings.allocation.bot_cap,
+        "ticker_cap": settings.allocation.ticker_cap,
+        "minimum_ticket": amount_of(settings.allocation.minimum, currency),
+        "caution": settings.caution,
+        "same_edge_limit": settings.same_edge_limit,
+        "drawdown_limit": settings.risk.drawdown,
+        "daily_loss_limit": settings.risk.daily_loss,
+        "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
+    }
+
+
+class FundsChanged(KnowDefeatError):
+    """Other settings than those that a change builds on, `based_on` (0: none), are the `latest` by now (None: there
+    are none); nothing was written."""
+
+    def __init__(self, currency: str, latest: dict[str, Any] | None, based_on: int) -> None:
+        self.latest, self.based_on = latest, based_on
+        now = (
+            f"Version {latest['version']} ({latest['author']}: {latest['reason']}) is the latest"
+            if latest
+            else ("There are no settings yet")
         )
-        for row in reversed(settings_history(connection))
-    ]
+        super().__init__(
+            f"{now} of the funds in {currency}, and this change builds on "
+            f"{f'version {based_on}' if based_on > 0 else 'none'}: nothing was written."
+        )
 
 
 def save_settings(
-    connection: psycopg.Connection, settings: FundSettings, author: str, reason: str, since: datetime | None = None
+    connection: psycopg.Connection,
+    settings: FundSettings,
+    author: str,
+    reason: str,
+    since: datetime | None = None,
+    based_on: int | None = None,
 ) -> int:
     """Record a new version; its number. It counts from `since`, by default from the last ranking's as_of; the first of
-    a currency counts for every day."""
+    a currency counts for every day.
+
+    `based_on`: the version that whoever decides looked at, 0 for none. Raises FundsChanged where another one of the
+    currency is the latest by now.
+    """
     with connection.transaction():
-        first = not _one(
-            connection, "SELECT EXISTS (SELECT FROM fund_settings WHERE quote_currency = %s)", settings.quote_currency
-        )
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        latest = latest_of(connection, settings.quote_currency)
+        first = latest is None
+        if based_on is not None and based_on != (latest["version"] if latest else 0):
+            raise FundsChanged(settings.quote_currency, latest, based_on)
         values = {
-            "quote_currency": settings.quote_currency,
-            "funds": amount_of(settings.funds, settings.quote_currency),
-            "method": settings.method,
-            "bot_cap": settings.allocation.bot_cap,
-            "ticker_cap": settings.allocation.ticker_cap,
-            "minimum_ticket": amount_of(settings.allocation.minimum, settings.quote_currency),
-            "caution": settings.caution,
-            "same_edge_limit": settings.same_edge_limit,
-            "drawdown_limit": settings.risk.drawdown,
-            "daily_loss_limit": settings.risk.daily_loss,
-            "cool_down_hours": settings.risk.cool_down / timedelta(hours=1),
+            **settings_record(settings),
             "author": author,
             "reason": reason,
         } | ({"in_force_from": since or "-infinity"} if since or first else {})
@@ -139,52 +121,6 @@ def bot_events(connection: psycopg.Connection) -> list[BotEvent]:
         "ORDER BY event_id"
     ).fetchall()
     return [BotEvent(*row) for row in rows]
-
-
-def write_division(
-    connection: psycopg.Connection, first: date, last: date, division: Division, days: list[Mark]
-) -> None:
-    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction."""
-    with one_transaction(connection):
-        for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
-            connection.execute(
-                sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
-            )
-            _copy(connection, table, rows)
-        if division.events:
-            _record(connection, division.events)
-        mark(connection, "fund_allocations", first, last, days)
-
-
-def _record(connection: psycopg.Connection, events: Sequence[BotEvent]) -> None:
-    rows = [(e.bot_id, e.kind, e.in_force_from, e.author, e.reason, Jsonb(dict(e.figures))) for e in events]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO bot_events (bot_id, kind, in_force_from, author, reason, figures) "
-            "VALUES (%s, %s, %s, %s, %s, %s)",
-            rows,
-        )
-
-
-def _copy(connection: psycopg.Connection, table: str, rows: pd.DataFrame) -> None:
-    """Append the rows, smallest units as amounts and what is missing as NULL (bulk writing knows no numeric)."""
-    if rows.empty:
-        return
-    plain = as_amounts(rows).astype(object)
-    plain = plain.where(plain.notna(), None)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, rows.columns))
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in plain.itertuples(index=False, name=None):
-            copy.write_row(row)
-
-
-def as_amounts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their money, in smallest units of their quote_currency, as amounts."""
-    currency = rows["quote_currency"].tolist()
-    money = {name: list(map(amount_of, rows[name].tolist(), currency)) for name in MONEY if name in rows}
-    return rows.assign(**{name: pd.Series(amounts, rows.index, dtype=object) for name, amounts in money.items()})
 
 
 def set_active(
@@ -232,10 +168,10 @@ def resume(
         )
 
 
-def bots_table(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """Every bot with its state, last place and last allocation."""
+def bots_table(connection: psycopg.Connection, bot_id: int | None = None) -> list[dict[str, Any]]:
+    """Every bot, or one, with its state, last place and last allocation."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("funds/bots_table")).fetchall()
+        return cursor.execute(query("funds/bots_table"), {"bot": bot_id}).fetchall()
 
 
 def history(connection: psycopg.Connection, bot: str | None, limit: int) -> list[dict[str, Any]]:
@@ -265,6 +201,11 @@ def latest_settings(connection: psycopg.Connection) -> list[dict[str, Any]]:
     """The last version of each currency, by currency; in_force_from None: always."""
     latest = {row["quote_currency"]: row for row in reversed(settings_history(connection))}
     return [latest[currency] for currency in sorted(latest)]
+
+
+def latest_of(connection: psycopg.Connection, currency: str) -> dict[str, Any] | None:
+    """The last version of a currency; None without one."""
+    return next((row for row in latest_settings(connection) if row["quote_currency"] == currency), None)
 
 
 def currencies(connection: psycopg.Connection) -> list[str]:
@@ -314,7 +255,3 @@ def _say(connection: psycopg.Connection, author: str, reason: str, since: dateti
 def _row(connection: psycopg.Connection, statement: Any, parameters: Any = ()) -> Sequence[Any]:
     (row,) = connection.execute(statement, parameters).fetchall()
     return row
-
-
-def _one(connection: psycopg.Connection, statement: str, *parameters: Any) -> Any:
-    return _row(connection, statement, parameters)[0]

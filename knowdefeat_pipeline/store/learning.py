@@ -1,27 +1,24 @@
-"""Versions of the weights and what the daily adjustment came to: how they are added, and what the learner reads."""
+"""Versions of the weights and what the daily adjustment came to: how they are added and read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import psycopg
 from psycopg import sql
 from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from knowdefeat_pipeline.core.ranking.earnings import HeldNights, labelled
-from knowdefeat_pipeline.core.ranking.ranking import MIN_TRADES
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, validate
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import clock
-from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.postgres.connection import query
 
 
 class WeightsChanged(KnowDefeatError):
@@ -42,6 +39,15 @@ def weight_versions(connection: psycopg.Connection, since: datetime | None = Non
 
     With `since` without those that were no longer in force strictly before then.
     """
+    rows = connection.execute(_versions_since(), (since,)).fetchall()
+    return [
+        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
+        for version, author, reason, in_force_from, *weights in rows
+    ]
+
+
+@cache
+def _versions_since() -> bytes:
     names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
     statement = sql.SQL(
         # -infinity, from which the defaults are in force, has no Python datetime.
@@ -49,11 +55,8 @@ def weight_versions(connection: psycopg.Connection, since: datetime | None = Non
         "WHERE in_force_from >= coalesce((SELECT max(in_force_from) FROM weight_versions "
         "WHERE in_force_from < %s::timestamptz), '-infinity') "
         "ORDER BY in_force_from, version"
-    ).format(names)
-    return [
-        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
-        for version, author, reason, in_force_from, *weights in connection.execute(statement, (since,)).fetchall()
-    ]
+    )
+    return statement.format(names).as_bytes()
 
 
 def lock_versions(connection: psycopg.Connection) -> None:
@@ -95,10 +98,12 @@ def change_weights(
     reason: str,
     based_on: int | None = None,
     scale: bool = False,
+    by: str | None = None,
 ) -> tuple[WeightVersion, WeightVersion]:
     """Put in force from now on, by hand, the weights that `make` makes of all versions; the version before and the new.
 
     `based_on`: the version that whoever decides looked at, by default the latest. `scale`: to Σ|w| = 100, rounded.
+    `by`: the name of the token that decides, which the evidence keeps.
     Raises WeightError for weights that are not valid or those of the latest version, WeightsChanged where another
     version is the latest by now.
     """
@@ -114,7 +119,15 @@ def change_weights(
     now = clock.now(connection)
     now = max(now, latest.in_force_from or now)  # the database's clock may have been set back
     made = replace(latest, version=base + 1, author="manual", reason=reason, in_force_from=now, weights=weights)
-    add_version(connection, weights, based_on=base, author=made.author, reason=reason, in_force_from=now)
+    add_version(
+        connection,
+        weights,
+        based_on=base,
+        author=made.author,
+        reason=reason,
+        in_force_from=now,
+        evidence={"by": by} if by else None,
+    )
     return latest, made
 
 
@@ -200,15 +213,3 @@ def trades_known(connection: psycopg.Connection, first: date, last: date) -> dic
         (first, last),
     ).fetchall()
     return {day: (trades, last_exit) for day, trades, last_exit in rows}
-
-
-def read_history(url: str, last: date) -> pd.DataFrame:
-    """The history of all bots at the end of each complete day up to `last`, as `ranking.panel` reads it.
-
-    Its labels are marked to market where trades held over a midnight have a mark price or their ticker has bars.
-    """
-    history = read_arrow(url, query("learning/weight_panel"), [last, MIN_TRADES]).to_pandas()
-    nights = read_arrow(url, query("learning/held_nights"), [last])
-    held = HeldNights(**{name: nights[name].to_numpy() for name in nights.column_names})
-    numbered = history.assign(day=history["day"].to_numpy("datetime64[D]").astype(np.int64))
-    return labelled(numbered, held).drop(columns="day")

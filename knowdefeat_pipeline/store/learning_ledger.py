@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import psycopg
-import pyarrow as pa
 
 from knowdefeat_pipeline.core.beliefs.ledger import Entry, clock
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
@@ -16,6 +15,9 @@ from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.reads import Record, records
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class LedgerError(KnowDefeatError):
@@ -71,6 +73,8 @@ def record_backtest(connection: psycopg.Connection, rows: pd.DataFrame, source: 
 
     Raises LedgerError for a name that stands for other outcomes.
     """
+    import pyarrow as pa  # 40 MB that the pages, which learn no backtest, do not pay
+
     content = sha256(rows.to_csv(index=False).encode()).hexdigest()
     known = connection.execute(
         "SELECT content, discount FROM belief_ledger WHERE source = %s AND kind = 'backtest'", (source,)

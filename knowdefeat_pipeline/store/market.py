@@ -137,19 +137,6 @@ def _series(form: Form, rows: pd.DataFrame) -> tuple[Loaded, ...]:
     )
 
 
-def has_market_data(connection: psycopg.Connection) -> bool:
-    """Whether there is any bar or order book."""
-    ((found,),) = connection.execute(
-        "SELECT EXISTS (SELECT FROM price_bars) OR EXISTS (SELECT FROM order_book_levels)"
-    ).fetchall()
-    return bool(found)
-
-
-def bar_series(connection: psycopg.Connection) -> list[tuple[str, str]]:
-    """Every ticker and timeframe of which there are bars."""
-    return connection.execute(query("market/bar_series")).fetchall()
-
-
 @dataclass(frozen=True)
 class Tail:
     """Bars of one series as the learners take them: from `position` on, with those to be told about from `since` on."""

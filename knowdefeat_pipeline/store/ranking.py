@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -11,22 +12,14 @@ from psycopg.rows import dict_row
 from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
 from knowdefeat_pipeline.core.rows import TEXTS, Columns
 from knowdefeat_pipeline.postgres.connection import query, quoted
-from knowdefeat_pipeline.store.reads import Record, ranking, records
+from knowdefeat_pipeline.store.reads import Record, records
 
 
-def ranked_bots(connection: psycopg.Connection, day: date) -> list[Record]:
-    """The day's bots in order of rank, unranked ones last: as `reads.ranking`, with `strategy` (its own where it has
-    none), places of a day and a week ago and how far it moved since, shorter windows, and funds."""
-    beside = {row["bot_id"]: row for row in records(connection, query("ranking/ranking_beside"), {"day": day})}
-    rows = [row | beside[row["bot_id"]] for row in ranking(connection, day)]
-    for row in rows:
-        row |= {"moved_1d": _moved(row["rank_1d"], row["rank"]), "moved_7d": _moved(row["rank_7d"], row["rank"])}
-    return rows
-
-
-def _moved(before: int | None, now: int | None) -> int | None:
-    """Places gained; None where one of the two is not known."""
-    return None if before is None or now is None else before - now
+def ranked_bots(connection: psycopg.Connection, day: date, bots: Sequence[int] | None = None) -> list[Record]:
+    """The day's bots, or some of them, in order of rank, unranked ones last: as `reads.ranking`, with `strategy` (its
+    own where it has none), places of a day and a week ago and how far it moved since, shorter windows, and funds."""
+    asked = {"day": day, "bots": None if bots is None else [*bots]}
+    return records(connection, query("ranking/ranked_bots"), asked, binary=True)
 
 
 def bot_history(connection: psycopg.Connection, bot_id: int, first: date, last: date) -> list[Record]:

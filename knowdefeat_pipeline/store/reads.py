@@ -10,23 +10,23 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.core.market.bars import bar_length
+from knowdefeat_pipeline.core.market.timeframes import bar_length
 from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.store.bots import bot_names, named
-from knowdefeat_pipeline.store.market import bar_series
+from knowdefeat_pipeline.store.tables import stored
 
 Record = dict[str, Any]
 
 
 def latest_day(connection: psycopg.Connection, table: str = "bot_rankings") -> date | None:
-    """The last day with rows in a result table; None while it is empty."""
-    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(table))).fetchone()
+    """The last day with rows in a result table; None while it is empty. (A view's table has an index that knows it.)"""
+    row = connection.execute(sql.SQL("SELECT max(day) FROM {}").format(sql.Identifier(stored(table)))).fetchone()
     return row[0] if row else None
 
 
 def last_ranked_day(connection: psycopg.Connection) -> date | None:
     """The last day on which a bot had a rank; None without one. Days without: no bot closed enough trades before."""
-    row = connection.execute("SELECT max(day) FROM bot_rankings WHERE rank IS NOT NULL").fetchone()
+    row = connection.execute("SELECT max(day) FROM bot_rankings_rows WHERE rank IS NOT NULL").fetchone()
     return row[0] if row else None
 
 
@@ -113,6 +113,19 @@ def strategy_means(connection: psycopg.Connection, strategy: str) -> Record:
     return records(connection, query("beliefs/strategy_means"), {"strategy": strategy})[0]
 
 
+def has_market_data(connection: psycopg.Connection) -> bool:
+    """Whether there is any bar or order book."""
+    ((found,),) = connection.execute(
+        "SELECT EXISTS (SELECT FROM price_bars) OR EXISTS (SELECT FROM order_book_levels)"
+    ).fetchall()
+    return bool(found)
+
+
+def bar_series(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    """Every ticker and timeframe of which there are bars."""
+    return connection.execute(query("market/bar_series")).fetchall()
+
+
 def regimes(
     connection: psycopg.Connection, ticker: str | None, timeframe: str | None, *, runs: bool = False
 ) -> list[Record]:
@@ -126,7 +139,7 @@ def regimes(
         connection, query("market/regime_runs" if runs else "market/regimes_now"), {**about, "timeframe": timeframe}
     )
     for row in rows:
-        length = bar_length(row["timeframe"]).to_pytimedelta()
+        length = bar_length(row["timeframe"])
         row |= {"since": row["since"] + length, "as_of": row.pop("open_time") + length}
     return rows
 
@@ -143,7 +156,7 @@ def regime_bars(
     """The last labelled bars of a series with their prices, the latest first; of those that open from `first` on and
     before `before`. `as_of`: when a bar closed, from which its label holds."""
     asked = {"ticker": ticker, "timeframe": timeframe, "limit": limit, "first": first, "before": before}
-    length = bar_length(timeframe).to_pytimedelta()
+    length = bar_length(timeframe)
     rows = records(connection, query("market/regime_bars"), asked)
     return [row | {"as_of": row["open_time"] + length} for row in rows]
 
@@ -153,7 +166,10 @@ def counts(connection: psycopg.Connection) -> Record:
     return records(connection, query("trades/counts"), {})[0]
 
 
-def records(connection: psycopg.Connection, statement: Any, parameters: Record) -> list[Record]:
-    """The rows of a statement by column name."""
-    with connection.cursor(row_factory=dict_row) as cursor:
+def records(
+    connection: psycopg.Connection, statement: Any, parameters: Record, *, binary: bool = False
+) -> list[Record]:
+    """The rows of a statement by column name. `binary`: many numbers are not written as text, and read from it, on the
+    way; for statements whose types the driver knows so."""
+    with connection.cursor(row_factory=dict_row, binary=binary) as cursor:
         return cursor.execute(statement, parameters).fetchall()

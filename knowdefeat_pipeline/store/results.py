@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
+from functools import cache
+from typing import LiteralString
 
 import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.core.rows import Columns, as_arrow, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.units import Ints, micros
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
+from knowdefeat_pipeline.store.tables import ROWS, stored
 
-# Results whose as_of, with what follows from it alone, stands in the mark of the day: a view of each, and the table of
-# what a batch has to write.
-ROWS = {
-    "bot_metrics": "bot_metrics_rows",
-    "win_streaks": "win_streaks_rows",
-    "win_streak_summary": "win_streaks_rows",
-    "bot_rankings": "bot_rankings_rows",
-    "bot_skill": "bot_skill_rows",
-    "variable_weights": "variable_weights_rows",
-}
 _FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
-
-
-def stored(table: str) -> str:
-    """The table that holds a result's rows."""
-    return ROWS.get(table, table)
 
 
 def replace_days(
@@ -43,8 +29,7 @@ def replace_days(
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
-    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (first, last))
+    connection.execute(_deletion(table, "day BETWEEN %s AND %s"), (first, last))
     return copy_arrow(connection, stored(table), _as_stored(table, rows))
 
 
@@ -52,9 +37,15 @@ def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: In
     """Replace the rows that these bots have on that day, as `replace_days` those of all; `rows` may hold others too."""
     if len(bots) == 0:
         return
-    delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (day, bots.tolist()))
+    # As text: the driver would take each number of a list by itself.
+    numbers = f"{{{','.join(map(str, bots.tolist()))}}}"
+    connection.execute(_deletion(table, "day = %s AND bot_id = ANY(%s::integer[])"), (day, numbers))
     copy_arrow(connection, stored(table), _as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
+
+
+@cache
+def _deletion(table: str, condition: LiteralString) -> bytes:
+    return (sql.SQL("DELETE FROM {} WHERE ").format(sql.Identifier(stored(table))) + sql.SQL(condition)).as_bytes()
 
 
 def of_day(rows: Columns, day: date) -> pa.Table:
@@ -108,9 +99,11 @@ def _single_rows(rows: pa.Table) -> pa.Table:
     return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
 
 
-def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
-    """Whether each bot is active."""
-    return dict(connection.execute("SELECT bot_id, is_active FROM bots").fetchall())
+def active_bots(connection: psycopg.Connection) -> Ints:
+    """The active bots, ascending."""
+    active = "SELECT coalesce(array_agg(bot_id ORDER BY bot_id), '{}') FROM bots WHERE is_active"
+    ((bots,),) = connection.execute(active, binary=True).fetchall()
+    return np.array(bots, np.int64)
 
 
 def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:
@@ -123,12 +116,6 @@ def last_computed_day(connection: psycopg.Connection) -> date | None:
     """The last day that has metrics; None without any."""
     row = connection.execute("SELECT max(day) FROM bot_metrics_rows").fetchone()
     return None if row is None else row[0]
-
-
-def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[dict[str, Any]]:
-    """One record per day with closed trades: see `sql/queries/trades/trade_days.sql` for the counts."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("trades/trade_days"), {"first": first, "last": last}).fetchall()
 
 
 def computed_as_of(connection: psycopg.Connection, first: date, last: date) -> dict[date, datetime]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
+from uuid import UUID
 
 import psycopg
 import pyarrow as pa
@@ -69,6 +70,7 @@ class Session:
         self._seen: str | None = None
         self._known: KnownTrades | None = None
         self._began: date | None = None
+        self._content: UUID | None = None
 
     def begin(self, first: date) -> None:
         """Begin a piece of work over days from `first` on: look anew which trades there are, and fold earlier months.
@@ -79,7 +81,7 @@ class Session:
         self._known, self._began = None, first
         sync_exposures(self.connection, self.url)
         self._seen = current_snapshot(self.connection)
-        sync_months(self.connection, self.url, first.replace(day=1))
+        self._content = sync_months(self.connection, self.url, first.replace(day=1))
 
     def ensure_begun(self, first: date) -> None:
         """Begin over days from `first` on, where no step before has."""
@@ -96,7 +98,7 @@ class Session:
         if known is None or not (known.since <= since and known.until >= until):
             seen = self._seen = self._seen or current_snapshot(self.connection)
             if self.memory:  # from a midnight on: rows that leave the window need not be left out at every batch
-                table = self.memory.trade_rows.read(self.connection, day_start(since.date()), seen)
+                table = self.memory.trade_rows.read(self._content, day_start(since.date()), seen)
                 read = partial(_trades, table)
             else:
                 trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
@@ -110,7 +112,7 @@ class Session:
         if not any_scores(self.connection):
             return lambda bots: None
         if self.memory:
-            table = self.memory.score_rows.read(self.connection, day_start(since.date()), seen)
+            table = self.memory.score_rows.read(self._content, day_start(since.date()), seen)
         else:
             table = self.read("market/read_scores", since, until)
         return lambda bots: TradeScores.from_arrow(_rows_of(table, bots))
@@ -118,12 +120,12 @@ class Session:
     def past(self, before: date) -> Past:
         """All months before `before` (the first of a month), folded."""
         if self.memory:
-            return self.memory.past(self.connection, before)
+            return self.memory.past(self.connection, self._content, before)
         return read_past(self.connection, self.url, before)
 
     def days(self, before: date) -> DailyResults:
         """What all days before `before` (the first of a month) left of each bot's results."""
-        return self.memory.days(self.connection, before) if self.memory else read_days(self.url, before)
+        return self.memory.days(self._content, before) if self.memory else read_days(self.url, before)
 
 
 def _trades(table: pa.Table, bots: Ints | None) -> Trades:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.locks import lock_every_day
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 
 RESULTS = ("bot_metrics", "win_streaks", "win_streak_summary", "bot_rankings", "fund_allocations")  # by day and bot
 BESIDE_METRICS = ("open_positions", "slow_results", "bot_days_rows")  # by day and bot, too

@@ -19,7 +19,8 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, query
-from knowdefeat_pipeline.sources.canonical import COLUMNS, Reason, agrees
+from knowdefeat_pipeline.sources.canonical import agrees
+from knowdefeat_pipeline.sources.fields import COLUMNS, Reason
 from knowdefeat_pipeline.sources.reading import Finding, Reading
 from knowdefeat_pipeline.store.bots import arriving_keys, bot_keys
 from knowdefeat_pipeline.store.simulation import remove_simulated

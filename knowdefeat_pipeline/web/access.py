@@ -12,17 +12,18 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from knowdefeat_pipeline.store.tokens import SCOPES, Holder, Scope, holder_of, take_login
-from knowdefeat_pipeline.web.guard import LOOPBACK
+from knowdefeat_pipeline.web.guard import LOOPBACK, PORTS
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
-COOKIE = "knowdefeat"
 LASTS = timedelta(days=30)  # how long a browser stays logged in
+COOKIE = "knowdefeat"
 NEEDED = (
     "This needs a token: Authorization: Bearer TOKEN. A browser is let in by the address that knowdefeat up prints."
 )
@@ -40,15 +41,26 @@ def log_in(request: Request, site: Site, code: str) -> Response:
         )
     answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
     answer.set_cookie(
-        COOKIE,
+        cookie_name(request),
         token,
         max_age=int(LASTS.total_seconds()),
         httponly=True,
         samesite="strict",
-        secure=request.url.hostname not in LOOPBACK,  # a further name is that of a proxy that speaks TLS
+        secure=_over_tls(request),
         path="/",
     )
     return answer
+
+
+def cookie_name(request: Request) -> str:
+    """What the browser's token is called: over TLS with the prefix that lets nobody but this host set it, else with the
+    port, as a browser sends the cookies of a host to all its ports and two programs would overwrite each other's."""
+    return f"__Host-{COOKIE}" if _over_tls(request) else f"{COOKIE}-{request.url.port or PORTS['http']}"
+
+
+def _over_tls(request: Request) -> bool:
+    """Whether a browser came here over TLS: a further name than loopback's is that of a proxy that speaks it."""
+    return request.url.hostname not in LOOPBACK or request.url.scheme == "https"
 
 
 @cache  # so that a route that names it twice asks once
@@ -65,6 +77,10 @@ def requires(scope: Scope) -> Callable[[Request], str]:
         return holder.name
 
     return check
+
+
+Decider = Annotated[str, Depends(requires("admin"))]
+"""Who decides, as a parameter of a route that takes no others: the name of a token of the scope admin."""
 
 
 def may(request: Request, scope: Scope) -> bool:
@@ -102,7 +118,7 @@ def _holder(request: Request) -> Holder | None:
     """Whose the request's token is, None without any."""
     given = request.headers.get("authorization")
     if given is None:
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(cookie_name(request))
     else:
         scheme, _, token = given.partition(" ")
         if scheme.lower() == "basic":  # of who can say it in an address alone: http://any:TOKEN@host

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 
-from knowdefeat_pipeline.sources.files import GZIP
+from knowdefeat_pipeline.sources.signatures import GZIP
 from knowdefeat_pipeline.web.guard import App, Message, Receive, Scope, Send
 from knowdefeat_pipeline.web.problems import Problem
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import psycopg
 
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME, NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME, NEUTRAL, REGIMES
 from knowdefeat_pipeline.store.reads import Record, latest_day, strategies, strategy_day
 from knowdefeat_pipeline.web.problems import Problem
 

@@ -18,6 +18,7 @@ from knowdefeat_pipeline.postgres.connection import listen
 CHANNEL = "knowdefeat_results"  # on which the database notifies of results and decisions
 RECONNECT = (0.5, 10.0)  # seconds: the first and the longest wait for a database that is away
 HEARTBEAT = 15.0  # seconds between two signs of life of a stream, by which a browser notices that it broke
+TICK = 30.0  # seconds after which pages are read anew unasked: that nobody computes any more, nobody notifies
 SPACING = 0.2  # seconds between two events of a stream: a backfill commits many days
 
 logger = logging.getLogger("knowdefeat.web")
@@ -47,7 +48,9 @@ class LiveResults:
                 async with await listen(self.url, CHANNEL) as connection:
                     self.away_since, wait = None, RECONNECT[0]
                     self._bump()  # what was notified meanwhile is lost
-                    async for _ in connection.notifies():
+                    while True:
+                        async for _ in connection.notifies(timeout=TICK):
+                            self._bump()
                         self._bump()
             except psycopg.OperationalError as error:
                 if self.away_since is None:

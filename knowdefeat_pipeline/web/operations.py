@@ -11,10 +11,10 @@ from knowdefeat_pipeline.postgres.liveness import failed_checks, last_runs
 from knowdefeat_pipeline.postgres.maintenance import largest_tables
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store import health
-from knowdefeat_pipeline.store.fleet import freshness
+from knowdefeat_pipeline.store.fleet import fleet_counts, freshness
 from knowdefeat_pipeline.store.followed_files import followed_files
 from knowdefeat_pipeline.store.health import Finding
-from knowdefeat_pipeline.store.reads import Record, counts
+from knowdefeat_pipeline.store.reads import Record
 
 RUNS, TABLES = 20, 12  # that are shown
 
@@ -46,7 +46,7 @@ def read_operations(connection: psycopg.Connection, settings: Settings) -> Opera
         freshness(connection),
         last_runs(connection, RUNS),
         failed_checks(connection),
-        counts(connection),
+        fleet_counts(connection),
         largest_tables(connection, TABLES),
         followed_files(connection),
         last_backup(settings.home),

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
+from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.web.answers import as_json
 
@@ -79,5 +80,12 @@ def _unwritable(error: psycopg.DataError) -> Problem:
 
 def _away(error: Exception) -> Problem:
     logger.warning("The database did not answer: %s", str(error).strip())
-    text = "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, {"Retry-After": RETRY_AFTER})
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, told_of_database(error), {"Retry-After": RETRY_AFTER})
+
+
+def told_of_database(error: Exception) -> str:
+    """What is said of a database that does not do what it is asked: what ails it, where that is known."""
+    advice = remedy_of(error)
+    if advice:
+        return advice.replace("run the command again", "send it again")
+    return "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"

@@ -33,10 +33,11 @@ from knowdefeat_pipeline.sources.files import every_source, read_trades
 from knowdefeat_pipeline.sources.frames import read_exported, read_records
 from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store import imports, quarantine
+from knowdefeat_pipeline.store import imported, imports, quarantine, quarantined
 from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.store.trades import TradeError, changed_trade
 from knowdefeat_pipeline.web.answers import as_json
+from knowdefeat_pipeline.web.problems import told_of_database
 
 MEMORY = 2**31  # bytes of data at most: what unpacks to more ends here, and not the machine
 CGROUPS = Path("/sys/fs/cgroup")
@@ -44,14 +45,13 @@ MOST_REFUSED = 100  # rows that an answer names
 STATUSES: Mapping[type[Exception], HTTPStatus] = {
     TradeError: HTTPStatus.NOT_FOUND,
     BotError: HTTPStatus.NOT_FOUND,
-    imports.UndoError: HTTPStatus.CONFLICT,
-    quarantine.QuarantineError: HTTPStatus.CONFLICT,
+    imported.UndoError: HTTPStatus.CONFLICT,
+    quarantined.QuarantineError: HTTPStatus.CONFLICT,
     DatabaseUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """How a refusal is told; any other is 422."""
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-AWAY = "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
 NO_RIGHTS = "This server was started without the rights to record trades; knowdefeat up gives them."
 TOO_MUCH = "This unpacks to more than can be taken at once. Nothing of it was recorded; send it in parts."
 FAULT = (
@@ -115,7 +115,8 @@ class Recorder:
     ) -> Answer:
         connection = self._connected()
         report = imports.take_in(connection, reading, name, replaces=replaces, author=author, content_hash=content_hash)
-        refused = quarantine.refused_of_import(connection, report.import_id, MOST_REFUSED) if report.quarantined else []
+        held = report.quarantined
+        refused = quarantined.refused_of_import(connection, report.import_id, MOST_REFUSED) if held else []
         return asdict(report) | {"refused": refused}
 
     def _now(self) -> datetime:
@@ -149,7 +150,7 @@ def answer(recorder: Recorder, line: bytes) -> Answer:
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{error.diag.message_primary}. {NO_RIGHTS}")
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         logger.warning("The database did not answer: %s", str(error).strip())
-        return _refused(HTTPStatus.SERVICE_UNAVAILABLE, AWAY)
+        return _refused(HTTPStatus.SERVICE_UNAVAILABLE, told_of_database(error))
     except MemoryError:
         raise
     except Exception:  # what no reader foresaw in foreign bytes must not end what others record by

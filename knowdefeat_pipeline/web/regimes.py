@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from knowdefeat_pipeline.core.market.bars import bar_length
+from knowdefeat_pipeline.core.market.timeframes import bar_length
 from knowdefeat_pipeline.store.reads import Record
 from knowdefeat_pipeline.web.problems import Problem
 

@@ -27,7 +27,8 @@ from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.growing import Known, look, moved, news
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.followed_files import followed_files
-from knowdefeat_pipeline.store.imports import list_imports, undo_import
+from knowdefeat_pipeline.store.imported import list_imports
+from knowdefeat_pipeline.store.imports import undo_import
 
 PATIENCE = 60.0  # seconds that nothing here needs
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

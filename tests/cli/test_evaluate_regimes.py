@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.cli import main
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, label_regimes
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES
+from knowdefeat_pipeline.core.market.regimes import label_regimes
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 
 BARS, _ = simulate_regimes("plain", bars=600, seed=1)

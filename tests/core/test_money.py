@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules, allocate
+from knowdefeat_pipeline.core.funds.projection import allocate
+from knowdefeat_pipeline.core.funds.settings import AllocationRules
 from knowdefeat_pipeline.core.money import (
     EIGHT_DIGITS,
     MOST_UNITS,

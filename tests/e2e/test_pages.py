@@ -1,5 +1,6 @@
 """The pages in a real browser: readable by everybody, on any screen, without a script; and live with one."""
 
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from socket import create_server
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,6 +26,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store.tokens import new_token, offer_login
 from tests.e2e.conftest import PATIENCE
+from tests.e2e.test_guard import served as elsewhere
 from tests.steps import days
 from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url  # noqa: F401 (a fixture)
 
@@ -38,6 +41,7 @@ PAGES = {
     "learning": "/learning?strategy=pairs&signals=pairs+LONG+80&base=1000&confidence=70&cap=5000",
     "regimes": "/regimes",
     "funds": "/funds",
+    "what-if": "/funds?tried=true&funds=50000",
     "data": "/data",
     "row": "/data/rows/1",
     "import": "/data/imports/2",
@@ -121,21 +125,21 @@ def opened(browser: Browser, address: str, **options: object) -> Iterator[tuple[
     assert [url for url in elsewhere if not url.startswith((address, "data:"))] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_keeps_anybody_from_reading_a_page(
-    browser: Browser, pages: str, admin: dict[str, str], axe: str, scheme: str, width: int
-) -> None:
-    folder = os.environ.get("KNOWDEFEAT_SCREENSHOTS")
-    options = {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 900},
-        "bypass_csp": True,
-        "extra_http_headers": admin,
-    }
-    found = {}
-    for name, path in PAGES.items():
-        with opened(browser, pages, **options) as (_, page):
+def look_at(
+    browser: Browser,
+    address: str,
+    axe: str,
+    paths: dict[str, str],
+    width: int,
+    scheme: str,
+    prefix: str,
+    **options: object,
+) -> dict[str, Any]:
+    """What axe finds on each of the pages, where anything; pictures of them if the environment names a folder."""
+    folder, found = os.environ.get("KNOWDEFEAT_SCREENSHOTS"), {}
+    about = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True, **options}
+    for name, path in paths.items():
+        with opened(browser, address, **about) as (_, page):
             page.goto(path)
             page.locator("#live.on").wait_for()
             page.evaluate(axe)
@@ -151,8 +155,25 @@ def test_nothing_keeps_anybody_from_reading_a_page(
             )
             assert wrapped == [], name
             if folder:
-                page.screenshot(path=ROOT / folder / f"page-{name}-{width}-{scheme}.png", full_page=True)
-    assert found == {}
+                page.screenshot(path=ROOT / folder / f"{prefix}-{name}-{width}-{scheme}.png", full_page=True)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_keeps_anybody_from_reading_a_page(
+    browser: Browser, pages: str, admin: dict[str, str], axe: str, scheme: str, width: int
+) -> None:
+    assert look_at(browser, pages, axe, PAGES, width, scheme, "page", extra_http_headers=admin) == {}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1600, "light"), (390, "dark")])
+def test_nothing_keeps_anybody_from_reading_a_page_that_has_nothing_to_show(
+    browser: Browser, start: Start, database: str, axe: str, width: int, scheme: str
+) -> None:
+    empty = {name: path for name, path in PAGES.items() if name not in ("bot", "row", "import", "what-if")}
+    with start(database) as address:
+        assert look_at(browser, address, axe, empty | {"learning": "/learning"}, width, scheme, "empty") == {}
 
 
 def test_every_page_is_read_without_a_script(browser: Browser, pages: str) -> None:
@@ -400,3 +421,70 @@ def test_a_file_is_tried_and_recorded_and_a_row_of_it_is_mended(
         expect(page.locator("main")).to_contain_text("Undone at")
         with connect(url) as connection:
             assert connection.execute("SELECT FROM trades WHERE source = 'table'").fetchall() == []
+
+
+WRITTEN = ("bots", "bot_events", "weight_versions", "weight_settings", "fund_settings", "belief_ledger", "imports",
+           "trades", "trade_quarantine")  # fmt: skip
+ATTACK = """<!doctype html><title>hostile</title><iframe name="sink"></iframe><script>
+const asked = [];
+for (const [method, path] of %(routes)s) {
+    const address = "%(address)s" + path, body = method === "DELETE" ? undefined : '{"reason": "mine", "is_active": false}';
+    const own = {method, body, credentials: "include"};
+    asked.push(fetch(address, {...own, headers: {"content-type": "application/json"}}));
+    if (method !== "POST") continue;
+    asked.push(fetch(address, {...own, mode: "no-cors", headers: {"content-type": "text/plain"}}));
+    const form = Object.assign(document.createElement("form"), {method: "post", action: address, target: "sink"});
+    document.body.append(form);
+    form.submit();
+}
+Promise.allSettled(asked).then(all => { document.body.dataset.done = all.filter(of => of.status === "fulfilled").length; });
+</script>"""
+
+
+def test_another_site_writes_by_no_route_though_the_browser_is_logged_in(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]]
+) -> None:
+    def everything(url: str) -> dict[str, list[tuple]]:
+        with connect(url) as connection:
+            return {
+                name: connection.execute(f"SELECT {name}::text FROM {name} ORDER BY 1").fetchall() for name in WRITTEN
+            }
+
+    with cloned(fleet_url) as url, start(url) as address, browser.new_context(base_url=address) as context:
+        page = context.new_page()
+        page.goto(f"/login?code={CODE}")
+        documented = page.request.get("/openapi.json").json()["paths"]
+        samples = {
+            "bot": "1",
+            "currency": "USD",
+            "strategy": "pairs",
+            "source": "api",
+            "quarantine_id": "1",
+            "import_id": "1",
+        }
+        routes = [
+            (method.upper(), re.sub(r"{(\w+)}", lambda m: samples.get(m[1], "1"), path))
+            for path, methods in documented.items()
+            for method in methods
+            if method != "get"
+        ]
+        routes += [("POST", path) for path in ("/weights", "/weights/learner", "/funds", "/learning/reset", "/learning/withdraw",
+                   "/operations/refresh", "/data/upload", "/data/rows/1", "/data/rows/1/discard", "/data/imports/1/undo")]  # fmt: skip
+        assert len(routes) > 30
+        before = everything(url)
+        statuses: list[int] = []
+        page.on("response", lambda answer: statuses.append(answer.status) if answer.url.startswith(address) else None)
+        with elsewhere(ATTACK % {"address": address, "routes": json.dumps(routes)}) as hostile:
+            page.goto(hostile)
+            page.wait_for_selector("body[data-done]", state="attached")
+            page.wait_for_load_state("networkidle")
+        # No answer was handed out, but for those of whom nobody may know anything.
+        assert set(statuses) <= {403}
+        assert everything(url) == before
+        page.goto("/")  # the browser is logged in all the same
+        mine = page.evaluate(
+            "fetch('/api/v1/bots/5', {method: 'PATCH', headers: {'content-type': 'application/json'}, "
+            "body: JSON.stringify({is_active: false, reason: 'mine'})}).then(r => r.status)"
+        )
+        assert mine == 200
+        assert everything(url) != before

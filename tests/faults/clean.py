@@ -8,7 +8,7 @@ from knowdefeat_pipeline.automation.runs import refresh_days
 from knowdefeat_pipeline.build import build_defs
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 
 RESULTS = [name for name in TABLES if name not in ("fund_settings", "bot_events")]  # those are decisions
 FOLDED = ("bot_months", "bot_months_state", "belief_checkpoints", "belief_checkpoints_state")

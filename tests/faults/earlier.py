@@ -10,7 +10,7 @@ import psycopg
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 
 # What people and bots put in, in the order of the keys; and what was computed from it, with the marks that say so.
 GIVEN = (

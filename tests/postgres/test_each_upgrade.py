@@ -20,9 +20,9 @@ from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores
 from knowdefeat_pipeline.store.funds import save_settings, set_active
 from knowdefeat_pipeline.store.learning import add_version
 from knowdefeat_pipeline.store.learning_ledger import record_backtest
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.staleness import MARKET, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.conftest import temporary_database
 from tests.faults.earlier import MEMORY, enter, fill, given, make, table_names

@@ -14,7 +14,7 @@ from knowdefeat_pipeline.postgres import edited, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 
 OUR_FOLDER = ROOT / "sql" / "migrations"
 OURS = sorted(path.name[:4] for path in OUR_FOLDER.glob("*.sql"))

@@ -6,20 +6,21 @@ import psycopg
 import pytest
 from adbc_driver_manager import DataError
 
-from knowdefeat_pipeline.core.market.bars import BarError
+from knowdefeat_pipeline.core.market.timeframes import BarError
 from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, SLOW_NAMES, TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.sources.canonical import Reason, explain
+from knowdefeat_pipeline.sources.canonical import explain
+from knowdefeat_pipeline.sources.fields import Reason
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores, count_bars
-from knowdefeat_pipeline.store import quarantine
+from knowdefeat_pipeline.store import quarantine, quarantined
 from knowdefeat_pipeline.store.funds import fund_settings, history, set_active
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Family, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.faults.earlier import make
 from tests.steps import days
@@ -105,7 +106,7 @@ def test_trades_at_impossible_times_go_to_quarantine_and_come_back_corrected(emp
             " ('right', 2, 'A', 'LONG', 'closed', '2025-02-27 11:00Z', '2025-02-27 12:00Z', 100, 101, 1000)"
         )
     migrations.upgrade(empty_database)
-    held = quarantine.list_rows(empty_database)
+    held = quarantined.list_rows(empty_database)
     assert sorted((row.reason, row.column_name) for row in held) == [("impossible_time", "entry_time")] * 2
     for hour, row in enumerate(held, start=9):
         corrected = {"entry_time": f"2025-02-27 {hour:02}:00Z", "exit_time": f"2025-02-27 {hour:02}:30Z"}
@@ -163,7 +164,7 @@ def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_cor
             connection.execute("SELECT * FROM closed_trades")
         before = connection.execute("SELECT pg_current_xact_id()").fetchone()
     migrations.upgrade(empty_database)
-    held = {row.original["source_trade_id"]: row for row in quarantine.list_rows(empty_database)}
+    held = {row.original["source_trade_id"]: row for row in quarantined.list_rows(empty_database)}
     assert {name: (row.reason, row.column_name) for name, row in held.items()} == {
         "huge": ("poison", "notional"),
         "tiny": ("poison", "exit_trigger_price"),
@@ -176,7 +177,7 @@ def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_cor
         ).fetchall()
     assert noted == [(datetime(2025, 2, 26, 9, 30, tzinfo=UTC),)]
     days.compute_stale(empty_database, END)
-    with pytest.raises(quarantine.QuarantineError, match="stays in quarantine: notional '1e200' is, or gives"):
+    with pytest.raises(quarantined.QuarantineError, match="stays in quarantine: notional '1e200' is, or gives"):
         quarantine.release(empty_database, held["huge"].quarantine_id, {"notional": "1e200"}, END)
     for name, corrected in (
         ("huge", {"notional": "1000"}),
@@ -299,11 +300,11 @@ def test_a_simulated_trade_stays_simulated_in_quarantine_and_goes_with_the_fleet
     with connect(empty_database) as connection:
         insert_closed(connection, closed("invented", 1, at, 1e16, True), closed("own", 2, at, 1e16))
     migrations.upgrade(empty_database)
-    held = quarantine.list_rows(empty_database)
+    held = quarantined.list_rows(empty_database)
     assert {row.original["source_trade_id"]: row.simulated for row in held} == {"invented": True, "own": False}
     with connect(empty_database) as connection:
         remove_simulated(connection)
-    assert [row.original["source_trade_id"] for row in quarantine.list_rows(empty_database, None)] == ["own"]
+    assert [row.original["source_trade_id"] for row in quarantined.list_rows(empty_database, None)] == ["own"]
 
 
 def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_are_stale(empty_database: str) -> None:
@@ -337,7 +338,7 @@ def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_a
         with pytest.raises(BarError, match="'100000m' is not a timeframe"):
             compute_scores(session, first, last, END)
     migrations.upgrade(empty_database)
-    held = {(row.source, row.reason): row for row in quarantine.list_rows(empty_database)}
+    held = {(row.source, row.reason): row for row in quarantined.list_rows(empty_database)}
     assert {key: row.column_name for key, row in held.items()} == {
         ("bars", "bad_timeframe"): "timeframe",
         ("bars", "future_time"): "open_time",
@@ -347,7 +348,7 @@ def test_market_data_that_stopped_every_ticker_go_to_quarantine_and_their_days_a
     with connect(empty_database) as connection:
         stale = stale_days(connection, MARKET, END, first)
         assert {*stale.days} >= {END.date() - timedelta(days=back) for back in range(1, 5)}
-    with pytest.raises(quarantine.QuarantineError, match="volumes and sizes stay below 1e"):
+    with pytest.raises(quarantined.QuarantineError, match="volumes and sizes stay below 1e"):
         quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "1e31"}, END)
     quarantine.release(empty_database, held["order books", "poison"].quarantine_id, {"size": "15"}, END)
     quarantine.release(empty_database, held["bars", "bad_timeframe"].quarantine_id, {"timeframe": "1h"}, END)

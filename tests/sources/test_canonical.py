@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, MESSAGES, Reason, agrees, validate
+from knowdefeat_pipeline.sources.canonical import MESSAGES, agrees, validate
+from knowdefeat_pipeline.sources.fields import COLUMNS, FIELDS, Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLOSED = {

@@ -11,7 +11,7 @@ import pytest
 
 import knowdefeat_pipeline.sources as sources
 from knowdefeat_pipeline.sources import names, words
-from knowdefeat_pipeline.sources.canonical import FIELDS
+from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError, recognise
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history
+from knowdefeat_pipeline.store.weight_panel import read_history
 from tests.steps import days
 
 DAY = timedelta(days=1)

@@ -14,7 +14,8 @@ from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
 from knowdefeat_pipeline.core.simulation import bots as simulation_of_bots
 from knowdefeat_pipeline.core.simulation.bots import INFORMATIVE_SCORE, SCORES, Simulation, simulate
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history, weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
+from knowdefeat_pipeline.store.weight_panel import read_history
 from tests.steps import days
 
 END = datetime(2025, 7, 1, tzinfo=UTC)

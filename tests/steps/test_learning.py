@@ -26,12 +26,12 @@ from knowdefeat_pipeline.store.learning import (
     adjustments,
     ai_setting,
     evidence_of,
-    read_history,
     set_ai,
     weight_versions,
 )
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 from knowdefeat_pipeline.store.trades import load_trades
+from knowdefeat_pipeline.store.weight_panel import read_history
 from tests.conftest import temporary_database
 from tests.steps import days
 

@@ -11,7 +11,8 @@ import pytest
 
 from knowdefeat_pipeline.core.market.bars import PRICES, average_true_range
 from knowdefeat_pipeline.core.market.forecasts import model_forecasts
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES, label_regimes
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES, REGIMES
+from knowdefeat_pipeline.core.market.regimes import label_regimes
 from knowdefeat_pipeline.core.market.trade_scores import trade_scores as scores_of
 from knowdefeat_pipeline.core.schema import SCORE_NAMES
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes

@@ -18,9 +18,9 @@ from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.market import compute_regimes, compute_scores
 from knowdefeat_pipeline.store.funds import save_settings
-from knowdefeat_pipeline.store.learning import read_history
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.trades import load_trades
+from knowdefeat_pipeline.store.weight_panel import read_history
 from tests.steps import days
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, day_end, day_start, each_day

@@ -16,9 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.cli.trade_files import FileOptions
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings, RiskRules
 from knowdefeat_pipeline.core.units import day_end, day_start
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.steps import chain

@@ -18,9 +18,7 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings, RiskRules
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, TABLES
 from knowdefeat_pipeline.core.units import day_start
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
@@ -36,9 +34,9 @@ from knowdefeat_pipeline.store.learning import add_version, weight_versions
 from knowdefeat_pipeline.store.learning_ledger import record_backtest, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.memory import Memory
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import BELIEFS, FAMILIES, RANKING, Staleness, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from tests.conftest import temporary_database
 
 START = datetime(2025, 2, 25, tzinfo=UTC)  # the first of the days on which something happens; a month ends among them

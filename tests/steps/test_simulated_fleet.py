@@ -8,15 +8,13 @@ import pandas as pd
 import psycopg
 import pytest
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings, RiskRules
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store import quarantine
+from knowdefeat_pipeline.store import quarantine, quarantined
 from knowdefeat_pipeline.store.funds import save_settings
 from knowdefeat_pipeline.store.simulation import has_own_trades, remove_simulated
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, stale_days
@@ -157,13 +155,13 @@ def test_what_was_refused_of_the_fleet_is_simulated_too(database: str) -> None:
     frame = fleet()
     frame.loc[frame.index[:2], "notional"] = 1e300
     load_trades(database, read_frame(frame, "simulator", END), "fleet", simulated=True)
-    held = quarantine.list_rows(database)
+    held = quarantined.list_rows(database)
     assert [(row.reason, row.simulated) for row in held] == [("poison", True)] * 2
     quarantine.release(database, held[0].quarantine_id, {"notional": "1000"}, END)
     with connect(database) as connection:
         assert not has_own_trades(connection)
     load_trades(database, read_frame(own_trades(), "table", END), "a file")
-    assert quarantine.list_rows(database, None) == []
+    assert quarantined.list_rows(database, None) == []
 
 
 def test_no_trade_becomes_simulated(database: str) -> None:

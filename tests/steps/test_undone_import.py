@@ -14,9 +14,9 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import chain
 from knowdefeat_pipeline.store.imports import undo_import
-from knowdefeat_pipeline.store.results import stored
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.staleness import BELIEFS, RANKING, settle, stale_days
+from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.conftest import temporary_database
 from tests.steps import days

@@ -13,7 +13,8 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.store.quarantine import list_rows, release
+from knowdefeat_pipeline.store.quarantine import release
+from knowdefeat_pipeline.store.quarantined import list_rows
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.sources.test_formats import OWN, SAMPLES
 

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.imports import UndoError, list_imports, show_import, take_in, undo_import
-from knowdefeat_pipeline.store.quarantine import discard, release, release_again, show
+from knowdefeat_pipeline.store.imported import UndoError, list_imports, show_import
+from knowdefeat_pipeline.store.imports import take_in, undo_import
+from knowdefeat_pipeline.store.quarantine import discard, release, release_again
+from knowdefeat_pipeline.store.quarantined import show
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.conftest import temporary_database
 

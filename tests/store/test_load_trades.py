@@ -18,7 +18,7 @@ from knowdefeat_pipeline.sources.canonical import agrees as agrees_in_python
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.layout import SourceError
 from knowdefeat_pipeline.sources.within_file import all_held
-from knowdefeat_pipeline.store.results import trade_days
+from knowdefeat_pipeline.store.arrivals import trade_days
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,8 +12,10 @@ from knowdefeat_pipeline.core.market.walk_forward import needed_from
 from knowdefeat_pipeline.core.simulation.bars import simulate_regimes
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, read_market
-from knowdefeat_pipeline.store.market import MarketReport, bar_series, has_market_data, load_market, read_tail
-from knowdefeat_pipeline.store.quarantine import QuarantineError, discard, list_rows, release
+from knowdefeat_pipeline.store.market import MarketReport, load_market, read_tail
+from knowdefeat_pipeline.store.quarantine import discard, release
+from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows
+from knowdefeat_pipeline.store.reads import bar_series, has_market_data
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = ("2025-02-01 10:00,100,110,90,105,7", "2025-02-01 11:00,105,120,100,110,", "2025-02-01 12:00,110,110,110,110,0")

@@ -17,7 +17,8 @@ from knowdefeat_pipeline.core.amounts import BOUND, LEAST_MONEY, LEAST_SIZE, UNI
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS, POSSIBLE_SIZES, Reason, validate
+from knowdefeat_pipeline.sources.canonical import POSSIBLE_SIZES, validate
+from knowdefeat_pipeline.sources.fields import COLUMNS, FIELDS, Reason
 from knowdefeat_pipeline.store.funds import save_settings
 from tests.conftest import temporary_database
 from tests.sources.test_canonical import CLOSED, NOW, frame

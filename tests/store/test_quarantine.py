@@ -8,7 +8,8 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
-from knowdefeat_pipeline.store.quarantine import QuarantineError, discard, list_rows, release, show
+from knowdefeat_pipeline.store.quarantine import discard, release
+from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows, show
 from knowdefeat_pipeline.store.trades import load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

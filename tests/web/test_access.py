@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from fastapi import Request
 
 from knowdefeat_pipeline.postgres import roles
 from knowdefeat_pipeline.postgres.connection import connect
@@ -20,6 +21,7 @@ from knowdefeat_pipeline.store.tokens import (
     scope_of,
     take_login,
 )
+from knowdefeat_pipeline.web.access import cookie_name
 from tests.web.conftest import CODE, Web, role_url, served
 
 CHANGE = {"is_active": False, "reason": "looks lucky"}
@@ -64,8 +66,10 @@ def test_a_write_needs_a_token_that_lets_do_it(own_web: Web) -> None:
     assert write(bearer(made["admin"])) == 200
     assert not is_active(web)
     ((kind, author, reason),) = web.rows("SELECT kind, author, reason FROM bot_events WHERE bot_id = 1")
-    assert (kind, author, reason) == ("deactivated", "manual", "looks lucky")
+    assert (kind, author, reason) == ("deactivated", "admin", "looks lucky")  # by the token's name
     assert web.client.patch(PATH, json=CHANGE, headers=bearer(made["admin"])).json()["changed"] is False
+    posing = web.client.patch(PATH, json=CHANGE | {"author": "the owner"}, headers=bearer(made["admin"]))
+    assert (posing.status_code, posing.json()["errors"][0]["field"]) == (422, "body.author")
 
 
 def test_a_bad_token_is_refused_where_none_is_needed(web: Web) -> None:
@@ -93,6 +97,10 @@ def test_a_browser_is_let_in_once_and_may_write_until_its_token_is_revoked(own_w
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "Secure" not in cookie  # a loopback name needs no TLS
+    assert cookie.startswith("knowdefeat-3000=")  # a browser sends the cookies of a host to all its ports
+    token = cookie.partition("=")[2].partition(";")[0]
+    elsewhere = {"host": "127.0.0.1:8000", "cookie": f"knowdefeat-3000={token}"}
+    assert web.client.patch(PATH, json=CHANGE, headers=elsewhere).status_code == 401
     assert web.client.get(f"/login?code={CODE}").status_code == 403
     own = {"origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-origin"}
     assert web.client.patch(PATH, json=CHANGE, headers=own).status_code == 200
@@ -237,5 +245,20 @@ def test_a_halted_bot_is_resumed_once(own_web: Web) -> None:
     again = web.client.post(path, json=reason, headers=admin)
     assert (again.status_code, again.json()["detail"]) == (409, "Bot 5 is not halted. See: knowdefeat bots")
     assert web.rows("SELECT bot_id, author, reason FROM bot_events WHERE kind = 'resumed'") == [
-        (5, "manual", "it was the exchange")
+        (5, "admin", "it was the exchange")
     ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "name"),
+    [
+        ("http", "127.0.0.1:3000", "knowdefeat-3000"),
+        ("http", "localhost", "knowdefeat-80"),
+        ("http", "[::1]:3001", "knowdefeat-3001"),
+        ("https", "localhost:8443", "__Host-knowdefeat"),
+        ("http", "bots.example", "__Host-knowdefeat"),  # a proxy speaks TLS there
+    ],
+)
+def test_a_cookie_is_called_by_its_port_or_is_this_host_s_alone(scheme: str, host: str, name: str) -> None:
+    about = {"type": "http", "scheme": scheme, "path": "/", "query_string": b"", "headers": [(b"host", host.encode())]}
+    assert cookie_name(Request(about)) == name

@@ -1,8 +1,12 @@
 """Answers are computed once a version, and nothing is held of what could not be answered."""
 
-import pytest
+import gzip
 
-from knowdefeat_pipeline.web.answers import Answer, AnswerCache
+import pytest
+from fastapi import Request
+
+from knowdefeat_pipeline.web import answers
+from knowdefeat_pipeline.web.answers import Answer, AnswerCache, respond
 
 
 def test_computed_once_a_version() -> None:
@@ -31,3 +35,32 @@ def test_what_cannot_be_answered_is_not_held() -> None:
     assert not cache._locks
     assert not cache._held
     assert cache.get("/bots/1", lambda: 1, lambda: Answer(b"found"))[0].body == b"found"
+
+
+def test_no_more_is_held_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MOST_BYTES", 100)
+    cache, computed = AnswerCache(), list[str]()
+
+    def ask(path: str) -> None:
+        def compute() -> Answer:
+            computed.append(path)
+            return Answer(b"x" * 45)
+
+        cache.get(path, lambda: 1, compute)
+
+    for path in ("a", "b", "a", "c", "a", "b"):
+        ask(path)
+    assert computed == ["a", "b", "c", "b"]  # with c went b, which was not asked for as lately as a
+    assert cache._bytes == sum(len(held.answer.body) for held in cache._held.values()) == 90
+    assert cache._locks.keys() == cache._held.keys()
+
+
+@pytest.mark.parametrize(("accepts", "body", "packed"), [("br, gzip", b"a" * 2000, True), ("gzip", b"a", False), ("", b"a" * 2000, False)])  # fmt: skip
+def test_a_body_is_gzipped_for_who_takes_it_so(accepts: str, body: bytes, packed: bool) -> None:
+    headers = [(b"accept-encoding", accepts.encode())]
+    told = Answer(body)
+    answer = respond(Request({"type": "http", "headers": headers}), told, told.etag)
+    assert (answer.headers.get("content-encoding") == "gzip") is packed
+    assert (gzip.decompress(bytes(answer.body)) if packed else answer.body) == body
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert told.packed is told.packed  # once for all

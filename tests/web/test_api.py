@@ -1,6 +1,7 @@
 """The API: every figure is that of the tables, parts of lists fit together, and what is unchanged costs nothing."""
 
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -256,3 +257,33 @@ def test_the_openapi_document_describes_each_figure_as_the_definitions_do(web: W
     assert all(path in page for path in document["paths"])
     assert "<script>" not in page
     assert CODE not in page
+
+
+def test_the_page_of_the_api_tells_what_each_route_takes(web: Web) -> None:
+    page = web.get("/docs").text
+
+    def section(route: str) -> str:
+        part = page[page.index(f"<code>{route}</code>") :]
+        return part[: part.index("</section>")]
+
+    bulk = section("POST /api/v1/trades/bulk")
+    for kind in ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet"):
+        assert f"<code>{kind}</code>" in bulk
+    assert "A file, gzipped or not" in bulk
+    assert "<code>replace</code>" in bulk
+    trade = section("POST /api/v1/trades")
+    assert re.search(r"<code>entry_price</code> <span class=\"unit\">number</span></dt><dd>[^<]* Needed\.</dd>", trade)
+    assert re.search(r"<code>fees</code> <span class=\"unit\">number</span></dt><dd>[^<]*(?<!Needed\.)</dd>", trade)
+    documented = web.get("/openapi.json").json()["paths"]
+    for path, operations in documented.items():
+        for method, operation in operations.items():
+            told = section(f"{method.upper()} {path}")
+            for name in _taken(web, operation):
+                assert f"<code>{name}</code>" in told, (path, name)
+
+
+def _taken(web: Web, operation: Any) -> list[str]:
+    """The fields of a JSON body that a route takes."""
+    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return [*web.get("/openapi.json").json()["components"]["schemas"][name]["properties"]] if name else []

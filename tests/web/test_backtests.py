@@ -10,8 +10,8 @@ from knowdefeat_pipeline.core.learning.backtest import backtest
 from knowdefeat_pipeline.core.learning.learner import DEFAULT
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.postgres.roles import Passwords
-from knowdefeat_pipeline.store.learning import read_history
-from knowdefeat_pipeline.web import backtests
+from knowdefeat_pipeline.store.weight_panel import read_history
+from knowdefeat_pipeline.web import aside, backtests
 from tests.web.conftest import Web, role_url, served
 from tests.web.test_decision_pages import value
 from tests.web.test_pages import shown
@@ -55,10 +55,10 @@ def test_one_is_under_way_at_a_time_and_what_was_computed_is_remembered(
     asked: list[Any] = []
     told = {name: dict.fromkeys(backtests.FIGURES, 1.0) for name in ("yours", "default")}
     monkeypatch.setattr(backtests, "_known", {})
-    monkeypatch.setattr(backtests, "_computed", lambda *arguments: asked.append(arguments) or told)
-    with backtests._turn:
+    with aside._turn:
         answer = web.client.post(PATH, json={"weights": STEADIER})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    monkeypatch.setattr(backtests, "found_aside", lambda *arguments: asked.append(arguments) or told)
     for _ in range(3):
         assert web.client.post(PATH, json={"weights": STEADIER}).json() == told
     assert len(asked) == 1

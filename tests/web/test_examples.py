@@ -5,7 +5,15 @@ import importlib
 
 import pytest
 
-MODULES = ("store.outbox", "store.tokens", "web.answers", "web.api.cursors", "web.pages.drawing", "web.pages.rendering")
+MODULES = (
+    "store.outbox",
+    "store.tokens",
+    "web.answers",
+    "web.api.cursors",
+    "web.pages.docs",
+    "web.pages.drawing",
+    "web.pages.rendering",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -523,6 +523,7 @@ def test_each_write_needs_the_scope_for_it(web: Web) -> None:
     writes = (
         ("POST", "/trades", {"json": TRADE}, 201),
         ("POST", "/trades/bulk", {"content": CSV.encode(), "headers": {"content-type": "text/csv"}}, 201),
+        ("POST", "/trades/bulk?replace=true", {"content": CSV.encode(), "headers": {"content-type": "text/csv"}}, 403),
         ("PATCH", "/trades/api/t-1", {"json": CLOSING}, 200),
         ("POST", "/quarantine/1/release", {"json": {"corrections": {"side": "buy"}}}, 200),
         ("POST", "/quarantine/1/discard", {"json": {}}, 403),

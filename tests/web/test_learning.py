@@ -215,10 +215,10 @@ def test_an_outcome_is_a_trade_and_the_same_again_changes_nothing(own_web: Web) 
         ({"signal_confidence": 800, "confidence_scale": 100}, "0..100"),
         ({"direction": "UP"}, "body.direction"),
         ({"entry_price": 0}, "body.entry_price"),
-        ({"exit_time": "2024-01-01T09:00:00Z"}, "the exit is earlier than the entry"),
+        ({"exit_time": "2024-01-01T09:00:00Z"}, "is earlier than the entry"),
         ({"exit_time": "2999-01-01T09:00:00Z"}, "lies in the future"),
         ({"entry_time": "2024-01-01T09:00:00"}, "timezone"),
-        ({"ticker": "*"}, "Name what was traded"),
+        ({"ticker": "*"}, "ticker '*' cannot be read"),
         ({"strategy_id": None}, "body.strategy_id"),
     ],
 )

@@ -16,6 +16,7 @@ from tests.web.conftest import FORMULA, LAST, NASTY, Web
 
 PAGES = (
     "/", "/ranking", "/bots/1", "/bots/2", "/compare", "/weights", "/learning", "/regimes", "/funds", "/operations", "/docs",
+    "/funds?tried=true&funds=50000",
 )  # fmt: skip
 
 

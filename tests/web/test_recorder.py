@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
 import pytest
 
 from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.web.problems import told_of_database
 from knowdefeat_pipeline.web.recorder import FAULT, Recorder, _bare, answer
 
 
@@ -29,6 +31,25 @@ def test_what_nobody_foresaw_is_logged_and_refused(error: Exception, caplog: pyt
     assert answer(Broken(error), LINE) == {"refused": 500, "text": FAULT}
     assert "preview_file failed" in caplog.text
     assert str(error) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (psycopg.errors.DiskFull("could not extend file: No space left on device"), "The disk of the database is full"),
+        (
+            psycopg.errors.TooManyConnections("sorry, too many clients already"),
+            "All connections of the database are taken",
+        ),
+        (psycopg.OperationalError("connection refused"), "The database cannot be reached"),
+    ],
+)
+def test_what_ails_the_database_is_told(error: Exception, words: str) -> None:
+    told = answer(Broken(error), LINE)
+    assert told["refused"] == 503
+    assert told["text"].startswith(words)
+    assert "run the command" not in told["text"]  # who sent it by HTTP ran none
+    assert told_of_database(error) == told["text"]  # as the pages tell it
 
 
 def test_what_was_foreseen_is_told_and_memory_that_ends_ends_it() -> None:

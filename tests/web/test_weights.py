@@ -55,7 +55,8 @@ def test_a_change_is_a_version_in_force_from_now(own_web: Web) -> None:
     )
     assert (version, author, reason, win_rate) == (2, "manual", "steadier", 14.0)
     assert [row["version"] for row in web.json("/weights/versions")["data"]] == [2, 1]
-    assert web.json("/weights/versions/2")["evidence"] == {"based_on": 1}
+    evidence = web.json("/weights/versions/2")["evidence"]
+    assert (evidence["based_on"], evidence["by"].startswith("admin 0.")) == (1, True)  # the token's name
     assert web.get("/api/v1/weights/versions/3", 404).json()["detail"] == "There is no version 3 of the weights."
 
 

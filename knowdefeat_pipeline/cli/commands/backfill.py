@@ -23,7 +23,7 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import MOST_DAYS, Settings
-from knowdefeat_pipeline.store.market import has_market_data
+from knowdefeat_pipeline.store.reads import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
 
 

@@ -23,7 +23,8 @@ from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightError, WeightVersion, normalise, version_in_force
 from knowdefeat_pipeline.core.units import DAY, Floats
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.learning import read_history, weight_versions
+from knowdefeat_pipeline.store.learning import weight_versions
+from knowdefeat_pipeline.store.weight_panel import read_history
 
 app = typer.Typer(help="What weights or rules of allocation would have been worth.")
 app.command("funds")(backtest_funds)

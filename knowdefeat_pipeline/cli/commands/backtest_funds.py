@@ -27,8 +27,8 @@ from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.funds.replay import book, capitals, compare, rules_of, shares_of, usable_days
 from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store.fund_division import fund_inputs
 from knowdefeat_pipeline.store.fund_replay import read_results
-from knowdefeat_pipeline.store.funds import fund_inputs
 from knowdefeat_pipeline.store.session import Session
 
 NO_GATE = "none"

@@ -31,7 +31,7 @@ from knowdefeat_pipeline.cli.views.beliefs import (
 )
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import instant
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME, NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME, NEUTRAL, REGIMES
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources.replay import read_table
 from knowdefeat_pipeline.store.learning_ledger import (

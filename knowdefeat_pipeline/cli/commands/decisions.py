@@ -14,10 +14,10 @@ from knowdefeat_pipeline.cli.database import database
 from knowdefeat_pipeline.cli.options import CommandError, ConfidenceScale, Json, Regime
 from knowdefeat_pipeline.cli.views.beliefs import exposure_of, show_exposure
 from knowdefeat_pipeline.cli.views.decisions import show_consensus, show_size
-from knowdefeat_pipeline.cli.views.output import print_json
+from knowdefeat_pipeline.cli.views.output import Record, print_json
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME
 from knowdefeat_pipeline.store.decisions import agreed, size_of
 
 
@@ -54,13 +54,13 @@ def consensus(
     with database() as connection:
         found = agreed(
             connection,
-            frame,
+            {str(name): frame[name].tolist() for name in frame},
             threshold=threshold,
             regime=regime or ANY_REGIME,
             timeframes=_timeframes(timeframe_weight),
         )
     outcome, rows = found.outcome, found.rows
-    contributions = outcome.contributions.to_dict("records")
+    contributions: list[Record] = frame.assign(contribution=outcome.contributions).to_dict("records")  # type: ignore[assignment]
     if json:
         print_json(
             {
@@ -75,7 +75,7 @@ def consensus(
             }
         )
         return
-    show_consensus(outcome, threshold, found.weights, rows[0]["as_of"])
+    show_consensus(outcome, contributions, threshold, found.weights, rows[0]["as_of"])
     show_exposure(rows)
 
 

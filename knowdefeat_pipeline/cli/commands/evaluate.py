@@ -14,8 +14,10 @@ from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
 from knowdefeat_pipeline.core.learning.evidence import evidence
 from knowdefeat_pipeline.core.learning.learner import learn_weights
-from knowdefeat_pipeline.core.market.bars import PRICES, BarError
-from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES, label_regimes
+from knowdefeat_pipeline.core.market.bars import PRICES
+from knowdefeat_pipeline.core.market.labels import NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.regimes import label_regimes
+from knowdefeat_pipeline.core.market.timeframes import BarError
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.skill.verdicts import false_share
 from knowdefeat_pipeline.core.wording import counted

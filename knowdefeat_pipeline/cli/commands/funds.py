@@ -27,18 +27,18 @@ from knowdefeat_pipeline.cli.views.funds import show_allocation, show_explanatio
 from knowdefeat_pipeline.cli.views.output import Record, out, print_json
 from knowdefeat_pipeline.core.funds.daily import Division, FundInputs, divide_days
 from knowdefeat_pipeline.core.funds.explanation import explain as explain_amount
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
 from knowdefeat_pipeline.core.funds.settings import (
-    DEFAULT_CAUTION,
-    DEFAULT_SAME_EDGE_LIMIT,
     METHODS,
     AllocationMethod,
+    AllocationRules,
     FundSettings,
+    RiskRules,
+    beginning,
     settings_in_force,
 )
-from knowdefeat_pipeline.core.money import MOST_UNITS, amount_of, digits, smallest_units
+from knowdefeat_pipeline.core.money import exact_units
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store import fund_division
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.bots import bot_keys, bot_names, named
 from knowdefeat_pipeline.store.reads import latest_day
@@ -51,7 +51,7 @@ EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_amount(value: str) -> Decimal:
-    """An amount of money: 0 or more; thousands may be set apart by commas. (`_units` knows its currency's decimals.)"""
+    """An amount of money: 0 or more; thousands may be set apart by commas. (`exact_units` knows the decimals.)"""
     try:
         amount = Decimal(value.replace(",", ""))
     except InvalidOperation:
@@ -167,7 +167,7 @@ def allocate(
     with connect(url) as connection:
         day = day_or_latest(connection, day, "bot_rankings")
         tried = [_changed(known, funds, *options) for known in known_settings(connection, funds, currency)]
-        inputs, _ = store.fund_inputs(Session(url, connection), day, day, tried)
+        inputs, _ = fund_division.fund_inputs(Session(url, connection), day, day, tried)
         strategies = {row["bot_id"]: row["strategy_id"] for row in store.bots_table(connection)}
         names = bot_names(connection)
         key = bot_keys(connection, [explain])[0] if explain else None
@@ -177,8 +177,8 @@ def allocate(
     if key is not None:
         _explain(division, inputs, key, names[key], json)
         return
-    days = _records(division.days)
-    rows = named(_records(division.rows), names)
+    days = fund_division.as_records(division.days)
+    rows = named(fund_division.as_records(division.rows), names)
     rows.sort(key=lambda row: (row["quote_currency"], -row["amount"], row["rank"] or len(rows) + 1, row["bot_id"]))
     rows = [row | {"strategy_id": strategies[row["bot_id"]]} for row in rows]
     if json:
@@ -217,7 +217,7 @@ def known_settings(connection: psycopg.Connection, funds: Decimal | None, curren
     known = [replace(settings, in_force_from=None) for settings in saved if settings.quote_currency == currency]
     if not known and funds is None:
         raise CommandError(f"No funds are set in {currency}. Say how much there is: --funds AMOUNT")
-    return known or [FundSettings(currency, 0, caution=DEFAULT_CAUTION, same_edge_limit=DEFAULT_SAME_EDGE_LIMIT)]
+    return known or [beginning(currency)]
 
 
 def currency_of(connection: psycopg.Connection, currency: str | None) -> str:
@@ -253,12 +253,12 @@ def _changed(
     caution = known.caution if skill is None else skill.caution
     return replace(
         known,
-        funds=known.funds if funds is None else _units(funds, known.quote_currency),
+        funds=known.funds if funds is None else exact_units(funds, known.quote_currency),
         method=method or known.method,
         allocation=AllocationRules(
             bot_cap=cap or rules.bot_cap,
             ticker_cap=ticker_cap or rules.ticker_cap,
-            minimum=rules.minimum if minimum is None else _units(minimum, known.quote_currency),
+            minimum=rules.minimum if minimum is None else exact_units(minimum, known.quote_currency),
         ),
         risk=RiskRules(
             drawdown=100 * drawdown if drawdown else risk.drawdown,
@@ -277,31 +277,12 @@ def _explain(division: Division, inputs: FundInputs, key: int, name: str, as_jso
     if rows.empty or rows.iloc[0]["quote_currency"] not in ruling:
         where = "the ranking" if rows.empty else f"the funds: none are set in {rows.iloc[0]['quote_currency']}"
         raise CommandError(f"Bot {name} is not in {where} of {inputs.days[0][0]}. See: knowdefeat bots")
-    sentences = explain_amount(division, rows.iloc[0], ruling[rows.iloc[0]["quote_currency"]])
+    sentences = explain_amount(division, inputs.bots, key, ruling[rows.iloc[0]["quote_currency"]])
     if as_json:
-        (given,) = [row for row in _records(division.rows) if row["bot_id"] == key]
+        (given,) = [row for row in fund_division.as_records(division.rows) if row["bot_id"] == key]
         print_json({"bot": name} | given | {"explanation": sentences})
     else:
         show_explanation(name, sentences)
-
-
-def _units(amount: Decimal, currency: str) -> int:
-    """An amount in smallest units. Raises CommandError where it is finer, or more than can be divided exactly."""
-    units = smallest_units(amount, currency)
-    if amount_of(units, currency) != amount:
-        raise CommandError(f"{amount:,} {currency}: {currency} has {digits(currency) or 'no'} decimals")
-    if units > MOST_UNITS:
-        raise CommandError(
-            f"{amount:,} {currency}: an amount is at most {amount_of(MOST_UNITS, currency):,.0f} {currency}"
-        )
-    return units
-
-
-def _records(frame: Any) -> list[dict[str, Any]]:
-    """A frame's rows as the database would hold them: smallest units as amounts, what is missing as None."""
-    plain = store.as_amounts(frame).astype(object)
-    rows: list[dict[str, Any]] = plain.where(plain.notna(), None).to_dict("records")  # type: ignore[assignment]
-    return [row | {"as_of": row["as_of"].to_pydatetime()} for row in rows]
 
 
 def _nested(days: Sequence[Record], rows: Sequence[Record]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.store import imported
 from knowdefeat_pipeline.store import imports as store
 
 app = typer.Typer(no_args_is_help=True, help="What was taken in: list, show, undo.")
@@ -23,7 +24,7 @@ Number = Annotated[int, typer.Argument(help="The import's number in `imports lis
 @app.command("list")
 def list_(limit: Limit = 50, json: Json = False) -> None:
     """The last imports, the latest first."""
-    rows = store.list_imports(current_url(), limit)
+    rows = imported.list_imports(current_url(), limit)
     if json:
         print_json([asdict(row) for row in rows])
     elif not rows:
@@ -63,7 +64,7 @@ def list_(limit: Limit = 50, json: Json = False) -> None:
 @app.command()
 def show(import_id: Number, json: Json = False) -> None:
     """One import: where it came from, how it was read, and what became of its rows."""
-    row = store.show_import(current_url(), import_id)
+    row = imported.show_import(current_url(), import_id)
     if json:
         print_json(asdict(row))
         return

@@ -17,7 +17,8 @@ from knowdefeat_pipeline.cli.views.progress import progress
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, read_market
 from knowdefeat_pipeline.store import reads
-from knowdefeat_pipeline.store.market import MarketReport, has_market_data, load_market
+from knowdefeat_pipeline.store.market import MarketReport, load_market
+from knowdefeat_pipeline.store.reads import has_market_data
 
 Timeframe = Annotated[
     str | None, typer.Option(help="Length of a bar (15m, 1h, 1d) in files that have no column for it.")

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.cli.options import Json, Limit, parse_pairs
 from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table, text
 from knowdefeat_pipeline.core.escaping import printable
-from knowdefeat_pipeline.store import quarantine
+from knowdefeat_pipeline.store import quarantine, quarantined
 
 app = typer.Typer(no_args_is_help=True, help="Refused rows: list, show, release corrected, discard.")
 Number = Annotated[int, typer.Argument(help="The row's number in `quarantine list`.")]
@@ -28,7 +28,7 @@ def list_(
     """The refused rows, with reasons."""
     if status not in ("held", "released", "discarded", "any"):
         raise typer.BadParameter(f"--status {status}: held, released, discarded or any")
-    rows = quarantine.list_rows(current_url(), None if status == "any" else status, limit)
+    rows = quarantined.list_rows(current_url(), None if status == "any" else status, limit)
     if json:
         print_json([asdict(row) for row in rows])
     elif not rows:
@@ -48,7 +48,7 @@ def list_(
 @app.command()
 def show(quarantine_id: Number, json: Json = False) -> None:
     """One row whole, as the file had it."""
-    row = quarantine.show(current_url(), quarantine_id)
+    row = quarantined.show(current_url(), quarantine_id)
     if json:
         print_json(asdict(row))
         return

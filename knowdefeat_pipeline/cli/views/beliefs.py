@@ -8,7 +8,7 @@ from rich.text import Text
 
 from knowdefeat_pipeline.cli.views.output import Record, out, strong
 from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table, text
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME
 from knowdefeat_pipeline.core.wording import counted
 
 COLUMNS: tuple[tuple[str, Justify], ...] = (

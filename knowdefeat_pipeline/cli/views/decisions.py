@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.text import Text
@@ -12,8 +12,14 @@ from knowdefeat_pipeline.cli.views.tables import ESTIMATE, instant, number, tabl
 from knowdefeat_pipeline.core.decisions.consensus import Consensus
 
 
-def show_consensus(outcome: Consensus, threshold: float, weights: Mapping[str, float], as_of: datetime) -> None:
-    """The direction, and what each signal counts."""
+def show_consensus(
+    outcome: Consensus,
+    contributions: Sequence[Record],
+    threshold: float,
+    weights: Mapping[str, float],
+    as_of: datetime,
+) -> None:
+    """The direction, and what each signal counts: the signals with their `contribution`."""
     out.print(
         Text.assemble(
             strong(outcome.direction),
@@ -39,7 +45,7 @@ def show_consensus(outcome: Consensus, threshold: float, weights: Mapping[str, f
                 number(100 * weights[row["strategy_id"]], 1),
                 number(row["contribution"], 4),
             )
-            for row in outcome.contributions.to_dict("records")
+            for row in contributions
         ],
     )
 

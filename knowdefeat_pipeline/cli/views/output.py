@@ -34,6 +34,7 @@ def strong(text: str) -> Text:
 
 
 def _console(stderr: bool) -> Console:
+    """NO_COLOR leaves colours out, as rich has it."""
     console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         return console
@@ -41,6 +42,17 @@ def _console(stderr: bool) -> Console:
 
 
 out, err = _console(False), _console(True)
+
+
+def make_plain() -> None:
+    """From here on all is printed as into a file: no colour, nothing set off, nothing that moves."""
+    for console, stderr in ((out, False), (err, True)):
+        # Who prints holds on to these two; so they are made anew in their places.
+        Console.__init__(
+            console, stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPED_WIDTH, force_terminal=False,
+            force_interactive=False, color_system=None,
+        )  # fmt: skip
+
 
 Record = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.views.output import out, strong
 from knowdefeat_pipeline.cli.views.tables import NOTHING, number, table
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.wording import counted
-from knowdefeat_pipeline.sources.canonical import COLUMNS
+from knowdefeat_pipeline.sources.fields import COLUMNS
 from knowdefeat_pipeline.sources.preview import HELD, TRADES, accepted, columns, plain_values
 from knowdefeat_pipeline.sources.raw import Origin
 from knowdefeat_pipeline.sources.reading import Reading

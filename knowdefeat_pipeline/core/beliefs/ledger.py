@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from knowdefeat_pipeline.core.units import DAY, Floats, Ints
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VELOCITY_DAYS = 7.0
 

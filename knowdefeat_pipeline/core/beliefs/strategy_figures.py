@@ -13,7 +13,7 @@ from knowdefeat_pipeline.core.beliefs.ledger import clock, learning_velocity
 from knowdefeat_pipeline.core.beliefs.posterior import beliefs_at
 from knowdefeat_pipeline.core.beliefs.state import Rules, State, WeighingMethod
 from knowdefeat_pipeline.core.beliefs.strategy_weights import adaptive_weights, exposure, most_move, steady_weights
-from knowdefeat_pipeline.core.market.regimes import PROBABILITIES, REGIMES
+from knowdefeat_pipeline.core.market.labels import PROBABILITIES, REGIMES
 from knowdefeat_pipeline.core.units import Floats
 
 ALL_STRATEGIES = "*"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
+
+from knowdefeat_pipeline.core.units import Bools, Floats
 
 THRESHOLD = 0.60
 DIRECTIONS = ("LONG", "SHORT")
@@ -18,38 +19,36 @@ class Consensus:
     """What signals say together.
 
     direction: LONG, SHORT or NEUTRAL. agreement: the larger score's share of both, 0 without signals that count.
-    contributions: the signals with the `contribution` of each to its side's score, in the order given.
+    contributions (N,): what each signal adds to the score of its side, in the order given.
     """
 
     direction: Literal["LONG", "SHORT", "NEUTRAL"]
     long_score: float
     short_score: float
     agreement: float
-    contributions: pd.DataFrame
+    contributions: Floats
 
 
 def consensus(
-    signals: pd.DataFrame,
+    signals: Mapping[str, Sequence[Any]],
     strategy_weights: Mapping[str, float],
     timeframe_weights: Mapping[str, float] | None = None,
     threshold: float = THRESHOLD,
 ) -> Consensus:
     """Σ confidence/100 · weight(strategy) · weight(timeframe) on each side; the larger wins with `threshold` of both.
 
-    `signals`: columns strategy_id, timeframe, direction (LONG | SHORT), confidence (0..100). Without
+    `signals`: columns (N,) strategy_id, timeframe, direction (LONG | SHORT), confidence (0..100). Without
     `timeframe_weights` all count the same. Equal scores are NEUTRAL.
     Raises ValueError, naming the row, for a direction, confidence, strategy or timeframe that has no meaning or weight.
     """
-    _check(signals, "direction", signals["direction"].isin(DIRECTIONS), "is neither LONG nor SHORT")
-    _check(signals, "confidence", signals["confidence"].between(0, 100), "is no confidence from 0 to 100")
-    weight = signals["strategy_id"].map(dict(strategy_weights)).astype(float)
-    _check(signals, "strategy_id", weight >= 0, "has no weight; give it one of 0 or more")
+    confidence = np.asarray(signals["confidence"], np.float64)
+    is_long = np.array([side == "LONG" for side in signals["direction"]], bool)
+    _check(signals, "direction", [side in DIRECTIONS for side in signals["direction"]], "is neither LONG nor SHORT")
+    _check(signals, "confidence", (confidence >= 0) & (confidence <= 100), "is no confidence from 0 to 100")
+    weight = _weights(signals, "strategy_id", strategy_weights)
     if timeframe_weights is not None:
-        of_timeframe = signals["timeframe"].map(dict(timeframe_weights)).astype(float)
-        _check(signals, "timeframe", of_timeframe >= 0, "has no weight; give it one of 0 or more")
-        weight = weight * of_timeframe
-    contribution = (signals["confidence"] / 100 * weight).to_numpy(np.float64)
-    is_long = (signals["direction"] == "LONG").to_numpy()
+        weight = weight * _weights(signals, "timeframe", timeframe_weights)
+    contribution = confidence / 100 * weight
     long_score, short_score = float(contribution[is_long].sum()), float(contribution[~is_long].sum())
     total, larger = long_score + short_score, max(long_score, short_score)
     agreement = larger / total if total > 0 else 0.0
@@ -60,11 +59,18 @@ def consensus(
         long_score=long_score,
         short_score=short_score,
         agreement=agreement,
-        contributions=signals.assign(contribution=contribution),
+        contributions=contribution,
     )
 
 
-def _check(signals: pd.DataFrame, column: str, good: pd.Series, problem: str) -> None:
-    bad = np.flatnonzero(~good.to_numpy(dtype=bool))
+def _weights(signals: Mapping[str, Sequence[Any]], column: str, weights: Mapping[str, float]) -> Floats:
+    """The weight of each signal's name in a column. Raises ValueError for one without."""
+    found = np.array([weights.get(name, np.nan) for name in signals[column]], np.float64)
+    _check(signals, column, found >= 0, "has no weight; give it one of 0 or more")
+    return found
+
+
+def _check(signals: Mapping[str, Sequence[Any]], column: str, good: Sequence[bool] | Bools, problem: str) -> None:
+    bad = np.flatnonzero(~np.asarray(good, bool))
     if len(bad):
-        raise ValueError(f"signal {bad[0]}, {column}: {signals[column].iloc[bad[0]]!r} {problem}")
+        raise ValueError(f"signal {bad[0]}, {column}: {[*signals[column]][bad[0]]!r} {problem}")

@@ -28,11 +28,12 @@ from knowdefeat_pipeline.core.funds.events import (
     lasting_halts,
 )
 from knowdefeat_pipeline.core.funds.projection import Allocation, allocate
-from knowdefeat_pipeline.core.funds.risk import RiskRules, open_loss_exceeds_gain, risk_decisions, risk_figures
+from knowdefeat_pipeline.core.funds.risk import open_loss_exceeds_gain, risk_decisions, risk_figures
 from knowdefeat_pipeline.core.funds.settings import (
     METHODS,
     AllocationMethod,
     FundSettings,
+    RiskRules,
     SkillBar,
     settings_in_force,
 )
@@ -258,7 +259,7 @@ def _transitions(bots: pd.DataFrame, events: Sequence[BotEvent], as_of: datetime
 def _divide(
     bots: pd.DataFrame, trades: Trades, as_of: datetime, settings: FundSettings
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    bar = settings.bar(_p_same_edge(bots))
+    bar = settings.bar(p_same_edge(bots))
     refusal, refused = _refused(bots, bar)
     part = np.flatnonzero(refusal == "")
     measure, unmeasured = _measure(bots.iloc[part], trades, as_of, settings.method)
@@ -319,8 +320,8 @@ def _p_skill(bots: pd.DataFrame) -> Floats:
     return bots["p_skill"].to_numpy(np.float64) if "p_skill" in bots else np.full(len(bots), np.nan)
 
 
-def _p_same_edge(bots: pd.DataFrame) -> float:
-    """The probability that all bots of the fleet have one edge; NaN where it was not computed."""
+def p_same_edge(bots: pd.DataFrame) -> float:
+    """The probability that all bots of the fleet have one edge; NaN where it was computed of none of them."""
     return float(bots["p_same_edge"].max()) if "p_same_edge" in bots else np.nan
 
 

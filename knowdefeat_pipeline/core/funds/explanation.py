@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from knowdefeat_pipeline.core.funds.daily import Division
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.daily import Division, p_same_edge
+from knowdefeat_pipeline.core.funds.settings import FundSettings, SkillBar
 from knowdefeat_pipeline.core.funds.targets import MIDDLE_SCORE
 from knowdefeat_pipeline.core.money import amount_of, shown
 
@@ -18,17 +19,22 @@ MEASURES = {
 }
 
 
-def explain(division: Division, bot: Any, settings: FundSettings) -> list[str]:
+def explain(division: Division, bots: pd.DataFrame, bot_id: int, settings: FundSettings) -> list[str]:
     """Sentences on the amount of a bot on the one day of `division`.
 
-    `bot`: its row of `FundInputs.bots`. Amounts are in its quote currency. Raises ValueError where it is not there.
+    `bots`: `FundInputs.bots` of that day. Amounts are in the bot's quote currency. Raises ValueError where it is not
+    there.
     """
     rows = division.rows[division.rows["quote_currency"] == settings.quote_currency]
-    if not (rows["bot_id"] == bot["bot_id"]).any():
-        raise ValueError(f"bot {bot['bot_id']} is not among those that were given funds in {settings.quote_currency}")
-    row = rows[rows["bot_id"] == bot["bot_id"]].iloc[0]
+    if not (rows["bot_id"] == bot_id).any():
+        raise ValueError(f"bot {bot_id} is not among those that were given funds in {settings.quote_currency}")
+    row = rows[rows["bot_id"] == bot_id].iloc[0]
+    own = bots[bots["quote_currency"] == settings.quote_currency]
+    bot = own[own["bot_id"] == bot_id].iloc[0]
+    # The bar is the fleet's: a bot that was not judged has no probability of its own that all have one edge.
+    bar = settings.bar(p_same_edge(own))
     (day,) = division.days[division.days["quote_currency"] == settings.quote_currency].to_dict("records")
-    steps = [_ranked(bot, int(rows["rank"].notna().sum())), _skilled(bot, settings)]
+    steps = [_ranked(bot, int(rows["rank"].notna().sum())), _skilled(bot, bar)]
     if row["target"] == row["target"]:
         steps += [_aim(bot, row, settings), *_capped(row, settings)]
     else:
@@ -46,8 +52,8 @@ def _ranked(bot: Any, ranked: int) -> str:
     return f"Its score is {bot['rank_score']:.2f}: rank {bot['rank']} of {ranked}."
 
 
-def _skilled(bot: Any, settings: FundSettings) -> str:
-    p_skill, bar = bot.get("p_skill", np.nan), settings.bar(bot.get("p_same_edge", np.nan))
+def _skilled(bot: Any, bar: SkillBar | None) -> str:
+    p_skill = bot.get("p_skill", np.nan)
     known = f"P(edge > 0) is {p_skill:.3f}" if p_skill == p_skill else "Its skill is not computed"
     if bar is None:
         return f"{known}; no skill is asked for (ungated)."

@@ -13,21 +13,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.funds.settings import AllocationRules
 from knowdefeat_pipeline.core.money import amount_of, shown
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
 
 STEPS = 100
 Decision = Literal["funded", "capped", "below_minimum", "no_share", "refused"]
-
-
-@dataclass(frozen=True)
-class AllocationRules:
-    """bot_cap, ticker_cap: the largest share of the funds in one bot, and in all bots of one ticker. minimum: the least
-    amount worth allocating, in cents; a smaller one goes to the others."""
-
-    bot_cap: float = 0.10
-    ticker_cap: float = 1.0
-    minimum: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.funds.daily import RULES, FundInputs, divide_days
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.settings import FundSettings
+from knowdefeat_pipeline.core.funds.settings import AllocationRules, FundSettings
 from knowdefeat_pipeline.core.learning.inference import Estimate, best_is_luck, bootstrap_mean
 from knowdefeat_pipeline.core.metrics.returns import sharpe_interval, sharpe_ratio
 from knowdefeat_pipeline.core.units import Floats

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.funds.settings import RiskRules
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import DAY, NEVER, WINDOW_DAYS, Bools, Floats, Ints, day_of, last_day, micros
 
 RiskVerdict = Literal["drawdown", "daily_loss", "cooling_down", "within_limits"]
 """Which limit is broken, or that it was; all but the last halt a bot."""
-
-
-@dataclass(frozen=True)
-class RiskRules:
-    """drawdown: halt beyond so many percent below the peak. daily_loss: halt when the day has lost more than so many
-    percent of capital. cool_down: how long a halted bot stays halted once neither limit is broken."""
-
-    drawdown: float = 25.0
-    daily_loss: float = 5.0
-    cool_down: timedelta = timedelta(days=1)
 
 
 POSITION_COLUMNS = ("bot_id", "entry_time", "pnl")

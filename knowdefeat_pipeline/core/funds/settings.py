@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, get_args
-
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules
 
 AllocationMethod = Literal["rank_score", "equal", "inverse_variance", "hrp", "belief_edge"]
 
@@ -22,6 +19,26 @@ high as low. So it counts only once bots can be told apart.
 """
 SURE = 0.99
 """P(edge > 0) above which a bot is given funds even while bots cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class AllocationRules:
+    """bot_cap, ticker_cap: the largest share of the funds in one bot, and in all bots of one ticker. minimum: the least
+    amount worth allocating, in cents; a smaller one goes to the others."""
+
+    bot_cap: float = 0.10
+    ticker_cap: float = 1.0
+    minimum: int = 0
+
+
+@dataclass(frozen=True)
+class RiskRules:
+    """drawdown: halt beyond so many percent below the peak. daily_loss: halt when the day has lost more than so many
+    percent of capital. cool_down: how long a halted bot stays halted once neither limit is broken."""
+
+    drawdown: float = 25.0
+    daily_loss: float = 5.0
+    cool_down: timedelta = timedelta(days=1)
 
 
 class SkillBar(NamedTuple):
@@ -67,6 +84,11 @@ class FundSettings:
         if p_same_edge != p_same_edge:
             why = "their skill is not computed"
         return SkillBar(max(self.caution, SURE), f" while bots cannot be told apart ({why})")
+
+
+def beginning(currency: str) -> FundSettings:
+    """What settings begin with that people make in a currency; there is nothing to divide yet."""
+    return FundSettings(currency, 0, caution=DEFAULT_CAUTION, same_edge_limit=DEFAULT_SAME_EDGE_LIMIT)
 
 
 def settings_in_force(settings: Sequence[FundSettings], as_of: datetime) -> list[FundSettings]:

@@ -1,30 +1,16 @@
-"""Bars of one ticker and timeframe: what makes them usable, and how long they last."""
+"""Bars of one ticker and timeframe: what makes them usable, and how far they move."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.core.market.timeframes import BarError
 from knowdefeat_pipeline.core.units import Bools, Floats
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICES, "volume")
 ATR_BARS = 14
-_MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
-
-
-class BarError(ValueError):
-    """Bars that cannot be used; the message names the row, the column and the remedy."""
-
-
-def bar_length(timeframe: str) -> pd.Timedelta:
-    """How long a bar of a timeframe lasts: a number and m, h, d or w, such as 15m or 1d. Raises BarError."""
-    match = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", timeframe)
-    if not match:
-        raise BarError(f"'{timeframe}' is not a timeframe; write a number and m, h, d or w, such as 15m, 1h or 1d")
-    return pd.Timedelta(minutes=int(match[1]) * _MINUTES[match[2]])
 
 
 def check_bars(bars: pd.DataFrame) -> None:

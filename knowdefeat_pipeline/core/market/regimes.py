@@ -23,15 +23,11 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.market.bars import average_true_range, check_bars, true_range
+from knowdefeat_pipeline.core.market.labels import NEUTRAL, PROBABILITIES, REGIMES
 from knowdefeat_pipeline.core.market.walk_forward import SeriesError, blocks, check_history, features_from, needed_from
 from knowdefeat_pipeline.core.units import Floats, Texts
 
-REGIMES = ("TRENDING", "RANGING", "VOLATILE")
-TRENDING, RANGING, VOLATILE = range(3)
-NEUTRAL = "NEUTRAL"
-ANY_REGIME = "*"
-"""The regimes that hold."""
-PROBABILITIES = tuple(f"p_{name.lower()}" for name in REGIMES)
+TRENDING, RANGING, VOLATILE = range(len(REGIMES))
 ENTERED, GIVEN_UP = 0.70, 0.15
 """The probability from which on a label is entered, and that below which the held one is given up."""
 UNKNOWN = ""

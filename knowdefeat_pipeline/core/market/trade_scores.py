@@ -9,6 +9,8 @@ A bot's score is the mean over its trades (see `metrics.score_means`). Without m
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 
@@ -28,7 +30,7 @@ BOOK_AGE = pd.Timedelta(minutes=5)
 
 
 def trade_scores(
-    trades: pd.DataFrame, forecasts: pd.DataFrame, timeframe: pd.Timedelta, walls: pd.DataFrame | None = None
+    trades: pd.DataFrame, forecasts: pd.DataFrame, timeframe: timedelta, walls: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """The three scores of each trade of one ticker, under the trades' index; a bot's score is their mean without NaN.
 
@@ -61,7 +63,7 @@ def price_wall_score(bid: Floats, ask: Floats, side: Floats) -> Floats:
     return 50 + 50 * side * (bid - ask) / np.where(total > 0, total, np.nan)
 
 
-def forecasts_at(forecasts: pd.DataFrame, timeframe: pd.Timedelta, entries: pd.Series) -> pd.DataFrame:
+def forecasts_at(forecasts: pd.DataFrame, timeframe: timedelta, entries: pd.Series) -> pd.DataFrame:
     """p_up and volume_percentile in force at each entry, under the entries' index.
 
     They are those of the last bar that had closed by then (a bar closes at its open_time + `timeframe`; closing at the
@@ -70,7 +72,7 @@ def forecasts_at(forecasts: pd.DataFrame, timeframe: pd.Timedelta, entries: pd.S
     return _in_force(forecasts, forecasts["open_time"] + timeframe, FORECASTS, entries, FORECAST_AGE)
 
 
-def ranges_at(open_time: pd.Series, ranges: Floats, timeframe: pd.Timedelta, entries: pd.Series) -> pd.Series:
+def ranges_at(open_time: pd.Series, ranges: Floats, timeframe: timedelta, entries: pd.Series) -> pd.Series:
     """The average true range in force at each entry, under the entries' index: that of the last bar that had closed by
     then, NaN where that was four days ago or more.
 

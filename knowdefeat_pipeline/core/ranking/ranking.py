@@ -6,13 +6,16 @@ Scores depend on ranks of scale-free figures alone, so neither a bot's stake nor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from knowdefeat_pipeline.core.rows import Columns, as_frame
+from knowdefeat_pipeline.core.rows import Columns, as_frame, codes
 from knowdefeat_pipeline.core.schema.variables import VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints, Texts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_TRADES = 5
 TIE_TOLERANCE = 1e-9
@@ -85,12 +88,12 @@ def ranked_variables(metrics: pd.DataFrame | Columns) -> Floats:
 
     `metrics` are rows of eligible bots with ticker `*`, of any number of as_ofs; shape (rows, 19).
     """
-    as_of = pd.factorize(metrics["as_of"])[0]
+    as_of = codes(metrics["as_of"])
     group = as_of
     for name in ("main_ticker", "main_direction"):
-        code, names = pd.factorize(metrics[name])
-        group = group * (len(names) + 1) + code
-    return centred_ranks(subtract_group(scale_free(metrics), pd.factorize(group)[0]), as_of)
+        code = codes(metrics[name])
+        group = group * (code.max(initial=0) + 1) + code
+    return centred_ranks(subtract_group(scale_free(metrics), codes(group)), as_of)
 
 
 def rank_numbers(metrics: Columns) -> tuple[Ints, Ints]:
@@ -112,6 +115,8 @@ def rank_bots(
     `min_trades` closed trades in the trailing 30 days are listed last with NULL rank, score and points. Points sum to
     rank_score - 50. The index is that of the metrics' rows.
     """
+    import pandas as pd
+
     given = {name: metrics[name].to_numpy() for name in RANKED_BY} | {
         "as_of": pd.factorize(metrics["as_of"], sort=True)[0]
     }

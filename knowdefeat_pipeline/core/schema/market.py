@@ -21,9 +21,9 @@ REGIMES: tuple[Figure, ...] = (
     TIMEFRAME,
     Figure("open_time", "timestamptz", "UTC", "When the bar opens; its label holds from its close on.", nullable=False),
     Figure("label", "text", "", "TRENDING, RANGING or VOLATILE: entered at a probability of 0.70, held until another gets there; NEUTRAL before, and once its own is below 0.15.", nullable=False),
-    number("p_trending", "probability", "Probability of TRENDING, from the bars up to this one."),
-    number("p_ranging", "probability", "Probability of RANGING, from the bars up to this one."),
-    number("p_volatile", "probability", "Probability of VOLATILE, from the bars up to this one."),
+    number("p_trending", "probability", "Probability of TRENDING, from the bars up to this one; a third before the first fit."),
+    number("p_ranging", "probability", "Probability of RANGING, from the bars up to this one; a third before the first fit."),
+    number("p_volatile", "probability", "Probability of VOLATILE, from the bars up to this one; a third before the first fit."),
     number("average_true_range", "price", "Wilder's average true range over 14 bars, in the ticker's quote currency. NULL before the 14th bar."),
 )
 

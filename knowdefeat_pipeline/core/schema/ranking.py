@@ -18,7 +18,7 @@ RANKING: tuple[Figure, ...] = (
     Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
     number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
     Figure("eligible", "boolean", "", "Whether the bot closed enough trades in the trailing 30 days to be ranked.", nullable=False),
-    Figure("reason", "text", "", "Why a bot is not ranked."),
+    Figure("reason", "text", "", "Why a bot is not ranked. NULL for one that is."),
     Figure("is_active", "boolean", "", "Whether the bot may receive funds: set by a person or a rule and kept across runs.", nullable=False),
     Figure("weight_version", "integer", "", "The version of the weights that was in force.", nullable=False),
     *(_points(variable) for variable in VARIABLES if variable.name not in SLOW_NAMES),

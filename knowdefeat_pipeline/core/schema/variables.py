@@ -55,7 +55,7 @@ def _slow(name: str, label: str, window: str) -> Variable:
 def _streak(length: int, weight: float) -> Variable:
     text = (
         f"100 · (trades at which the current run of wins is at least {length}) / trades, trailing 30 days: "
-        f"a run of length L adds max(0, L-{length - 1})."
+        f"a run of length L adds max(0, L-{length - 1}). NULL without trades."
     )
     return _variable(f"win_streak_{length}", f"streak {length}", weight, "percent", text)
 
@@ -66,11 +66,12 @@ VARIABLES: tuple[Variable, ...] = (
     _performance("one_day_performance", "1d", 10.0, "24 hours", 1.0),
     _performance("one_week_performance", "1w", 7.5, "7 days", 7.0),
     _performance("one_month_performance", "1m", 5.0, "30 days", 30.0),
-    _variable("avg_win_rate", "win rate", 10.0, "percent", "The win rate: 100 · wins / trades, trailing 30 days. Breakeven trades are no wins."),
+    _variable("avg_win_rate", "win rate", 10.0, "percent", "The win rate: 100 · wins / trades, trailing 30 days. Breakeven trades are no wins. NULL without trades."),
     _variable(
         "avg_drawdown", "drawdown", 8.0, "percent",
         "Mean depth of the drawdown episodes of the trailing 30 days, in percent of the peak of realised equity, which "
-        "starts at the bot's capital; 0 when equity never fell below its peak. Lower is better.",
+        "starts at the bot's capital; 0 when equity never fell below its peak. Lower is better. NULL without trades or a "
+        "known capital.",
         "drawdown", 30.0, "avg_drawdown_amount", -1,
     ),
     _variable(

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from knowdefeat_pipeline.core.market.regimes import RANGING, REGIMES, TRENDING, VOLATILE
+from knowdefeat_pipeline.core.market.labels import REGIMES
+from knowdefeat_pipeline.core.market.regimes import RANGING, TRENDING, VOLATILE
 from knowdefeat_pipeline.core.units import Array, Floats, Ints
 
 STEPS = 12

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
@@ -16,7 +16,7 @@ from knowdefeat_pipeline.store.bot_days import bot_days, bot_equity
 from knowdefeat_pipeline.store.bots import BotError, bot_keys
 from knowdefeat_pipeline.store.fleet import closed_trades
 from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
-from knowdefeat_pipeline.web.access import requires
+from knowdefeat_pipeline.web.access import Decider
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import links, next_address, read_cursor
@@ -42,17 +42,16 @@ def bot(request: Request, site: Shared, bot: str) -> Response:
 
     def read(connection: psycopg.Connection) -> Answer:
         (key,) = bot_keys(connection, [bot])
-        return as_json(next(row for row in funds.bots_table(connection) if row["bot_id"] == key))
+        return as_json(funds.bots_table(connection, key)[0])
 
     return site.answer(request, read)
 
 
-class Change(BaseModel):
-    """What is decided about a bot, and why."""
+class Change(BaseModel, extra="forbid"):
+    """What is decided about a bot, and why. Who decides is the token's name."""
 
     is_active: bool = Field(description="Whether it may receive funds.")
     reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
-    author: str = Field("manual", description="Who decides.", min_length=1, max_length=200, pattern=r"\S")
 
 
 class Changed(BaseModel):
@@ -63,19 +62,18 @@ class Changed(BaseModel):
     changed: bool = Field(description="Whether that was otherwise before.")
 
 
-@router.patch("/bots/{bot}", response_model=Changed, dependencies=[Depends(requires("admin"))])
-def change_bot(site: Shared, bot: str, change: Change) -> dict[str, Any]:
+@router.patch("/bots/{bot}", response_model=Changed)
+def change_bot(site: Shared, author: Decider, bot: str, change: Change) -> dict[str, Any]:
     """Activate or deactivate a bot. Needs a token of the scope admin."""
     with site.connection() as connection:
-        changed = funds.set_active(connection, [bot], change.is_active, change.author.strip(), change.reason.strip())
+        changed = funds.set_active(connection, [bot], change.is_active, author, change.reason.strip())
     return {"bot": bot, "is_active": change.is_active, "changed": bool(changed)}
 
 
-class Resumption(BaseModel):
-    """That a halted bot may go on, and why."""
+class Resumption(BaseModel, extra="forbid"):
+    """That a halted bot may go on, and why. Who decides is the token's name."""
 
     reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
-    author: str = Field("manual", description="Who decides.", min_length=1, max_length=200, pattern=r"\S")
 
 
 class Resumed(BaseModel):
@@ -85,13 +83,13 @@ class Resumed(BaseModel):
     halted: bool = Field(description="Whether the risk rules still halt it: false.")
 
 
-@router.post("/bots/{bot}/resume", response_model=Resumed, dependencies=[Depends(requires("admin"))])
-def resume_bot(site: Shared, bot: str, resumption: Resumption) -> dict[str, Any]:
+@router.post("/bots/{bot}/resume", response_model=Resumed)
+def resume_bot(site: Shared, author: Decider, bot: str, resumption: Resumption) -> dict[str, Any]:
     """Let a halted bot go on: its risk counts from the last ranking on. Needs a token of the scope admin."""
     with site.connection() as connection:
         bot_keys(connection, [bot])
         try:
-            funds.resume(connection, [bot], resumption.author.strip(), resumption.reason.strip())
+            funds.resume(connection, [bot], author, resumption.reason.strip())
         except BotError as error:  # it is there, so that it is not halted
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
     return {"bot": bot, "halted": False}

@@ -1,22 +1,36 @@
-"""`/funds` and `/allocations`: what there is to divide, and what each bot is given and why."""
+"""`/funds` and `/allocations`: what there is to divide, what each bot is given and why, and what it would be given."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
+from http import HTTPStatus
 from typing import Annotated
 
 import psycopg
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, Field
 
+from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.store import funds as store
+from knowdefeat_pipeline.store.funds import FundsChanged, save_settings, settings_history, settings_record
 from knowdefeat_pipeline.store.reads import latest_day
+from knowdefeat_pipeline.web.access import Decider
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
-from knowdefeat_pipeline.web.funds import Asked, place, read_allocation, require_funds
+from knowdefeat_pipeline.web.bodies import takes
+from knowdefeat_pipeline.web.funds import (
+    SETTINGS,
+    Asked,
+    FundsAsked,
+    known_settings,
+    place,
+    read_allocation,
+    require_funds,
+)
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
+from knowdefeat_pipeline.web.tried_funds import differing, tried
 
 router = APIRouter(tags=["funds"])
 NOTHING = "Nothing has been allocated yet. Set funds: knowdefeat funds set --funds AMOUNT; then: knowdefeat run"
@@ -30,8 +44,78 @@ def funds(request: Request, site: Shared) -> Response:
 
 @router.get("/funds/{currency}", response_model=list[models.FundSettings])  # type: ignore[valid-type]
 def funds_of(request: Request, site: Shared, currency: str) -> Response:
-    """All settings of a currency that were ever recorded, the latest first."""
-    return site.answer(request, lambda connection: as_json(require_funds(connection, currency)))
+    """All settings of a currency that were ever recorded, the latest first. Its ETag is the latest one's version, which
+    a change sends back as If-Match."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        found = require_funds(connection, currency)
+        return Answer(as_json(found).body, version=found[0]["version"])
+
+    return site.answer(request, read)
+
+
+class FundsSet(FundsAsked):
+    """Settings, and why."""
+
+    reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
+
+
+@router.put("/funds/{currency}", response_model=models.FundSettings, dependencies=[Depends(takes("application/json"))])
+def set_funds(
+    site: Shared,
+    author: Decider,
+    currency: str,
+    wanted: FundsSet,
+    if_match: Annotated[str | None, Header(description="The ETag of GET /funds/{currency}.")] = None,
+    if_none_match: Annotated[str | None, Header(description="* for a currency without settings.")] = None,
+) -> Response:
+    """Put settings of a currency's funds in force from the last ranking on, as a new version. Needs the scope admin.
+
+    428 without If-Match (for a currency without settings: If-None-Match: *); 412 where somebody else came first, with
+    the latest version and the settings that differ.
+    """
+    with site.connection() as connection:
+        known = known_settings(connection, currency)
+        settings = wanted.on(known)
+        try:
+            number = _based_on(known, if_match, if_none_match)
+            version = save_settings(connection, settings, author, wanted.reason.strip(), based_on=number)
+        except FundsChanged as error:
+            latest = error.latest or {"version": 0}
+            versions = {row["version"]: row for row in settings_history(connection)}
+            yours = settings_record(settings)
+            raise Problem(
+                HTTPStatus.PRECONDITION_FAILED,
+                f'{error} Look at what differs, then send it again with If-Match: "{latest["version"]}".',
+                {"ETag": f'"{latest["version"]}"'},
+                latest=error.latest,
+                differing=differing(SETTINGS, versions.get(error.based_on), error.latest, yours),
+            ) from error
+        made = require_funds(connection, currency)[0]
+    answer = Answer(as_json(made).body, version=version)
+    return Response(answer.body, media_type=answer.media_type, headers={"ETag": answer.etag})
+
+
+def _based_on(known: FundSettings, if_match: str | None, if_none_match: str | None) -> int:
+    """The version that the headers name, 0 for none; the latest where that is one of several, or `*`. Raises Problem,
+    FundsChanged."""
+    if if_none_match is not None and if_none_match.strip() == "*":
+        return 0
+    if if_match is None:
+        how = (
+            f'If-Match: "{known.version}", the ETag of GET'
+            if known.version
+            else "If-None-Match: *, for there is none at"
+        )
+        raise Problem(
+            HTTPStatus.PRECONDITION_REQUIRED,
+            f"Say which version this builds on, so that no change is lost: {how} /api/v1/funds/{known.quote_currency}.",
+        )
+    tags = [tag.strip() for tag in if_match.split(",")]
+    if known.version and ("*" in tags or f'"{known.version}"' in tags):
+        return known.version
+    named = [int(tag.strip('"')) for tag in tags if tag.strip('"').isascii() and tag.strip('"').isdigit()]
+    return min(named[0], 2**31 - 1) if named else -1
 
 
 @router.get("/funds/{currency}/days", response_model=list[models.AllocationDay])  # type: ignore[valid-type]
@@ -87,3 +171,36 @@ def allocations(
         )
 
     return site.answer(request, read)
+
+
+class AllocationAsked(FundsAsked):
+    """Settings to try."""
+
+    currency: str = Field(description="The currency of the funds.")
+
+
+class TriedAllocations(BaseModel):
+    """A day's funds of one currency as other settings would divide them."""
+
+    day: date = Field(description="The UTC day.")
+    changed: int = Field(description="How many bots would get another amount.")
+    summary: models.AllocationDay = Field(description="What would be allocated, and what would stay cash and why.")  # type: ignore[valid-type]
+    data: list[models.TriedAllocation] = Field(description="Of each bot, the largest amounts first.")  # type: ignore[valid-type]
+
+
+@router.post("/allocations/preview", response_model=TriedAllocations, dependencies=[Depends(takes("application/json"))])
+def preview(
+    site: Shared,
+    asked: AllocationAsked,
+    day: Annotated[date | None, Query(description="UTC day; the last one ranked by default.")] = None,
+) -> Response:
+    """What each bot would be given by other settings, beside what it was given. Takes seconds; 429 while another is
+    under way. Nothing is saved."""
+    with site.connection() as connection:
+        settings = asked.on(known_settings(connection, asked.currency))
+        day = day or latest_day(connection)
+    if day is None:
+        raise Problem(HTTPStatus.NOT_FOUND, NOTHING)
+    found = tried(site, settings, day)
+    told = {"day": found.day, "changed": found.changed, "summary": found.summary, "data": found.rows}
+    return Response(as_json(told).body, media_type="application/json")

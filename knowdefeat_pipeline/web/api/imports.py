@@ -12,9 +12,9 @@ import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from knowdefeat_pipeline.sources.canonical import Reason
-from knowdefeat_pipeline.store import imports as store
-from knowdefeat_pipeline.store import quarantine
+from knowdefeat_pipeline.sources.fields import Reason
+from knowdefeat_pipeline.store import imported as store
+from knowdefeat_pipeline.store import quarantined as held
 from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api.cursors import links, next_address, read_cursor
@@ -170,7 +170,7 @@ def quarantined(
 
     def read(connection: psycopg.Connection) -> Answer:
         chosen = None if status == "any" else status
-        found = quarantine.quarantined(connection, chosen, limit + 1, reason=reason, after=_after(cursor) or 0)
+        found = held.quarantined(connection, chosen, limit + 1, reason=reason, after=_after(cursor) or 0)
         following = next_address(request, [found[limit - 1].quarantine_id] if len(found) > limit else None)
         return as_json({"next": following, "data": [asdict(row) for row in found[:limit]]}, links(following))
 
@@ -182,7 +182,7 @@ def one_row(request: Request, site: Shared, quarantine_id: Number) -> Response:
     """One refused row."""
     return site.answer(
         request,
-        lambda connection: as_json(asdict(there(quarantine.find_row, connection, quarantine_id))),
+        lambda connection: as_json(asdict(there(held.find_row, connection, quarantine_id))),
         results=False,
     )
 
@@ -198,7 +198,7 @@ def release(site: Shared, quarantine_id: Number, corrections: Corrections) -> Re
     A row that is refused again stays held as it was (409, which says why).
     """
     with site.connection() as connection:
-        there(quarantine.find_row, connection, quarantine_id)
+        there(held.find_row, connection, quarantine_id)
     return _json(site.intake.ask("release", quarantine_id=quarantine_id, corrections=corrections.corrections))
 
 
@@ -210,7 +210,7 @@ def release(site: Shared, quarantine_id: Number, corrections: Corrections) -> Re
 def discard(site: Shared, quarantine_id: Number, why: Discard) -> Response:
     """Settle a held row as not wanted; it stays on record. Needs the scope admin."""
     with site.connection() as connection:
-        there(quarantine.find_row, connection, quarantine_id)
+        there(held.find_row, connection, quarantine_id)
     site.intake.ask("discard", quarantine_id=quarantine_id, note=why.note)
     return _json({"quarantine_id": quarantine_id, "status": "discarded"})
 
@@ -223,7 +223,7 @@ def there(find: Callable[[psycopg.Connection, int], Kind], connection: psycopg.C
     """What has that number. Raises Problem: 404 for none."""
     try:
         return find(connection, number)
-    except (store.UndoError, quarantine.QuarantineError) as error:
+    except (store.UndoError, held.QuarantineError) as error:
         raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
 
 

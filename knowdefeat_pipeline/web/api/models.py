@@ -126,6 +126,14 @@ StreakSummary = model("StreakSummary", (*TABLES["win_streak_summary"], NAME))
 Skill = model("Skill", (*TABLES["bot_skill"], NAME))
 FundSettings = model("FundSettings", TABLES["fund_settings"], ("in_force_from",))
 Allocation = model("Allocation", (*TABLES["fund_allocations"], NAME, STRATEGY))
+TRIED: tuple[Figure, ...] = (
+    *(figure for figure in TABLES["fund_allocations"] if figure.name != "settings_version"),
+    NAME,
+    STRATEGY,
+    Figure("amount_before", "numeric", "currency", "What it was allocated that day. NULL where it was not."),
+    Figure("change", "numeric", "currency", "amount less amount_before.", nullable=False),
+)
+TriedAllocation = model("TriedAllocation", TRIED)
 AllocationDay = model("AllocationDay", TABLES["fund_allocation_days"])
 Regime = model("Regime", REGIME_NOW)
 RegimeBar = model("RegimeBar", REGIME_BAR)

@@ -5,6 +5,8 @@ Accuracies are win rates. A weight is a share: those of all strategies sum to 1.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -13,13 +15,15 @@ import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
-from knowdefeat_pipeline.core.market.regimes import NEUTRAL, REGIMES
+from knowdefeat_pipeline.core.market.labels import NEUTRAL, REGIMES
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.store.learning_ledger import record_reset
-from knowdefeat_pipeline.store.outcomes import OutcomeDiffers, record_outcome
+from knowdefeat_pipeline.store.outcomes import SOURCE, differing, recorded_outcome
 from knowdefeat_pipeline.store.reads import Record, count_outcomes, strategy_history, strategy_outcomes
 from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
+from knowdefeat_pipeline.web.api.trades import By, refusal
+from knowdefeat_pipeline.web.intake import a_place
 from knowdefeat_pipeline.web.learning import ALL, Learned, require_learned
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
@@ -244,11 +248,12 @@ class TradeOutcome(BaseModel):
     quote_currency: str = Field("USD", description="The currency of its amounts.", min_length=1)
 
 
-@router.post("/trade-outcome", dependencies=[Depends(requires("ingest"))])
-def trade_outcome(site: Shared, outcome: TradeOutcome) -> Response:
+@router.post("/trade-outcome", dependencies=[Depends(requires("ingest")), Depends(a_place)])
+def trade_outcome(site: Shared, author: By, outcome: TradeOutcome) -> Response:
     """Record a closed trade, from which the pipeline learns. Needs a token of the scope ingest.
 
-    The same again changes nothing (`Idempotent-Replayed: true`); other values under a known id are 409.
+    It goes the way of POST /api/v1/trades: the same again changes nothing (`Idempotent-Replayed: true`), other values
+    under a known id are 409, and what is refused is held, where it can be mended.
     """
     stated, scale = outcome.signal_confidence, outcome.confidence_scale
     if stated is not None and stated > scale:
@@ -257,21 +262,32 @@ def trade_outcome(site: Shared, outcome: TradeOutcome) -> Response:
             f"signal_confidence: {stated:g} does not lie in 0..{scale}. Correct it, or declare the scale: "
             f"confidence_scale={101 - scale}.",
         )
-    given = outcome.model_dump(exclude={"confidence_scale", "trade_id", "bot"})
-    given |= {
-        "source_trade_id": outcome.trade_id,
-        "bot_name": outcome.bot or outcome.strategy_id,
-        "signal_confidence": None if stated is None else stated / scale,
-        "entry_time": outcome.entry_time.astimezone(UTC),
-    }
     with site.connection() as connection:
         exit_time: datetime = outcome.exit_time or clock.now(connection)
-        try:
-            known, is_new = record_outcome(connection, given | {"exit_time": exit_time.astimezone(UTC)})
-        except OutcomeDiffers as error:
-            raise Problem(HTTPStatus.CONFLICT, str(error), differing=error.differing) from error
+    given = outcome.model_dump(exclude={"confidence_scale", "trade_id", "bot"}) | {
+        "signal_confidence": None if stated is None else stated / scale,
+        "entry_time": outcome.entry_time.astimezone(UTC),
+        "exit_time": exit_time.astimezone(UTC),
+    }
+    bot = outcome.bot or outcome.strategy_id
+    content = json.dumps(given | {"bot": bot}, sort_keys=True, default=str)
+    hashed = hashlib.sha256(content.encode()).hexdigest()
+    number = outcome.trade_id or hashed[:32]
+    trade = {name: value for name, value in given.items() if value is not None}
+    trade |= {name: trade[name].isoformat() for name in ("entry_time", "exit_time")}
+    trade |= {"source_trade_id": number, "bot_id": bot, "status": "closed"}
+    found = site.intake.ask("record_trade", trade=trade, source=SOURCE, content_hash=hashed, author=author)
+    with site.connection() as connection:
+        known = recorded_outcome(connection, number, bot)
+    if found["refused"]:
+        problem = refusal(found["refused"], 1)
+        if known is not None and problem.status == HTTPStatus.CONFLICT:
+            problem.more["differing"] = differing(known, given)
+        raise problem
+    is_new = bool(found["inserted"])
     told = "Trade recorded; it is learned with the next refresh." if is_new else "This trade was recorded before."
-    answer = _told(message=told, trade=outcome.model_dump() | {"exit_time": exit_time, **known})
+    shown = {name: (known or {})[name] for name in ("trade_id", "source_trade_id", "pnl")}
+    answer = _told(message=told, trade=outcome.model_dump() | {"exit_time": exit_time, **shown})
     headers = {} if is_new else {"Idempotent-Replayed": "true"}
     return Response(answer.body, media_type=answer.media_type, headers=headers)
 

@@ -1,19 +1,23 @@
-"""`/health`, `/status`, `/metrics`, `/definitions`, and `/events`, by which pages hear of new results."""
+"""`/health`, `/status`, `/refreshes`, `/metrics`, `/definitions`, and `/events`, by which pages hear of new results."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.schema import BOT_DAYS, DECISIONS, TABLES, TRADES
+from knowdefeat_pipeline.web.access import Decider
 from knowdefeat_pipeline.web.answers import Answer, as_json
+from knowdefeat_pipeline.web.bodies import takes
 from knowdefeat_pipeline.web.gauges import scrape
 from knowdefeat_pipeline.web.operations import read_operations
+from knowdefeat_pipeline.web.refreshes import start_refresh
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["status"])
@@ -54,6 +58,34 @@ def status(request: Request, site: Shared) -> Response:
         )
 
     return site.answer(request, read, results=False)
+
+
+class RefreshAsked(BaseModel, extra="forbid"):
+    """The days to compute; those that are stale where none is named."""
+
+    first: date | None = Field(None, description="The first UTC day; by default the last one, or what is stale.")
+    last: date | None = Field(None, description="The last UTC day; by default the first one, or what is stale.")
+
+
+class RefreshStarted(BaseModel):
+    """A run of Dagster's that computes days."""
+
+    run_id: str = Field(description="Its id; GET /status tells of it.")
+    first: date = Field(description="The first UTC day that it computes.")
+    last: date = Field(description="The last UTC day that it computes.")
+
+
+@router.post(
+    "/refreshes", response_model=RefreshStarted, status_code=202, dependencies=[Depends(takes("application/json"))]
+)
+def start(site: Shared, author: Decider, asked: RefreshAsked) -> Response:
+    """Start a refresh: a run of Dagster's over some days, or over what is stale. Needs a token of the scope admin.
+
+    409 where nothing is stale, or no Dagster is known to the pages. What is stale is computed by itself while
+    `knowdefeat up` runs.
+    """
+    found = start_refresh(site, author, asked.first, asked.last)
+    return Response(as_json(asdict(found)).body, 202, media_type="application/json")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

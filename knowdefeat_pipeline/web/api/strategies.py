@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.amounts import BOUND, LEAST_SIZE
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME, NEUTRAL
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME, NEUTRAL
 from knowdefeat_pipeline.store.decisions import agreed, size_of
 from knowdefeat_pipeline.store.learning_ledger import ledger_rows, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.reads import strategy_history
@@ -192,16 +192,16 @@ def consensus(site: Shared, asked: Signals) -> Response:
 
 def consensus_of_signals(connection: psycopg.Connection, asked: Signals) -> dict[str, Any]:
     """What signals say together, as it is shown. Raises DecisionError."""
-    import pandas as pd
-
-    frame = pd.DataFrame([signal.model_dump() for signal in asked.signals])
+    signals = [signal.model_dump() for signal in asked.signals]
+    columns = {name: [signal[name] for signal in signals] for name in Signal.model_fields}
     found = agreed(
-        connection, frame, threshold=asked.threshold, regime=_view(asked.regime), timeframes=asked.timeframe_weights
+        connection, columns, threshold=asked.threshold, regime=_view(asked.regime), timeframes=asked.timeframe_weights
     )
     outcome = found.outcome
     shown = {name: getattr(outcome, name) for name in ("direction", "agreement", "long_score", "short_score")}
     shown |= {"threshold": asked.threshold, "as_of": found.rows[0]["as_of"], "exposure": found.rows[0]["exposure"]}
-    return shown | {"contributions": outcome.contributions.to_dict("records")}
+    added = zip(signals, outcome.contributions.tolist(), strict=True)
+    return shown | {"contributions": [signal | {"contribution": points} for signal, points in added]}
 
 
 def _view(regime: str) -> str:

@@ -18,10 +18,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from knowdefeat_pipeline.core.escaping import LONGEST
-from knowdefeat_pipeline.sources.canonical import FIELDS, Reason
-from knowdefeat_pipeline.sources.moments import Dates
-from knowdefeat_pipeline.sources.numerals import Decimal
-from knowdefeat_pipeline.sources.terms import Basis, Contract, Side, Sign, Size
+from knowdefeat_pipeline.sources.fields import FIELDS, Reason
+from knowdefeat_pipeline.sources.options import Basis, Contract, Dates, Decimal, Side, Sign, Size
 from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import as_json
 from knowdefeat_pipeline.web.bodies import FILES, received, takes
@@ -248,6 +246,16 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+def corrects(
+    request: Request,
+    replace: Annotated[bool, Query(description="Whether it corrects trades that were recorded: scope admin.")] = False,
+) -> bool:
+    """A dependency of a route that takes in a file: whether it replaces what was recorded. Raises Problem."""
+    if replace:  # who brings trades adds to what is known; to change it is to decide
+        requires("admin")(request)
+    return replace
+
+
 @router.post(
     "/trades/bulk",
     response_model=BulkTakenIn,
@@ -266,14 +274,15 @@ async def record_file(
     site: Shared,
     author: By,
     how: Annotated[How, Depends()],
+    replaces: Annotated[bool, Depends(corrects)],
     name: Name = "upload",
-    replace: Annotated[bool, Query(description="Whether it corrects trades that were recorded.")] = False,
 ) -> Response:
-    """Record a file of trades: CSV, NDJSON, JSON, Arrow stream or Parquet, gzipped or not. Needs the scope ingest.
+    """Record a file of trades: CSV, NDJSON, JSON, Arrow stream or Parquet, gzipped or not. Needs the scope ingest, and
+    admin where it replaces what was recorded.
 
     All of it is one import, or nothing is written. Rows that are refused are held; where all are, it is 422.
     """
-    about = {"name": name, "how": how.options, "author": author, "replaces": replace}
+    about = {"name": name, "how": how.options, "author": author, "replaces": replaces}
     async with received(request) as path:
         found = await run_in_threadpool(site.intake.ask, "record_file", path=str(path), **about)
     return told_of_file(found)
@@ -283,7 +292,7 @@ def told_of_file(found: Sequence[Mapping[str, Any]]) -> Response:
     """What became of a file. Raises Problem where every row was refused."""
     refused = [row for source in found for row in source["refused"]]
     if refused and all(sum(source["quarantined"].values()) == source["rows_read"] for source in found):
-        raise _refusal(refused, sum(source["rows_read"] for source in found))
+        raise refusal(refused, sum(source["rows_read"] for source in found))
     wrote = any(source[kind] for source in found for kind in ("inserted", "updated", "replaced"))
     return Response(
         as_json({"data": found}).body,
@@ -296,13 +305,13 @@ def told_of_file(found: Sequence[Mapping[str, Any]]) -> Response:
 def _told(found: Mapping[str, Any]) -> Response:
     """What became of one trade. Raises Problem where it was refused."""
     if found["refused"]:
-        raise _refusal(found["refused"], 1)
+        raise refusal(found["refused"], 1)
     is_known = not (found["inserted"] or found["updated"])
     headers = {"Idempotent-Replayed": "true"} if is_known else {}
     return Response(as_json(found).body, 201 if found["inserted"] else 200, headers, media_type=JSON_TYPE)
 
 
-def _refusal(refused: Sequence[Mapping[str, Any]], rows: int) -> Problem:
+def refusal(refused: Sequence[Mapping[str, Any]], rows: int) -> Problem:
     """The rows that were refused, with what is wrong with the first; 409 where an id is that of another trade."""
     first = refused[0]
     is_known = rows == 1 and first["reason"] in (Reason.CONFLICTING_TRADE, Reason.DUPLICATE_TRADE)

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.store.learning import (
     set_ai,
     weight_versions,
 )
-from knowdefeat_pipeline.web.access import requires
+from knowdefeat_pipeline.web.access import Decider, requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
@@ -118,30 +118,32 @@ def weights(request: Request, site: Shared) -> Response:
     return site.answer(request, read)
 
 
-@router.put("/weights", response_model=models.Weights, dependencies=[Depends(requires("admin"))])
-def put_weights(site: Shared, chosen: WeightSet, if_match: IfMatch = None) -> Response:
+@router.put("/weights", response_model=models.Weights)
+def put_weights(site: Shared, by: Decider, chosen: WeightSet, if_match: IfMatch = None) -> Response:
     """Put a set of weights in force from now on, as a new version. Needs a token of the scope admin.
 
     428 without If-Match; 412 where somebody else came first, with the latest version and the variables that differ.
     """
-    return _change(site, lambda _: chosen.weights, chosen.reason, if_match, scale=chosen.normalise)
+    return _change(site, lambda _: chosen.weights, chosen.reason, if_match, by, scale=chosen.normalise)
 
 
-@router.post("/weights/rollback", response_model=models.Weights, dependencies=[Depends(requires("admin"))])
-def roll_back(site: Shared, chosen: Rollback, if_match: IfMatch = None) -> Response:
+@router.post("/weights/rollback", response_model=models.Weights)
+def roll_back(site: Shared, by: Decider, chosen: Rollback, if_match: IfMatch = None) -> Response:
     """Put the weights of an earlier version in force again, as a new version. Needs a token of the scope admin."""
     reason = (chosen.reason or "").strip() or f"Rollback to version {chosen.version}"
-    return _change(site, lambda versions: version_of(versions, chosen.version).weights, reason, if_match)
+    return _change(site, lambda versions: version_of(versions, chosen.version).weights, reason, if_match, by)
 
 
 Make = Callable[[Sequence[WeightVersion]], Mapping[str, float]]
 
 
-def _change(site: Shared, make: Make, reason: str, if_match: str | None, scale: bool = False) -> Response:
+def _change(site: Shared, make: Make, reason: str, if_match: str | None, by: str, scale: bool = False) -> Response:
     with site.connection() as connection:
         try:
             based_on = _based_on(if_match, weight_versions(connection)[-1])
-            before, made = change_weights(connection, make, reason=reason.strip(), based_on=based_on, scale=scale)
+            before, made = change_weights(
+                connection, make, reason=reason.strip(), based_on=based_on, scale=scale, by=by
+            )
         except WeightsChanged as error:
             raise Problem(
                 HTTPStatus.PRECONDITION_FAILED,
@@ -193,7 +195,8 @@ class WeightsWithEvidence(models.Weights):
     """A version of the weights, and what it rests on."""
 
     evidence: dict[str, Any] = Field(
-        description="What it rests on: based_on; of the learner's also rank IC and money of learned, default, equal, "
+        description="What it rests on: based_on, and by, the name of the token that set it; of the learner's also rank "
+        "IC and money of learned, default, equal, "
         "persistence and random weights, and a statement in words."
     )
 

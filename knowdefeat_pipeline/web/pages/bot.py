@@ -44,14 +44,14 @@ def bot_page(
 
     def read(connection: psycopg.Connection) -> Answer:
         (key,) = bot_keys(connection, [bot])
-        about = next(row for row in funds.bots_table(connection) if row["bot_id"] == key)
+        (about,) = funds.bots_table(connection, key)
         last = latest_day(connection)
         if last is None:
             return render("empty.html", request, site, title=f"Bot {about['bot']}", question=QUESTION)
         done = bot_days(connection, key, max(days, 7 * WEEKS))
         if format:
             return export(done, DAY_FIGURES, format, f"bot-{key}-{last}")
-        row = next((row for row in ranked_bots(connection, last) if row["bot_id"] == key), None)
+        row = next(iter(ranked_bots(connection, last, [key])), None)
         return render(
             "bot.html", request, site,
             question=QUESTION, about=about, row=row, last=last, days=days, windows=WINDOWS, day=day, formats=FORMATS,

@@ -17,14 +17,14 @@ from starlette.datastructures import UploadFile
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.core.schema.figure import text
-from knowdefeat_pipeline.sources.canonical import COLUMNS, FIELDS
-from knowdefeat_pipeline.store import arrivals, imports, quarantine
+from knowdefeat_pipeline.sources.fields import COLUMNS, FIELDS
+from knowdefeat_pipeline.store import arrivals, imported, quarantined
 from knowdefeat_pipeline.store.fleet import held_rows
 from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api.imports import Number, there
-from knowdefeat_pipeline.web.api.trades import how_to_read
+from knowdefeat_pipeline.web.api.trades import corrects, how_to_read
 from knowdefeat_pipeline.web.bodies import uploaded
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.intake import a_place
@@ -35,7 +35,7 @@ from knowdefeat_pipeline.web.site import Shared, Site
 router = APIRouter()
 QUESTION = "What was refused, and how is it mended?"
 HELD, IMPORTS, LAST, SOURCES = 50, 20, 10, 20
-CHECKED_DAYS = 30
+CHECKED_DAYS = 7  # whose trades are held against each other; the audit looks at all days
 SAID = {"source": 200, "currency": 20, "timezone": 100, "bot": 200, "size": 20, "fees": 20, "map": 10_000}
 """What a form may say of a file, and how long that may be."""
 REFUSED_AGAIN = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -66,15 +66,15 @@ def data(
     checked = _checked(site)
 
     def read(connection: psycopg.Connection) -> Answer:
-        held = quarantine.quarantined(connection, "held", HELD + 1, reason=reason or None, after=after)
+        held = quarantined.quarantined(connection, "held", HELD + 1, reason=reason or None, after=after)
         if format:
             rows = [asdict(row) | {"original": json.dumps(row.original, ensure_ascii=False)} for row in held[:HELD]]
             return export(rows, EXPORTED, format, "held-rows")
-        taken = imports.imports(connection, IMPORTS + 1, before)
+        taken = imported.imports(connection, IMPORTS + 1, before)
         return render(
             "data.html", request, site,
             question=QUESTION, held=held[:HELD], more=held[HELD - 1].quarantine_id if len(held) > HELD else None,
-            in_all=held_rows(connection), reasons=quarantine.held_by_reason(connection), reason=reason,
+            in_all=held_rows(connection), reasons=quarantined.held_by_reason(connection), reason=reason,
             imports=taken[:IMPORTS], earlier=taken[IMPORTS - 1].import_id if len(taken) > IMPORTS else None,
             before=before, after=after, sources=arrivals.sources(connection, SOURCES),
             last=arrivals.last_recorded(connection, LAST), checked=checked, checked_days=CHECKED_DAYS,
@@ -85,7 +85,7 @@ def data(
 
 
 def _checked(site: Site) -> dict[str, Any]:
-    """What does not fit together, once a version of the results: it reads a month of trades."""
+    """What does not fit together, once a version of the results: it reads a week of trades."""
 
     def compute() -> Answer:
         with site.snapshot() as connection:
@@ -119,7 +119,7 @@ def _row(
     given: Mapping[str, str] | None = None,
     refusal: str | None = None,
 ) -> Answer:
-    found = there(quarantine.find_row, connection, quarantine_id)
+    found = there(quarantined.find_row, connection, quarantine_id)
     cells = {name: cell or "" for name, cell in found.original.items()}
     known = {**found.layout.get("columns", {})}
     return render(
@@ -139,7 +139,7 @@ async def mend(request: Request, site: Shared, quarantine_id: Number) -> Respons
 
 def _mended(request: Request, site: Site, quarantine_id: int, given: Mapping[str, str]) -> Response:
     with site.connection() as connection:
-        found = there(quarantine.find_row, connection, quarantine_id)
+        found = there(quarantined.find_row, connection, quarantine_id)
     corrections = {name: cell for name, cell in given.items() if cell != (found.original.get(name) or "")}
     try:
         site.intake.ask("release", quarantine_id=quarantine_id, corrections=corrections)
@@ -171,8 +171,8 @@ def one_import(request: Request, site: Shared, import_id: Number) -> Response:
     decides = may(request, "admin")
 
     def read(connection: psycopg.Connection) -> Answer:
-        found = there(imports.find_import, connection, import_id)
-        refused = quarantine.refused_of_import(connection, import_id, HELD)
+        found = there(imported.find_import, connection, import_id)
+        refused = quarantined.refused_of_import(connection, import_id, HELD)
         return render("data_import.html", request, site, of=found, refused=refused, decides=decides)
 
     return site.answer(request, read, results=False)
@@ -188,11 +188,11 @@ def undo(site: Shared, import_id: Number, author: Annotated[str, Depends(require
 @router.get("/data/upload")
 def upload(request: Request, site: Shared) -> Response:
     """The form for a file of trades."""
-    brings = may(request, "ingest")
-    return site.answer(request, lambda _: _upload(request, site, brings=brings), results=False)
+    brings, decides = may(request, "ingest"), may(request, "admin")
+    return site.answer(request, lambda _: _upload(request, site, brings=brings, decides=decides), results=False)
 
 
-def _upload(request: Request, site: Site, *, brings: bool, **found: Any) -> Answer:
+def _upload(request: Request, site: Site, *, brings: bool, decides: bool, **found: Any) -> Answer:
     shown = {"said": {}, "previews": None, "taken": None, "refusal": None, "errors": ()} | found
     return render(
         "data_upload.html",
@@ -200,6 +200,7 @@ def _upload(request: Request, site: Site, *, brings: bool, **found: Any) -> Answ
         site,
         is_live=False,
         brings=brings,
+        decides=decides,
         columns=("row_number", *COLUMNS, "pnl"),
         **shown,
     )
@@ -219,6 +220,7 @@ async def take_in(
     said: dict[str, Any] = {name: str(form.get(name, ""))[:most] for name, most in SAID.items()}
     stated: dict[str, Any] = {name: value.strip() or None for name, value in said.items()}
     file, replace = form.get("file"), form.get("replace") == "true"
+    await run_in_threadpool(corrects, request, replace)
     try:
         if not isinstance(file, UploadFile):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Choose a file.")
@@ -236,7 +238,9 @@ async def take_in(
         if problem.status not in (*REFUSED_AGAIN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             raise
         found, status = {"refusal": str(problem)}, problem.status
-    answer = await run_in_threadpool(_upload, request, site, brings=True, said=said | {"replace": replace}, **found)
+    shown: dict[str, Any] = {"said": said | {"replace": replace}, **found}
+    decides = await run_in_threadpool(may, request, "admin")
+    answer = await run_in_threadpool(_upload, request, site, brings=True, decides=decides, **shown)
     return _page(answer, status)
 
 

@@ -1,6 +1,7 @@
 """Small pictures as SVG, drawn here: they need no script, and what they show is told in words too.
 
-Colours come from classes of the style sheet, so that they follow light and dark.
+Colours come from classes of the style sheet, so that they follow light and dark. What a page has hundreds of is written
+as text, with what came from outside escaped: `Markup.format` looks at every number too, which takes most of the time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from knowdefeat_pipeline.core.schema import VARIABLES
 
@@ -18,6 +19,8 @@ SPARK = (92, 22)  # width and height in px
 BAR = (124, 16)
 MOST_POINTS = 50.0  # that a score can be away from the middle
 COLOURS = 8
+NOTHING = Markup('<span class="none">–</span>')
+_POINTS = tuple((f"{variable.name}_points", escape(variable.label)) for variable in VARIABLES)
 
 
 def _path(values: Sequence[float], width: float, height: float, low: float, high: float) -> str:
@@ -28,64 +31,68 @@ def _path(values: Sequence[float], width: float, height: float, low: float, high
     )
 
 
+def _drawn(svg: str) -> Markup:
+    return Markup(svg)  # noqa: S704 (numbers, words of our own, and labels that are escaped where they are set in)
+
+
 def sparkline(values: Sequence[float], label: str) -> Markup:
     """A line over time without axes; a text says where it ends."""
     width, height = SPARK
     if len(values) < 2:
-        return Markup('<span class="none">–</span>')
+        return NOTHING
     low, high = min(*values, 0.0), max(*values, 0.0)
     way = _path(values, width, height - 4, low, high)
     tone = "up" if values[-1] > 0 else "down" if values[-1] < 0 else ""
     zero = height - 4 - (0 - low) * ((height - 4) / (high - low) if high > low else 0.0)
-    return Markup(
-        '<svg class="spark {}" viewBox="0 -2 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
-        '<path class="zero" d="M0 {:.1f}H{}"/><path class="line" d="{}"/></svg>'
-    ).format(tone, width, height, width, height, label, zero, width, way)
+    return _drawn(
+        f'<svg class="spark {tone}" viewBox="0 -2 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{escape(label)}"><path class="zero" d="M0 {zero:.1f}H{width}"/>'
+        f'<path class="line" d="{way}"/></svg>'
+    )
 
 
 def contributions(row: Mapping[str, Any]) -> Markup:
     """What moved a score: right of the middle what added to it, left what took from it; the largest in the middle."""
-    points = [(variable, row[f"{variable.name}_points"] or 0.0) for variable in VARIABLES]
     if row["rank_score"] is None:
-        return Markup('<span class="none">–</span>')
+        return NOTHING
     width, height = BAR
     middle, scale = width / 2, width / 2 / MOST_POINTS
-    parts, told = [], []
+    known = [(points, label) for name, label in _POINTS if (points := row[name])]
+    drawn = []
     for sign, side in ((1, "up"), (-1, "down")):
         at = middle
-        own = sorted(((abs(p), v.label) for v, p in points if p * sign > 0), reverse=True)
-        for number, (size, _) in enumerate(own):
+        for number, size in enumerate(sorted((abs(points) for points, _ in known if points * sign > 0), reverse=True)):
             length = size * scale
             x = at if sign > 0 else at - length
             at += sign * length
-            parts.append(
-                Markup('<rect class="{} s{}" x="{:.2f}" y="2" width="{:.2f}" height="{}"/>').format(
-                    side, number % 2, x, max(length - 0.4, 0.2), height - 4
-                )
+            drawn.append(
+                f'<rect class="{side} s{number % 2}" x="{x:.1f}" y="2" width="{max(length - 0.4, 0.2):.1f}" '
+                f'height="{height - 4}"/>'
             )
-        told += [(size, f"{label} {'+' if sign > 0 else '−'}{size:.1f}") for size, label in own]
-    label = ", ".join(text for _, text in sorted(told, reverse=True)[:5]) or "nothing"
-    return Markup(
-        '<svg class="bar" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>{}'
-        '<path class="axis" d="M{} 0V{}"/></svg>'
-    ).format(width, height, width, height, f"Moved by {label}", label, Markup("").join(parts), middle, height)
+    largest = sorted(known, key=lambda item: -abs(item[0]))[:5]
+    told = ", ".join(f"{label} {'+' if points > 0 else '−'}{abs(points):.1f}" for points, label in largest) or "nothing"
+    return _drawn(
+        f'<svg class="bar" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="Moved by {told}"><title>{told}</title>{"".join(drawn)}'
+        f'<path class="axis" d="M{middle} 0V{height}"/></svg>'
+    )
 
 
 def interval(low: float | None, middle: float | None, high: float | None, label: str, bound: float = 0.25) -> Markup:
     """A 90 % interval and its middle on one scale from -bound to bound."""
     if low is None or middle is None or high is None:
-        return Markup('<span class="none">–</span>')
+        return NOTHING
     width, height = 64, 14
 
     def x(value: float) -> float:
         return (min(max(value, -bound), bound) + bound) / (2 * bound) * width
 
-    tone = "up" if low > 0 else "down" if high < 0 else ""
-    return Markup(
-        '<svg class="interval {}" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
-        '<title>{}</title><path class="axis" d="M{} 0V{}"/><path class="range" d="M{:.1f} 7H{:.1f}"/>'
-        '<circle cx="{:.1f}" cy="7" r="2.6"/></svg>'
-    ).format(tone, width, height, width, height, label, label, width / 2, height, x(low), x(high), x(middle))
+    tone, told = "up" if low > 0 else "down" if high < 0 else "", escape(label)
+    return _drawn(
+        f'<svg class="interval {tone}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{told}"><title>{told}</title><path class="axis" d="M{width / 2} 0V{height}"/>'
+        f'<path class="range" d="M{x(low):.1f} 7H{x(high):.1f}"/><circle cx="{x(middle):.1f}" cy="7" r="2.6"/></svg>'
+    )
 
 
 def single_bar(value: float | None, most: float, label: str) -> Markup:

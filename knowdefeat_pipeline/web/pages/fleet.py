@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
 
-from knowdefeat_pipeline.core.market.regimes import ANY_REGIME
+from knowdefeat_pipeline.core.market.labels import ANY_REGIME
 from knowdefeat_pipeline.core.schema import PARTITION, Figure
 from knowdefeat_pipeline.core.schema.figure import count, number, text
 from knowdefeat_pipeline.postgres import clock

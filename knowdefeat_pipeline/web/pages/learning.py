@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse
 
 from knowdefeat_pipeline.core.decisions.consensus import THRESHOLD
-from knowdefeat_pipeline.core.market.regimes import REGIMES
+from knowdefeat_pipeline.core.market.labels import REGIMES
 from knowdefeat_pipeline.core.schema import AS_OF, BELIEFS, PARTITION, STRATEGY_WEIGHTS
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.store.learning_ledger import ledger_rows, record_reset, record_withdrawal

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from knowdefeat_pipeline.core.money import digits
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
@@ -62,6 +63,20 @@ def number(value: Any, decimals: int = 0, sign: bool = False) -> str:
 def money(value: Any, currency: str, sign: bool = True) -> str:
     """An amount with the decimals of its currency, by default with its sign."""
     return number(value, digits(currency), sign)
+
+
+def coloured_money(value: Any, currency: str) -> Markup:
+    """An amount with its sign, in the colour of its tone.
+
+    >>> coloured_money(-1.5, "USD")
+    Markup('<span class="down">−1.50</span>')
+    """
+    return Markup(f'<span class="{tone(value)}">{money(value, currency)}</span>')  # noqa: S704 (a number)
+
+
+def coloured_places(value: int | None) -> Markup:
+    """Places gained or lost, or a run of wins or losses, in the colour of its tone."""
+    return Markup(f'<span class="{tone(value)}">{number(value, sign=True)}</span>')  # noqa: S704 (a number)
 
 
 def price(value: float | None) -> str:
@@ -144,6 +159,8 @@ def environment() -> Environment:
     }
     made.globals |= {
         "asset": asset,
+        "coloured_money": coloured_money,
+        "coloured_places": coloured_places,
         "draw": drawing,
         "menu": MENU,
         "variables": VARIABLES,

@@ -150,11 +150,11 @@ def save(request: Request, site: Shared, form: Form) -> Response:
     reason, based_on = form.get("reason", "")[:1000], _based_on(form)
     conflict: list[Record] = []
     try:
-        requires("admin")(request)  # before a connection is taken, as it takes one itself
+        by = requires("admin")(request)  # before a connection is taken, as it takes one itself
         if not reason.strip():
             raise Problem(422, "Say why: the reason is kept with the version.")
         with site.connection() as connection:
-            _, made = change_weights(connection, lambda _: shown, reason=reason.strip(), based_on=based_on)
+            _, made = change_weights(connection, lambda _: shown, reason=reason.strip(), based_on=based_on, by=by)
         return RedirectResponse(f"/weights?saved={made.version}", HTTPStatus.SEE_OTHER)
     except WeightsChanged as error:
         status, trouble = HTTPStatus.PRECONDITION_FAILED, str(error)

@@ -1,6 +1,6 @@
--- Every bot with where it stands: its last allocation, its last place in the ranking, and the last words about it.
+-- Every bot, or one (%(bot)s), with where it stands: its last allocation, its last place in the ranking, and the last words about it.
 WITH last_day AS (
-    SELECT max(day) AS day FROM bot_rankings
+    SELECT max(day) AS day FROM bot_rankings_rows
 ),
 skill AS MATERIALIZED (
     SELECT bot_id, p_skill, edge, edge_low, edge_high, verdict FROM bot_skill
@@ -28,4 +28,5 @@ LEFT JOIN LATERAL (
     WHERE e.bot_id = b.bot_id AND e.kind IN ('halted', 'released', 'resumed')
     ORDER BY e.in_force_from DESC, e.event_id DESC LIMIT 1
 ) AS halt ON halt.kind = 'halted'
+WHERE %(bot)s::integer IS NULL OR b.bot_id = %(bot)s
 ORDER BY b.bot_id < 0, abs(b.bot_id)

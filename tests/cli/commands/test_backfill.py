@@ -16,7 +16,7 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 
 END = datetime(2025, 3, 1, tzinfo=UTC)

@@ -14,8 +14,9 @@ from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, VARIABLE_NAMES
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.store.learning import add_version, read_history
+from knowdefeat_pipeline.store.learning import add_version
 from knowdefeat_pipeline.store.trades import load_trades
+from knowdefeat_pipeline.store.weight_panel import read_history
 from tests.cli.conftest import Shell
 from tests.core.panels import plain
 

@@ -18,7 +18,7 @@ WEIGHTS = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 def test_three_signals_by_hand() -> None:
     found = consensus(SIGNALS, WEIGHTS, {"1h": 1.0, "1d": 2.0})
-    assert found.contributions["contribution"].tolist() == pytest.approx([0.4, 0.3, 0.18])
+    assert found.contributions.tolist() == pytest.approx([0.4, 0.3, 0.18])
     assert [found.long_score, found.short_score] == pytest.approx([0.7, 0.18])
     assert found.agreement == pytest.approx(0.7 / 0.88)
     assert found.direction == "LONG"

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from knowdefeat_pipeline.core.funds.correlation import cluster_order, correlation, effective_bets
 
@@ -39,3 +41,15 @@ def test_bets_are_from_one_to_as_many_as_bots(bots: int, seed: int) -> None:
     assert sorted(cluster_order(found).tolist()) == list(range(bots))
     values = np.linalg.eigvalsh(found)
     assert effective_bets(found) == pytest.approx(values.sum() ** 2 / np.sum(values**2))
+
+
+@given(st.integers(0, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 8]))
+def test_the_order_is_that_of_scipy_s_single_linkage_ties_included(bots: int, seed: int, decimals: int) -> None:
+    found = np.corrcoef(np.random.default_rng(seed).normal(size=(max(bots, 1), 6))).reshape(max(bots, 1), -1)[
+        :bots, :bots
+    ]
+    found = found.round(decimals)  # of few digits: many are equally far apart
+    distance = np.sqrt((1 - np.clip(found, -1, 1)) / 2)
+    np.fill_diagonal(distance, 0.0)
+    expected = leaves_list(linkage(squareform(distance, checks=False), "single")) if bots > 1 else np.arange(bots)
+    assert cluster_order(found).tolist() == expected.tolist()

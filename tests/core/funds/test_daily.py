@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.funds.daily import Division, FundInputs, breaches, daily_returns, divide_days
 from knowdefeat_pipeline.core.funds.events import BotEvent, halted_bots, inactive_bots
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
-from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_figures
-from knowdefeat_pipeline.core.funds.settings import METHODS, FundSettings, settings_in_force
+from knowdefeat_pipeline.core.funds.risk import risk_figures
+from knowdefeat_pipeline.core.funds.settings import METHODS, AllocationRules, FundSettings, RiskRules, settings_in_force
 from knowdefeat_pipeline.core.trades.columns import Trades
 
 DAY = date(2025, 3, 1)

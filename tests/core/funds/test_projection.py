@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.funds.projection import AllocationRules, Caps, allocate, project
+from knowdefeat_pipeline.core.funds.projection import Caps, allocate, project
+from knowdefeat_pipeline.core.funds.settings import AllocationRules
 from knowdefeat_pipeline.core.funds.targets import by_score
 
 NOBODY = np.array(["", "", "", ""])

@@ -9,7 +9,6 @@ import pytest
 
 from knowdefeat_pipeline.core.funds.daily import RULES, FundInputs
 from knowdefeat_pipeline.core.funds.events import BotEvent
-from knowdefeat_pipeline.core.funds.projection import AllocationRules
 from knowdefeat_pipeline.core.funds.replay import (
     CASH,
     EQUAL_WEIGHTS,
@@ -21,6 +20,7 @@ from knowdefeat_pipeline.core.funds.replay import (
     usable_days,
     verdict,
 )
+from knowdefeat_pipeline.core.funds.settings import AllocationRules
 from tests.core.funds.test_daily import AT, DAY, HALVES, bots, trades
 
 DAYS = [(DAY + timedelta(days=n), AT + timedelta(days=n)) for n in range(3)]

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.funds.risk import RiskRules, risk_decisions
+from knowdefeat_pipeline.core.funds.risk import risk_decisions
+from knowdefeat_pipeline.core.funds.settings import RiskRules
 
 AT = datetime(2025, 3, 1, 12, tzinfo=UTC)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from knowdefeat_pipeline.core.market.bars import BarError, average_true_range, check_bars, true_range
+from knowdefeat_pipeline.core.market.bars import average_true_range, check_bars, true_range
+from knowdefeat_pipeline.core.market.timeframes import BarError
 
 BARS = pd.DataFrame(
     {

@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa.regime_switching.markov_autoregression import MarkovAutoregression
 
-from knowdefeat_pipeline.core.market.bars import BarError, average_true_range
+from knowdefeat_pipeline.core.market.bars import average_true_range
+from knowdefeat_pipeline.core.market.labels import NEUTRAL, PROBABILITIES, REGIMES
 from knowdefeat_pipeline.core.market.regimes import (
     CALM_SPREAD,
     FIRST_FIT,
-    NEUTRAL,
-    PROBABILITIES,
-    REGIMES,
     STRETCH_MEAN,
     STRETCH_SD,
     UNKNOWN,
@@ -29,6 +27,7 @@ from knowdefeat_pipeline.core.market.regimes import (
     learn_range,
     regime_features,
 )
+from knowdefeat_pipeline.core.market.timeframes import BarError
 from knowdefeat_pipeline.core.market.walk_forward import EVERY, SeriesError, needed_from
 from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, judge, simulate_regimes
 

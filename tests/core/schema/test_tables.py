@@ -2,7 +2,7 @@
 
 from knowdefeat_pipeline.core.schema import DEFAULT_WEIGHTS, METRICS, RANKING, TABLES, VARIABLE_NAMES, VARIABLES
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.results import stored
+from knowdefeat_pipeline.store.tables import stored
 
 # Know-Defeat's variables and default weights.
 KNOW_DEFEAT = {

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.market.bars import check_bars
-from knowdefeat_pipeline.core.market.regimes import REGIMES
+from knowdefeat_pipeline.core.market.labels import REGIMES
 from knowdefeat_pipeline.core.simulation.bars import REGIME_WORLDS, judge, simulate_regimes
 
 LONG = 60_000

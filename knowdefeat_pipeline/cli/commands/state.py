@@ -1,0 +1,102 @@
+"""`knowdefeat` alone: how things stand, and the next step."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+
+import psycopg
+from rich.text import Text
+
+from knowdefeat_pipeline.cli.commands.up import running_at
+from knowdefeat_pipeline.cli.database import address, server
+from knowdefeat_pipeline.cli.views.output import out, strong
+from knowdefeat_pipeline.cli.views.tables import instant, number
+from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.postgres import clock, migrations
+from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.reads import counts, latest_day
+from knowdefeat_pipeline.store.results import computed_as_of
+from knowdefeat_pipeline.store.simulation import has_own_trades
+from knowdefeat_pipeline.store.staleness import RANKING, stale_days
+
+Line = tuple[str, str]
+Step = tuple[str, str]  # a command, and what it does
+
+
+def show_state() -> None:
+    """What there is and what to do next; nothing is started for it, and nothing written."""
+    lines, steps = state(Settings.from_environment())
+    out.print(strong(f"KnowDefeat Pipeline {importlib.metadata.version('knowdefeat-pipeline')}"))
+    for what, found in lines:
+        out.print(f"  {what:<10}{found}", soft_wrap=True)
+    out.print()
+    for before, (command, does) in zip(("Next: ", *["  or: "] * len(steps)), steps, strict=False):
+        out.print(Text.assemble(before, strong(command), f"  {does}"), soft_wrap=True)
+    out.print("\nAll commands: knowdefeat --help")
+
+
+def state(settings: Settings) -> tuple[list[Line], list[Step]]:
+    """How things stand, a line a subject, and the commands that come next, the first one first."""
+    begin = ("knowdefeat run", "ranks a simulated fleet, to see what there is to see")
+    own = ("knowdefeat run --trades FILE", "ranks your own trades")
+    if settings.database_url is None:
+        embedded = server(settings)
+        if not embedded.data.exists():
+            return [("database", "none yet; the first command makes it")], [begin, own]
+        if not embedded.status().running:
+            return [("database", f"stopped; its data is in {embedded.data}")], [
+                ("knowdefeat up", "starts it, with the pages"),
+                ("knowdefeat run", "starts it, computes what is missing and prints the ranking"),
+            ]
+    place = address(settings)
+    schema = migrations.status(place)
+    if schema.current is None:
+        return [("database", "without tables yet")], [begin, own]
+    if schema.pending:
+        return [("database", f"its schema is older than this version: {counted(len(schema.pending), 'migration')}")], [
+            ("knowdefeat db backup FILE", "keeps it as it is"),
+            ("knowdefeat db migrate", "brings it up to date"),
+        ]
+    with connect(place) as connection:
+        return _of_data(connection, settings, [begin, own])
+
+
+def _of_data(connection: psycopg.Connection, settings: Settings, first: list[Step]) -> tuple[list[Line], list[Step]]:
+    found = counts(connection)
+    if not found["trades"]:
+        return [("trades", "none yet")], first
+    simulated = "" if has_own_trades(connection) else ", simulated"
+    lines = [
+        ("trades", f"{number(found['trades'])} of {counted(found['bots'], 'bot')}, {found['open']:,} open{simulated}")
+    ]
+    day = latest_day(connection)
+    stale = stale_days(connection, RANKING, clock.now(connection), settings.first_day).days
+    lines.append(("ranked", _ranked(connection, day, len(stale))))
+    running = running_at(settings.home)
+    lines.append(("running", f"knowdefeat up; Dagster UI at {running}" if running else "knowdefeat up does not run"))
+    if found["held"]:
+        lines.append(("held", f"{counted(found['held'], 'row')} refused, kept with the reason"))
+    return lines, list(_next(day is None or bool(stale), bool(running), bool(found["held"]), bool(simulated)))
+
+
+def _ranked(connection: psycopg.Connection, day: object, waiting: int) -> str:
+    if day is None:
+        return "nothing yet"
+    as_of = computed_as_of(connection, day, day).get(day)  # type: ignore[arg-type, call-overload]
+    true = f", true at {instant(as_of)}" if as_of else ""
+    return f"{day}{true}; " + (f"{counted(waiting, 'day')} to compute" if waiting else "up to date")
+
+
+def _next(behind: bool, running: bool, held: bool, simulated: bool) -> Iterator[Step]:
+    if behind and not running:
+        yield "knowdefeat run", "computes what is missing and prints the ranking"
+    if held:
+        yield "knowdefeat quarantine list", "shows the refused rows and their remedies"
+    if simulated:
+        yield "knowdefeat run --trades FILE", "ranks your own trades in the place of the simulated ones"
+    if running:
+        yield "knowdefeat skill", "says which bots are good and which cannot be told from luck"
+    else:
+        yield "knowdefeat up", "opens the pages, and ranks new trades as they come"

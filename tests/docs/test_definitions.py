@@ -1,0 +1,103 @@
+"""The worked examples: every figure of a bot is computed a second time from its trades alone."""
+
+from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from knowdefeat_pipeline.core.schema import DECISIONS, METRICS, OPEN_POSITIONS, STREAK_SUMMARY, STREAKS, TABLES
+from scripts.docs import definitions, example, workings
+from tests.core import plain
+
+# What is not worked out from the trades on the page: what rests on bars and books, and what is no number.
+ELSEWHERE = {
+    "price_model_score", "volume_model_score", "price_wall_score", "main_ticker", "main_direction", "first_exit",
+    "last_exit", "capital_is_estimated", "oldest_open", "order_p_value",
+}  # fmt: skip
+
+
+def trades() -> list[workings.Trade]:
+    return workings.trades_of(example.BOT, example.files()["trades.csv"])
+
+
+def worked(lines: dict[str, str | None]) -> dict[str, Any]:
+    known = workings.quantities(trades(), 1000.0)
+    return {name: workings.evaluated(line, known) for name, line in lines.items()}
+
+
+@pytest.mark.docs
+def test_what_the_product_computed_is_what_the_page_says_by_hand(found: example.Example) -> None:
+    assert {name: len(lines) for name, lines in definitions.worked_examples(found).items()} == {
+        "bot_metrics": len(workings.METRICS), "win_streak_summary": 6, "win_streaks": 5,
+        **dict.fromkeys(workings.OF_THE_ROW, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.docs
+def test_a_figure_that_differs_stops_the_build(found: example.Example) -> None:
+    row = definitions.chosen_row("bot_metrics", found)
+    rows = [row | {"sharpe": row["sharpe"] * (1 + 1e-6)}]
+    with pytest.raises(definitions.Disagreement, match=r"bot_metrics: .*'sharpe'"):
+        definitions.pages(replace(found, rows={**found.rows, "bot_metrics": rows}))
+
+
+def test_every_figure_of_a_bot_is_worked_out_or_named_as_resting_on_something_else() -> None:
+    figures = {f.name for f in (*METRICS, *OPEN_POSITIONS, *STREAKS, *STREAK_SUMMARY)}
+    done = workings.METRICS.keys() | workings.SUMMARY.keys() | workings.streaks(3).keys()
+    assert figures - done == ELSEWHERE
+    assert done <= figures
+
+
+def test_some_figures_by_hand() -> None:
+    """23 of 24 trades were decided: 13 won 227 in all and 10 lost 121, so that 106 are left of the capital of 1,000."""
+    figures = worked(workings.METRICS)
+    assert (figures["wins"], figures["losses"], figures["trades"]) == (13, 10, 24)
+    assert (figures["gross_profit"], figures["gross_loss"], figures["total_pnl"]) == (227, 121, 106)
+    assert figures["avg_win_rate"] == pytest.approx(100 * 13 / 24)
+    assert figures["profit_factor"] == pytest.approx(227 / 121)
+    assert figures["payoff_ratio"] == pytest.approx((227 / 13) / (121 / 10))
+    assert (figures["best_trade"], figures["worst_trade"]) == (35, -25)
+    assert figures["open_pnl"] == 12  # 1,000 at 2,000, marked at 2,024
+
+
+def test_the_workings_agree_with_the_slow_definitions_of_the_tests() -> None:
+    """Two ways to write a formula down, neither of which is the product's."""
+    book = [
+        plain.Trade(number, 1, t.ticker, t.direction, t.entered, t.left, round(100 * t.pnl), None)
+        for number, t in enumerate(trades())
+    ]
+    slow = plain.figures(book, 1, "*", workings.AS_OF, 1000)
+    assert slow is not None
+    fast = worked(workings.METRICS)
+    shared = fast.keys() & slow.keys() - {"price_slippage"}
+    assert len(shared) > 40
+    assert {name for name in shared if not plain.close(fast[name], slow[name])} == set()
+
+
+def test_a_nullable_number_says_when_it_is_null_or_that_it_never_is() -> None:
+    """Those of which no rule of ours leaves them NULL, though their column might be."""
+    silent = {
+        figure.name
+        for figures in (*TABLES.values(), *DECISIONS.values())
+        for figure in figures
+        if figure.type == "double precision" and figure.nullable and "NULL" not in figure.description
+    }
+    assert silent == {"p_trending", "p_ranging", "p_volatile", "lifetime_pnl", "lifetime_win_rate"} | {
+        figure.name for figure in TABLES["bot_rankings"] if figure.name.endswith("_points")
+    }
+
+
+def test_the_rule_of_null_is_told_apart_from_the_meaning() -> None:
+    (of,) = (figure for figure in METRICS if figure.name == "profit_factor")
+    assert definitions.rule_of_null(of) == (
+        "Gross profit / gross loss, trailing 30 days.", "NULL without losses.",
+    )  # fmt: skip
+
+
+def test_the_example_has_a_breakeven_trade_and_a_day_per_pair_of_trades() -> None:
+    assert sum(trade.pnl == 0 for trade in trades()) == 1
+    assert len({trade.left.date() for trade in trades()}) == 12
+    assert all(Fraction(trade.pnl).limit_denominator(100) == Fraction(trade.pnl) for trade in trades())
+    assert all(trade.left - trade.entered >= timedelta(hours=1) for trade in trades())
