@@ -70,8 +70,8 @@ def test_trades_of_the_window_are_counted_by_bot_with_rows_of_bots_that_rest(dat
             for bot in by_name
             if shard.first_bot <= bot <= shard.last_bot
         }
-        assert found == {"two": (10, 30), "rests": (0, 20), "at the end": (0, 20), "at the start": (1, 20)}
-        assert (plan.trades, plan.rows, len(plan)) == (11, 90, 4)
+        assert found == {"two": (10, 40), "rests": (0, 20), "at the end": (0, 20), "at the start": (1, 20)}
+        assert (plan.trades, plan.rows, len(plan)) == (11, 100, 4)
         assert plan.largest.trades == 10
 
         connection.execute("ANALYZE trades")
