@@ -228,6 +228,16 @@ def test_a_row_that_two_imports_have_stays_held_for_the_one_that_is_left(databas
     assert undo_import(database, third.import_id, "me", NOW).removed == 2
 
 
+def test_an_import_that_is_undone_holds_no_row_that_another_had_first(database: str, file: Path) -> None:
+    load(database, file, CLOSED)
+    load(database, file, CORRECTED)
+    third = load(database, file, ("8", *CLOSED[1:]), CORRECTED)
+    assert show_import(database, third.import_id).held == 1
+    undo_import(database, third.import_id, "me", NOW)
+    assert [row.held for row in list_imports(database)] == [0, 1, 0]
+    assert held_back(database)[0][2] == "held"
+
+
 def test_a_row_that_was_recorded_for_one_import_is_recorded_for_the_next(database: str, file: Path) -> None:
     first = load(database, file, CLOSED)
     second, third = (load(database, file, *rows) for rows in ([CORRECTED], [CORRECTED, ("8", *CLOSED[1:])]))
