@@ -110,9 +110,8 @@ def replay(connection: psycopg.Connection, undone: int, held: Sequence[Held], no
         refused += step.take(connection, now)
         if step.replaces and step.import_id is not None:
             release_again(connection, step.source, now, step.import_id, scope)
-    ((released,),) = connection.execute(
-        "SELECT count(*) FROM trade_quarantine WHERE quarantine_id = ANY(%s) AND released_by = %s", (scope, undone)
-    ).fetchall()
+    about = {"scope": scope, "undone": undone}
+    ((released,),) = connection.execute(query("trades/replay_released"), about).fetchall()
     return int(released), refused
 
 

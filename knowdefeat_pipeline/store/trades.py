@@ -280,7 +280,12 @@ def stage(
     connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float]
 ) -> tuple[dict[int, str], list[str]]:
     """Put valid rows (see `Reading`; None: no row) into `incoming`; the names of their bots by key, and what the user
-    should know of these."""
+    should know of these.
+
+    New bots of rows that this transaction recorded before arrive now, not at its commit: these rows are judged by them.
+    """
+    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive IMMEDIATE")
+    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive DEFERRED")
     connection.execute("DROP TABLE IF EXISTS incoming")
     connection.execute(query("trades/load_stage"))
     if valid is None:

@@ -228,6 +228,16 @@ def test_a_row_that_two_imports_have_stays_held_for_the_one_that_is_left(databas
     assert undo_import(database, third.import_id, "me", NOW).removed == 2
 
 
+def test_an_import_that_is_undone_holds_no_row_that_another_had_first(database: str, file: Path) -> None:
+    load(database, file, CLOSED)
+    load(database, file, CORRECTED)
+    third = load(database, file, ("8", *CLOSED[1:]), CORRECTED)
+    assert show_import(database, third.import_id).held == 1
+    undo_import(database, third.import_id, "me", NOW)
+    assert [row.held for row in list_imports(database)] == [0, 1, 0]
+    assert held_back(database)[0][2] == "held"
+
+
 def test_a_row_that_was_recorded_for_one_import_is_recorded_for_the_next(database: str, file: Path) -> None:
     first = load(database, file, CLOSED)
     second, third = (load(database, file, *rows) for rows in ([CORRECTED], [CORRECTED, ("8", *CLOSED[1:])]))
@@ -562,3 +572,41 @@ def test_rows_that_two_undoings_hold_come_back_both(database: str, file: Path) -
     with connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchone() == (0,)
         assert connection.execute("SELECT import_id, count(*) FROM trades GROUP BY 1").fetchall() == [(last, 2)]
+
+
+def test_a_bot_that_comes_back_accounts_in_what_its_first_file_says(database: str, file: Path) -> None:
+    """Two corrections name bot 2, in euros and then in dollars, and both wait as their id is a trade of bot 1. Once that
+    has gone, the first makes bot 2 one of euros, so that the second is refused for its currency."""
+
+    def take(bot: str, currency: str) -> int:
+        return File((row(("7", bot), CLOSED, "", currency, ""),), replaces=True).load(database, file)
+
+    first, euros, dollars = take("1", "EUR"), take("2", "EUR"), take("2", "USD")
+    assert [held[0] for held in held_back(database)] == ["another_bot", "another_bot"]
+    assert undo_import(database, first, "me", NOW).released == 1
+    told = {euros: 1, dollars: 2}
+    assert held_of(database, told) == [(2, "currency_mismatch", "7")]
+    with connect(database) as connection:
+        assert connection.execute("SELECT import_id, quote_currency FROM trades").fetchall() == [(euros, "EUR")]
+        assert connection.execute("SELECT name, quote_currency FROM bots").fetchall() == [("2", "EUR")]
+
+
+def test_a_held_row_that_a_correction_lets_go_is_judged_by_the_bots_of_that_correction(
+    database: str, file: Path
+) -> None:
+    def take(number: str, currency: str) -> LoadReport:
+        file_of = File((row((number, "2"), CLOSED, "", currency, ""),), replaces=True)
+        with connect(database) as connection:
+            return take_in(connection, read_once(file_of, file), file.name, replaces=True)
+
+    with connect(database) as connection:
+        connection.execute(
+            "INSERT INTO trades (source, source_trade_id, bot_id, ticker, direction, status, entry_time, entry_price,"
+            " notional, quote_currency) VALUES ('exchange', '7', 1, 'X', 'LONG', 'open', '2025-03-01', 100, 1000, 'EUR')"
+        )
+        assert take("7", "EUR").quarantined == {"another_bot": 1}
+        connection.execute("DELETE FROM trades")
+    assert take("8", "USD").inserted == 1  # makes bot 2 one of dollars
+    with connect(database) as connection:
+        assert connection.execute("SELECT source_trade_id, quote_currency FROM trades").fetchall() == [("8", "USD")]
+    assert [held[::2] for held in held_back(database)] == [("another_bot", "held")]

@@ -1,6 +1,6 @@
 -- The rows of an import that is undone are those of the next import that has them, as they stand there: what was recorded by
 -- the one is held for the other, what a person discarded or a correction recorded stays so. What no other import has is
--- discarded, and what had been released because the import recorded it is held again.
+-- discarded, what another one had first is its alone, and what had been released because the import recorded it is held again.
 WITH heirs AS (
     SELECT DISTINCT ON (r.quarantine_id) r.quarantine_id, r.import_id, r.row_number, i.file_name, i.layout,
            q.status = 'discarded' OR coalesce(q.released_by <> %(import_id)s, false) AND EXISTS (
@@ -24,6 +24,9 @@ passed_on AS (
 inherited AS (
     DELETE FROM quarantine_repeats AS r USING heirs AS h
     WHERE (r.quarantine_id, r.import_id) = (h.quarantine_id, h.import_id)
+),
+repeated AS (
+    DELETE FROM quarantine_repeats WHERE import_id = %(import_id)s
 ),
 held_again AS (
     UPDATE trade_quarantine SET status = 'held', note = NULL, settled_at = NULL, released_by = NULL
