@@ -133,7 +133,8 @@ def _among(held: Held, scope: set[int]) -> Held:
 
 @dataclass(frozen=True)
 class Step:
-    """One import, and what of it is recorded anew: so many `statements`, and its held rows."""
+    """One import, and what of it is recorded anew: so many `statements`, and its held rows. `capital`: what it
+    stated of its bots, which rows that were recorded have no more."""
 
     import_id: int | None
     source: str
@@ -144,13 +145,15 @@ class Step:
     marked_at: str
     statements: int
     simulated: bool
+    capital: Mapping[str, float]
     held: Sequence[Held] = ()
 
     def take(self, connection: psycopg.Connection, now: datetime) -> int:
         """Record it, and hold what is refused; how many rows of that had been recorded."""
         about = {"source": self.source, "import_id": self.import_id, "simulated": self.simulated}
         places, valid = self._numbered()
-        names, _ = stage(connection, valid, {k: v for part in self.held for k, v in part.reading.capital.items()})
+        stated = {name: amount for part in self.held for name, amount in part.reading.capital.items()}
+        names, _ = stage(connection, valid, {**stated, **self.capital})
         run_script(connection, "trades/replay_stage", about)
         judge(connection, about, self.holds_duplicates, replaces=self.replaces)
         run_script(connection, "trades/replay_ids", about)
@@ -233,7 +236,7 @@ def _steps(connection: psycopg.Connection, groups: Sequence[Held]) -> Iterator[S
     for (number, source), parts in held.items():
         if number is None:
             duplicates = any(part.reading.layout.holds_duplicates for part in parts)
-            yield Step(None, source, parts[0].file_name, False, duplicates, "", "", 0, parts[0].simulated, parts)
+            yield Step(None, source, parts[0].file_name, False, duplicates, "", "", 0, parts[0].simulated, {}, parts)
     with connection.cursor(row_factory=dict_row) as cursor:
         about = {"held": [number for number, _ in held if number is not None]}
         found = cursor.execute(query("trades/replay_steps"), about).fetchall()

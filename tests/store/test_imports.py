@@ -610,3 +610,22 @@ def test_a_held_row_that_a_correction_lets_go_is_judged_by_the_bots_of_that_corr
     with connect(database) as connection:
         assert connection.execute("SELECT source_trade_id, quote_currency FROM trades").fetchall() == [("8", "USD")]
     assert [held[::2] for held in held_back(database)] == [("another_bot", "held")]
+
+
+def test_a_bot_that_comes_back_has_the_capital_that_its_file_states(database: str, file: Path) -> None:
+    """A correction of a trade of bot 2 is held as it was recorded once the trade is gone, as its id is a trade of bot 1
+    then, and bot 2 goes; once that has gone too, both come back."""
+
+    def take(bot: str, strategy: str, replaces: bool = False) -> int:
+        return File((row(("7", bot), CLOSED, "", "USD", strategy),), replaces).load(database, file)
+
+    def bots() -> list[tuple]:
+        with connect(database) as connection:
+            return connection.execute("SELECT name, strategy_id, capital FROM bots ORDER BY name").fetchall()
+
+    first, other, _ = take("2", "rsi"), take("1", ""), take("2", "ma", replaces=True)
+    assert bots() == [("1", None, None), ("2", "rsi", 700.0)]
+    assert undo_import(database, first, "me", NOW).refused == 1
+    assert bots() == [("1", None, None)]
+    assert undo_import(database, other, "me", NOW).released == 1
+    assert bots() == [("2", "ma", 500.0)]
