@@ -89,6 +89,9 @@ class Settings:
     code_server: str | None = None
     code_location: str = "knowdefeat_pipeline"
     dagster_home: Path = ROOT
+    dask_scheduler: str | None = None
+    workers: int | None = None
+    whole_mb: int = 450
     upkeep: Upkeep = Upkeep()
 
     @classmethod
@@ -214,6 +217,13 @@ def _count(most: int, text: str) -> int:
     return int(text)
 
 
+def _scheduler(text: str) -> str:
+    kind, _, place = text.partition("://")
+    if kind not in ("tcp", "tls"):
+        raise ValueError
+    return f"{kind}://{_place(place)}"
+
+
 def _yes_or_no(text: str) -> bool:
     return {"yes": True, "no": False}[text]
 
@@ -313,6 +323,16 @@ _VARIABLES = {
     "dagster_home": _Variable(_dagster_home, "a folder with a dagster.yaml", "Write the path of one.").for_(
         "The folder of the dagster.yaml that counts: ours by default, or the one that a platform's chart wrote."
     ),
+    "dask_scheduler": _Variable(_scheduler, "a scheduler of Dask", "Write tls://HOST:PORT or tcp://HOST:PORT.").for_(
+        "The Dask cluster that computes refreshes too large for one process. By default this machine does."
+    ),
+    "workers": _Variable(partial(_count, 1024), "a number of processes", "Write a whole number from 1 to 1,024.").for_(
+        "In how many processes of this machine such refreshes are computed: by default as many as it has cores. 1 is "
+        "the run's own."
+    ),
+    "whole_mb": _Variable(
+        partial(_count, 10**6), "a number of megabytes", "Write a whole number from 1 to 1,000,000."
+    ).for_("Megabytes of trades and rows up to which a refresh is computed in one piece."),
     "daily_at": _TIME.for_("When the schedule `daily_weights` runs."),
     "maintenance_at": _TIME.for_("When the schedule `nightly_maintenance` runs."),
     "timezone": _Variable(

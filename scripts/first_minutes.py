@@ -21,7 +21,7 @@ WIDTH = 150
 LONGEST = 30.0  # seconds of CPU that our own part may take, however busy the machine is
 OURS = ("KNOWDEFEAT_", "VIRTUAL_ENV", "PYTHONPATH", "DAGSTER_HOME", "MAKE")
 HEAD = """A freqtrade user's first minutes, as scripts/first_minutes.py recorded them: {whole:.0f} s in all.
-Reading {trades} trades, computing and ranking take {own:.0f} s of them on a busy machine, and {cpu:.0f} s of CPU.
+Reading {trades} trades, computing and ranking take {own:.0f} s of them, with {cpu:.0f} s of CPU.
 
 """
 

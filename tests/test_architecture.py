@@ -15,17 +15,30 @@ PACKAGE = ROOT / "knowdefeat_pipeline"
 NAME = PACKAGE.name
 
 # What each room may import besides itself. Arrows point down; `cli` and `web` never meet.
-EVERY = {"core", "postgres", "sources", "store", "steps", "assets", "automation", "build", "settings", "errors"}
+EVERY = {
+    "core",
+    "postgres",
+    "scale",
+    "sources",
+    "store",
+    "steps",
+    "assets",
+    "automation",
+    "build",
+    "settings",
+    "errors",
+}
 ROOMS = {
     "errors": set(),
     "settings": {"errors"},
     "core": {"errors"},
     "postgres": {"core", "settings", "errors"},
     "sources": {"core", "errors"},
-    "store": {"core", "postgres", "sources", "settings", "errors"},
-    "steps": {"core", "postgres", "sources", "store", "settings", "errors"},
-    "assets": {"core", "postgres", "sources", "store", "steps", "settings", "errors"},
-    "automation": {"core", "postgres", "sources", "store", "steps", "assets", "settings", "errors"},
+    "scale": {"core", "postgres", "settings", "errors"},
+    "store": {"core", "postgres", "scale", "sources", "settings", "errors"},
+    "steps": {"core", "postgres", "scale", "sources", "store", "settings", "errors"},
+    "assets": {"core", "postgres", "scale", "sources", "store", "steps", "settings", "errors"},
+    "automation": {"core", "postgres", "scale", "sources", "store", "steps", "assets", "settings", "errors"},
     "build": EVERY - {"build"},
     "definitions": {"build"},
     "cli": EVERY | {"definitions"},
@@ -36,6 +49,7 @@ INTERNALS = PACKAGE / "automation" / "dagster_internals"
 FOREIGN = {
     "core": {"psycopg", "sqlalchemy", "adbc_driver_postgresql", "pgpq", "typer", "rich", "fastapi", "starlette"},
     "sources": {"psycopg", "sqlalchemy", "adbc_driver_postgresql", "typer", "rich"},
+    "scale": {"typer", "rich"},
     "store": {"typer", "rich"},
     "steps": {"typer", "rich"},
     "assets": {"typer", "rich"},

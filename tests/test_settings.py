@@ -28,6 +28,10 @@ REFUSED = [
     ("KNOWDEFEAT_CODE_SERVER", "http://code:4000"),
     ("KNOWDEFEAT_CODE_LOCATION", "a b"),
     ("KNOWDEFEAT_DAGSTER_HOME", "/nowhere"),
+    ("KNOWDEFEAT_DASK_SCHEDULER", "10.0.0.5:8786"),
+    ("KNOWDEFEAT_DASK_SCHEDULER", "tcp://10.0.0.5"),
+    ("KNOWDEFEAT_WORKERS", "0"),
+    ("KNOWDEFEAT_WHOLE_MB", "much"),
 ]
 
 
@@ -56,6 +60,9 @@ def test_every_variable_is_read() -> None:
         "KNOWDEFEAT_CODE_SERVER": "code:4000",
         "KNOWDEFEAT_CODE_LOCATION": "knowdefeat-pipeline",
         "KNOWDEFEAT_DAGSTER_HOME": str(ROOT),
+        "KNOWDEFEAT_DASK_SCHEDULER": "tls://10.0.0.5:8786",
+        "KNOWDEFEAT_WORKERS": "3",
+        "KNOWDEFEAT_WHOLE_MB": "2000",
     }
     settings = Settings.from_environment(given)
     assert settings == Settings(
@@ -72,6 +79,9 @@ def test_every_variable_is_read() -> None:
         embedded=False,
         code_server="code:4000",
         code_location="knowdefeat-pipeline",
+        dask_scheduler="tls://10.0.0.5:8786",
+        workers=3,
+        whole_mb=2000,
         upkeep=Upkeep(daily_at=time(1, 0)),
     )
     assert "secret" not in repr(settings)
@@ -92,6 +102,7 @@ def test_every_variable_is_described_with_its_default() -> None:
         "KNOWDEFEAT_WEBHOOK_PRIVATE": "no",
         "KNOWDEFEAT_EMBEDDED": "yes",
         "KNOWDEFEAT_CODE_LOCATION": "knowdefeat_pipeline",
+        "KNOWDEFEAT_WHOLE_MB": "450",
         "KNOWDEFEAT_DAILY_AT": "00:15",
         "KNOWDEFEAT_MAINTENANCE_AT": "03:30",
         "KNOWDEFEAT_TIMEZONE": "UTC",

@@ -1,6 +1,6 @@
 """`fund_allocations`: what each bot is given, what stays cash, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,6 +13,7 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.steps.funds import CHECKS, AllocatedDays, compute_allocations
 from knowdefeat_pipeline.store.bots import bot_names
 from knowdefeat_pipeline.store.fund_division import as_amounts
+from knowdefeat_pipeline.store.funds import unfunded
 
 PREVIEW = ("bot", "quote_currency", "rank", "amount", "decision", "reason")
 LINEAGE = {
@@ -43,17 +44,18 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
             ["day", "quote_currency", "amount", "bot_id"], ascending=[True, True, False, True]
         )
         catalogue.describe(context, allocated, PREVIEW, shown, names)
-        context.add_asset_metadata(_summary(allocated, names), partition_key=allocated.last.isoformat())
+        missing = unfunded(database.session.connection)
+        context.add_asset_metadata(_summary(allocated, missing, names), partition_key=allocated.last.isoformat())
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(allocated))
 
     return [fund_allocations]
 
 
-def _summary(allocated: AllocatedDays, names: Mapping[int, str]) -> dict[str, Any]:
-    """The last day's totals per currency, and what to do where nothing is allocated."""
+def _summary(allocated: AllocatedDays, missing: Sequence[str], names: Mapping[int, str]) -> dict[str, Any]:
+    """The last day's totals per currency, and what to do in those in which no funds are set (`missing`)."""
     metadata: dict[str, Any] = {
         f"no funds in {currency}": f"None are set. Next: knowdefeat funds set --currency {currency} --funds AMOUNT"
-        for currency in allocated.unfunded
+        for currency in missing
     }
     days = as_amounts(allocated.division.days)
     for row in days[days["day"] == days["day"].max()].itertuples() if len(days) else ():

@@ -16,6 +16,7 @@ from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.liveness import show_alive
+from knowdefeat_pipeline.scale.workers import Workers, unheard
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.locks import days_locked
 from knowdefeat_pipeline.store.session import Session
@@ -69,7 +70,9 @@ class Database(dg.ConfigurableResource["Database"]):
             show_alive(connection, context.run.run_id)
             if days := covered_range(context.run.tags):
                 stack.enter_context(days_locked(connection, *days))
-            self._session = Session(self.address(), connection)
+            workers = Workers.of(Settings.from_environment(), context.log.info if context.log else unheard)
+            self._session = Session(self.address(), connection, workers=workers)
+            stack.callback(self._session.unstage)
             yield self
 
 

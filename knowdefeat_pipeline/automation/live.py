@@ -33,10 +33,9 @@ from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect
 from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.remedies import with_remedy
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgresError
-from knowdefeat_pipeline.steps.chain import refresh
+from knowdefeat_pipeline.steps.chain import refresh_locked
 from knowdefeat_pipeline.steps.outcome import CheckFailed
 from knowdefeat_pipeline.store.locks import (
-    day_is_locked,
     days_locked,
     listener_holders,
     listener_is_there,
@@ -157,12 +156,13 @@ class Listener:
         if not found:  # a run of the sensor was faster
             return
         begun, (first, last) = time.perf_counter(), found.part(self.calendar.chunk_days)
-        held = first < last or day_is_locked(session.connection, first)
         with days_locked(session.connection, first, last) as waited:
             # Whoever held the days has computed some of them, or taken some away.
-            if (held or waited) and self._look(session).days != found.days:
-                return
-            results = refresh(session, first, last, self.now(session.connection))
+            if first < last or waited:
+                before, found = found, self._look(session)
+                if found.days != before.days:
+                    return
+            results = refresh_locked(session, first, last, found.as_of)
         now = self.now(session.connection)
         seconds = time.perf_counter() - begun
         self.report.add(results, found.trades, (now - found.since).total_seconds() if found.since else seconds)

@@ -23,6 +23,7 @@ from knowdefeat_pipeline.postgres.maintenance import (
     table_sizes,
     vacuum,
 )
+from knowdefeat_pipeline.scale.staging import sweep
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.outbox import forget_events
 
@@ -85,6 +86,7 @@ def purge_run_logs(context: dg.OpExecutionContext, config: Keep, database: Datab
         folders = _remove_printed(connection, logs_folder(Settings.from_environment()), before)
         runs = purge_runs(connection, before)
         told = forget_events(connection, before)
+        sweep(connection)  # what refreshes left in the staging that were killed, and never begun again
     kinds = ", ".join(f"{count:,} {name}" for name, count in rows.most_common())
     context.log.info(f"Events of runs that ended before {before:%Y-%m-%d %H:%M} UTC: deleted {kinds or 'none'}.")
     if not finished:

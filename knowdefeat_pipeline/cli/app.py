@@ -28,6 +28,7 @@ from knowdefeat_pipeline.cli.commands import (
     live,
     market,
     metrics,
+    plan,
     quarantine,
     ranking,
     report,
@@ -116,6 +117,7 @@ _commands(
 _commands(
     "Run it day and night",
     (days.days, "days"),
+    (plan.plan, "plan"),
     (backfill.backfill, "backfill"),
     (live.live, "live"),
     (serve.app, "serve"),

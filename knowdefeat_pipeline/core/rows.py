@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from knowdefeat_pipeline.core.units import Array, Bools, Ints
+from knowdefeat_pipeline.core.units import NEVER, Array, Bools, Ints
 
 if TYPE_CHECKING:  # loaded where they are needed: who reads columns alone pays for neither
     import pandas as pd
@@ -21,7 +21,7 @@ Columns: TypeAlias = dict[str, Array]
 numbers that may be missing floats (NaN: none)."""
 
 INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
-TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "verdict")
+TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "variable", "verdict")
 RANKS = ("rank",)
 
 
@@ -92,11 +92,26 @@ def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
     return pa.table({name: _arrow(name, values) for name, values in columns.items()})
 
 
+def as_columns(table: pa.Table) -> Columns:
+    """What `as_arrow` made a table of, however it was kept meanwhile."""
+    return {name: _column(name, table[name]) for name in table.column_names}
+
+
 def instants(values: Ints) -> pd.DatetimeIndex:
     """Instants as pandas knows them."""
     import pandas as pd
 
     return pd.DatetimeIndex(values.astype("datetime64[us]")).tz_localize("UTC")
+
+
+def _column(name: str, values: pa.ChunkedArray) -> Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if name in INSTANTS:
+        values = pc.fill_null(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), NEVER)
+    out: Array = values.to_numpy(zero_copy_only=False)
+    return out.astype(np.int64) if pa.types.is_integer(values.type) and not values.null_count else out
 
 
 def _arrow(name: str, values: Array) -> pa.Array:

@@ -158,6 +158,7 @@ def _restore_dump(url: str, path: Path) -> None:
     with migrations.upgrading(url) as schema:  # a kill before its end leaves a foreign copy, which is noticed
         schema.bring_to()
         identity.adopt(schema.connection, all_copied=True)
+    migrations.finish_indexes(url)
     with connect(url) as connection:
         connection.execute("ANALYZE")
 

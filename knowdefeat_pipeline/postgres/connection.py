@@ -238,8 +238,6 @@ def copy_arrow(
     tables = iter([rows] if isinstance(rows, pa.Table) else rows)
     table = next(tables)
     names = list(columns if columns is not None else table.column_names)
-    identifiers = sql.SQL(", ").join(map(sql.Identifier, names))
-    target = sql.Identifier(table_name)
     with connection.cursor() as cursor:
         described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
@@ -247,17 +245,24 @@ def copy_arrow(
             fitted.schema,
             {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
         )
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, identifiers)
         # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
         # rows it would take as long to start one as to send them.
         several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
-        with cursor.copy(statement, writer=(QueuedLibpqWriter if several else LibpqWriter)(cursor)) as copy:
+        writer = (QueuedLibpqWriter if several else LibpqWriter)(cursor)
+        with cursor.copy(_copying(table_name, *names), writer=writer) as copy:
             copy.write(encoder.write_header())
             for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
                 for batch in part.to_batches(ROWS_PER_MESSAGE):
                     copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
         return cursor.rowcount
+
+
+@cache
+def _copying(table_name: str, *names: str) -> bytes:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
+    return statement.format(sql.Identifier(table_name), columns).as_bytes()
 
 
 @cache
@@ -379,6 +384,7 @@ def _fit(values: "pa.ChunkedArray", column: psycopg.Column, table_name: str) -> 
         raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
 
 
+@cache
 def _encoder(field: "pa.Field", type_oid: int) -> Any:
     from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
 

@@ -3,6 +3,10 @@
 A revision is a file's number, and its parent the number before it, so the map of revisions is made in memory from the
 folder: a new migration is one more SQL file. Of each that ran its checksum is kept, so that one that was edited since
 is not taken for the one that ran.
+
+Pending migrations run in one transaction. What one says below the line AFTERWARDS does not: an index over a large table
+is built after it, CONCURRENTLY, while others write. Nothing may rest on it but speed. What is not there yet, as the
+building was broken off, the next upgrade builds.
 """
 
 import re
@@ -34,8 +38,12 @@ if TYPE_CHECKING:
 MIGRATIONS = ROOT / "sql" / "migrations"
 VERSION_TABLE = "knowdefeat_version"
 CHECKSUM_TABLE = "knowdefeat_migrations"
+POLL = 0.5  # seconds between two looks whether another one still builds indexes
 LOCK_TIMEOUT = 60.0  # seconds for which an upgrade waits for another one, and for the users of a table that it changes
+AFTERWARDS = "\n-- Afterwards, while others write:\n"
 _LOCK = int.from_bytes(b"knowdfts", "big")  # the advisory lock that upgrades hold
+_INDEXING = int.from_bytes(b"kdindexs", "big")  # the one of who builds indexes after an upgrade
+_INDEX = re.compile(r"\s*(CREATE|DROP) INDEX CONCURRENTLY IF (?:NOT )?EXISTS (\w+)[^;]*;")
 
 
 class MigrationError(KnowDefeatError):
@@ -75,7 +83,7 @@ def require_current(url: str) -> None:
 def upgrade(url: str) -> list[str]:
     """Run the pending migrations, all in one transaction, and give the roles their rights; the revisions run.
 
-    Concurrent upgrades wait for each other.
+    Then build, and drop, the indexes that they leave for afterwards. Concurrent upgrades wait for each other.
 
     A database that was copied from another server becomes this server's own on the way (see `identity`).
     Raises MigrationError or ForeignTransactions (the database is then as it was) and DatabaseUnreachable; where nothing
@@ -85,7 +93,8 @@ def upgrade(url: str) -> list[str]:
         with upgrading(url) as schema:
             pending = schema.bring_to()
             identity.adopt(schema.connection)
-            return pending
+        finish_indexes(url)
+        return pending
     except psycopg.OperationalError as error:
         if not status(url).pending:  # there was nothing to do, or it is done
             raise
@@ -95,12 +104,63 @@ def upgrade(url: str) -> list[str]:
         ) from error
 
 
+def finish_indexes(url: str) -> None:
+    """Build and drop the indexes that migrations leave for afterwards, as far as that is not done; others may write
+    meanwhile, and who else builds is waited for.
+
+    Raises MigrationError and psycopg.OperationalError; the next upgrade goes on.
+    """
+    with connect(url) as connection:
+        if not _unfinished(connection):
+            return
+        # Not waited for within a statement: to build an index is to wait for the end of every older one.
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", [_INDEXING]).fetchone() != (True,):
+            time.sleep(POLL)
+        with _as_owner(connection):
+            for name, statement in _unfinished(connection).items():
+                try:
+                    # One that was broken off stays behind, of no use.
+                    connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+                    connection.execute(statement)
+                except psycopg.OperationalError:
+                    raise
+                except psycopg.Error as error:
+                    raise MigrationError(
+                        f"The index {name} was not built: {error}\nEverything works, more slowly. Remove the cause, "
+                        "then run: knowdefeat db migrate"
+                    ) from error
+
+
+def _unfinished(connection: psycopg.Connection) -> dict[str, bytes]:
+    """The statements of migrations that ran, by their index, of which the last of an index counts, as far as they are
+    not carried out."""
+    current = _current(connection)
+    wanted = {
+        found[2]: (found[1] == "CREATE", found[0].encode())
+        for revision, path in _files().items()
+        if current is not None and revision <= current
+        for found in _INDEX.finditer(path.read_text(encoding="utf-8").partition(AFTERWARDS)[2])
+    }
+    valid = "SELECT i.indexrelid IS NOT NULL, coalesce(i.indisvalid, false) FROM (SELECT to_regclass(%s) AS index) AS n"
+    valid += " LEFT JOIN pg_index AS i ON i.indexrelid = n.index"
+    state = {name: connection.execute(valid, [name]).fetchone() for name in wanted}
+    return {
+        name: statement
+        for name, (create, statement) in wanted.items()
+        if state[name] != ((True, True) if create else (False, False))
+    }
+
+
 @dataclass(frozen=True)
 class Schema:
-    """The schema of a database in the transaction of an upgrade, which commits at its end or leaves no trace."""
+    """The schema of a database in the transaction of an upgrade, which commits at its end or leaves no trace.
+
+    `is_new`: the transaction makes the tables, so that nobody else can use them yet.
+    """
 
     connection: psycopg.Connection
     alchemy: "Connection"
+    is_new: bool
 
     def bring_to(self, revision: str | None = None) -> list[str]:
         """Run the migrations up to that revision (None: all); the revisions run. Raises MigrationError."""
@@ -108,7 +168,7 @@ class Schema:
         from alembic.script.revision import RevisionMap
         from sqlalchemy.exc import DBAPIError
 
-        scripts = list(_scripts(self.connection))
+        scripts = list(_scripts(self.connection, self.is_new))
         history = RevisionMap(lambda: scripts)
         pending = [r for r in _status(self.connection).pending if revision is None or r <= revision]
         steps = [RevisionStep(history, cast("Script", history.get_revision(r)), is_upgrade=True) for r in pending]
@@ -140,7 +200,7 @@ def _as_owner(driver: psycopg.Connection) -> Iterator[None]:
         " AND tableowner <> current_user AND pg_has_role(tableowner, 'MEMBER')"
     ).fetchone()
     if other:
-        driver.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(other[0])))
+        driver.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(other[0])))
     yield
     if other:
         driver.execute("RESET ROLE")
@@ -167,7 +227,7 @@ def upgrading(url: str) -> Iterator[Schema]:
         with engine.begin() as connection:
             driver = cast(psycopg.Connection, connection.connection.driver_connection)
             _lock(driver)
-            yield Schema(driver, connection)
+            yield Schema(driver, connection, is_new=_current(driver) is None)
     except DBAPIError as error:  # of the commit, or of the rollback over a connection that was lost
         raise cast(psycopg.Error, error.orig) from error
 
@@ -278,7 +338,7 @@ def _lock(driver: psycopg.Connection) -> None:
             )
 
 
-def _scripts(driver: psycopg.Connection) -> Iterator["Script"]:
+def _scripts(driver: psycopg.Connection, is_new: bool) -> Iterator["Script"]:
     """The migrations as Alembic wants them: modules with a parent and a function."""
     from alembic.script import Script
 
@@ -286,16 +346,22 @@ def _scripts(driver: psycopg.Connection) -> Iterator["Script"]:
     for revision, path in _files().items():
         module = ModuleType(path.stem)
         module.down_revision = parent  # type: ignore[attr-defined]
-        module.upgrade = partial(_run, driver, path)  # type: ignore[attr-defined]
+        module.upgrade = partial(_run, driver, path, is_new)  # type: ignore[attr-defined]
         yield Script(module, revision, path)
         parent = revision
 
 
-def _run(driver: psycopg.Connection, path: Path) -> None:
-    """Execute the file as it stands: `%` and `:` mean nothing, for no parameters are passed."""
+def _run(driver: psycopg.Connection, path: Path, is_new: bool) -> None:
+    """Execute the file as it stands: `%` and `:` mean nothing, for no parameters are passed.
+
+    Where the tables are new, what is for afterwards can be done at once.
+    """
     text = path.read_bytes()
+    now, _, afterwards = text.partition(AFTERWARDS.encode())
     try:
-        driver.execute(text)
+        driver.execute(now)
+        if is_new and afterwards:
+            driver.execute(afterwards.replace(b" CONCURRENTLY", b""))
     except psycopg.Error as error:
         position = int(error.diag.statement_position or 0)  # in characters, from 1; 0: PostgreSQL names none
         line = f", line {text.decode()[:position].count(chr(10)) + 1}" if position else ""

@@ -24,19 +24,23 @@ def refresh(session: Session, first: date, last: date, now: datetime) -> list[St
     One transaction: a check that fails rolls all of it back and publishes nothing. Nobody else computes one of the days
     meanwhile. Raises CheckFailed.
     """
-    connection = session.connection
-    with days_locked(connection, first, last):
-        session.begin(first)
-        with connection.transaction():
-            return [
-                _passed(count_trades(session, first, last)),
-                metrics := _passed(compute_metrics(session, first, last, now)),
-                _passed(compute_streaks(session, first, last)),
-                _passed(compute_rankings(session, first, last, metrics.figures)),
-                _passed(compute_skill(session, first, last)),
-                _passed(compute_weights(session, first, last, now)),
-                _passed(compute_allocations(session, first, last)),
-            ]
+    with days_locked(session.connection, first, last):
+        return refresh_locked(session, first, last, now)
+
+
+def refresh_locked(session: Session, first: date, last: date, now: datetime) -> list[StepResult]:
+    """As `refresh`, by whoever has the days locked. What a step has computed is handed on to those that read it."""
+    session.begin(first)
+    with session.connection.transaction():
+        return [
+            _passed(count_trades(session, first, last)),
+            metrics := _passed(compute_metrics(session, first, last, now)),
+            _passed(compute_streaks(session, first, last, metrics)),
+            ranked := _passed(compute_rankings(session, first, last, metrics)),
+            judged := _passed(compute_skill(session, first, last, metrics)),
+            _passed(compute_weights(session, first, last, now, ranked=ranked)),
+            _passed(compute_allocations(session, first, last, ranked, judged)),
+        ]
 
 
 def _passed(result: Result) -> Result:

@@ -10,7 +10,6 @@ from knowdefeat_pipeline.core.funds.daily import Division, breaches, divide_days
 from knowdefeat_pipeline.core.funds.settings import FundSettings
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
 from knowdefeat_pipeline.store.fund_division import fund_inputs, write_division
-from knowdefeat_pipeline.store.funds import unfunded
 from knowdefeat_pipeline.store.session import Session
 
 CHECKS = (
@@ -32,18 +31,25 @@ CHECKS = (
 @dataclass(frozen=True)
 class AllocatedDays(StepResult):
     """What each bot is given; `division` holds the days' totals and the risk rules' decisions, `settings` what was in
-    force, and `unfunded` the currencies of bots for which no funds are set."""
+    force."""
 
     division: Division = field(kw_only=True)
     settings: Sequence[FundSettings] = ()
-    unfunded: Sequence[str] = ()
 
 
-def compute_allocations(session: Session, first: date, last: date) -> AllocatedDays:
-    """Replace the allocations of the days first..last that have a ranking."""
-    inputs, own = fund_inputs(session, first, last)
+def compute_allocations(
+    session: Session, first: date, last: date, ranked: StepResult | None = None, judged: StepResult | None = None
+) -> AllocatedDays:
+    """Replace the allocations of the days first..last that have a ranking.
+
+    `ranked`, `judged`: their rankings and their skill, by whoever has just written these; what is recorded of them is
+    read by default.
+    """
+    inputs, own = fund_inputs(
+        session, first, last, ranked=ranked.marks if ranked else None, judged=judged.marks if judged else None
+    )
     division = divide_days(inputs)
-    write_division(session.connection, first, last, division, own)
+    recorded = write_division(session.connection, first, last, division, own)
     return AllocatedDays(
         "fund_allocations",
         first,
@@ -52,7 +58,7 @@ def compute_allocations(session: Session, first: date, last: date) -> AllocatedD
         _checks(division, inputs.settings),
         division=division,
         settings=inputs.settings,
-        unfunded=unfunded(session.connection),
+        marks=recorded,
     )
 
 

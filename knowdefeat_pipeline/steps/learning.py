@@ -9,16 +9,17 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 import psycopg
-import pyarrow as pa
 
 from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.learning.proposal import Proposal, propose
 from knowdefeat_pipeline.core.ranking.panel import Panel
 from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, version_in_force_after
-from knowdefeat_pipeline.core.schema import TABLES, VARIABLE_NAMES
+from knowdefeat_pipeline.core.rows import Columns
+from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, day_end, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.outcome import StepResult
+from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
+from knowdefeat_pipeline.steps.ranking import RankedDays
 from knowdefeat_pipeline.store.learning import (
     add_version,
     ai_setting,
@@ -28,13 +29,12 @@ from knowdefeat_pipeline.store.learning import (
     trades_known,
     weight_versions,
 )
-from knowdefeat_pipeline.store.results import replace_days
+from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 from knowdefeat_pipeline.store.weight_panel import read_history
 
 AUTHOR = "ai"
-COLUMNS = [figure.name for figure in TABLES["variable_weights"]]
 
 
 @dataclass(frozen=True)
@@ -53,48 +53,55 @@ class WeightedDays(StepResult):
     attempts: Sequence[Attempt] = ()
 
 
-def compute_weights(session: Session, first: date, last: date, now: datetime, *, adjust: bool = False) -> WeightedDays:
+def compute_weights(
+    session: Session,
+    first: date,
+    last: date,
+    now: datetime,
+    *,
+    adjust: bool = False,
+    ranked: RankedDays | None = None,
+) -> WeightedDays:
     """Replace the weights of the ranked days first..last: those in force once the day was ranked, for what follows.
 
     With `adjust` the learner is asked first about those of the days that have ended. A day is adjusted once, and none
     that lies before the latest version: what was in force is never rewritten. Versions and rows are one transaction.
+    `ranked`: the rankings, by whoever has just written them, where none is adjusted; they are read by default.
     """
     connection = session.connection
     with one_transaction(connection):
         if adjust:
             lock_versions(connection)
-        seen = current_snapshot(connection)
-        ranked = marks(connection, "bot_rankings", first, last)
+        seen, upstream = basis(connection, "bot_rankings", first, last, ranked.marks if ranked else None)
         attempts = _adjust(session, each_day(first, last), now) if adjust else []
-        rows = _rows(connection, {of.day: of.as_of for of in ranked})
+        ends = {of.day: of.as_of for of in upstream}
+        versions = ranked.versions if ranked else weight_versions(connection, min(ends.values(), default=None))
+        rows = DayRows(_rows(versions, [*ends.values()]), ends)
         _write_where_different(connection, first, last, rows)
-        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in ranked]
-        mark(connection, "variable_weights", first, last, own)
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return WeightedDays("variable_weights", first, last, frame, attempts=attempts)
+        own = [Mark(of.day, of.as_of, seen, {"bot_rankings": of.number}) for of in upstream]
+        recorded = mark(connection, "variable_weights", first, last, own)
+    return WeightedDays("variable_weights", first, last, rows, attempts=attempts, marks=recorded)
 
 
-Row = tuple[date, datetime, str, float, int]
-
-
-def _write_where_different(connection: psycopg.Connection, first: date, last: date, rows: Sequence[Row]) -> None:
+def _write_where_different(connection: psycopg.Connection, first: date, last: date, rows: DayRows) -> None:
     """Replace the days' weights; as they seldom change, what stands there already stays."""
     standing = connection.execute(
         "SELECT day, variable, weight, version FROM variable_weights_rows WHERE day BETWEEN %s AND %s", (first, last)
     ).fetchall()
-    if sorted(standing) != sorted((day, *weight) for day, _, *weight in rows):
-        table = pa.Table.from_pandas(pd.DataFrame(rows, columns=COLUMNS), preserve_index=False)
-        replace_days(connection, "variable_weights", first, last, table)
+    wanted = (rows.day, *(rows.columns[name] for name in ("variable", "weight", "version")))
+    if sorted(standing) != sorted(zip(*(values.tolist() for values in wanted), strict=True)):
+        replace_days(connection, "variable_weights", first, last, of_days(rows.columns, rows.ends))
 
 
-def _rows(connection: psycopg.Connection, as_of: Mapping[date, datetime]) -> list[Row]:
-    versions = weight_versions(connection, min(as_of.values(), default=None))
-    return [
-        (day, end, variable, weight, version.version)
-        for day, end in as_of.items()
-        for version in [version_in_force_after(versions, end)]
-        for variable, weight in version.weights.items()
-    ]
+def _rows(versions: Sequence[WeightVersion], ends: Sequence[datetime]) -> Columns:
+    in_force = [version_in_force_after(versions, end) for end in ends]
+    each = len(VARIABLE_NAMES)
+    return {
+        "as_of": np.repeat(micros(ends), each),
+        "variable": np.tile(np.array(VARIABLE_NAMES, object), len(ends)),
+        "weight": np.array([version.vector for version in in_force]).ravel(),
+        "version": np.repeat(np.array([version.version for version in in_force], np.int64), each),
+    }
 
 
 def _adjust(session: Session, days: Sequence[date], now: datetime) -> list[Attempt]:

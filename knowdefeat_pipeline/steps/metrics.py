@@ -14,21 +14,33 @@ from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.rows import Columns, joined
+from knowdefeat_pipeline.core.rows import Columns, as_columns, joined
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
-from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, Figures, StepResult
-from knowdefeat_pipeline.steps.slow_results import with_slow_results
+from knowdefeat_pipeline.scale.plan import Plan, Refresh
+from knowdefeat_pipeline.scale.staging import Staging
+from knowdefeat_pipeline.steps.outcome import (
+    CheckResult,
+    CheckSpec,
+    CountedRows,
+    DayRows,
+    Figures,
+    StepResult,
+    counts_of_days,
+)
+from knowdefeat_pipeline.steps.shards import stage_refresh
+from knowdefeat_pipeline.steps.slow_results import FOLLOWED, with_slow_results, write_slow_results
 from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.open_positions import write_open_positions
-from knowdefeat_pipeline.store.results import active_bots, of_days, replace_days
+from knowdefeat_pipeline.store.results import active_bots, first_rows, of_days, replace_days
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
+SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
     CheckSpec(
         "bot_metrics",
@@ -40,9 +52,9 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class MeasuredDays(StepResult):
-    """The metrics of each day; `figures`: the same as columns, without their day."""
+    """The metrics of each day; `figures`: the same as columns, without their day, None where they are counted."""
 
-    figures: Columns = field(kw_only=True)
+    figures: Columns | None = field(kw_only=True)
 
 
 def compute_metrics(session: Session, first: date, last: date, now: datetime) -> MeasuredDays:
@@ -55,20 +67,42 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     days = [day for day in each_day(first, last) if day_start(day) < now] or [first]
     end_of = {day: units.as_of(day, now) for day in days}
     ends = [*end_of.values()]
-    known = session.trades(_since(first, ends), ends[-1])
+    exits = since(first, ends)
+    if plan := session.plan(exits, ends[-1], len(ends)):
+        return _compute_in_shards(session, plan, first, last, end_of, exits)
+    known = session.trades(exits, ends[-1])
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
     if session.memory and first == last:
-        figures = _write_day(session, session.memory, inputs, own[0])
+        figures, recorded = _write_day(session, session.memory, inputs, own[0])
     else:
-        figures = _write_days(session, inputs, first, last, own)
-    missing = _missing(connection, figures, end_of, known.seen)
-    found: Figures = {"checked": len(figures["as_of"]), "missing": len(missing), "first missing": str(missing[:5])}
-    check = CheckResult("every_active_bot_has_metrics", not missing, found)
-    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures)
+        figures, recorded = _write_days(session, inputs, first, last, own)
+    check = _check(connection, figures, len(figures["as_of"]), end_of, known.seen)
+    return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures, marks=recorded)
 
 
-def _since(first: date, ends: Sequence[datetime]) -> datetime:
+def _compute_in_shards(
+    session: Session, plan: Plan, first: date, last: date, end_of: Mapping[date, datetime], exits: datetime
+) -> MeasuredDays:
+    """The same by shards of bots, with the streaks beside them, which need no reading of their own then."""
+    refresh = Refresh(session.stage().plan, first, last, end_of, exits, session.seen, with_metrics=True)
+    staged = stage_refresh(session, plan, refresh)
+    own = [Mark(day, end, refresh.seen) for day, end in end_of.items()]
+    connection = session.connection
+    with one_transaction(connection):
+        write_open_positions(connection, first, last, own)
+        staged.publish(connection, "bot_days_rows", first, last)
+        staged.publish(connection, "bot_metrics_rows", first, last)
+        followed = as_columns(staged.read("followed", FOLLOWED, ["bot_id", "as_of"]))
+        write_slow_results(session, followed, own)
+        recorded = staged.marks = mark(connection, "bot_metrics", first, last, own)
+    counts = counts_of_days(end_of, staged.counts["bot_metrics"])
+    check = _check(connection, followed, sum(counts.values()), end_of, refresh.seen)
+    rows = CountedRows(counts, first_rows(connection, "bot_metrics", last, SHOWN))
+    return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None, marks=recorded)
+
+
+def since(first: date, ends: Sequence[datetime]) -> datetime:
     """The exits that the metrics of these days look back to: those of the window, and of the month of the first day."""
     return min(day_start(first.replace(day=1)), ends[0] - timedelta(days=WINDOW_DAYS))
 
@@ -105,8 +139,10 @@ class _Inputs:
         return joined([*self.blocks(bots)])
 
 
-def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]) -> Columns:
-    """Compute and replace the metrics of these days; all of them."""
+def _write_days(
+    session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
+) -> tuple[Columns, list[Mark]]:
+    """Compute and replace the metrics of these days; all of them, and the marks."""
     connection = session.connection
     written: list[Columns] = []
 
@@ -121,12 +157,12 @@ def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own:
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
-        mark(connection, "bot_metrics", first, last, own)
-    return rows
+        recorded = mark(connection, "bot_metrics", first, last, own)
+    return rows, recorded
 
 
-def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> Columns:
-    """Renew the metrics of a day of which a memory may know what was there; all of them."""
+def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:
+    """Renew the metrics of a day of which a memory may know what was there; all of them, and the mark."""
     found = memory.renewed(
         "bot_metrics", of.as_of, inputs.capital.now(*micros([of.as_of]).tolist()), inputs.table, engine.carry_metrics
     )
@@ -134,9 +170,17 @@ def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> C
     with one_transaction(connection):
         write_open_positions(connection, of.day, of.day, [of])
         rows = with_slow_results(session, found.table, [of])
-        moved = renew_day(connection, memory, "bot_metrics", found, of)
+        recorded, moved = renew_day(connection, memory, "bot_metrics", found, of)
         write_bot_days(connection, inputs.known.of_bots(moved), of.day, of.day, [of], moved)
-    return rows
+    return rows, [recorded]
+
+
+def _check(
+    connection: psycopg.Connection, rows: Columns, count: int, end_of: Mapping[date, datetime], seen: str
+) -> CheckResult:
+    missing = _missing(connection, rows, end_of, seen)
+    found: Figures = {"checked": count, "missing": len(missing), "first missing": str(missing[:5])}
+    return CheckResult("every_active_bot_has_metrics", not missing, found)
 
 
 def _missing(
@@ -144,7 +188,7 @@ def _missing(
 ) -> list[tuple[date, int]]:
     """The days and active bots that had closed a trade by then, as `seen` shows them, and have no row."""
     days = [*ends]
-    bots = np.array(sorted(bot for bot, active in active_bots(connection).items() if active), np.int64)
+    bots = active_bots(connection)
     present = np.zeros((len(days), len(bots)), bool)
     asked_for = np.isin(rows["bot_id"], bots)
     day = np.searchsorted(micros([*ends.values()]), rows["as_of"][asked_for])
@@ -157,11 +201,16 @@ def _missing(
     return [(days[number], bot) for number, bot in absent if bot in found and found[bot] < ends[days[number]]]
 
 
-def compute_streaks(session: Session, first: date, last: date) -> StepResult:
-    """Replace the streaks of the days first..last that have metrics; a row per bot and day."""
+def compute_streaks(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> StepResult:
+    """Replace the streaks of the days first..last that have metrics; a row per bot and day.
+
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
+    """
     connection = session.connection
-    upstream = marks(connection, "bot_metrics", first, last)
+    upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
     ends = [of.as_of for of in upstream]
+    if upstream and (staged := _staged_streaks(session, upstream, first, last)):
+        return _publish_streaks(session, staged, upstream, first, last)
     known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1]) if upstream else None
     own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream] if known else []
 
@@ -171,11 +220,40 @@ def compute_streaks(session: Session, first: date, last: date) -> StepResult:
     if session.memory and len(own) == 1 and first == last:
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with one_transaction(connection):
-            renew_day(connection, session.memory, "win_streaks", found, own[0])
+            recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
         rows = found.table
     else:
         rows = compute(None)
         with one_transaction(connection):
             replace_days(connection, "win_streaks", first, last, of_days(rows, {of.day: of.as_of for of in own}))
-            mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}))
+            recorded = mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}), marks=recorded)
+
+
+def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:
+    """The streaks of these days as shards left them: beside their metrics, or by a plan of their own; None where they
+    are computed in one piece."""
+    if session.staging and [of.number for of in session.staging.marks] == [of.number for of in upstream]:
+        return session.staging
+    end_of = {of.day: of.as_of for of in upstream}
+    exits = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
+    plan = session.plan(exits, upstream[-1].as_of, len(upstream))
+    if plan is None:
+        return None
+    refresh = Refresh(session.stage().plan, first, last, end_of, exits, session.seen, with_metrics=False)
+    return stage_refresh(session, plan, refresh)
+
+
+def _publish_streaks(
+    session: Session, staged: Staging, upstream: Sequence[Mark], first: date, last: date
+) -> StepResult:
+    connection, refresh = session.connection, staged.refresh
+    seen = refresh.seen if refresh else session.seen
+    own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
+    with one_transaction(connection):
+        staged.publish(connection, "win_streaks_rows", first, last)
+        recorded = mark(connection, "win_streaks", first, last, own)
+    counts = counts_of_days({of.day: of.as_of for of in upstream}, staged.counts["win_streaks"])
+    session.unstage()
+    rows = CountedRows(counts, first_rows(connection, "win_streak_summary", last, SHOWN))
+    return StepResult("win_streaks", first, last, rows, marks=recorded)

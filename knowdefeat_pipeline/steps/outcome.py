@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.rows import Columns, as_frame
-from knowdefeat_pipeline.core.units import Array, each_day, micros
+from knowdefeat_pipeline.core.units import Array, Ints, each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.store.staleness import Mark
 
 Figures = Mapping[str, int | float | str]
 
@@ -65,26 +66,53 @@ class DayRows:
 
 
 @dataclass(frozen=True)
+class CountedRows:
+    """Rows that stand in the database alone, as they are too many to be held: how many each day has, and some of those
+    of the last day, `shown`, as a frame with a column `day`."""
+
+    counts: Mapping[date, int]
+    shown: pd.DataFrame
+
+
+def counts_of_days(days: Iterable[date], counts: Ints) -> dict[date, int]:
+    """How many rows each of these days has; days without any are absent."""
+    return {day: count for day, count in zip(days, counts.tolist(), strict=True) if count}
+
+
+def rows_per_end(rows: Columns, ends: Ints) -> Ints:
+    """How many of the rows each of these as_of (µs, ascending) has."""
+    count: Ints = np.bincount(np.searchsorted(ends, rows["as_of"]), minlength=len(ends))
+    return count
+
+
+@dataclass(frozen=True)
 class StepResult:
     """The rows that a step wrote of an asset's days first..last, and what its checks found.
 
-    `written`: the rows as a frame, with a column `day`, or as columns, of which a frame is made once it is asked for.
+    `written`: the rows as a frame, with a column `day`, as columns, of which a frame is made once it is asked for, or
+    counted.
+    `marks`: of the days that it wrote, as they are recorded, for the steps that read these in the same transaction.
     """
 
     asset: str
     first: date
     last: date
-    written: pd.DataFrame | DayRows
+    written: pd.DataFrame | DayRows | CountedRows
     checks: Sequence[CheckResult] = ()
+    marks: Sequence[Mark] = field(default=(), kw_only=True)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The rows as a frame, with a column `day`."""
+        """The rows as a frame, with a column `day`; of those that are counted, the ones that are shown."""
+        if isinstance(self.written, CountedRows):
+            return self.written.shown
         return self.written.frame() if isinstance(self.written, DayRows) else self.written
 
     @cached_property
     def counts(self) -> Mapping[date, int]:
         """How many rows each day has; days without any are absent."""
+        if isinstance(self.written, CountedRows):
+            return self.written.counts
         day = self.written.day if isinstance(self.written, DayRows) else self.written["day"]
         return Counter(day.tolist())
 

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 
-from knowdefeat_pipeline.core.funds.events import inactive_bots
+from knowdefeat_pipeline.core.funds.events import BotEvent, inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import ranking_rows
-from knowdefeat_pipeline.core.ranking.weight_set import version_in_force
+from knowdefeat_pipeline.core.ranking.weight_set import WeightVersion, version_in_force
 from knowdefeat_pipeline.core.rows import Columns, chosen
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES, VARIABLE_NAMES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, DayRows, StepResult
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
+from knowdefeat_pipeline.steps.outcome import (
+    CheckResult,
+    CheckSpec,
+    CountedRows,
+    DayRows,
+    StepResult,
+    counts_of_days,
+    rows_per_end,
+)
+from knowdefeat_pipeline.store.bots import count_bots
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
 ROUNDING = 1e-9
+ROWS_AT_ONCE = 200_000  # of a ranking, at most, which take a quarter of a gigabyte
 COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure not in (FLAG, PARTITION)]
 CHECKS = (
     CheckSpec(
@@ -35,27 +48,73 @@ CHECKS = (
 )
 
 
-def compute_rankings(session: Session, first: date, last: date, metrics: Columns | None = None) -> StepResult:
+@dataclass(frozen=True)
+class RankedDays(StepResult):
+    """The ranking of each day; `versions`: those of the weights that were in force, and all later ones."""
+
+    versions: Sequence[WeightVersion] = field(kw_only=True)
+
+
+def compute_rankings(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> RankedDays:
     """Replace the rankings of the days first..last that have metrics.
 
-    `metrics`: the rows of `bot_metrics` of these days, by whoever has just written them; they are read by default.
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
     """
     connection = session.connection
-    seen = current_snapshot(connection)
-    upstream = marks(connection, "bot_metrics", first, last)
-    if metrics is None:
-        metrics = _read(session, first, last)
-    rows = _rank(connection, chosen(metrics, metrics["ticker"] == ALL_TICKERS), [of.as_of for of in upstream])
+    seen, upstream = basis(connection, "bot_metrics", first, last, metrics.marks if metrics else None)
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     ends = {of.day: of.as_of for of in own}
+    of_bots = _OfBots.read(connection, own)
+    figures = metrics.figures if metrics else None
+    if figures is None and len(spans := _spans(own, count_bots(connection))) > 1:
+        return _rank_in_spans(session, spans, of_bots, first, last, own)
+    if figures is None:
+        figures = _read(session, first, last)
+    rows = _rank(of_bots, chosen(figures, figures["ticker"] == ALL_TICKERS), [*ends.values()])
     with one_transaction(connection):
-        if session.memory and [of.day for of in own] == [first] == [last]:
+        if session.memory and [*ends] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
-            renew_day(connection, session.memory, "bot_rankings", found, own[0])
+            recorded = [renew_day(connection, session.memory, "bot_rankings", found, own[0])[0]]
         else:
             replace_days(connection, "bot_rankings", first, last, of_days(rows, ends))
-            mark(connection, "bot_rankings", first, last, own)
-    return StepResult("bot_rankings", first, last, DayRows(rows, ends), (_check(rows),))
+            recorded = mark(connection, "bot_rankings", first, last, own)
+    checks = (_check(rows),)
+    return RankedDays(
+        "bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=of_bots.versions
+    )
+
+
+def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
+    """The days in pieces of which each has so many rows at most, or is one day."""
+    each = max(1, ROWS_AT_ONCE // max(bots, 1))
+    return [own[at : at + each] for at in range(0, len(own), each)]
+
+
+def _rank_in_spans(
+    session: Session, spans: Sequence[Sequence[Mark]], of_bots: _OfBots, first: date, last: date, own: Sequence[Mark]
+) -> RankedDays:
+    """The same piece by piece, as all rows at once are too many to hold: a day's ranking looks at no other day."""
+    counts: dict[date, int] = {}
+    checks: list[CheckResult] = []
+    shown = list[DayRows]()
+
+    def tables() -> Iterator[pa.Table]:
+        for span in spans:
+            ends = {of.day: of.as_of for of in span}
+            rows = _rank(of_bots, _read(session, span[0].day, span[-1].day), [*ends.values()])
+            counts.update(counts_of_days(ends, rows_per_end(rows, micros([*ends.values()]))))
+            checks.append(_check(rows))
+            last_rows = chosen(rows, rows["as_of"] == micros([span[-1].as_of]))
+            shown[:] = [DayRows(last_rows, {span[-1].day: span[-1].as_of})]
+            yield of_days(rows, ends)
+
+    with one_transaction(session.connection):
+        replace_days(session.connection, "bot_rankings", first, last, tables())
+        recorded = mark(session.connection, "bot_rankings", first, last, own)
+    found = {name: sum(int(check.figures[name]) for check in checks) for name in ("checked", "wrong")}
+    check = CheckResult(checks[0].name, not found["wrong"], found)
+    written = CountedRows(counts, shown[0].frame())
+    return RankedDays("bot_rankings", first, last, written, (check,), marks=recorded, versions=of_bots.versions)
 
 
 def _read(session: Session, first: date, last: date) -> Columns:
@@ -64,17 +123,28 @@ def _read(session: Session, first: date, last: date) -> Columns:
     return columns | {"as_of": arrow_micros(table["as_of"])}
 
 
-def _rank(connection: psycopg.Connection, metrics: Columns, ends: Sequence[datetime]) -> Columns:
+@dataclass(frozen=True)
+class _OfBots:
+    """What a ranking looks at beside metrics: the versions of the weights, and what was decided of bots."""
+
+    versions: Sequence[WeightVersion]
+    events: Sequence[BotEvent]
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection, own: Sequence[Mark]) -> _OfBots:
+        return cls(weight_versions(connection, min((of.as_of for of in own), default=None)), bot_events(connection))
+
+
+def _rank(of_bots: _OfBots, metrics: Columns, ends: Sequence[datetime]) -> Columns:
     """The bots of these metrics, ranked by the weights in force at each as_of."""
     number = np.searchsorted(micros(ends), metrics["as_of"])
-    versions, events = weight_versions(connection, ends[0] if ends else None), bot_events(connection)
-    in_force = [version_in_force(versions, end) for end in ends]
+    in_force = [version_in_force(of_bots.versions, end) for end in ends]
     weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
     rows, order = ranking_rows(metrics, weights)
     bot, number = rows["bot_id"], number[order]
     rows |= {
         "weight_version": np.array([v.version for v in in_force], int)[number],
-        "is_active": _active(bot, number, [inactive_bots(events, end) for end in ends]),
+        "is_active": _active(bot, number, [inactive_bots(of_bots.events, end) for end in ends]),
     }
     return {name: rows[name] for name in COLUMNS}
 

@@ -12,22 +12,29 @@ from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
+from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.store.bots import bot_strategies
 from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
+from knowdefeat_pipeline.store.shards import trades_of
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
-def compute_skill(session: Session, first: date, last: date) -> StepResult:
-    """Replace the skill of the days first..last that have metrics: a row per bot and window."""
+def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDays | None = None) -> StepResult:
+    """Replace the skill of the days first..last that have metrics: a row per bot and window.
+
+    `metrics`: these, by whoever has just written them; what is recorded of them is read by default.
+    """
     connection = session.connection
-    upstream = marks(connection, "bot_metrics", first, last)
+    upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
     rows: Columns = {name: np.empty(0) for name in COLUMNS}
     own = list[Mark]()
     if upstream:
@@ -39,8 +46,8 @@ def compute_skill(session: Session, first: date, last: date) -> StepResult:
     of_day = {of.day: of.as_of for of in own}
     with one_transaction(connection):
         replace_days(connection, "bot_skill", first, last, of_days(rows, of_day))
-        mark(connection, "bot_skill", first, last, own)
-    return StepResult("bot_skill", first, last, DayRows(rows, of_day))
+        recorded = mark(connection, "bot_skill", first, last, own)
+    return StepResult("bot_skill", first, last, DayRows(rows, of_day), marks=recorded)
 
 
 def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> Columns:
@@ -49,7 +56,8 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Ma
     for each in said:
         if each.panel is not panel:
             panel, number = each.panel, strategy_numbers(each.panel.bot, strategies)
-        parts += [judged(of, number[: len(of)]) for of in each.of.values()]
+        for window, of in each.of.items():
+            parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
@@ -60,28 +68,41 @@ class _Results:
     """The results of all bots, by the days of earlier months and the trades since the first of one."""
 
     def __init__(self, session: Session, month: date, until: datetime) -> None:
-        self._memory = session.memory
+        self._url, self._memory = session.url, session.memory
         self._past = session.days(month)
         self._since = day_start(month)
-        self._known = session.trades(self._since, until)
-        self.seen = self._known.seen
+        self._plan = session.plan(self._since, until, days=0)
+        self._known = None if self._plan else session.trades(self._since, until)
+        self.seen = session.seen
 
     def said(self, instants: Sequence[datetime]) -> Iterator[Said[Window]]:
         """What they say at each of these, which ascend."""
         ends = micros(instants)
         if self._memory and len(ends) == 1:
-            yield self._memory.said(instants[0], lambda bots: next(self._until(ends, bots)))
+            yield self._memory.said(instants[0], lambda bots: next(self._until(ends, instants[0], bots)))
             return
         # Days that have ended are the same for every later instant; what ends within its day leaves trades out.
-        for part in np.split(ends, np.flatnonzero(ends % DAY) + 1):
+        for part in np.split(np.arange(len(ends)), np.flatnonzero(ends % DAY) + 1):
             if len(part):
-                yield from self._until(part)
+                yield from self._until(ends[part], instants[part[-1]])
 
-    def _until(self, ends: Ints, bots: Ints | None = None) -> Iterator[Said[Window]]:
-        """What the results of these bots (None: all) say by each of these ends of days (µs), the last of which need not
-        be one."""
-        trades, (since,) = self._known.of_bots(bots), micros([self._since]).tolist()
-        inside = (since <= trades.exit) & (trades.exit < ends[-1])
-        month = DailyResults.of_columns(trades.bot[inside], day_of(trades.exit[inside]), trades.pnl[inside])
+    def _until(self, ends: Ints, last: datetime, bots: Ints | None = None) -> Iterator[Said[Window]]:
+        """What the results of these bots (None: all) say by each of these ends of days (µs), the `last` of which need
+        not be one."""
+        month = self._of_month(last, bots)
         results = DailyResults.concat([self._past if bots is None else self._past.among(bots), month])
         return said_by(results, last_day(ends), WINDOWS)
+
+    def _of_month(self, until: datetime, bots: Ints | None) -> DailyResults:
+        """The days of these bots (None: all) since the first of the month; of many trades, some bots at a time."""
+        if self._known:
+            return self._days(self._known.of_bots(bots), until)
+        shards = self._plan or ()
+        return DailyResults.concat(
+            [self._days(trades_of(self._url, of.bots, self._since, until, self.seen), until) for of in shards]
+        )
+
+    def _days(self, trades: Trades, until: datetime) -> DailyResults:
+        since, end = micros([self._since, until]).tolist()
+        inside = (since <= trades.exit) & (trades.exit < end)
+        return DailyResults.of_columns(trades.bot[inside], day_of(trades.exit[inside]), trades.pnl[inside])

@@ -30,26 +30,32 @@ def with_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> C
     of the end of the day before it.
     """
     whole = rows["ticker"] == ALL_TICKERS
-    found = _carried(session, own, rows["bot_id"][whole])
-    if found is None:
-        found = _followed(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
+    found = write_slow_results(session, chosen({name: rows[name] for name in FOLLOWED}, whole), own)
     slow = {name: np.full(len(whole), np.nan) for name in SLOW_NAMES}
     for name, values in slow.items():
         values[whole] = found[name]
     return rows | slow
 
 
+def write_slow_results(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:
+    """Replace the slow results of these days by those of `rows` (columns FOLLOWED), which are over all tickers, and
+    return them, a value per row; see `with_slow_results`."""
+    found = _carried(session, own, rows["bot_id"])
+    return _followed(session, rows, own) if found is None else found
+
+
 def _carried(session: Session, own: Sequence[Mark], bots: Ints) -> Columns | None:
     """Those of these bots on a running day, from the day before it; None where that has none or the day has ended."""
     if len(own) > 1 or own[0].as_of == day_end(own[0].day):
         return None
-    known = session.connection.execute(query("metrics/carry_slow_results"), {"day": own[0].day}).fetchall()
+    carry = session.connection.execute(query("metrics/carry_slow_results"), {"day": own[0].day}, binary=True)
+    ((known, *figures),) = carry.fetchall()
     if not known:
         return None
-    of = {bot: figures for bot, *figures in known}
-    nothing = [None] * len(SLOW_NAMES)
-    figures = np.array([of.get(bot, nothing) for bot in bots.tolist()], np.float64).reshape(-1, len(SLOW_NAMES))
-    return dict(zip(SLOW_NAMES, figures.T, strict=True))
+    place = np.searchsorted(known, bots).clip(max=len(known) - 1)
+    is_known = np.array(known)[place] == bots
+    found = zip(SLOW_NAMES, (np.array(values, np.float64) for values in figures), strict=True)
+    return {name: np.where(is_known, values[place], np.nan) for name, values in found}
 
 
 def _followed(session: Session, rows: Columns, own: Sequence[Mark]) -> Columns:

@@ -10,9 +10,8 @@ from functools import cached_property
 import pandas as pd
 
 from knowdefeat_pipeline.core.schema import TRADE_DAY
-from knowdefeat_pipeline.postgres.connection import query
 from knowdefeat_pipeline.steps.outcome import CheckResult, CheckSpec, StepResult
-from knowdefeat_pipeline.store.arrivals import trade_days
+from knowdefeat_pipeline.store.arrivals import trade_facts
 from knowdefeat_pipeline.store.session import Session
 
 # What the database must enforce, row by row and at every write. To count the rows that break a rule which no row can
@@ -47,10 +46,8 @@ class CountedTrades(StepResult):
 
 def count_trades(session: Session, first: date, last: date) -> CountedTrades:
     """Count the closed trades of the days; writes nothing."""
-    connection = session.connection
-    rows = pd.DataFrame(trade_days(connection, first, last), columns=[figure.name for figure in TRADE_DAY])
-    enforced = {row[0] for row in connection.execute(query("trades/enforced")).fetchall()}
-    ((held,),) = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'").fetchall()
+    days, enforced, held = trade_facts(session.connection, first, last)
+    rows = pd.DataFrame(days, columns=[figure.name for figure in TRADE_DAY])
     return CountedTrades("trades", first, last, rows, _checks(rows, enforced), held)
 
 

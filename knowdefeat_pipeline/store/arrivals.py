@@ -25,6 +25,16 @@ def trade_days(connection: psycopg.Connection, first: date, last: date) -> list[
     return records(connection, query("trades/trade_days"), {"first": first, "last": last})
 
 
+def trade_facts(connection: psycopg.Connection, first: date, last: date) -> tuple[list[Record], set[str], int]:
+    """At once: `trade_days`, the names of what the database enforces of trades (`trades/enforced.sql`), and how many
+    refused rows wait in quarantine."""
+    with connection.pipeline():
+        enforced = connection.execute(query("trades/enforced"))
+        held = connection.execute("SELECT count(*) FROM trade_quarantine WHERE status = 'held'")
+        days = trade_days(connection, first, last)
+        return days, {name for (name,) in enforced.fetchall()}, next(count for (count,) in held.fetchall())
+
+
 def disagreements(connection: psycopg.Connection, last: date, days: int) -> Record:
     """Of the trades that closed on so many UTC days up to `last`: those whose stated pnl is not what prices, size and
     costs give (`disagreeing`) of those that state one (`reported`); and those that are alike in all but their ids

@@ -47,6 +47,12 @@ def _alike(connection: psycopg.Connection, name: str) -> str:
     return f" Did you mean {' or '.join(map(printable, near))}?" if near else ""
 
 
+def count_bots(connection: psycopg.Connection) -> int:
+    """How many bots there are."""
+    ((found,),) = connection.execute("SELECT count(*) FROM bots").fetchall()
+    return int(found)
+
+
 def bot_names(connection: psycopg.Connection) -> dict[int, str]:
     """The name of each bot."""
     return dict(connection.execute("SELECT bot_id, name FROM bots").fetchall())
@@ -54,7 +60,9 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
 
 def bot_strategies(connection: psycopg.Connection) -> dict[int, str]:
     """The strategy of every bot; one without is a strategy of its own."""
-    return dict(connection.execute("SELECT bot_id, strategy_id FROM bot_strategies").fetchall())
+    columns = "SELECT coalesce(array_agg(bot_id), '{}'), coalesce(array_agg(strategy_id), '{}') FROM bot_strategies"
+    ((bots, strategies),) = connection.execute(columns, binary=True).fetchall()
+    return dict(zip(bots, strategies, strict=True))
 
 
 def named(rows: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -6,6 +6,10 @@ Only what the trades since the last time may have moved is looked at again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeAlias
+
 import numpy as np
 import psycopg
 import pyarrow as pa
@@ -16,7 +20,11 @@ from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import NEVER, Floats, Ints
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots
 
+TRADES_AT_ONCE = 2_000_000  # whose sizes are read at a time, about
+StaleBot: TypeAlias = tuple[int, datetime | None, float | None]
+"""A bot, since when its exposures lack trades (None: all), and the most before."""
 _LOCK = int.from_bytes(b"kdexpose", "big")  # the advisory lock that whoever brings exposures up to date holds
 _BELOW = """
     SELECT coalesce((SELECT recorded_below FROM bot_exposures_state), '0')::text,
@@ -41,17 +49,18 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
         return
     with connection.transaction():
         advisory.take(connection, _LOCK, "the estimates of capital")
-        below, now_below, stale = _stale(connection)
-        if not stale:
-            return
-        sizes = read_arrow(url, query("capital/read_stale_sizes"), [below])
-        if len(sizes):
-            _replace(connection, sizes)
-        connection.execute(
-            "INSERT INTO bot_exposures_state (recorded_below) VALUES (%s::xid8) "
-            "ON CONFLICT (only_row) DO UPDATE SET recorded_below = excluded.recorded_below",
-            (now_below,),
-        )
+        ((below, now_below, _),) = connection.execute(_BELOW).fetchall()  # others may have been here meanwhile
+        for bots in _in_pieces(connection, connection.execute(query("capital/stale_bots"), (below,)).fetchall()):
+            asked = [[of[at] for of in bots] for at in range(3)]
+            _replace(connection, read_arrow(url, query("capital/read_stale_sizes"), asked), now_below)
+
+
+def _in_pieces(connection: psycopg.Connection, bots: list[StaleBot]) -> Iterator[list[StaleBot]]:
+    """Some bots at a time, so that the sizes of their trades can be held; as a rule all."""
+    ((trades,),) = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'trades'::regclass").fetchall()
+    each = max(1, int(len(bots) * min(1, TRADES_AT_ONCE / max(trades, 1))))
+    for at in range(0, max(len(bots), 1), each):
+        yield bots[at : at + each]
 
 
 def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
@@ -62,18 +71,20 @@ def _stale(connection: psycopg.Connection) -> tuple[str, str, bool]:
     return below, now_below, stale
 
 
-def _replace(connection: psycopg.Connection, sizes: pa.Table) -> None:
-    """Write the steps that follow from these sizes in the place of those that stand there."""
+def _replace(connection: psycopg.Connection, sizes: pa.Table, now_below: str) -> None:
+    """Write the steps that follow from these sizes in the place of those that stand there, and below which transaction
+    all trades are in them."""
     steps = _steps(sizes.filter(pc.is_valid(sizes["size"])))
-    bots = sizes.select(["bot_id", "since"]).group_by(["bot_id"]).aggregate([("since", "min")])
+    bots, row_of = np.unique(sizes["bot_id"].to_numpy(), return_index=True)  # of which each has one since
     connection.execute(
         query("capital/replace_exposures"),
         {
-            "bots": bots["bot_id"].to_pylist(),
-            "since": bots["since_min"].to_pylist(),
+            "bots": bots.tolist(),
+            "since": sizes["since"].take(row_of).to_pylist(),
             "step_bots": steps["bot_id"].to_pylist(),
             "step_since": steps["since"].to_pylist(),
             "exposures": steps["exposure"].to_pylist(),
+            "now_below": now_below,
         },
     )
 
@@ -103,11 +114,18 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return out
 
 
-def read_capital(connection: psycopg.Connection, url: str) -> Capital:
-    """What each bot has to trade with, stated or estimated."""
+def read_capital(connection: psycopg.Connection, url: str, bots: Bots = EVERY_BOT) -> Capital:
+    """What each of these bots has to trade with, stated or estimated."""
     stated: dict[int, float] = dict(
-        connection.execute("SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL").fetchall()
+        connection.execute(
+            "SELECT bot_id, capital FROM bots WHERE capital IS NOT NULL AND bot_id BETWEEN %s AND %s", bots
+        ).fetchall()
     )
-    rows = read_arrow(url, "SELECT bot_id, since, exposure FROM bot_exposures WHERE exposure > 0 ORDER BY 1, 2")
+    rows = read_arrow(
+        url,
+        "SELECT bot_id, since, exposure FROM bot_exposures"
+        " WHERE exposure > 0 AND bot_id BETWEEN $1 AND $2 ORDER BY 1, 2",
+        bots,
+    )
     bot = rows["bot_id"].to_numpy().astype(np.int64)
     return Capital(stated, Exposures(bot, arrow_micros(rows["since"]), _floats(rows["exposure"])))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import cache
 
 import pandas as pd
 import psycopg
@@ -24,7 +25,7 @@ from knowdefeat_pipeline.store.funds import bot_events, fund_settings
 from knowdefeat_pipeline.store.open_positions import read_positions
 from knowdefeat_pipeline.store.reads import Record
 from knowdefeat_pipeline.store.session import Session
-from knowdefeat_pipeline.store.staleness import Mark, current_snapshot, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, basis, mark, marks
 
 MONEY = ("amount", "funds", "allocated", "cash")
 BOT_COLUMNS = (
@@ -34,15 +35,21 @@ BOT_COLUMNS = (
 
 
 def fund_inputs(
-    session: Session, first: date, last: date, settings: Sequence[FundSettings] | None = None
+    session: Session,
+    first: date,
+    last: date,
+    settings: Sequence[FundSettings] | None = None,
+    *,
+    ranked: Sequence[Mark] | None = None,
+    judged: Sequence[Mark] | None = None,
 ) -> tuple[FundInputs, list[Mark]]:
     """What the ranked days first..last are allocated from, and the marks of days that are.
 
-    `settings` to try in place of those that are recorded.
+    `settings` to try in place of those that are recorded. `ranked`, `judged`: the marks of their rankings and of their
+    skill, by whoever has just written these; they are read by default.
     """
     connection = session.connection
-    ranked = marks(connection, "bot_rankings", first, last)
-    seen = current_snapshot(connection)
+    seen, ranked = basis(connection, "bot_rankings", first, last, ranked)
     settings = fund_settings(connection) if settings is None else settings
     days = [(of.day, of.as_of) for of in ranked]
     trades, positions = Trades.none(), None
@@ -52,20 +59,27 @@ def fund_inputs(
         trades, seen = known.trades, known.seen
     believing = any(version.method == "belief_edge" for version in settings)
     believed = {of.day: of.number for of in marks(connection, "strategy_beliefs", first, last)} if believing else {}
-    judged = {of.day: of.number for of in marks(connection, "bot_skill", first, last)}
+    judged = marks(connection, "bot_skill", first, last) if judged is None else judged
+    skill = {of.day: of.number for of in judged}
     # Where no funds are set, as for most fleets, there is nothing to divide.
-    bots = _ranked_bots(connection, first, last, believing) if settings else pd.DataFrame(columns=list(BOT_COLUMNS))
+    bots = _ranked_bots(connection, first, last, believing) if settings else _no_bots()
+    events = bot_events(connection) if settings else []
     own = [
         Mark(
             of.day,
             of.as_of,
             seen,
-            {"bot_rankings": of.number, "bot_skill": judged.get(of.day)}
+            {"bot_rankings": of.number, "bot_skill": skill.get(of.day)}
             | ({"strategy_beliefs": believed.get(of.day)} if believing else {}),
         )
         for of in ranked
     ]
-    return FundInputs(days, bots, trades, settings, bot_events(connection), positions), own
+    return FundInputs(days, bots, trades, settings, events, positions), own
+
+
+@cache
+def _no_bots() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(BOT_COLUMNS))
 
 
 def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believing: bool) -> pd.DataFrame:
@@ -80,17 +94,19 @@ def _ranked_bots(connection: psycopg.Connection, first: date, last: date, believ
 
 def write_division(
     connection: psycopg.Connection, first: date, last: date, division: Division, days: list[Mark]
-) -> None:
-    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction."""
+) -> list[Mark]:
+    """Replace the allocations of the days first..last and record the rules' new decisions, in one transaction; the
+    marks as they are recorded."""
     with one_transaction(connection):
-        for table, rows in (("fund_allocations", division.rows), ("fund_allocation_days", division.days)):
-            connection.execute(
-                sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
-            )
-            _copy(connection, table, rows)
+        with connection.pipeline():  # none waits for another's answer
+            for table in ("fund_allocations", "fund_allocation_days"):
+                connection.execute(f"DELETE FROM {table} WHERE day BETWEEN %s AND %s", (first, last))  # noqa: S608 (fixed names)
+            recorded = mark(connection, "fund_allocations", first, last, days)
+        _copy(connection, "fund_allocations", division.rows)
+        _copy(connection, "fund_allocation_days", division.days)
         if division.events:
             _record(connection, division.events)
-        mark(connection, "fund_allocations", first, last, days)
+    return recorded
 
 
 def _record(connection: psycopg.Connection, events: Sequence[BotEvent]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -38,6 +39,15 @@ def weight_versions(connection: psycopg.Connection, since: datetime | None = Non
 
     With `since` without those that were no longer in force strictly before then.
     """
+    rows = connection.execute(_versions_since(), (since,)).fetchall()
+    return [
+        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
+        for version, author, reason, in_force_from, *weights in rows
+    ]
+
+
+@cache
+def _versions_since() -> bytes:
     names = sql.SQL(", ").join(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in VARIABLE_NAMES)
     statement = sql.SQL(
         # -infinity, from which the defaults are in force, has no Python datetime.
@@ -45,11 +55,8 @@ def weight_versions(connection: psycopg.Connection, since: datetime | None = Non
         "WHERE in_force_from >= coalesce((SELECT max(in_force_from) FROM weight_versions "
         "WHERE in_force_from < %s::timestamptz), '-infinity') "
         "ORDER BY in_force_from, version"
-    ).format(names)
-    return [
-        WeightVersion(version, author, reason, in_force_from, dict(zip(VARIABLE_NAMES, weights, strict=True)))
-        for version, author, reason, in_force_from, *weights in connection.execute(statement, (since,)).fetchall()
-    ]
+    )
+    return statement.format(names).as_bytes()
 
 
 def lock_versions(connection: psycopg.Connection) -> None:

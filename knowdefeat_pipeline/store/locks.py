@@ -18,6 +18,14 @@ from knowdefeat_pipeline.postgres.connection import query
 PATIENCE = advisory.PATIENCE  # seconds for which days are waited for before looking whether their holder goes on
 _DAY_LOCK = int.from_bytes(b"kday", "big")  # the class of the advisory locks, one per day
 _EVERY_DAY = 0  # a number that no date has: whoever computes any day shares it
+# One day that is free is taken by the same statement. Several are taken in order, so that nobody waits in a circle; nor
+# does who waits for every day hold one.
+_TRY_LOCKS = """
+    WITH of_all AS MATERIALIZED (SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s) AS shared)
+    SELECT shared,
+           CASE WHEN shared AND %(first)s = %(last)s THEN pg_try_advisory_lock(%(lock)s, %(first)s) ELSE false END
+    FROM of_all
+"""
 LISTENER_LOCK = int.from_bytes(b"kliv", "big")
 
 
@@ -29,18 +37,15 @@ def days_locked(connection: psycopg.Connection, first: date, last: date) -> Iter
     the session in any case. Call it outside of a transaction.
     """
     days = {"lock": _DAY_LOCK, "every": _EVERY_DAY, "first": first.toordinal(), "last": last.toordinal()}
-    shared = connection.execute("SELECT pg_try_advisory_lock_shared(%(lock)s, %(every)s)", days).fetchone()
-    if shared != (True,):
+    ((shared, free),) = connection.execute(_TRY_LOCKS, days).fetchall()
+    if not shared:
         _wait_for_every_day(connection, "SELECT pg_advisory_lock_shared(%s, %s)")
     every = "FROM generate_series(%(first)s::integer, %(last)s::integer) AS day"
     lock = f"SELECT pg_advisory_lock(%(lock)s, day) {every}"
     waiting = Waiting(f"{first} to {last}" if first < last else f"{first}")
-    waited = shared != (True,)
+    waited = not shared or (first == last and not free)
     try:
-        # One that is free is taken by one statement. Several are taken in order, so that nobody waits in a circle.
-        free = first == last and connection.execute("SELECT pg_try_advisory_lock(%(lock)s, %(first)s)", days).fetchone()
-        waited |= first == last and free != (True,)
-        while free != (True,) and not advisory.granted(connection, lock, days, PATIENCE):
+        while not free and not advisory.granted(connection, lock, days, PATIENCE):
             waited = True
             if not leases.dismiss(connection):
                 waiting.tell(day_holders(connection, first, last))
@@ -77,11 +82,6 @@ def listener_holders(connection: psycopg.Connection) -> list[Holder]:
     return advisory.holders(connection, Lock(LISTENER_LOCK, 0, 0))
 
 
-def day_is_locked(connection: psycopg.Connection, day: date) -> bool:
-    """Whether somebody computes the day at this moment."""
-    return _is_locked(connection, _DAY_LOCK, day.toordinal())
-
-
 @contextmanager
 def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
     """Whether this session is now the only live listener: as long as it lasts, others leave fresh trades to it.
@@ -97,15 +97,12 @@ def listener_lock(connection: psycopg.Connection) -> Iterator[bool]:
 
 def listener_is_there(connection: psycopg.Connection) -> bool:
     """Whether a live listener runs, or one that stopped was not dismissed yet."""
-    return _is_locked(connection, LISTENER_LOCK, 0)
+    place = {"lock": LISTENER_LOCK, "number": 0}
+    ((found,),) = connection.execute(query("postgres/lock_is_held"), place).fetchall()
+    return bool(found)
 
 
 def listener_expired_at(connection: psycopg.Connection) -> datetime | None:
     """When the lease of a listener ended that has stopped and not been dismissed; None where there is none such."""
     listening = {holder.session for holder in listener_holders(connection)}
     return next((found.at for found in leases.expired(connection) if found.session in listening), None)
-
-
-def _is_locked(connection: psycopg.Connection, lock: int, number: int) -> bool:
-    ((found,),) = connection.execute(query("postgres/lock_is_held"), {"lock": lock, "number": number}).fetchall()
-    return bool(found)

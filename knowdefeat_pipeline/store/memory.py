@@ -27,7 +27,7 @@ from knowdefeat_pipeline.core.skill.verdicts import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Ints, last_day, micros
 from knowdefeat_pipeline.postgres.connection import query, read_arrow
-from knowdefeat_pipeline.store.months import months_content, read_days, read_past
+from knowdefeat_pipeline.store.months import read_days, read_past
 
 NOTHING = "1:1:"  # the snapshot that sees no transaction
 SKILL = "bot_skill"
@@ -54,10 +54,12 @@ class RecentRows:
     arrived_in: dict[int, int] = field(default_factory=dict)
     begun_in: int = 0
 
-    def read(self, connection: psycopg.Connection, since: datetime, snapshot: str) -> pa.Table:
-        """All rows since then that the snapshot shows. What is held is not read again."""
+    def read(self, content: UUID | None, since: datetime, snapshot: str) -> pa.Table:
+        """All rows since then that the snapshot shows. What is held is not read again.
+
+        `content`: that of the months, read later than the snapshot was taken.
+        """
         # Where trades were deleted, or months were folded anew, those that are held may be gone.
-        content = months_content(connection)
         if self.table is None or self.since is None or since < self.since or content != self.content:
             self.since, self.seen, self.content, self.table = since, NOTHING, content, None
             self.begun_in, self.arrived_in = self.readings + 1, {}
@@ -138,7 +140,7 @@ class Memory:
     _days: tuple[date, UUID | None, DailyResults] | None = field(init=False, default=None)
     _kept: dict[str, Kept] = field(init=False, default_factory=dict)
     _rows: dict[str, Columns] = field(init=False, default_factory=dict)
-    _written: dict[str, int] = field(init=False, default_factory=dict)
+    _written: dict[str, int | None] = field(init=False, default_factory=dict)
     _said: Said[Window] | None = field(init=False, default=None)
     _asked: tuple[int, datetime, datetime] | None = field(init=False, default=None)
     _entered: Ints = field(init=False, default_factory=lambda: np.empty(0, np.int64))
@@ -147,16 +149,14 @@ class Memory:
         self.trade_rows = RecentRows(self.url, "trades/read_arrived_trades", renewed=False)
         self.score_rows = RecentRows(self.url, "market/read_arrived_scores", renewed=True)
 
-    def past(self, connection: psycopg.Connection, before: date) -> Past:
-        """All months before `before`, read again once they hold something else."""
-        content = months_content(connection)
+    def past(self, connection: psycopg.Connection, content: UUID | None, before: date) -> Past:
+        """All months before `before`, read again once they hold something else than this content."""
         if self._past is None or self._past[:2] != (before, content):
-            self._past = before, content, read_past(connection, self.url, before)
+            self._past = before, content, read_past(self.url, before)
         return self._past[2]
 
-    def days(self, connection: psycopg.Connection, before: date) -> DailyResults:
-        """Results of all days before `before`, read again once the months hold something else."""
-        content = months_content(connection)
+    def days(self, content: UUID | None, before: date) -> DailyResults:
+        """Results of all days before `before`, read again once the months hold something else than this content."""
         if self._days is None or self._days[:2] != (before, content):
             self._days = before, content, read_days(self.url, before)
         return self._days[2]
@@ -199,7 +199,7 @@ class Memory:
         moved = None if known is None else differing(rows, known)
         return Renewed(rows, moved, self._written.pop(name, None))
 
-    def wrote(self, name: str, mark: int) -> None:
+    def wrote(self, name: str, mark: int | None) -> None:
         """What was renewed last under this name was written under this mark."""
         self._written[name] = mark
 
@@ -212,7 +212,7 @@ class Memory:
         scored = self.score_rows.bots_since(kept.score_reading)
         if arrived is None or scored is None:
             return None
-        changed = [of for of in {*capital, *kept.capital} if capital.get(of) != kept.capital.get(of)]
+        changed = [bot for bot, _ in capital.items() ^ kept.capital.items()]
         moved = [np.array([*arrived, *scored, *changed], np.int64), self._left_or_entered(table, kept.as_of, as_of)]
         return np.unique(np.concatenate(moved))
 

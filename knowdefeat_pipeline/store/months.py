@@ -20,29 +20,46 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots, is_small, make_plan
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
+FOLDED_BYTES = 150_000_000  # of trades that are folded at a time
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _OF_DAYS = {"days": "day", **{f"day_{name}": name for name in ("trades", "wins", "losses", "pnl", "m2", "m3")}}
 """The columns that hold a month's days, and the fields of DailyResults that stand in them."""
 
 
-def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
-    """Bring the summaries of all months before `before` (the first of a month) in step with the trades.
+# A parameter, and no subquery, tells the planner how few trades are younger. Where somebody else has written the state
+# meanwhile, no row is found.
+_STILL_IN_STEP = """
+    UPDATE bot_months_state SET recorded_below = %(now_below)s::xid8
+    WHERE recorded_below = %(below)s::xid8 AND complete_before = %(complete)s
+      AND NOT EXISTS (SELECT FROM closed_trades WHERE recorded_xid >= %(below)s::xid8 AND exit_time < %(since)s)
+    RETURNING content
+"""
+
+
+def sync_months(connection: psycopg.Connection, url: str, before: date) -> UUID | None:
+    """Bring the summaries of all months before `before` (the first of a month) in step with the trades; a name of what
+    they hold, which is another one once they hold something else.
 
     One transaction; others wait for it. Trades whose transactions were still open when it began are counted next time.
     """
+    complete, below, now_below, _ = _state(connection)
+    if complete is not None and complete >= before:  # as a rule no trade is of a month that is over
+        state = {"complete": complete, "since": _start(complete), "below": below, "now_below": now_below}
+        content: UUID | None = next((row[0] for row in connection.execute(_STILL_IN_STEP, state).fetchall()), None)
+        if content is not None:
+            return content
     with connection.transaction():
         advisory.take(connection, _LOCK, "the summaries of months")
         changed = False
-        complete, below, now_below = _state(connection)
+        complete, below, now_below, snapshot = _state(connection)
         if complete is not None and _any_stale(connection, below, complete):
             stale = read_arrow(url, query("metrics/read_stale_trades"), [below, _start(complete)])
             changed = _replace(connection, stale, None)
         if complete is None or complete < before:
-            since = _FIRST if complete is None else _start(complete)
-            fresh = read_arrow(url, query("trades/read_trades"), [since, _start(before)])
-            changed |= _replace(connection, fresh, complete)
+            changed |= _fold(connection, url, complete, before, snapshot)
         connection.execute(
             "INSERT INTO bot_months_state (complete_before, recorded_below) VALUES (%s, %s::xid8) "
             "ON CONFLICT (only_row) DO UPDATE SET (complete_before, recorded_below) = "
@@ -51,6 +68,7 @@ def sync_months(connection: psycopg.Connection, url: str, before: date) -> None:
         )
         if changed:
             connection.execute("UPDATE bot_months_state SET content = gen_random_uuid()")
+        return months_content(connection)
 
 
 def months_content(connection: psycopg.Connection) -> UUID | None:
@@ -59,9 +77,9 @@ def months_content(connection: psycopg.Connection) -> UUID | None:
     return row[0] if row else None
 
 
-def read_past(connection: psycopg.Connection, url: str, before: date) -> Past:
+def read_past(url: str, before: date, bots: Bots = EVERY_BOT) -> Past:
     """All months before `before` folded into one summary per bot and ticker, as the metrics engine takes them."""
-    rows = read_arrow(url, query("metrics/read_months"), [before])
+    rows = read_arrow(url, query("metrics/read_months"), [before, *bots])
     bot, ticker = rows["bot_id"].to_numpy().astype(np.int64), np.asarray(rows["ticker"].to_pylist(), dtype=object)
     names, code = np.unique(ticker.astype(str), return_inverse=True)
     keys, series = np.unique(bot * len(names) + code, return_inverse=True)
@@ -88,11 +106,35 @@ def read_days(url: str, before: date) -> DailyResults:
     return DailyResults(bot=bot, **{name: of.to_numpy() for name, of in values.items()})
 
 
-def _state(connection: psycopg.Connection) -> tuple[date | None, str | None, str]:
-    """Before which month all are there, below which transaction all trades are in them, and below which one all have
-    ended by now."""
+def unfolded_trades(connection: psycopg.Connection, before: date) -> int:
+    """About how many trades of months before `before` are in no summary yet, as the planner takes it."""
+    complete, *_ = _state(connection)
+    since = _FIRST if complete is None else _start(complete)
+    asked = psycopg.ClientCursor(connection).mogrify(
+        "EXPLAIN (FORMAT JSON) SELECT FROM closed_trades WHERE exit_time >= %s AND exit_time < %s",
+        (since, _start(before)),
+    )
+    (((plan,),),) = connection.execute(asked.encode()).fetchall()
+    rows = int(plan["Plan"]["Plan Rows"])
+    return rows if rows > 1 else 0  # which it says of none, too
+
+
+def _fold(connection: psycopg.Connection, url: str, complete: date | None, before: date, snapshot: str) -> bool:
+    """Add the months from `complete` (None: all) to `before`, some bots at a time; whether there was any trade."""
+    since, until, changed = _FIRST if complete is None else _start(complete), _start(before), False
+    few = is_small(connection, 0, FOLDED_BYTES)
+    for bots in [EVERY_BOT] if few else [shard.bots for shard in make_plan(url, since, until, 0, FOLDED_BYTES)]:
+        fresh = read_arrow(url, query("trades/read_trades_of_bots"), [*bots, since, until, snapshot])
+        changed |= _replace(connection, fresh, complete)
+    return changed
+
+
+def _state(connection: psycopg.Connection) -> tuple[date | None, str | None, str, str]:
+    """Before which month all are there, below which transaction all trades are in them, below which one all have ended
+    by now, and the snapshot of now."""
     (row,) = connection.execute(
-        "SELECT complete_before, recorded_below::text, pg_snapshot_xmin(pg_current_snapshot())::text"
+        "SELECT complete_before, recorded_below::text, pg_snapshot_xmin(pg_current_snapshot())::text,"
+        " pg_current_snapshot()::text"
         " FROM (SELECT) AS now LEFT JOIN bot_months_state ON true"
     ).fetchall()
     return row

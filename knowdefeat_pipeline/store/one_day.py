@@ -7,22 +7,24 @@ import psycopg
 from knowdefeat_pipeline.core.units import Ints
 from knowdefeat_pipeline.store.memory import Memory, Renewed
 from knowdefeat_pipeline.store.results import of_day, replace_bots, replace_days
-from knowdefeat_pipeline.store.staleness import Mark, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, mark
 
 
-def renew_day(connection: psycopg.Connection, memory: Memory, asset: str, found: Renewed, own: Mark) -> Ints | None:
-    """Write the asset's table of the day of `own`, and the mark; whose rows that were, None for all.
+def renew_day(
+    connection: psycopg.Connection, memory: Memory, asset: str, found: Renewed, own: Mark
+) -> tuple[Mark, Ints | None]:
+    """Write the asset's table of the day of `own`, and the mark; that as recorded, and whose rows were written, None
+    for all.
 
     The rows of bots that moved, where the day still stands as this memory has left it, else all. Call it inside a
     transaction.
     """
-    known = [of.number for of in marks(connection, asset, own.day, own.day)]
-    as_left = found.written is not None and known == [found.written]
+    (recorded,) = mark(connection, asset, own.day, own.day, [own])
+    as_left = found.written is not None and recorded.replaced == found.written
     moved = found.moved if as_left else None
     if moved is not None:
         replace_bots(connection, asset, own.day, moved, found.table)
     else:
         replace_days(connection, asset, own.day, own.day, of_day(found.table, own.day))
-    (number,) = mark(connection, asset, own.day, own.day, [own])
-    memory.wrote(asset, number)
-    return moved
+    memory.wrote(asset, recorded.number)
+    return recorded, moved

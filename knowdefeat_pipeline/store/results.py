@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from functools import cache
+from typing import TYPE_CHECKING, LiteralString
 
 import numpy as np
 import psycopg
@@ -17,6 +19,9 @@ from knowdefeat_pipeline.core.units import Ints, micros
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.tables import ROWS, stored
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FROM_THE_MARK = ("as_of", "volatility", "time_in_drawdown", "trade_frequency")
 
 
@@ -27,18 +32,23 @@ def replace_days(
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
-    delete = sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (first, last))
-    return copy_arrow(connection, stored(table), _as_stored(table, rows))
+    connection.execute(_deletion(table, "day BETWEEN %s AND %s"), (first, last))
+    return copy_arrow(connection, stored(table), as_stored(table, rows))
 
 
 def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: Columns) -> None:
     """Replace the rows that these bots have on that day, as `replace_days` those of all; `rows` may hold others too."""
     if len(bots) == 0:
         return
-    delete = sql.SQL("DELETE FROM {} WHERE day = %s AND bot_id = ANY(%s)").format(sql.Identifier(stored(table)))
-    connection.execute(delete, (day, bots.tolist()))
-    copy_arrow(connection, stored(table), _as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
+    # As text: the driver would take each number of a list by itself.
+    numbers = f"{{{','.join(map(str, bots.tolist()))}}}"
+    connection.execute(_deletion(table, "day = %s AND bot_id = ANY(%s::integer[])"), (day, numbers))
+    copy_arrow(connection, stored(table), as_stored(table, of_day(chosen(rows, np.isin(rows["bot_id"], bots)), day)))
+
+
+@cache
+def _deletion(table: str, condition: LiteralString) -> bytes:
+    return (sql.SQL("DELETE FROM {} WHERE ").format(sql.Identifier(stored(table))) + sql.SQL(condition)).as_bytes()
 
 
 def of_day(rows: Columns, day: date) -> pa.Table:
@@ -53,7 +63,8 @@ def of_days(rows: Columns, ends: Mapping[date, datetime]) -> pa.Table:
     return as_arrow(rows).append_column("day", pa.array([*ends], pa.date32()).take(pa.array(number)))
 
 
-def _as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+def as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+    """Rows of a result as the table holds them that stores it."""
     if table not in ROWS:
         return rows
     store = {"bot_metrics": _single_rows, "bot_skill": _fleet_rows}.get(table, _without_mark)
@@ -92,9 +103,20 @@ def _single_rows(rows: pa.Table) -> pa.Table:
     return _without_mark(rows.append_column("only_ticker", only).filter(pa.array(whole | ~alone)))
 
 
-def active_bots(connection: psycopg.Connection) -> dict[int, bool]:
-    """Whether each bot is active."""
-    return dict(connection.execute("SELECT bot_id, is_active FROM bots").fetchall())
+def first_rows(connection: psycopg.Connection, table: str, day: date, count: int) -> pd.DataFrame:
+    """So many rows of a result table's day, by bot."""
+    import pandas as pd
+
+    statement = sql.SQL("SELECT * FROM {} WHERE day = %s ORDER BY bot_id LIMIT %s").format(sql.Identifier(table))
+    cursor = connection.execute(statement, (day, count))
+    return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+
+
+def active_bots(connection: psycopg.Connection) -> Ints:
+    """The active bots, ascending."""
+    active = "SELECT coalesce(array_agg(bot_id ORDER BY bot_id), '{}') FROM bots WHERE is_active"
+    ((bots,),) = connection.execute(active, binary=True).fetchall()
+    return np.array(bots, np.int64)
 
 
 def traded_days(connection: psycopg.Connection) -> tuple[date, date] | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
+from uuid import UUID
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg.pq import TransactionStatus
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import TradeScores
@@ -18,6 +20,10 @@ from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Ints, day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
+from knowdefeat_pipeline.scale.costs import held_bytes
+from knowdefeat_pipeline.scale.plan import Plan, is_small, make_plan
+from knowdefeat_pipeline.scale.staging import Staging, begun
+from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.store.exposures import sync_exposures
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_days, read_past, sync_months
@@ -62,13 +68,19 @@ class Session:
     which trades there are, whatever arrives meanwhile. `memory` keeps them for the pieces of work that follow too.
     """
 
-    def __init__(self, url: str, connection: psycopg.Connection, memory: Memory | None = None) -> None:
+    def __init__(
+        self, url: str, connection: psycopg.Connection, memory: Memory | None = None, workers: Workers | None = None
+    ) -> None:
         self.url = url
         self.connection = connection
         self.memory = memory
+        self.workers = workers or Workers()
+        self.staging: Staging | None = None
+        self._staged = ExitStack()
         self._seen: str | None = None
         self._known: KnownTrades | None = None
         self._began: date | None = None
+        self._content: UUID | None = None
 
     def begin(self, first: date) -> None:
         """Begin a piece of work over days from `first` on: look anew which trades there are, and fold earlier months.
@@ -76,10 +88,11 @@ class Session:
         The snapshot is taken before anything is read: what commits from here on may be missed somewhere, and is found
         stale again. (Not the estimates that are made now, which are among what is read.)
         """
+        self.unstage()
         self._known, self._began = None, first
         sync_exposures(self.connection, self.url)
         self._seen = current_snapshot(self.connection)
-        sync_months(self.connection, self.url, first.replace(day=1))
+        self._content = sync_months(self.connection, self.url, first.replace(day=1))
 
     def ensure_begun(self, first: date) -> None:
         """Begin over days from `first` on, where no step before has."""
@@ -90,13 +103,44 @@ class Session:
         """The committed rows of `sql/queries/<name>.sql`, fast however many there are."""
         return read_arrow(self.url, query(name), parameters)
 
+    @property
+    def seen(self) -> str:
+        """The snapshot whose trades count for this piece of work."""
+        self._seen = self._seen or current_snapshot(self.connection)
+        return self._seen
+
+    def plan(self, since: datetime, until: datetime, days: int) -> Plan | None:
+        """The shards in which these days are computed from the closed trades with since <= exit_time < until; None
+        where that is done in one piece.
+
+        So it is within a transaction, whose results nobody else sees before its end, and by a memory, which has the
+        trades already.
+        """
+        whole = self.workers.whole_bytes
+        idle = self.connection.info.transaction_status == TransactionStatus.IDLE
+        if self.memory or not idle or is_small(self.connection, days, whole):
+            return None
+        plan = make_plan(self.url, since, until, days, self.workers.shard_bytes)
+        return plan if held_bytes(plan.trades, plan.rows) > whole else None
+
+    def stage(self) -> Staging:
+        """Begin a staging, which lasts until `unstage` or the next one; the last is gone."""
+        self.unstage()
+        self.staging = self._staged.enter_context(begun(self.url))
+        return self.staging
+
+    def unstage(self) -> None:
+        """Remove what is staged."""
+        self.staging = None
+        self._staged.close()
+
     def trades(self, since: datetime, until: datetime) -> KnownTrades:
         """The closed trades with since <= exit_time < until, at least, and the snapshot in which they were read."""
         known = self._known
         if known is None or not (known.since <= since and known.until >= until):
-            seen = self._seen = self._seen or current_snapshot(self.connection)
+            seen = self.seen
             if self.memory:  # from a midnight on: rows that leave the window need not be left out at every batch
-                table = self.memory.trade_rows.read(self.connection, day_start(since.date()), seen)
+                table = self.memory.trade_rows.read(self._content, day_start(since.date()), seen)
                 read = partial(_trades, table)
             else:
                 trades = Trades.from_arrow(self.read("trades/read_trades", since, until))
@@ -110,7 +154,7 @@ class Session:
         if not any_scores(self.connection):
             return lambda bots: None
         if self.memory:
-            table = self.memory.score_rows.read(self.connection, day_start(since.date()), seen)
+            table = self.memory.score_rows.read(self._content, day_start(since.date()), seen)
         else:
             table = self.read("market/read_scores", since, until)
         return lambda bots: TradeScores.from_arrow(_rows_of(table, bots))
@@ -118,12 +162,12 @@ class Session:
     def past(self, before: date) -> Past:
         """All months before `before` (the first of a month), folded."""
         if self.memory:
-            return self.memory.past(self.connection, before)
-        return read_past(self.connection, self.url, before)
+            return self.memory.past(self.connection, self._content, before)
+        return read_past(self.url, before)
 
     def days(self, before: date) -> DailyResults:
         """What all days before `before` (the first of a month) left of each bot's results."""
-        return self.memory.days(self.connection, before) if self.memory else read_days(self.url, before)
+        return self.memory.days(self._content, before) if self.memory else read_days(self.url, before)
 
 
 def _trades(table: pa.Table, bots: Ints | None) -> Trades:
@@ -140,4 +184,8 @@ def _rows_of(table: pa.Table, bots: Ints | None) -> pa.Table:
 def open_session(url: str) -> Iterator[Session]:
     """A session that is closed at the end. Raises DatabaseUnreachable."""
     with connect(url) as connection:
-        yield Session(url, connection)
+        session = Session(url, connection)
+        try:
+            yield session
+        finally:
+            session.unstage()

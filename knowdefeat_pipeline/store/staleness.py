@@ -8,8 +8,9 @@ never remembered by a process: whoever asks next finds it again until the result
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -87,10 +88,10 @@ FAMILIES = (MARKET, RANKING, BELIEFS)
 class Staleness:
     """What is stale of a family; nothing where `days` is empty.
 
-    `days`: the stale days, in order. `trades`: how many new trades made them so (0: something else did). `since`: the
-    earliest recording of what they lack. `newest`: the last transaction among it, None where a day merely ended: the
-    same days with the same `newest` are the same work. `computed_days`: how many days the family has. `settled`: the
-    snapshot whose changes have all been followed, where there is a newer one (see `settle`).
+    `days`: the stale days, in order, at `as_of`. `trades`: how many new trades made them so (0: something else did).
+    `since`: the earliest recording of what they lack. `newest`: the last transaction among it, None where a day merely
+    ended: the same days with the same `newest` are the same work. `computed_days`: how many days the family has.
+    `settled`: the snapshot whose changes have all been followed, where there is a newer one (see `settle`).
     """
 
     family: Family
@@ -100,6 +101,7 @@ class Staleness:
     newest: int | None = None
     computed_days: int = 0
     settled: str | None = None
+    as_of: datetime = field(kw_only=True)
 
     def __bool__(self) -> bool:
         return bool(self.days)
@@ -149,21 +151,19 @@ def stale_days(
 
 def _stale_market(connection: psycopg.Connection, as_of: datetime, first_day: date) -> Staleness:
     if not has_market_data(connection):
-        return Staleness(MARKET, ())
+        return Staleness(MARKET, (), as_of=as_of)
     parameters = {"assets": list(MARKET.assets), "first": first_day, "as_of": as_of}
     return _staleness(connection, MARKET, "staleness/stale_market", parameters)
 
 
-def _staleness(
-    connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, object]
-) -> Staleness:
+def _staleness(connection: psycopg.Connection, family: Family, name: str, parameters: Mapping[str, Any]) -> Staleness:
     # Both questions in one snapshot: what commits between them would be settled and never looked at.
-    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+    with connection.pipeline(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         followed = "SELECT followed_changes(%s, %s::text[])::text AS settled"
         (settled,) = cursor.execute(followed, (family.name, list(family.assets))).fetchall()
         (row,) = cursor.execute(query(name), {**parameters, **settled}).fetchall()
-    return Staleness(family, **(row | {"days": tuple(row["days"])}))
+    return Staleness(family, **(row | {"days": tuple(row["days"]), "as_of": parameters["as_of"]}))
 
 
 def settle(connection: psycopg.Connection, found: Staleness) -> None:
@@ -181,7 +181,8 @@ class Mark:
     """A computed day of an asset: when its figures are true, and what they rest on.
 
     `seen`: the snapshot in which inputs were read. `rests_on`: the marks of the asset days that were read, by asset,
-    None where there was none. `number`: names this computation; None until it is recorded.
+    None where there was none. `number`: names this computation, `replaced` the one in whose place it was recorded; None
+    until then.
     """
 
     day: date
@@ -189,6 +190,7 @@ class Mark:
     seen: str
     rests_on: Mapping[str, int | None] = field(default_factory=dict)
     number: int | None = None
+    replaced: int | None = None
 
 
 def current_snapshot(connection: psycopg.Connection) -> str:
@@ -207,18 +209,34 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
     return [Mark(*row) for row in rows]
 
 
-def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[int]:
-    """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks' numbers."""
+def basis(
+    connection: psycopg.Connection, asset: str, first: date, last: date, computed: Sequence[Mark] | None
+) -> tuple[str, Sequence[Mark]]:
+    """What a step rests on that reads the asset's days first..last: a snapshot taken before it reads, and their marks.
+
+    `computed`: their marks, by the step of the same transaction that has just computed them, whose snapshot holds for
+    what rests on them too. None: they are read.
+    """
+    if computed is None:
+        return current_snapshot(connection), marks(connection, asset, first, last)
+    return computed[0].seen if computed else "", computed
+
+
+def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[Mark]:
+    """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks as they are
+    recorded, in order."""
     rows = connection.execute(
         query("staleness/mark"),
         {
             "asset": asset,
             "first": first,
             "last": last,
-            "day": [m.day for m in days],
-            "as_of": [m.as_of for m in days],
-            "seen": [m.seen for m in days],
-            "rests_on": [Jsonb(dict(m.rests_on)) for m in days],
+            "days": Jsonb(
+                [
+                    {"day": f"{of.day}", "as_of": of.as_of.isoformat(), "seen": of.seen, "rests_on": dict(of.rests_on)}
+                    for of in days
+                ]
+            ),
         },
     ).fetchall()
-    return [number for (number,) in rows]
+    return [replace(of, number=number, replaced=replaced) for of, (number, replaced) in zip(days, rows, strict=True)]

@@ -137,12 +137,12 @@ def test_a_trade_reaches_the_ranking_and_dagster_without_a_run(world: World) -> 
 def test_what_came_before_it_and_between_batches_is_taken_along(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[float] = []
 
-    def refresh(*arguments: Any) -> Any:
+    def refresh_locked(*arguments: Any) -> Any:
         begun.append(time.monotonic())
         return compute(*arguments)
 
-    compute = live.refresh
-    monkeypatch.setattr(live, "refresh", refresh)
+    compute = live.refresh_locked
+    monkeypatch.setattr(live, "refresh_locked", refresh_locked)
     world.close(bot=1, trades=3)
     with listening(world):
         world.hear("refreshed in")

@@ -160,7 +160,10 @@ def test_every_address_that_curl_asks_is_a_route() -> None:
     }
     asked = 0
     for block in (block for block in BLOCKS if block.language == "sh" and "curl" in block.text):
-        for command in re.split(r"\bcurl\b", block.text.replace("$TRADES", "http://127.0.0.1:3000/api/v1/trades"))[1:]:
+        text = block.text
+        for name, address in re.findall(r"^export (\w+)=(http://\S+)$", text, re.MULTILINE):
+            text = text.replace(f"${name}", address)
+        for command in re.split(r"\bcurl\b", text)[1:]:
             found = re.search(r"http://127\.0\.0\.1:3000(/[^\s'\"?]*)(?:\?([^\s'\"]*))?", command)
             assert found, f"{block}: {command}"
             given = re.search(r"-X (\w+)", command)

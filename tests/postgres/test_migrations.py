@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -303,3 +304,85 @@ def test_tables_of_results_have_dead_rows_removed_whatever_their_size(database: 
     replaced = set(settings) - {"fund_settings", "bot_events"}  # to which rows are only added
     for options in (settings[table] for table in replaced):
         assert {"autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"} <= set(options or [])
+
+
+ONLINE = """CREATE INDEX first_n ON first (n);
+CREATE TABLE third (n integer);
+
+-- Afterwards, while others write:
+CREATE INDEX CONCURRENTLY IF NOT EXISTS first_of_n ON first (n) INCLUDE (m);
+DROP INDEX CONCURRENTLY IF EXISTS first_n;
+"""
+
+
+def indexes(url: str) -> dict[str, bool]:
+    """The indexes of the table `first`, and whether each can be used."""
+    with connect(url) as connection:
+        asked = "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'first'::regclass"
+        return dict(connection.execute(asked).fetchall())
+
+
+@pytest.fixture
+def online(folder: Path, empty_database: str) -> str:
+    """A database at two migrations, with a row, for which a third leaves an index for afterwards."""
+    (folder / "0002_second.sql").write_text("CREATE TABLE second (n integer);\nALTER TABLE first ADD m integer;\n")
+    migrations.upgrade(empty_database)
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO first VALUES (1, 2)")
+    (folder / "0003_online.sql").write_text(ONLINE)
+    return empty_database
+
+
+def test_an_index_is_built_after_the_transaction_while_others_write(online: str) -> None:
+    building = "SELECT count(*) FROM pg_stat_progress_create_index WHERE relid = 'first'::regclass"
+    with ThreadPoolExecutor(1) as pool, connect(online) as reader, connect(online) as writer:
+        with reader.transaction():  # an index that others write to meanwhile waits for whoever began to read before it
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT count(*) FROM second")
+            running = pool.submit(migrations.upgrade, online)
+            while writer.execute(building).fetchone() != (1,):
+                assert not running.done()
+            writer.execute("SET lock_timeout = '5s'")
+            writer.execute("INSERT INTO first VALUES (3, 4)")
+            assert not running.done()
+        assert running.result(60) == ["0003"]
+    assert indexes(online) == {"first_of_n": True}
+    assert migrations.upgrade(online) == []
+
+
+def test_an_index_whose_building_was_broken_off_is_built_by_the_next_upgrade(online: str) -> None:
+    with connect(online) as connection:
+        connection.execute("INSERT INTO first VALUES (1, 2)")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "finish_indexes", lambda url: None)
+        assert migrations.upgrade(online) == ["0003"]
+    assert indexes(online) == {"first_n": True}
+    with (
+        connect(online) as connection,
+        pytest.raises(psycopg.errors.UniqueViolation),
+    ):  # which leaves an index of no use
+        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY first_of_n ON first (n)")
+    assert indexes(online) == {"first_n": True, "first_of_n": False}
+    assert migrations.upgrade(online) == []
+    assert indexes(online) == {"first_of_n": True}
+
+
+def test_who_builds_indexes_is_waited_for(online: str) -> None:
+    with connect(online) as other, ThreadPoolExecutor(2) as pool:
+        other.execute("SELECT pg_advisory_lock(%s)", [migrations._INDEXING])
+        both = [pool.submit(migrations.upgrade, online) for _ in range(2)]
+        migrated = "SELECT count(*) FROM knowdefeat_migrations WHERE revision = '0003'"
+        while other.execute(migrated).fetchone() != (1,):
+            assert not all(each.done() for each in both)
+        assert indexes(online) == {"first_n": True}
+        other.execute("SELECT pg_advisory_unlock(%s)", [migrations._INDEXING])
+        assert sorted(each.result(60) for each in both) == [[], ["0003"]]
+    assert indexes(online) == {"first_of_n": True}
+
+
+def test_a_new_database_has_its_indexes_at_once(folder: Path, empty_database: str) -> None:
+    (folder / "0002_second.sql").write_text("CREATE TABLE second (n integer);\nALTER TABLE first ADD m integer;\n")
+    (folder / "0003_online.sql").write_text(ONLINE)
+    with migrations.upgrading(empty_database) as schema:
+        assert schema.bring_to() == ["0001", "0002", "0003"]
+    assert indexes(empty_database) == {"first_of_n": True}

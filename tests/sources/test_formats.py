@@ -1,6 +1,7 @@
 """Exports of other programs: each sample gives the trades that are expected of it, in whatever shape the file comes."""
 
 import gzip
+import hashlib
 import re
 import sqlite3
 import zipfile
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.settings import ROOT
-from knowdefeat_pipeline.sources import formats
+from knowdefeat_pipeline.sources import files, formats
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.formats import binance_spot
 from knowdefeat_pipeline.sources.layout import SourceError
@@ -827,6 +828,24 @@ def test_the_database_is_not_written_nor_anything_beside_it(folder: Path, tmp_pa
     read(path)
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["alpha.sqlite"]
+
+
+def test_a_database_that_changes_while_it_is_read_has_no_hash(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "alpha.sqlite"
+    path.write_bytes((folder / "freqtrade_tradesv3.sqlite").read_bytes())
+    assert read(path).content_hash == hashlib.sha256(path.read_bytes()).hexdigest()
+    read_sqlite = files.read_sqlite
+
+    def changes(*arguments: Any) -> Any:
+        raw = read_sqlite(*arguments)
+        with path.open("ab") as file:
+            file.write(bytes(4096))
+        return raw
+
+    monkeypatch.setattr(files, "read_sqlite", changes)
+    assert read(path).content_hash is None
 
 
 @pytest.mark.parametrize("name", ["upload", "trades.csv", "tradesv3.sqlite", "tradesv3.dryrun.sqlite"])

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.core.simulation.bots import CAPITAL, simulate
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.funds import AllocatedDays
-from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active
+from knowdefeat_pipeline.store.funds import fund_settings, resume, save_settings, set_active, unfunded
 from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.steps import days
@@ -115,7 +115,8 @@ def end_of(day: date) -> datetime:
 def test_without_funds_nothing_is_allocated_and_the_currencies_are_named(fleet: str) -> None:
     found = materialise(fleet, LAST, LAST)
     assert rows(fleet) == rows(fleet, table="fund_allocation_days") == []
-    assert found.unfunded == ["EUR", "USD"]
+    with connect(fleet) as connection:
+        assert unfunded(connection) == ["EUR", "USD"]
     assert all(check.passed for check in found.checks)
 
 

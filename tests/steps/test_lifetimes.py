@@ -14,7 +14,7 @@ from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.metrics import compute_metrics
 from knowdefeat_pipeline.store.exposures import read_capital
-from knowdefeat_pipeline.store.months import sync_months
+from knowdefeat_pipeline.store.months import _LOCK, months_content, sync_months
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.trades import load_trades
 
@@ -123,6 +123,28 @@ def test_a_bot_that_stopped_long_ago_keeps_its_row(history: str) -> None:
     assert (idle["trades"], idle["lifetime_trades"]) == (0, 1)
     assert idle["lifetime_pnl"] == pytest.approx(100.0)
     assert pd.isna(idle["total_pnl"])
+
+
+def test_months_in_step_are_noted_as_such_without_the_lock_of_whoever_folds_them(history: str) -> None:
+    first = LAST.replace(day=1)
+    with connect(history) as connection, connect(history) as other:
+        connection.execute("SET statement_timeout = '10s'")  # instead of a wait for ever
+
+        def below() -> int:
+            return connection.execute("SELECT recorded_below::text::bigint FROM bot_months_state").fetchone()[0]
+
+        content, before = sync_months(connection, history, first), below()
+        close(history, 2, "COIN", END - timedelta(hours=3), 101.0)
+        folded = months(history)
+        with other.transaction():
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            assert sync_months(connection, history, first) == content == months_content(connection)
+        assert below() > before
+        assert months(history) == folded
+        close(history, 2, "COIN", datetime(2025, 4, 3, 12, tzinfo=UTC), 101.0)  # of a month that is over
+        assert sync_months(connection, history, first) == months_content(connection) != content
+    assert months(history) != folded
+    pd.testing.assert_frame_equal(lifetimes(history, LAST), in_one_pass(history), check_exact=True)
 
 
 def test_a_deletion_waits_for_whoever_folds_the_months_that_it_empties(history: str) -> None:

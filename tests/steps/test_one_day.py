@@ -1,17 +1,20 @@
 """The running day, written again and again: the rows that changed and no others, and always what a cold run writes."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
+from psycopg.sql import Composable
 
 from knowdefeat_pipeline.core.simulation.bots import simulate
-from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.chain import refresh
 from knowdefeat_pipeline.steps.metrics import compute_metrics
+from knowdefeat_pipeline.store.exposures import _BELOW
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.results import ROWS
 from knowdefeat_pipeline.store.session import Session
@@ -85,6 +88,33 @@ def test_only_the_rows_of_bots_that_traded_are_written(fleet: Fleet) -> None:
     found = fleet.tables()
     assert found == fleet.cold()
     assert f'"{fleet.now:%Y-%m-%d %H:%M:%S}+00"' in found["bot_metrics"][0][0]
+
+
+class Counted(psycopg.Cursor):
+    """A cursor that notes what is asked, by its text up to the first parameter."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def execute(self, query: Any, *given: Any, **how: Any) -> Any:
+        text = query.as_string() if isinstance(query, Composable) else query
+        self.asked[text.decode() if isinstance(text, bytes) else text] += 1
+        return super().execute(query, *given, **how)
+
+
+def test_a_batch_asks_for_each_thing_once(fleet: Fleet) -> None:
+    fleet.refresh()
+    fleet.close(sorted(fleet.written("bot_metrics"))[3])
+    fleet.connection.cursor_factory = Counted
+    Counted.asked.clear()
+    fleet.refresh()
+    asked = Counted.asked
+    assert asked.pop(query("staleness/mark")) == len(RANKING.assets)
+    assert {text: count for text, count in asked.items() if count > 1} == {
+        _BELOW: 2,  # the second time by whoever has the lock
+    }
+    # What a step has just written, nobody reads.
+    assert [text for text in asked if "refreshed_days" in text] == []
+    assert sum(asked.values()) <= 36
 
 
 def test_whatever_arrives_it_comes_to_what_a_cold_run_writes(fleet: Fleet) -> None:

@@ -11,6 +11,7 @@ from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps import chain
+from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import StepResult
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.session import Session
@@ -109,7 +110,7 @@ def test_sessions_that_complete_neighbouring_days_at_once_follow_each_other(
     compute_streaks = chain.compute_streaks
     earlier = Thread(target=days.refresh, args=(fleet, FIRST, middle - timedelta(days=1), END))
 
-    def while_earlier_days_are_computed(session: Session, first: date, last: date) -> StepResult:
+    def while_earlier_days_are_computed(session: Session, first: date, last: date, metrics: MeasuredDays) -> StepResult:
         if first == middle:  # whose metrics are written and not committed yet
             earlier.start()
             with connect(fleet) as connection:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from knowdefeat_pipeline.core.units import micros
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.store import exposures
 from knowdefeat_pipeline.store.bots import set_bot
 from knowdefeat_pipeline.store.exposures import read_capital, sync_exposures
 
@@ -70,6 +71,27 @@ def test_estimates_follow_the_trades(database: str) -> None:
         now = micros([START + 3 * HOUR, START + 4 * HOUR])
         assert capital.now(int(now[0])) == {1: (150, True)}
         assert capital.now(int(now[1])) == {1: (170, True)}
+
+
+def test_bots_one_after_the_other_have_the_estimates_of_all_at_once(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposures, "TRADES_AT_ONCE", 1)
+    with connect(database) as connection:
+        for bot in (1, 2, 3):
+            trade(connection, bot, 0, 2, 100 * bot)
+            trade(connection, bot, 1, 4, 50)
+        connection.execute("ANALYZE trades")
+        sync(database, connection)
+        assert [steps(connection, bot) for bot in (1, 2, 3)] == [
+            [(0, 100), (1, 150)],
+            [(0, 200), (1, 250)],
+            [(0, 300), (1, 350)],
+        ]
+        trade(connection, 2, 3, 2, 300)
+        trade(connection, 3, 3, 2, 400)
+        sync(database, connection)
+        assert [steps(connection, bot)[2:] for bot in (1, 2, 3)] == [[], [(3, 350)], [(3, 450)]]
 
 
 def test_a_position_that_closes_changes_nothing(database: str) -> None:

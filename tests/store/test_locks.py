@@ -13,7 +13,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.postgres.leases import LeaseLost, dismiss, expired, leased
 from knowdefeat_pipeline.store import locks
 from knowdefeat_pipeline.store.locks import (
-    day_is_locked,
+    day_holders,
     days_locked,
     listener_expired_at,
     listener_is_there,
@@ -38,16 +38,17 @@ def test_days_are_locked_by_one_at_a_time_and_as_often_as_it_asks(
 ) -> None:
     later = DAY + timedelta(days=2)
     with days_locked(connection, DAY, later), days_locked(connection, DAY, later), connect(database) as other:
-        assert [day_is_locked(other, DAY + timedelta(days=n)) for n in range(-1, 4)] == [False, True, True, True, False]
+        around = [DAY + timedelta(days=n) for n in range(-1, 4)]
+        assert [len(day_holders(other, day, day)) for day in around] == [0, 1, 1, 1, 0]
     assert connection.execute(LOCKS).fetchall() == [(0,)]
 
 
 def test_one_day_is_locked_as_often_as_it_is_asked_for(database: str, connection: psycopg.Connection) -> None:
     with days_locked(connection, DAY, DAY):
         with days_locked(connection, DAY, DAY), connect(database) as other:
-            assert day_is_locked(other, DAY)
+            assert len(day_holders(other, DAY, DAY)) == 1
         with connect(database) as other:
-            assert day_is_locked(other, DAY)
+            assert len(day_holders(other, DAY, DAY)) == 1
     assert connection.execute(LOCKS).fetchall() == [(0,)]
 
 

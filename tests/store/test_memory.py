@@ -4,10 +4,12 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pyarrow as pa
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.store.memory import RecentRows
+from knowdefeat_pipeline.store.months import months_content
 from knowdefeat_pipeline.store.simulation import remove_simulated
 from knowdefeat_pipeline.store.staleness import current_snapshot
 
@@ -37,9 +39,13 @@ def cold(url: str, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     return identities(Trades.from_arrow(read_arrow(url, query("trades/read_trades"), [since, NOW + timedelta(days=1)])))
 
 
+def read(connection: psycopg.Connection, trades: RecentRows, since: datetime, snapshot: str) -> pa.Table:
+    return trades.read(months_content(connection), since, snapshot)
+
+
 def held(url: str, trades: RecentRows, since: datetime = SINCE) -> list[tuple[int, int, float]]:
     with connect(url) as connection:
-        return identities(Trades.from_arrow(trades.read(connection, since, current_snapshot(connection))))
+        return identities(Trades.from_arrow(read(connection, trades, since, current_snapshot(connection))))
 
 
 def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
@@ -61,7 +67,7 @@ def test_only_what_the_snapshot_shows_is_read_and_nothing_twice(database: str) -
         assert len(held(database, trades)) == 1
         before = current_snapshot(connection)
         slow.commit()
-        assert len(trades.read(connection, SINCE, before)) == 1
+        assert len(read(connection, trades, SINCE, before)) == 1
         assert held(database, trades) == cold(database)
         assert len(cold(database)) == 2
 

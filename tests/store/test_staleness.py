@@ -1,12 +1,13 @@
 """What is pending, on a real server: new, late and out-of-order trades, days that end, and what is settled."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.store.locks import day_is_locked, days_locked, listener_is_there, listener_lock
+from knowdefeat_pipeline.store.locks import day_holders, days_locked, listener_is_there, listener_lock
 from knowdefeat_pipeline.store.staleness import (
     BELIEFS,
     RANKING,
@@ -66,6 +67,20 @@ def look(connection: psycopg.Connection, now: datetime = NOW, family: Family = R
 def found(connection: psycopg.Connection, now: datetime = NOW) -> tuple[date, date, int] | int:
     stale = look(connection, now)
     return (stale.first, stale.last, stale.trades) if stale else stale.computed_days
+
+
+def test_a_mark_tells_its_number_and_which_it_replaced(connection: psycopg.Connection) -> None:
+    seen, days = current_snapshot(connection), [TODAY - timedelta(days=1), TODAY]
+    own = [Mark(day, min(end(day), NOW), seen, {"bot_metrics": None}) for day in days]
+    first = mark(connection, "win_streaks", *days, own)
+    assert [(of.day, of.replaced) for of in first] == [(day, None) for day in days]
+    assert [replace(of, replaced=None) for of in first] == marks(connection, "win_streaks", *days)
+    (again,) = mark(connection, "win_streaks", TODAY, TODAY, own[1:])
+    assert again.replaced == first[1].number
+    assert first[1].number < again.number
+    # Of days that are not given none is left.
+    assert [of.replaced for of in mark(connection, "win_streaks", *days, own[:1])] == [first[0].number]
+    assert [of.day for of in marks(connection, "win_streaks", *days)] == days[:1]
 
 
 def test_without_trades_nothing_is_pending(connection: psycopg.Connection) -> None:
@@ -197,10 +212,12 @@ def test_an_exit_a_little_in_the_future_waits_for_its_time(connection: psycopg.C
 def test_days_are_locked_until_the_holder_is_gone(database: str, connection: psycopg.Connection) -> None:
     yesterday = TODAY - timedelta(days=1)
     with connect(database) as holder, days_locked(holder, yesterday, TODAY):
-        assert [day_is_locked(connection, day) for day in (yesterday, TODAY, end(TODAY).date())] == [True, True, False]
-    with days_locked(connection, yesterday, TODAY):  # waits until the server has noticed
-        assert day_is_locked(connection, TODAY)
-    assert not day_is_locked(connection, TODAY)
+        around = (yesterday, TODAY, end(TODAY).date())
+        assert [len(day_holders(connection, day, day)) for day in around] == [1, 1, 0]
+    with connect(database) as other:
+        with days_locked(connection, yesterday, TODAY):  # waits until the server has noticed
+            assert len(day_holders(other, TODAY, TODAY)) == 1
+        assert day_holders(other, TODAY, TODAY) == []
 
 
 def test_one_listener_at_a_time(database: str, connection: psycopg.Connection) -> None:

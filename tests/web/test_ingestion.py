@@ -95,8 +95,8 @@ GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 def posted_by_freqtrade(web: Web, token: str, message: dict[str, Any]) -> httpx.Response:
     """What its webhook sends of a message, configured as the guide says: `requests` takes the login from the address."""
-    (text,) = re.findall(r'^```json\n("webhook".*?)^```', GUIDE, re.MULTILINE | re.DOTALL)
-    webhook = json.loads(f"{{{text}}}")["webhook"]
+    (text,) = re.findall(r'^```json\n(\{\n +"webhook".*?)^```', GUIDE, re.MULTILINE | re.DOTALL)
+    webhook = json.loads(text)["webhook"]
     url = httpx.URL(webhook["url"].replace("TOKEN", token))
     login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
     payload = {name: value.format(**message) for name, value in webhook[message["type"]].items()}

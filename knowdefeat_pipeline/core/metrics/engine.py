@@ -65,6 +65,8 @@ from knowdefeat_pipeline.core.units import (
     last_day,
 )
 
+BLOCK_ROWS = 60_000
+FEWEST_ROWS = 2  # of a bot at an as_of: over all tickers, and of its only one
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
 TINY = 1e-290
@@ -113,7 +115,7 @@ def bot_metrics_blocks(
     With the columns CARRIED, by which `carry_metrics` and the database know all figures at a later as_of.
     """
     as_of = np.unique(as_of)
-    for block in _blocks(trades, past, trade_scores):
+    for block in _blocks(trades, past, trade_scores, len(as_of)):
         yield _bot_metrics(*block, as_of, capital or Capital(), window_days)
 
 
@@ -155,11 +157,13 @@ def moved_bots(bot: Ints, exit_: Ints, before: int, as_of: int) -> Ints:
 
 
 def _blocks(
-    trades: Trades, past: Past | None, trade_scores: TradeScores | None
+    trades: Trades, past: Past | None, trade_scores: TradeScores | None, ends: int
 ) -> Iterator[tuple[Trades, Past | None, TradeScores | None]]:
     """Trades, past and trade_scores, some bots at a time: memory stays bounded and arrays near the processor."""
-    last = trades.bot[BLOCK_TRADES - 1 :: BLOCK_TRADES]
-    cuts = [_NO_BOT, *np.unique(last).tolist(), _ALL_BOTS]
+    begin = np.flatnonzero(np.diff(trades.bot, prepend=trades.bot[:1] - 1))
+    share = np.diff(begin, append=len(trades)) / BLOCK_TRADES + FEWEST_ROWS * ends / BLOCK_ROWS
+    full = np.flatnonzero(np.diff(np.floor(np.cumsum(share)), prepend=0.0))
+    cuts = [_NO_BOT, *trades.bot[begin[full]].tolist(), _ALL_BOTS]
     for low, high in pairwise(cuts):
         first, stop = np.searchsorted(trades.bot, [low, high], "right")
         if first < stop or high == _ALL_BOTS:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.panel import Panel, Sums, sums
 from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 
@@ -45,10 +46,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Said(Generic[Window]):
-    """What all results say at one as_of, by window, and the panel in which they lie."""
+    """What all results say at one as_of, by window, the panel in which they lie, and by window what was added up of the
+    luck that bots share."""
 
     panel: Panel
     of: Mapping[Window, Evidence]
+    luck: dict[Window, Luck] = field(default_factory=dict)
 
 
 def evidence(results: DailyResults) -> Evidence:
@@ -147,7 +150,8 @@ def renewed(known: Said[Window], fresh: Said[Window]) -> Said[Window] | None:
         return None
     panel.daily[:, place] = 0.0
     panel.daily[np.ix_(row, place)] = new.daily
-    return Said(panel, {window: _replaced(of, fresh.of[window], place) for window, of in known.of.items()})
+    luck = {window: each.after(place) for window, each in known.luck.items()}
+    return Said(panel, {window: _replaced(of, fresh.of[window], place) for window, of in known.of.items()}, luck)
 
 
 def _replaced(known: Evidence, fresh: Evidence, place: Ints) -> Evidence:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Evidence, evidence
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.posterior import skill
 from knowdefeat_pipeline.core.skill.verdicts import verdicts
 from knowdefeat_pipeline.core.units import Array, Ints
@@ -36,10 +37,10 @@ def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
     return number
 
 
-def judged(of: Evidence, strategy: Ints) -> dict[str, Array]:
+def judged(of: Evidence, strategy: Ints, luck: Luck | None = None) -> dict[str, Array]:
     """The columns of `judge`, from what the bots' results say and the numbers of their strategies; and the
-    fleet's `p_same_edge`, in every row."""
-    found = skill(of, strategy)
+    fleet's `p_same_edge`, in every row. `luck`: as `skill` takes it."""
+    found = skill(of, strategy, luck)
     traded = np.flatnonzero(of.trades)
     order = traded[np.argsort(of.bot[traded])]
     columns = {

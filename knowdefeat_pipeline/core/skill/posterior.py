@@ -14,6 +14,7 @@ import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
 from knowdefeat_pipeline.core.skill.evidence import Evidence
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.units import Floats, Ints
 
 BOT_SD = np.array([0.0, 0.01, 0.02, 0.035, 0.06, 0.1, 0.16])
@@ -67,7 +68,7 @@ class Fleet(NamedTuple):
     variance: Floats
 
 
-def skill(of: Evidence, strategy: Ints) -> Skill:
+def skill(of: Evidence, strategy: Ints, luck: Luck | None = None) -> Skill:
     """The posterior of each bot's edge.
 
     Parameters
@@ -76,6 +77,9 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
         What each of n bots' results say, in R.
     strategy : ndarray of int, shape (n,)
         The strategy of each bot, any numbers.
+    luck : Luck, optional
+        What was added up of the same bots last time, and which of them have other results since; it is brought up to
+        date. The same to the bit, and sooner.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
         none = np.empty(0)
         return Skill(none, none, none, none, float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
     number = np.unique(strategy, return_inverse=True)[1]
-    strategies = _strategies(of, number)
+    strategies = _strategies(of, number, luck or Luck())
     fleet = _fleet(of, strategies, number)
     mean, variance = _levels(of, strategies, fleet, number)
     alike = (fleet.bot_sd == 0) & (fleet.strategy_sd == 0)  # the first of each grid, which is no spread
@@ -104,14 +108,14 @@ def skill(of: Evidence, strategy: Ints) -> Skill:
     return Skill(p_skill, edge, low, high, float(fleet.weight[alike].sum()))
 
 
-def _strategies(of: Evidence, number: Ints) -> Strategies:
+def _strategies(of: Evidence, number: Ints, luck: Luck) -> Strategies:
     weight = np.where(of.proven, 1 / (of.error**2 + BOT_SD[:, None] ** 2), 0.0)
     precision, total = _by_strategy(weight, number), _by_strategy(weight * of.edge, number)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(precision > 0, total / precision, 0.0)
         own = 1 / precision
         share = np.where(of.proven, weight / precision.take(number, axis=1), 0.0)
-    return Strategies(share, weight, precision, mean, np.maximum(own, _shared(of, share, number)))
+    return Strategies(share, weight, precision, mean, np.maximum(own, _shared(of, share, number, luck)))
 
 
 def _by_strategy(values: Floats, number: Ints) -> Floats:
@@ -119,22 +123,28 @@ def _by_strategy(values: Floats, number: Ints) -> Floats:
     return np.array([np.bincount(number, row) for row in values])
 
 
-def _shared(of: Evidence, share: Floats, number: Ints) -> Floats:
+def _shared(of: Evidence, share: Floats, number: Ints, luck: Luck) -> Floats:
     """Of each sd and strategy: the variance of its mean, errors of its bots added up day by day. share (7, bots)."""
     bots = np.bincount(number[of.proven], minlength=int(number.max()) + 1)
+    stale = np.zeros(len(bots), bool)
+    stale[luck.stale(number)] = True
     out = np.zeros((len(BOT_SD), len(bots)))
+    if not stale.all():
+        out[:, ~stale] = luck.variance[:, ~stale]
     alone = np.flatnonzero(of.proven & (bots[number] == 1))
     out[:, number[alone]] = of.variance[alone]
-    several = np.flatnonzero(of.proven & (bots[number] > 1))
+    several = np.flatnonzero(of.proven & (bots[number] > 1) & stale[number])
     if len(several):
         those, place = np.unique(number[several], return_inverse=True)
         row = (np.arange(len(BOT_SD))[:, None] * len(those) + place).ravel()
-        where = row, np.tile(several, len(BOT_SD))
-        weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(of)))
+        where = row, np.tile(np.arange(len(several)), len(BOT_SD))
+        weights = scipy.sparse.csr_array((share[:, several].ravel(), where), (len(BOT_SD) * len(those), len(several)))
+        of_pnl, of_trades = of.loading[several].T
         for first in range(0, len(of.daily), DAYS):
-            pnl, trades = np.moveaxis(of.daily[first : first + DAYS], 2, 0)
-            added = weights @ (pnl * of.loading[:, 0] + trades * of.loading[:, 1]).T
+            pnl, trades = np.moveaxis(of.daily[first : first + DAYS].take(several, axis=1), 2, 0)
+            added = weights @ (pnl * of_pnl + trades * of_trades).T
             out[:, those] += np.einsum("sd,sd->s", added, added).reshape(len(BOT_SD), -1)
+    luck.strategy, luck.variance, luck.moved = number, out, luck.moved[:0]
     return out
 
 

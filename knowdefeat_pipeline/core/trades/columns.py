@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +63,7 @@ class Trades:
         return replace(self, **part)
 
     @classmethod
+    @cache
     def none(cls) -> Trades:
         """Trades of which there are none."""
         instant = pa.timestamp("us", "UTC")

@@ -1,6 +1,6 @@
 -- Puts the steps %(step_bots)s, %(step_since)s, %(exposures)s in the place of those that the bots %(bots)s have from %(since)s
 -- (null: ever; such a bot is noted as looked at) on, and notes from when on other ones hold: figures of a bot begin with its
--- first exit.
+-- first exit. All trades of transactions before %(now_below)s are in the steps by that.
 WITH stale_bots AS (
     SELECT bot_id, since FROM unnest(%(bots)s::integer[], %(since)s::timestamptz[]) AS b (bot_id, since)
 ),
@@ -29,6 +29,10 @@ gone AS (
     DELETE FROM bot_exposures AS e USING old
     WHERE (e.bot_id, e.since) = (old.bot_id, old.since)
       AND NOT EXISTS (SELECT FROM renewed AS n WHERE (n.bot_id, n.since) = (e.bot_id, e.since))
+),
+noted AS (
+    INSERT INTO bot_exposures_state (recorded_below) VALUES (%(now_below)s::xid8)
+    ON CONFLICT (only_row) DO UPDATE SET recorded_below = excluded.recorded_below
 ),
 written AS (
     INSERT INTO bot_exposures AS e (bot_id, since, exposure)

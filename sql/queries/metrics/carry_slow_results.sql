@@ -1,4 +1,5 @@
--- The slow results of the running day %(day)s are those of the end of the day before it; only what differs is written.
+-- The slow results of the running day %(day)s are those of the end of the day before it; only what differs is written. As
+-- arrays by bot: a driver takes one row sooner than a row a bot.
 WITH known AS (
     SELECT bot_id, quarter_result, lifetime_total, lifetime_days FROM slow_results WHERE day = %(day)s - 1
 ),
@@ -17,4 +18,7 @@ written AS (
     SET net_result = NULL, quarter_result = excluded.quarter_result, lifetime_total = excluded.lifetime_total,
         lifetime_days = excluded.lifetime_days
 )
-SELECT bot_id, quarter_result, lifetime_total / sqrt(nullif(lifetime_days, 0)::double precision) AS lifetime_result FROM known
+SELECT coalesce(array_agg(bot_id ORDER BY bot_id), '{}') AS bot_id,
+       array_agg(quarter_result ORDER BY bot_id) AS quarter_result,
+       array_agg(lifetime_total / sqrt(nullif(lifetime_days, 0)::double precision) ORDER BY bot_id) AS lifetime_result
+FROM known

@@ -34,6 +34,12 @@ BEGIN
     -- The pipeline: every row, no definition.
     EXECUTE format('GRANT TEMPORARY ON DATABASE %s TO knowdefeat_pipeline', base);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO knowdefeat_pipeline', tables);
+    FOR item IN
+        SELECT oid::regclass::text FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'staged\_%' AND relkind = 'r' AND relowner = possessor
+    LOOP
+        EXECUTE format('GRANT TRUNCATE ON %s TO knowdefeat_pipeline', item);
+    END LOOP;
     IF current_setting('server_version_num')::integer >= 170000 THEN  -- VACUUM and ANALYZE; before, only an owner may
         EXECUTE format('GRANT MAINTAIN ON %s TO knowdefeat_pipeline',
                        (SELECT string_agg(oid::regclass::text, ', ') FROM pg_class

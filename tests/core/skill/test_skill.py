@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Evidence, Said, evidence, renewed, said_by
 from knowdefeat_pipeline.core.skill.judgement import judge, judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.posterior import Skill, _mixture, skill
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, false_share, verdicts
 
@@ -218,10 +219,10 @@ def until(results: DailyResults, last_day: int, bots: np.ndarray | None = None) 
     return DailyResults(**{name: getattr(results, name)[kept] for name in DailyResults.__dataclass_fields__})
 
 
-def bits(said: Said[str]) -> list[bytes]:
+def bits(said: Said[str], strategies: int = 3) -> list[bytes]:
     """All that is judged by this, to the bit."""
-    number = strategy_numbers(said.panel.bot, {bot: f"s{bot % 3}" for bot in range(0, 100, 2)})
-    rows = [judged(of, number[: len(of)]) for of in said.of.values()]
+    number = strategy_numbers(said.panel.bot, {bot: f"s{bot % strategies}" for bot in range(0, 100, 2)})
+    rows = [judged(of, number[: len(of)], said.luck.setdefault(window, Luck())) for window, of in said.of.items()]
     return [repr(values.tolist()).encode() for of in rows for values in of.values()]
 
 
@@ -247,9 +248,14 @@ def test_bots_that_are_renewed_are_as_all_computed_anew(seed: int, bots: int) ->
     changed = (now.bot == moved) & (now.day == at[0])
     before = DailyResults(**{**vars(now), "pnl": np.where(changed, 0.5, now.pnl)})
     (known,), (fresh,), (whole,) = (said_by(of, at, WINDOWS) for of in (before, until(now, at[0], moved), now))
+    bits(known)  # what bots share is known from here on, and is added up again for the bot's strategy alone
     found = renewed(known, fresh)
     assert found is not None
+    assert all(of.moved.size == 1 for of in found.luck.values())
     assert bits(found) == bits(whole)
+    assert bits(found) == bits(whole)
+    whole.luck.clear()
+    assert bits(found, strategies=2) == bits(whole, strategies=2)  # where bots change hands all is
     (without,) = said_by(until(now, at[0], np.setdiff1d(now.bot, moved)), at, WINDOWS)
     assert renewed(without, fresh) is None
 

@@ -1,0 +1,75 @@
+"""What a refresh costs, by constants that `python -m benchmarks.scale --law` measured.
+
+They are of one machine. What counts is how they grow: with the trades that are read and the rows that are put out. In
+how many days' windows a trade lies hardly shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Memory of a process: what it holds before it reads, and for each trade of the window and each row of `bot_metrics`.
+PROCESS_MB = 180
+TRADE_BYTES = 165
+ROW_BYTES = 1_265
+
+# CPU seconds: of a refresh, for a million trades that are read and for a million rows of `bot_metrics`. CHAIN: for
+# rankings, skill, weights and allocations besides.
+REFRESH_S = 0.3
+TRADES_S = 1.4
+ROWS_S = 8.7
+CHAIN_ROWS_S = 14.7
+SERVER_TRADES_S = 0.6
+SERVER_ROWS_S = 5.0
+SERVER_CHAIN_ROWS_S = 6.2
+STAGING = 1.7  # of what the server takes for rows, where shards leave them to be published
+FOLD_S = 2.5  # for a million trades of earlier months, once
+
+# Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.
+READ_BYTES = 60
+STORED_BYTES = 700
+
+MB = 1_000_000
+
+
+def held_bytes(trades: int, rows: int) -> int:
+    """What so many trades and the rows that follow from them take in a process."""
+    return TRADE_BYTES * trades + ROW_BYTES * rows
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a refresh is about to do and take. `rows`: of `bot_metrics`; `process_mb`: of each process that computes;
+    `history`: about how many trades of earlier months are folded first; CPU seconds of our processes and the server.
+    """
+
+    trades: int
+    rows: int
+    shards: int
+    history: int
+    read_mb: float
+    written_mb: float
+    process_mb: float
+    cpu_s: float
+    server_cpu_s: float
+
+
+def estimate(trades: int, rows: int, shards: int, held: int, history: int) -> Estimate:
+    """By the constants. `held`: the bytes of the largest shard.
+
+    >>> estimate(1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
+    350.1
+    """
+    server_rows = SERVER_ROWS_S * (STAGING if shards > 1 else 1) + SERVER_CHAIN_ROWS_S
+    read = trades + history
+    return Estimate(
+        trades=trades,
+        rows=rows,
+        shards=shards,
+        history=history,
+        read_mb=READ_BYTES * read / MB,
+        written_mb=STORED_BYTES * rows / MB,
+        process_mb=round(PROCESS_MB + held / MB, 1),
+        cpu_s=REFRESH_S + (TRADES_S * trades + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
+        server_cpu_s=(SERVER_TRADES_S * read + server_rows * rows) / MB,
+    )

@@ -1,0 +1,192 @@
+"""Where shards are computed: one after another in this process, in processes of this machine, or on a Dask cluster.
+
+What is computed does not depend on it. Dask is the extra `scale`, imported only where it is used; without it a plan is
+carried out in this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.settings import ROOT, Settings, handed_on
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Its nanny has the C library give memory back to the kernel at once, which costs as much CPU again as the work itself
+# (docs/scale.md). A variable of the environment would not do: Dask reads the names of its own in small letters.
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**27)}
+START_UP = 30  # seconds
+RETRIES = 2  # of a shard whose database was away for a moment
+PARTS = 3  # at least so many shards are a plan that is cut
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+Work = Callable[[str, Item], Answer]
+"""Of the database's URL and an item; a function that other processes can import by its name."""
+
+
+class ClusterLost(KnowDefeatError):
+    """Workers that cannot be reached, or are of another version; the message says what to do."""
+
+
+def unheard(told: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where a plan is carried out, and how large it may be in one piece.
+
+    `scheduler`: the address of a Dask cluster, None = processes of this machine, `processes` of them at most; one, or
+    Dask not being installed, is this process. `whole_mb`: what the trades and rows of a refresh may take for it to be
+    computed in one piece; else each shard takes a part of that at most. `report` hears of each shard that is done.
+    """
+
+    scheduler: str | None = None
+    processes: int = 1
+    whole_mb: int = 450
+    report: Callable[[str], None] = unheard
+
+    @classmethod
+    def of(cls, settings: Settings, report: Callable[[str], None] = unheard) -> Workers:
+        """As the environment says."""
+        return cls(settings.dask_scheduler, settings.workers or os.cpu_count() or 1, settings.whole_mb, report)
+
+    @property
+    def place(self) -> str:
+        """Where shards are computed, in words."""
+        if self.scheduler:
+            return f"on the Dask cluster at {self.scheduler}"
+        if self.processes == 1 or not _has_dask():
+            return "one after another by the run itself"
+        return f"in up to {self.processes} processes of this machine"
+
+    @property
+    def whole_bytes(self) -> int:
+        """Up to how many bytes nothing is cut."""
+        return self.whole_mb * 1_000_000
+
+    @property
+    def shard_bytes(self) -> int:
+        """What a shard takes at most."""
+        return self.whole_bytes // PARTS
+
+    def map(
+        self, work: Work[Item, Answer], url: str, items: Sequence[Item]
+    ) -> Generator[tuple[Item, Answer], None, None]:
+        """Each item with its answer, in the order in which they are done; what `work` raises is raised.
+
+        Whoever closes it stops the work: what has not begun never does. Raises ClusterLost.
+        """
+        if self.scheduler is None and (self.processes == 1 or len(items) == 1 or not _has_dask()):
+            for item in items:
+                yield item, work(url, item)
+            return
+        processes = min(self.processes, len(items))
+        with _cluster(self.scheduler, url, processes) as client:
+            yield from _on_dask(client, work, items, self.scheduler is not None)
+
+
+def _has_dask() -> bool:
+    return importlib.util.find_spec("distributed") is not None
+
+
+@contextmanager
+def _cluster(scheduler: str | None, url: str, processes: int) -> Iterator[Client]:
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ClusterLost(
+            "KNOWDEFEAT_DASK_SCHEDULER is set, and Dask is not installed here. Install requirements-scale.lock."
+        ) from None
+
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=START_UP, set_as_default=False)
+        except OSError as error:
+            raise ClusterLost(
+                f"No Dask scheduler answers at {scheduler} (KNOWDEFEAT_DASK_SCHEDULER): {error}. Start it, or unset "
+                "the variable to compute on this machine."
+            ) from None
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=START_UP)
+            except TimeoutError:
+                raise ClusterLost(
+                    f"The Dask scheduler at {scheduler} has no worker. Start one, or unset KNOWDEFEAT_DASK_SCHEDULER."
+                ) from None
+            yield client
+        return
+    nanny = {"distributed.nanny.pre-spawn-environ": ALLOCATOR, "distributed.comm.timeouts.connect": f"{START_UP}s"}
+    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes.
+    with (
+        dask.config.set(nanny),
+        LocalCluster(
+            processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, security=True,
+            env=handed_on(database_url=url), silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def _on_dask(
+    client: Client, work: Work[Item, Answer], items: Sequence[Item], is_remote: bool
+) -> Iterator[tuple[Item, Answer]]:
+    from distributed import CancelledError, as_completed
+    from distributed.comm import CommClosedError
+
+    futures = client.map(
+        partial(_there, work, code()), items, pure=False, retries=RETRIES, key=f"shards-{os.urandom(8).hex()}"
+    )
+    item_of = {future.key: item for future, item in zip(futures, items, strict=True)}
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            yield item_of[future.key], future.result()
+    except (CancelledError, CommClosedError) as error:
+        raise ClusterLost(
+            f"The Dask scheduler{'' if is_remote else ' of this run'} went away: {error}. Nothing was published; run "
+            "it again."
+        ) from error
+    finally:
+        client.cancel(futures, force=True)
+
+
+def _there(work: Callable[[str, Any], Any], asked_by: str, item: Any) -> Any:
+    """Within a worker, which finds the database by itself: no password travels."""
+    if asked_by != code():
+        raise ClusterLost(
+            "This worker runs another version of knowdefeat-pipeline than the run that asks it. Figures of two "
+            "versions in one day would be of none: give all parts the same image."
+        )
+    return work(_url(), item)
+
+
+@cache
+def _url() -> str:
+    return database_url(Settings.from_environment())
+
+
+@cache
+def code() -> str:
+    """A name of the code that computes, the same wherever it is the same."""
+    package = Path(__file__).parents[1]
+    files = sorted([*package.rglob("*.py"), *(ROOT / "sql" / "queries").rglob("*.sql")])
+    digest = hashlib.sha256()
+    for path in files:
+        base = package if path.is_relative_to(package) else ROOT
+        digest.update(str(path.relative_to(base)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,217 @@
+"""The same plan on Dask, in processes of this machine and on a cluster: bit-equal, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from knowdefeat_pipeline.scale import workers
+from knowdefeat_pipeline.scale.workers import ALLOCATOR, ClusterLost, Workers
+from knowdefeat_pipeline.settings import handed_on
+from tests.steps.test_shards import (
+    NOTHING_STAGED,
+    Shards,
+    begun,
+    bytes_for,
+    copy,
+    fleet,
+    kill_at_random,
+    refresh,
+    staged,
+    tables,
+    whole,
+)
+
+__all__ = ["copy", "fleet", "whole"]  # fixtures
+pytest.importorskip("distributed", reason="Dask is not installed: it is the extra `scale`")
+
+Copy = Callable[[], AbstractContextManager[str]]
+Tables = dict[str, list[str]]
+SHARDS = 7
+
+
+class Cluster:
+    """A scheduler and three workers, as processes of their own."""
+
+    def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
+        self.folder, self.url, self.stack = folder, url, stack
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.start()
+
+    def start(self) -> None:
+        """Begin the scheduler, on a port of its own, and three workers."""
+        self.file = self.folder / f"scheduler-{random.randrange(10**9)}.json"
+        self.scheduler = self._program("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.workers = [self.begin_worker() for _ in range(3)]
+
+    def begin_worker(self) -> subprocess.Popen[bytes]:
+        return self._program(
+            "worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)
+        )
+
+    def _program(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--scheduler-file", str(self.file), *options]
+        with (self.folder / f"{kind}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, env=os.environ | handed_on(database_url=self.url), stdout=log, stderr=log, cwd=self.folder
+            )
+        self.stack.callback(_end, process)
+        return process
+
+    @property
+    def address(self) -> str:
+        """The scheduler's address, once it has one."""
+        from distributed import Client
+
+        with Client(scheduler_file=str(self.file), timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=60)
+            return str(client.scheduler.address)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+@contextmanager
+def cluster(folder: Path, url: str) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(folder, url, stack)
+
+
+def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole: Tables) -> None:
+    told: list[str] = []
+    with copy() as url:
+        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), processes=2, report=told.append))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+    assert sum(line.startswith("Shard ") for line in told) >= SHARDS
+    assert local_workers() == []
+
+
+def test_a_cluster_leaves_what_one_piece_leaves_again_and_again(copy: Copy, whole: Tables, tmp_path: Path) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        for shards in (1, 2, SHARDS, 64):
+            refresh(url, Shards(bytes_each=bytes_for(url, shards), scheduler=dask.address))
+            assert tables(url) == whole
+            assert staged(url) == NOTHING_STAGED
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_its_shard(copy: Copy, whole: Tables, tmp_path: Path) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        killed = []
+
+        def kill(told: str) -> None:
+            if told.startswith("Shard 2 ") and not killed:
+                dask.workers[0].send_signal(signal.SIGKILL)
+                killed.append(dask.workers[0].wait())
+
+        refresh(url, Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address, report=kill))
+        assert killed == [-signal.SIGKILL]
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
+    copy: Copy, whole: Tables, tmp_path: Path
+) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+
+        def kill(told: str) -> None:
+            if told.startswith("Shard 2 "):
+                dask.scheduler.kill()
+
+        lost = Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address, report=kill)
+        with pytest.raises(ClusterLost, match="Nothing was published; run it again"):
+            refresh(url, lost)
+        assert tables(url)["bot_metrics_rows"] == []
+        dask.start()
+        refresh(url, Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+def test_a_scheduler_without_workers_is_named(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        address = dask.address
+        for worker in dask.workers:
+            _end(worker)
+        monkeypatch.setattr(workers, "START_UP", 5)
+        with pytest.raises(ClusterLost, match=r"has no worker\. Start one"):
+            [*Workers(scheduler=address).map(print, url, [1])]
+
+
+def test_an_address_without_a_scheduler_is_named(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "START_UP", 2)
+    with copy() as url, pytest.raises(ClusterLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
+        [*Workers(scheduler="tcp://127.0.0.1:9").map(print, url, [1])]
+
+
+def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: Copy, whole: Tables) -> None:
+    theirs: list[psutil.Process] = []
+
+    def cancel(told: str) -> None:
+        if told.startswith("Shard 1 "):
+            theirs[:] = local_workers()
+            raise KeyboardInterrupt
+
+    with copy() as url:
+        with pytest.raises(KeyboardInterrupt):
+            refresh(url, Shards(bytes_each=bytes_for(url, 64), processes=2, report=cancel))
+        assert len(theirs) == 2
+        assert local_workers() == []
+        assert staged(url) == NOTHING_STAGED
+        assert tables(url)["bot_metrics_rows"] == []
+
+
+def local_workers(parent: int | None = None) -> list[psutil.Process]:
+    """The worker processes that this process, or `parent`, has begun, by their environment."""
+    found = []
+    for child in psutil.Process(parent).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
+                found.append(child)
+    return found
+
+
+def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whole: Tables) -> None:
+    with copy() as url:
+        with begun(url, "2") as process:
+            assert process.stdout is not None
+            while not process.stdout.readline().startswith("Shard 1 "):
+                pass
+            theirs = local_workers(process.pid)
+            process.kill()
+        assert len(theirs) >= 2
+        assert psutil.wait_procs(theirs, timeout=60)[1] == []
+        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS)))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_refresh_that_is_killed_leaves_its_cluster_to_the_next_one(
+    copy: Copy, whole: Tables, seed: int, tmp_path: Path
+) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        kill_at_random(url, random.Random(seed), dask.address)
+        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), scheduler=dask.address))
+        assert tables(url) == whole
+        assert staged(url) == NOTHING_STAGED
+
+
+def test_a_worker_of_another_version_is_refused(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with copy() as url, cluster(tmp_path, url) as dask:
+        monkeypatch.setattr(workers, "code", lambda: "another")
+        with pytest.raises(ClusterLost, match="another version of knowdefeat-pipeline"):
+            refresh(url, Shards(bytes_each=bytes_for(url, 2), scheduler=dask.address))
+        assert staged(url) == NOTHING_STAGED
