@@ -179,6 +179,31 @@ def test_a_bot_that_has_the_trades_of_another_says_so(database: str, file: Path)
     )
 
 
+def test_a_correction_that_inherits_a_trade_is_asked_about_the_bot_that_has_its_id(database: str, file: Path) -> None:
+    """It had found its trade recorded; without that, the other bot's trade was there first."""
+    other = (CLOSED[0], "2", *CLOSED[2:])
+    first, second = load(database, file, CLOSED), load(database, file, other)
+    assert load(database, file, CLOSED, replaces=True).unchanged == 1
+    undone = undo_import(database, first.import_id, "me", NOW)
+    assert (undone.removed, undone.kept, undone.refused) == (1, 0, 1)
+    assert [row[0] for row in trades(database)] == [2]
+    ((reason, message, status),) = held_back(database)
+    assert (reason, status) == ("another_bot", "held")
+    assert f"'7' is a trade of bot 2 in this source, of import {second.import_id}, and here one of bot 1;" in message
+    assert undo_import(database, second.import_id, "me", NOW).released == 1
+    assert [row[0] for row in trades(database)] == [1]
+
+
+def test_a_correction_that_has_the_trades_of_both_bots_inherits_them(database: str, file: Path) -> None:
+    other = (CLOSED[0], "2", *CLOSED[2:])
+    first, _ = load(database, file, CLOSED), load(database, file, other)
+    third = load(database, file, CLOSED, other, replaces=True)
+    undone = undo_import(database, first.import_id, "me", NOW)
+    assert (undone.kept, undone.heirs, undone.refused) == (1, {third.import_id: 1}, 0)
+    assert [row[0] for row in trades(database)] == [1, 2]
+    assert held_back(database) == []
+
+
 def test_ids_are_each_bots_own_where_the_file_shows_it_or_corrects_nothing(database: str, file: Path) -> None:
     second, third = (("7", bot, *CLOSED[2:]) for bot in ("2", "3"))
     load(database, file, CLOSED)

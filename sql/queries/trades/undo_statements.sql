@@ -10,6 +10,13 @@ WITH contested AS (
        OR (t.source, t.source_trade_id) IN (SELECT d.source, d.source_trade_id FROM disputed AS d)
        -- When it was open, and what it was worth, the next import says at a time of its own.
        OR t.trade_id IN (SELECT l.trade_id FROM leaving AS l JOIN positions USING (trade_id) WHERE l.heir IS NOT NULL)
+       -- Another bot's trade of the id stands against a next import of corrections, unless that has it, too (see load_other_bots).
+       OR t.trade_id IN (
+           SELECT l.trade_id
+           FROM leaving AS l
+           JOIN imports AS i ON i.import_id = l.heir AND i.replaces
+           JOIN trades AS o ON (o.source, o.source_trade_id) = (l.source, l.source_trade_id) AND o.bot_id <> l.bot_id
+           WHERE o.import_id IS DISTINCT FROM l.heir AND NOT i.repeats @> o.trade_id)
 )
 SELECT t.trade_id, t.source, t.source_trade_id, t.bot_id, t.simulated, t.import_id, trade_content(t) AS content
 FROM trades AS t
