@@ -93,13 +93,17 @@ def bulk(web: Web, body: bytes, status: int = 201, kind: str = "text/csv", **opt
 GUIDE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
-def posted_by_freqtrade(web: Web, token: str, message: dict[str, Any]) -> httpx.Response:
-    """What its webhook sends of a message, configured as the guide says: `requests` takes the login from the address."""
+def posted_by_freqtrade(
+    web: Web, token: str, message: dict[str, Any], dry_run: str = "false", without: str = ""
+) -> httpx.Response:
+    """What its webhook sends of a message, configured as the guide says: `requests` takes the login from the address.
+    `dry_run`: what the user writes in its place; `without`: a field that is left out."""
     (text,) = re.findall(r'^```json\n(\{\n +"webhook".*?)^```', GUIDE, re.MULTILINE | re.DOTALL)
     webhook = json.loads(text)["webhook"]
     url = httpx.URL(webhook["url"].replace("TOKEN", token))
     login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
-    payload = {name: value.format(**message) for name, value in webhook[message["type"]].items()}
+    payload = {name: value.format(**message) for name, value in webhook[message["type"]].items() if name != without}
+    payload = {name: dry_run if value == "TRUE OR FALSE" else value for name, value in payload.items()}
     headers = {"authorization": f"Basic {login}"}
     return web.client.post(url.raw_path.decode(), json=payload, headers=headers)
 
@@ -128,6 +132,60 @@ def test_freqtrade_tells_of_its_trades_by_its_webhook(web: Web) -> None:
     ]  # fmt: skip
     assert web.rows("SELECT FROM trade_quarantine") == []
     assert posted_by_freqtrade(web, f"{token}x", entry).status_code == 401
+
+
+ENTERED = {"type": "entry_fill", "trade_id": 7, "pair": "ETH/USDT", "direction": "Long", "leverage": 1.0, "amount": 0.5,
+           "stake_currency": "USDT", "open_rate": 2000.0, "open_date": "2025-01-02 09:00:00+00:00",
+           "sub_trade": False}  # fmt: skip
+LEFT = {**ENTERED, "type": "exit_fill", "close_rate": 2100.0, "close_date": "2025-01-02 12:00:00+00:00",
+        "exit_reason": "roi", "profit_amount": 49.0, "cumulative_profit": 49.0, "is_final_exit": True}  # fmt: skip
+
+
+def test_whether_freqtrade_trades_with_money_has_to_be_said(web: Web) -> None:
+    with connect(web.url) as connection:
+        token = new_token(connection, "freqtrade", "ingest")
+    for answer in (
+        posted_by_freqtrade(web, token, ENTERED, dry_run="TRUE OR FALSE"),
+        posted_by_freqtrade(web, token, ENTERED, without="dry_run"),
+    ):
+        assert answer.status_code == 422
+        assert '"dry_run": "true" or "dry_run": "false"' in answer.json()["detail"]
+    assert web.rows("SELECT FROM trades") == []
+    assert posted_by_freqtrade(web, token, ENTERED, dry_run="true").status_code == 201
+    assert web.rows("SELECT source, b.name FROM trades JOIN bots AS b USING (bot_id)") == [
+        ("freqtrade_webhook:dry_run", "alpha (dry_run) SampleStrategy")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "missing", "value"),
+    [
+        (LEFT, "is_final_exit", "closed"),
+        (ENTERED, "sub_trade", "open"),
+        (LEFT, "trade_id", "7"),
+        (ENTERED, "direction", "LONG"),
+        (LEFT, "direction", "LONG"),
+        (LEFT, "open_rate", "2000"),
+        (LEFT, "close_date", "2025-01-02 12:00:00+00:00"),
+    ],
+)
+def test_a_message_of_freqtrade_that_lacks_a_field_is_held_until_it_is_filled_in(
+    web: Web, message: dict[str, Any], missing: str, value: str
+) -> None:
+    with connect(web.url) as connection:
+        token = new_token(connection, "freqtrade", "ingest")
+    answer = posted_by_freqtrade(web, token, message, without=missing)
+    assert answer.status_code == 422
+    assert missing in answer.json()["detail"]
+    assert "--map" not in answer.json()["detail"]
+    (held,) = answer.json()["errors"]
+    column = {"is_final_exit": "status", "sub_trade": "status"}.get(missing, missing)
+    path = f"/api/v1/quarantine/{held['quarantine_id']}/release"
+    assert web.client.post(path, json={"corrections": {column: value}}).status_code == 200
+    closed = [("7", "LONG", "closed", pytest.approx(49.0))]
+    assert web.rows("SELECT source_trade_id, direction, status, pnl FROM trades") == (
+        closed if message is LEFT else [("7", "LONG", "open", None)]
+    )
 
 
 def trades(web: Web) -> list[tuple]:
