@@ -11,7 +11,7 @@ from knowdefeat_pipeline.core.escaping import BLANKS, CONTROL_CHARACTERS, LONGES
 from knowdefeat_pipeline.core.trades.net_pnl import all_fees, gross_pnl, net_pnl, sizes_agree
 from knowdefeat_pipeline.core.units import Bools, Floats
 from knowdefeat_pipeline.sources import words
-from knowdefeat_pipeline.sources.fields import COLUMNS, FEES, FIELDS, NAMES, TIMES, Kind, Reason
+from knowdefeat_pipeline.sources.fields import COLUMNS, FEES, FIELDS, NAMES, NO_TRADE, TIMES, Kind, Reason
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = pd.Timestamp(0, tz="UTC")
@@ -28,6 +28,9 @@ MESSAGES: Mapping[Reason, str] = {
         "or say the trade's currency in a column or with --currency."
     ),
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
+    Reason.FILLS_MISSING: (
+        "the fill, or its trade, {value}: {remedy}, and discard this row; no direction makes a trade of it."
+    ),
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
     Reason.BAD_NOTIONAL: "{column} '{value}' is not a size; write a finite number above 0 that gives a finite pnl.",
@@ -128,7 +131,7 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     `value` None or "" stands for an empty cell. `facts` are what the template of the reason needs besides.
     """
     template = MESSAGES[reason]
-    facts = facts | {"choices": " or ".join(TERMS_OF_TRADES.get(field, ()))}
+    facts = facts | {"choices": " or ".join(TERMS_OF_TRADES.get(field, ())), "remedy": NO_TRADE.get(value or "")}
     if reason == Reason.UNREADABLE_VALUE and not value:
         template = MISSING_SIZE if field == "notional" else MISSING
     return template.format(
@@ -253,6 +256,7 @@ def _reading_checks(frame: pd.DataFrame, trades: pd.DataFrame) -> list[Check]:
     contrary = frame["contrary"] if "contrary" in frame else pd.Series(None, index=frame.index, dtype="str")
     required = [field.name for field in FIELDS.values() if field.required]
     return [
+        (Reason.FILLS_MISSING, "direction", frame["direction"].isin(NO_TRADE).to_numpy(bool)),
         *(
             (Reason.UNREADABLE_VALUE, name, (unreadable == name).to_numpy(dtype=bool))
             for name in unreadable.dropna().unique()

@@ -105,6 +105,14 @@ SIZES = ("notional", "quantity", "size", "margin")
 """The fields that tell how large a position is; the first of them that a file has does."""
 
 
+NO_TRADE: Mapping[str, str] = {
+    "closes what the file does not open": "load an export that begins earlier",
+    "realised another pnl than its fills give": "load an export that begins earlier and has every fill",
+    "paid in another coin for a fill that turned it around": "state its fee in quote currency and load the file again",
+}
+"""What is said in the place of the direction of fills that make no trade, and what would make one of them."""
+
+
 class Reason(StrEnum):
     """Why a row is refused."""
 
@@ -113,6 +121,7 @@ class Reason(StrEnum):
     BAD_TEXT = "bad_text"
     FOREIGN_UNIT = "foreign_unit"
     UNKNOWN_DIRECTION = "unknown_direction"
+    FILLS_MISSING = "fills_missing"
     UNKNOWN_STATUS = "unknown_status"
     BAD_PRICE = "bad_price"
     BAD_NOTIONAL = "bad_notional"

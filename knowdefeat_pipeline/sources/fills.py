@@ -14,13 +14,12 @@ import pandas as pd
 from knowdefeat_pipeline.core.trades.round_trips import RoundTrips, realized_pnl, round_trips
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
 from knowdefeat_pipeline.core.wording import counted
+from knowdefeat_pipeline.sources.fields import NO_TRADE
 from knowdefeat_pipeline.sources.format import Rows, numbered
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
 POSITION = ["bot_id", "ticker"]
-UNOPENED = "closes what the file does not open"
-UNPROVED = "realised another pnl than its fills give"
-TURNED = "paid in another coin for a fill that turned it around"
+UNOPENED, UNPROVED, TURNED = NO_TRADE
 """What stands for the direction of a fill, or of a trade, that is held."""
 ROUNDS = 20
 """How many fills at the beginning of a position's history may close what was opened before it."""

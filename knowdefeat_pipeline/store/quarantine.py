@@ -13,7 +13,7 @@ import pyarrow as pa
 from psycopg.rows import class_row
 
 from knowdefeat_pipeline.postgres.connection import connect, query
-from knowdefeat_pipeline.sources.fields import FIELDS, Field, Reason
+from knowdefeat_pipeline.sources.fields import FIELDS, NO_TRADE, Field, Reason
 from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
@@ -28,11 +28,14 @@ def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: d
     market data.
 
     `corrections`: column of the file (or field) -> new text. A row that is refused again stays held as it was and
-    QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once.
+    QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once. Nor can
+    fills that make no trade, whatever is corrected.
     """
     with connect(url) as connection, connection.transaction():
         lock_loads(connection)  # before the row, as who loads or undoes takes them
         row = _find_held(connection, quarantine_id)
+        if not NO_TRADE.keys().isdisjoint(row.original.values()):  # a correction would make a trade up
+            raise QuarantineError(f"Row {quarantine_id} stays in quarantine: {row.message}")
         again = _record_market_again if row.layout["format"] in FORMS else _record_again
         recorded = again(connection, row, corrections, now)
         if len(recorded.refused):

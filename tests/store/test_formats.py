@@ -14,7 +14,7 @@ import pytest
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.store.quarantine import release
-from knowdefeat_pipeline.store.quarantined import list_rows
+from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 from tests.sources.test_formats import OWN, SAMPLES
 
@@ -102,6 +102,45 @@ def test_an_open_trade_of_a_live_database_moves_on(database: str, folder: Path, 
     with connect(database) as connection:
         row = connection.execute("SELECT status, pnl FROM trades WHERE source_trade_id = '6'").fetchone()
     assert row == ("closed", pytest.approx(4.795, abs=1e-12))
+
+
+FILLS = {
+    "binance_futures": (
+        "Date(UTC),Symbol,Side,Price,Quantity,Amount,Fee,Fee Coin,Realized Profit,Quote Asset",
+        "2026-11-01 09:00:00,BTCUSDT,SELL,60000,0.1,6000,0,USDT,55,USDT",
+        "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0,USDT,0,USDT",
+        "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0,USDT,77,USDT",
+    ),
+    "hyperliquid": (
+        "time,coin,dir,px,sz,ntl,fee,closedPnl",
+        "2026-11-01 09:00:00,BTC,Close Long,60000,0.1,6000,0,55",
+        "2026-11-02 09:00:00,BTC,Open Long,60000,0.1,6000,0,0",
+        "2026-11-02 11:00:00,BTC,Close Long,61000,0.1,6100,0,77",
+    ),
+    "hummingbot_fills": (
+        "config_file_path,strategy,symbol,quote_asset,timestamp,trade_type,price,amount,leverage,trade_fee,"
+        "trade_fee_in_quote,exchange_trade_id,position",
+        "a.yml,s,BTC-USDT,USDT,1793600000000,SELL,60000,0.1,1,{},0,x1,CLOSE",
+    ),
+}
+
+
+@pytest.mark.parametrize("source", FILLS)
+def test_held_fills_become_no_trade_by_a_correction(database: str, tmp_path: Path, source: str) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("\n".join(FILLS[source]) + "\n")
+    report = load(database, path)
+    held = list_rows(database)
+    assert (report.inserted, {row.reason for row in held}) == (0, {"fills_missing"})
+    assert [*{row.source.split(":")[0] for row in held}] == [source]
+    assert len(held) == (1 if source == "hummingbot_fills" else 2)
+    for row in held:
+        for corrections in ({"direction": "LONG"}, {"direction": "SHORT", "fees": "0"}, {}):
+            with pytest.raises(QuarantineError, match="load an export that begins earlier"):
+                release(database, row.quarantine_id, corrections, NOW)
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+    assert list_rows(database) == held
 
 
 def test_a_held_trade_of_fills_is_released_with_the_rate_of_its_fee(database: str, tmp_path: Path) -> None:
