@@ -17,6 +17,7 @@ from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.readings import show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
 from knowdefeat_pipeline.core.escaping import printable, shortened
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.layout import SourceError
@@ -53,14 +54,27 @@ def ingest(
     author: Author = "manual",
     json: Json = False,
 ) -> None:
-    """Load trades from exports of other programs, or tables of any kind; loading a file twice changes nothing."""
+    """Load trades from exports of other programs, or tables of any kind; loading a file twice changes nothing.
+
+    Where a file of a folder is not read, the exit status is 1; what was read is recorded.
+    """
+    unread: list[Path] = []
     if dry_run:
-        _show_only(files, how, json)
-        return
+        _show_only(files, how, json, unread)
+    else:
+        _record(files, how, json, unread, replaces=replace, author=author)
+    if unread:
+        err.print(f"{counted(len(unread), 'file was', 'files were')} not read, as said above.")
+        raise typer.Exit(1)
+
+
+def _record(
+    files: list[Path], how: FileOptions, json: bool, unread: list[Path], *, replaces: bool, author: str
+) -> None:
     url = url_for_input(Settings.from_environment())
     reports = []
-    for path, reading in _readings(files, how, lambda: current_time(url)):
-        reports.append(load(url, reading, path, replaces=replace, author=author))
+    for path, reading in _readings(files, how, lambda: current_time(url), unread):
+        reports.append(load(url, reading, path, replaces=replaces, author=author))
         if not json:
             show_report(reports[-1], str(path) if len(files) > 1 or path not in files else None)
     if json:
@@ -69,8 +83,10 @@ def ingest(
         out.print("Next: knowdefeat run", style="dim")
 
 
-def _readings(given: list[Path], how: FileOptions, clock: Callable[[], datetime]) -> Iterator[tuple[Path, Reading]]:
-    """The files, and of folders those below them that hold trades; what the others are is said.
+def _readings(
+    given: list[Path], how: FileOptions, clock: Callable[[], datetime], unread: list[Path]
+) -> Iterator[tuple[Path, Reading]]:
+    """The files, and of folders those below them that hold trades; what the others are is said, and `unread` has them.
 
     Raises SourceError for a file that cannot be read, and for a folder without trades.
     """
@@ -86,6 +102,7 @@ def _readings(given: list[Path], how: FileOptions, clock: Callable[[], datetime]
                 readings = how.read(file, clock())
             except SourceError as error:
                 err.print(f"Not read: {shortened(printable(str(error)))}", style="dim")
+                unread.append(file)
                 continue
             found += 1
             yield from ((file, reading) for reading in readings)
@@ -93,9 +110,9 @@ def _readings(given: list[Path], how: FileOptions, clock: Callable[[], datetime]
             raise SourceError(f"{path}: there is no file of trades in this folder")
 
 
-def _show_only(files: list[Path], how: FileOptions, json: bool) -> None:
+def _show_only(files: list[Path], how: FileOptions, json: bool, unread: list[Path]) -> None:
     """Without a database there is no clock but this machine's, and no trade to compare with but those of the file."""
-    readings = [(path.name, reading) for path, reading in _readings(files, how, lambda: datetime.now(UTC))]
+    readings = [(path.name, reading) for path, reading in _readings(files, how, lambda: datetime.now(UTC), unread)]
     if json:
         print_json([as_record(name, reading) for name, reading in readings])
         return

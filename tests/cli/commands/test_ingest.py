@@ -96,14 +96,21 @@ BACKTEST = (
 )
 
 
-def test_a_folder_of_bots(shell: Shell, tmp_path: Path):
+def test_a_folder_of_bots_with_a_file_that_is_not_read(shell: Shell, tmp_path: Path):
     for name in ("alpha", "beta"):
         (tmp_path / "bots" / name).mkdir(parents=True)
         (tmp_path / "bots" / name / "trades.csv").write_text(BACKTEST)
     (tmp_path / "bots" / "alpha" / "settings.txt").write_text("speed = 3")
-    shown = " ".join(shell("ingest", tmp_path / "bots").split())
-    for name in ("alpha", "beta"):
-        assert f"bots/{name}/trades.csv (backtesting_py): 1 row: 1 new" in shown
+    for options in ([], ["--json"], ["--dry-run"], ["--dry-run", "--json"]):
+        said = " ".join(shell("ingest", tmp_path / "bots", *options, status=1).split())
+        assert said.startswith("Not read: ")
+        assert "settings.txt: the table is empty" in said
+        assert said.endswith("1 file was not read, as said above.")
     with connect(shell.database) as connection:
         bots = connection.execute("SELECT name FROM bots ORDER BY name").fetchall()
     assert bots == [("alpha",), ("beta",)]
+    (tmp_path / "bots" / "alpha" / "settings.txt").unlink()
+    shown = " ".join(shell("ingest", tmp_path / "bots").split())
+    for name in ("alpha", "beta"):
+        assert f"bots/{name}/trades.csv (backtesting_py): 1 row: 0 new" in shown
+    assert "not read" not in shown
