@@ -374,8 +374,10 @@ def test_what_the_file_does_not_open_and_what_it_contradicts_is_held(tmp_path: P
     assert reading.valid[["ticker", "status"]].to_numpy().tolist() == [["BTCUSDT", "closed"], ["ETHUSDT", "open"]]
     assert reading.valid["pnl"].tolist()[0] == pytest.approx(100)
     assert reading.refused["row_number"].tolist() == [1, 4]
-    assert "'closes what the file does not open' is not a direction" in reading.refused["message"][0]
-    assert "'realised another pnl than its fills give' is not a direction" in reading.refused["message"][1]
+    assert reading.refused["reason"].tolist() == ["fills_missing"] * 2
+    assert "closes what the file does not open: load an export that begins earlier" in reading.refused["message"][0]
+    assert "realised another pnl than its fills give: load an export that" in reading.refused["message"][1]
+    assert not reading.refused["message"].str.contains("LONG or SHORT").any()
 
 
 def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
@@ -857,3 +859,33 @@ def test_the_folder_of_the_server_names_no_bot_of_an_upload(folder: Path, name: 
     assert all(bot.startswith("alpha ") for bot in named.valid["bot_id"])
     said = read_trades(Path(name), content=content, now=NOW, constants={"bot_id": "beta"})
     assert {*said.valid["bot_id"]} == {"beta"}
+
+
+def test_a_page_that_is_cut_short_says_so_and_holds_the_row_that_is_not_whole(folder: Path, tmp_path: Path):
+    whole = (folder / "mt5_report_history.html").read_bytes()
+    path = tmp_path / "report.html"
+    full = read(folder / "mt5_report_history.html", timezone="UTC+2")
+    assert not any("cut short" in note for note in full.notes)
+    known = full.valid.set_index("source_trade_id")["pnl"].to_dict()
+    held = []
+    first, last = (whole.index(text.encode("utf-16-le")) for text in ("Positions", "</html>"))
+    for end in range(first, last + 12, 7):  # in the middle of characters, too
+        path.write_bytes(whole[:end])
+        try:
+            reading = read(path, timezone="UTC+2")
+        except SourceError:
+            continue  # no trade was there yet
+        assert sum("the page is cut short" in note for note in reading.notes) == 1
+        assert reading.valid.set_index("source_trade_id")["pnl"].to_dict().items() <= known.items()
+        held.append(len(reading.refused))
+    assert {*held} == {0, 1}
+
+
+@pytest.mark.parametrize("file", ["mt4_statement.htm", "mt4_tester.htm", "mt5_tester.html"])
+def test_a_page_without_an_end_is_said_to_be_cut_short(tmp_path: Path, file: str):
+    (sample,) = (sample for sample in SAMPLES if sample.file == file)
+    whole = (OWN / file).read_bytes()
+    path = tmp_path / file
+    path.write_bytes(whole[: len(whole) - 60])
+    assert any("the page is cut short" in note for note in read(path, **sample.options).notes)
+    assert not any("cut short" in note for note in read(OWN / file, **sample.options).notes)

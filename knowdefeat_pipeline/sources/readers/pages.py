@@ -18,23 +18,29 @@ HEADINGS = 3
 """How many cells make a row one of headings."""
 
 
+CUT = "the page is cut short, as in a truncated file: rows may be missing, and a broken one is held; fetch it again"
+
+
 @dataclass
 class _Section:
     header: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
 
 
 def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTable | None:
     """The section of a page that is looked for; None where there is none. Rows are counted from 1 below its headings.
 
+    A row that a page cut short breaks off in does not fit the headings, but where its cells are all there.
     Raises SourceError for bytes that are no text, and where several sections fit.
     """
     text, encoding, notes = as_utf8(data)
     page = _Page()
     page.feed(text.decode())
     page.close()
-    titles, sections = _sections(page.rows, page.begins)
+    notes = (*notes, CUT) if page.is_cut else notes
+    titles, sections = _sections(page.rows, page.begins, page.unended if page.is_cut else ([], ""))
     tables = {name: table for name, table in sections.items() if table.rows}
     columns: dict[str, Sequence[str]] = {name: _columns(table) for name, table in tables.items()}
     if wanted is None and not any(map(sought.rank, columns.values())):
@@ -46,7 +52,9 @@ def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTabl
     ]
     table = values.table(columns[part], [[cell or None for cell in column] for column in zip(*cells, strict=True)])
     origin = Origin("HTML", encoding, part=part)
-    return RawTable(table, np.arange(1, len(cells) + 1), origin=origin, notes=notes, titles=(page.title, *titles))
+    misshapen = [(len(cells) + 1, found.cut)] if found.cut else []
+    titles = [page.title, *titles]
+    return RawTable(table, np.arange(1, len(cells) + 1), misshapen, origin, notes, tuple(titles))
 
 
 def _columns(section: _Section) -> list[str]:
@@ -59,9 +67,11 @@ def _columns(section: _Section) -> list[str]:
     return [*again, HIDDEN] if any(section.hidden) else again
 
 
-def _sections(rows: Sequence[tuple[list[str], str]], begins: Sequence[int]) -> tuple[list[str], dict[str, _Section]]:
+def _sections(
+    rows: Sequence[tuple[list[str], str]], begins: Sequence[int], cut: tuple[list[str], str]
+) -> tuple[list[str], dict[str, _Section]]:
     """What stands outside of tables, and the tables by the title above each, or their number. `begins`: the first row
-    of each table of the page."""
+    of each table of the page. `cut`: the last row, so far as its cells have an end, where it has none."""
     titles: list[str] = []
     sections: dict[str, _Section] = {}
     current: _Section | None = None
@@ -81,12 +91,20 @@ def _sections(rows: Sequence[tuple[list[str], str]], begins: Sequence[int]) -> t
             current.header = cells
         elif filled and not current.rows:
             titles.append(" ".join(filled))
+    cells, hidden = cut
+    if current and current.header and any(cells):
+        if len(cells) == len(current.header):
+            current.rows.append(cells)
+            current.hidden.append(hidden)
+        else:
+            current.cut = cells
     return titles, sections
 
 
 class _Page(HTMLParser):
     """Every row of every table: its cells, those of several columns followed by empty ones, and what is hidden.
-    `begins`: at which row each table begins."""
+    `begins`: at which row each table begins. A page is whole
+    where each table has an end, and so has the page itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,10 +114,24 @@ class _Page(HTMLParser):
         self._open: list[tuple[list[str], list[str]]] = []
         self._text: list[str] | None = None
         self._cell = (1, False)
+        self._ends = {"table": 0, "html": 0}
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a table, or the page, has a beginning and no end."""
+        return any(missing > 0 for missing in self._ends.values())
+
+    @property
+    def unended(self) -> tuple[list[str], str]:
+        """The cells that ended, of a row that did not; and what is hidden in it."""
+        cells, unseen = self._open[-1] if self._open else ([], [])
+        return cells, " ".join(filter(None, unseen))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a row, a cell or the title."""
         about = dict(attrs)
+        if tag in self._ends:
+            self._ends[tag] += 1
         if tag == "title" and not self._open:  # a drawing in a cell may have one, too
             self._text = []
         elif tag == "table":
@@ -115,6 +147,8 @@ class _Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """End a row, a cell or the title."""
+        if tag in self._ends:
+            self._ends[tag] -= 1
         if tag == "title" and self._text is not None and not self._open:
             self.title, self._text = " ".join("".join(self._text).split()), None
         elif tag in ("td", "th"):
