@@ -107,7 +107,9 @@ SIZES = ("notional", "quantity", "size", "margin")
 
 NO_TRADE: Mapping[str, str] = {
     "closes what the file does not open": "load an export that begins earlier",
-    "realised another pnl than its fills give": "load an export that begins earlier and has every fill",
+    "realised another pnl than its fills give": (
+        "load an export that begins earlier and has every fill (both sides of a hedge are not told apart)"
+    ),
     "paid in another coin for a fill that turned it around": "state its fee in quote currency and load the file again",
 }
 """What is said in the place of the direction of fills that make no trade, and what would make one of them."""

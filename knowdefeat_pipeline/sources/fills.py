@@ -183,8 +183,10 @@ def _trades(trips: RoundTrips, fills: pd.DataFrame, realised: Floats | None) -> 
     trades = _with_foreign_fees(trades, fills, of)
     if realised is not None:
         off = np.abs(realized_pnl(fills, POSITION) - realised)
-        wrong = off > tolerance(realised)
-        trades["direction"] = trades["direction"].mask(_from_the_first(trades, fills, of, wrong), UNPROVED)
+        wrong, gained = off > tolerance(realised), np.abs(realised) > tolerance(realised)
+        doubtful = _in_doubt(trades, fills, wrong) & ~_proved(trades, of, gained)
+        untold = doubtful | _from_the_first(trades, fills, wrong)
+        trades["direction"] = trades["direction"].mask(untold, UNPROVED)
     return trades
 
 
@@ -235,9 +237,22 @@ def _with_foreign_fees(trades: pd.DataFrame, fills: pd.DataFrame, of: Ints) -> p
     )
 
 
-def _from_the_first(trades: pd.DataFrame, fills: pd.DataFrame, of: Ints, wrong: Bools) -> Bools:
+def _from_the_first(trades: pd.DataFrame, fills: pd.DataFrame, wrong: Bools) -> Bools:
     """The trades of a position from that on to which its first wrong fill belongs."""
     at = fills["time"].where(wrong).groupby([fills[name] for name in POSITION]).min().rename("since").reset_index()
     since = trades[POSITION].merge(at, on=POSITION, how="left")["since"]
     last = trades["exit_time"].fillna(fills["time"].max()) if len(fills) else trades["exit_time"]
     return (last >= since).to_numpy(bool)
+
+
+def _in_doubt(trades: pd.DataFrame, fills: pd.DataFrame, wrong: Bools) -> Bools:
+    """The trades of a position with a wrong fill."""
+    positions = pd.MultiIndex.from_frame(fills.loc[wrong, POSITION])
+    return pd.MultiIndex.from_frame(trades[POSITION]).isin(positions)
+
+
+def _proved(trades: pd.DataFrame, of: Ints, gained: Bools) -> Bools:
+    """Trades of which a fill realised something. One that realised nothing may be two that are still open: both sides
+    of a hedge, opened at one price. `gained`: of each fill, whether it realised anything."""
+    by_exit = gained[trades["last_fill"].to_numpy(int)] if len(gained) else np.zeros(len(trades), bool)
+    return by_exit | np.isin(np.arange(len(trades)), of[gained])

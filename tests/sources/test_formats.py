@@ -380,6 +380,31 @@ def test_what_the_file_does_not_open_and_what_it_contradicts_is_held(tmp_path: P
     assert not reading.refused["message"].str.contains("LONG or SHORT").any()
 
 
+def test_both_sides_of_a_hedge_that_were_opened_at_one_price_are_no_trade(tmp_path: Path):
+    hedge = (
+        "2026-11-03 09:00:00,ETHUSDT,BUY,3000,1,3000,1,USDT,0,USDT",
+        "2026-11-03 10:00:00,ETHUSDT,SELL,3000,1,3000,1,USDT,0,USDT",
+        "2026-11-03 11:00:00,ETHUSDT,SELL,3100,1,3100,1,USDT,100,USDT",
+        "2026-11-03 12:00:00,ETHUSDT,BUY,2900,1,2900,1,USDT,100,USDT",
+    )
+    before = (  # a long, turned around with what it gained, and a short
+        "2026-11-02 09:00:00,ETHUSDT,BUY,3000,1,3000,0,USDT,0,USDT",
+        "2026-11-02 10:00:00,ETHUSDT,SELL,3010,2,6020,0,USDT,10,USDT",
+        "2026-11-02 11:00:00,ETHUSDT,BUY,3005,1,3005,0,USDT,5,USDT",
+    )
+    other = (  # break-even, which nothing gainsays
+        "2026-11-03 09:00:00,BTCUSDT,BUY,60000,0.1,6000,1,USDT,0,USDT",
+        "2026-11-03 10:00:00,BTCUSDT,SELL,60000,0.1,6000,1,USDT,0,USDT",
+    )
+    reading = read(binance(tmp_path / "a.csv", *before, *hedge, *other))
+    assert reading.valid[["ticker", "pnl"]].to_numpy().tolist() == [
+        ["ETHUSDT", pytest.approx(10)],
+        ["ETHUSDT", pytest.approx(5)],
+        ["BTCUSDT", pytest.approx(-2)],
+    ]
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[4, "fills_missing"], [6, "fills_missing"]]
+
+
 def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
     reading = read(
         binance(
@@ -581,7 +606,7 @@ def test_what_the_tester_of_metatrader_leaves_open_and_what_it_does_not_open(fol
         ["2", "alpha", "closed", "USDJPY"],
         ["4", "alpha", "open", "USDJPY"],
     ]
-    assert reading.refused["reason"].tolist() == ["unknown_direction"]
+    assert reading.refused["reason"].tolist() == ["fills_missing"]
 
 
 @pytest.mark.parametrize("name", ["german", "spanish", "russian", "chinese"])
