@@ -10,6 +10,7 @@ import typer
 
 from knowdefeat_pipeline.core.market.labels import ANY_REGIME, NEUTRAL, REGIMES
 from knowdefeat_pipeline.errors import KnowDefeatError
+from knowdefeat_pipeline.settings import MOST_DAYS
 from knowdefeat_pipeline.sources.options import Dates, Decimal
 
 
@@ -89,6 +90,12 @@ def require_reason(reason: str) -> str:
     return reason.strip()
 
 
+def require_days(first: date | None, all_: bool) -> None:
+    """Raise CommandError where neither a first day nor all days are asked for."""
+    if first is None and not all_:
+        raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
+
+
 def _day(flag: str, text: str) -> Any:
     return typer.Option(flag, parser=parse_day, metavar="YYYY-MM-DD", help=text)
 
@@ -100,6 +107,10 @@ Day = Annotated[date | None, _day("--day", "UTC day; the last one computed by de
 From = Annotated[date | None, _day("--from", "First UTC day.")]
 To = Annotated[date | None, _day("--to", "Last UTC day.")]
 AllDays = Annotated[bool, typer.Option("--all", help="Every day since the first trade.")]
+Chunk = Annotated[
+    int | None,
+    typer.Option("--chunk", min=1, max=MOST_DAYS, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default."),
+]
 Bot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by its name.")]
 Ticker = Annotated[str | None, typer.Option("--ticker", help="Only this ticker.")]
 Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]

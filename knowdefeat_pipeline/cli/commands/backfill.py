@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from knowdefeat_pipeline.cli.database import computing_url
-from knowdefeat_pipeline.cli.options import AllDays, CommandError, From, Json, To
+from knowdefeat_pipeline.cli.options import AllDays, Chunk, From, Json, To, require_days
 from knowdefeat_pipeline.cli.runs import (
     audit,
     bring_up_to_date,
@@ -22,7 +18,7 @@ from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import MOST_DAYS, Settings
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
 
@@ -31,15 +27,12 @@ def backfill(
     from_: From = None,
     to: To = None,
     all_: AllDays = False,
-    chunk: Annotated[
-        int | None, typer.Option(min=1, max=MOST_DAYS, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default.")
-    ] = None,
+    chunk: Chunk = None,
     json: Json = False,
 ) -> None:
     """Recompute a range of days, one run per chunk of it; a chunk that is done stays done, so it can be resumed."""
     settings = Settings.from_environment()
-    if from_ is None and not all_:
-        raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
+    require_days(from_, all_)
     url = computing_url(settings)
     with connect(url) as connection:
         first, last = day_range(settings, traded_days(connection), clock.now(connection).date(), from_, to, all_)

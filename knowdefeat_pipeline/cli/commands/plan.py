@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated
-
-import typer
 
 from knowdefeat_pipeline.cli.database import current_url
-from knowdefeat_pipeline.cli.options import AllDays, CommandError, From, Json, To
+from knowdefeat_pipeline.cli.options import AllDays, Chunk, From, Json, To, require_days
 from knowdefeat_pipeline.cli.runs import chunks, day_range
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number, table
@@ -17,7 +14,7 @@ from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.scale.costs import Estimate
 from knowdefeat_pipeline.scale.workers import Workers
-from knowdefeat_pipeline.settings import MOST_DAYS, Settings
+from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.steps.estimates import estimate_refresh
 from knowdefeat_pipeline.store.results import traded_days
 from knowdefeat_pipeline.store.session import Session
@@ -31,15 +28,12 @@ def plan(
     from_: From = None,
     to: To = None,
     all_: AllDays = False,
-    chunk: Annotated[
-        int | None, typer.Option(min=1, max=MOST_DAYS, help="Days per run; KNOWDEFEAT_CHUNK_DAYS or 90 by default.")
-    ] = None,
+    chunk: Chunk = None,
     json: Json = False,
 ) -> None:
     """Show what a backfill of these days would read and write, in how many shards, and what it would take."""
     settings = Settings.from_environment()
-    if from_ is None and not all_:
-        raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
+    require_days(from_, all_)
     url, workers = current_url(settings), Workers.of(settings)
     with connect(url) as connection:
         now = clock.now(connection)
