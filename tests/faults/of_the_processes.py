@@ -288,13 +288,13 @@ def _program_killed(computed: Path, name: str) -> Outcome:
     with world(computed) as at:
         with _up(at) as up:
             os.kill(_program(at, name), signal.SIGKILL)
-            message = up.hear("was started again").splitlines()[-1]
+            message = up.hear("Started again: ").splitlines()[-1]
             at.close_trades(TRADES)
             await_counted(at, 2 * TRADES)
             up.process.send_signal(signal.SIGTERM)
             status, said = up.end()
         assert status == 0, said
-        assert message.startswith(f"The {name} was killed by SIGKILL")
+        assert message.startswith(f"Started again: the {name}, killed by SIGKILL")
         return at.outcome(f"kill -9 of the {name} under up", "it was started again; the trades were counted", message)
 
 

@@ -186,14 +186,14 @@ def _again(ended: Program, start: Callable[[], Program]) -> Program:
         _require_running([ended])
     _kill(_members({ended.process.pid}))  # what it had started would work beside what the new one starts
     program = replace(start(), started_again=now)
-    out.print(f"The {ended.name} {_how(ended)} and was started again: {program.log}", style="yellow", soft_wrap=True)
+    out.print(f"Started again: the {ended.name}, {_how(ended)}. The log: {program.log}", style="yellow", soft_wrap=True)
     return program
 
 
 def _how(ended: Program) -> str:
     """In which way it ended."""
     status = ended.process.returncode
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited unexpectedly (status {status})"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"which had ended with status {status}"
 
 
 def _keep_short(log: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_program_that_is_killed_is_started_again_and_one_that_soon_ends_once_m
         up.up(port=None, host="127.0.0.1")
     log = home / "logs" / "daemon.log"
     assert log.read_text().splitlines().count("begun") == 2
-    assert f"The daemon was killed by SIGKILL and was started again: {log}\n" in capsys.readouterr().out
+    assert f"Started again: the daemon, killed by SIGKILL. The log: {log}\n" in capsys.readouterr().out
 
 
 def test_a_program_that_was_started_again_long_ago_is_started_once_more(home: Path) -> None:
