@@ -78,6 +78,7 @@ def remove_simulated(connection: psycopg.Connection) -> Left:
         # A trade that is on its way to a bot of the fleet is waited for: its bot stays.
         connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")
         connection.execute("DELETE FROM trade_quarantine WHERE simulated")
+        _forget_demo(connection)
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
             return Left()
@@ -100,11 +101,17 @@ def remove_simulated(connection: psycopg.Connection) -> Left:
         )
         forget_days(connection)
         _forget_lessons(connection)
-        connection.execute("DELETE FROM fund_settings WHERE simulated")
-        for table in MARKET_DATA:
-            connection.execute(f"DELETE FROM {table} WHERE ticker = ANY(%s)", ([*MARKET],))  # noqa: S608 (fixed names)
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
     return Left(removed, first, last)
+
+
+def _forget_demo(connection: psycopg.Connection) -> None:
+    """The demo's funds and market, which outlast its trades where somebody undid their import."""
+    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
+    connection.execute("DELETE FROM fund_settings WHERE simulated")
+    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
+    for table in MARKET_DATA:
+        connection.execute(f"DELETE FROM {table} WHERE ticker = ANY(%s)", ([*MARKET],))  # noqa: S608 (fixed names)
 
 
 def forget_bots(connection: psycopg.Connection) -> None:

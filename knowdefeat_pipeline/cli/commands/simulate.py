@@ -28,10 +28,10 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, read_market
+from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, MarketReading, read_market
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.funds import latest_of, save_settings
-from knowdefeat_pipeline.store.market import load_market
+from knowdefeat_pipeline.store.market import load_market, record_market
 from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
 from knowdefeat_pipeline.store.trades import LoadReport, load, load_trades
 
@@ -169,34 +169,34 @@ def _beside(path: Path, what: str) -> Path:
 def load_fleet(url: str, fleet: Fleet) -> LoadReport:
     """Load a fleet and the bars of its tickers in the place of an earlier one: no real bars have such tickers."""
     report = load_trades(url, read_frame(fleet.trades, SOURCE, current_time(url), CAPITAL), SOURCE, simulated=True)
-    _load_market(url, fleet.bars, BARS)
+    load_market(url, _market(fleet.bars, BARS, current_time(url)), f"{SOURCE}.bars", replaces=True)
     return report
 
 
 def load_demo(url: str, demo: Demo) -> LoadReport:
-    """Load the demo with its market and its funds into a database without trades.
+    """Load the demo with its market and its funds in one transaction, in the place of an earlier fleet.
 
-    Its trades and its funds come last, in one transaction: with them it is there.
+    Where somebody has set funds in its currency, they stay.
     """
-    _load_market(url, demo.bars, BARS)
-    _load_market(url, demo.books, BOOKS)
-    reading = read_frame(demo.trades, SOURCE, current_time(url), CAPITAL)
+    now = current_time(url)
+    market = [_market(demo.bars, BARS, now), _market(demo.books, BOOKS, now)]
     funds = replace(beginning(QUOTE_CURRENCY), funds=exact_units(DEMO_FUNDS, QUOTE_CURRENCY))
-
     with connect(url) as connection:
 
-        def set_funds(import_id: int) -> None:
+        def complete(import_id: int) -> None:
+            for reading in market:
+                record_market(connection, reading)
             if latest_of(connection, QUOTE_CURRENCY) is None:
                 save_settings(connection, funds, SOURCE, "the demo's", simulated=True)
 
-        return load(connection, reading, SOURCE, simulated=True, then=set_funds)
+        return load(connection, read_frame(demo.trades, SOURCE, now, CAPITAL), SOURCE, simulated=True, then=complete)
 
 
-def _load_market(url: str, rows: pd.DataFrame, form: Form) -> None:
+def _market(rows: pd.DataFrame, form: Form, now: datetime) -> MarketReading:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "market.parquet"
         write_table(rows, path)
-        load_market(url, read_market(path, form, now=current_time(url)), path.name, replaces=True)
+        return read_market(path, form, now=now)
 
 
 def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_json: bool) -> None:

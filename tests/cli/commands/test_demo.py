@@ -195,6 +195,18 @@ def test_where_it_is_not_loaded_or_not_computed_it_says_what_to_do(shell: Shell)
     assert "was made by another version" in shell("demo", status=1)
 
 
+def test_it_leaves_also_where_its_import_was_undone_before(shell: Shell, tmp_path: Path) -> None:
+    load_demo(shell.database, simulate_demo(END))
+    (number,) = (row["import_id"] for row in shell.json("imports", "list"))
+    shell("imports", "undo", number, "--yes")
+    (tmp_path / "own.csv").write_text(OWN)
+    shell("ingest", tmp_path / "own.csv")
+    with connect(shell.database) as connection:
+        assert fund_settings(connection) == []
+        for table in ("price_bars", "order_book_levels"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
 def test_a_fleet_that_is_not_the_demo_is_not_taken_for_it(shell: Shell) -> None:
     shell("simulate", "--bots", 2, "--days", 2)
     assert "The demo is not loaded" in shell("demo")
