@@ -84,7 +84,7 @@ def found_of(found: Found) -> str:
         told = found.decision == "doubtful"  # with its P(edge > 0)
         parts.append(found.verdict if told else f"{found.verdict} (P(edge > 0) {chance(found.p_skill)})")
     if found.flag:
-        parts.append(found.flag)
+        parts.append("flagged" if found.decision == "halted" else found.flag)  # what halts it says the same
     if found.decision == "unranked":
         parts.append("gets nothing")
     elif found.amount is not None:

@@ -4,6 +4,7 @@ with its fleet."""
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def test_where_it_is_not_loaded_or_not_computed_it_says_what_to_do(shell: Shell)
 def test_it_leaves_also_where_its_import_was_undone_before(shell: Shell, tmp_path: Path) -> None:
     load_demo(shell.database, simulate_demo(END))
     (number,) = (row["import_id"] for row in shell.json("imports", "list"))
-    shell("imports", "undo", number, "--yes")
+    shell("imports", "undo", number)
     (tmp_path / "own.csv").write_text(OWN)
     shell("ingest", tmp_path / "own.csv")
     with connect(shell.database) as connection:
@@ -219,6 +220,9 @@ def test_what_is_said_of_a_bot() -> None:
     assert found_of(none) == "not ranked: 2 closed trades; gets nothing"
     held = Found("a", rank=1, flag="look at it", held={"poison": 1, "bad_price": 2})
     assert found_of(held) == "rank 1; look at it; held: 2 bad_price, 1 poison"
+    assert found_of(replace(held, amount=0.0, decision="halted", reason="halted: 9 lost", held={})) == (
+        "rank 1; flagged; gets nothing: halted: 9 lost"
+    )
     truth = {"role": "turned", "edge": 0.35, "edge_after": -0.35, "since": END}
     assert planted_in(truth) == "edge +0.35 R, -0.35 R since 2025-07-01"
     assert planted_in({"role": "grid", "edge": -0.004}) == "no edge: small wins, rare large losses"
