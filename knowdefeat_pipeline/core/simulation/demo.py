@@ -204,7 +204,10 @@ def _damage(rng: np.random.Generator, trades: pd.DataFrame) -> tuple[pd.DataFram
     out.loc[places["closed_without_exit"], "exit_price"] = np.nan
     out.loc[places["poison"], "notional"] = 1e300
     again = out.loc[places["conflicting_trade"]]
-    again = again.assign(exit_price=again["exit_price"] * 1.01)
+    dearer = 0.01 * again["exit_price"]
+    side = np.where(again["direction"] == "LONG", 1, -1)
+    more = side * again["notional"] * dearer / again["entry_price"]
+    again = again.assign(exit_price=again["exit_price"] + dearer, reported_pnl=again["reported_pnl"] + more)
     lost = np.concatenate([of for reason, of in places.items() if reason != "conflicting_trade"])
     return pd.concat([out, again], ignore_index=True), frozenset(out.loc[lost, "source_trade_id"])
 

@@ -149,6 +149,9 @@ def test_the_broken_feed_is_refused_for_what_was_done_to_it() -> None:
     reading = read_frame(demo().trades, "simulator", END, CAPITAL)
     assert Counter(reading.refused["reason"]) == Counter(DAMAGED) - Counter(conflicting_trade=2)
     assert {json.loads(row)["bot_id"] for row in reading.refused["original"]} == {NAME["broken feed"]}
+    assert not [
+        note for note in reading.notes if "net pnl" in note
+    ]  # the stated ones are right, but of what was damaged
     lost = sum(DAMAGED.values()) - DAMAGED["conflicting_trade"]
     assert len(demo().damaged) == lost == len(reading.refused)
     again = demo().trades[demo().trades.duplicated("source_trade_id", keep=False)]
