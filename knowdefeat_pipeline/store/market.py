@@ -94,6 +94,7 @@ def record_market(
     """Write the valid rows inside the caller's transaction; rows inserted and replaced, and those in conflict."""
     form = reading.layout.form
     advisory.take(connection, _LOCK, "another load of market data")
+    connection.execute("DROP TABLE IF EXISTS incoming_market")  # of another load in this transaction
     connection.execute(_for(form, STAGE))
     rows = pa.Table.from_pandas(reading.valid, preserve_index=False)
     copy_arrow(connection, "incoming_market", rows, ["row_number", *form.fields])
