@@ -176,8 +176,12 @@ def test_rows_with_another_number_of_fields_are_refused_and_the_rest_goes_on(tmp
     assert reading.refused["row_number"].tolist() == [2, 3, 4]
     assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2 + ["bad_name"]
     assert reading.refused["message"].tolist()[:2] == [
-        "the row has 2 fields, but the header has 8; correct the row.",
-        "the row has 10 fields, but the header has 8; correct the row.",
+        "row 2 of trades.csv is cut short: it has 2 of the 8 fields that the header names, and ends in column 'bot_id'. "
+        "Fetch the file again, load it and discard this row; or release the row with what is missing: "
+        "--set COLUMN=VALUE.",
+        "row 3 of trades.csv has 10 fields, and the header names 8: a value may hold the separator without being in "
+        "quotes. Correct the row in the file, load that and discard this row; or release it with what is right: "
+        "--set COLUMN=VALUE.",
     ]
     short, long, broken = (json.loads(original) for original in reading.refused["original"])
     assert (short["trade_id"], short["bot_id"], short["symbol"]) == ("b", "1", None)
@@ -451,7 +455,11 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
     with pytest.raises(SourceError, match=r"no\.csv: there is no such file; check the path"):
         read(tmp_path / "no.csv")
     for content, message in (
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a workbook of an old Excel; save it as .xlsx or .csv"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a document of Windows or of an old Office"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "Workbook".encode("utf-16-le"),
+            "this is a workbook of an old Excel; save it as .xlsx or .csv",
+        ),
         (b"PK\x03\x04", "the zip archive is cut short, damaged or locked (File is not a zip file); unpack it yourself"),
         (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "this is a page or XML; CSV, TSV, Parquet"),
