@@ -510,3 +510,40 @@ def test_parquet_files_that_cannot_be_read(tmp_path: Path):
         f"{path}: row 1, column 'entry_price': type bool ('True') cannot hold a price; "
         "correct the column, or name another one with --map COLUMN=entry_price"
     )
+
+
+def test_an_exit_at_a_price_of_0_counts_where_the_stated_pnl_proves_it(tmp_path: Path):
+    path = tmp_path / "options.csv"
+    path.write_text(
+        "id,bot,pair,side,opened_at,closed_at,open_price,close_price,units,fee,pnl\n"
+        "1,7,A-USD,buy,2025-03-02,2025-03-03,2,3,10,1,9\n"
+        "2,7,B-USD,buy,2025-03-02,2025-03-03,2,0,10,1,-21\n"
+        "3,7,C-USD,sell,2025-03-02,2025-03-03,2,0,10,1,19\n"
+        "4,7,D-USD,buy,2025-03-02,2025-03-03,2,0.00,10,1,\n"
+        "5,7,E-USD,buy,2025-03-02,,2,0,10,1,\n"
+    )
+    reading = read(path)
+    assert reading.valid[["source_trade_id", "status", "pnl"]].fillna(0.0).to_numpy().tolist() == [
+        ["1", "closed", 9.0],
+        ["2", "closed", -21.0],
+        ["3", "closed", 19.0],
+        ["5", "open", 0.0],
+    ]
+    assert reading.valid["exit_price"].tolist()[:3] == [3.0, 1e-18, 1e-18]
+    assert (
+        "2 trades left at a price of 0, as the stated net pnl proves: recorded at 1e-18, the least price"
+        in reading.notes
+    )
+    assert reading.refused["row_number"].tolist() == [4]
+    assert reading.refused["message"][0].startswith(
+        "close_price '0.00' is no price: many exports write 0 where there is none. If the position ended worthless, "
+        "release this row with --set close_price=1e-18"
+    )
+
+
+def test_a_last_row_cut_short_says_where_and_what_to_do(tmp_path: Path):
+    path = write(tmp_path / "log.csv", ROW)
+    path.write_text(path.read_text() + "9,1,TS")
+    (message,) = read(path).refused["message"]
+    assert message.startswith("row 2 of log.csv is cut short: it has 3 of the ")
+    assert message.endswith("Fetch the file again, load it and discard this row; or release the row with what is missing: --set COLUMN=VALUE.")  # fmt: skip

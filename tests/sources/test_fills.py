@@ -14,7 +14,7 @@ from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
-START = datetime(2026, 11, 2, 9)
+START = datetime(2026, 11, 2, 9, tzinfo=UTC)
 BINANCE = "Date(UTC),Symbol,Side,Price,Quantity,Amount,Fee,Fee Coin,Realized Profit,Quote Asset"
 SPOT = "Date(UTC),Pair,Side,Price,Executed,Amount,Fee"
 HYPERLIQUID = "time,coin,dir,px,sz,ntl,fee,closedPnl"
@@ -29,7 +29,7 @@ def read(folder: Path, head: str, *fills: str) -> Reading:
 
 def futures(second: int, ticker: str, side: str, price: float, quantity: float, realised: float) -> str:
     at = START + timedelta(seconds=second)
-    return f"{at},{ticker},{side},{price},{quantity},{price * quantity},0,USDT,{realised},USDT"
+    return f"{at:%Y-%m-%d %H:%M:%S},{ticker},{side},{price},{quantity},{price * quantity},0,USDT,{realised},USDT"
 
 
 def trades(reading: Reading) -> list[list[object]]:

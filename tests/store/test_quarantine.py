@@ -10,7 +10,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.store.quarantine import discard, release
 from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows, show
-from knowdefeat_pipeline.store.trades import load_trades
+from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -18,14 +18,14 @@ HEADER = "Nr,bot_id,ticker,Seite,status,entry_time,exit_time,entry_price,exit_pr
 GOOD = "1,1,TSLA,LONG,closed,2025-02-11 20:00,2025-02-11 21:00,200,210,50,80"
 
 
-def ingest(url: str, folder: Path, *lines: str, **options: Any) -> None:
+def ingest(url: str, folder: Path, *lines: str, **options: Any) -> LoadReport:
     path = folder / "trades.csv"
     path.write_text("\n".join([HEADER, *lines, ""]))
     mapping = {"Nr": "source_trade_id", "Seite": "direction", "conf": "signal_confidence"}
     reading = read_trades(
         path, now=NOW, mapping=mapping, timezone="Europe/Zurich", confidence_scale=100, currency="CHF", **options
     )
-    load_trades(url, reading, path.name)
+    return load_trades(url, reading, path.name)
 
 
 def select(url: str, statement: str) -> list[tuple]:
@@ -141,3 +141,15 @@ def test_a_row_that_is_not_there(database: str):
 def test_listing_is_limited_and_in_order(database: str, tmp_path: Path):
     ingest(database, tmp_path, GOOD, *(f"{n},1,COIN,UP,open,2025-02-11 20:00,,200,,50,80" for n in range(2, 6)))
     assert [row.row_number for row in list_rows(database, limit=3)] == [2, 3, 4]
+
+
+def test_the_same_file_again_says_what_is_held_and_what_was_settled(database: str, tmp_path: Path):
+    bad = [f"{n},1,COIN,UP,open,2025-02-11 20:00,,200,,50,80" for n in (2, 3, 4)]
+    first = ingest(database, tmp_path, GOOD, *bad)
+    assert (first.quarantined, first.already_quarantined, first.settled) == ({"unknown_direction": 3}, 0, 0)
+    release(database, 1, {"Seite": "LONG"}, LATER)
+    discard(database, 2, "a test order", LATER)
+    again = ingest(database, tmp_path, GOOD, *bad)
+    assert (again.quarantined, again.already_quarantined, again.settled) == ({"unknown_direction": 1}, 1, 2)
+    assert again.rows_read == again.unchanged + again.settled + 1 == 4
+    assert [row.row_number for row in list_rows(database)] == [4]

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.readings import show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.escaping import printable, shortened
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
@@ -102,8 +102,8 @@ def _readings(
                 continue
             try:
                 readings = how.read(file, clock())
-            except NoTradesError as error:
-                err.print(f"Skipped, as no file of trades: {shortened(printable(str(error)))}", style="dim")
+            except NoTradesError:  # why not, `ingest FILE` says
+                err.print(f"Skipped, as it holds no trades: {printable(str(file))}", style="dim")
                 continue
             except SourceError as error:
                 err.print(f"Not read: {printable(str(error))}", style="dim")

@@ -1,5 +1,6 @@
 """`ingest`: how a file is read, shown before anything is written, and the options that answer what it leaves open."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def test_a_held_row_is_released_as_its_file_is_read(shell: Shell, file: Path):
     assert found == [("A2", "open", 62000.5, "2025-11-03 09:00:00+00", pytest.approx(3100.025))]
 
 
+def test_a_row_that_was_released_is_not_said_to_be_held(shell: Shell, file: Path):
+    shell("ingest", file)
+    shell("quarantine", "release", 1, "--set", "side=buy")
+    said = " ".join(shell("ingest", file).split())
+    assert "3 rows: 0 new, 0 updated, 2 known, 0 quarantined, 1 settled in quarantine before" in said
+    assert "unknown_direction" not in said
+    (again,) = shell.json("ingest", file)
+    assert (again["quarantined"], again["already_quarantined"], again["settled"]) == ({}, 0, 1)
+
+
 def test_options_answer_what_a_file_leaves_open(shell: Shell, tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text('id,open time,open price,qty\n1,03/04/2025 9:00,"1,234",2\n')
@@ -118,7 +129,7 @@ def test_a_folder_of_bots_with_a_file_that_is_not_read(shell: Shell, tmp_path: P
 
 
 BESIDE_TRADES = {
-    "README.md": b"# Alpha\n\nIt trades, a lot, of \"things\", and \"more.\n",
+    "README.md": b'# Alpha\n\nIt trades, a lot, of "things", and "more.\n',
     "settings.txt": b"speed = 3",
     "config.json": b'{"max_open_trades": 3, "bot_name": "alpha", "stake_amount": 10, "exchange": {"pairs": ["A"]}}',
     "broken.json": b'{"max_open_trades": 3, // as many as that\n "bot_name": "alpha"}',
@@ -135,17 +146,20 @@ BESIDE_TRADES = {
 }
 
 
-def test_files_of_a_folder_that_plainly_hold_no_trades_are_skipped(shell: Shell, tmp_path: Path):
+def test_files_of_a_folder_that_plainly_hold_no_trades_are_skipped(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path / "alpha"
     folder.mkdir()
     (folder / "trades.csv").write_text(BACKTEST)
     for name, content in BESIDE_TRADES.items():
         (folder / name).write_bytes(content)
-    said = shell("ingest", folder)
-    named = {line.rsplit("alpha/", 1)[1].split(":")[0] for line in said.splitlines() if line.startswith("Skipped, as")}
-    assert named == {*BESIDE_TRADES} - {".DS_Store"}
+    monkeypatch.setattr(output.err, "_width", 400)
+    shown, said = shell("ingest", folder), shell.errors
+    named = re.findall(r"^Skipped, as it holds no trades: .*/(\S+)$", said, re.MULTILINE)
+    assert sorted(named) == sorted({*BESIDE_TRADES} - {".DS_Store"})
     assert "Not read" not in said
-    assert "1 row: 1 new" in said
+    assert "1 row: 1 new" in shown
     for name in ("settings.txt", "chart.png"):  # named by itself, it was meant
         assert name in shell("ingest", folder / name, status=1)
 
@@ -157,7 +171,7 @@ def test_files_of_a_folder_that_plainly_hold_no_trades_are_skipped(shell: Shell,
         ("trades.csv", BACKTEST.encode() + bytes(50)),
         ("trades.json", b'[{"id": 1, "pair": "BTC-USD", "side": "buy", "open_price": 3}, {"id'),
         ("trades.sqlite", b"SQLite format 3\0 and no more"),
-        ("handel.csv", "Nr;Markt;Richtung;Beginn;Ende;von;bis\n1;A;Kauf;2026-11-02;2026-11-03;1,5;1,6\n".encode()),
+        ("handel.csv", b"Nr;Markt;Richtung;Beginn;Ende;von;bis\n1;A;Kauf;2026-11-02;2026-11-03;1,5;1,6\n"),
     ],
 )
 def test_a_file_of_a_folder_that_looks_like_trades_and_cannot_be_read_fails(
