@@ -91,14 +91,14 @@ MISSING = "{column} is empty, and a trade needs {description}; fill it in."
 MISSING_SIZE = "{column} is empty, and a closed trade needs its size or its net pnl; fill in one of them."
 CUT_SHORT = (
     "row {row} of {file} is cut short: it has {found} of the {expected} fields that the header names, and ends in "
-    "column '{last}'. Fetch the file again, load it and discard this row; or release the row with what is missing: "
-    "--set COLUMN=VALUE."
+    "column '{last}'. Fetch the file again, load it and discard this row"
 )
 TOO_LONG = (
     "row {row} of {file} has {found} fields, and the header names {expected}: a value may hold the separator without "
-    "being in quotes. Correct the row in the file, load that and discard this row; or release it with what is right: "
-    "--set COLUMN=VALUE."
+    "being in quotes. Correct the row in the file, load that and discard this row"
 )
+OR_MEND = "; or release it with what is missing or wrong: --set COLUMN=VALUE."
+
 
 ZERO = re.compile(r"\D*[0,. ]*0[0,. ]*\D*")
 """How a price of 0 is written."""

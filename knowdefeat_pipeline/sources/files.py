@@ -107,7 +107,7 @@ def read_trades(
         said = _said(constants or {})
 
         raw = read_raw(content or path, table, replace(_sought(mapping or {}, said), grows=grows))
-        raw = replace(raw, file=printable(path.name))
+        raw = replace(raw, file=printable(path.name), headings=tuple(raw.table.column_names))
         if exported.is_export(raw.table.column_names) and not mapping:
             return _read_export(raw, now, source, of_source)
         known = None if mapping else formats.recognised(raw.table.column_names)

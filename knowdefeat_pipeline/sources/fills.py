@@ -275,8 +275,7 @@ def _explained(trades: pd.DataFrame, of: Ints, unmatched: pd.DataFrame) -> Bools
 
 def _explaining(rows: Rows, place: Ints) -> Rows:
     """The rows with the cells of these fills, as the file has them: ones that are held may be among them."""
-    own = [name for name in rows.raw.table.column_names if name not in rows.made.values()]
-    return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(own).take(place)))
+    return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(rows.raw.headings).take(place)))
 
 
 def _ids(trades: pd.DataFrame, first: pd.DataFrame) -> pd.Series:

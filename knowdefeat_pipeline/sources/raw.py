@@ -43,8 +43,8 @@ class RawTable:
     number and is none. `misshapen`: the rows that do not fit the header, as (row number, fields). `notes`: what the
     user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
     same database, by name. `content`: of the file, None where there is none, or it changed while it was read. `file`:
-    what it is called. `explained`: of a file of fills, the rows of those that belong to a trade, with the columns that
-    the file has."""
+    what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a file of
+    fills, those that belong to a trade, a row each with these columns."""
 
     table: pa.Table
     row_number: Ints
@@ -55,6 +55,7 @@ class RawTable:
     beside: Mapping[str, pa.Table] = field(default_factory=dict)
     content: Content | None = None
     file: str = "the file"
+    headings: tuple[str, ...] = ()
     explained: pa.Table | None = None
 
     @property

@@ -21,6 +21,7 @@ from knowdefeat_pipeline.sources.canonical import (
     CUT_SHORT,
     HALF_A_CENT,
     KINDS,
+    OR_MEND,
     TOO_LONG,
     agrees,
     explain,
@@ -150,7 +151,8 @@ def read_table(
     notes += _disagreeing(valid, rounding)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
-    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw)]
+    mendable = layout.format in (TABLE, KNOW_DEFEAT, EXPORT)
+    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw, mendable)]
     accepted = {*valid["row_number"].tolist()} if parts else set()
     return Reading(
         source=name,
@@ -425,17 +427,20 @@ def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.D
     return refusals(rows)
 
 
-def misshapen_rows(raw: RawTable) -> pd.DataFrame:
-    """Rows with another number of fields than the header: their fields in order, those beyond the header numbered."""
-    names = raw.table.column_names
+def misshapen_rows(raw: RawTable, mendable: bool = True) -> pd.DataFrame:
+    """Rows with another number of fields than the header: their fields in order, those beyond the header numbered.
+
+    `mendable`: whether a row by itself can become a trade, as no fill of an export can.
+    """
+    names = raw.headings or tuple(raw.table.column_names)
     rows = []
     for number, fields in raw.misshapen:
         beyond = [f"field {position}" for position in range(len(names) + 1, len(fields) + 1)]
         original = dict(zip_longest([*names, *beyond], fields))
         about = {"row": number, "file": raw.file, "found": len(fields), "expected": len(names)}
-        last = names[min(len(fields), len(names)) - 1]
-        message = (CUT_SHORT if len(fields) < len(names) else TOO_LONG).format(**about, last=printable(last))
-        rows.append((number, Reason.UNREADABLE_VALUE, None, message, original))
+        last = printable(names[min(len(fields), len(names)) - 1])
+        message = (CUT_SHORT if len(fields) < len(names) else TOO_LONG).format(**about, last=last)
+        rows.append((number, Reason.UNREADABLE_VALUE, None, message + (OR_MEND if mendable else "."), original))
     return refusals(rows)
 
 

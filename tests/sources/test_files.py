@@ -177,11 +177,11 @@ def test_rows_with_another_number_of_fields_are_refused_and_the_rest_goes_on(tmp
     assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2 + ["bad_name"]
     assert reading.refused["message"].tolist()[:2] == [
         "row 2 of trades.csv is cut short: it has 2 of the 8 fields that the header names, and ends in column 'bot_id'. "
-        "Fetch the file again, load it and discard this row; or release the row with what is missing: "
+        "Fetch the file again, load it and discard this row; or release it with what is missing or wrong: "
         "--set COLUMN=VALUE.",
         "row 3 of trades.csv has 10 fields, and the header names 8: a value may hold the separator without being in "
-        "quotes. Correct the row in the file, load that and discard this row; or release it with what is right: "
-        "--set COLUMN=VALUE.",
+        "quotes. Correct the row in the file, load that and discard this row; or release it with what is missing or "
+        "wrong: --set COLUMN=VALUE.",
     ]
     short, long, broken = (json.loads(original) for original in reading.refused["original"])
     assert (short["trade_id"], short["bot_id"], short["symbol"]) == ("b", "1", None)
@@ -546,4 +546,4 @@ def test_a_last_row_cut_short_says_where_and_what_to_do(tmp_path: Path):
     path.write_text(path.read_text() + "9,1,TS")
     (message,) = read(path).refused["message"]
     assert message.startswith("row 2 of log.csv is cut short: it has 3 of the ")
-    assert message.endswith("Fetch the file again, load it and discard this row; or release the row with what is missing: --set COLUMN=VALUE.")  # fmt: skip
+    assert message.endswith("or release it with what is missing or wrong: --set COLUMN=VALUE.")

@@ -242,6 +242,11 @@ def test_a_row_cut_short_is_held_and_the_rest_is_read(folder: Path, tmp_path: Pa
         whole += 1
     assert reading.refused["row_number"].tolist() == held
     assert any("cut short" in note for note in reading.notes)
+    (message,) = (said for said in reading.refused["message"] if " is cut short" in said)
+    width = len(read_raw(folder / sample.file).table.column_names)  # without what the format adds
+    assert f"row {len(lines) - 1} of {sample.file} is cut short: it has " in message
+    assert f" of the {width} fields that the header names, and ends in column " in message
+    assert "--set" not in message  # no row of an export becomes a trade by itself
     wanted = pd.read_csv(folder / sample.expected)
     found = {*reading.valid["pnl"].dropna().round(9)}
     assert len(found & {*wanted["pnl"].dropna().round(9)}) == len(found)
