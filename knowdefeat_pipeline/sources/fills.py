@@ -92,18 +92,23 @@ def _in_proved_order(fills: pd.DataFrame, realised: Floats | None) -> pd.DataFra
     given = _order_of_file(fills)
     fills = fills.assign(sequence=given)
     position = fills.groupby(POSITION, sort=False).ngroup().to_numpy(int)
-    instants = fills.groupby([position, fills["time"]], sort=False)["time"].transform("size").to_numpy(int)
-    wrong = np.bincount(position, _contradictions(fills, realised))
+    several = fills.duplicated([*POSITION, "time"], keep=False).to_numpy(bool)
+    among = np.isin(position, position[several])
+
+    def contradicted(order: Ints, some: Bools) -> Floats:
+        tried = fills[some].assign(sequence=order[some]).reset_index(drop=True)
+        wrong = _contradictions(tried, None if realised is None else realised[some])
+        counts: Floats = np.bincount(position[some], wrong, position.max(initial=0) + 1).astype(np.float64)
+        return counts
+
+    least = contradicted(given, among)
     for other in (-given, _opening_first(fills, realised)):
-        doubtful = ((wrong > 0) & (np.bincount(position, instants > 1) > 0))[position]
-        if not doubtful.any():
+        among &= (least > 0)[position]
+        if not among.any():
             break
-        tried = fills[doubtful].assign(sequence=other[doubtful])
-        said = None if realised is None else realised[doubtful]
-        left = np.bincount(position[doubtful], _contradictions(tried.reset_index(drop=True), said), len(wrong))
-        better = (left < wrong)[position] & doubtful
-        fills["sequence"] = np.where(better, other, fills["sequence"])
-        wrong = np.where(left < wrong, left, wrong)
+        left = contradicted(other, among)
+        fills["sequence"] = np.where(among & (left < least)[position], other, fills["sequence"])
+        least = np.minimum(left, least)
     return fills
 
 

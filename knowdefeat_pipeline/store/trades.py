@@ -469,6 +469,8 @@ def release_explained(connection: psycopg.Connection, reading: Reading, import_i
     held = connection.execute(query("trades/quarantine_fills"), {"source": reading.source}).fetchall()
     are = reading.raw.explains([original for _, original in held])
     explained = [quarantine_id for (quarantine_id, _), is_one in zip(held, are, strict=True) if is_one]
+    if not explained:
+        return 0
     connection.execute(
         "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = clock_timestamp(), released_by = %s"
         " WHERE quarantine_id = ANY(%s)",
