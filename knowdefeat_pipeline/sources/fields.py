@@ -114,6 +114,9 @@ NO_TRADE: Mapping[str, str] = {
     "paid in another coin for a fill that turned it around": (
         "state its fee in quote currency, load the file again and discard this row"
     ),
+    "has no market, time, quantity or price above 0 that can be read": (
+        "correct it in the file, load that and discard this row"
+    ),
 }
 """What is said in the place of the direction of fills that make no trade, and what would make one of them."""
 

@@ -20,7 +20,7 @@ from knowdefeat_pipeline.sources.format import Rows, numbered
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
 POSITION = ["bot_id", "ticker"]
-UNOPENED, UNPROVED, TURNED = NO_TRADE
+UNOPENED, UNPROVED, TURNED, UNREAD = NO_TRADE
 """What stands for the direction of a fill, or of a trade, that is held."""
 ROUNDS = 20
 """How many fills at the beginning of a position's history may close what was opened before it."""
@@ -53,7 +53,7 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     rows = _explaining(rows, place[_explained(trades, of, trips.unmatched)])
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
     held = _held(fills, np.unique(np.array(lone, int)))
-    unread = pd.DataFrame({"place": np.flatnonzero(~readable)})
+    unread = pd.DataFrame({"place": np.flatnonzero(~readable)}).assign(direction=UNREAD)
     every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
     kept = np.isin(np.arange(len(rows)), every["place"])
     note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"

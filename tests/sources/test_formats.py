@@ -420,7 +420,11 @@ def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
         )
     )
     assert reading.valid["ticker"].tolist() == ["BTCUSDT"]
-    assert reading.refused["row_number"].tolist() == [3]
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[3, "fills_missing"]]
+    assert reading.refused["message"][0] == (
+        "the fill, or its trade, has no market, time, quantity or price above 0 that can be read: correct it in the file, "
+        "load that and discard this row; no direction makes a trade of it."
+    )
 
 
 def test_what_a_spot_market_sells_and_the_file_did_not_buy_is_held(tmp_path: Path):
