@@ -255,9 +255,8 @@ def record(
             " WHERE verdict = 'update' AND t.trade_id = other_trade AND t.import_id > %s",
             [import_id],
         )
-    if replaces:
-        notes += _uncorrected(connection, source)
-    notes += _renamed(connection, source, names) + _of_other_accounts(connection, source, names)
+    notes += _uncorrected(connection, source) if replaces else _of_other_accounts(connection, source, names)
+    notes += _renamed(connection, source, names)
     inserted, updated, replaced = write(connection, source, replaces=replaces, marked_at=_mark_time(reading.valid))
     _analyze(connection, inserted)
     findings = [finding(row, names) for row in refused_rows(connection)]
