@@ -153,3 +153,19 @@ def test_the_same_file_again_says_what_is_held_and_what_was_settled(database: st
     assert (again.quarantined, again.already_quarantined, again.settled) == ({"unknown_direction": 1}, 1, 2)
     assert again.rows_read == again.unchanged + again.settled + 1 == 4
     assert [row.row_number for row in list_rows(database)] == [4]
+
+
+@pytest.mark.parametrize(("price", "zero", "size"), [("200", "0", "50"), ("200,5", "0,00", "50,0")])
+def test_a_position_that_ended_worthless_is_let_in_as_its_message_says(
+    database: str, tmp_path: Path, price: str, zero: str, size: str
+):
+    path = tmp_path / "options.csv"
+    row = f'1,7,C-USD,buy,2025-03-02,2025-03-03,"{price}","{zero}","{size}"'
+    path.write_text(f"id,bot,pair,side,opened_at,closed_at,open_price,close_price,units\n{row}\n")
+    load_trades(database, read_trades(path, now=NOW), path.name)
+    (held,) = list_rows(database)
+    assert f"close_price '{zero}' is no price" in held.message
+    assert "release this row with --set close_price=1e-18" in held.message
+    assert release(database, held.quarantine_id, {"close_price": "1e-18"}, LATER).inserted == 1
+    cost = float(price.replace(",", ".")) * 50
+    assert select(database, "SELECT pnl, notional FROM trades") == [(pytest.approx(-cost), pytest.approx(cost))]
