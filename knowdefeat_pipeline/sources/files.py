@@ -118,7 +118,7 @@ def read_trades(
             format_, columns = _recognised(raw, mapping or {}, said)
             layout = Layout(format_, columns, timezone or "UTC", constants=said)
             layout = replace(layout, holds_duplicates=format_ == KNOW_DEFEAT)
-        layout = replace(layout, confidence_scale=confidence_scale)
+        layout = replace(layout, confidence_scale=confidence_scale, capital=capital)
         if holds_duplicates is not None:
             layout = replace(layout, holds_duplicates=holds_duplicates)
         layout, notes = decide(raw, layout, decimal, dates, currency)
@@ -130,7 +130,6 @@ def read_trades(
             source=source,
             account=account,
             chosen={**(known.terms if known else {}), **(terms or {})},
-            capital=capital,
             notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:

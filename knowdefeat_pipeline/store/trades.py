@@ -71,7 +71,7 @@ class LoadReport:
 
 
 @dataclass(frozen=True)
-class Held:
+class InQuarantine:
     """What the refused rows of a file are in quarantine: held, by reason, of which `before` were there already; or
     `settled`, as they were held before and released or discarded."""
 
@@ -138,7 +138,7 @@ def _load(
     content_hash: str | None,
 ) -> LoadReport:
     import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
-    recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
+    recorded = record(connection, reading, import_id, capital=reading.capital, simulated=simulated, replaces=replaces)
     refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
     about = (reading.source, reading.layout.as_json(), file_name)
     held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
@@ -234,6 +234,7 @@ def record(
     reading: Reading,
     import_id: int | None,
     *,
+    capital: Mapping[str, float],
     simulated: bool = False,
     replaces: bool = False,
     keeps_later: bool = False,
@@ -241,13 +242,14 @@ def record(
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id
-    names a trade of another bot, as where the reading `replaces`.
+    `capital`: what is stated of their bots by this, by name (see `arriving_keys`). `keeps_later`: rows that would move
+    on a trade of a later import are refused. `of_one_bot`: so are rows whose id names a trade of another bot, as where
+    the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     plan(connection, len(reading.valid))
     lock_loads(connection)
-    names, notes = stage(connection, reading.valid, reading.capital)
+    names, notes = stage(connection, reading.valid, capital)
     judge(connection, source, reading.layout.holds_duplicates, replaces=replaces, of_one_bot=of_one_bot)
     if keeps_later:
         connection.execute(
@@ -291,21 +293,16 @@ def write(
 
 
 def stage(
-    connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float]
+    connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float] | None = None
 ) -> tuple[dict[int, str], list[str]]:
     """Put valid rows (see `Reading`; None: no row) into `incoming`; the names of their bots by key, and what the user
-    should know of these.
-
-    New bots of rows that this transaction recorded before arrive now, not at its commit: these rows are judged by them.
-    """
-    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive IMMEDIATE")
-    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive DEFERRED")
+    should know of these, of which the `capital` is stated by this (see `arriving_keys`)."""
     connection.execute("DROP TABLE IF EXISTS incoming")
     connection.execute(query("trades/load_stage"))
     if valid is None:
         return {}, []
     code, bots = pd.factorize(valid["bot_id"])
-    keys, notes = arriving_keys(connection, bots.tolist(), capital)
+    keys, notes = arriving_keys(connection, bots.tolist(), capital or {})
     rows = pa.Table.from_pandas(valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
     copy_arrow(connection, "incoming", rows, ["row_number", *COLUMNS, "pnl"])
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")
@@ -441,10 +438,10 @@ def hold(
     *,
     import_id: int | None = None,
     simulated: bool = False,
-) -> Held:
+) -> InQuarantine:
     """Put the refused rows (see `Reading`) into quarantine. `simulated` marks them as the fleet's."""
     if refused.empty:
-        return Held()
+        return InQuarantine()
     connection.execute("DROP TABLE IF EXISTS refused")
     connection.execute(
         "CREATE TEMP TABLE refused ON COMMIT DROP AS "
@@ -457,7 +454,9 @@ def hold(
     connection.execute(query("trades/quarantine_repeat"), about)
     found = connection.execute(query("trades/quarantine_outcome"), about).fetchall()
     by_reason = {reason: rows for reason, is_held, rows in sorted(found) if is_held}
-    return Held(by_reason, sum(by_reason.values()) - new, sum(rows for _, is_held, rows in found if not is_held))
+    return InQuarantine(
+        by_reason, sum(by_reason.values()) - new, sum(rows for _, is_held, rows in found if not is_held)
+    )
 
 
 def release_explained(connection: psycopg.Connection, reading: Reading, import_id: int) -> int:
@@ -478,7 +477,7 @@ def release_explained(connection: psycopg.Connection, reading: Reading, import_i
     return len(explained)
 
 
-def _report(import_id: int, reading: Reading, file_name: str, recorded: Recorded, held: Held) -> LoadReport:
+def _report(import_id: int, reading: Reading, file_name: str, recorded: Recorded, held: InQuarantine) -> LoadReport:
     held_back = {*recorded.refused["row_number"].tolist()}
     accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]

@@ -1,11 +1,17 @@
--- A bot accounts in one currency: that of its account or, for a new bot, that of its first row. Of the few currencies that
--- each bot has in the file, not of every row: most files are in one.
+-- A bot accounts in one currency: that of its account; or, for one that arrives with this transaction, that of the first trade
+-- that it recorded; or, for a new one, that of its first row. Of the few currencies that each bot has in the file, not of every
+-- row: most files are in one.
 WITH given AS (
     SELECT bot_id, quote_currency AS currency, min(row_number) AS first_row FROM incoming GROUP BY 1, 2
 ),
+arriving AS (
+    SELECT DISTINCT ON (bot_id) bot_id, quote_currency
+    FROM arriving_bots WHERE recorded_xid = pg_current_xact_id()
+    ORDER BY bot_id, arrival
+),
 accounts AS (
-    SELECT DISTINCT ON (bot_id) g.bot_id, coalesce(b.quote_currency, g.currency) AS currency
-    FROM given g LEFT JOIN bots b USING (bot_id)
+    SELECT DISTINCT ON (bot_id) bot_id, coalesce(b.quote_currency, a.quote_currency, g.currency) AS currency
+    FROM given g LEFT JOIN bots b USING (bot_id) LEFT JOIN arriving a USING (bot_id)
     ORDER BY bot_id, first_row
 ),
 others AS (
