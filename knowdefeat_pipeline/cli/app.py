@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Annotated, Any
 
 import psycopg
@@ -43,7 +44,7 @@ from knowdefeat_pipeline.cli.commands import (
     weights,
 )
 from knowdefeat_pipeline.cli.commands.state import show_state
-from knowdefeat_pipeline.cli.views.output import err, make_plain
+from knowdefeat_pipeline.cli.views.output import err, make_plain, out
 from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 
@@ -53,11 +54,22 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    """What was installed: of a clone, the version of the commit that `make install` found."""
+    if asked:
+        out.print(f"knowdefeat {metadata.version('knowdefeat-pipeline')}")
+        raise typer.Exit
+
+
 @app.callback()
 def knowdefeat(
     context: typer.Context,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print as into a file: no colour, nothing that moves. Before the command.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version, and nothing else.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     """Which trading bots are good, which were lucky, and where the money should go next.

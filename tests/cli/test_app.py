@@ -1,12 +1,14 @@
-"""How a command's errors appear."""
+"""How a command's errors appear, and which version it is."""
 
 from collections.abc import Callable
+from importlib import metadata
 
 import adbc_driver_manager as adbc
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
 from knowdefeat_pipeline.automation.runs import RunFailed
 from knowdefeat_pipeline.cli import app as module
@@ -140,3 +142,8 @@ def test_a_drivers_message_keeps_its_tab_and_nothing_else_steers_the_terminal(
 ) -> None:
     out.print("refused\n\tIs the server running?\x1b[2J\r", soft_wrap=True)
     assert capsys.readouterr().out == "refused\n        Is the server running?�[2J�\n"
+
+
+def test_it_says_which_version_it_is() -> None:
+    shown = CliRunner().invoke(module.app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"knowdefeat {metadata.version('knowdefeat-pipeline')}\n")
