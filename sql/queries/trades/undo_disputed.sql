@@ -8,7 +8,7 @@ WITH spoken_of AS (
     WHERE %(import_id)s IN (r.import_id, r.replaced_by)
 ),
 bots_of AS (
-    SELECT DISTINCT h.bot_id, h.reason FROM held_again AS h JOIN spoken_of AS s USING (bot_id)
+    SELECT DISTINCT h.bot_id, h.reason FROM held_again AS h JOIN spoken_of USING (bot_id)
     WHERE h.reason IN ('currency_mismatch', 'duplicate_trade')
 ),
 twins AS (
@@ -19,10 +19,10 @@ twins AS (
 )
 SELECT source, source_trade_id FROM spoken_of JOIN held_again USING (source, source_trade_id)
 UNION
-SELECT h.source, h.source_trade_id FROM held_again AS h JOIN bots_of AS b USING (bot_id, reason)
+SELECT h.source, h.source_trade_id FROM held_again AS h JOIN bots_of USING (bot_id, reason)
 UNION
 SELECT t.source, t.source_trade_id
-FROM held_again AS h JOIN bots_of AS b USING (bot_id, reason)
+FROM held_again AS h JOIN bots_of USING (bot_id, reason)
 JOIN trades AS t ON t.bot_id = h.bot_id AND t.entry_time = h.entry_time AND t.ticker = h.ticker
 WHERE h.reason = 'duplicate_trade'
 UNION
