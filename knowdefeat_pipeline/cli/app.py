@@ -138,6 +138,7 @@ _commands(
     (database.app, "db"),
 )
 
+DATABASE_TROUBLE = "operations.md#what-failures-look-like"
 UNDONE = "What was under way is undone or will be done again."
 
 
@@ -151,7 +152,7 @@ def main() -> None:
         err.print(str(stopped))
         sys.exit(128 + (_last_of(signals) or signal.SIGINT))
     except KnowDefeatError as error:
-        _fail(str(error))
+        _fail(str(error), error.page)
     except KeyboardInterrupt:
         err.print("Stopped.")
         sys.exit(128 + (_last_of(signals) or signal.SIGINT))
@@ -159,7 +160,7 @@ def main() -> None:
         told = _trouble_of_the_database(error)
         if told is None:
             raise
-        _fail(told)
+        _fail(told, DATABASE_TROUBLE)
 
 
 def _noted_signals() -> int:
@@ -203,7 +204,9 @@ def _trouble_of_the_database(error: BaseException | None) -> str | None:
     return None
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, page: str | None) -> None:
     err.print("Error: ", end="", style="bold red")
     err.print(message)
+    if page:
+        err.print(f"More: docs/{page}", style="dim")
     sys.exit(1)

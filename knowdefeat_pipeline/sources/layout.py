@@ -50,6 +50,8 @@ CONSTANTS: Mapping[str, str] = {
 class SourceError(KnowDefeatError):
     """A file that cannot be read at all. The message names file, row and column, and the remedy."""
 
+    page = "guides/importing.md"
+
 
 @dataclass(frozen=True)
 class Layout:
