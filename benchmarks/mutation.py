@@ -5,7 +5,7 @@
 Each mutant is a figure's function with one operator, number, argument or condition changed; the tests of core/metrics
 that call the function run against it until one fails. What survives is printed as a change of the code: a missing test,
 or a change that no result shows. A mutant that no test ends in time counts as noticed, one that no test calls does not.
-The work is done on a copy below build/mutation, and goes on where it was stopped unless code or tests have changed.
+The work is done on a copy below build/mutation, from the start each time: mutmut would keep what other tests found.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ NOTICED = (1, 3, 24, -24, 36, 152, 255)  # a test failed, or the limit of CPU ti
 
 def prepare(modules: list[str], tests: list[str]) -> None:
     """A copy of what the tests need, with mutmut's settings."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.rmtree(FOLDER / name, ignore_errors=True)
             shutil.copytree(ROOT / name, FOLDER / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(ROOT / name, FOLDER / name)
