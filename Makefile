@@ -6,8 +6,11 @@
 #   make test-readme                             the README by the letter, in a fresh clone
 #   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
+#   make test-dependency-ranges                  the lowest and the newest of every package that pyproject.toml admits
 #   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
+#   make coverage                                which lines and branches of core its tests run; fails under the floor
 #   make docs                                    the documentation, into build/docs
+#   make dist                                    dist/: the sdist and the wheel, the same bytes wherever they are built
 #   make sbom                                    dist/sbom.cdx.json: what is installed, its hashes and licences
 #   make install | clean | purge                 set-up alone; remove what can be made again; remove the data too
 
@@ -17,7 +20,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-postgresql-versions check docs sbom clean purge
+.PHONY: run up install test test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-dependency-ranges test-postgresql-versions coverage check docs dist sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -41,7 +44,7 @@ test-e2e: .venv/.installed-dev
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 test-wheel: .venv/.installed
-	UV="$(UV)" scripts/test-wheel.sh
+	UV="$(UV)" PYTHONS="$(PYTHONS)" scripts/test-wheel.sh
 
 test-random: .venv/.installed-dev
 	$(BIN)/python -m pytest --hypothesis-profile random \
@@ -50,19 +53,32 @@ test-random: .venv/.installed-dev
 test-dagster-versions: .venv/.installed-dev
 	$(BIN)/python -m pytest -m versions tests/automation/test_versions.py $(ARGS)
 
+test-dependency-ranges: .venv/.installed-dev
+	$(BIN)/python -m pytest -m versions tests/test_dependency_ranges.py $(ARGS)
+
 test-postgresql-versions: .venv/.installed-dev
 	$(BIN)/python -m tests.postgres.versions
 	$(BIN)/python -m pytest tests/postgres/test_backup_versions.py $(ARGS)
+
+# In one process, and no more than core's own tests: what other rooms happen to run of it proves nothing.
+coverage: .venv/.installed-dev
+	$(BIN)/python -m coverage run -m pytest -n 0 tests/core $(ARGS)
+	$(BIN)/python -m coverage report
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 0 --disable-progress-bar sql/queries
 	VIRTUAL_ENV="$$PWD/.venv" PATH="$$PWD/$(BIN):$$PATH" DAGSTER_HOME="$$PWD" $(BIN)/dg check defs
 
 docs: .venv/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open build/docs/index.html"
+
+# The time of the commit is that of every file in them.
+dist: .venv/.installed
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t sdist -t wheel
 
 sbom: .venv/.installed
 	$(BIN)/python -m scripts.sbom dist/sbom.cdx.json

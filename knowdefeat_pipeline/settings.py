@@ -29,6 +29,8 @@ MOST_SECONDS = 86_400
 class SettingError(KnowDefeatError):
     """An environment variable that cannot be used: `fault` names it, `remedy` says what to write."""
 
+    page = "reference/settings.md"
+
     def __init__(self, fault: str, remedy: str) -> None:
         super().__init__(f"{fault} {remedy}")
         self.fault, self.remedy = fault, remedy

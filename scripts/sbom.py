@@ -78,7 +78,8 @@ def bill() -> dict[str, Any]:
     """The document. Raises PackageNotFoundError where a package of the lock is not installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     components = [_component(package) for package in sorted(locked())]
-    root = _purl(project["name"], project["version"])
+    version = metadata.version(project["name"])
+    root = _purl(project["name"], version)
     required = {re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in project["dependencies"]}
     document = {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPECIFICATION}.schema.json",
@@ -90,7 +91,7 @@ def bill() -> dict[str, Any]:
                 "type": "application",
                 "bom-ref": root,
                 "name": project["name"],
-                "version": project["version"],
+                "version": version,
                 "description": project["description"],
                 "purl": root,
             }

@@ -38,6 +38,8 @@ OTHERWISE = "does not answer as freqtrade's API does"
 class ApiError(KnowDefeatError):
     """An API that does not answer, or not as freqtrade's does; the message says what to do."""
 
+    page = "formats.md#follow-a-bot-while-it-trades"
+
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Whoever else it is has no business with the password."""

@@ -71,6 +71,8 @@ ALREADY = (
 class AlreadyListening(KnowDefeatError):
     """Another live listener serves this database."""
 
+    page = "guides/live.md"
+
 
 @dataclass
 class Listener:

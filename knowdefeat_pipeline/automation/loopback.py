@@ -12,6 +12,8 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 class NotLoopback(KnowDefeatError):
     """An address that other machines reach, or none at all; the message says what to do instead."""
 
+    page = "security.md#the-guard"
+
 
 def require_loopback(host: str, trusted: bool = False) -> None:
     """Raise NotLoopback unless every address of the host's name is one of this machine alone.

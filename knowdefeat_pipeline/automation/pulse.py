@@ -23,6 +23,8 @@ HOST = "127.0.0.1"
 class PortTaken(KnowDefeatError):
     """The port of the health address cannot be listened on."""
 
+    page = "deploy.md#the-parts"
+
 
 class Pulse:
     """`state`: what the listener does, in a few words."""

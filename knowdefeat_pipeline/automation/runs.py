@@ -35,6 +35,8 @@ INTERRUPT = "DagsterExecutionInterruptedError"  # what SIGINT and SIGTERM become
 class RunFailed(KnowDefeatError):
     """A run that did not end well: which step, why, and where to read more."""
 
+    page = "operations.md#what-failures-look-like"
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Annotated, Any
 
 import psycopg
@@ -44,7 +45,7 @@ from knowdefeat_pipeline.cli.commands import (
     weights,
 )
 from knowdefeat_pipeline.cli.commands.state import show_state
-from knowdefeat_pipeline.cli.views.output import err, make_plain
+from knowdefeat_pipeline.cli.views.output import err, make_plain, out
 from knowdefeat_pipeline.errors import Interrupted, KnowDefeatError
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 
@@ -54,11 +55,22 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    """What was installed: of a clone, the version of the commit that `make install` found."""
+    if asked:
+        out.print(f"knowdefeat {metadata.version('knowdefeat-pipeline')}")
+        raise typer.Exit
+
+
 @app.callback()
 def knowdefeat(
     context: typer.Context,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print as into a file: no colour, nothing that moves. Before the command.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version, and nothing else.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     """Which trading bots are good, which were lucky, and where the money should go next.
@@ -133,6 +145,7 @@ _commands(
     (database.app, "db"),
 )
 
+DATABASE_TROUBLE = "operations.md#what-failures-look-like"
 UNDONE = "What was under way is undone or will be done again."
 
 
@@ -146,7 +159,7 @@ def main() -> None:
         err.print(str(stopped))
         sys.exit(128 + (_last_of(signals) or signal.SIGINT))
     except KnowDefeatError as error:
-        _fail(str(error))
+        _fail(str(error), error.page)
     except KeyboardInterrupt:
         err.print("Stopped.")
         sys.exit(128 + (_last_of(signals) or signal.SIGINT))
@@ -154,7 +167,7 @@ def main() -> None:
         told = _trouble_of_the_database(error)
         if told is None:
             raise
-        _fail(told)
+        _fail(told, DATABASE_TROUBLE)
 
 
 def _noted_signals() -> int:
@@ -198,7 +211,9 @@ def _trouble_of_the_database(error: BaseException | None) -> str | None:
     return None
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, page: str | None) -> None:
     err.print("Error: ", end="", style="bold red")
     err.print(message)
+    if page:
+        err.print(f"More: docs/{page}", style="dim")
     sys.exit(1)

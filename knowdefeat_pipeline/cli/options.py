@@ -17,6 +17,8 @@ from knowdefeat_pipeline.sources.options import Dates, Decimal
 class CommandError(KnowDefeatError):
     """A command that cannot do what was asked; the message says why and what to do."""
 
+    page = "reference/commands.md"
+
 
 def parse_day(value: str) -> date:
     """A day written YYYY-MM-DD."""

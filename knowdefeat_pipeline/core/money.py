@@ -31,6 +31,8 @@ MOST_UNITS = 9 * 10**15
 class AmountError(KnowDefeatError):
     """An amount that its currency does not have, or that cannot be divided; the message says why."""
 
+    page = "guides/funds.md"
+
 
 def digits(currency: str) -> int:
     """The decimals of a currency, by its code in any case.

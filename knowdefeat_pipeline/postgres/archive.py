@@ -56,6 +56,8 @@ _SESSION = {
 class ArchiveError(KnowDefeatError):
     """A file that cannot be written or is not whole; the message says which table, and what to do."""
 
+    page = "operations.md#back-up-and-restore"
+
 
 @dataclass(frozen=True)
 class Part:

@@ -28,6 +28,8 @@ _LEFT_OUT = {migrations.VERSION_TABLE, migrations.CHECKSUM_TABLE, identity.TABLE
 class BackupError(KnowDefeatError):
     """A backup or restore that cannot be made; the message says why and what to do. Nothing was changed."""
 
+    page = "operations.md#back-up-and-restore"
+
 
 def backup(url: str, path: Path) -> int:
     """Write the database as it is at one instant to a new file; its bytes. Whoever writes meanwhile is not held up.

@@ -83,6 +83,8 @@ class Session(psycopg.Connection):
 class DatabaseUnreachable(KnowDefeatError):
     """No usable connection: the message names the address (never the password) and the remedy."""
 
+    page = "guides/database.md"
+
 
 def connect(url: str) -> psycopg.Connection:
     """A connection in autocommit mode, its session in UTC: group statements by `with connection.transaction():`.

@@ -56,6 +56,8 @@ _RENUMBERED = sql.SQL(
 class ForeignTransactions(KnowDefeatError):
     """The database is another server's copy, whose transaction ids mean nothing here; the message says what to do."""
 
+    page = "operations.md#copies-made-by-other-means"
+
 
 class Server(NamedTuple):
     """What tells servers apart (None: it does not tell), and the databases of one."""

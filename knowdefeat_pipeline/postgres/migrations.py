@@ -49,6 +49,8 @@ _INDEX = re.compile(r"\s*(CREATE|DROP) INDEX CONCURRENTLY IF (?:NOT )?EXISTS (\w
 class MigrationError(KnowDefeatError):
     """The schema is not what the code needs, or cannot be brought there; the message says why and what to do."""
 
+    page = "operations.md#upgrade"
+
 
 @dataclass(frozen=True)
 class MigrationStatus:

@@ -13,6 +13,8 @@ from knowdefeat_pipeline.postgres.connection import connect
 class NeedsUnmet(KnowDefeatError):
     """The database cannot be computed on as it is; the message says why and what to do."""
 
+    page = "guides/database.md"
+
 
 def require_needs(url: str) -> None:
     """Raise NeedsUnmet where the role may make no temporary table or take no lock, or a pooler shares sessions among

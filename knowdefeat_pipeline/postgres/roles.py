@@ -40,6 +40,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 class RoleError(KnowDefeatError):
     """A role that is not there, or cannot be made; the message says why and what to do."""
 
+    page = "security.md#roles-of-the-database"
+
 
 @dataclass(frozen=True)
 class Role:

@@ -62,6 +62,8 @@ IN_VAIN = 10.0  # seconds; a crashed server gives its processes five to end befo
 class EmbeddedPostgresError(KnowDefeatError):
     """The embedded server cannot be used; the message says why and what to do."""
 
+    page = "operations.md#what-failures-look-like"
+
 
 @dataclass(frozen=True)
 class ServerStatus:

@@ -32,6 +32,8 @@ Done = dict[str, Any]
 class StagingLost(KnowDefeatError):
     """A plan is over, or its shards are not all there; the message says what to do."""
 
+    page = "scale.md#when-something-ends"
+
 
 class Staging:
     """The staging of one plan, of whose number and life the session `connection` has charge."""

@@ -40,6 +40,8 @@ Work = Callable[[str, Item], Answer]
 class ClusterLost(KnowDefeatError):
     """Workers that cannot be reached, or are of another version; the message says what to do."""
 
+    page = "scale.md#where-shards-are-computed"
+
 
 def unheard(told: str) -> None:
     """Tell nobody."""

@@ -50,6 +50,8 @@ CONSTANTS: Mapping[str, str] = {
 class SourceError(KnowDefeatError):
     """A file that cannot be read at all. The message names file, row and column, and the remedy."""
 
+    page = "guides/importing.md"
+
 
 class NoTradesError(SourceError):
     """A file of something else, such as settings, a text or a picture: nothing in it speaks of trades."""

@@ -23,6 +23,8 @@ Figures = Mapping[str, int | float | str]
 class CheckFailed(KnowDefeatError):
     """Results contradict each other and were not published; the message names the check and what it found."""
 
+    page = "operations.md#what-failures-look-like"
+
 
 @dataclass(frozen=True)
 class CheckSpec:

@@ -19,6 +19,8 @@ from knowdefeat_pipeline.postgres.connection import query
 class BotError(KnowDefeatError):
     """A bot that is not there, or of which something cannot be said; the message says why and what to do."""
 
+    page = "guides/importing.md#bots"
+
 
 def bot_keys(connection: psycopg.Connection, names: Iterable[str]) -> list[int]:
     """The keys of the bots that answer to these names (present or former ones), in their order.

@@ -20,6 +20,8 @@ CAP_SHARE = 0.10
 class DecisionError(KnowDefeatError):
     """A decision that cannot be derived; the message says why and what to do."""
 
+    page = "guides/beliefs.md"
+
 
 @dataclass(frozen=True)
 class Agreed:

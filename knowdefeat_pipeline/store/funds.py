@@ -69,6 +69,8 @@ class FundsChanged(KnowDefeatError):
     """Other settings than those that a change builds on, `based_on` (0: none), are the `latest` by now (None: there
     are none); nothing was written."""
 
+    page = "guides/funds.md"
+
     def __init__(self, currency: str, latest: dict[str, Any] | None, based_on: int) -> None:
         self.latest, self.based_on = latest, based_on
         now = (

@@ -16,6 +16,8 @@ from knowdefeat_pipeline.postgres.connection import connect, query
 class UndoError(KnowDefeatError):
     """An import that is not there, or was undone already; the message says which and what to do."""
 
+    page = "guides/correcting.md#imports"
+
 
 @dataclass(frozen=True)
 class Import:

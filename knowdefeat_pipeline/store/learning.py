@@ -24,6 +24,8 @@ from knowdefeat_pipeline.postgres.connection import query
 class WeightsChanged(KnowDefeatError):
     """Another version than the one that a change builds on, `based_on`, is the `latest` by now; nothing was written."""
 
+    page = "guides/weights.md"
+
     def __init__(self, latest: WeightVersion, based_on: int) -> None:
         self.latest, self.based_on = latest, based_on
         super().__init__(

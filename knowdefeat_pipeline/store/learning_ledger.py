@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class LedgerError(KnowDefeatError):
     """An entry that the ledger cannot take; the message says why and what to do."""
 
+    page = "guides/beliefs.md"
+
 
 def entries(connection: psycopg.Connection) -> list[Entry]:
     """The ledger's entries in the order in which they come into force."""

@@ -14,6 +14,8 @@ from knowdefeat_pipeline.postgres.connection import connect, query
 class QuarantineError(KnowDefeatError):
     """A row that is not there, is settled, or is still refused; the message says which and what to do."""
 
+    page = "guides/correcting.md#refused-rows"
+
 
 @dataclass(frozen=True)
 class QuarantinedRow:

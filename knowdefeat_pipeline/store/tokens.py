@@ -30,6 +30,8 @@ RANDOM_BYTES = 32
 class TokenError(KnowDefeatError):
     """A token that is not there or cannot be made; the message says why and what to do."""
 
+    page = "security.md#tokens"
+
 
 def kept_tokens(settings: Settings) -> SecretFiles:
     """Where the first token is kept: a file of the home that nobody else may read."""

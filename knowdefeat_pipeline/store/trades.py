@@ -33,6 +33,8 @@ _NAMED = 5  # how many bots a note names
 class TradeError(KnowDefeatError):
     """A trade that is not there, or of which it is not clear which one is meant; the message says what to do."""
 
+    page = "guides/importing.md"
+
 
 @dataclass(frozen=True)
 class LoadReport:

@@ -30,6 +30,8 @@ logger = logging.getLogger("knowdefeat.web")
 class Problem(KnowDefeatError):
     """A request that cannot be answered, with the status that says how."""
 
+    page = "api.md#api"
+
     def __init__(
         self, status: HTTPStatus | int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
     ) -> None:

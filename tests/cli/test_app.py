@@ -1,12 +1,14 @@
-"""How a command's errors appear."""
+"""How a command's errors appear, and which version it is."""
 
 from collections.abc import Callable
+from importlib import metadata
 
 import adbc_driver_manager as adbc
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
 from knowdefeat_pipeline.automation.runs import RunFailed
 from knowdefeat_pipeline.cli import app as module
@@ -31,17 +33,18 @@ def ends_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> object:
 
 @pytest.mark.parametrize("kind", [KnowDefeatError, RunFailed, SourceError, WeightError])
 def test_what_a_person_can_mend_is_a_message(
-    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: type[KnowDefeatError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ends_with(kind("Do [this]."), monkeypatch) == 1
-    assert capsys.readouterr().err == "Error: Do [this].\n"
+    more = f"More: docs/{kind.page}\n" if kind.page else ""
+    assert capsys.readouterr().err == f"Error: Do [this].\n{more}"
 
 
 def test_a_setting_says_what_is_wrong_and_what_to_write(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ends_with(SettingError("X is not a day.", "Write one."), monkeypatch) == 1
-    assert capsys.readouterr().err == "Error: X is not a day. Write one.\n"
+    assert capsys.readouterr().err == "Error: X is not a day. Write one.\nMore: docs/reference/settings.md\n"
 
 
 def test_a_connection_that_breaks_is_a_message(
@@ -51,6 +54,7 @@ def test_a_connection_that_breaks_is_a_message(
     assert capsys.readouterr().err == (
         "Error: Lost the connection to the database: server closed\n"
         "What was under way is undone or will be done again. See: knowdefeat db status. Then run the command again.\n"
+        "More: docs/operations.md#what-failures-look-like\n"
     )
 
 
@@ -67,7 +71,7 @@ def test_a_connection_that_breaks_below_other_libraries_is_a_message_too(
     message = capsys.readouterr().err
     said = "terminating connection due to administrator command" if driver == "psycopg" else "server closed the"
     assert message.startswith(f"Error: Lost the connection to the database: {said}")
-    assert message.endswith("Then run the command again.\n")
+    assert "Then run the command again.\nMore: docs/" in message
     assert "Traceback" not in message
 
 
@@ -109,7 +113,7 @@ def test_what_the_server_refused_is_told_with_its_remedy(
         f"Error: The database refused: {said}\nWhat was under way is undone or will be done again. "
     )
     assert advice in message
-    assert " ".join(message.split()).endswith("run the command again.")
+    assert " ".join(message.split()).endswith(f"run the command again. More: docs/{module.DATABASE_TROUBLE}")
 
 
 def test_a_statement_that_is_wrong_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,3 +144,8 @@ def test_a_drivers_message_keeps_its_tab_and_nothing_else_steers_the_terminal(
 ) -> None:
     out.print("refused\n\tIs the server running?\x1b[2J\r", soft_wrap=True)
     assert capsys.readouterr().out == "refused\n        Is the server running?�[2J�\n"
+
+
+def test_it_says_which_version_it_is() -> None:
+    shown = CliRunner().invoke(module.app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"knowdefeat {metadata.version('knowdefeat-pipeline')}\n")

@@ -113,7 +113,9 @@ def test_a_role_without_temporary_tables_is_told_what_to_grant(
         for command in (("ingest", trades_file), ("run",)):
             message = " ".join(shell(*command, status=1).split())
             assert f"The role {role} may make no temporary tables in the database {name}, and loading" in message
-            assert message.endswith(f'As its owner, run: GRANT TEMPORARY ON DATABASE "{name}" TO "{role}"')
+            assert message.endswith(
+                f'As its owner, run: GRANT TEMPORARY ON DATABASE "{name}" TO "{role}" More: docs/guides/database.md'
+            )
     finally:
         with connect(shell.database) as connection:
             connection.execute(f"DROP ROLE {role}")

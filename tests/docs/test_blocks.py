@@ -135,7 +135,11 @@ def test_every_command_that_is_shown_exists_with_its_options() -> None:
     asked = [words for words in asked if re.match(r"[a-z-]", words[0])]
     assert len(asked) > 150
     for words in asked:
-        own = [word for word in words if word not in ("--help", "--plain", "--install-completion", "--show-completion")]
+        own = [
+            word
+            for word in words
+            if word not in ("--help", "--plain", "--version", "--install-completion", "--show-completion")
+        ]
         if not own or own[0].isupper() or own[0] == "…":
             continue
         depth = max((n for n in range(1, len(own) + 1) if " ".join(own[:n]) in known.keys() | groups), default=0)

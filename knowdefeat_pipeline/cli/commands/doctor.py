@@ -77,7 +77,8 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     missing = [name for name in PACKAGES if not _version(name)]
-    found = f"missing: {', '.join(missing)}" if missing else f"dagster {_version('dagster')}"
+    own = f"knowdefeat-pipeline {_version('knowdefeat-pipeline')}, dagster {_version('dagster')}"
+    found = f"missing: {', '.join(missing)}" if missing else own
     return Finding("Packages", not missing, found, REINSTALL)
 
 

@@ -57,6 +57,7 @@ def list_(limit: Limit = 50, json: Json = False) -> None:
                 )
                 for row in rows
             ],
+            spare=("replaced", "updated", "known"),
         )
         out.print("Next: knowdefeat imports show NO., or undo NO.", style="dim")
 

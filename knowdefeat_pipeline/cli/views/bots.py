@@ -65,6 +65,7 @@ def show_bots(rows: Sequence[Record]) -> None:
             )
             for row in rows
         ],
+        spare=("strategy", "active", "P(edge > 0)", "why", "good, or lucky", "rank"),
     )
     explain_estimates(row for row in rows if row["capital"] is not None)
 

@@ -72,6 +72,7 @@ def show_ranking(rows: Sequence[Record], as_of: datetime) -> None:
                 )
                 for row in ranked
             ],
+            spare=("moved most by (points)", "strategy", "streak", "max dd %", "win %", "trades"),
         )
     for row in rows:
         if row["flag"]:

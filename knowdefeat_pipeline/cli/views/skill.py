@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.views.tables import Justify, instant, number, table
 from knowdefeat_pipeline.core.skill.verdicts import Window, false_share
 
 COLOURS = {"good": "green", "likely good": "green", "losing": "red", "likely losing": "red"}
-WIDTH = 33  # of the drawn intervals
+WIDTH, NARROW = 33, 17  # of the drawn intervals, in terminals of at least 100 columns and in others
 COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("bot", "left"),
     ("strategy", "left"),
@@ -58,6 +58,7 @@ def show_skill(rows: Mapping[Window, Sequence[Record]], day: date) -> None:
             )
             for row in lifetime
         ],
+        spare=("strategy", "trades", "90 days"),
     )
     explain_good([row for row in lifetime if row["verdict"] == "good"])
     same = lifetime[0]["p_same_edge"]
@@ -117,6 +118,7 @@ class Scale:
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
+        self.width = WIDTH if out.width >= 100 else NARROW
 
     @classmethod
     def of(cls, rows: Sequence[Record]) -> Scale:
@@ -130,7 +132,7 @@ class Scale:
         >>> Scale(-1.0, 1.0).draw({"edge_low": 0.25, "edge": 0.5, "edge_high": 0.75}).strip()
         '│   ────●────'
         """
-        line = [" "] * WIDTH
+        line = [" "] * self.width
         line[self._place(0.0)] = "│"
         for at in range(self._place(row["edge_low"]), self._place(row["edge_high"]) + 1):
             line[at] = "─" if line[at] == " " else "┼"
@@ -139,4 +141,4 @@ class Scale:
 
     def _place(self, edge: float) -> int:
         span = self.high - self.low
-        return round((edge - self.low) / span * (WIDTH - 1)) if span > 0 else 0
+        return round((edge - self.low) / span * (self.width - 1)) if span > 0 else 0

@@ -22,38 +22,67 @@ ESTIMATE = "the most that the bot had open at once"
 Justify = Literal["left", "right"]
 
 
-FOLDING = (
-    "moved most by (points)",
-    "failed",
-    "missing",
-    "message",
-    "value",
-    "found",
-    "truth",
-    "reason",
-    "what it is",
-    "why",
-    "good, or lucky",
-    "streaks 2..7 (% of trades)",
-    "",
-)
-NAMES = ("bot", "strategy")
-NAME_WIDTH = 20  # of which a name is not folded, so that an ordinary one never is
+READABLE = 12  # of which a text is not folded further
+LONGEST_WORD = 20  # that is kept whole; so an ordinary name is
+BETWEEN = 2  # spaces between columns
 
 
-def table(title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str | Text]]) -> None:
-    """A table; each column is (heading, "left" | "right"). A narrow terminal folds the long texts and cuts nothing."""
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+def table(
+    title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str | Text]], spare: Sequence[str] = ()
+) -> None:
+    """A table; each column is (heading, "left" | "right"): texts, which a narrow terminal folds, and figures, which
+    nothing cuts. Where that is still too wide, columns are left out and named below: those of `spare` in their order,
+    then from the right. The first stays."""
     cells = [[cell if isinstance(cell, Text) else Text(printable(cell, kept="\n")) for cell in row] for row in rows]
-    for place, (heading, justify) in enumerate(columns):
-        longest = max((row[place].cell_len for row in cells), default=0)
-        # A long name folds before a figure is cut.
-        width = min(max(longest, len(heading)), NAME_WIDTH) if heading in NAMES and longest > NAME_WIDTH else None
-        whole = heading not in FOLDING and width is None
-        grid.add_column(heading, justify=justify, overflow="fold", no_wrap=whole, min_width=width)
+    whole = [max([len(heading), *(_width(row[i]) for row in cells)]) for i, (heading, _) in enumerate(columns)]
+    least = [_least(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
+    shown, left_out = _fitting([heading for heading, _ in columns], least, spare)
+    widths = _widened([least[i] for i in shown], [whole[i] for i in shown])
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for i, width in zip(shown, widths, strict=True):
+        grid.add_column(columns[i][0], justify=columns[i][1], overflow="fold", width=width)
     for row in cells:
-        grid.add_row(*row)
+        grid.add_row(*(row[i] for i in shown))
     out.print(grid)
+    if left_out:
+        missing = ", ".join(left_out)
+        out.print(f"At {out.width} columns without: {missing}. A wider terminal or --json shows all.", style="dim")
+
+
+def _width(cell: Text) -> int:
+    return max((line.cell_len for line in cell.split("\n")), default=0)
+
+
+def _least(column: tuple[str, Justify], cells: Sequence[Text]) -> int:
+    """The narrowest that a column may be."""
+    heading, justify = column
+    longest = max(map(_width, cells), default=0)
+    words = max((len(word) for cell in cells for word in cell.plain.split()), default=0)
+    text_ = min(longest, max(READABLE, min(words, LONGEST_WORD)))
+    return max(longest if justify == "right" and longest <= LONGEST_WORD else text_, *map(len, heading.split()), 0)
+
+
+def _fitting(headings: Sequence[str], least: Sequence[int], spare: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The places of the columns that have room in the terminal, and the headings of the others."""
+    shown = list(range(len(headings)))
+    going = [headings.index(heading) for heading in spare]
+    going += [i for i in reversed(shown[1:]) if i not in going]
+    for place in going:
+        if sum(least[i] + BETWEEN for i in shown) - BETWEEN <= out.width:
+            break
+        shown.remove(place)
+    return shown, [heading for i, heading in enumerate(headings) if i not in shown and heading]
+
+
+def _widened(least: Sequence[int], whole: Sequence[int]) -> list[int]:
+    """The widths of columns where what room there is goes to those that would fold, in equal parts."""
+    widths = list(least)
+    room = out.width - sum(least) - BETWEEN * (len(least) - 1)
+    while room > 0 and (folded := [i for i, width in enumerate(widths) if width < whole[i]]):
+        for i in folded[:room]:
+            widths[i] += 1
+        room -= len(folded[:room])
+    return widths
 
 
 def number(value: Any, decimals: int = 2, sign: bool = False) -> str:

@@ -20,6 +20,8 @@ TOTAL_TENTHS = 1000
 class WeightError(KnowDefeatError):
     """A set of weights that cannot be used; the message says what is wrong and how to mend it."""
 
+    page = "guides/weights.md"
+
 
 def validate(weights: Mapping[str, float]) -> dict[str, float]:
     """The weights in the house's order, rounded to the tenth that they already are; a slow variable left out counts 0.

@@ -5,7 +5,7 @@ WITH told AS (
 stated AS (
     UPDATE bots AS b SET capital = told.capital FROM told WHERE b.bot_id = told.bot_id AND b.capital IS NULL
 )
-SELECT b.name, b.capital, told.capital, b.quote_currency
+SELECT b.name, b.capital, told.capital, b.quote_currency  -- noqa: AL08
 FROM told JOIN bots AS b USING (bot_id)
 WHERE b.capital <> told.capital
 ORDER BY b.name

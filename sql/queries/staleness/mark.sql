@@ -2,7 +2,7 @@
 -- `replaced` is the one that it had.
 WITH given AS (
     SELECT day, as_of, seen::pg_snapshot AS seen, rests_on
-    FROM jsonb_to_recordset(%(days)s) AS d (day date, as_of timestamptz, seen text, rests_on jsonb)
+    FROM jsonb_to_recordset(%(days)s) AS d (day date, as_of timestamptz, seen text, rests_on jsonb)  -- noqa: AL05
 ),
 dropped AS (
     DELETE FROM refreshed_days

@@ -5,5 +5,5 @@ FROM kept_positions AS k JOIN trades AS t USING (trade_id)
 ON CONFLICT (trade_id) DO UPDATE SET import_id = excluded.import_id;
 INSERT INTO position_marks (trade_id, day, import_id, price, marked_at)
 SELECT k.trade_id, k.day, k.import_id, k.price, k.marked_at
-FROM kept_marks AS k JOIN positions AS p USING (trade_id)
+FROM kept_marks AS k JOIN positions USING (trade_id)
 ON CONFLICT DO NOTHING

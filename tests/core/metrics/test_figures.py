@@ -9,8 +9,17 @@ from knowdefeat_pipeline.core.metrics.drawdown import (
     drawdown_episodes,
     max_drawdown_amount,
 )
-from knowdefeat_pipeline.core.metrics.figures import payoff_ratio, profit_factor
+from knowdefeat_pipeline.core.metrics.figures import (
+    alike,
+    expectancy,
+    payoff_ratio,
+    profit_factor,
+    spread_of_pnl,
+    trade_frequency,
+    win_rate,
+)
 from knowdefeat_pipeline.core.metrics.returns import calmar_ratio, sharpe_ratio, sortino_ratio
+from knowdefeat_pipeline.core.units import DAY, EQUAL
 
 RETURNS = np.array([[0.01, -0.02, 0.03, 0.0]])
 
@@ -49,3 +58,27 @@ def test_two_episodes_and_none() -> None:
     assert episodes.share.tolist() == [0.1, 40 / 105]
     assert max_drawdown_amount(episodes).tolist() == [40, 0]
     assert avg_drawdown_amount(episodes).tolist() == [25, 0]
+
+
+def test_one_trade_is_enough_where_no_spread_is_asked_for() -> None:
+    one = np.array([1])
+    assert win_rate(one, one).tolist() == [100]
+    assert expectancy(np.array([30.0]), one).tolist() == [30]
+    assert spread_of_pnl(np.zeros(1), np.array([120.0]), np.array([40.0]), one).tolist() == [1.6]
+    assert trade_frequency(one, np.array([2 * DAY]), np.array([6 * DAY])).tolist() == [0.25]
+
+
+def test_wins_and_losses_are_averaged_before_they_are_compared() -> None:
+    """Mean win 30 / 2 = 15, mean loss 20 / 4 = 5."""
+    assert payoff_ratio(np.array([30.0]), np.array([20.0]), np.array([2]), np.array([4])).tolist() == [3]
+
+
+def test_a_bot_of_half_a_day_has_the_frequency_of_a_day() -> None:
+    trades, first = np.array([4]), np.array([3 * DAY])
+    assert trade_frequency(trades, first, first + DAY // 2).tolist() == [4]
+
+
+def test_figures_are_alike_within_a_share_of_the_larger_one() -> None:
+    a = np.array([0.0, 2.0, 100.0, 100.0, 1.0])
+    b = np.array([0.0, 2.0, 100.0 * (1 + EQUAL / 2), 100.0 * (1 + 2 * EQUAL), -1.0])
+    assert alike(a, b).tolist() == [True, True, True, False, False]
