@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import Annotated
 from urllib.parse import quote
 
@@ -25,15 +25,17 @@ Version = Annotated[int, Field(ge=0, lt=INTEGERS)]
 
 
 def in_utc(value: datetime) -> datetime:
-    """The same moment in UTC. Raises ValueError outside of the days that there are.
+    """The same moment in UTC. Raises ValueError where it names no offset, and where the calendar has no such moment.
 
     >>> in_utc(datetime.fromisoformat("2025-01-01T00:00:00+05:00")).isoformat()
     '2024-12-31T19:00:00+00:00'
     """
-    first, last = (datetime.combine(day, time(), UTC) for day in (EARLIEST_DAY, LATEST_DAY))
-    if not first <= value <= last:  # which compares moments of the first and the last year, too
-        raise ValueError(f"a time from {EARLIEST_DAY} to {LATEST_DAY} is needed")
-    return value.astimezone(UTC)
+    if value.tzinfo is None:
+        raise ValueError("a time with its offset is needed")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time from the year 1 to 9999 in UTC is needed") from None
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]

@@ -194,13 +194,21 @@ def test_half_a_character_in_a_trade_is_refused(own_web: Web) -> None:
 OUTCOME = {"strategy_id": "s", "entry_price": 100, "exit_price": 102, "direction": "LONG"}
 
 
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1899-12-31T23:59:59Z"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
 def test_times_that_cannot_be_are_refused(own_web: Web, at: str) -> None:
     right, token = "2025-01-01T10:00:00Z", own_web.token("ingest")
     for times in ({"entry_time": at, "exit_time": right}, {"entry_time": right, "exit_time": at}, {"entry_time": at}):
         answer = own_web.client.post("/api/learning/trade-outcome", json=OUTCOME | times, headers=token)
         assert (answer.status_code, answer.json()["success"]) == (422, False)
-        assert "a time from 1900-01-01 to 2200-01-01 is needed" in answer.json()["error"]
+        assert "a time from the year 1 to 9999 in UTC is needed" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1899-12-31T23:59:59Z"])
+def test_times_of_no_trade_are_held(own_web: Web, at: str) -> None:
+    times = {"entry_time": at, "exit_time": at}
+    answer = own_web.client.post("/api/learning/trade-outcome", json=OUTCOME | times, headers=own_web.token("ingest"))
+    assert (answer.status_code, answer.json()["success"]) == (422, False)
+    assert "It is held as row" in answer.json()["error"]
 
 
 def test_what_nobody_foresaw_is_told_as_any_other_problem() -> None:
