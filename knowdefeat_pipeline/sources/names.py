@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from knowdefeat_pipeline.core.escaping import LONGEST
 from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.units import MONEY, NO_UNITS, currency
 
-_BRACKETED = re.compile(r"(?P<name>.*?\w.*?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
-_TRAILING = re.compile(r"(?P<name>.*?\w)[\s_,]+(?P<unit>[A-Za-z]{3,5}|[$€£¥])\s*")
+# A heading is matched from its end, where its unit stands, and without ways back (`*+`): from its beginning each letter
+# could be the last one of the name, and matching took the square or the cube of its length.
+_BRACKETED = re.compile(r"\s*+[)\]](?P<unit>[^()\[\]]*+)[(\[][\s_]*+(?P<name>(?=.*\w).*)")
+_TRAILING = re.compile(r"\s*+(?P<unit>[A-Za-z]{3,5}|[$€£¥])[\s_,]++(?P<name>\w.*)")
 _ZONE = re.compile(r"(UTC|GMT|Z)\s*(?P<offset>[+-]\d{1,2}(:?\d\d)?)?", re.I)
 _CODE = re.compile(r"[A-Z]{2,6}|\W")
 
@@ -109,14 +112,21 @@ def key(name: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
+def _split(pattern: re.Pattern[str], heading: str) -> tuple[str, str] | None:
+    """The name and the unit of a heading of the pattern's kind; None of another one, and of one that is too long to be
+    a name."""
+    found = pattern.fullmatch(heading[::-1]) if len(heading) <= LONGEST else None
+    return (found["name"][::-1], found["unit"][::-1]) if found else None
+
+
 def unit(name: str) -> str | None:
     """The currency that a heading names, as its sign or code.
 
     >>> unit("PnL ($)"), unit("Price USD"), unit("fee_usdt"), unit("Amount (BTC)"), unit("Open Time"), unit("Net P&L %")
     ('$', 'USD', 'usdt', 'BTC', None, None)
     """
-    found = _BRACKETED.fullmatch(name) or _TRAILING.fullmatch(name)
-    text = found["unit"].strip() if found else ""
+    found = _split(_BRACKETED, name) or _split(_TRAILING, name)
+    text = found[1].strip() if found else ""
     return text if currency(text) or text == "¥" else None
 
 
@@ -126,8 +136,8 @@ def zone(name: str) -> str | None:
     >>> zone("Date(UTC)"), zone("Trade Time (UTC+8)"), zone("Open Time")
     ('UTC', 'UTC+8', None)
     """
-    found = _BRACKETED.fullmatch(name)
-    clock = _ZONE.fullmatch(found["unit"].strip()) if found else None
+    found = _split(_BRACKETED, name)
+    clock = _ZONE.fullmatch(found[1].strip()) if found else None
     return f"UTC{clock['offset'] or ''}" if clock else None
 
 
@@ -137,12 +147,12 @@ def bare(name: str) -> str:
     >>> bare("Price USD"), bare("PnL ($)"), bare("Open Time (UTC)"), bare("Profit (%)"), bare("Position size (qty)")
     ('Price', 'PnL', 'Open Time', 'Profit (%)', 'Position size (qty)')
     """
-    found = _BRACKETED.fullmatch(name)
-    inner = found["unit"].strip("% ") if found else ""
+    found = _split(_BRACKETED, name)
+    inner = found[1].strip("% ") if found else ""
     if found and inner not in NO_UNITS and (_CODE.fullmatch(inner) or zone(name)):
-        return found["name"]
-    found = _TRAILING.fullmatch(name)
-    return found["name"] if found and currency(found["unit"]) else name
+        return found[0]
+    found = _split(_TRAILING, name)
+    return found[0] if found and currency(found[1]) else name
 
 
 def of(field: str) -> tuple[str, ...]:
@@ -182,4 +192,4 @@ def is_unitless(column: str) -> bool:
 
 def known(columns: Iterable[object]) -> int:
     """How many of the cells of a row are names of fields, as a header's are."""
-    return len({key(bare(cell)) for cell in columns if isinstance(cell, str)} & _KNOWN)
+    return len({key(bare(cell)) for cell in columns if isinstance(cell, str) and len(cell) <= LONGEST} & _KNOWN)

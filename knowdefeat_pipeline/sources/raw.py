@@ -1,6 +1,7 @@
 """A foreign table as it was found: every cell untouched, every row with its number."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -11,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from knowdefeat_pipeline.core.units import Bools, Ints
+from knowdefeat_pipeline.sources.layout import SourceError
 
 TOTAL = re.compile(
-    r"\s*(grand |sub-?)?(total|totals|sum|summe|gesamt|gesamtsumme|zwischensumme|insgesamt|totale|somme)s?\s*:?\s*",
+    r"\s*(grand |sub-?)?(total|totals|sum|summe|gesamt|gesamtsumme|zwischensumme|insgesamt|totale|somme)s?\s*+:?\s*",
     re.I,
 )
 """What stands in a row that adds up others."""
+MOST_COLUMNS = 1000
+"""How many columns a table may have; the widest export that we know has some fifty."""
 
 
 class Content(NamedTuple):
@@ -156,6 +160,13 @@ def named(header: Sequence[object]) -> list[str]:
     return [text or f"column {place}" for place, text in enumerate(texts, 1)]
 
 
-def repeated(names: Sequence[str]) -> str | None:
-    """The first name that several columns have."""
-    return next((name for name in names if names.count(name) > 1), None)
+def require_columns(names: Sequence[str]) -> None:
+    """Raises SourceError where there are more columns than a table of trades has, or several of one name."""
+    if len(names) > MOST_COLUMNS:
+        raise SourceError(
+            f"the table has {len(names):,} columns; up to {MOST_COLUMNS:,} are read: leave out those that say nothing "
+            "of a trade"
+        )
+    name, times = next(iter(Counter(names).most_common(1)), ("", 0))
+    if times > 1:
+        raise SourceError(f"the column '{name}' appears {times} times; give each column its own name")

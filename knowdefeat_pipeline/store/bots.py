@@ -23,15 +23,17 @@ class BotError(KnowDefeatError):
 
 
 def bot_keys(connection: psycopg.Connection, names: Iterable[str]) -> list[int]:
-    """The keys of the bots that answer to these names (present or former ones), in their order.
+    """The keys of the bots that answer to these names (present or former ones), in their order. The key of a bot that
+    was given one by its name (a negative number) means it, too, unless a bot is called so.
 
     Raises BotError for a name that no bot has.
     """
     names = list(names)
     found: dict[str, int] = dict(
         connection.execute(
-            "SELECT asked, k.bot_id FROM unnest(%s::text[]) AS asked "
-            "JOIN bot_names AS k ON k.name = bot_name(asked) JOIN bots AS b USING (bot_id)",
+            "SELECT asked, b.bot_id FROM unnest(%s::text[]) AS asked "
+            "LEFT JOIN bot_names AS k ON k.name = bot_name(asked) JOIN bots AS b ON b.bot_id = "
+            "coalesce(k.bot_id, CASE WHEN asked ~ '^-[1-9][0-9]{0,8}$' THEN asked::integer END)",
             (names,),
         ).fetchall()
     )

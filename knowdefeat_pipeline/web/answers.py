@@ -126,7 +126,8 @@ def as_json(value: Any, headers: Mapping[str, str] | None = None) -> Answer:
         text = _dumped(value)
     except ValueError:  # a NaN, which JSON does not know; rare enough to be looked for only then
         text = _dumped(_finite(value))
-    return Answer(text.encode(), headers=headers or {})
+    # Half a character, as of a name that was sent so, is written as JSON writes it: \ud800.
+    return Answer(text.encode(errors="backslashreplace"), headers=headers or {})
 
 
 def _dumped(value: Any) -> str:

@@ -27,7 +27,7 @@ from knowdefeat_pipeline.web.api import (
     trades,
     weights,
 )
-from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, bounded
+from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, answering_head, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
 from knowdefeat_pipeline.web.pages import bot as bot_page
 from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, operations, ranking
@@ -40,6 +40,7 @@ from knowdefeat_pipeline.web.site import Shared, Site
 
 STATIC = Path(__file__).parent / "static"
 API = "/api/v1"
+LOGIN = "/login"
 LARGE = (f"{API}/trades/bulk", "/data/upload")  # where files come in
 
 
@@ -81,7 +82,7 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
         app.include_router(page.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @app.get("/login", include_in_schema=False)
+    @app.get(LOGIN, include_in_schema=False)
     def login_once(request: Request, site: Shared, code: str) -> Response:
         return log_in(request, site, code)
 
@@ -89,4 +90,4 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     def unknown(path: str) -> None:
         raise problems.Problem(HTTPStatus.NOT_FOUND, f"There is nothing at /api/{path}. See: /docs")
 
-    return guarded(bounded(app, dict.fromkeys(LARGE, MOST_OF_A_FILE)), hosts)
+    return guarded(answering_head(bounded(app, dict.fromkeys(LARGE, MOST_OF_A_FILE)), but=LOGIN), hosts)

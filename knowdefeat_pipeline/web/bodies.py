@@ -1,4 +1,5 @@
-"""Bodies of requests: how large one may be, of which type, and how it becomes a file that can be read."""
+"""Bodies of requests: how large one may be, of which type, and how it becomes a file that can be read; and answers
+without one."""
 
 from __future__ import annotations
 
@@ -51,6 +52,29 @@ def bounded(app: App, files: Mapping[str, int]) -> App:
         await app(scope, receiving, send)
 
     return within
+
+
+def answering_head(app: App, but: str) -> App:
+    """The app, which answers HEAD as GET without the body. `but`: the path of an address that counts once, which a
+    program that looks whether it is there must not use up."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"] == but:
+            await app(scope, receive, send)
+            return
+        is_told = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_told
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not is_told:  # a stream would never end
+                is_told = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await app({**scope, "method": "GET"}, receive, sending)
+
+    return answering
 
 
 def too_large(most: int) -> HTTPException:

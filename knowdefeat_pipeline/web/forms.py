@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
+from knowdefeat_pipeline.store.tokens import Scope
+from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.problems import Problem
 
 FORM = "application/x-www-form-urlencoded"
 MOST_BYTES = 100_000
+
+
+@contextmanager
+def first_of_all(refused: Problem | None) -> Iterator[None]:
+    """Of who may not send the form it is told, before whatever is wrong in it. `refused`: that he may not."""
+    try:
+        yield
+    except Problem as problem:
+        raise (refused or problem) from None
+
+
+def may_not(request: Request, scope: Scope) -> tuple[str, Problem | None]:
+    """The name of the token that may do that much; else why nobody may."""
+    try:
+        return requires(scope)(request), None
+    except Problem as problem:
+        return "", problem
 
 
 async def _read(request: Request) -> dict[str, str]:

@@ -19,6 +19,7 @@ from knowdefeat_pipeline.store import funds
 from knowdefeat_pipeline.store.bots import bot_strategies
 from knowdefeat_pipeline.store.funds import settings_of, settings_record
 from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.web.parameters import Day
 from knowdefeat_pipeline.web.problems import Problem
 
 _EMPTY = BeforeValidator(lambda given: given or None)  # a form sends what was not chosen as an empty text
@@ -28,7 +29,7 @@ _EMPTY = BeforeValidator(lambda given: given or None)  # a form sends what was n
 class Asked:
     """What of the allocations is asked for."""
 
-    day: Annotated[date | None, _EMPTY, Query(description="UTC day; the last one allocated by default.")] = None
+    day: Annotated[Day | None, _EMPTY, Query(description="UTC day; the last one allocated by default.")] = None
     currency: Annotated[str | None, _EMPTY, Query(description="Only funds and bots of this currency.")] = None
     decision: Annotated[str | None, _EMPTY, Query(description="Only bots of which this was decided.")] = None
     ticker: Annotated[str | None, _EMPTY, Query(description="Only bots that count for this ticker's cap.")] = None

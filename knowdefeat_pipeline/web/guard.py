@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -72,7 +73,8 @@ def refusal(scope: Scope, allowed: Container[str | None], graphql: str) -> str |
     host, origin = headers.get("host", ""), headers.get("origin")
     if _host_name(host) not in allowed:
         return f"the host {_shown(host)!r} is not one of this server; knowdefeat up --allow-host lets in further names"
-    if not scope["path"].isprintable():  # a router may take what ends with a line break for the path without it
+    # A router may take what ends with a line break for the path without it.
+    if any(unicodedata.category(character) == "Cc" for character in scope["path"]):
         return "the path has control characters"
     if origin is not None and not _is_own(origin, host, scope.get("scheme", "http")):
         return f"the origin {_shown(origin)!r} is another one"

@@ -20,6 +20,10 @@ from knowdefeat_pipeline.web.problems import Problem
 MOST_AT_ONCE = 8  # requests that are taken in, those that wait for their turn among them
 RETRY_AFTER = "1"  # seconds after which one that came too many may come again
 LONGEST = 300.0  # seconds that a deed may take
+TOO_LONG = (
+    "Reading and recording this took longer than {seconds:g} s, which is the most, and was ended. Sent again it takes "
+    "as long: send it in parts, or load it as a file: knowdefeat ingest FILE"
+)
 FAREWELL = 0.5  # seconds that a deed may still take once this process is to end
 
 
@@ -51,9 +55,12 @@ class Intake:
         """What became of a deed of the recorder. Raises Problem where it was refused, or not done in time."""
         line = json.dumps({"deed": deed, **about}).encode() + b"\n"
         with self._turn:
-            answer = json.loads(self._answer(line) or "null")
+            line_back, overran = self._answer(line)
+            answer = json.loads(line_back or "null")
             if self._recorder and (answer is None or answer.get("ends")):
                 self._recorder.wait()
+        if answer is None and overran:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, TOO_LONG.format(seconds=LONGEST))
         if answer is None:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -66,19 +73,25 @@ class Intake:
             raise Problem(status, answer["text"], headers)
         return answer["done"]
 
-    def _answer(self, line: bytes) -> bytes:
-        """The recorder's line, empty where it ended without."""
+    def _answer(self, line: bytes) -> tuple[bytes, bool]:
+        """The recorder's line, empty where it ended without; and whether it was ended, as the deed took too long."""
         recorder = self._running()
         if recorder.stdin is None or recorder.stdout is None:
             raise ValueError("the recorder has no pipes")
-        alarm = threading.Timer(LONGEST, recorder.kill)
+        overran = threading.Event()
+
+        def end() -> None:
+            overran.set()
+            recorder.kill()
+
+        alarm = threading.Timer(LONGEST, end)
         alarm.start()
         try:
             recorder.stdin.write(line)
             recorder.stdin.flush()
-            return recorder.stdout.readline()
+            return recorder.stdout.readline(), overran.is_set()
         except BrokenPipeError:
-            return b""
+            return b"", overran.is_set()
         finally:
             alarm.cancel()
 

@@ -24,6 +24,9 @@ PROBLEM = "application/problem+json"
 ENVELOPED = "/api/learning/"  # Scanstream's endpoints, whose clients know their own form of errors alone
 RETRY_AFTER = "5"  # seconds after which to ask again a database that was away
 
+HALF = "A text holds half of a character (a lone surrogate, such as \\ud800), which no name and no reason has"
+FAULT = "This could not be answered, by a fault of this program, of which the log of the pages tells."
+
 logger = logging.getLogger("knowdefeat.web")
 
 
@@ -63,6 +66,9 @@ def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
     on(BotError, lambda error: Problem(HTTPStatus.NOT_FOUND, str(error)))
     on(KnowDefeatError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
     on(psycopg.DataError, _unwritable)
+    on(UnicodeEncodeError, lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, HALF))
+    # After it is told, the server logs it, with its traceback.
+    on(Exception, lambda error: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, FAULT))
     for kind in (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DatabaseUnreachable):
         on(kind, _away)
 

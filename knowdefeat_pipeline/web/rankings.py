@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 
 from knowdefeat_pipeline.store.ranking import ranked_bots
 from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.web.parameters import Day
 from knowdefeat_pipeline.web.problems import Problem
 
 State = Literal["ranked", "unranked", "active", "inactive", "funded", "flagged"]
@@ -39,7 +40,7 @@ _EMPTY = BeforeValidator(lambda given: given or None)  # a form sends what was n
 class Asked:
     """What of the ranking is asked for."""
 
-    day: Annotated[date | None, _EMPTY, Query(description="UTC day; the last one computed by default.")] = None
+    day: Annotated[Day | None, _EMPTY, Query(description="UTC day; the last one computed by default.")] = None
     sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with a minus before it the largest first.")] = "rank"
     bot: Annotated[str | None, Query(description="Only bots whose name holds this.", max_length=200)] = None
     strategy: Annotated[str | None, Query(description="Only bots of this strategy.")] = None
@@ -57,16 +58,30 @@ class Asked:
         return self.sort.startswith("-")
 
     def key(self, row: Record) -> tuple[Any, ...]:
-        """By which rows are in order: those without the figure last, and bots by their key where they are equal."""
+        """By which rows are in order: those without the figure last, and bots by their key where they are equal. A
+        minus turns round all but who is last."""
         value = row[self.column]
         if value is None:
             return (1, 0, row["bot_id"])
         if isinstance(value, str):
             value = value.casefold()
-            value = "".join(chr(0x10FFFF - ord(c)) for c in value) if self.descending else value
+            value = _turned(value) if self.descending else value
         else:
             value = -float(value) if self.descending else float(value)
-        return (0, value, row["bot_id"])
+        return (0, value, -row["bot_id"] if self.descending else row["bot_id"])
+
+
+_COMPLEMENT = bytes(range(255, -1, -1))
+
+
+def _turned(text: str) -> str:
+    """A text in the place that the other one has when texts are turned round: its bytes', which sort as its characters
+    do, each taken from 255; and an end that comes behind all of them, as what goes on comes first then.
+
+    >>> sorted(["a", "ab", "b"], key=_turned)
+    ['b', 'ab', 'a']
+    """
+    return text.encode().translate(_COMPLEMENT).hex() + "~"
 
 
 @dataclass(frozen=True)

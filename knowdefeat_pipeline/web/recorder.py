@@ -37,7 +37,7 @@ from knowdefeat_pipeline.store import imported, imports, quarantine, quarantined
 from knowdefeat_pipeline.store.bots import BotError
 from knowdefeat_pipeline.store.trades import TradeError, changed_trade
 from knowdefeat_pipeline.web.answers import as_json
-from knowdefeat_pipeline.web.problems import told_of_database
+from knowdefeat_pipeline.web.problems import HALF, told_of_database
 
 MEMORY = 2**31  # bytes of data at most: what unpacks to more ends here, and not the machine
 CGROUPS = Path("/sys/fs/cgroup")
@@ -146,6 +146,8 @@ def answer(recorder: Recorder, line: bytes) -> Answer:
         return _refused(status, str(error))
     except (psycopg.DataError, psycopg.IntegrityError) as error:  # nothing of it was written
         return _refused(UNPROCESSABLE, _words(error))
+    except UnicodeEncodeError:
+        return _refused(UNPROCESSABLE, HALF)
     except psycopg.errors.InsufficientPrivilege as error:
         return _refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{error.diag.message_primary}. {NO_RIGHTS}")
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:

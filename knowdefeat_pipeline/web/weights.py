@@ -17,6 +17,7 @@ from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.store.learning import WeightsChanged, weight_versions
 from knowdefeat_pipeline.store.ranking import ranked_by, ranking_as_it_is
 from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.web.parameters import bot_address
 from knowdefeat_pipeline.web.problems import Problem
 
 MOST = 100.0  # that a weight can be
@@ -141,5 +142,6 @@ def read_ranks(connection: psycopg.Connection, day: date | None) -> Record | Non
         "variables": VARIABLE_NAMES,
         "steps": np.asarray(steps).tolist(),
         **{name: [row[name] for row in known] for name in names},
+        "address": [bot_address(row["bot"]) for row in known],
         "numbers": numbers.tolist(),
     }

@@ -519,6 +519,22 @@ def test_many_at_the_same_time_record_each_trade_once(web: Web) -> None:
     assert len(trades(web)) == 3
 
 
+def test_what_takes_too_long_is_refused_for_good(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(web, TRADE | {"source_trade_id": "t-0"})  # so that the recorder runs
+    monkeypatch.setattr(intake, "LONGEST", 0.5)
+    with connect(web.url) as other, other.transaction():
+        other.execute("LOCK TABLE trades IN ACCESS EXCLUSIVE MODE")
+        answer = web.client.post("/api/v1/trades", json=TRADE)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "retry-after" not in answer.headers
+    assert "longer than 0.5 s" in answer.json()["detail"]
+    assert "send it in parts, or load it as a file: knowdefeat ingest FILE" in answer.json()["detail"]
+    monkeypatch.setattr(intake, "LONGEST", 60.0)
+    send(web, TRADE)
+    assert len(trades(web)) == 2
+
+
 def test_a_recorder_that_is_killed_is_followed_by_another(web: Web) -> None:
     send(web, TRADE)
     recorder = web.site.intake._recorder

@@ -49,7 +49,8 @@ def prepare(rows: Rows) -> Rows:
 
 def _amounts(cells: pd.Series[str], pairs: pd.Series[str]) -> tuple[Floats, pd.Series[str]]:
     """Amounts and their coins, as in `0.01BTC`."""
-    named = pd.DataFrame({"letters": cells.str.upper().str.extract(r"([A-Z]\w*)$")[0], "pair": pairs}).fillna("")
+    letters = cells.str.upper().str.extract(r"^[^A-Z]*([A-Z]\w*)$")[0]
+    named = pd.DataFrame({"letters": letters, "pair": pairs}).fillna("")
     code, known = pd.factorize(pd.MultiIndex.from_frame(named))
     coins = pd.Series([_coin(letters, pair) for letters, pair in known], dtype="str").reindex(code, fill_value="")
     coins = coins.reset_index(drop=True)
@@ -60,7 +61,8 @@ def _amounts(cells: pd.Series[str], pairs: pd.Series[str]) -> tuple[Floats, pd.S
 
 def _coin(letters: str, pair: str) -> str:
     """The coin that ends in these letters: one of the pair's may begin with digits."""
-    digits = re.match(rf"\d+(?={re.escape(letters)})", pair) or re.search(rf"\d+(?={re.escape(letters)}$)", pair)
+    coin = re.escape(letters)
+    digits = re.match(rf"\d++(?={coin})", pair) or re.search(rf"(?<!\d)\d++(?={coin}$)", pair)
     return f"{digits[0]}{letters}" if digits and letters else letters
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from knowdefeat_pipeline.sources.format import Format, Rows
 
-ACCOUNT = re.compile(r"(?P<number>\d+) *\((?P<currency>[A-Z]{3,5})\b")
+ACCOUNT = re.compile(r"(?<!\d)(?P<number>\d++) *+\((?P<currency>[A-Z]{3,5})\b")
 ASK = (
     "its times are those of the broker's server, which it does not name: say --timezone 'UTC+2 with New York DST' (as "
     "most brokers' are), UTC+2 or whatever it is"

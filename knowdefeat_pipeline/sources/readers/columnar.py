@@ -10,7 +10,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.raw import Origin, RawTable, repeated
+from knowdefeat_pipeline.sources.raw import Origin, RawTable, require_columns
 
 
 def read_parquet(data: bytes) -> RawTable:
@@ -44,7 +44,5 @@ def _whole(what: str) -> Iterator[None]:
 
 def _raw(table: pa.Table, format_: str) -> RawTable:
     table.validate(full=True)  # Arrow trusts a file's offsets, and would read our memory where they point beyond it
-    if name := repeated(table.column_names):
-        count = table.column_names.count(name)
-        raise SourceError(f"the column '{name}' appears {count} times; give each column its own name")
+    require_columns(table.column_names)
     return RawTable(table, np.arange(1, table.num_rows + 1), origin=Origin(format_))

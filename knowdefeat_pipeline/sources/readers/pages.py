@@ -2,13 +2,15 @@
 
 A table that begins with its headings needs no row that names it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 import numpy as np
 
-from knowdefeat_pipeline.sources.raw import Origin, RawTable, named
+from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.raw import Origin, RawTable, named, require_columns
 from knowdefeat_pipeline.sources.readers import values
 from knowdefeat_pipeline.sources.readers.encodings import as_utf8
 
@@ -16,6 +18,10 @@ HIDDEN = "Comment"
 """The column of what stands in cells that are not shown."""
 HEADINGS = 3
 """How many cells make a row one of headings."""
+MOST_OPEN = 200
+"""How many tags and comments may have no end; a page that is cut short has one."""
+ENDED = ((b"<", b">"), (b"<!--", b"-->"), (b"<![", b"]"))
+"""How tags, comments and declarations begin, and how they end."""
 
 
 CUT = "the page is cut short, as in a truncated file: rows may be missing, and a broken one is held; fetch it again"
@@ -36,6 +42,7 @@ def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTabl
     Raises SourceError for bytes that are no text, and where several sections fit.
     """
     text, encoding, notes = as_utf8(data)
+    _require_ends(text)
     page = _Page()
     page.feed(text.decode())
     page.close()
@@ -57,13 +64,22 @@ def read_page(data: bytes, wanted: str | None, sought: values.Sought) -> RawTabl
     return RawTable(table, np.arange(1, len(cells) + 1), misshapen, origin, notes, tuple(titles))
 
 
+def _require_ends(text: bytes) -> None:
+    """Raises SourceError where more than `MOST_OPEN` tags or comments have no end: the parser looks for each of them up
+    to the end of the page, which takes the square of its length."""
+    left_open = sum(text.count(begin, text.rfind(end) + 1) for begin, end in ENDED)
+    if left_open > MOST_OPEN:
+        raise SourceError(f"the page has {left_open:,} tags or comments without an end; fetch it again")
+
+
 def _columns(section: _Section) -> list[str]:
     """Headings, of which each that comes again has its number, as in `Time` and `Time 2`."""
-    headings = named(section.header)
-    again = [
-        f"{name} {headings[: at + 1].count(name)}" if name in headings[:at] else name
-        for at, name in enumerate(headings)
-    ]
+    seen = Counter[str]()
+    again = []
+    for name in named(section.header):
+        seen[name] += 1
+        again.append(f"{name} {seen[name]}" if seen[name] > 1 else name)
+    require_columns(again)
     return [*again, HIDDEN] if any(section.hidden) else again
 
 
@@ -75,10 +91,11 @@ def _sections(
     titles: list[str] = []
     sections: dict[str, _Section] = {}
     current: _Section | None = None
+    tables = {place: number for number, place in reversed([*enumerate(begins, 1)])}
     for place, (cells, hidden) in enumerate(rows):
         filled = [cell for cell in cells if cell]
-        if place in begins and len(filled) == len(cells) >= HEADINGS:
-            current = sections.setdefault(f"table {begins.index(place) + 1}", _Section(cells))
+        if place in tables and len(filled) == len(cells) >= HEADINGS:
+            current = sections.setdefault(f"table {tables[place]}", _Section(cells))
         elif len(filled) == 1 and len(filled) < HEADINGS <= len(cells):
             current = sections.setdefault(filled[0], _Section())
             titles.append(filled[0])

@@ -13,7 +13,7 @@ import pyarrow.csv
 
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.sources.layout import SourceError
-from knowdefeat_pipeline.sources.raw import Origin, RawTable, named, repeated
+from knowdefeat_pipeline.sources.raw import Origin, RawTable, named, require_columns
 from knowdefeat_pipeline.sources.readers.encodings import as_utf8, whole_lines
 from knowdefeat_pipeline.sources.readers.header import TITLE_ROWS, header_place
 
@@ -35,11 +35,13 @@ def read_text(data: bytes, grows: bool = False) -> RawTable:
     text = whole_lines(text) if grows else text
     stated = STATED.match(text)
     text = text[stated.end() :] if stated else text
-    separator = stated["separator"].decode() if stated else _separator(text[:SAMPLE])
-    text, cut = _without_open_quote(text, separator)
-    cut = [] if grows else cut
-    text, title = _without_title(text, separator)
-    raw = _read(text, separator, cut)
+    try:
+        separator = stated["separator"].decode() if stated else _separator(text[:SAMPLE])
+        text, cut = _without_open_quote(text, separator)
+        text, title = _without_title(text, separator)
+        raw = _read(text, separator, [] if grows else cut)
+    except csv.Error as error:
+        raise SourceError(f"a cell of the head cannot be read ({error}); fetch the file again") from error
     notes += (f"the first {title} lines are a title and are not read",) if title else ()
     return replace(raw, origin=Origin(_name(separator), encoding, separator), notes=(*notes, *raw.notes))
 
@@ -65,6 +67,14 @@ def _separator(head: bytes) -> str:
 def _records(data: bytes, separator: str, strict: bool = False) -> Iterator[list[str]]:
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", errors="replace", newline="")
     return csv.reader(text, strict=strict, delimiter=separator)
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """The fields of a row that does not fit the header; the line itself where a cell is too long to be taken apart."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return [line]
 
 
 def _without_open_quote(data: bytes, separator: str) -> tuple[bytes, list[str]]:
@@ -105,12 +115,11 @@ def _read(data: bytes, separator: str, cut: list[str]) -> RawTable:
     """Rows are counted from 1 below the header; wholly empty lines are not counted."""
     header = next(filter(None, _records(data[: 2**20], separator)), [])
     names = named(header)
-    if name := repeated(names):
-        raise SourceError(f"the column '{name}' appears {names.count(name)} times; give each column its own name")
+    require_columns(names)
     misshapen: list[tuple[int, list[str]]] = []
 
     def set_aside(row: pa.csv.InvalidRow) -> str:
-        misshapen.append((row.number - 1, next(csv.reader([row.text], delimiter=separator), [])))
+        misshapen.append((row.number - 1, _fields(row.text, separator)))
         return "skip"
 
     try:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.sources.guess import speak_of_trades
 from knowdefeat_pipeline.sources.layout import NoTradesError, SourceError
-from knowdefeat_pipeline.sources.raw import repeated
+from knowdefeat_pipeline.sources.raw import require_columns
 
 LISTED = 12
 """How many tables a message names."""
@@ -34,8 +34,7 @@ class Sought:
 
 def table(names: Sequence[str], columns: Iterable[Sequence[object]]) -> pa.Table:
     """Columns of one type each: numbers or instants where all values are, else text. Raises SourceError."""
-    if name := repeated(names):
-        raise SourceError(f"the column '{name}' appears {names.count(name)} times; give each column its own name")
+    require_columns(names)
     return pa.table(dict(zip(names, map(_column, columns), strict=True)))
 
 

@@ -6,35 +6,66 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import Request
 
+from knowdefeat_pipeline.settings import EARLIEST_DAY, LATEST_DAY
+from knowdefeat_pipeline.web.parameters import in_utc
 from knowdefeat_pipeline.web.problems import Problem
 
 Row = TypeVar("Row")
+LONGEST = 10_000  # characters of a cursor; those of the longest names have some thousands
 FOREIGN = "cursor: take it from next or Link of an answer, as it is"
 
 
 def cursor(place: Sequence[Any]) -> str:
     """A place in a list as a word of an address.
 
-    >>> read_cursor(cursor([1.5, 7]), 2)
+    >>> read_cursor(cursor([1.5, 7]), plain, number)
     [1.5, 7]
     """
     return base64.urlsafe_b64encode(json.dumps([*place], default=str).encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str, length: int) -> list[Any]:
-    """The place that `cursor` wrote. Raises Problem for anything else."""
+def read_cursor(text: str, *kinds: Callable[[Any], Any]) -> list[Any]:
+    """The place that `cursor` wrote, of values of these kinds. Raises Problem for anything else."""
     try:
-        place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError):
-        place = None
-    if not isinstance(place, list) or len(place) != length:
-        raise Problem(HTTPStatus.BAD_REQUEST, FOREIGN)
-    return place
+        place = json.loads(base64.urlsafe_b64decode(text[:LONGEST] + "=" * (-len(text) % 4)))
+        if not isinstance(place, list):
+            raise ValueError("no list")
+        return [kind(value) for kind, value in zip(kinds, place, strict=True)]
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        raise Problem(HTTPStatus.BAD_REQUEST, FOREIGN) from None
+
+
+def plain(value: Any) -> Any:
+    """A value that is compared here, and reaches no database: a number, a text, or yes and no."""
+    if not isinstance(value, int | float | str):
+        raise ValueError("a list or nothing")
+    return value
+
+
+def number(value: Any) -> int:
+    """The number of a row: one of PostgreSQL's type bigint."""
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError("no number of a row")
+    return value
+
+
+def day(value: Any) -> date:
+    """A UTC day."""
+    found = date.fromisoformat(value)
+    if not EARLIEST_DAY <= found <= LATEST_DAY:
+        raise ValueError("no day of a list")
+    return found
+
+
+def instant(value: Any) -> datetime:
+    """A moment, which names its offset."""
+    return in_utc(datetime.fromisoformat(value))
 
 
 def part(

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import psycopg
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.funds.settings import FundSettings
@@ -17,7 +17,7 @@ from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.web.access import Decider
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
-from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
+from knowdefeat_pipeline.web.api.cursors import links, next_address, part, plain, read_cursor
 from knowdefeat_pipeline.web.bodies import takes
 from knowdefeat_pipeline.web.funds import (
     SETTINGS,
@@ -28,11 +28,13 @@ from knowdefeat_pipeline.web.funds import (
     read_allocation,
     require_funds,
 )
+from knowdefeat_pipeline.web.parameters import Day, Spelled, named_version
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 from knowdefeat_pipeline.web.tried_funds import differing, tried
 
 router = APIRouter(tags=["funds"])
+Currency = Annotated[str, Path(description="The currency of the funds."), Spelled]
 NOTHING = "Nothing has been allocated yet. Set funds: knowdefeat funds set --funds AMOUNT; then: knowdefeat run"
 
 
@@ -42,29 +44,19 @@ def funds(request: Request, site: Shared) -> Response:
     return site.answer(request, lambda connection: as_json(store.latest_settings(connection)))
 
 
-@router.get("/funds/{currency}", response_model=list[models.FundSettings])  # type: ignore[valid-type]
-def funds_of(request: Request, site: Shared, currency: str) -> Response:
-    """All settings of a currency that were ever recorded, the latest first. Its ETag is the latest one's version, which
-    a change sends back as If-Match."""
-
-    def read(connection: psycopg.Connection) -> Answer:
-        found = require_funds(connection, currency)
-        return Answer(as_json(found).body, version=found[0]["version"])
-
-    return site.answer(request, read)
-
-
 class FundsSet(FundsAsked):
     """Settings, and why."""
 
     reason: str = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
 
 
-@router.put("/funds/{currency}", response_model=models.FundSettings, dependencies=[Depends(takes("application/json"))])
+@router.put(
+    "/funds/{currency:path}", response_model=models.FundSettings, dependencies=[Depends(takes("application/json"))]
+)
 def set_funds(
     site: Shared,
     author: Decider,
-    currency: str,
+    currency: Currency,
     wanted: FundsSet,
     if_match: Annotated[str | None, Header(description="The ETag of GET /funds/{currency}.")] = None,
     if_none_match: Annotated[str | None, Header(description="* for a currency without settings.")] = None,
@@ -114,15 +106,15 @@ def _based_on(known: FundSettings, if_match: str | None, if_none_match: str | No
     tags = [tag.strip() for tag in if_match.split(",")]
     if known.version and ("*" in tags or f'"{known.version}"' in tags):
         return known.version
-    named = [int(tag.strip('"')) for tag in tags if tag.strip('"').isascii() and tag.strip('"').isdigit()]
-    return min(named[0], 2**31 - 1) if named else -1
+    named = named_version(if_match)
+    return -1 if named is None else named
 
 
-@router.get("/funds/{currency}/days", response_model=list[models.AllocationDay])  # type: ignore[valid-type]
+@router.get("/funds/{currency:path}/days", response_model=list[models.AllocationDay])  # type: ignore[valid-type]
 def funds_days(
     request: Request,
     site: Shared,
-    currency: str,
+    currency: Currency,
     days: Annotated[int, Query(ge=1, le=3660, description="The trailing UTC days.")] = 90,
 ) -> Response:
     """What was allocated in a currency day by day, what stayed cash and why; the earliest first."""
@@ -133,6 +125,19 @@ def funds_days(
         if last is None:
             return as_json([])
         return as_json(store.allocation_days(connection, currency, last - timedelta(days=days - 1), last))
+
+    return site.answer(request, read)
+
+
+# Behind that of its days, which it would take for part of a name.
+@router.get("/funds/{currency:path}", response_model=list[models.FundSettings])  # type: ignore[valid-type]
+def funds_of(request: Request, site: Shared, currency: Currency) -> Response:
+    """All settings of a currency that were ever recorded, the latest first. Its ETag is the latest one's version, which
+    a change sends back as If-Match."""
+
+    def read(connection: psycopg.Connection) -> Answer:
+        found = require_funds(connection, currency)
+        return Answer(as_json(found).body, version=found[0]["version"])
 
     return site.answer(request, read)
 
@@ -162,7 +167,7 @@ def allocations(
         if found is None:
             raise Problem(404, NOTHING)
         chosen = asked.chosen(found.rows)
-        rows, last = part(chosen, place, None if cursor is None else read_cursor(cursor, 5), limit)
+        rows, last = part(chosen, place, None if cursor is None else read_cursor(cursor, *[plain] * 5), limit)
         following = next_address(request, last)
         currencies = [of for of in found.currencies if asked.currency in (None, of["quote_currency"])]
         return as_json(
@@ -192,7 +197,7 @@ class TriedAllocations(BaseModel):
 def preview(
     site: Shared,
     asked: AllocationAsked,
-    day: Annotated[date | None, Query(description="UTC day; the last one ranked by default.")] = None,
+    day: Annotated[Day | None, Query(description="UTC day; the last one ranked by default.")] = None,
 ) -> Response:
     """What each bot would be given by other settings, beside what it was given. Takes seconds; 429 while another is
     under way. Nothing is saved."""

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.store import imported as store
 from knowdefeat_pipeline.store import quarantined as held
 from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
-from knowdefeat_pipeline.web.api.cursors import links, next_address, read_cursor
+from knowdefeat_pipeline.web.api.cursors import links, next_address, number, read_cursor
 from knowdefeat_pipeline.web.api.models import Page
 from knowdefeat_pipeline.web.bodies import takes
 from knowdefeat_pipeline.web.intake import a_place
@@ -230,7 +230,5 @@ def there(find: Callable[[psycopg.Connection, int], Kind], connection: psycopg.C
 def _after(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    (place,) = read_cursor(cursor, 1)
-    if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < 2**63:
-        raise Problem(HTTPStatus.BAD_REQUEST, "cursor: take it from next or Link of an answer, as it is")
+    place: int = read_cursor(cursor, number)[0]
     return place

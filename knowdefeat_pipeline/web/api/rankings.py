@@ -11,9 +11,10 @@ from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.web.answers import Answer, as_json
-from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
+from knowdefeat_pipeline.web.api.cursors import links, next_address, part, plain, read_cursor
 from knowdefeat_pipeline.web.api.models import POINTS, RANKED_NAMES, Rankings
 from knowdefeat_pipeline.web.correlations import MOST_BOTS, read_correlations
+from knowdefeat_pipeline.web.parameters import Day
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.rankings import Asked, read_ranking
 from knowdefeat_pipeline.web.site import Shared
@@ -37,7 +38,7 @@ def rankings(
         found = read_ranking(connection, asked)
         if found is None:
             raise Problem(404, NOTHING)
-        after = None if cursor is None else read_cursor(cursor, 3)
+        after = None if cursor is None else read_cursor(cursor, *[plain] * 3)
         rows, place = part(found.chosen, asked.key, after, limit)
         following = next_address(request, place)
         names = [name for name in RANKED_NAMES if explain or name not in POINTS]
@@ -73,7 +74,7 @@ def correlations(
     site: Shared,
     bots: Annotated[list[str], Query(description="The bots, by name or id; repeat it.", max_length=MOST_BOTS)],
     days: Annotated[int, Query(ge=10, le=365, description="The trailing UTC days that count.")] = 30,
-    day: Annotated[date | None, Query(description="The last of them; the last one computed by default.")] = None,
+    day: Annotated[Day | None, Query(description="The last of them; the last one computed by default.")] = None,
 ) -> Response:
     """Which bots are the same bet, and as how many they count."""
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated
 
 import psycopg
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from knowdefeat_pipeline.core.schema import REGIME_NOW
 from knowdefeat_pipeline.store import reads
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
-from knowdefeat_pipeline.web.api.cursors import FOREIGN, links, next_address, read_cursor
-from knowdefeat_pipeline.web.problems import Problem
+from knowdefeat_pipeline.web.api.cursors import instant, links, next_address, read_cursor
+from knowdefeat_pipeline.web.parameters import Spelled
 from knowdefeat_pipeline.web.regimes import require_series
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["regimes"])
+Ticker = Annotated[str, Path(description="The ticker."), Spelled]
 Timeframe = Annotated[str | None, Query(description="The length of its bars, such as 15m, 1h or 1d.")]
 
 
@@ -39,11 +38,11 @@ def regimes(
     return site.answer(request, read)
 
 
-@router.get("/regimes/{ticker}/history", response_model=models.RegimeBars)
+@router.get("/regimes/{ticker:path}/history", response_model=models.RegimeBars)
 def history(
     request: Request,
     site: Shared,
-    ticker: str,
+    ticker: Ticker,
     timeframe: Timeframe = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="The most bars of a part.")] = 1000,
     cursor: Annotated[str | None, Query(description="Where the part begins: from next or Link.")] = None,
@@ -52,19 +51,9 @@ def history(
 
     def read(connection: psycopg.Connection) -> Answer:
         series = require_series(reads.regimes(connection, ticker, timeframe), ticker, timeframe)
-        before = None if cursor is None else _instant(read_cursor(cursor, 1)[0])
+        before = None if cursor is None else read_cursor(cursor, instant)[0]
         rows = reads.regime_bars(connection, ticker, series["timeframe"], limit + 1, before=before)
         following = next_address(request, [rows[limit - 1]["open_time"].isoformat()] if len(rows) > limit else None)
         return as_json({"next": following, "data": rows[:limit]}, links(following))
 
     return site.answer(request, read)
-
-
-def _instant(text: object) -> datetime:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, FOREIGN)
-    return found

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from knowdefeat_pipeline.core.market.labels import NEUTRAL, REGIMES
 from knowdefeat_pipeline.postgres import clock
@@ -25,6 +25,7 @@ from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api.trades import By, refusal
 from knowdefeat_pipeline.web.intake import a_place
 from knowdefeat_pipeline.web.learning import ALL, Learned, require_learned
+from knowdefeat_pipeline.web.parameters import Instant, Spelled
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 
@@ -34,7 +35,7 @@ RECENT = 10  # outcomes that a summary shows
 OF_ROI = 100  # outcomes whose mean return a summary shows
 SUMMARY_DAYS = 30
 UNSTATED = "UNSTATED"  # the ticker of an outcome that names none
-Name = Annotated[str, Path(description="The strategy's name.")]
+Name = Annotated[str, Path(description="The strategy's name."), Spelled]
 Days = Annotated[int, Query(ge=1, le=3660, description="The trailing days.")]
 
 
@@ -228,8 +229,8 @@ class TradeOutcome(BaseModel):
     entry_price: float = Field(description="In quote currency.", gt=0, allow_inf_nan=False)
     exit_price: float = Field(description="In quote currency.", gt=0, allow_inf_nan=False)
     direction: Literal["LONG", "SHORT"] = Field(description="LONG or SHORT.")
-    entry_time: AwareDatetime = Field(description="With its offset from UTC.")
-    exit_time: AwareDatetime | None = Field(None, description="With its offset from UTC; now by default.")
+    entry_time: Instant = Field(description="With its offset from UTC.")
+    exit_time: Instant | None = Field(None, description="With its offset from UTC; now by default.")
     signal_confidence: float | None = Field(
         None, description="How sure the signal was: 0 to 1, or to confidence_scale.", ge=0, allow_inf_nan=False
     )
@@ -266,7 +267,7 @@ def trade_outcome(site: Shared, author: By, outcome: TradeOutcome) -> Response:
         exit_time: datetime = outcome.exit_time or clock.now(connection)
     given = outcome.model_dump(exclude={"confidence_scale", "trade_id", "bot"}) | {
         "signal_confidence": None if stated is None else stated / scale,
-        "entry_time": outcome.entry_time.astimezone(UTC),
+        "entry_time": outcome.entry_time,
         "exit_time": exit_time.astimezone(UTC),
     }
     bot = outcome.bot or outcome.strategy_id

@@ -17,6 +17,7 @@ from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.bodies import takes
 from knowdefeat_pipeline.web.gauges import scrape
 from knowdefeat_pipeline.web.operations import read_operations
+from knowdefeat_pipeline.web.parameters import Day
 from knowdefeat_pipeline.web.refreshes import start_refresh
 from knowdefeat_pipeline.web.site import Shared
 
@@ -63,8 +64,8 @@ def status(request: Request, site: Shared) -> Response:
 class RefreshAsked(BaseModel, extra="forbid"):
     """The days to compute; those that are stale where none is named."""
 
-    first: date | None = Field(None, description="The first UTC day; by default the last one, or what is stale.")
-    last: date | None = Field(None, description="The last UTC day; by default the first one, or what is stale.")
+    first: Day | None = Field(None, description="The first UTC day; by default the last one, or what is stale.")
+    last: Day | None = Field(None, description="The last UTC day; by default the first one, or what is stale.")
 
 
 class RefreshStarted(BaseModel):

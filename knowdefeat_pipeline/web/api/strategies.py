@@ -19,14 +19,14 @@ from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.learning import require_learned
+from knowdefeat_pipeline.web.parameters import DayAsked, Spelled
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["strategies"])
 
-Day = Annotated[date | None, Query(description="UTC day; the last one computed by default.")]
-Name = Annotated[str, Path(description="The strategy's name.")]
-Source = Annotated[str, Path(description="The name under which the backtest was learned.")]
+Name = Annotated[str, Path(description="The strategy's name."), Spelled]
+Source = Annotated[str, Path(description="The name under which the backtest was learned."), Spelled]
 Regime = Literal["TRENDING", "RANGING", "VOLATILE", "NEUTRAL", "*"]
 Amount = Annotated[float, Field(ge=0, lt=BOUND)]
 ADMIN = [Depends(requires("admin"))]
@@ -48,7 +48,7 @@ class Strategies(BaseModel):
 def strategies(
     request: Request,
     site: Shared,
-    day: Day = None,
+    day: DayAsked = None,
     regime: Annotated[Regime, Query(description="Under one regime; * and NEUTRAL: those that hold.")] = "*",
 ) -> Response:
     """The edge, win rate and weight of every strategy; the weights sum to 1."""
@@ -88,7 +88,7 @@ class OneStrategy(BaseModel):
 
 
 @router.get("/strategies/{strategy:path}", response_model=OneStrategy)
-def strategy(request: Request, site: Shared, strategy: Name, day: Day = None) -> Response:
+def strategy(request: Request, site: Shared, strategy: Name, day: DayAsked = None) -> Response:
     """One strategy: its beliefs under each regime, its weights, and whether stated confidence came true."""
 
     def read(connection: psycopg.Connection) -> Answer:

@@ -13,7 +13,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -24,6 +24,7 @@ from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import as_json
 from knowdefeat_pipeline.web.bodies import FILES, received, takes
 from knowdefeat_pipeline.web.intake import a_place
+from knowdefeat_pipeline.web.parameters import Spelled
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 
@@ -142,15 +143,15 @@ def record_trade(
 
 
 @router.patch(
-    "/trades/{source}/{trade}",
+    "/trades/{source}/{trade:path}",
     response_model=TakenIn,
     dependencies=[*WRITES, Depends(takes(JSON_TYPE))],
 )
 def change_trade(
     site: Shared,
     author: By,
-    source: str,
-    trade: str,
+    source: Annotated[str, Path(description="The source under which it was recorded."), Spelled],
+    trade: Annotated[str, Path(description="Its id there."), Spelled],
     changes: TradeChanges,  # type: ignore[valid-type]
     bot: Annotated[str | None, Query(description="Whose trade, where several bots have one of this id.")] = None,
 ) -> Response:

@@ -25,8 +25,10 @@ from knowdefeat_pipeline.web.access import Decider, requires
 from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import links, next_address, part, read_cursor
+from knowdefeat_pipeline.web.api.cursors import number as row_number
 from knowdefeat_pipeline.web.api.rankings import NOTHING
 from knowdefeat_pipeline.web.backtests import foretold
+from knowdefeat_pipeline.web.parameters import DayAsked, Version, named_version
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 from knowdefeat_pipeline.web.weights import (
@@ -41,8 +43,7 @@ from knowdefeat_pipeline.web.weights import (
 
 router = APIRouter(tags=["weights"])
 
-Day = Annotated[date | None, Query(description="UTC day; the last one computed by default.")]
-Number = Annotated[int, Path(description="The number of the version.")]
+Number = Annotated[Version, Path(description="The number of the version.")]
 Cursor = Annotated[str | None, Query(description="Where the part begins: from next or Link.")]
 IfMatch = Annotated[str | None, Header(description="The ETag of GET /weights: the version that the change builds on.")]
 ReasonField = Field(description="Why; it stays on record.", min_length=1, max_length=1000, pattern=r"\S")
@@ -60,7 +61,7 @@ class WeightSet(BaseModel):
 class Rollback(BaseModel):
     """Which weights come back."""
 
-    version: int = Field(description="The version whose weights come back, as a new version.")
+    version: Version = Field(description="The version whose weights come back, as a new version.")
     reason: str | None = Field(None, description="Why.", max_length=1000)
 
 
@@ -167,8 +168,7 @@ def _based_on(if_match: str | None, latest: WeightVersion) -> int:
     tags = [tag.strip() for tag in if_match.split(",")]
     if "*" in tags or f'"{latest.version}"' in tags:
         return latest.version
-    named = [int(tag.strip('"')) for tag in tags if tag.strip('"').isascii() and tag.strip('"').isdigit()]
-    raise WeightsChanged(latest, min(named[0], latest.version) if named else 0)
+    raise WeightsChanged(latest, min(named_version(if_match) or 0, latest.version))
 
 
 @router.get("/weights/versions", response_model=models.WeightVersions)
@@ -181,9 +181,7 @@ def versions(
     """Every version, the latest first: who, why, since when, and how far it moved."""
 
     def read(connection: psycopg.Connection) -> Answer:
-        after = None if cursor is None else read_cursor(cursor, 1)
-        if after is not None and not isinstance(after[0], int):
-            raise Problem(400, "cursor: take it from next or Link of an answer, as it is")
+        after = None if cursor is None else read_cursor(cursor, row_number)
         rows, place = part(shown_versions(connection), lambda row: (-row["version"],), after, limit)
         following = next_address(request, place)
         return as_json({"next": following, "data": rows}, links(following))
@@ -238,7 +236,7 @@ def daily_adjustments(
 
 
 @router.get("/weights/ranks")
-def ranks(request: Request, site: Shared, day: Day = None) -> Response:
+def ranks(request: Request, site: Shared, day: DayAsked = None) -> Response:
     """What the page Weights ranks with while it is moved: of each eligible bot the numbers n of its ranks of the 19
     variables, where a rank is n / 2 / steps - 1/2, and a score 50 + Σ (100 · rank · weight / Σ|weight|)."""
 
@@ -264,7 +262,7 @@ def weight_backtest(
 
 
 @router.post("/weights/preview", response_model=WeightPreview)
-def preview(site: Shared, tried: Tried, day: Day = None) -> Response:
+def preview(site: Shared, tried: Tried, day: DayAsked = None) -> Response:
     """The ranking of a day as it would be with these weights, of whatever sum; to the last bit what a run would write.
     Nothing is saved."""
     with site.snapshot() as connection:

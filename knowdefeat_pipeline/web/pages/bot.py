@@ -19,6 +19,7 @@ from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.pages.drawing import weeks
 from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.parameters import Bot, Day
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter()
@@ -31,13 +32,13 @@ EVENTS = 20
 DAY_FIGURES = tuple(figure for figure in BOT_DAYS if figure.name != "bot_id")
 
 
-@router.get("/bots/{bot}")
+@router.get("/bots/{bot:path}")
 def bot_page(
     request: Request,
     site: Shared,
-    bot: str,
+    bot: Bot,
     days: Annotated[int, Query(ge=7, le=3660)] = 90,
-    day: Annotated[date | None, Query(description="Only the trades of this day.")] = None,
+    day: Annotated[Day | None, Query(description="Only the trades of this day.")] = None,
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
     """Everything about one bot, by name or id."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -30,7 +29,7 @@ FIRST = 12  # bots that are compared where none are named: the best
 def compare(
     request: Request,
     site: Shared,
-    bots: Annotated[list[str] | None, Query(description="Names, one by one or with commas between them.")] = None,
+    bots: Annotated[list[str] | None, Query(description="Names, one by one or a line each.")] = None,
     days: Annotated[int, Query(ge=10, le=365)] = 30,
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
@@ -41,7 +40,8 @@ def compare(
         if last is None:
             return render("empty.html", request, site, title="Compare", question=QUESTION)
         rows = {row["bot_id"]: row for row in ranked_bots(connection, last)}
-        named = [name.strip() for text in bots or [] for name in re.split(r"[,\n]", text) if name.strip()]
+        lines = (line.strip(" \r") for text in bots or [] for line in text.split("\n"))
+        named = [line for line in lines if line]
         names = named or [row["bot"] for row in rows.values() if row["eligible"]][:FIRST]
         if len(names) > MOST_BOTS:
             raise Problem(422, f"At most {MOST_BOTS} bots can be compared.")

@@ -20,15 +20,15 @@ from knowdefeat_pipeline.core.money import AmountError
 from knowdefeat_pipeline.core.schema import ALLOCATIONS
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import Record, latest_day
-from knowdefeat_pipeline.web.access import requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
-from knowdefeat_pipeline.web.api.cursors import part, read_cursor
+from knowdefeat_pipeline.web.api.cursors import part, plain, read_cursor
 from knowdefeat_pipeline.web.api.models import NAME, STRATEGY, TRIED
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
-from knowdefeat_pipeline.web.forms import Form
+from knowdefeat_pipeline.web.forms import Form, first_of_all, may_not
 from knowdefeat_pipeline.web.funds import SETTINGS, Asked, FundsAsked, known_settings, place, read_allocation
 from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.parameters import Version, version_number
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared, Site
 from knowdefeat_pipeline.web.tried_funds import Tried, differing, tried
@@ -60,9 +60,9 @@ def funds(
     days: Annotated[int, Query(ge=2, le=3660)] = 30,
     cursor: Annotated[str | None, Query()] = None,
     tried: Annotated[bool, Query(description="Also what the settings of the address would give.")] = False,
-    based_on: Annotated[int | None, Query(ge=0, description="The version that was looked at first.")] = None,
+    based_on: Annotated[Version | None, Query(description="The version that was looked at first.")] = None,
     reason: Annotated[str, Query(max_length=1000)] = "",
-    saved: Annotated[int | None, Query(description="The version that was just saved.")] = None,
+    saved: Annotated[Version | None, Query(description="The version that was just saved.")] = None,
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
     """The funds of one currency on a day: what each bot is given and why, what stays cash, and what if."""
@@ -77,7 +77,7 @@ def funds(
         if format and what_if.found:
             return export(what_if.found.rows[:ROWS], TRIED, format, f"funds-tried-{shown.currency}-{what_if.found.day}")
         if format:
-            rows, _ = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, 5), ROWS)
+            rows, _ = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, *[plain] * 5), ROWS)
             return export(rows, (*ALLOCATIONS, NAME, STRATEGY), format, f"funds-{shown.currency}-{shown.day}")
         return _page(request, site, connection, shown, asked, days, cursor, what_if, saved=saved)
 
@@ -152,7 +152,7 @@ def _page(
     saved: int | None = None,
 ) -> Answer:
     found, currency = shown.found, shown.currency
-    rows, last = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, 5), ROWS)
+    rows, last = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, *[plain] * 5), ROWS)
     history = (
         store.allocation_days(connection, currency, found.day - timedelta(days=days - 1), found.day)
         if found and currency
@@ -184,17 +184,19 @@ def _form(connection: psycopg.Connection, shown: _Shown, what_if: WhatIf) -> dic
 def save(request: Request, site: Shared, form: Form) -> Response:
     """Save the settings of the form as a new version; what was typed stays on the page where that cannot be."""
     asked, typed = Asked(currency=form.get("currency") or None), _typed(form)
-    reason, based_on = form.get("reason", "")[:1000], form.get("based_on", "")
+    reason, based_on = form.get("reason", "")[:1000], version_number(form.get("based_on", ""))
     conflict: list[Record] = []
+    by, refused = may_not(request, "admin")  # before a connection is taken, as it takes one itself
     try:
-        by = requires("admin")(request)  # before a connection is taken, as it takes one itself
+        if refused:
+            raise refused
         if not reason.strip():
             raise Problem(422, "Say why: the reason is kept with the settings.")
-        if not (based_on.isascii() and based_on.isdigit()):
+        if based_on is None:
             raise Problem(422, "based_on: the number of the version that the change builds on is missing.")
         with site.connection() as connection:
             settings = _settings(connection, asked.currency, typed)
-            version = store.save_settings(connection, settings, by, reason.strip(), based_on=int(based_on))
+            version = store.save_settings(connection, settings, by, reason.strip(), based_on=based_on)
         query = urlencode({"currency": settings.quote_currency, "saved": version})
         return RedirectResponse(f"/funds?{query}", HTTPStatus.SEE_OTHER)
     except store.FundsChanged as error:
@@ -202,14 +204,13 @@ def save(request: Request, site: Shared, form: Form) -> Response:
         with site.connection() as connection:
             was = {row["version"]: row for row in store.settings_history(connection)}.get(error.based_on)
         conflict = differing(SETTINGS, was, error.latest, store.settings_record(settings))
-        based_on = str(error.latest["version"] if error.latest else 0)  # who saves now has seen it
+        based_on = error.latest["version"] if error.latest else 0  # who saves now has seen it
     except (AmountError, ValidationError) as error:
         status, trouble = HTTPStatus.UNPROCESSABLE_ENTITY, _told(error)
     except Problem as error:
         status, trouble = error.status, str(error)
-    number = int(based_on) if based_on.isascii() and based_on.isdigit() else None
-    what_if = WhatIf(typed, number, reason, trouble=trouble, conflict=conflict)
-    with site.snapshot() as connection:
+    what_if = WhatIf(typed, based_on, reason, trouble=trouble, conflict=conflict)
+    with first_of_all(refused), site.snapshot() as connection:
         shown = _Shown(connection, asked)
         answer = _page(request, site, connection, shown, asked, WINDOWS[0], None, what_if)
     return Response(answer.body, status, {**answer.headers, "Cache-Control": "no-store"}, media_type=answer.media_type)

@@ -13,7 +13,7 @@ from knowdefeat_pipeline.store.bot_days import daily_pnl
 from knowdefeat_pipeline.store.reads import last_ranked_day
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
-from knowdefeat_pipeline.web.api.cursors import part, read_cursor
+from knowdefeat_pipeline.web.api.cursors import part, plain, read_cursor
 from knowdefeat_pipeline.web.api.models import RANKED
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.pages.rendering import render
@@ -41,7 +41,8 @@ def ranking(
         found = read_ranking(connection, asked)
         if found is None:
             return render("empty.html", request, site, title="Ranking", question=QUESTION)
-        rows, place = part(found.chosen, asked.key, None if cursor is None else read_cursor(cursor, 3), limit)
+        after = None if cursor is None else read_cursor(cursor, *[plain] * 3)
+        rows, place = part(found.chosen, asked.key, after, limit)
         if format:
             return export(rows, EXPORTED, format, f"ranking-{found.day}")
         bots, pnl, _ = daily_pnl(connection, found.day, SPARK_DAYS, [row["bot_id"] for row in rows])

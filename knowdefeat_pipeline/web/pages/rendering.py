@@ -19,6 +19,7 @@ from knowdefeat_pipeline.core.money import digits
 from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.pages import drawing
+from knowdefeat_pipeline.web.parameters import bot_address
 from knowdefeat_pipeline.web.site import Site
 
 FOLDER = Path(__file__).parent
@@ -159,6 +160,7 @@ def environment() -> Environment:
     }
     made.globals |= {
         "asset": asset,
+        "bot_address": bot_address,
         "coloured_money": coloured_money,
         "coloured_places": coloured_places,
         "draw": drawing,

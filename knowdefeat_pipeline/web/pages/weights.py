@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -29,8 +28,9 @@ from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.models import PREVIEWED
 from knowdefeat_pipeline.web.backtests import foretold
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
-from knowdefeat_pipeline.web.forms import Form
+from knowdefeat_pipeline.web.forms import Form, first_of_all, may_not
 from knowdefeat_pipeline.web.pages.rendering import render
+from knowdefeat_pipeline.web.parameters import Day, Version, version_number
 from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 from knowdefeat_pipeline.web.weights import differing, possible_weights, read_preview, shown_versions, version_of
@@ -47,15 +47,15 @@ TEST_DAYS = 60
 def weights_page(
     request: Request,
     site: Shared,
-    version: Annotated[int | None, Query(description="The weights of this version.")] = None,
+    version: Annotated[Version | None, Query(description="The weights of this version.")] = None,
     named: Annotated[str | None, Query(alias="set", description="The weights of this named set.")] = None,
     scale: Annotated[bool, Query(description="Scale them to an absolute sum of 100.")] = False,
-    based_on: Annotated[int | None, Query(description="The version that was looked at first.")] = None,
+    based_on: Annotated[Version | None, Query(description="The version that was looked at first.")] = None,
     reason: Annotated[str, Query(max_length=1000)] = "",
     tested: Annotated[bool, Query(description="Also how they would have foretold the last 60 days.")] = False,
-    saved: Annotated[int | None, Query(description="The version that was just saved.")] = None,
+    saved: Annotated[Version | None, Query(description="The version that was just saved.")] = None,
     rows: Annotated[int, Query(ge=1, le=1000)] = ROWS,
-    day: Annotated[date | None, Query(description="The day that is ranked.")] = None,
+    day: Annotated[Day | None, Query(description="The day that is ranked.")] = None,
     format: Annotated[Format | None, Query()] = None,
 ) -> Response:
     """The weights, what a day's ranking would be with those of the address, and how they came about."""
@@ -146,11 +146,14 @@ def _evidence(
 @router.post("/weights")
 def save(request: Request, site: Shared, form: Form) -> Response:
     """Save the weights of the form as a new version; what was typed stays on the page where that cannot be."""
-    shown = _numbers(form)
-    reason, based_on = form.get("reason", "")[:1000], _based_on(form)
+    by, refused = may_not(request, "admin")  # before a connection is taken, as it takes one itself
+    with first_of_all(refused):
+        shown = _numbers(form)
+        reason, based_on = form.get("reason", "")[:1000], _based_on(form)
     conflict: list[Record] = []
     try:
-        by = requires("admin")(request)  # before a connection is taken, as it takes one itself
+        if refused:
+            raise refused
         if not reason.strip():
             raise Problem(422, "Say why: the reason is kept with the version.")
         with site.connection() as connection:
@@ -166,16 +169,16 @@ def save(request: Request, site: Shared, form: Form) -> Response:
     except Problem as error:
         status, trouble = error.status, _told(error)
     asked = {"reason": reason, "based_on": based_on, "rows": ROWS, "day": None}
-    with site.snapshot() as connection:
+    with first_of_all(refused), site.snapshot() as connection:
         answer = _page(request, site, connection, shown, asked, trouble=trouble, conflict=conflict)
     return Response(answer.body, status, {**answer.headers, "Cache-Control": "no-store"}, media_type=answer.media_type)
 
 
 def _based_on(form: Mapping[str, str]) -> int:
-    given = form.get("based_on", "")
-    if not (given.isascii() and given.isdigit()):
+    number = version_number(form.get("based_on", ""))
+    if number is None:
         raise Problem(422, "based_on: the number of the version that the change builds on is missing.")
-    return int(given)
+    return number
 
 
 def _told(error: Problem) -> str:

@@ -62,7 +62,7 @@ function row(of, number) {
   const bot = cell("th", "", "name");
   bot.scope = "row";
   const link = document.createElement("a");
-  link.href = `/bots/${encodeURIComponent(ranks.bot[of.place])}`;
+  link.href = ranks.address[of.place];
   link.textContent = ranks.bot[of.place];
   bot.append(link);
   const step = cell("td", "", "n", "moved");
