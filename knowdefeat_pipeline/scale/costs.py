@@ -24,6 +24,7 @@ SERVER_ROWS_S = 5.0
 SERVER_CHAIN_ROWS_S = 6.2
 STAGING = 1.7  # of what the server takes for rows, where shards leave them to be published
 FOLD_S = 2.5  # for a million trades of earlier months, once
+START_S = 2.0  # of another process that computes shards
 
 # Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.
 READ_BYTES = 60
@@ -35,6 +36,11 @@ MB = 1_000_000
 def held_bytes(trades: int, rows: int) -> int:
     """What so many trades and the rows that follow from them take in a process."""
     return TRADE_BYTES * trades + ROW_BYTES * rows
+
+
+def shard_seconds(trades: int, rows: int) -> float:
+    """In how many CPU seconds shards of so many trades and rows are computed."""
+    return (TRADES_S * trades + ROWS_S * rows) / MB
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,6 @@ def estimate(trades: int, rows: int, shards: int, held: int, history: int) -> Es
         read_mb=READ_BYTES * read / MB,
         written_mb=STORED_BYTES * rows / MB,
         process_mb=round(PROCESS_MB + held / MB, 1),
-        cpu_s=REFRESH_S + (TRADES_S * trades + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
+        cpu_s=REFRESH_S + shard_seconds(trades, rows) + (CHAIN_ROWS_S * rows + FOLD_S * history) / MB,
         server_cpu_s=(SERVER_TRADES_S * read + server_rows * rows) / MB,
     )

@@ -22,6 +22,7 @@ from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, micros
 from knowdefeat_pipeline.scale import staging
+from knowdefeat_pipeline.scale.costs import shard_seconds
 from knowdefeat_pipeline.scale.plan import Plan, Refresh, Shard
 from knowdefeat_pipeline.scale.staging import Done, Staging
 from knowdefeat_pipeline.steps.outcome import rows_per_end
@@ -46,7 +47,10 @@ def stage_refresh(session: Session, plan: Plan, refresh: Refresh) -> Staging:
     work = [(refresh, shard) for shard in plan]
     report = session.workers.report
     report(f"{plan.trades:,} trades, about {plan.rows:,} rows: computed in {len(plan)} shards of bots.")
-    with closing(session.workers.map(compute_shard, session.url, work)) as answers:  # closed, it stops the work
+    seconds = shard_seconds(plan.trades, plan.rows)
+    with closing(
+        session.workers.map(compute_shard, session.url, work, seconds)
+    ) as answers:  # closed, it stops the work
         for number, ((_, shard), done) in enumerate(answers, start=1):
             for name, counts in done["rows"].items():
                 found.counts[name] += np.array(counts, np.int64)
