@@ -9,7 +9,7 @@ as long as the session that began it. What one that is over left, whoever stages
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import date
 from itertools import count
@@ -25,7 +25,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.scale.plan import Refresh
 
-PART_ROWS = 65_536
+PART_ROWS = 8_192  # what a part takes, a worker holds several times
 _LOCK = int.from_bytes(b"kpln", "big")  # the class of the advisory locks, one per plan, that those alive are known by
 _PATIENCE = "5s"  # for which shards that are still being written are waited for
 
@@ -58,14 +58,11 @@ class Staging:
                 "Nothing was published. Run it again."
             )
 
-    def read(self, meant: str) -> Iterator[pa.Table]:
+    def read(self, meant: str) -> Generator[pa.Table, None, None]:
         """What all shards left for a table, shard by shard, some rows at a time."""
         asked = "SELECT content FROM staged_parts WHERE (plan, meant) = (%s, %s) ORDER BY shard, number"
-        with (
-            self.connection.cursor() as cursor,
-            closing(cursor.stream(asked, (self.plan, meant), binary=True)) as parts,
-        ):
-            for (content,) in parts:
+        with self.connection.cursor() as cursor:
+            for (content,) in cursor.stream(asked, (self.plan, meant), binary=True):
                 yield pa.ipc.open_stream(content).read_all()
 
     def publish(self, connection: psycopg.Connection, table: str, first: date, last: date) -> None:

@@ -203,12 +203,13 @@ def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: 
 
 
 def local_workers(parent: int | None = None) -> list[psutil.Process]:
-    """The worker processes that this process, or `parent`, has begun, by their environment."""
+    """The worker processes of this process, or of `parent`, which another one that it has begun has forked off, by
+    their environment."""
     found = []
-    for child in psutil.Process(parent).children(recursive=True):
+    for child in psutil.Process(parent).children():
         with suppress(psutil.NoSuchProcess):
             if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
-                found.append(child)
+                found += child.children()
     return found
 
 
