@@ -79,7 +79,6 @@ def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
         wall, cpu, server = time.perf_counter(), _cpu(), _server_cpu(url)
         metrics = compute_metrics(session, first, last, END)
         compute_streaks(session, first, last)
-        session.unstage()
         found: dict[str, Any] = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu}
         found |= {"server_cpu": _server_cpu(url) - server, **held()}
         found |= {"rows": sum(metrics.counts.values()), "shards": sum(line.startswith("Shard ") for line in told)}
@@ -89,6 +88,7 @@ def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
         compute_skill(session, first, last)
         compute_weights(session, first, last, END)
         compute_allocations(session, first, last)
+        session.unstage()
         found |= {"chain_cpu": _cpu() - cpu, "server_chain_cpu": _server_cpu(url) - server}
         found |= {"stored_bytes": _stored_bytes(connection)}
         return found | {"chain_mb": held()["held_mb"], "digest": _digest(connection)}

@@ -24,7 +24,7 @@ SERVER_ROWS_S = 5.0
 SERVER_CHAIN_ROWS_S = 6.2
 STAGING = 1.7  # of what the server takes for rows, where shards leave them to be published
 FOLD_S = 2.5  # for a million trades of earlier months, once
-START_S = 2.0  # of another process that computes shards
+START_S = 1.6  # of other processes that compute shards; how many hardly shows
 
 # Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.
 READ_BYTES = 60

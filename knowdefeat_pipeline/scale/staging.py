@@ -49,6 +49,10 @@ class Staging:
         self.counts: dict[str, Ints] = {}
         self.marks: Sequence[Any] = ()
 
+    def is_of(self, marks: Sequence[Any]) -> bool:
+        """Whether the metrics of these marks are what is staged."""
+        return bool(self.marks) and [of.number for of in self.marks] == [of.number for of in marks]
+
     def require(self, shards: int) -> None:
         """Raise StagingLost unless so many shards are there."""
         found = self.connection.execute("SELECT count(*) FROM staged_shards WHERE plan = %s", (self.plan,)).fetchone()

@@ -52,8 +52,8 @@ def unheard(told: str) -> None:
 class Workers:
     """Where a plan is carried out, and how large it may be in one piece.
 
-    `scheduler`: the address of a Dask cluster, None = processes of this machine, `processes` of them at most and no
-    more than the work is worth; one, or Dask not being installed, is this process. `whole_mb`: what the trades and rows
+    `scheduler`: the address of a Dask cluster, None = so many `processes` of this machine, where the work is worth
+    their start; one, or Dask not being installed, is this process. `whole_mb`: what the trades and rows
     of a refresh may take for it to be computed in one piece; else each shard takes a part of that at most. `report`
     hears of each shard that is done.
     """
@@ -78,9 +78,7 @@ class Workers:
     def local_processes(self, seconds: float) -> int:
         """In how many processes of this machine work of so many CPU seconds is done: 1 is this one alone, as to begin
         others would cost too much of it."""
-        if not _has_dask():
-            return 1
-        return int(max(1, min(self.processes, START_SHARE * seconds / START_S)))
+        return self.processes if _has_dask() and START_SHARE * seconds >= START_S else 1
 
     @property
     def whole_bytes(self) -> int:

@@ -239,7 +239,7 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:
     """The streaks of these days as shards left them: beside their metrics, or by a plan of their own; None where they
     are computed in one piece."""
-    if session.staging and [of.number for of in session.staging.marks] == [of.number for of in upstream]:
+    if session.staging and session.staging.is_of(upstream):
         return session.staging
     end_of = {of.day: of.as_of for of in upstream}
     exits = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
@@ -260,6 +260,5 @@ def _publish_streaks(
         staged.publish(connection, "win_streaks_rows", first, last)
         recorded = mark(connection, "win_streaks", first, last, own)
     counts = counts_of_days({of.day: of.as_of for of in upstream}, staged.counts["win_streaks"])
-    session.unstage()
     rows = CountedRows(counts, first_rows(connection, "win_streak_summary", last, SHOWN))
     return StepResult("win_streaks", first, last, rows, marks=recorded)

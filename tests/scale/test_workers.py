@@ -8,12 +8,11 @@ from knowdefeat_pipeline.scale import workers
 from knowdefeat_pipeline.scale.costs import MB, ROWS_S, START_S, TRADES_S, shard_seconds
 from knowdefeat_pipeline.scale.workers import START_SHARE, Workers
 
-EACH = START_S / START_SHARE  # CPU seconds of work that one process is begun for
+ENOUGH = START_S / START_SHARE  # CPU seconds of work
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.0, 1), (1.99 * EACH, 1), (2.01 * EACH, 2), (3.01 * EACH, 3), (1e9, 8), (float("inf"), 8)],
+    ("seconds", "expected"), [(0.0, 1), (0.99 * ENOUGH, 1), (1.01 * ENOUGH, 8), (1e9, 8), (float("inf"), 8)]
 )
 def test_processes_are_begun_for_work_that_is_worth_it(
     monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
@@ -21,7 +20,6 @@ def test_processes_are_begun_for_work_that_is_worth_it(
     monkeypatch.setattr(workers, "_has_dask", lambda: True)
     found = Workers(processes=8)
     assert found.local_processes(seconds) == expected
-    assert expected == 1 or expected * START_S <= START_SHARE * seconds
     where = "one after another by the run itself" if expected == 1 else f"in {expected} processes of this machine"
     assert found.place(seconds) == where
     assert Workers(processes=1).local_processes(seconds) == 1
