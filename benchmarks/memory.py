@@ -1,11 +1,15 @@
 """Whether the memory of the processes of `knowdefeat up` stays level: a day's trades at one a second, in minutes.
 
-    python -m benchmarks.memory [--bots 24] [--minutes 10] [--json]
+    python -m benchmarks.memory [--bots 24] [--minutes 10] [--growing] [--json]
 
 A real `knowdefeat up` over a server of its own, on which 86,400 trades are closed in so many minutes, as evenly as can
 be; the listener's batches are the larger for it (benchmarks.growth has as many as a day has). Shown is what each
 program holds, with the code server that it began, at the end of each tenth of the time, and of the server what its
 processes have for themselves. Runs, which come and go, are left out. At the end `up` is stopped by SIGTERM.
+
+The listener holds the trades of the metrics' window, about 250 bytes each. A fleet that has traded at one rate for
+longer than the window holds as many as ever; so here as many leave the window, in the same minutes, as enter it.
+`--growing` leaves them out, as on the first days of a fleet.
 
 Known limit: what grows by the hour and not by the trade shows little of itself in minutes.
 """
@@ -27,11 +31,13 @@ from typing import Any
 
 import psutil
 import psycopg
+import pyarrow as pa
 
 from benchmarks.common import fleet, report, store
 
 TRADES = 86_400  # of a day, one a second
 HISTORY_DAYS, PER_DAY = 90, 20
+STARTING = timedelta(minutes=1)  # until `up` is ready, about
 PAUSE = 0.5  # seconds between two transactions
 LOOKS = 10
 READY = "Dagster UI: "
@@ -44,8 +50,15 @@ INSERT = (
 COUNTED = "SELECT sum(lifetime_trades) FROM bot_metrics WHERE ticker = '*' AND day = (SELECT max(day) FROM bot_metrics)"
 
 
-def measure(bots: int, minutes: float) -> dict[str, Any]:
+def measure(bots: int, minutes: float, growing: bool) -> dict[str, Any]:
     """Megabytes of each program at each look; trades closed and counted; in how many seconds `up` stopped, and how."""
+    now = datetime.now(UTC)
+    history = [fleet(bots, PER_DAY * HISTORY_DAYS, HISTORY_DAYS, end=now - timedelta(minutes=1))]
+    if not growing:
+        leaving = fleet(
+            bots, TRADES // bots, minutes / 1440, end=_window_ends(now) + STARTING + timedelta(minutes=minutes)
+        )
+        history.append(leaving.set_column(0, "source", pa.array(["leaving"] * len(leaving))))
     with tempfile.TemporaryDirectory(prefix="knowdefeat-benchmark-") as home:
         os.environ["KNOWDEFEAT_HOME"] = home
         os.environ.pop("KNOWDEFEAT_DATABASE_URL", None)
@@ -56,7 +69,8 @@ def measure(bots: int, minutes: float) -> dict[str, Any]:
         try:
             url = server.ensure_running()
             migrations.upgrade(url)
-            store(url, fleet(bots, PER_DAY * HISTORY_DAYS, HISTORY_DAYS, end=datetime.now(UTC) - timedelta(minutes=1)))
+            for trades in history:
+                store(url, trades)
             with _up() as up, psycopg.connect(url, autocommit=True) as writer:
                 looks = []
                 for part in range(LOOKS):
@@ -70,8 +84,15 @@ def measure(bots: int, minutes: float) -> dict[str, Any]:
         finally:
             server.stop()
     held = {name: [round(look.get(name, 0.0), 1) for look in looks] for name in looks[-1]}
-    behind = bots * PER_DAY * HISTORY_DAYS + TRADES - int(counted)
+    behind = sum(map(len, history)) + TRADES - int(counted)
     return {"held_mb": held, "trades_behind": behind, "stopped_s": stopped, "exit_status": status}
+
+
+def _window_ends(now: datetime) -> datetime:
+    """The oldest exit that the listener holds."""
+    from knowdefeat_pipeline.steps.metrics import since
+
+    return since(now.date(), [now])
 
 
 @contextmanager
@@ -142,9 +163,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bots", type=int, default=24)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--growing", action="store_true", help="let no trade leave the window")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    figures = measure(chosen.bots, chosen.minutes)
+    figures = measure(chosen.bots, chosen.minutes, chosen.growing)
     rows = [(name, "  ".join(f"{mb:4.0f}" for mb in held) + " MB") for name, held in figures["held_mb"].items()]
     rows.append(("trades not counted yet", f"{figures['trades_behind']:,}"))
     rows.append(("stopped by SIGTERM", f"in {figures['stopped_s']:.1f} s, exit status {figures['exit_status']}"))
