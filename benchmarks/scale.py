@@ -42,7 +42,7 @@ def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, 
         for way in ways:
             alone(_prepare, url, first)
             found[way] = alone(refresh, url, way, first, processes) | {"trades": trades}
-        found[ways[0]]["read_bytes"] = _read_bytes(url, first)
+        found[ways[0]] |= alone(_reading, url, first)
     return found
 
 
@@ -162,16 +162,17 @@ def _stored_bytes(connection: Any) -> int:
     return int(found)
 
 
-def _read_bytes(url: str, first: Any) -> float:
-    """What a trade takes on its way to us."""
+def _reading(url: str, first: Any) -> dict[str, float]:
+    """What a trade takes on its way to us, and what counting the trades to cut the bots takes the server."""
     from knowdefeat_pipeline.postgres.connection import connect, query, quoted
+    from knowdefeat_pipeline.scale.plan import make_plan
     from knowdefeat_pipeline.steps.metrics import since
 
-    asked = quoted(query("trades/read_trades"), [since(first, [END]), END])
-    with connect(url) as connection:
-        ((trades,),) = connection.execute(f"SELECT count(*) FROM ({asked}) AS t").fetchall()
-        with connection.cursor().copy(f"COPY ({asked}) TO STDOUT (FORMAT BINARY)") as copy:
-            return sum(map(len, copy)) / trades
+    asked, before = quoted(query("trades/read_trades"), [since(first, [END]), END]), _server_cpu(url)
+    trades = make_plan(url, since(first, [END]), END, 1, 10**9).trades
+    server = _server_cpu(url) - before
+    with connect(url) as connection, connection.cursor().copy(f"COPY ({asked}) TO STDOUT (FORMAT BINARY)") as copy:
+        return {"plan_server_cpu": server, "read_bytes": sum(map(len, copy)) / trades}
 
 
 def _cpu() -> float:
@@ -225,9 +226,8 @@ def constants(
     """The same in the words of `costs.py`, with what `ways` of one refresh and months that were folded show.
 
     `runs`: in one piece; `ways`: one of them, cut too."""
-    found, piece, shards, processes = law(runs), *(ways[way] for way in WAYS)
-    rows, millions = piece["rows"] / 1e6, FOLDED[1] / 1e6
-    server_rows = found["server_cpu"]["rows"]
+    found, shards, processes = law(runs), *(ways[way] for way in WAYS[1:])
+    millions, read = FOLDED[1] / 1e6, sum(run["trades"] for run in runs)
     return {
         "PROCESS_MB": found["held_mb"]["alone"],
         "TRADE_BYTES": found["held_mb"]["trades"],
@@ -237,12 +237,12 @@ def constants(
         "ROWS_S": found["cpu"]["rows"],
         "CHAIN_ROWS_S": found["chain_cpu"]["rows"],
         "SERVER_TRADES_S": found["server_cpu"]["trades"],
-        "SERVER_ROWS_S": server_rows,
+        "SERVER_ROWS_S": found["server_cpu"]["rows"],
         "SERVER_CHAIN_ROWS_S": found["server_chain_cpu"]["rows"],
-        "STAGING": 1 + (shards["server_cpu"] - piece["server_cpu"]) / (server_rows * rows),
+        "SERVER_PLAN_S": 1e6 * sum(run["plan_server_cpu"] for run in runs) / read,
         "FOLD_S": folded["cpu"] / millions,
         "SERVER_FOLD_S": folded["server_cpu"] / millions,
-        "START_S": (processes["cpu"] - shards["cpu"]) / BEGUN,
+        "START_S": processes["cpu"] - shards["cpu"],
         "READ_BYTES": float(np.median([run["read_bytes"] for run in runs])),
         "STORED_BYTES": sum(run["stored_bytes"] for run in runs) / sum(run["rows"] for run in runs),
     }

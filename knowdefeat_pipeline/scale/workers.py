@@ -151,13 +151,15 @@ def _local(processes: int, url: str, module: str) -> Iterator[Client]:
         "distributed.worker.multiprocessing-method": "forkserver",
         "distributed.comm.timeouts.connect": f"{START_UP}s",
     }
-    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes.
+    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes. Its page takes
+    # a free port, as several runs may go on at once.
     with dask.config.set(chosen):
         get_mp_context().set_forkserver_preload(["__main__", "distributed", module])
         with (
             LocalCluster(
-                processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0,
-                security=True, env=handed_on(database_url=url), silence_logs=logging.ERROR,
+                processes, threads_per_worker=1, host="127.0.0.1", memory_limit=0, dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False}, security=True, env=handed_on(database_url=url),
+                silence_logs=logging.ERROR,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):  # fmt: skip
