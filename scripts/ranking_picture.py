@@ -17,7 +17,7 @@ from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
-WIDTH = 120
+WIDTH = 150
 
 
 def main(path: str) -> None:

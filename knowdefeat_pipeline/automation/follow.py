@@ -269,6 +269,7 @@ class Follower:
         parts = [f"{report.inserted:,} new", f"{report.updated:,} updated"]
         parts += [f"{report.unchanged:,} known"] if report.unchanged else []
         parts += [f"{held:,} held (knowdefeat quarantine list)"] if held else []
+        parts += [f"{report.explained:,} held before explained"] if report.explained else []
         self.say(f"{file.content.name}: {counted(report.rows_read, 'row')}: {', '.join(parts)}")
         if report.removed:
             self.say("The simulated fleet was removed to make room for real trades.")

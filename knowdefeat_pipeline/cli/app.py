@@ -19,6 +19,7 @@ from knowdefeat_pipeline.cli.commands import (
     database,
     days,
     decisions,
+    demo,
     doctor,
     evaluate,
     export,
@@ -79,7 +80,13 @@ def _commands(wanted: str, *commands: tuple[Callable[..., Any] | typer.Typer, st
             app.command(name, rich_help_panel=wanted)(command)
 
 
-_commands("Start, and see where you are", (run.run, "run"), (up.up, "up"), (doctor.doctor, "doctor"))
+_commands(
+    "Start, and see where you are",
+    (run.run, "run"),
+    (demo.demo, "demo"),
+    (up.up, "up"),
+    (doctor.doctor, "doctor"),
+)
 _commands(
     "Bring trades and market data",
     (trades.ingest, "ingest"),

@@ -70,8 +70,8 @@ def require_current(url: str) -> None:
     found = status(url)
     if found.current is None:
         raise MigrationError(
-            "The database has no KnowDefeat tables yet. Load trades and compute: knowdefeat run --trades FILE. A "
-            "simulated fleet instead: knowdefeat run. The tables alone: knowdefeat db migrate"
+            "The database has no KnowDefeat tables yet. Load trades and compute: knowdefeat run --trades FILE. The "
+            "demo instead: knowdefeat run. The tables alone: knowdefeat db migrate"
         )
     if found.pending:
         raise MigrationError(

@@ -1,5 +1,6 @@
 """The canonical trade: what makes a row acceptable, and its net pnl."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -28,9 +29,7 @@ MESSAGES: Mapping[Reason, str] = {
         "or say the trade's currency in a column or with --currency."
     ),
     Reason.UNKNOWN_DIRECTION: "{column} '{value}' is not a direction; write LONG or SHORT (buy and sell are read too).",
-    Reason.FILLS_MISSING: (
-        "the fill, or its trade, {value}: {remedy}, and discard this row; no direction makes a trade of it."
-    ),
+    Reason.FILLS_MISSING: ("the fill, or its trade, {value}: {remedy}; no direction makes a trade of it."),
     Reason.UNKNOWN_STATUS: "{column} '{value}' is not a status; write open, pending_exit or closed.",
     Reason.BAD_PRICE: "{column} '{value}' is not a price; write a finite number above 0.",
     Reason.BAD_NOTIONAL: "{column} '{value}' is not a size; write a finite number above 0 that gives a finite pnl.",
@@ -83,9 +82,26 @@ MESSAGES: Mapping[Reason, str] = {
         "the trade is kept once: discard this row, or correct what differs."
     ),
 }
+WORTHLESS = (
+    "{column} '{value}' is no price: many exports write 0 where there is none. If the position ended worthless, "
+    f"release this row with --set {{column}}={LEAST_SIZE:g}, the least price, by which all of it is lost (of a short "
+    "position: gained); a file that states its net pnl proves it by that. Else write the price."
+)
 MISSING = "{column} is empty, and a trade needs {description}; fill it in."
 MISSING_SIZE = "{column} is empty, and a closed trade needs its size or its net pnl; fill in one of them."
-MISSHAPEN = "the row has {found} fields, but the header has {expected}; correct the row."
+CUT_SHORT = (
+    "row {row} of {file} is cut short: it has {found} of the {expected} fields that the header names, and ends in "
+    "column '{last}'. Fetch the file again, load it and discard this row"
+)
+TOO_LONG = (
+    "row {row} of {file} has {found} fields, and the header names {expected}: a value may hold the separator without "
+    "being in quotes. Correct the row in the file, load that and discard this row"
+)
+OR_MEND = "; or release it with what is missing or wrong: --set COLUMN=VALUE."
+
+
+ZERO = re.compile(r"\D*[0,. ]*0[0,. ]*\D*")
+"""How a price of 0 is written."""
 
 KINDS: Mapping[Kind, str] = {
     "text": "text",
@@ -134,6 +150,8 @@ def explain(reason: Reason, field: str, column: str, value: str | None, **facts:
     facts = facts | {"choices": " or ".join(TERMS_OF_TRADES.get(field, ())), "remedy": NO_TRADE.get(value or "")}
     if reason == Reason.UNREADABLE_VALUE and not value:
         template = MISSING_SIZE if field == "notional" else MISSING
+    if reason == Reason.BAD_PRICE and field == "exit_price" and ZERO.fullmatch(value or ""):
+        template = WORTHLESS
     return template.format(
         column=column,
         value=shortened(printable(value or "")),
@@ -159,6 +177,25 @@ def is_marked(frame: pd.DataFrame) -> "pd.Series[bool]":
     closed = frame["status"].str.lower() == "closed"
     marked: pd.Series[bool] = ~closed & frame["exit_time"].isna() & np.isfinite(frame["exit_price"])
     return marked
+
+
+def with_worthless_exits(frame: pd.DataFrame, rounding: float) -> tuple[pd.DataFrame, int]:
+    """Closed rows that left at a price of 0, of which the stated net pnl says that all of the position was lost (short:
+    gained), as left at the least price that there is; and how many. `frame`: as `validate` takes it; `rounding`: of the
+    stated pnl.
+
+    A row of which it does not, or that states none, is left as it is, and refused: 0 often stands for no price.
+    """
+    left = (
+        (frame["exit_price"] == 0) & (frame["status"] == "closed") & (frame["contract_type"].str.lower() != "inverse")
+    )
+    if not left.any():
+        return frame, 0
+    side = np.where(frame["direction"] == "SHORT", 1.0, -1.0)
+    fees = all_fees(*(frame[name].to_numpy(float) for name in FEES))
+    net = side * frame["notional"].to_numpy(float) - fees + frame["funding"].fillna(0.0).to_numpy(float)
+    proved = left.to_numpy(bool) & agrees(net, frame["reported_pnl"].to_numpy(float), rounding)
+    return frame.assign(exit_price=frame["exit_price"].mask(proved, LEAST_SIZE)), int(proved.sum())
 
 
 def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:

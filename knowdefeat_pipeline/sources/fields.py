@@ -106,11 +106,17 @@ SIZES = ("notional", "quantity", "size", "margin")
 
 
 NO_TRADE: Mapping[str, str] = {
-    "closes what the file does not open": "load an export that begins earlier",
+    "closes what the file does not open": "load an export that begins earlier, which settles this row",
     "realised another pnl than its fills give": (
-        "load an export that begins earlier and has every fill (both sides of a hedge are not told apart)"
+        "load an export that begins earlier and has every fill (both sides of a hedge are not told apart), which "
+        "settles this row"
     ),
-    "paid in another coin for a fill that turned it around": "state its fee in quote currency and load the file again",
+    "paid in another coin for a fill that turned it around": (
+        "state its fee in quote currency, load the file again and discard this row"
+    ),
+    "has no market, time, quantity or price above 0 that can be read": (
+        "correct it in the file, load that and discard this row"
+    ),
 }
 """What is said in the place of the direction of fills that make no trade, and what would make one of them."""
 

@@ -9,9 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.sources import clocks, exported, formats
 from knowdefeat_pipeline.sources.fields import SIZES
-from knowdefeat_pipeline.sources.layout import CONSTANTS, KNOW_DEFEAT, Layout, SourceError, missing_fields, recognise
+from knowdefeat_pipeline.sources.guess import may_be_trades, speak_of_trades
+from knowdefeat_pipeline.sources.layout import (
+    CONSTANTS,
+    KNOW_DEFEAT,
+    Layout,
+    NoTradesError,
+    SourceError,
+    missing_fields,
+    recognise,
+)
 from knowdefeat_pipeline.sources.names import by_name
 from knowdefeat_pipeline.sources.notation import decide
 from knowdefeat_pipeline.sources.options import Dates, Decimal
@@ -20,6 +30,7 @@ from knowdefeat_pipeline.sources.readers import archives
 from knowdefeat_pipeline.sources.readers.columnar import read_arrow, read_arrow_stream, read_parquet
 from knowdefeat_pipeline.sources.readers.databases import read_sqlite, state
 from knowdefeat_pipeline.sources.readers.documents import read_json
+from knowdefeat_pipeline.sources.readers.header import TITLE_ROWS
 from knowdefeat_pipeline.sources.readers.pages import read_page
 from knowdefeat_pipeline.sources.readers.text import read_text
 from knowdefeat_pipeline.sources.readers.values import Sought
@@ -42,6 +53,8 @@ OTHERS = {
     b"\x7fELF": "a program",
 }
 """What else begins with bytes of its own."""
+HEAD = 2**16
+"""How many bytes of a text that cannot be read tell what it is."""
 READ = "CSV, TSV, Parquet, Arrow, JSON, NDJSON, Excel (.xlsx) and SQLite files are read, gzipped, in a ZIP, or not"
 
 
@@ -83,7 +96,8 @@ def read_trades(
     may then be a mere name, as of an upload, whose folders say nothing. `grows`: whether somebody is writing it (see
     `Sought`).
 
-    Raises SourceError, naming the file, where it cannot be read as a whole.
+    Raises SourceError, naming the file, where it cannot be read as a whole; NoTradesError, where it is plainly of
+    something else.
     """
     try:
         if timezone is not None and not clocks.is_clock(timezone):
@@ -93,6 +107,7 @@ def read_trades(
         said = _said(constants or {})
 
         raw = read_raw(content or path, table, replace(_sought(mapping or {}, said), grows=grows))
+        raw = replace(raw, file=printable(path.name), headings=tuple(raw.table.column_names))
         if exported.is_export(raw.table.column_names) and not mapping:
             return _read_export(raw, now, source, of_source)
         known = None if mapping else formats.recognised(raw.table.column_names)
@@ -100,7 +115,7 @@ def read_trades(
             rows = known.prepared(raw, path if content else path.absolute(), timezone, dates, account, said)
             raw, layout, account = rows.raw, known.layout(rows), rows.account
         else:
-            format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
+            format_, columns = _recognised(raw, mapping or {}, said)
             layout = Layout(format_, columns, timezone or "UTC", constants=said)
             layout = replace(layout, holds_duplicates=format_ == KNOW_DEFEAT)
         layout = replace(layout, confidence_scale=confidence_scale, capital=capital)
@@ -118,7 +133,19 @@ def read_trades(
             notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:
-        raise SourceError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _recognised(raw: RawTable, mapping: Mapping[str, str], said: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Format and columns of what is no known export. Raises SourceError, which says which one it looks like."""
+    columns = raw.table.column_names
+    try:
+        return recognise(columns, mapping, said, raw.table)
+    except SourceError as error:
+        alike = None if mapping else formats.alike(columns)
+        if alike is None:
+            raise
+        raise SourceError(f"{alike} As a plain table it lacks something, too: {error}") from error
 
 
 def every_source(read: Callable[[str | None], Reading]) -> list[Reading]:
@@ -196,7 +223,7 @@ def read_raw(path: Path, table: str | None = None, sought: Sought | None = None)
     if zipped:
         data = archives.unzip(data)
     if not data.strip():
-        raise SourceError("the file is empty; fetch it again")
+        raise NoTradesError("the file is empty; fetch it again")
     suffix = (path.with_suffix("") if zipped else path).suffix.lower()
     return replace(_with_rows(_read(path, data, suffix, table, sought)), content=content)
 
@@ -214,49 +241,65 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
     if data.startswith(ZIP) and b"xl/" in data:
         return read_excel(data, table, sought)
     if data.startswith(OLD_EXCEL):
+        if not any(stream.encode("utf-16-le") in data for stream in ("Workbook", "Book")):
+            raise NoTradesError("this is a document of Windows or of an old Office")
         raise SourceError("this is a workbook of an old Excel; save it as .xlsx or .csv")
     if data.startswith(ZIP):
         return _in_archive(data, table, sought)
     if kind := next((kind for mark, kind in OTHERS.items() if data.startswith(mark)), None):
-        raise SourceError(f"this is {kind}; {READ}")
+        raise NoTradesError(f"this is {kind}; {READ}")
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n\0\xff\xfe")[:1]
     if PAGE.match(data[:2000].replace(b"\0", b"")):
         raw = read_page(data, table, sought) if sought else None
         if raw is None:
-            raise SourceError(f"this is a page or XML; {READ}")
+            raise NoTradesError(f"this is a page or XML; {READ}")
         return raw
-    if start in (b"{", b"["):
-        return read_json(data, table, sought)
-    if suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
+    is_json = start in (b"{", b"[")
+    if not is_json and suffix in (".parquet", ".feather", ".arrow", ".sqlite", ".sqlite3") and b"\0" in data:
         raise SourceError(f"the content is not that of a {suffix} file, or its beginning is damaged; fetch it again")
-    return read_text(data, sought is not None and sought.grows)
+    try:
+        return read_json(data, table, sought) if is_json else read_text(data, sought is not None and sought.grows)
+    except SourceError as error:
+        if _speaks_of_trades(data):
+            raise
+        raise NoTradesError(str(error)) from error
+
+
+def _speaks_of_trades(data: bytes) -> bool:
+    """Whether text that cannot be read begins with headings, or has names of values, that are those of trades."""
+    head = data[:HEAD].replace(b"\0", b"").decode("latin-1")
+    lines = (re.split(r"[,;\t|]", line.replace('"', "")) for line in head.splitlines()[:TITLE_ROWS])
+    return speak_of_trades(re.findall(r'"([^"\\]+)"\s*:', head)) or any(map(speak_of_trades, lines))
 
 
 def _with_rows(raw: RawTable) -> RawTable:
     raw = raw.without_blank_rows()
     if not raw.rows:
-        raise SourceError("the table is empty: it has a header and no rows; check the export")
+        raise NoTradesError("the table is empty: it has a header and no rows; check the export")
     return raw
 
 
 def _in_archive(data: bytes, table: str | None, sought: Sought | None) -> RawTable:
     """The one file in a ZIP that is looked for, whatever else lies in it."""
-    found, others = dict[str, RawTable](), list[str]()
+    found, others, unread = dict[str, RawTable](), list[str](), False
     for name, content in archives.members(data):
         try:
             raw = _read(Path(name), content, Path(name).suffix.lower(), table, sought)
-        except SourceError:  # settings, code and pictures lie beside what is looked for
+        except SourceError as error:  # settings, code and pictures lie beside what is looked for
             others.append(name)
+            unread |= not isinstance(error, NoTradesError)
             continue
         if sought and sought.rank(raw.table.column_names):
             found[name] = raw
         else:
             others.append(name)
+            unread |= may_be_trades(raw.table.column_names, raw.table)
     if len(found) == 1:
         ((name, raw),) = found.items()
         return replace(raw, origin=replace(raw.origin, part=" ".join(filter(None, [name, raw.origin.part]))))
     some = ", ".join([*(found or others)][:5]) or "none"
-    raise SourceError(
+    kind_of_error = SourceError if found or unread else NoTradesError
+    raise kind_of_error(
         f"this is a zip archive with {'several files' if found else 'no file'} of trades that can be read ({some}); "
         f"unpack it. {READ}"
     )

@@ -7,6 +7,7 @@ where the two differ, the file does not tell the whole of the position, and its 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from knowdefeat_pipeline.sources.format import Rows, numbered
 from knowdefeat_pipeline.sources.rounding import half_of_last_decimal
 
 POSITION = ["bot_id", "ticker"]
-UNOPENED, UNPROVED, TURNED = NO_TRADE
+UNOPENED, UNPROVED, TURNED, UNREAD = NO_TRADE
 """What stands for the direction of a fill, or of a trade, that is held."""
 ROUNDS = 20
 """How many fills at the beginning of a position's history may close what was opened before it."""
@@ -38,8 +39,8 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     numbers = np.isfinite(fills["quantity"]) & (fills["price"] > 0)
     readable = (numbers & fills[["time", *POSITION]].notna().all(axis=1)).to_numpy(bool)
     place = np.flatnonzero(readable)
-    known = _with_rates(fills.iloc[place].assign(sequence=_sequence(fills["time"])[place]).reset_index(drop=True))
     said = None if realised is None else realised[place]
+    known = _in_proved_order(_with_rates(fills.iloc[place].reset_index(drop=True)), said)
     unopened = _unopened(known, said)
     place, known = place[~unopened], known[~unopened].reset_index(drop=True)
     if "lot" in known:
@@ -48,10 +49,11 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
             sales = counted(left, "sale leaves", "sales leave")
             rows = rows.noting(f"{sales} less than can be sold, which closes the trade and is a cost of it")
     trips = round_trips(known, POSITION)
-    trades = _trades(trips, known, None if said is None else said[~unopened])
+    trades, of = _trades(trips, known, None if said is None else said[~unopened])
+    rows = _explaining(rows, place[_explained(trades, of, trips.unmatched)])
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
     held = _held(fills, np.unique(np.array(lone, int)))
-    unread = pd.DataFrame({"place": np.flatnonzero(~readable)})
+    unread = pd.DataFrame({"place": np.flatnonzero(~readable)}).assign(direction=UNREAD)
     every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
     kept = np.isin(np.arange(len(rows)), every["place"])
     note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"
@@ -80,11 +82,88 @@ def tolerance(realised: Floats) -> Floats:
     return 1e-6 * np.abs(realised) + rounding
 
 
-def _sequence(times: pd.Series) -> Ints:
-    """The order of fills of one instant: that of the file, which may begin with the newest."""
-    given = times.dropna()
-    newest_first = len(given) > 1 and given.iloc[0] > given.iloc[-1]
-    return np.arange(len(times))[:: -1 if newest_first else 1]
+def _in_proved_order(fills: pd.DataFrame, realised: Floats | None) -> pd.DataFrame:
+    """The fills with their `sequence`: which of those of one instant came first.
+
+    That is the order of their ids, or of the file, whichever way it runs. Where this contradicts what the file says of
+    a position (see `_contradictions`), and the other way round, or with what opens the position first, less does, it
+    was that one.
+    """
+    given = _order_of_file(fills)
+    fills = fills.assign(sequence=given)
+    position = fills.groupby(POSITION, sort=False).ngroup().to_numpy(int)
+    several = fills.duplicated([*POSITION, "time"], keep=False).to_numpy(bool)
+    among = np.isin(position, position[several])
+
+    def contradicted(order: Ints, some: Bools) -> Floats:
+        tried = fills[some].assign(sequence=order[some]).reset_index(drop=True)
+        wrong = _contradictions(tried, None if realised is None else realised[some])
+        counts: Floats = np.bincount(position[some], wrong, position.max(initial=0) + 1).astype(np.float64)
+        return counts
+
+    least = contradicted(given, among)
+    for other in (-given, _opening_first(fills, realised)):
+        among &= (least > 0)[position]
+        if not among.any():
+            break
+        left = contradicted(other, among)
+        fills["sequence"] = np.where(among & (left < least)[position], other, fills["sequence"])
+        least = np.minimum(left, least)
+    return fills
+
+
+def _order_of_file(fills: pd.DataFrame) -> Ints:
+    """The order of the fills' ids, where these are numbers that grow with time, else of the file: that may begin with
+    the newest, as a whole or each position by itself."""
+    place = np.arange(len(fills))
+    if (numbers := _numbers(fills)) is not None:
+        return np.asarray(numbers.rank(method="first"), np.int64)
+    step = (
+        fills.groupby(POSITION, sort=False)["time"].diff().dt.total_seconds(),
+        fills["time"].diff().dt.total_seconds(),
+    )
+    later = next((votes for votes in (np.sign(moved).sum() for moved in step) if votes), 1)
+    return place if later > 0 else -place
+
+
+def _numbers(fills: pd.DataFrame) -> pd.Series | None:
+    """The numbers in the fills' ids, where each position has them behind the same letters, and they grow with time."""
+    if "id" not in fills:
+        return None
+    parts = fills["id"].astype("str").str.extract(r"^(?P<letters>.*?)(?P<number>\d{1,18})$")
+    if parts["number"].isna().any():
+        return None
+    by = [fills[name] for name in POSITION]
+    told = fills[[*POSITION, "time"]].assign(number=parts["number"].astype("int64"), letters=parts["letters"])
+    ordered = told.sort_values(["number"], kind="stable")
+    grow = ordered.groupby(POSITION, sort=False)["time"].diff().dropna() >= pd.Timedelta(0)
+    return told["number"] if grow.all() and told["letters"].groupby(by).nunique().le(1).all() else None
+
+
+def _opening_first(fills: pd.DataFrame, realised: Floats | None) -> Ints:
+    """Of the fills of an instant first those that open a position, by the side that they say, or as they realised
+    nothing; else in the given order."""
+    closes = np.zeros(len(fills), bool) if realised is None else np.abs(realised) > tolerance(realised)
+    if "position_side" in fills:
+        sign = fills["position_side"].map({"LONG": 1, "SHORT": -1}).to_numpy(float)
+        closes |= np.nan_to_num(fills["quantity"].to_numpy(float) * sign) < 0
+    order = np.lexsort((fills["sequence"], closes))
+    rank = np.empty(len(fills), np.int64)
+    rank[order] = np.arange(len(fills))
+    return rank
+
+
+def _contradictions(fills: pd.DataFrame, realised: Floats | None) -> Bools:
+    """Fills that realised another pnl than is stated, or close what nothing opened."""
+    wrong = _unopened(fills, realised)
+    rest = fills[~wrong].reset_index(drop=True)
+    place = np.flatnonzero(~wrong)
+    if "position_side" in rest and len(rest):
+        wrong[place[round_trips(rest, POSITION).unmatched["fill"].to_numpy(int)]] = True
+    if realised is not None:
+        off = np.abs(realized_pnl(rest, POSITION) - realised[place])
+        wrong[place] |= off > tolerance(realised[place])
+    return wrong
 
 
 def _with_rates(fills: pd.DataFrame) -> pd.DataFrame:
@@ -169,8 +248,9 @@ def _unopened(fills: pd.DataFrame, realised: Floats | None) -> Bools:
     return out
 
 
-def _trades(trips: RoundTrips, fills: pd.DataFrame, realised: Floats | None) -> pd.DataFrame:
-    """The trades with what their first fill says of them, ids, and fees whose rate is not known as such."""
+def _trades(trips: RoundTrips, fills: pd.DataFrame, realised: Floats | None) -> tuple[pd.DataFrame, Ints]:
+    """The trades with what their first fill says of them, ids, and fees whose rate is not known as such; and of each
+    fill which trade it belongs to, -1: none."""
     trades = trips.trades
     first = fills.iloc[trades["first_fill"].to_numpy(int)].reset_index(drop=True)
     beside = {name: first[name] for name in ("strategy_id", "leverage", "quote_currency") if name in first}
@@ -187,7 +267,20 @@ def _trades(trips: RoundTrips, fills: pd.DataFrame, realised: Floats | None) -> 
         doubtful = _in_doubt(trades, fills, wrong) & ~_proved(trades, of, gained)
         untold = doubtful | _from_the_first(trades, fills, wrong)
         trades["direction"] = trades["direction"].mask(untold, UNPROVED)
-    return trades
+    return trades, of
+
+
+def _explained(trades: pd.DataFrame, of: Ints, unmatched: pd.DataFrame) -> Bools:
+    """Of each fill whether it belongs to a trade, and to nothing that is held for want of other fills."""
+    makes_none = trades["direction"].isin(NO_TRADE).to_numpy(bool)
+    explained: Bools = (of >= 0) & ~np.append(makes_none, False)[of]
+    explained[unmatched["fill"].to_numpy(int)] = False
+    return explained
+
+
+def _explaining(rows: Rows, place: Ints) -> Rows:
+    """The rows with the cells of these fills, as the file has them: ones that are held may be among them."""
+    return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(rows.raw.headings).take(place)))
 
 
 def _ids(trades: pd.DataFrame, first: pd.DataFrame) -> pd.Series:

@@ -42,6 +42,10 @@ NO_PLACE = frozenset(("user_data", "data", "db", "sqlite", "database", "logs", "
 """Names of folders that say nothing of the bot."""
 
 
+LEAST_ALIKE, HALF = 4, 0.5
+"""How many headings of a format, and which share of them, a table has that looks like one."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One kind of export.
@@ -55,7 +59,8 @@ class Format:
     reads itself. `clock`: of times without a zone; None: the file does not say, and `ask` is what to say of it.
     `by_pair`: whether money is in the quote currency of pairs, where nothing names it. `is_bot`: whether a file is a
     bot, named after it where its rows name none. `rank`: of two formats that fit, or two tables of a database, the
-    higher one is meant.
+    higher one is meant. `marks`: headings that are the same in every language of the program, and no other's: they tell
+    a table that does not fit.
     """
 
     name: str
@@ -73,12 +78,30 @@ class Format:
     by_pair: bool = True
     is_bot: bool = False
     rank: int = 2
+    marks: tuple[str, ...] = ()
 
     def fits(self, columns: Sequence[str]) -> bool:
         """Whether a table of these columns is one."""
+        return not self.headings_of(columns)[1]
+
+    def headings_of(self, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Which of the headings a table of these columns has, and which it has not, each in one spelling."""
         seen = _by_key(columns)
-        spellings = ((name,) if isinstance(name, str) else name for name in self.headings)
-        return all(any(names.key(name) in seen for name in each) for each in spellings)
+        there, missing = list[str](), list[str]()
+        for each in self.headings:
+            spellings = (each,) if isinstance(each, str) else each
+            found = next((name for name in spellings if names.key(name) in seen), None)
+            (there if found else missing).append(found or spellings[0])
+        there += [mark for mark in self.marks if names.key(mark) in seen and mark not in there]
+        return there, missing
+
+    def likeness(self, columns: Sequence[str]) -> float:
+        """How much of a table of these columns speaks for this format, where that is no accident: from 0 to 1."""
+        there, missing = self.headings_of(columns)
+        has_marks = bool(self.marks) and {*self.marks} <= {*there}
+        own = [name for name in there if not names.by_name([name])]
+        share = len(there) / max(len(there) + len(missing), 1)
+        return share if has_marks or (own and len(there) >= LEAST_ALIKE and share >= HALF) else 0.0
 
     def prepared(
         self,

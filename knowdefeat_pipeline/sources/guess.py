@@ -4,12 +4,12 @@ A guess is only ever proposed. A wrong one that is pasted changes money, so that
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from knowdefeat_pipeline.sources import cells, words
+from knowdefeat_pipeline.sources import cells, names, words
 from knowdefeat_pipeline.sources.fields import FIELDS, Kind
 
 SAMPLE = 200
@@ -40,6 +40,35 @@ BOUGHT: Mapping[str, frozenset[str]] = {
     "exit_price": frozenset({"sell", "sold"}),
 }
 """What entry and exit are called in files of long positions alone."""
+
+
+TELLS = frozenset({"source_trade_id", "direction", "entry_price", "exit_price", "reported_pnl"})
+"""Fields of which a table of trades has one, and few other tables do."""
+SPEAKS = 3
+"""How many fields the headings of a table of trades name, whatever it lacks."""
+
+
+def speak_of_trades(headings: Iterable[str]) -> bool:
+    """Whether these could be headings of trades: three are names of fields, and one of them of what few others have.
+
+    >>> speak_of_trades(["id", "pair", "side", "my price"]), speak_of_trades(["open_time", "close_time", "volume"])
+    (True, False)
+    """
+    fields = names.by_name(headings).keys()
+    return len(fields) >= SPEAKS and not fields.isdisjoint(TELLS)
+
+
+def may_be_trades(headings: Sequence[str], table: pa.Table | None) -> bool:
+    """Whether a table could be one of trades, in whatever language: by its headings, or by its cells, which say LONG
+    and SHORT, or two times and two numbers a row."""
+    if speak_of_trades(headings):
+        return True
+    columns = [] if table is None else table.slice(0, SAMPLE).columns
+    if any(_speaks(column, words.DIRECTIONS) for column in columns):
+        return True
+    numbers = [_holds("amount", column) for column in columns]
+    times = [not number and _holds("time", column) for number, column in zip(numbers, columns, strict=True)]
+    return sum(times) > 1 and sum(numbers) > 1
 
 
 def columns_for(

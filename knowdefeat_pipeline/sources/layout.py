@@ -51,6 +51,10 @@ class SourceError(KnowDefeatError):
     """A file that cannot be read at all. The message names file, row and column, and the remedy."""
 
 
+class NoTradesError(SourceError):
+    """A file of something else, such as settings, a text or a picture: nothing in it speaks of trades."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the rows of one table are read; kept with every refused row so that it can be read the same way again.
@@ -107,7 +111,8 @@ def recognise(
 
     A column is found by `mapping` (column -> field), by the field's name, or by one of its aliases, in this order.
     `constants`: fields that are said of the whole file. `table`: whose cells help to guess a mapping for the error.
-    Raises SourceError for a mapping that does not fit and for required fields without a column.
+    Raises SourceError for a mapping that does not fit and for required fields without a column, and NoTradesError where
+    nothing speaks of trades.
     """
     _check_mapping(seen, mapping)
     chosen = {field: column for column, field in mapping.items()}
@@ -122,7 +127,8 @@ def recognise(
         if any(map(sides.has_negative, sizes)):  # its sign is the side
             missing.remove(FIELDS["direction"])
     if missing:
-        raise SourceError(_wanted(seen, columns, missing, constants, table))
+        said = _wanted(seen, columns, missing, constants, table)
+        raise SourceError(said) if mapping or guess.may_be_trades(seen, table) else NoTradesError(said)
     return format_, columns
 
 

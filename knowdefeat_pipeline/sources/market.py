@@ -188,7 +188,7 @@ def read_market(
     try:
         if not clocks.is_clock(timezone):
             raise SourceError(f"there is no time zone '{timezone}'; {clocks.REMEDY}")
-        raw = read_raw(path)
+        raw = replace(read_raw(path), file=printable(path.name))
         given = {name: text for name, text in (constants or {}).items() if text}
         columns = _columns(form, raw.table.column_names, mapping or {}, given)
         named = _from_name(path, form, {*columns, *given})

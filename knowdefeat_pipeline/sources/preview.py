@@ -70,7 +70,7 @@ def _read_as(name: str, fields: Mapping[str, str], reading: Reading) -> str:
         order = f", {layout.dates.replace('-', ' ')}" if layout.dates else ""
         return f"time{order}, {names.zone(name) or layout.timezone}"
     decimal = f", decimal {layout.decimals[name]}" if name in layout.decimals else ""
-    return f"{'text' if FIELDS[fields[name]].kind == 'text' else 'number'}{decimal}"
+    return f"{'text' if FIELDS[fields[name]].kind in ('text', 'bot') else 'number'}{decimal}"
 
 
 def plain_values(row: dict[Any, Any]) -> dict[str, Any]:

@@ -42,7 +42,9 @@ class RawTable:
     """A foreign table, untouched. `row_number`: of each row of `table`, from 1 below the header; a blank row has a
     number and is none. `misshapen`: the rows that do not fit the header, as (row number, fields). `notes`: what the
     user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
-    same database, by name. `content`: of the file, None where there is none, or it changed while it was read."""
+    same database, by name. `content`: of the file, None where there is none, or it changed while it was read. `file`:
+    what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a file of
+    fills, those that belong to a trade, a row each with these columns."""
 
     table: pa.Table
     row_number: Ints
@@ -52,6 +54,9 @@ class RawTable:
     titles: tuple[str, ...] = ()
     beside: Mapping[str, pa.Table] = field(default_factory=dict)
     content: Content | None = None
+    file: str = "the file"
+    headings: tuple[str, ...] = ()
+    explained: pa.Table | None = None
 
     @property
     def rows(self) -> int:
@@ -63,6 +68,18 @@ class RawTable:
         rows = self.table.take(np.searchsorted(self.row_number, row_numbers))
         columns = [[_as_text(value) for value in column.to_pylist()] for column in rows.columns]
         return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def explains(self, rows: Sequence[Mapping[str, str | None]]) -> list[bool]:
+        """Which of these rows of fills, given as `originals` does and with columns beside those of the file, belong to
+        trades of it (see `explained`)."""
+        if self.explained is None or not rows:
+            return [False] * len(rows)
+        known = self.explained
+        for name in known.column_names:
+            if pa.types.is_string(known[name].type):
+                known = known.filter(pc.is_in(known[name], pa.array([row.get(name) for row in rows], pa.string())))
+        fills = {*zip(*([_as_text(cell) for cell in column.to_pylist()] for column in known.columns), strict=True)}
+        return [tuple(row.get(name) for name in known.column_names) in fills for row in rows]
 
     def keep(self, rows: Bools) -> Self:
         """Only these rows of `table`."""

@@ -12,11 +12,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from knowdefeat_pipeline.core.amounts import LEAST_SIZE
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, is_plain_name, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.sources import cells, names, sides, units, words
-from knowdefeat_pipeline.sources.canonical import HALF_A_CENT, KINDS, MISSHAPEN, agrees, explain, is_marked, validate
+from knowdefeat_pipeline.sources.canonical import (
+    CUT_SHORT,
+    HALF_A_CENT,
+    KINDS,
+    OR_MEND,
+    TOO_LONG,
+    agrees,
+    explain,
+    is_marked,
+    validate,
+    with_worthless_exits,
+)
 from knowdefeat_pipeline.sources.fields import FIELDS, SIZES, Kind, Reason
 from knowdefeat_pipeline.sources.layout import EXPORT, KNOW_DEFEAT, TABLE, Layout, SourceError
 from knowdefeat_pipeline.sources.partial_exits import Parts, join_partial_exits
@@ -121,6 +133,13 @@ def read_table(
         _check_account(frame, layout)
     frame, elsewhere = _without_sizes_of_other_currencies(frame)
     notes += elsewhere
+    rounding = max(HALF_A_CENT, half_of_last_decimal(written_pnl))
+    frame, worthless = with_worthless_exits(frame, rounding)
+    if worthless:
+        notes.append(
+            f"{counted(worthless, 'trade')} left at a price of 0, as the stated net pnl proves: recorded at "
+            f"{LEAST_SIZE:g}, the least price"
+        )
     frame, parts = join_partial_exits(frame)
     notes += _notes(frame, raw, layout, naive)
     notes += sides.notes(frame, layout.columns)
@@ -128,11 +147,11 @@ def read_table(
     if not is_plain_name(name):
         raise SourceError(f"the source '{shortened(printable(name))}' is no plain name; {PLAIN_NAME}: --source NAME")
     valid, refused = validate(frame, now)
-    rounding = max(HALF_A_CENT, half_of_last_decimal(written_pnl))
     notes += _disagreeing(valid, rounding)
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings = [(number, reason, field, facts) for number, reason, field in refused.itertuples(index=False)]
-    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw)]
+    mendable = layout.format in (TABLE, KNOW_DEFEAT, EXPORT)
+    explained = [_explain(_of_all_exits(findings, parts), raw, layout), misshapen_rows(raw, mendable)]
     accepted = {*valid["row_number"].tolist()} if parts else set()
     return Reading(
         source=name,
@@ -408,15 +427,20 @@ def _explain(findings: Sequence[Finding], raw: RawTable, layout: Layout) -> pd.D
     return refusals(rows)
 
 
-def misshapen_rows(raw: RawTable) -> pd.DataFrame:
-    """Rows with another number of fields than the header: their fields in order, those beyond the header numbered."""
-    names = raw.table.column_names
+def misshapen_rows(raw: RawTable, mendable: bool = True) -> pd.DataFrame:
+    """Rows with another number of fields than the header: their fields in order, those beyond the header numbered.
+
+    `mendable`: whether a row by itself can become a trade, as no fill of an export can.
+    """
+    names = raw.headings or tuple(raw.table.column_names)
     rows = []
     for number, fields in raw.misshapen:
         beyond = [f"field {position}" for position in range(len(names) + 1, len(fields) + 1)]
         original = dict(zip_longest([*names, *beyond], fields))
-        message = MISSHAPEN.format(found=len(fields), expected=len(names))
-        rows.append((number, Reason.UNREADABLE_VALUE, None, message, original))
+        about = {"row": number, "file": raw.file, "found": len(fields), "expected": len(names)}
+        last = printable(names[min(len(fields), len(names)) - 1])
+        message = (CUT_SHORT if len(fields) < len(names) else TOO_LONG).format(**about, last=last)
+        rows.append((number, Reason.UNREADABLE_VALUE, None, message + (OR_MEND if mendable else "."), original))
     return refusals(rows)
 
 

@@ -89,12 +89,13 @@ def save_settings(
     reason: str,
     since: datetime | None = None,
     based_on: int | None = None,
+    simulated: bool = False,
 ) -> int:
     """Record a new version; its number. It counts from `since`, by default from the last ranking's as_of; the first of
     a currency counts for every day.
 
-    `based_on`: the version that whoever decides looked at, 0 for none. Raises FundsChanged where another one of the
-    currency is the latest by now.
+    `based_on`: the version that whoever decides looked at, 0 for none. `simulated`: it leaves with the simulated fleet.
+    Raises FundsChanged where another one of the currency is the latest by now.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -106,6 +107,7 @@ def save_settings(
             **settings_record(settings),
             "author": author,
             "reason": reason,
+            "simulated": simulated,
         } | ({"in_force_from": since or "-infinity"} if since or first else {})
         statement = sql.SQL("INSERT INTO fund_settings ({}) VALUES ({}) RETURNING version").format(
             sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,8 +46,8 @@ class Loaded:
 class MarketReport:
     """What became of a file: `rows_read` is the sum of all counts but `already_quarantined`.
 
-    `unfinished` bars were still open and are left to a later load. `quarantined`: rows by reason, of which
-    `already_quarantined` were held, released or discarded before.
+    `unfinished` bars were still open and are left to a later load. `quarantined`: rows that are held, by reason, of
+    which `already_quarantined` were held before. `settled`: refused rows that were released or discarded before.
     """
 
     file_name: str
@@ -59,6 +58,7 @@ class MarketReport:
     unfinished: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     already_quarantined: int = 0
+    settled: int = 0
     series: tuple[Loaded, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -81,8 +81,9 @@ def load_market(url: str, reading: MarketReading, file_name: str, *, replaces: b
         replaced=replaced,
         unchanged=len(accepted) - inserted - replaced + reading.repeated,
         unfinished=reading.unfinished,
-        quarantined=dict(sorted(Counter(refused["reason"]).items())),
-        already_quarantined=len(refused) - held,
+        quarantined=held.by_reason,
+        already_quarantined=held.before,
+        settled=held.settled,
         series=_series(reading.layout.form, accepted),
         notes=reading.notes,
     )
@@ -94,6 +95,7 @@ def record_market(
     """Write the valid rows inside the caller's transaction; rows inserted and replaced, and those in conflict."""
     form = reading.layout.form
     advisory.take(connection, _LOCK, "another load of market data")
+    connection.execute("DROP TABLE IF EXISTS incoming_market")  # of another load in this transaction
     connection.execute(_for(form, STAGE))
     rows = pa.Table.from_pandas(reading.valid, preserve_index=False)
     copy_arrow(connection, "incoming_market", rows, ["row_number", *form.fields])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 import psycopg
 import pyarrow as pa
 
+from knowdefeat_pipeline.core.simulation.demo import DEMO, MARKET
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query
 from knowdefeat_pipeline.store.locks import lock_every_day
 from knowdefeat_pipeline.store.tables import stored
@@ -18,11 +19,33 @@ BESIDE_METRICS = ("open_positions", "slow_results", "bot_days_rows")  # by day a
 OF_STRATEGIES = ("strategy_beliefs", "strategy_weights", "strategy_calibration")  # by day
 BELIEFS = (*OF_STRATEGIES, "belief_checkpoints")  # learned from all
 OF_THE_MARKET = ("market_regimes", "trade_scores")  # assets whose days rest on bars, whatever was traded
+MARKET_DATA = ("price_bars", "order_book_levels", "market_regimes")  # by ticker
 
 
 def has_own_trades(connection: psycopg.Connection) -> bool:
     """Whether there are trades that nobody simulated here."""
     return connection.execute("SELECT FROM trades WHERE NOT simulated LIMIT 1").fetchone() is not None
+
+
+def demo_entries(connection: psycopg.Connection) -> dict[str, datetime]:
+    """When each trade of the demo was entered, by its id in its source; empty where it is not loaded."""
+    rows = connection.execute(
+        "SELECT source_trade_id, entry_time FROM trades WHERE simulated AND starts_with(source_trade_id, %s)", (DEMO,)
+    ).fetchall()
+    return dict(rows)
+
+
+def refused_of_simulated(connection: psycopg.Connection) -> dict[str, dict[str, int]]:
+    """By the bot that they name, how many rows of the simulated fleet were refused for each reason, whatever became of
+    them since."""
+    rows = connection.execute(
+        "SELECT original ->> 'bot_id', reason, count(*) FROM trade_quarantine "
+        "WHERE simulated GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    found: dict[str, dict[str, int]] = {}
+    for bot, reason, count in rows:
+        found.setdefault(bot, {})[reason] = count
+    return found
 
 
 @dataclass(frozen=True)
@@ -46,8 +69,8 @@ def remove_simulated(connection: psycopg.Connection) -> Left:
     `Left`).
 
     That is what of them was refused, the bots that have no others with all their results, the days on which nothing
-    else had closed yet, and every version of the weights that was learned from them. All other computed days become
-    stale by the deletion.
+    else had closed yet, every version of the weights that was learned from them, and the demo's funds and market. All
+    other computed days become stale by the deletion.
     """
     with connection.transaction():
         if connection.execute("SELECT FROM trades WHERE simulated LIMIT 1").fetchone():
@@ -55,6 +78,7 @@ def remove_simulated(connection: psycopg.Connection) -> Left:
         # A trade that is on its way to a bot of the fleet is waited for: its bot stays.
         connection.execute("LOCK TABLE trades IN SHARE ROW EXCLUSIVE MODE")
         connection.execute("DELETE FROM trade_quarantine WHERE simulated")
+        _forget_demo(connection)
         fleet = connection.execute("SELECT DISTINCT bot_id FROM trades WHERE simulated").fetchall()
         if not fleet:
             return Left()
@@ -79,6 +103,15 @@ def remove_simulated(connection: psycopg.Connection) -> Left:
         _forget_lessons(connection)
         connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
     return Left(removed, first, last)
+
+
+def _forget_demo(connection: psycopg.Connection) -> None:
+    """The demo's funds and market, which outlast its trades where somebody undid their import."""
+    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'yes'")
+    connection.execute("DELETE FROM fund_settings WHERE simulated")
+    connection.execute("SET LOCAL knowdefeat.simulated_fleet_leaves = 'no'")
+    for table in MARKET_DATA:
+        connection.execute(f"DELETE FROM {table} WHERE ticker = ANY(%s)", ([*MARKET],))  # noqa: S608 (fixed names)
 
 
 def forget_bots(connection: psycopg.Connection) -> None:

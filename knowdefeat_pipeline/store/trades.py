@@ -1,8 +1,7 @@
 """Recording the trades of a reading: new ones, progress of known ones, and the quarantine for the rest."""
 
 import shlex
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -28,6 +27,7 @@ from knowdefeat_pipeline.store.simulation import remove_simulated
 _LOCK = int.from_bytes(b"kdtrades", "big")  # the advisory lock that loads hold: one at a time
 _MANY_ROWS = 10_000
 _NEW_SHARE = 0.1
+_NAMED = 5  # how many bots a note names
 
 
 class TradeError(KnowDefeatError):
@@ -38,11 +38,13 @@ class TradeError(KnowDefeatError):
 class LoadReport:
     """What became of a file.
 
-    `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined and quarantined rows.
+    `rows_read` is the sum of its inserted, updated, replaced, unchanged, joined, quarantined and settled rows.
     `import_id`: the import that it is; not `is_new`: the same file was taken in already. `joined`: rows that are
     further exits of the trade of another row.
     `removed`: trades of the simulated fleet, which made room.
-    `quarantined`: rows by reason, of which `already_quarantined` were held, released or discarded before.
+    `quarantined`: rows that are held, by reason, of which `already_quarantined` were held before. `settled`: refused
+    rows that had been held before, and were released or discarded. `explained`: fills that had been held, as an earlier
+    file had not all of their position, and that belong to trades of this one.
     `pnl_disagreements`: accepted closed trades whose stated pnl is not the computed one. `first_exit_day` and
     `last_exit_day`: UTC days of the accepted closed trades, None without any. `notes`: what the reader decided.
     """
@@ -58,12 +60,24 @@ class LoadReport:
     joined: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     already_quarantined: int = 0
+    settled: int = 0
+    explained: int = 0
     pnl_disagreements: int = 0
     first_exit_day: date | None = None
     last_exit_day: date | None = None
     notes: tuple[str, ...] = ()
     removed: int = 0
     is_new: bool = True
+
+
+@dataclass(frozen=True)
+class InQuarantine:
+    """What the refused rows of a file are in quarantine: held, by reason, of which `before` were there already; or
+    `settled`, as they were held before and released or discarded."""
+
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+    before: int = 0
+    settled: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,9 +142,10 @@ def _load(
     refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
     about = (reading.source, reading.layout.as_json(), file_name)
     held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
+    explained = release_explained(connection, reading, import_id)
     if is_new:
         _settle_import(connection, reading, recorded, len(refused), import_id)
-    return replace(_report(import_id, reading, file_name, recorded, refused, held), is_new=is_new)
+    return replace(_report(import_id, reading, file_name, recorded, held), is_new=is_new, explained=explained)
 
 
 def changed_trade(
@@ -242,8 +257,7 @@ def record(
             " WHERE verdict = 'update' AND t.trade_id = other_trade AND t.import_id > %s",
             [import_id],
         )
-    if replaces:
-        notes += _uncorrected(connection, source)
+    notes += _uncorrected(connection, source) if replaces else _of_other_accounts(connection, source, names)
     notes += _renamed(connection, source, names)
     inserted, updated, replaced = write(connection, source, replaces=replaces, marked_at=_mark_time(reading.valid))
     _analyze(connection, inserted)
@@ -351,6 +365,27 @@ def _renamed(connection: psycopg.Connection, source: Mapping[str, object], names
     ]
 
 
+def _of_other_accounts(
+    connection: psycopg.Connection, source: Mapping[str, object], names: Mapping[int, str]
+) -> list[str]:
+    """What to say of bots whose trades of another source, as of another account, are theirs too."""
+    bots: dict[str, list[str]] = {}
+    for key, other in connection.execute(query("trades/load_other_accounts"), source).fetchall():
+        bots.setdefault(other, []).append(names[key])
+    return [
+        f"{_some('bot', named)} {'has' if len(named) == 1 else 'have'} trades of the source '{other}', too: these and "
+        "the new ones count together, as those of one bot. If they are another bot's, as of another account, undo this "
+        "import and load the file with another name of the bot: --bot NAME, or in the file"
+        for other, named in bots.items()
+    ]
+
+
+def _some(what: str, named: Sequence[str]) -> str:
+    """A few of the names, and how many more there are."""
+    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+    return f"{what}{'s' if len(named) > 1 else ''} {', '.join(named[:_NAMED])}{more}"
+
+
 def _mark_time(trades: pd.DataFrame) -> str:
     """When the mark prices of a file's new open trades were true: at the last time that the file tells of, as it was
     written no earlier. "": now, where no trade has closed by which to tell; as every later price of a known trade."""
@@ -403,13 +438,10 @@ def hold(
     *,
     import_id: int | None = None,
     simulated: bool = False,
-) -> int:
-    """Put the refused rows (see `Reading`) into quarantine; the number of those that were not there yet.
-
-    `simulated` marks them as the fleet's.
-    """
+) -> InQuarantine:
+    """Put the refused rows (see `Reading`) into quarantine. `simulated` marks them as the fleet's."""
     if refused.empty:
-        return 0
+        return InQuarantine()
     connection.execute("DROP TABLE IF EXISTS refused")
     connection.execute(
         "CREATE TEMP TABLE refused ON COMMIT DROP AS "
@@ -418,14 +450,34 @@ def hold(
     copy_arrow(connection, "refused", pa.Table.from_pandas(refused, preserve_index=False))
     about = {"source": source, "file_name": file_name, "layout": Jsonb(layout)}
     about |= {"import_id": import_id, "simulated": simulated}
-    held = connection.execute(query("trades/quarantine_hold"), about).rowcount
+    new = connection.execute(query("trades/quarantine_hold"), about).rowcount
     connection.execute(query("trades/quarantine_repeat"), about)
-    return held
+    found = connection.execute(query("trades/quarantine_outcome"), about).fetchall()
+    by_reason = {reason: rows for reason, is_held, rows in sorted(found) if is_held}
+    return InQuarantine(
+        by_reason, sum(by_reason.values()) - new, sum(rows for _, is_held, rows in found if not is_held)
+    )
 
 
-def _report(
-    import_id: int, reading: Reading, file_name: str, recorded: Recorded, refused: pd.DataFrame, held: int
-) -> LoadReport:
+def release_explained(connection: psycopg.Connection, reading: Reading, import_id: int) -> int:
+    """Settle held fills of the source that belong to trades of the reading; how many. Once the import is undone, they
+    are held again."""
+    if reading.raw.explained is None:
+        return 0
+    held = connection.execute(query("trades/quarantine_fills"), {"source": reading.source}).fetchall()
+    are = reading.raw.explains([original for _, original in held])
+    explained = [quarantine_id for (quarantine_id, _), is_one in zip(held, are, strict=True) if is_one]
+    if not explained:
+        return 0
+    connection.execute(
+        "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = clock_timestamp(), released_by = %s"
+        " WHERE quarantine_id = ANY(%s)",
+        (f"explained by import {import_id}", import_id, explained),
+    )
+    return len(explained)
+
+
+def _report(import_id: int, reading: Reading, file_name: str, recorded: Recorded, held: InQuarantine) -> LoadReport:
     held_back = {*recorded.refused["row_number"].tolist()}
     accepted = reading.valid[~reading.valid["row_number"].isin(held_back)]
     closed = accepted[accepted["status"] == "closed"]
@@ -442,8 +494,9 @@ def _report(
         replaced=recorded.replaced,
         unchanged=recorded.unchanged,
         joined=sum(len(rows) for number, rows in reading.parts.items() if number not in held_back),
-        quarantined=dict(sorted(Counter(refused["reason"]).items())),
-        already_quarantined=len(refused) - held,
+        quarantined=held.by_reason,
+        already_quarantined=held.before,
+        settled=held.settled,
         pnl_disagreements=int(disagreeing.sum()),
         first_exit_day=None if closed.empty else first.date(),
         last_exit_day=None if closed.empty else last.date(),

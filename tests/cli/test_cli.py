@@ -63,10 +63,16 @@ def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades
     assert "knowdefeat up" in shown
 
 
-def test_without_trades_a_fleet_of_24_bots_is_simulated_once(shell: Shell, database: str) -> None:
+def test_without_trades_the_demo_is_loaded_once(shell: Shell, database: str) -> None:
     first = shell.json("run")
     assert len(first["ranking"]) == 24
     assert first["ingest"]["source"] == "simulator"
+    assert sum(first["ingest"]["quarantined"].values()) == 13
+    assert first["market"]["to"] == first["to"]
+    assert first["funds"][0]["funds"] == 100_000
+    bots = shell.json("demo")["bots"]
+    assert sum(bot["is_right"] is not None for bot in bots) == 12
+    assert sum(bool(bot["is_right"]) for bot in bots) >= 9
     count = len(rows(database, "trades"))
     second = shell.json("run")
     assert second["ingest"] is None

@@ -47,13 +47,14 @@ class System:
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    """The simulated fleet ranked by `knowdefeat run`, and `knowdefeat up` over it; at the end nothing may be left."""
+    """A simulated fleet ranked by `knowdefeat run`, and `knowdefeat up` over it; at the end nothing may be left."""
     with tempfile.TemporaryDirectory(prefix="knowdefeat-e2e-") as home:
         ours = ("KNOWDEFEAT_", "DAGSTER_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["KNOWDEFEAT_HOME"] = home
         environment["KNOWDEFEAT_CHUNK_DAYS"] = "45"  # so that a backfill of 90 days is two runs
         environment["KNOWDEFEAT_LIVE_REPORT_SECONDS"] = "2"  # so that a report can be awaited
+        _command(environment, "simulate")  # 90 days of 24 numbered bots
         _command(environment, "run")
         try:
             url = _command(environment, "db", "url").strip()

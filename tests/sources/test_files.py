@@ -176,8 +176,12 @@ def test_rows_with_another_number_of_fields_are_refused_and_the_rest_goes_on(tmp
     assert reading.refused["row_number"].tolist() == [2, 3, 4]
     assert reading.refused["reason"].tolist() == ["unreadable_value"] * 2 + ["bad_name"]
     assert reading.refused["message"].tolist()[:2] == [
-        "the row has 2 fields, but the header has 8; correct the row.",
-        "the row has 10 fields, but the header has 8; correct the row.",
+        "row 2 of trades.csv is cut short: it has 2 of the 8 fields that the header names, and ends in column 'bot_id'. "
+        "Fetch the file again, load it and discard this row; or release it with what is missing or wrong: "
+        "--set COLUMN=VALUE.",
+        "row 3 of trades.csv has 10 fields, and the header names 8: a value may hold the separator without being in "
+        "quotes. Correct the row in the file, load that and discard this row; or release it with what is missing or "
+        "wrong: --set COLUMN=VALUE.",
     ]
     short, long, broken = (json.loads(original) for original in reading.refused["original"])
     assert (short["trade_id"], short["bot_id"], short["symbol"]) == ("b", "1", None)
@@ -451,7 +455,11 @@ def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
     with pytest.raises(SourceError, match=r"no\.csv: there is no such file; check the path"):
         read(tmp_path / "no.csv")
     for content, message in (
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a workbook of an old Excel; save it as .xlsx or .csv"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a document of Windows or of an old Office"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "Workbook".encode("utf-16-le"),
+            "this is a workbook of an old Excel; save it as .xlsx or .csv",
+        ),
         (b"PK\x03\x04", "the zip archive is cut short, damaged or locked (File is not a zip file); unpack it yourself"),
         (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "this is a page or XML; CSV, TSV, Parquet"),
@@ -502,3 +510,40 @@ def test_parquet_files_that_cannot_be_read(tmp_path: Path):
         f"{path}: row 1, column 'entry_price': type bool ('True') cannot hold a price; "
         "correct the column, or name another one with --map COLUMN=entry_price"
     )
+
+
+def test_an_exit_at_a_price_of_0_counts_where_the_stated_pnl_proves_it(tmp_path: Path):
+    path = tmp_path / "options.csv"
+    path.write_text(
+        "id,bot,pair,side,opened_at,closed_at,open_price,close_price,units,fee,pnl\n"
+        "1,7,A-USD,buy,2025-03-02,2025-03-03,2,3,10,1,9\n"
+        "2,7,B-USD,buy,2025-03-02,2025-03-03,2,0,10,1,-21\n"
+        "3,7,C-USD,sell,2025-03-02,2025-03-03,2,0,10,1,19\n"
+        "4,7,D-USD,buy,2025-03-02,2025-03-03,2,0.00,10,1,\n"
+        "5,7,E-USD,buy,2025-03-02,,2,0,10,1,\n"
+    )
+    reading = read(path)
+    assert reading.valid[["source_trade_id", "status", "pnl"]].fillna(0.0).to_numpy().tolist() == [
+        ["1", "closed", 9.0],
+        ["2", "closed", -21.0],
+        ["3", "closed", 19.0],
+        ["5", "open", 0.0],
+    ]
+    assert reading.valid["exit_price"].tolist()[:3] == [3.0, 1e-18, 1e-18]
+    assert (
+        "2 trades left at a price of 0, as the stated net pnl proves: recorded at 1e-18, the least price"
+        in reading.notes
+    )
+    assert reading.refused["row_number"].tolist() == [4]
+    assert reading.refused["message"][0].startswith(
+        "close_price '0.00' is no price: many exports write 0 where there is none. If the position ended worthless, "
+        "release this row with --set close_price=1e-18"
+    )
+
+
+def test_a_last_row_cut_short_says_where_and_what_to_do(tmp_path: Path):
+    path = write(tmp_path / "log.csv", ROW)
+    path.write_text(path.read_text() + "9,1,TS")
+    (message,) = read(path).refused["message"]
+    assert message.startswith("row 2 of log.csv is cut short: it has 3 of the ")
+    assert message.endswith("or release it with what is missing or wrong: --set COLUMN=VALUE.")

@@ -24,7 +24,7 @@ from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.sources import files, formats
 from knowdefeat_pipeline.sources.files import read_raw, read_trades
 from knowdefeat_pipeline.sources.formats import binance_spot
-from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.layout import NoTradesError, SourceError
 from knowdefeat_pipeline.sources.readers import databases
 from knowdefeat_pipeline.sources.reading import Reading
 
@@ -242,6 +242,11 @@ def test_a_row_cut_short_is_held_and_the_rest_is_read(folder: Path, tmp_path: Pa
         whole += 1
     assert reading.refused["row_number"].tolist() == held
     assert any("cut short" in note for note in reading.notes)
+    (message,) = (said for said in reading.refused["message"] if " is cut short" in said)
+    width = len(read_raw(folder / sample.file).table.column_names)  # without what the format adds
+    assert f"row {len(lines) - 1} of {sample.file} is cut short: it has " in message
+    assert f" of the {width} fields that the header names, and ends in column " in message
+    assert "--set" not in message  # no row of an export becomes a trade by itself
     wanted = pd.read_csv(folder / sample.expected)
     found = {*reading.valid["pnl"].dropna().round(9)}
     assert len(found & {*wanted["pnl"].dropna().round(9)}) == len(found)
@@ -415,7 +420,11 @@ def test_a_fill_that_cannot_be_read_is_held(tmp_path: Path):
         )
     )
     assert reading.valid["ticker"].tolist() == ["BTCUSDT"]
-    assert reading.refused["row_number"].tolist() == [3]
+    assert reading.refused[["row_number", "reason"]].to_numpy().tolist() == [[3, "fills_missing"]]
+    assert reading.refused["message"][0] == (
+        "the fill, or its trade, has no market, time, quantity or price above 0 that can be read: correct it in the file, "
+        "load that and discard this row; no direction makes a trade of it."
+    )
 
 
 def test_what_a_spot_market_sells_and_the_file_did_not_buy_is_held(tmp_path: Path):
@@ -587,6 +596,47 @@ def test_ninjatrader_in_european_notation_whose_profit_is_before_the_commission(
     assert found["pnl"].tolist() == pytest.approx([307.42, -205.08, 0.61, 1.25])
     assert found["notional"].fillna(0).tolist() == pytest.approx([50 * 6010.25, 50 * 6021, 0, 0])  # yen are no euros
     assert found["entry_time"].iloc[0] == pd.Timestamp("2026-11-16 09:35", tz="UTC")
+
+
+PORTUGUESE = (
+    "Núm. Neg.;Ativo;Conta;Estratégia;Pos mercado.;Qtd;Preço entrada;Preço saída;Hora entrada;Hora saída;Entrada;Saída;"
+    "Profit;Acu lucro líquido;Corretagem;MAE;MFE;ETD;Barras;"
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "said"),
+    [
+        (
+            PORTUGUESE,
+            "1;MNQ 12-26;Sim101;;Comprada;1;21160,50;21165,50;06/11/2026 09:30:00;06/11/2026 09:31:00;E;S;10,00;10,00;0;"
+            "0;0;0;10;",
+            "this looks like NinjaTrader's list of trades: its columns Profit, MAE, MFE, ETD are here, but not Trade "
+            "number, Instrument, Market pos., Qty, Entry price, Exit price, Entry time, Exit time. Export it again with "
+            "all of its columns and with headings in English, or give them these names.",
+        ),
+        (
+            "Trade number;Instrument;Market pos.;Lots;Entry price;Exit price;Entry time;Exit time;Profit",
+            "1;NQ 12-26;Long;1;20000;20010;2026-11-16 09:35;2026-11-16 09:42;200",
+            "this looks like NinjaTrader's list of trades: its columns Trade number, Instrument, Market pos., Entry "
+            "price, Exit price, Entry time, Exit time, Profit are here, but not Qty.",
+        ),
+        (
+            "Entry Time,Symbols,Exit Time,Side,Entry Price,Exit Price,Quantity,P&L,Fees,IsWin",
+            "2026-11-02T14:31:00Z,SPY,2026-11-02T20:59:00Z,Comprada,680.5,682.3,100,180,2,1",
+            "this looks like QuantConnect's closed trades: its columns Entry Time, Symbols, Exit Time, Entry Price, "
+            "Exit Price, Quantity, P&L, Fees, IsWin are here, but not Direction.",
+        ),
+    ],
+)
+def test_a_table_like_a_known_export_says_which_and_what_it_lacks(tmp_path: Path, head: str, row: str, said: str):
+    path = tmp_path / "list.csv"
+    path.write_text(f"{head}\n{row}\n{row}\n", encoding="utf-8")
+    with pytest.raises(SourceError) as refused:
+        read(path, timezone="UTC")
+    assert str(refused.value).startswith(f"{path}: {said}")
+    assert not isinstance(refused.value, NoTradesError)
+    assert " --map " in str(refused.value)
 
 
 def test_results_of_older_versions_of_quantconnect_begin_their_names_with_a_capital(folder: Path, tmp_path: Path):

@@ -13,6 +13,7 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.store.imports import undo_import
 from knowdefeat_pipeline.store.quarantine import release
 from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
@@ -156,3 +157,76 @@ def test_a_held_trade_of_fills_is_released_with_the_rate_of_its_fee(database: st
     with connect(database) as connection:
         trade = connection.execute("SELECT pnl, fees, entry_time FROM trades").fetchone()
     assert trade == (pytest.approx(82), pytest.approx(18), datetime(2026, 11, 2, 9, tzinfo=UTC))
+
+
+LONGER = {
+    "binance_futures": (
+        FILLS["binance_futures"][0],
+        "2026-11-02 11:00:00,BTCUSDT,SELL,61000,0.1,6100,0,USDT,77,USDT",
+        "2026-11-02 10:00:00,BTCUSDT,BUY,60230,0.1,6023,0,USDT,0,USDT",
+        "2026-11-02 09:30:00,BTCUSDT,SELL,60000,0.1,6000,0,USDT,0,USDT",
+        "2026-11-02 09:00:00,BTCUSDT,BUY,60000,0.1,6000,0,USDT,0,USDT",
+        "2026-11-01 09:00:00,BTCUSDT,SELL,60000,0.1,6000,0,USDT,55,USDT",
+        "2026-10-31 09:00:00,BTCUSDT,BUY,59450,0.1,5945,0,USDT,0,USDT",
+    ),
+    "hyperliquid": (
+        FILLS["hyperliquid"][0],
+        "2026-10-31 09:00:00,BTC,Open Long,59450,0.1,5945,0,0",
+        *FILLS["hyperliquid"][1:3],
+        "2026-11-02 10:00:00,BTC,Open Long,60460,0.1,6046,0,0",
+        "2026-11-02 11:00:00,BTC,Close Long,61000,0.2,12200,0,154",
+    ),
+    "hummingbot_fills": (
+        FILLS["hummingbot_fills"][0],
+        "a.yml,s,BTC-USDT,USDT,1793500000000,BUY,59000,0.1,1,{},0,x0,OPEN",
+        FILLS["hummingbot_fills"][1],
+    ),
+}
+
+
+@pytest.mark.parametrize("source", LONGER)
+def test_held_fills_that_a_longer_export_explains_leave_quarantine(database: str, tmp_path: Path, source: str) -> None:
+    (tmp_path / "short.csv").write_text("\n".join(FILLS[source]) + "\n")
+    (tmp_path / "longer.csv").write_text("\n".join(LONGER[source]) + "\n")
+    short = load(database, tmp_path / "short.csv")
+    held = {row.quarantine_id for row in list_rows(database)}
+    assert (short.quarantined, short.explained) == ({"fills_missing": len(held)}, 0)
+    longer = load(database, tmp_path / "longer.csv")
+    assert (longer.explained, list_rows(database)) == (len(held), [])
+    assert {row.note for row in list_rows(database, "released")} == {f"explained by import {longer.import_id}"}
+    again = load(database, tmp_path / "short.csv")
+    assert (again.inserted, again.quarantined, again.settled) == (0, {}, len(held))
+    undo_import(database, longer.import_id, "test", NOW)
+    assert {row.quarantine_id for row in list_rows(database)} == held
+
+
+def test_held_fills_that_a_longer_export_does_not_have_or_explain_stay(database: str, tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("\n".join(FILLS["binance_futures"]) + "\n")
+    load(database, path)
+    before = list_rows(database)
+    head, *fills = FILLS["binance_futures"]
+    other = "2026-10-31 09:00:00,ETHUSDT,BUY,100,1,100,0,USDT,0,USDT"
+    path.write_text("\n".join([head, other, *fills[1:]]) + "\n")
+    assert load(database, path).explained == 0
+    assert list_rows(database) == before
+
+
+def test_a_bot_of_another_account_is_named_when_its_trades_are_added_to_those_of_the_first(
+    database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "trades.csv"
+    head = "id,bot,pair,side,opened_at,closed_at,open_price,close_price,units"
+    row = "1,{},A-USD,buy,2026-11-02,2026-11-03,10,11,1"
+    path.write_text("\n".join([head, row.format(7), row.format(8)]))
+    assert not any("another" in note for note in load(database, path, account="live").notes)
+    path.write_text("\n".join([head, row.format(7).replace("11,1", "12,1")]))
+    report = load(database, path, account="paper")
+    assert report.inserted == 1
+    (note,) = (note for note in report.notes if "another" in note)
+    assert note == (
+        "bot 7 has trades of the source 'table:live', too: these and the new ones count together, as those of one bot. "
+        "If they are another bot's, as of another account, undo this import and load the file with another name of the "
+        "bot: --bot NAME, or in the file"
+    )
+    assert not any("another" in note for note in load(database, path, account="paper").notes)

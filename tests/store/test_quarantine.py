@@ -12,7 +12,7 @@ from knowdefeat_pipeline.store.imported import list_imports
 from knowdefeat_pipeline.store.imports import undo_import
 from knowdefeat_pipeline.store.quarantine import discard, release
 from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows, show
-from knowdefeat_pipeline.store.trades import load_trades
+from knowdefeat_pipeline.store.trades import LoadReport, load_trades
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -20,14 +20,14 @@ HEADER = "Nr,bot_id,ticker,Seite,status,entry_time,exit_time,entry_price,exit_pr
 GOOD = "1,1,TSLA,LONG,closed,2025-02-11 20:00,2025-02-11 21:00,200,210,50,80"
 
 
-def ingest(url: str, folder: Path, *lines: str, **options: Any) -> None:
+def ingest(url: str, folder: Path, *lines: str, **options: Any) -> LoadReport:
     path = folder / "trades.csv"
     path.write_text("\n".join([HEADER, *lines, ""]))
     mapping = {"Nr": "source_trade_id", "Seite": "direction", "conf": "signal_confidence"}
     reading = read_trades(
         path, now=NOW, mapping=mapping, timezone="Europe/Zurich", confidence_scale=100, currency="CHF", **options
     )
-    load_trades(url, reading, path.name)
+    return load_trades(url, reading, path.name)
 
 
 def select(url: str, statement: str) -> list[tuple]:
@@ -178,3 +178,31 @@ def test_a_row_that_is_not_there(database: str):
 def test_listing_is_limited_and_in_order(database: str, tmp_path: Path):
     ingest(database, tmp_path, GOOD, *(f"{n},1,COIN,UP,open,2025-02-11 20:00,,200,,50,80" for n in range(2, 6)))
     assert [row.row_number for row in list_rows(database, limit=3)] == [2, 3, 4]
+
+
+def test_the_same_file_again_says_what_is_held_and_what_was_settled(database: str, tmp_path: Path):
+    bad = [f"{n},1,COIN,UP,open,2025-02-11 20:00,,200,,50,80" for n in (2, 3, 4)]
+    first = ingest(database, tmp_path, GOOD, *bad)
+    assert (first.quarantined, first.already_quarantined, first.settled) == ({"unknown_direction": 3}, 0, 0)
+    release(database, 1, {"Seite": "LONG"}, LATER)
+    discard(database, 2, "a test order", LATER)
+    again = ingest(database, tmp_path, GOOD, *bad)
+    assert (again.quarantined, again.already_quarantined, again.settled) == ({"unknown_direction": 1}, 1, 2)
+    assert again.rows_read == again.unchanged + again.settled + 1 == 4
+    assert [row.row_number for row in list_rows(database)] == [4]
+
+
+@pytest.mark.parametrize(("price", "zero", "size"), [("200", "0", "50"), ("200,5", "0,00", "50,0")])
+def test_a_position_that_ended_worthless_is_let_in_as_its_message_says(
+    database: str, tmp_path: Path, price: str, zero: str, size: str
+):
+    path = tmp_path / "options.csv"
+    row = f'1,7,C-USD,buy,2025-03-02,2025-03-03,"{price}","{zero}","{size}"'
+    path.write_text(f"id,bot,pair,side,opened_at,closed_at,open_price,close_price,units\n{row}\n")
+    load_trades(database, read_trades(path, now=NOW), path.name)
+    (held,) = list_rows(database)
+    assert f"close_price '{zero}' is no price" in held.message
+    assert "release this row with --set close_price=1e-18" in held.message
+    assert release(database, held.quarantine_id, {"close_price": "1e-18"}, LATER).inserted == 1
+    cost = float(price.replace(",", ".")) * 50
+    assert select(database, "SELECT pnl, notional FROM trades") == [(pytest.approx(-cost), pytest.approx(cost))]

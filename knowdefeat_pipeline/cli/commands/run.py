@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from knowdefeat_pipeline.cli.commands.simulate import load_simulation, simulation
+from knowdefeat_pipeline.cli.commands.simulate import load_demo
 from knowdefeat_pipeline.cli.commands.trades import load
 from knowdefeat_pipeline.cli.database import current_time, upgraded_url
 from knowdefeat_pipeline.cli.options import AllDays, From, Json, To
@@ -22,6 +22,8 @@ from knowdefeat_pipeline.cli.views.output import Record, err, out, print_json, s
 from knowdefeat_pipeline.cli.views.ranking import show_ranking
 from knowdefeat_pipeline.cli.views.tables import number
 from knowdefeat_pipeline.cli.views.trades import show_report
+from knowdefeat_pipeline.core.simulation.demo import simulate_demo
+from knowdefeat_pipeline.core.units import day_start
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
@@ -29,6 +31,7 @@ from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.funds import allocation
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
+from knowdefeat_pipeline.store.simulation import demo_entries
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
@@ -37,7 +40,7 @@ def run(
     how: FileOptions,
     trades: Annotated[
         Path | None,
-        typer.Option(help="File of trades, as for ingest; without it and without any trades, a simulated fleet."),
+        typer.Option(help="File of trades, as for ingest; without it and without any trades, the demo."),
     ] = None,
     from_: From = None,
     to: To = None,
@@ -62,6 +65,7 @@ def run(
         as_of = computed_as_of(connection, last, last).get(last)
         rows = ranking(connection, last)
         funds, _ = allocation(connection, last)
+        is_demo = bool(demo_entries(connection))
     if json:
         print_json(
             {
@@ -78,20 +82,22 @@ def run(
             }
         )
         return
-    _show(rows, as_of, funds, outcome.checks)
+    _show(rows, as_of, funds, outcome.checks, is_demo)
 
 
 def _demo(url: str) -> list[LoadReport]:
-    """Load the simulated fleet into a database without trades; nothing where there are some."""
+    """Load the demo into a database without trades; nothing where there are some."""
     with connect(url) as connection:
         if counts(connection)["trades"]:
             return []
         today = clock.now(connection).date()
-    err.print("No trades yet: simulating a fleet of 24 paper-trading bots over 90 days.", style="dim")
-    return [load_simulation(url, simulation("base", bots=24, days=90, seed=1, end=today))]
+    err.print("No trades yet: loading the demo, a month of 24 simulated bots.", style="dim")
+    return [load_demo(url, simulate_demo(day_start(today)))]
 
 
-def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record], checks: Sequence[Record]) -> None:
+def _show(
+    rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record], checks: Sequence[Record], is_demo: bool
+) -> None:
     if as_of is None or not rows:
         out.print("No bot has a closed trade by the end of these days: nothing to rank.")
     else:
@@ -103,12 +109,14 @@ def _show(rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record
         )
     out.print()
     show_checks(checks)
+    demo = (strong("knowdefeat demo"), " says what is planted in the demo, and what was found of it;\n")
     out.print(
         Text.assemble(
             "\nNext: ",
+            *(demo if is_demo else ()),
             strong("knowdefeat up"),
             " (or make up) opens the pages and the Dagster UI; ",
-            strong("knowdefeat metrics --bot N"),
+            strong("knowdefeat metrics --bot BOT"),
             " shows one bot;\n",
             strong("knowdefeat run --trades FILE"),
             " ranks your own trades.",

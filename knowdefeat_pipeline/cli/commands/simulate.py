@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from knowdefeat_pipeline.cli.database import current_time, url_for_input
@@ -15,7 +17,10 @@ from knowdefeat_pipeline.cli.files import check_writable, write_table
 from knowdefeat_pipeline.cli.options import CommandError, Json, parse_day
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, Simulation, simulate
+from knowdefeat_pipeline.core.funds.settings import beginning
+from knowdefeat_pipeline.core.money import exact_units
+from knowdefeat_pipeline.core.simulation.bots import BOT_WORLDS, CAPITAL, QUOTE_CURRENCY, Simulation, simulate
+from knowdefeat_pipeline.core.simulation.demo import Demo
 from knowdefeat_pipeline.core.simulation.fleet import FLEETS, Fleet, simulate_fleet
 from knowdefeat_pipeline.core.simulation.panels import panel_of, scores_of_trades
 from knowdefeat_pipeline.core.units import day_start
@@ -23,13 +28,15 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.sources.frames import read_frame
-from knowdefeat_pipeline.sources.market import BARS, read_market
+from knowdefeat_pipeline.sources.market import BARS, BOOKS, Form, MarketReading, read_market
 from knowdefeat_pipeline.sources.reading import Reading
-from knowdefeat_pipeline.store.market import load_market
+from knowdefeat_pipeline.store.funds import latest_of, save_settings
+from knowdefeat_pipeline.store.market import load_market, record_market
 from knowdefeat_pipeline.store.simulation import has_own_trades, record_scores
-from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+from knowdefeat_pipeline.store.trades import LoadReport, load, load_trades
 
 SOURCE = "simulator"  # of the fleet's trades; a bot may call its own so, for what is simulated has a mark
+DEMO_FUNDS = Decimal(100_000)
 
 
 def simulation(world: str, bots: int, days: int, seed: int, end: date) -> Simulation:
@@ -162,11 +169,34 @@ def _beside(path: Path, what: str) -> Path:
 def load_fleet(url: str, fleet: Fleet) -> LoadReport:
     """Load a fleet and the bars of its tickers in the place of an earlier one: no real bars have such tickers."""
     report = load_trades(url, read_frame(fleet.trades, SOURCE, current_time(url), CAPITAL), SOURCE, simulated=True)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "bars.parquet"
-        write_table(fleet.bars, path)
-        load_market(url, read_market(path, BARS, now=current_time(url)), path.name, replaces=True)
+    load_market(url, _market(fleet.bars, BARS, current_time(url)), f"{SOURCE}.bars", replaces=True)
     return report
+
+
+def load_demo(url: str, demo: Demo) -> LoadReport:
+    """Load the demo with its market and its funds in one transaction, in the place of an earlier fleet.
+
+    Where somebody has set funds in its currency, they stay.
+    """
+    now = current_time(url)
+    market = [_market(demo.bars, BARS, now), _market(demo.books, BOOKS, now)]
+    funds = replace(beginning(QUOTE_CURRENCY), funds=exact_units(DEMO_FUNDS, QUOTE_CURRENCY))
+    with connect(url) as connection:
+
+        def complete(import_id: int) -> None:
+            for reading in market:
+                record_market(connection, reading)
+            if latest_of(connection, QUOTE_CURRENCY) is None:
+                save_settings(connection, funds, SOURCE, "the demo's", simulated=True)
+
+        return load(connection, read_frame(demo.trades, SOURCE, now, CAPITAL), SOURCE, simulated=True, then=complete)
+
+
+def _market(rows: pd.DataFrame, form: Form, now: datetime) -> MarketReading:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "market.parquet"
+        write_table(rows, path)
+        return read_market(path, form, now=now)
 
 
 def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_json: bool) -> None:

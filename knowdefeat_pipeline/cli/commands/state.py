@@ -18,7 +18,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import counts, latest_day
 from knowdefeat_pipeline.store.results import computed_as_of
-from knowdefeat_pipeline.store.simulation import has_own_trades
+from knowdefeat_pipeline.store.simulation import demo_entries, has_own_trades
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 
 Line = tuple[str, str]
@@ -39,7 +39,7 @@ def show_state() -> None:
 
 def state(settings: Settings) -> tuple[list[Line], list[Step]]:
     """How things stand, a line a subject, and the commands that come next, the first one first."""
-    begin = ("knowdefeat run", "ranks a simulated fleet, to see what there is to see")
+    begin = ("knowdefeat run", "ranks the demo, a simulated fleet, to see what there is to see")
     own = ("knowdefeat run --trades FILE", "ranks your own trades")
     if settings.database_url is None:
         embedded = server(settings)
@@ -78,7 +78,8 @@ def _of_data(connection: psycopg.Connection, settings: Settings, first: list[Ste
     lines.append(("running", f"knowdefeat up; Dagster UI at {running}" if running else "knowdefeat up does not run"))
     if found["held"]:
         lines.append(("held", f"{counted(found['held'], 'row')} refused, kept with the reason"))
-    return lines, list(_next(day is None or bool(stale), bool(running), bool(found["held"]), bool(simulated)))
+    is_demo = bool(demo_entries(connection))
+    return lines, list(_next(day is None or bool(stale), bool(running), bool(found["held"]), bool(simulated), is_demo))
 
 
 def _ranked(connection: psycopg.Connection, day: object, waiting: int) -> str:
@@ -89,9 +90,11 @@ def _ranked(connection: psycopg.Connection, day: object, waiting: int) -> str:
     return f"{day}{true}; " + (f"{counted(waiting, 'day')} to compute" if waiting else "up to date")
 
 
-def _next(behind: bool, running: bool, held: bool, simulated: bool) -> Iterator[Step]:
+def _next(behind: bool, running: bool, held: bool, simulated: bool, is_demo: bool) -> Iterator[Step]:
     if behind and not running:
         yield "knowdefeat run", "computes what is missing and prints the ranking"
+    elif is_demo:
+        yield "knowdefeat demo", "says what is planted in the demo, and what was found of it"
     if held:
         yield "knowdefeat quarantine list", "shows the refused rows and their remedies"
     if simulated:

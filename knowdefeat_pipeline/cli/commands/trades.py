@@ -16,11 +16,11 @@ from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
 from knowdefeat_pipeline.cli.views.readings import show_reading
 from knowdefeat_pipeline.cli.views.trades import show_report
-from knowdefeat_pipeline.core.escaping import printable, shortened
+from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
-from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.layout import NoTradesError, SourceError
 from knowdefeat_pipeline.sources.preview import as_record
 from knowdefeat_pipeline.sources.reading import Reading
 from knowdefeat_pipeline.store.imports import take_in
@@ -56,7 +56,8 @@ def ingest(
 ) -> None:
     """Load trades from exports of other programs, or tables of any kind; loading a file twice changes nothing.
 
-    Where a file of a folder is not read, the exit status is 1; what was read is recorded.
+    Files of a folder that plainly hold no trades, such as settings and pictures, are skipped and named. Where one looks
+    like trades and cannot be read, the exit status is 1; what was read is recorded.
     """
     unread: list[Path] = []
     if dry_run:
@@ -86,7 +87,8 @@ def _record(
 def _readings(
     given: list[Path], how: FileOptions, clock: Callable[[], datetime], unread: list[Path]
 ) -> Iterator[tuple[Path, Reading]]:
-    """The files, and of folders those below them that hold trades; what the others are is said, and `unread` has them.
+    """The files, and of folders those below them that hold trades; what the others are is said, and `unread` has those
+    that look like trades.
 
     Raises SourceError for a file that cannot be read, and for a folder without trades.
     """
@@ -100,8 +102,11 @@ def _readings(
                 continue
             try:
                 readings = how.read(file, clock())
+            except NoTradesError:  # why not, `ingest FILE` says
+                err.print(f"Skipped, as it holds no trades: {printable(str(file))}", style="dim")
+                continue
             except SourceError as error:
-                err.print(f"Not read: {shortened(printable(str(error)))}", style="dim")
+                err.print(f"Not read: {printable(str(error))}", style="dim")
                 unread.append(file)
                 continue
             found += 1

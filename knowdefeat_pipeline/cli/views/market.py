@@ -41,6 +41,7 @@ def show_loaded(form: Form, reports: Sequence[MarketReport]) -> None:
     for report in reports:
         counts = {"new": report.inserted, "replaced": report.replaced, "known": report.unchanged}
         counts |= {"still open": report.unfinished, "quarantined": sum(report.quarantined.values())}
+        counts |= {"settled in quarantine before": report.settled}
         outcome = ", ".join(f"{number(count)} {what}" for what, count in counts.items() if count or what == "new")
         out.print(Text.assemble(strong(report.file_name), f": {counted(report.rows_read, 'row')}: {outcome}"))
         for reason, count in report.quarantined.items():

@@ -29,6 +29,7 @@ FOLDING = (
     "message",
     "value",
     "found",
+    "truth",
     "reason",
     "what it is",
     "why",

@@ -20,11 +20,15 @@ def show_report(report: LoadReport, name: str | None = None) -> None:
         f"{number(report.unchanged)} known",
         *([f"{number(report.joined)} joined"] if report.joined else []),
         f"{number(sum(report.quarantined.values()))} quarantined",
+        *([f"{number(report.settled)} settled in quarantine before"] if report.settled else []),
     ]
     became = f" ({printable(report.source)}): {counted(report.rows_read, 'row')}: {', '.join(parts)}"
     out.print(Text.assemble(strong(printable(name or report.file_name)), became))
     for reason, count in sorted(report.quarantined.items()):
         out.print(f"  {count:,} quarantined: {reason} (knowdefeat quarantine list)", style="yellow")
+    if report.explained:
+        are = counted(report.explained, "fill that was held before belongs", "fills that were held before belong")
+        out.print(f"  {are} to its trades, and left quarantine")
     if not report.is_new:
         out.print(
             f"  the same file, read alike, is import {report.import_id}: this is no import of its own", style="dim"

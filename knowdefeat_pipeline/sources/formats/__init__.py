@@ -24,6 +24,22 @@ def recognised(columns: Sequence[str]) -> Format | None:
     return next((one for one in known() if one.fits(columns)), None)
 
 
+def alike(columns: Sequence[str]) -> str | None:
+    """What to say of a table that is no known format and looks like one: which, what of it is there and what it lacks.
+
+    One of which half of the headings are there, and among them one that is no usual name of a field; or all headings
+    that it has in every language.
+    """
+    nearest = max(known(), key=lambda one: one.likeness(columns))
+    if not nearest.likeness(columns):
+        return None
+    there, missing = nearest.headings_of(columns)
+    return (
+        f"this looks like {nearest.title}: its columns {', '.join(there)} are here, but not {', '.join(missing)}. "
+        "Export it again with all of its columns and with headings in English, or give them these names."
+    )
+
+
 def beside(columns: Sequence[str]) -> Sequence[str]:
     """The other tables of a database that the format of a table of these columns takes."""
     found = recognised(columns)

@@ -66,6 +66,7 @@ FORMAT = Format(
     constants={"status": "closed"},
     times=("Entry time", "Exit time"),
     is_bot=True,
+    marks=("MAE", "MFE", "ETD"),
     clock=None,
     ask="its times are in the zone that NinjaTrader is set to, which it does not name: say --timezone America/Chicago, "
     "or what it is",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from knowdefeat_pipeline.sources.layout import SourceError
+from knowdefeat_pipeline.sources.guess import speak_of_trades
+from knowdefeat_pipeline.sources.layout import NoTradesError, SourceError
 from knowdefeat_pipeline.sources.raw import repeated
 
 LISTED = 12
@@ -64,7 +65,8 @@ def _text(value: object) -> str | None:
 def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, sought: Sought | None) -> str:
     """Which of several tables to read: the one that is asked for, the one that fits best, or the only one.
 
-    `tables`: name -> columns. Raises SourceError where that is none or several.
+    `tables`: name -> columns. Raises SourceError where that is none or several, NoTradesError where no
+    table has rows or speaks of trades.
     """
     if wanted is not None:
         if wanted not in tables:
@@ -77,6 +79,8 @@ def chosen(kind: str, tables: dict[str, Sequence[str]], wanted: str | None, soug
         if len(candidates) == 1:
             return candidates[0]
     if not tables:
-        raise SourceError(f"there is no {kind} with rows in it; check the export")
+        raise NoTradesError(f"there is no {kind} with rows in it; check the export")
     listed = ", ".join((fitting or [*tables])[:LISTED]) + " …" * (len(fitting or tables) > LISTED)
-    raise SourceError(f"there are several {kind}s; say which to read with --table NAME: {listed}")
+    speaks = sought is None or any(map(speak_of_trades, tables.values()))
+    kind_of_error = SourceError if speaks else NoTradesError
+    raise kind_of_error(f"there are several {kind}s; say which to read with --table NAME: {listed}")

@@ -1,0 +1,5 @@
+-- Held fills of a source that make no trade with what their files have.
+SELECT quarantine_id, original FROM trade_quarantine
+WHERE source = %(source)s AND status = 'held' AND reason = 'fills_missing'
+ORDER BY quarantine_id
+FOR UPDATE
