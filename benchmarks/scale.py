@@ -1,12 +1,13 @@
 """What a refresh costs in one piece, in shards and on several processes, and the law that follows.
 
-    python -m benchmarks.scale [--trades 1000000] [--bots 3000] [--days 1] [--processes 2] [--law] [--json]
+    python -m benchmarks.scale [--trades 1000000] [--bots 3000] [--days 1] [--processes 2] [--json]
+    python -m benchmarks.scale --law [--json]
 
 The fleet lies in 30 days on an embedded server of its own. Measured are metrics and streaks of the last `--days` days,
 each way in a process of its own, into empty tables, once months were folded: CPU seconds of our processes and of the
 server, the most memory that the run's process and that a worker held, and a digest of what was written, which must be
-one. With `--law` also other sizes, and what follows from them by least squares: what a refresh takes by itself, for a
-million trades and rows. `knowdefeat_pipeline/scale/costs.py` has it.
+one. With `--law` other sizes instead, and what follows from them by least squares: what a refresh takes by itself, for
+a million trades and rows, in the words of `knowdefeat_pipeline/scale/costs.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from benchmarks.common import END, alone, database, fleet, report, store
 
 WAYS = ("one piece", "shards", "processes")
 TABLES = ("bot_metrics_rows", "bot_days_rows", "win_streaks_rows", "slow_results")
+BEGUN = 2  # processes that compute shards
+FOLDED = (2_000, 1_000_000)  # bots and their trades of two months that are over
 LAW = ((500, 300_000, 1), (2_000, 1_000_000, 1), (2_000, 1_000_000, 8), (10_000, 300_000, 4), (20_000, 300_000, 8))
 
 
@@ -35,14 +38,28 @@ def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, 
     """Each way over the same fleet."""
     with database() as url:
         store(url, fleet(bots, trades // bots, 30))
-        first = (END - timedelta(days=days)).date()
-        found = {}
+        first, found = (END - timedelta(days=days)).date(), {}
         for way in ways:
             alone(_prepare, url, first)
-            found[way] = alone(refresh, url, way, first, processes)
-    for of in found.values():
-        of["trades"] = trades
+            found[way] = alone(refresh, url, way, first, processes) | {"trades": trades}
+        found[ways[0]] |= alone(_reading, url, first)
     return found
+
+
+def fold(bots: int, trades: int) -> dict[str, float]:
+    """What the first refresh of all does besides: months that are over are folded."""
+    with database() as url:
+        store(url, fleet(bots, trades // bots, 60, end=END.replace(month=6)))
+        return alone(_fold, url, END.date() - timedelta(days=1))
+
+
+def _fold(url: str, first: Any) -> dict[str, float]:
+    from knowdefeat_pipeline.store.session import open_session
+
+    with open_session(url) as session:
+        cpu, server = _cpu(), _server_cpu(url)
+        session.begin(first)
+        return {"cpu": _cpu() - cpu, "server_cpu": _server_cpu(url) - server}
 
 
 def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
@@ -62,7 +79,6 @@ def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
         wall, cpu, server = time.perf_counter(), _cpu(), _server_cpu(url)
         metrics = compute_metrics(session, first, last, END)
         compute_streaks(session, first, last)
-        session.unstage()
         found: dict[str, Any] = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu}
         found |= {"server_cpu": _server_cpu(url) - server, **held()}
         found |= {"rows": sum(metrics.counts.values()), "shards": sum(line.startswith("Shard ") for line in told)}
@@ -72,7 +88,9 @@ def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
         compute_skill(session, first, last)
         compute_weights(session, first, last, END)
         compute_allocations(session, first, last)
+        session.unstage()
         found |= {"chain_cpu": _cpu() - cpu, "server_chain_cpu": _server_cpu(url) - server}
+        found |= {"stored_bytes": _stored_bytes(connection)}
         return found | {"chain_mb": held()["held_mb"], "digest": _digest(connection)}
 
 
@@ -89,6 +107,9 @@ def _workers(way: str, processes: int, tell: Callable[[str], None]) -> Any:
         @property
         def shard_bytes(self) -> int:
             return Workers().shard_bytes
+
+        def local_processes(self, seconds: float) -> int:
+            return self.processes
 
     if way == "one piece":
         return Workers(whole_mb=10**6, report=tell)
@@ -116,23 +137,48 @@ def _watched() -> Iterator[Callable[[], dict[str, float]]]:
 
 
 def _prepare(url: str, first: Any) -> dict[str, Any]:
-    """Empty results, and what the first refresh of all does besides: months are folded."""
-    from knowdefeat_pipeline.core.schema import TABLES as RESULTS
+    """Empty results, and months that are folded."""
     from knowdefeat_pipeline.store.session import open_session
-    from knowdefeat_pipeline.store.tables import stored
 
     with open_session(url) as session:
-        emptied = sorted({*map(stored, RESULTS), *TABLES})
-        session.connection.execute(f"TRUNCATE {', '.join(emptied)}, refreshed_days")
+        session.connection.execute(f"TRUNCATE {', '.join(_results())}, refreshed_days")
         session.begin(first)
         session.connection.execute("VACUUM ANALYZE")
     return {}
 
 
+def _results() -> list[str]:
+    """The tables that a refresh writes."""
+    from knowdefeat_pipeline.core.schema import TABLES as RESULTS
+    from knowdefeat_pipeline.store.tables import stored
+
+    return sorted({*map(stored, RESULTS), *TABLES})
+
+
+def _stored_bytes(connection: Any) -> int:
+    """What they take, with their indexes."""
+    asked = "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest(%s::text[]) AS name"
+    ((found,),) = connection.execute(asked, (_results(),)).fetchall()
+    return int(found)
+
+
+def _reading(url: str, first: Any) -> dict[str, float]:
+    """What a trade takes on its way to us, and what counting the trades to cut the bots takes the server."""
+    from knowdefeat_pipeline.postgres.connection import connect, query, quoted
+    from knowdefeat_pipeline.scale.plan import make_plan
+    from knowdefeat_pipeline.steps.metrics import since
+
+    asked, before = quoted(query("trades/read_trades"), [since(first, [END]), END]), _server_cpu(url)
+    trades = make_plan(url, since(first, [END]), END, 1, 10**9).trades
+    server = _server_cpu(url) - before
+    with connect(url) as connection, connection.cursor().copy(f"COPY ({asked}) TO STDOUT (FORMAT BINARY)") as copy:
+        return {"plan_server_cpu": server, "read_bytes": sum(map(len, copy)) / trades}
+
+
 def _cpu() -> float:
     """CPU seconds of this process and of those that it has begun, whether they have ended or not."""
     own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own + sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+    return own + sum(sum(child.cpu_times()[:4]) for child in psutil.Process().children(recursive=True))
 
 
 def _server_cpu(url: str) -> float:
@@ -174,6 +220,48 @@ def law(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
+def constants(
+    runs: list[dict[str, Any]], ways: dict[str, dict[str, Any]], folded: dict[str, float]
+) -> dict[str, float]:
+    """The same in the words of `costs.py`, with what `ways` of one refresh and months that were folded show.
+
+    `runs`: in one piece; `ways`: one of them, cut too."""
+    found, shards, processes = law(runs), *(ways[way] for way in WAYS[1:])
+    millions, read = FOLDED[1] / 1e6, sum(run["trades"] for run in runs)
+    return {
+        "PROCESS_MB": found["held_mb"]["alone"],
+        "TRADE_BYTES": found["held_mb"]["trades"],
+        "ROW_BYTES": found["held_mb"]["rows"],
+        "REFRESH_S": found["cpu"]["alone"],
+        "TRADES_S": found["cpu"]["trades"],
+        "ROWS_S": found["cpu"]["rows"],
+        "CHAIN_ROWS_S": found["chain_cpu"]["rows"],
+        "SERVER_TRADES_S": found["server_cpu"]["trades"],
+        "SERVER_ROWS_S": found["server_cpu"]["rows"],
+        "SERVER_CHAIN_ROWS_S": found["server_chain_cpu"]["rows"],
+        "SERVER_PLAN_S": 1e6 * sum(run["plan_server_cpu"] for run in runs) / read,
+        "FOLD_S": folded["cpu"] / millions,
+        "SERVER_FOLD_S": folded["server_cpu"] / millions,
+        "START_S": processes["cpu"] - shards["cpu"],
+        "READ_BYTES": float(np.median([run["read_bytes"] for run in runs])),
+        "STORED_BYTES": sum(run["stored_bytes"] for run in runs) / sum(run["rows"] for run in runs),
+    }
+
+
+def _of_law() -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    runs = [measure(*size, 1, WAYS[:1])["one piece"] for size in LAW[:-1]]
+    ways = measure(*LAW[-1], BEGUN)
+    runs.append(ways["one piece"])
+    folded = fold(*FOLDED)
+    found = constants(runs, ways, folded)
+    sizes = [f"{bots:,} bots, {trades:,} trades, {days} days" for bots, trades, days in LAW]
+    rows = [(size, _told(run)) for size, run in zip(sizes, runs, strict=True)]
+    rows += [(f"the last of them, {way}", _told(ways[way])) for way in WAYS[1:]]
+    rows += [(f"{FOLDED[1]:,} trades folded", f"{folded['cpu']:.1f} CPU s, server {folded['server_cpu']:.1f}")]
+    rows += [(name, f"{value:,.2f}") for name, value in found.items()]
+    return rows, {"runs": runs, "ways": ways, "fold": folded, "constants": found}
+
+
 def _told(of: dict[str, Any]) -> str:
     return (
         f"{of['cpu']:.1f} CPU s, server {of['server_cpu']:.1f}, wall {of['wall']:.1f}; {of['shards']} shards, "
@@ -188,20 +276,19 @@ def main() -> None:
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--bots", type=int, default=3_000)
     parser.add_argument("--days", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=BEGUN)
     parser.add_argument("--law", action="store_true")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    if chosen.law:
+        report("What a refresh costs", *_of_law(), chosen.json)
+        return
     found = measure(chosen.bots, chosen.trades, chosen.days, chosen.processes)
     if len({of["digest"] for of in found.values()}) > 1:
         raise SystemExit(f"The ways differ in what they write: {found}")
     rows = [(way, _told(of)) for way, of in found.items()]
-    figures: dict[str, Any] = {"ways": found}
-    if chosen.law:
-        runs = [measure(*size, 1, ("one piece",))["one piece"] for size in LAW]
-        figures |= {"runs": runs, "law": law(runs)}
-        rows += [(f"law of {name}", ", ".join(f"{k} {v}" for k, v in of.items())) for name, of in law(runs).items()]
-    report(f"{chosen.bots:,} bots, {chosen.trades:,} trades, {chosen.days} days", rows, figures, chosen.json)
+    title = f"{chosen.bots:,} bots, {chosen.trades:,} trades, {chosen.days} days"
+    report(title, rows, {"ways": found}, chosen.json)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typer.main import get_command
 from knowdefeat_pipeline import settings
 from knowdefeat_pipeline.cli.app import app
 from knowdefeat_pipeline.postgres import migrations, roles
+from knowdefeat_pipeline.scale.workers import ALLOCATOR
 from knowdefeat_pipeline.settings import ROOT, variable_names
 from knowdefeat_pipeline.web.recorder import Recorder
 from tests.postgres.servers import FOUND, server_of
@@ -29,7 +30,8 @@ MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if pa
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 VALUES = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8"))
 HEALTHY = ["python", "-m", "knowdefeat_pipeline.automation.healthy"]
-HEALTH = {3000: {"/api/v1/health", "/static/icon.svg"}, 3001: {"/server_info"}, 3002: {"/"}}
+HEALTH = {3000: {"/api/v1/health", "/static/icon.svg"}, 3001: {"/server_info"}, 3002: {"/"}, 8787: {"/health"}}
+DASK = {"dask-scheduler", "dask-worker"}
 OF_DAGSTER = {"DAGSTER_EVENT_BATCH_SIZE", "DAGSTER_PG_PASSWORD", "DAGSTER_K8S_PIPELINE_RUN_NAMESPACE"}
 
 
@@ -45,9 +47,14 @@ def containers() -> dict[str, dict[str, Any]]:
 
 
 def require_command(command: list[str]) -> None:
-    """Fail unless the product takes this command with these options."""
-    group, words = get_command(app), list(command)
-    assert words.pop(0) == "knowdefeat"
+    """Fail unless the product, or Dask, takes this command with these options."""
+    name, *words = command
+    if name == "dask":
+        program = pytest.importorskip(f"distributed.cli.dask_{words.pop(0)}")
+        assert program.main.make_context("dask", words).params["dashboard"] is False
+        return
+    assert name == "knowdefeat"
+    group = get_command(app)
     with click.Context(group) as context:
         while isinstance(group, click.Group):
             group = group.get_command(context, words.pop(0)) or pytest.fail(f"no such command: {command}")
@@ -61,7 +68,8 @@ def test_compose_is_valid_and_every_service_is_a_part_of_the_product() -> None:
 
     jsonschema.validate(COMPOSE, schemas.get_builtin_schema("vendor.compose-spec"))
     parts = {name: service for name, service in COMPOSE["services"].items() if name != "postgres"}
-    assert parts.keys() == {"migrate", "code", "daemon", "dagster", "pages", "listener"}
+    assert parts.keys() == {"migrate", "code", "daemon", "dagster", "pages", "listener", *DASK}
+    assert {name for name, service in parts.items() if service.get("profiles")} == DASK
     for name, service in parts.items():
         command = service["command"]
         for one in command[2].split(" && ")[1:] if command[0] == "sh" else [shlex.join(command)]:
@@ -124,12 +132,13 @@ def test_the_database_s_start_shows_no_password_and_its_role_of_the_intake_recor
         assert report["inserted"] == 300
 
 
-def test_nobody_but_daemon_and_dagster_ui_shares_a_network_with_the_code_server() -> None:
+def test_nobody_but_who_needs_them_shares_a_network_with_the_code_server_or_dask() -> None:
     networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
     assert set().union(*networks.values()) == COMPOSE["networks"].keys()
-    beside = {name for name, those in networks.items() if those & networks["code"]}
-    assert beside == {"code", "daemon", "dagster", "postgres"}
-    assert all(those & networks["postgres"] for those in networks.values())
+    beside = {name: {other for other, those in networks.items() if those & networks[name]} for name in networks}
+    assert beside["code"] == {"code", "daemon", "dagster", "postgres", *DASK}
+    assert all(beside[name] == {"code", "postgres", *DASK} for name in DASK)
+    assert beside["postgres"] == networks.keys()
 
 
 def image_check() -> list[str]:
@@ -146,8 +155,8 @@ def require_check(check: list[str], command: list[str]) -> None:
     if asked is None:
         assert (check[-1], command) == ("daemon", ["knowdefeat", "serve", "daemon"])
         return
-    option = "--health-port" if command[1] == "live" else "--port"
-    assert asked[2] == command[command.index(option) + 1]
+    option = "--dashboard-address" if command[0] == "dask" else "--health-port" if command[1] == "live" else "--port"
+    assert asked[2] == command[command.index(option) + 1].removeprefix(":")
     assert asked[1] == "grpc" or asked[3] in HEALTH[int(asked[2])]
 
 
@@ -161,13 +170,13 @@ def test_manifests_are_valid(path: Path) -> None:
 
 def test_containers_run_commands_of_the_product_with_settings_that_it_reads_and_no_more_rights() -> None:
     found = containers()
-    assert found.keys() == {"migrate", "listener", "pages", "dagster-ui"}
+    assert found.keys() == {"migrate", "listener", "pages", "dagster-ui", *DASK}
     (config,) = documents(DEPLOY / "kubernetes" / "config.yaml")
     known = set(variable_names()) | OF_DAGSTER
     assert config["data"].keys() <= known
     for name, container in found.items():
         require_command(container["command"])
-        assert {variable["name"] for variable in container["env"]} <= known
+        assert {variable["name"] for variable in container.get("env", [])} <= known
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
@@ -178,14 +187,59 @@ def test_containers_run_commands_of_the_product_with_settings_that_it_reads_and_
             if "exec" in probe:
                 require_check(probe["exec"]["command"], container["command"])
                 continue
-            port = int(container["command"][container["command"].index("--port") + 1])
-            assert container["ports"] == [{"name": "http", "containerPort": port}]
-            assert probe["httpGet"]["path"] in HEALTH[port]
-            assert probe["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]  # else the guard refuses
+            asked = probe["httpGet"]
+            (port,) = [port["containerPort"] for port in container["ports"] if port["name"] == asked["port"]]
+            require_check([*HEALTHY, f"http://127.0.0.1:{port}{asked['path']}"], container["command"])
+            if name not in DASK:
+                assert asked["httpHeaders"] == [{"name": "Host", "value": "localhost"}]  # else the guard refuses
     assert found["dagster-ui"]["env"][0] == {
         "name": "KNOWDEFEAT_DAGSTER_HOME",
         "value": VALUES["global"]["dagsterHome"],
     }
+
+
+def test_runs_and_workers_find_the_scheduler_of_dask_and_nobody_else_does() -> None:
+    text = (DEPLOY / "kubernetes" / "config.yaml").read_text(encoding="utf-8")
+    (named,) = re.findall(r"# KNOWDEFEAT_DASK_SCHEDULER: tcp://(\S+)", text)
+    manifests = documents(DEPLOY / "kubernetes" / "dask.yaml")
+    (service,) = [document for document in manifests if document["kind"] == "Service"]
+    ((port,), selector) = service["spec"]["ports"], service["spec"]["selector"]
+    assert named == f"{service['metadata']['name']}:{port['port']}"
+    scheduler, worker = (containers()[name] for name in ("dask-scheduler", "dask-worker"))
+    assert worker["command"][2] == f"tcp://{named}"
+    assert scheduler["ports"][0] == {"name": port["targetPort"], "containerPort": port["port"]}
+    assert scheduler["command"][scheduler["command"].index("--port") + 1] == str(port["port"])
+    (placed,) = (document for document in manifests if document["metadata"]["name"] == "knowdefeat-dask-scheduler"
+                 and document["kind"] == "Deployment")  # fmt: skip
+    assert selector.items() <= placed["spec"]["template"]["metadata"]["labels"].items()
+
+    rules = {rule["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name"): rule["spec"]["ingress"]
+             for rule in documents(DEPLOY / "kubernetes" / "network.yaml")}  # fmt: skip
+    let_in = {name: [peer["podSelector"]["matchLabels"] for rule in rules[f"knowdefeat-{name}"] for peer in rule["from"]]
+              for name in DASK}  # fmt: skip
+    assert let_in == {
+        "dask-scheduler": [
+            {"app.kubernetes.io/name": "dagster", "app.kubernetes.io/component": "run_worker"},
+            {"app.kubernetes.io/name": "knowdefeat-dask-worker"},
+        ],
+        "dask-worker": [{"app.kubernetes.io/name": "knowdefeat-dask-scheduler"}],
+    }
+    comment = re.search(
+        r"KNOWDEFEAT_DASK_SCHEDULER=(\S+) docker", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    )
+    assert comment is not None
+    assert comment[1] == COMPOSE["services"]["dask-worker"]["command"][2] == "tcp://dask-scheduler:8786"
+
+
+def test_the_configuration_of_dask_is_one_that_dask_knows_and_ours_of_the_allocator() -> None:
+    import jsonschema
+
+    found = yaml.safe_load((DEPLOY / "dask.yaml").read_text(encoding="utf-8"))
+    distributed = pytest.importorskip("distributed")
+    schema = yaml.safe_load((Path(distributed.__file__).parent / "distributed-schema.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(found, schema)
+    chosen = found["distributed"]["nanny"]["pre-spawn-environ"]
+    assert {name: str(value) for name, value in chosen.items()} == ALLOCATOR
 
 
 def test_the_charts_values_fit_our_parts_and_their_launcher() -> None:

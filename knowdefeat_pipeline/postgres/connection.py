@@ -36,6 +36,7 @@ START_UP = 60.0  # seconds that a server which says that it is starting up (as a
 CANCEL_TIMEOUT = 5.0  # seconds
 POOL_TIMEOUT = 5.0  # seconds that a request waits for a connection
 ROWS_PER_MESSAGE = 8_192
+MESSAGES_AHEAD = 8  # that may wait to be sent, a few megabytes each
 PROGRAM = "knowdefeat"  # how sessions name themselves, before the number of their process and its host
 LONGEST_HOST = 40  # characters of a host's name: PostgreSQL cuts the whole at 63
 
@@ -250,7 +251,7 @@ def copy_arrow(
         # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
         # rows it would take as long to start one as to send them.
         several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
-        writer = (QueuedLibpqWriter if several else LibpqWriter)(cursor)
+        writer = (_Sender if several else LibpqWriter)(cursor)
         with cursor.copy(_copying(table_name, *names), writer=writer) as copy:
             copy.write(encoder.write_header())
             for part in chain([fitted], (_fitted(table, described, table_name) for table in tables)):
@@ -258,6 +259,14 @@ def copy_arrow(
                     copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
         return cursor.rowcount
+
+
+class _Sender(QueuedLibpqWriter):
+    """The driver's, whose queue takes a thousand messages: all rows, where they come faster than the server reads."""
+
+    def __init__(self, cursor: psycopg.Cursor) -> None:
+        super().__init__(cursor)
+        self._queue = type(self._queue)(MESSAGES_AHEAD)
 
 
 @cache

@@ -22,12 +22,14 @@ CHAIN_ROWS_S = 14.7
 SERVER_TRADES_S = 0.6
 SERVER_ROWS_S = 5.0
 SERVER_CHAIN_ROWS_S = 6.2
-STAGING = 1.7  # of what the server takes for rows, where shards leave them to be published
-FOLD_S = 2.5  # for a million trades of earlier months, once
+SERVER_PLAN_S = 0.2  # for a million trades that are counted, where shards are cut
+FOLD_S = 2.3  # for a million trades of earlier months, once
+SERVER_FOLD_S = 3.5
+START_S = 4.3  # of two processes that compute shards; a third one costs little more
 
 # Bytes: of a trade on its way to us, and of a row in the tables of results, with its share of days and streaks.
-READ_BYTES = 60
-STORED_BYTES = 700
+READ_BYTES = 90
+STORED_BYTES = 610
 
 MB = 1_000_000
 
@@ -35,6 +37,11 @@ MB = 1_000_000
 def held_bytes(trades: int, rows: int) -> int:
     """What so many trades and the rows that follow from them take in a process."""
     return TRADE_BYTES * trades + ROW_BYTES * rows
+
+
+def shard_seconds(trades: int, rows: int) -> float:
+    """In how many CPU seconds shards of so many trades and rows are computed."""
+    return (TRADES_S * trades + ROWS_S * rows) / MB
 
 
 @dataclass(frozen=True)
@@ -60,16 +67,16 @@ def estimate(trades: int, rows: int, shards: int, held: int, history: int) -> Es
     >>> estimate(1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
     350.1
     """
-    server_rows = SERVER_ROWS_S * (STAGING if shards > 1 else 1) + SERVER_CHAIN_ROWS_S
-    read = trades + history
+    server_trades = SERVER_TRADES_S + (SERVER_PLAN_S if shards > 1 else 0)
+    server_rows = SERVER_ROWS_S + SERVER_CHAIN_ROWS_S
     return Estimate(
         trades=trades,
         rows=rows,
         shards=shards,
         history=history,
-        read_mb=READ_BYTES * read / MB,
+        read_mb=READ_BYTES * (trades + history) / MB,
         written_mb=STORED_BYTES * rows / MB,
         process_mb=round(PROCESS_MB + held / MB, 1),
-        cpu_s=REFRESH_S + (TRADES_S * trades + (ROWS_S + CHAIN_ROWS_S) * rows + FOLD_S * history) / MB,
-        server_cpu_s=(SERVER_TRADES_S * read + server_rows * rows) / MB,
+        cpu_s=REFRESH_S + shard_seconds(trades, rows) + (CHAIN_ROWS_S * rows + FOLD_S * history) / MB,
+        server_cpu_s=(server_trades * trades + server_rows * rows + SERVER_FOLD_S * history) / MB,
     )

@@ -1,14 +1,18 @@
 """Where the shards of a plan leave their rows, each in one transaction, until another one publishes them all.
 
+The server keeps them as parts that it does not look into, streams of Arrow: to copy rows into a table and from there
+into another one would cost it nearly twice what one copy does.
+
 Each shard is written once: who comes second, as after a worker that was taken for dead, finds it there. A plan lives
 as long as the session that began it. What one that is over left, whoever stages next removes, and nobody can add to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import date
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -18,12 +22,14 @@ from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.core.units import Ints
 from knowdefeat_pipeline.errors import KnowDefeatError
-from knowdefeat_pipeline.postgres.connection import connect, copy_arrow, read_arrow
+from knowdefeat_pipeline.postgres.connection import connect, copy_arrow
 from knowdefeat_pipeline.scale.plan import Refresh
 
-TABLES = ("bot_metrics_rows", "bot_days_rows", "win_streaks_rows", "followed")
+PART_ROWS = 8_192  # what a part takes, a worker holds several times
 _LOCK = int.from_bytes(b"kpln", "big")  # the class of the advisory locks, one per plan, that those alive are known by
 _PATIENCE = "5s"  # for which shards that are still being written are waited for
+
+_STAGE = "INSERT INTO staged_parts VALUES (%s, %s, %s, %s, %b)"  # binary: as text a part would be twice as large
 
 Done = dict[str, Any]
 """What a shard says of itself: a handful of numbers."""
@@ -45,6 +51,10 @@ class Staging:
         self.counts: dict[str, Ints] = {}
         self.marks: Sequence[Any] = ()
 
+    def is_of(self, marks: Sequence[Any]) -> bool:
+        """Whether the metrics of these marks are what is staged."""
+        return bool(self.marks) and [of.number for of in self.marks] == [of.number for of in marks]
+
     def require(self, shards: int) -> None:
         """Raise StagingLost unless so many shards are there."""
         found = self.connection.execute("SELECT count(*) FROM staged_shards WHERE plan = %s", (self.plan,)).fetchone()
@@ -54,27 +64,20 @@ class Staging:
                 "Nothing was published. Run it again."
             )
 
-    def read(self, table: str, columns: Sequence[str], order: Sequence[str]) -> pa.Table:
-        """What all shards left for the table, in order."""
-        listed, ordered = (sql.SQL(", ").join(map(sql.Identifier, names)) for names in (columns, order))
-        statement = sql.SQL("SELECT {} FROM {} WHERE plan = {} ORDER BY {}").format(
-            listed, sql.Identifier(f"staged_{table}"), sql.Literal(self.plan), ordered
-        )
-        return read_arrow(self.url, statement.as_string(None))
+    def read(self, meant: str) -> Generator[pa.Table, None, None]:
+        """What all shards left for a table, shard by shard, some rows at a time."""
+        asked = "SELECT content FROM staged_parts WHERE (plan, meant) = (%s, %s) ORDER BY shard, number"
+        with self.connection.cursor() as cursor:
+            for (content,) in cursor.stream(asked, (self.plan, meant), binary=True):
+                yield pa.ipc.open_stream(content).read_all()
 
     def publish(self, connection: psycopg.Connection, table: str, first: date, last: date) -> None:
         """Replace the table's rows of the days first..last by what the shards left; call it inside a transaction."""
         connection.execute(
             sql.SQL("DELETE FROM {} WHERE day BETWEEN %s AND %s").format(sql.Identifier(table)), (first, last)
         )
-        described = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(sql.Identifier(table))).description
-        names = sql.SQL(", ").join(sql.Identifier(column.name) for column in described or ())
-        connection.execute(
-            sql.SQL("INSERT INTO {} ({names}) SELECT {names} FROM {} WHERE plan = %s").format(
-                sql.Identifier(table), sql.Identifier(f"staged_{table}"), names=names
-            ),
-            (self.plan,),
-        )
+        with closing(self.read(table)) as rows:
+            copy_arrow(connection, table, rows)
 
 
 @contextmanager
@@ -94,8 +97,8 @@ def begun(url: str) -> Iterator[Staging]:
 def write(url: str, plan: int, shard: int, compute: Callable[[psycopg.Connection], Iterator[tuple[str, Any]]]) -> Done:
     """Compute and stage a shard, unless that is done; what it says of itself.
 
-    `compute` yields the rows of one table after the other, a table or several as `copy_arrow` takes them, and at last
-    ("", what the shard says). Raises StagingLost where the plan is over.
+    `compute` yields the name of one table after the other with the rows that are meant for it, a table or several, and
+    at last ("", what the shard says). Raises StagingLost where the plan is over.
     """
     with connect(url) as connection, connection.transaction():
         # Whoever writes the same shard at this moment is waited for here.
@@ -111,9 +114,9 @@ def write(url: str, plan: int, shard: int, compute: Callable[[psycopg.Connection
         if not noted:
             return _said(connection, plan, shard)
         done: Done = {}
-        for table, rows in compute(connection):
-            if table:
-                copy_arrow(connection, f"staged_{table}", _of_plan(rows, plan))
+        for meant, rows in compute(connection):
+            if meant:
+                _stage(connection, (plan, shard, meant), [rows] if isinstance(rows, pa.Table) else rows)
             else:
                 done = rows
         connection.execute(
@@ -122,10 +125,20 @@ def write(url: str, plan: int, shard: int, compute: Callable[[psycopg.Connection
         return done
 
 
-def _of_plan(rows: pa.Table | Iterator[pa.Table], plan: int) -> pa.Table | Iterator[pa.Table]:
-    if isinstance(rows, pa.Table):
-        return rows.append_column("plan", pa.repeat(pa.scalar(plan, pa.int32()), len(rows)))
-    return (part.append_column("plan", pa.repeat(pa.scalar(plan, pa.int32()), len(part))) for part in rows)
+def _stage(connection: psycopg.Connection, place: tuple[int, int, str], tables: Iterable[pa.Table]) -> None:
+    """Each table as one part or several; one without rows is a part too, which says what columns there are."""
+    number = count()
+    for table in tables:
+        for begin in range(0, max(len(table), 1), PART_ROWS):
+            content = _encoded(table.slice(begin, PART_ROWS))
+            connection.execute(_STAGE, (*place, next(number), content))
+
+
+def _encoded(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())
 
 
 def _said(connection: psycopg.Connection, plan: int, shard: int) -> Done:
@@ -155,13 +168,10 @@ def drop(connection: psycopg.Connection, plan: int) -> bool:
             connection.execute("LOCK TABLE staged_plans IN SHARE ROW EXCLUSIVE MODE")
             connection.execute("DELETE FROM staged_plans WHERE plan = %s", (plan,))
             alone = connection.execute("SELECT FROM staged_plans").fetchone() is None
-            for table in TABLES:
-                name = sql.Identifier(f"staged_{table}")
-                connection.execute(
-                    sql.SQL("TRUNCATE {}").format(name)
-                    if alone
-                    else sql.SQL("DELETE FROM {} WHERE plan = {}").format(name, sql.Literal(plan))
-                )
+            if alone:
+                connection.execute("TRUNCATE staged_parts")
+            else:
+                connection.execute("DELETE FROM staged_parts WHERE plan = %s", (plan,))
         return True
     except psycopg.errors.LockNotAvailable:
         return False

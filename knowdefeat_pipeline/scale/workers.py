@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.address import database_url
+from knowdefeat_pipeline.scale.costs import START_S
 from knowdefeat_pipeline.settings import ROOT, Settings, handed_on
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**27)}
 START_UP = 30  # seconds
 RETRIES = 2  # of a shard whose database was away for a moment
+START_SHARE = 0.3  # of the CPU seconds of the work is what to begin processes for it may cost
 PARTS = 3  # at least so many shards are a plan that is cut
 
 Item = TypeVar("Item")
@@ -51,9 +54,10 @@ def unheard(told: str) -> None:
 class Workers:
     """Where a plan is carried out, and how large it may be in one piece.
 
-    `scheduler`: the address of a Dask cluster, None = processes of this machine, `processes` of them at most; one, or
-    Dask not being installed, is this process. `whole_mb`: what the trades and rows of a refresh may take for it to be
-    computed in one piece; else each shard takes a part of that at most. `report` hears of each shard that is done.
+    `scheduler`: the address of a Dask cluster, None = so many `processes` of this machine, where the work is worth
+    their start; one, or Dask not being installed, is this process. `whole_mb`: what the trades and rows
+    of a refresh may take for it to be computed in one piece; else each shard takes a part of that at most. `report`
+    hears of each shard that is done.
     """
 
     scheduler: str | None = None
@@ -66,14 +70,17 @@ class Workers:
         """As the environment says."""
         return cls(settings.dask_scheduler, settings.workers or os.cpu_count() or 1, settings.whole_mb, report)
 
-    @property
-    def place(self) -> str:
-        """Where shards are computed, in words."""
+    def place(self, seconds: float) -> str:
+        """Where shards of so many CPU seconds are computed, in words."""
         if self.scheduler:
             return f"on the Dask cluster at {self.scheduler}"
-        if self.processes == 1 or not _has_dask():
-            return "one after another by the run itself"
-        return f"in up to {self.processes} processes of this machine"
+        processes = self.local_processes(seconds)
+        return "one after another by the run itself" if processes == 1 else f"in {processes} processes of this machine"
+
+    def local_processes(self, seconds: float) -> int:
+        """In how many processes of this machine work of so many CPU seconds is done: 1 is this one alone, as to begin
+        others would cost too much of it."""
+        return self.processes if _has_dask() and START_SHARE * seconds >= START_S else 1
 
     @property
     def whole_bytes(self) -> int:
@@ -86,18 +93,19 @@ class Workers:
         return self.whole_bytes // PARTS
 
     def map(
-        self, work: Work[Item, Answer], url: str, items: Sequence[Item]
+        self, work: Work[Item, Answer], url: str, items: Sequence[Item], seconds: float = math.inf
     ) -> Generator[tuple[Item, Answer], None, None]:
-        """Each item with its answer, in the order in which they are done; what `work` raises is raised.
+        """Each item with its answer, in the order in which they are done; what `work` raises is raised. They
+        take `seconds` of CPU together.
 
         Whoever closes it stops the work: what has not begun never does. Raises ClusterLost.
         """
-        if self.scheduler is None and (self.processes == 1 or len(items) == 1 or not _has_dask()):
+        processes = min(self.local_processes(seconds), len(items))
+        if self.scheduler is None and processes == 1:
             for item in items:
                 yield item, work(url, item)
             return
-        processes = min(self.processes, len(items))
-        with _cluster(self.scheduler, url, processes) as client:
+        with _remote(self.scheduler) if self.scheduler else _local(processes, url, work.__module__) as client:
             yield from _on_dask(client, work, items, self.scheduler is not None)
 
 
@@ -106,43 +114,58 @@ def _has_dask() -> bool:
 
 
 @contextmanager
-def _cluster(scheduler: str | None, url: str, processes: int) -> Iterator[Client]:
+def _remote(scheduler: str) -> Iterator[Client]:
+    """A cluster that is there."""
     try:
-        import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise ClusterLost(
             "KNOWDEFEAT_DASK_SCHEDULER is set, and Dask is not installed here. Install requirements-scale.lock."
         ) from None
 
-    if scheduler is not None:
+    try:
+        client = Client(scheduler, timeout=START_UP, set_as_default=False)
+    except OSError as error:
+        raise ClusterLost(
+            f"No Dask scheduler answers at {scheduler} (KNOWDEFEAT_DASK_SCHEDULER): {error}. Start it, or unset "
+            "the variable to compute on this machine."
+        ) from None
+    with client:
         try:
-            client = Client(scheduler, timeout=START_UP, set_as_default=False)
-        except OSError as error:
+            client.wait_for_workers(1, timeout=START_UP)
+        except TimeoutError:
             raise ClusterLost(
-                f"No Dask scheduler answers at {scheduler} (KNOWDEFEAT_DASK_SCHEDULER): {error}. Start it, or unset "
-                "the variable to compute on this machine."
+                f"The Dask scheduler at {scheduler} has no worker. Start one, or unset KNOWDEFEAT_DASK_SCHEDULER."
             ) from None
-        with client:
-            try:
-                client.wait_for_workers(1, timeout=START_UP)
-            except TimeoutError:
-                raise ClusterLost(
-                    f"The Dask scheduler at {scheduler} has no worker. Start one, or unset KNOWDEFEAT_DASK_SCHEDULER."
-                ) from None
-            yield client
-        return
-    nanny = {"distributed.nanny.pre-spawn-environ": ALLOCATOR, "distributed.comm.timeouts.connect": f"{START_UP}s"}
-    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes.
-    with (
-        dask.config.set(nanny),
-        LocalCluster(
-            processes, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0, security=True,
-            env=handed_on(database_url=url), silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
         yield client
+
+
+@contextmanager
+def _local(processes: int, url: str, module: str) -> Iterator[Client]:
+    """Processes of this machine, forked off one that has imported Dask and the module: each by itself would take
+    another second of CPU to import them, and half a second to end."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.utils import get_mp_context
+
+    chosen = {
+        "distributed.nanny.pre-spawn-environ": ALLOCATOR,
+        "distributed.worker.multiprocessing-method": "forkserver",
+        "distributed.comm.timeouts.connect": f"{START_UP}s",
+    }
+    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes. Its page takes
+    # a free port, as several runs may go on at once.
+    with dask.config.set(chosen):
+        get_mp_context().set_forkserver_preload(["__main__", "distributed", module])
+        with (
+            LocalCluster(
+                processes, threads_per_worker=1, host="127.0.0.1", memory_limit=0, dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False}, security=True, env=handed_on(database_url=url),
+                silence_logs=logging.ERROR,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):  # fmt: skip
+            yield client
 
 
 def _on_dask(

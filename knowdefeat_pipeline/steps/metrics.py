@@ -30,7 +30,7 @@ from knowdefeat_pipeline.steps.outcome import (
     counts_of_days,
 )
 from knowdefeat_pipeline.steps.shards import stage_refresh
-from knowdefeat_pipeline.steps.slow_results import FOLLOWED, with_slow_results, write_slow_results
+from knowdefeat_pipeline.steps.slow_results import with_slow_results, write_slow_results
 from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
@@ -93,13 +93,19 @@ def _compute_in_shards(
         write_open_positions(connection, first, last, own)
         staged.publish(connection, "bot_days_rows", first, last)
         staged.publish(connection, "bot_metrics_rows", first, last)
-        followed = as_columns(staged.read("followed", FOLLOWED, ["bot_id", "as_of"]))
+        followed = _followed(staged)
         write_slow_results(session, followed, own)
         recorded = staged.marks = mark(connection, "bot_metrics", first, last, own)
     counts = counts_of_days(end_of, staged.counts["bot_metrics"])
     check = _check(connection, followed, sum(counts.values()), end_of, refresh.seen)
     rows = CountedRows(counts, first_rows(connection, "bot_metrics", last, SHOWN))
     return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None, marks=recorded)
+
+
+def _followed(staged: Staging) -> Columns:
+    """What the slow variables follow from, of all shards, by bot."""
+    rows = pa.concat_tables([*staged.read("followed")])
+    return as_columns(rows.sort_by([("bot_id", "ascending"), ("as_of", "ascending")]))
 
 
 def since(first: date, ends: Sequence[datetime]) -> datetime:
@@ -233,7 +239,7 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:
     """The streaks of these days as shards left them: beside their metrics, or by a plan of their own; None where they
     are computed in one piece."""
-    if session.staging and [of.number for of in session.staging.marks] == [of.number for of in upstream]:
+    if session.staging and session.staging.is_of(upstream):
         return session.staging
     end_of = {of.day: of.as_of for of in upstream}
     exits = upstream[0].as_of - timedelta(days=WINDOW_DAYS)
@@ -254,6 +260,5 @@ def _publish_streaks(
         staged.publish(connection, "win_streaks_rows", first, last)
         recorded = mark(connection, "win_streaks", first, last, own)
     counts = counts_of_days({of.day: of.as_of for of in upstream}, staged.counts["win_streaks"])
-    session.unstage()
     rows = CountedRows(counts, first_rows(connection, "win_streak_summary", last, SHOWN))
     return StepResult("win_streaks", first, last, rows, marks=recorded)

@@ -1,7 +1,7 @@
 """What a shard of a refresh computes: everything that depends on its bots alone, from one reading of their trades.
 
-Metrics, days and streaks are staged (see `scale/staging.py`). What looks at all bots at once, and what publishes, stays
-with the steps.
+Metrics, days, streaks and what skill follows from are staged (see `scale/staging.py`). What looks at all bots at once,
+and what publishes, stays with the steps.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.metrics import engine
-from knowdefeat_pipeline.core.rows import Columns, as_arrow, chosen, joined
+from knowdefeat_pipeline.core.rows import Columns, as_arrow, as_columns, chosen, joined
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
+from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, micros
+from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, micros
 from knowdefeat_pipeline.scale import staging
+from knowdefeat_pipeline.scale.costs import shard_seconds
 from knowdefeat_pipeline.scale.plan import Plan, Refresh, Shard
 from knowdefeat_pipeline.scale.staging import Done, Staging
 from knowdefeat_pipeline.steps.outcome import rows_per_end
@@ -33,7 +35,7 @@ from knowdefeat_pipeline.store.results import as_stored, of_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.shards import scores_of, trades_of
 
-METRICS, STREAKS = "bot_metrics", "win_streaks"
+METRICS, STREAKS, DAYS = "bot_metrics", "win_streaks", "daily_results"
 
 
 def stage_refresh(session: Session, plan: Plan, refresh: Refresh) -> Staging:
@@ -46,7 +48,10 @@ def stage_refresh(session: Session, plan: Plan, refresh: Refresh) -> Staging:
     work = [(refresh, shard) for shard in plan]
     report = session.workers.report
     report(f"{plan.trades:,} trades, about {plan.rows:,} rows: computed in {len(plan)} shards of bots.")
-    with closing(session.workers.map(compute_shard, session.url, work)) as answers:  # closed, it stops the work
+    seconds = shard_seconds(plan.trades, plan.rows)
+    with closing(
+        session.workers.map(compute_shard, session.url, work, seconds)
+    ) as answers:  # closed, it stops the work
         for number, ((_, shard), done) in enumerate(answers, start=1):
             for name, counts in done["rows"].items():
                 found.counts[name] += np.array(counts, np.int64)
@@ -61,6 +66,11 @@ def compute_shard(url: str, item: tuple[Refresh, Shard]) -> Done:
     return staging.write(url, refresh.plan, shard.number, partial(_tables, url, refresh, shard))
 
 
+def read_days(staged: Staging) -> DailyResults:
+    """What each day since the first of the month left of the bots' results, by which skill is told."""
+    return DailyResults.concat([DailyResults(**as_columns(table)) for table in staged.read(DAYS)])
+
+
 def _tables(url: str, refresh: Refresh, shard: Shard, connection: psycopg.Connection) -> Iterator[tuple[str, Any]]:
     ends = micros([*refresh.ends.values()])
     trades = trades_of(url, shard.bots, refresh.since, max(refresh.ends.values()), refresh.seen)
@@ -72,6 +82,8 @@ def _tables(url: str, refresh: Refresh, shard: Shard, connection: psycopg.Connec
         yield "bot_metrics_rows", as_stored(METRICS, _taken_in(blocks, refresh, ends, followed, rows[METRICS]))
         yield "followed", as_arrow(joined(followed))
         yield "bot_days_rows", bot_days_table(trades, refresh.ends)
+        since = micros([day_start(refresh.first.replace(day=1))]).item()
+        yield DAYS, pa.table(vars(DailyResults.between(trades, since, int(ends[-1]))))
     streaks = engine.win_streak_rows(trades, ends)
     rows[STREAKS] = rows_per_end(streaks, ends)
     yield "win_streaks_rows", as_stored(STREAKS, of_days(streaks, refresh.ends))

@@ -14,11 +14,11 @@ from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
 from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
-from knowdefeat_pipeline.core.trades.columns import Trades
-from knowdefeat_pipeline.core.units import DAY, Ints, day_of, day_start, last_day, micros
+from knowdefeat_pipeline.core.units import DAY, Ints, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
+from knowdefeat_pipeline.steps.shards import read_days
 from knowdefeat_pipeline.store.bots import bot_strategies
 from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
@@ -39,7 +39,7 @@ def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDa
     own = list[Mark]()
     if upstream:
         session.ensure_begun(first)
-        results = _Results(session, first.replace(day=1), upstream[-1].as_of)
+        results = _Results(session, first.replace(day=1), upstream)
         own = [Mark(of.day, of.as_of, results.seen, {"bot_metrics": of.number}) for of in upstream]
         ends = [of.as_of for of in own]
         rows = _rows(ends, results.said(ends), bot_strategies(connection))
@@ -65,14 +65,19 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Ma
 
 
 class _Results:
-    """The results of all bots, by the days of earlier months and the trades since the first of one."""
+    """The results of all bots, by the days of earlier months and the trades since the first of one.
 
-    def __init__(self, session: Session, month: date, until: datetime) -> None:
+    `upstream`: the marks of the metrics, whose shards may have left the days of that month.
+    """
+
+    def __init__(self, session: Session, month: date, upstream: Sequence[Mark]) -> None:
+        until = upstream[-1].as_of
         self._url, self._memory = session.url, session.memory
         self._past = session.days(month)
         self._since = day_start(month)
-        self._plan = session.plan(self._since, until, days=0)
-        self._known = None if self._plan else session.trades(self._since, until)
+        self._staged = session.staging if session.staging and session.staging.is_of(upstream) else None
+        self._plan = None if self._staged else session.plan(self._since, until, days=0)
+        self._known = None if self._staged or self._plan else session.trades(self._since, until)
         self.seen = session.seen
 
     def said(self, instants: Sequence[datetime]) -> Iterator[Said[Window]]:
@@ -95,14 +100,10 @@ class _Results:
 
     def _of_month(self, until: datetime, bots: Ints | None) -> DailyResults:
         """The days of these bots (None: all) since the first of the month; of many trades, some bots at a time."""
-        if self._known:
-            return self._days(self._known.of_bots(bots), until)
-        shards = self._plan or ()
-        return DailyResults.concat(
-            [self._days(trades_of(self._url, of.bots, self._since, until, self.seen), until) for of in shards]
-        )
-
-    def _days(self, trades: Trades, until: datetime) -> DailyResults:
         since, end = micros([self._since, until]).tolist()
-        inside = (since <= trades.exit) & (trades.exit < end)
-        return DailyResults.of_columns(trades.bot[inside], day_of(trades.exit[inside]), trades.pnl[inside])
+        if self._staged:
+            return read_days(self._staged)
+        if self._known:
+            return DailyResults.between(self._known.of_bots(bots), since, end)
+        shards = (trades_of(self._url, of.bots, self._since, until, self.seen) for of in self._plan or ())
+        return DailyResults.concat([DailyResults.between(trades, since, end) for trades in shards])

@@ -15,7 +15,6 @@ import pytest
 
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.scale import staging
 from knowdefeat_pipeline.scale.costs import held_bytes
 from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.settings import ROOT
@@ -33,6 +32,8 @@ from knowdefeat_pipeline.store.trades import load_trades
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 FIRST, LAST = date(2025, 3, 3), NOW.date()  # the last one still runs
 BOTS = 12
+PATIENCE = 120  # seconds
+Kill = Callable[["subprocess.Popen[str]"], None]
 SHARDED = ("bot_metrics_rows", "bot_days_rows", "win_streaks_rows")
 TABLES = (*sorted({*ROWS.values()}), "bot_days_rows", "open_positions", "slow_results", "bot_months")
 
@@ -50,6 +51,9 @@ class Shards(Workers):
     @property
     def shard_bytes(self) -> int:
         return self.bytes_each
+
+    def local_processes(self, seconds: float) -> int:
+        return self.processes
 
 
 def refresh(url: str, workers: Workers, first: date = FIRST, last: date = LAST) -> list[StepResult]:
@@ -80,14 +84,19 @@ def tables(url: str) -> dict[str, list[str]]:
         }
 
 
+def empty(url: str) -> None:
+    """Take away what refreshes have written."""
+    with connect(url) as connection:
+        connection.execute(f"TRUNCATE {', '.join(TABLES)}, bot_months_state, refreshed_days")
+
+
 def staged(url: str) -> dict[str, int]:
     """How many rows each table of the staging holds."""
-    names = ("staged_plans", "staged_shards", *(f"staged_{name}" for name in staging.TABLES))
     with connect(url) as connection:
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # type: ignore[index]
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in NOTHING_STAGED}  # type: ignore[index]
 
 
-NOTHING_STAGED = {"staged_plans": 0, "staged_shards": 0, **{f"staged_{name}": 0 for name in staging.TABLES}}
+NOTHING_STAGED = {"staged_plans": 0, "staged_shards": 0, "staged_parts": 0}
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +186,9 @@ def test_a_refresh_that_is_killed_is_done_again_and_leaves_nothing(
         assert staged(url) == NOTHING_STAGED
 
 
-def kill_at_random(url: str, chance: random.Random, where: str = "1") -> None:
-    """Begin a refresh as a process of its own, and kill it after so many of its words, and a moment."""
+def kill_at_random(url: str, chance: random.Random, where: str = "1", kill: Kill = subprocess.Popen.kill) -> bool:
+    """Begin a refresh as a process of its own, `kill` it or what it needs after so many of its words, and a moment;
+    whether it was done all the same."""
     with begun(url, where) as process:
         assert process.stdout is not None
         for _ in range(chance.randint(1, 9)):
@@ -186,7 +196,8 @@ def kill_at_random(url: str, chance: random.Random, where: str = "1") -> None:
                 break
         with suppress(subprocess.TimeoutExpired):  # a moment of any length: within a shard, or within what publishes
             process.wait(chance.random() / 10)
-        process.kill()
+        kill(process)
+        return process.wait(PATIENCE) == 0
 
 
 def begun(url: str, where: str) -> subprocess.Popen[str]:

@@ -1,4 +1,9 @@
-"""The same plan on Dask, in processes of this machine and on a cluster: bit-equal, whoever is killed."""
+"""The same plan on Dask, in processes of this machine and on a cluster: bit-equal, whoever is killed.
+
+KNOWDEFEAT_SHARD_KILLS=30 python -m pytest -n 0 tests/steps/test_shards_on_dask.py -k whatever_is_killed
+
+kills a worker, the scheduler and the run's own process in turn as often, at random instants; by default once each.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +24,12 @@ from knowdefeat_pipeline.scale.workers import ALLOCATOR, ClusterLost, Workers
 from knowdefeat_pipeline.settings import handed_on
 from tests.steps.test_shards import (
     NOTHING_STAGED,
+    PATIENCE,
     Shards,
     begun,
     bytes_for,
     copy,
+    empty,
     fleet,
     kill_at_random,
     refresh,
@@ -37,6 +44,8 @@ pytest.importorskip("distributed", reason="Dask is not installed: it is the extr
 Copy = Callable[[], AbstractContextManager[str]]
 Tables = dict[str, list[str]]
 SHARDS = 7
+KILLS = int(os.environ.get("KNOWDEFEAT_SHARD_KILLS", "3"))
+VICTIMS = ("worker", "scheduler", "run")
 
 
 class Cluster:
@@ -66,6 +75,26 @@ class Cluster:
             )
         self.stack.callback(_end, process)
         return process
+
+    def kill_worker(self, run: subprocess.Popen[str]) -> None:
+        """Kill one of them."""
+        self.workers[0].kill()
+
+    def kill_scheduler(self, run: subprocess.Popen[str]) -> None:
+        """Kill it; its workers end by themselves."""
+        self.scheduler.kill()
+
+    def kill_run(self, run: subprocess.Popen[str]) -> None:
+        """Kill a run of which this is the cluster."""
+        run.kill()
+
+    def replace(self) -> None:
+        """Begin anew what is gone."""
+        if self.scheduler.poll() is not None:
+            for worker in self.workers:
+                worker.wait(PATIENCE)
+            self.start()
+        self.workers = [worker if worker.poll() is None else self.begin_worker() for worker in self.workers]
 
     @property
     def address(self) -> str:
@@ -174,12 +203,13 @@ def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: 
 
 
 def local_workers(parent: int | None = None) -> list[psutil.Process]:
-    """The worker processes that this process, or `parent`, has begun, by their environment."""
+    """The worker processes of this process, or of `parent`, which another one that it has begun has forked off, by
+    their environment."""
     found = []
-    for child in psutil.Process(parent).children(recursive=True):
+    for child in psutil.Process(parent).children():
         with suppress(psutil.NoSuchProcess):
             if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
-                found.append(child)
+                found += child.children()
     return found
 
 
@@ -198,15 +228,20 @@ def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whol
         assert staged(url) == NOTHING_STAGED
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_refresh_that_is_killed_leaves_its_cluster_to_the_next_one(
-    copy: Copy, whole: Tables, seed: int, tmp_path: Path
+def test_whatever_is_killed_and_whenever_the_tables_are_complete_and_nothing_is_left(
+    copy: Copy, whole: Tables, tmp_path: Path
 ) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
-        kill_at_random(url, random.Random(seed), dask.address)
-        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), scheduler=dask.address))
-        assert tables(url) == whole
-        assert staged(url) == NOTHING_STAGED
+        for number in range(KILLS):
+            chance, victim = random.Random(number), VICTIMS[number % len(VICTIMS)]
+            empty(url)
+            is_done = kill_at_random(url, chance, dask.address, getattr(dask, f"kill_{victim}"))
+            assert is_done or victim != "worker"
+            dask.replace()
+            if not is_done:
+                refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), scheduler=dask.address))
+            assert tables(url) == whole, (number, victim)
+            assert staged(url) == NOTHING_STAGED, (number, victim)
 
 
 def test_a_worker_of_another_version_is_refused(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.tables import number, table
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.scale.costs import Estimate
+from knowdefeat_pipeline.scale.costs import Estimate, shard_seconds
 from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.steps.estimates import estimate_refresh
@@ -52,7 +52,7 @@ def plan(
     if any(of.history for _, _, of in found):
         history = max(of.history for _, _, of in found)
         out.print(f"The first run also reads about {history:,} trades of earlier months, once.")
-    out.print(f"{_place(workers, max(of.shards for _, _, of in found))} How this is estimated: docs/scale.md.")
+    out.print(f"{_place(workers, [of for _, _, of in found])} How this is estimated: docs/scale.md.")
 
 
 def _days(begin: date, end: date) -> str:
@@ -72,7 +72,6 @@ def _figures(of: Estimate) -> list[str]:
     ]
 
 
-def _place(workers: Workers, shards: int) -> str:
-    if shards == 1:
-        return "It is computed by the run itself."
-    return f"Shards are computed {workers.place}."
+def _place(workers: Workers, found: list[Estimate]) -> str:
+    cut = [shard_seconds(of.trades, of.rows) for of in found if of.shards > 1]
+    return f"Shards are computed {workers.place(max(cut))}." if cut else "It is computed by the run itself."

@@ -38,6 +38,12 @@ class DailyResults:
         return cls.of_columns(trades.bot, day_of(trades.exit), trades.pnl)
 
     @classmethod
+    def between(cls, trades: Trades, since: int, until: int) -> DailyResults:
+        """The days of those of these trades with since <= exit < until (µs)."""
+        inside = (since <= trades.exit) & (trades.exit < until)
+        return cls.of_columns(trades.bot[inside], day_of(trades.exit[inside]), trades.pnl[inside])
+
+    @classmethod
     def of_columns(cls, bot: Ints, day: Ints, pnl: Floats) -> DailyResults:
         """The days of trades that are sorted by bot and day.
 
