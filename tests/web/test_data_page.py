@@ -81,7 +81,7 @@ def test_imports_sources_and_the_last_trades_are_those_of_the_database(web: Web)
     ((at,),) = web.rows("SELECT to_char(imported_at, 'YYYY-MM-DD HH24:MI') FROM imports")
     assert f"1 {at} mine.csv table admin 3 2 0 0 0 1" in text
     assert f"table 1 2 {at}" in text
-    assert "b BTC-USD short closed −101.00 import 1" in text
+    assert "b BTC-USD short closed −101.00 USD import 1" in text
 
 
 def test_a_row_is_mended_in_its_form(web: Web) -> None:

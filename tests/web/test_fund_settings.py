@@ -205,7 +205,7 @@ def test_settings_are_saved_by_who_is_logged_in(logged_in: Web) -> None:
     # Whoever looked at the version before sees both, and may save on top.
     page = send(web, 412, fields | {"funds": "70000", "reason": "more"}).text
     table = page[page.index('id="conflict"') :]
-    assert re.search(r"funds</th><td class=\"n\">100000.00</td><td class=\"n\">50000.00</td><td class=\"n strong\">70000.00<", table)  # fmt: skip
+    assert re.search(r"funds</th><td class=\"n\">100,000.00</td><td class=\"n\">50,000.00</td><td class=\"n strong\">70,000.00<", table)  # fmt: skip
     again = typed(page)
     assert (again["funds"], again["reason"]) == ("70000", "more")
     send(web, 303, again)
