@@ -188,3 +188,14 @@ def test_an_empty_database_says_how_to_begin(web: Web) -> None:
     text = text_of(web.get("/data").text)
     assert "No imports yet. Bring trades: knowdefeat ingest trades.csv" in text
     assert "No trades yet." in text
+
+
+def test_of_a_long_cell_the_beginning_is_shown_and_the_rest_once_it_is_opened(web: Web) -> None:
+    with connect(web.url) as connection:
+        connection.execute(
+            "UPDATE trade_quarantine SET original = original || jsonb_build_object('note', repeat('n', 5000))"
+        )
+    text = web.get("/data").text
+    (opened,) = re.findall(r"<details hx-morph-skip><summary>(.*?)</summary>(n+)</details>", text, re.DOTALL)
+    assert re.sub(r"<[^>]*>", "", opened[0]) == f"note={120 * 'n'}…"
+    assert len(opened[1]) == 5000
