@@ -103,7 +103,7 @@ def read_trades(
             format_, columns = recognise(raw.table.column_names, mapping or {}, said, raw.table)
             layout = Layout(format_, columns, timezone or "UTC", constants=said)
             layout = replace(layout, holds_duplicates=format_ == KNOW_DEFEAT)
-        layout = replace(layout, confidence_scale=confidence_scale)
+        layout = replace(layout, confidence_scale=confidence_scale, capital=capital)
         if holds_duplicates is not None:
             layout = replace(layout, holds_duplicates=holds_duplicates)
         layout, notes = decide(raw, layout, decimal, dates, currency)
@@ -115,7 +115,6 @@ def read_trades(
             source=source,
             account=account,
             chosen={**(known.terms if known else {}), **(terms or {})},
-            capital=capital,
             notes=[*([f"this is {known.title}"] if known else []), *notes],
         )
     except SourceError as error:

@@ -22,7 +22,7 @@ def read_frame(frame: pd.DataFrame, source: str, now: datetime, capital: float |
     table = pa.Table.from_pandas(frame, preserve_index=False)
     format_, columns = recognise(table.column_names, {})
     raw = RawTable(table, np.arange(1, len(frame) + 1))
-    return read_table(raw, Layout(format_, columns, "UTC", "USD", 1), now, source=source, capital=capital)
+    return read_table(raw, Layout(format_, columns, capital=capital), now, source=source)
 
 
 def read_records(rows: Sequence[Mapping[str, Any]], source: str, now: datetime) -> Reading:

@@ -60,7 +60,8 @@ class Layout:
     of rows that name none. `decimals`: column -> notation of its numbers; columns that are not there hold numbers as
     programs write them. `dates`: the order of day and month in dates that end with the year. `terms`: what its amounts
     mean. `holds_duplicates`: whether a trade that is like another is the same in spite of its id. `by_pair`: whether
-    pairs such as BTC-EUR say their currency, before `currency`.
+    pairs such as BTC-EUR say their currency, before `currency`. `capital`: what each bot has to trade with of which no
+    row says it, None: nobody does.
     """
 
     format: str
@@ -74,10 +75,14 @@ class Layout:
     terms: Terms = dataclasses.field(default_factory=Terms)
     holds_duplicates: bool = False
     by_pair: bool = False
+    capital: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the layout again."""
-        return asdict(self)
+        known = asdict(self)
+        if self.capital is None:  # as layouts are that were kept before there was one: the same file is known by it
+            del known["capital"]
+        return known
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

@@ -81,15 +81,14 @@ def read_table(
     source: str | None = None,
     account: str | None = None,
     chosen: Mapping[str, Any] | None = None,
-    capital: float | None = None,
     notes: Sequence[str] = (),
 ) -> Reading:
     """Read every cell of a raw table, validate the rows and explain the refusals.
 
     `chosen`: the terms that are known where the rest is yet to be proved (see `sources.proof`); None where those of the
     layout are known. The reading's layout has them. `source`: the key under which the trades are recorded; None derives
-    it from the format and `account`, or the only strategy of a generic table. `capital`: what each bot has to trade
-    with, of which the table does not say it. `notes`: what was decided before, for the reading's.
+    it from the format and `account`, or the only strategy of a generic table. `notes`: what was decided before, for the
+    reading's.
     Raises SourceError for a column that cannot hold its field, or in which no cell can be read, and for terms that are
     not proved.
     """
@@ -144,7 +143,7 @@ def read_table(
         notes=tuple(notes),
         parts={number: rows for number, rows in parts.items() if number in accepted},
         pnl_rounding=rounding,
-        capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout, capital),
+        capital=_capital(frame[~frame["row_number"].isin(refused["row_number"])], layout),
     )
 
 
@@ -196,11 +195,12 @@ def _without_sizes_of_other_currencies(frame: pd.DataFrame) -> tuple[pd.DataFram
     ]
 
 
-def _capital(trades: pd.DataFrame, layout: Layout, stated: float | None) -> Mapping[str, float]:
+def _capital(trades: pd.DataFrame, layout: Layout) -> Mapping[str, float]:
     """The capital that is stated of each bot. Raises SourceError where that is none, or rows differ."""
-    if "capital" not in layout.columns and stated is None:
+    if "capital" not in layout.columns and layout.capital is None:
         return {}
-    known = trades[["row_number", "bot_id", "capital"]].fillna({"capital": np.nan if stated is None else stated})
+    of_all = np.nan if layout.capital is None else layout.capital
+    known = trades[["row_number", "bot_id", "capital"]].fillna({"capital": of_all})
     known = known.dropna(subset="capital").drop_duplicates(["bot_id", "capital"])
     column = layout.columns.get("capital", "--capital")
     for number, _, capital in known[~known["capital"].between(LEAST_CAPITAL, MOST_CAPITAL)].itertuples(index=False):

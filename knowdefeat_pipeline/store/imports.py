@@ -1,8 +1,9 @@
 """Imports: taking in what was read, and undoing it; `imported` looks at what was taken in.
 
 Undoing leaves what the other imports alone would have left, loaded in their order: what they have just so is theirs,
-what they said otherwise is recorded anew (see `store.replay`), and the rest goes. The days that it touches become
-stale. (Rows of one id, or alike, in one file are taken in the order in which their trades were first recorded.)
+what they said otherwise is recorded anew (see `store.disputes` and `store.replay`), bots are as they say
+(`store.imported_bots`), and the rest goes. The days that it touches become stale. (Rows of one id, rows that are alike
+and rows of one bot in several currencies in one file are taken in the order in which their trades were first recorded.)
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import psycopg
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect, query, run_script
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.disputes import dispute
 from knowdefeat_pipeline.store.imported import UndoError, find_import
+from knowdefeat_pipeline.store.imported_bots import as_imports_say
 from knowdefeat_pipeline.store.locks import lock_every_day
 from knowdefeat_pipeline.store.quarantine import discard_of_import, release_again
-from knowdefeat_pipeline.store.replay import held_rows, replay
+from knowdefeat_pipeline.store.replay import replay
 from knowdefeat_pipeline.store.simulation import forget_bots, forget_days, forget_late_days
 from knowdefeat_pipeline.store.trades import LoadReport, load, lock_loads, plan
 
@@ -87,27 +90,28 @@ def _undo(connection: psycopg.Connection, import_id: int, author: str, now: date
         "UPDATE imports SET undone_at = clock_timestamp(), undone_by = %s WHERE import_id = %s", [author, import_id]
     )
     discarded = discard_of_import(connection, import_id, now)
-    held = held_rows(connection, found.source, now)
-    since = _take_away(connection, import_id)
-    released, refused = replay(connection, import_id, held, now)
-    connection.execute(query("trades/undo_positions"), {"import_id": import_id})
-    heirs, counts = _outcome(connection, import_id)
-    _forget_what_rested_on_it(connection, import_id)
+    about = {"import_id": import_id}
+    plan(connection, 0)
+    connection.execute(query("trades/undo_leaving"), about)
+    held = dispute(connection, import_id, found.source, now)
+    run_script(connection, "trades/undo_statements", about)
+    names = [name for (name,) in connection.execute(query("trades/undo_names")).fetchall()]
+    with as_imports_say(connection, names, undone=import_id):
+        since = _take_away(connection, import_id)
+        released, refused = replay(connection, import_id, held, now)
+        connection.execute(query("trades/undo_positions"), about)
+        heirs, counts = _outcome(connection, import_id)
+        _forget_what_rested_on_it(connection)
     return Undone(
         import_id, counts["removed"], counts["restored"], sum(heirs.values()), discarded, released, heirs, refused
     ), since
 
 
 def _take_away(connection: psycopg.Connection, import_id: int) -> date | None:
-    """Of what the import spoke: what nobody else did goes, what others had just so becomes theirs, and for the rest,
-    which goes too, it is noted what they said; the first day of what went."""
-    about = {"import_id": import_id}
-    plan(connection, 0)
-    connection.execute(query("trades/undo_leaving"), about)
-    connection.execute(query("trades/undo_disputed"), about)
-    run_script(connection, "trades/undo_statements", about)
+    """Of what the import spoke: what nobody else did goes, what others had just so becomes theirs, and the rest, of
+    which it is noted what they said, goes too; the first day of what went."""
     ((since,),) = connection.execute(query("trades/undo_since")).fetchall()
-    run_script(connection, "trades/undo_trades", about)
+    run_script(connection, "trades/undo_trades", {"import_id": import_id})
     connection.execute("SELECT set_config('knowdefeat.marked_at', 'known', true)")
     connection.execute(query("trades/write_contents"))
     connection.execute("DROP TABLE contents")
@@ -126,8 +130,8 @@ def _outcome(connection: psycopg.Connection, import_id: int) -> tuple[dict[int, 
     return dict(sorted(heirs.items())), counts
 
 
-def _forget_what_rested_on_it(connection: psycopg.Connection, import_id: int) -> None:
+def _forget_what_rested_on_it(connection: psycopg.Connection) -> None:
     """Bots of which nothing but the import spoke go, with their results, and days on which nothing else had closed."""
-    run_script(connection, "trades/undo_bots", {"import_id": import_id})
+    connection.execute(query("trades/undo_bots"))
     forget_bots(connection)
     forget_days(connection)

@@ -11,6 +11,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from knowdefeat_pipeline.postgres.connection import connect, query
 from knowdefeat_pipeline.sources.fields import FIELDS, NO_TRADE, Field, Reason
@@ -18,6 +19,7 @@ from knowdefeat_pipeline.sources.layout import Layout
 from knowdefeat_pipeline.sources.market import FORMS, MarketLayout, read_rows
 from knowdefeat_pipeline.sources.raw import RawTable
 from knowdefeat_pipeline.sources.reading import Reading, read_table
+from knowdefeat_pipeline.store.imported_bots import as_imports_say
 from knowdefeat_pipeline.store.market import record_market
 from knowdefeat_pipeline.store.quarantined import QuarantinedRow, QuarantineError, find_row
 from knowdefeat_pipeline.store.trades import Recorded, lock_loads, note_repeats, record
@@ -70,17 +72,17 @@ def release_again(
     about = {"source": source, "among": None if among is None else [*among]}
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         held = cursor.execute(query("trades/quarantine_again"), about).fetchall()
-    released: list[int] = []
+    if not held:
+        return 0
     by_file = groupby(
         held,
         key=lambda row: (
             row.reason == Reason.ANOTHER_BOT, row.import_id, row.file_name, json.dumps(row.layout, sort_keys=True)
         ),
     )  # fmt: skip
-    for _, group in by_file:
-        rows = {row.row_number: row for row in group}
-        refused = _record_all_again(connection, [*rows.values()], now)
-        released += [row.quarantine_id for number, row in rows.items() if number not in refused]
+    files = [_read_all_again([*group], now) for _, group in by_file]
+    with as_imports_say(connection, {bot for _, reading in files for bot in reading.valid["bot_id"]}):
+        released = [number for rows, reading in files for number in _record_all_again(connection, rows, reading)]
     connection.execute(
         "UPDATE trade_quarantine SET status = 'released', note = %s, settled_at = %s, released_by = %s"
         " WHERE quarantine_id = ANY(%s)",
@@ -89,19 +91,29 @@ def release_again(
     return len(released)
 
 
-def _record_all_again(connection: psycopg.Connection, rows: Sequence[QuarantinedRow], now: datetime) -> set[int]:
-    """Record rows of one file as they are; the numbers of those that are refused again."""
-    first = rows[0]
-    reading = read_again(first.source, first.layout, {row.row_number: row.original for row in rows}, now)
+def _read_all_again(rows: Sequence[QuarantinedRow], now: datetime) -> tuple[dict[int, QuarantinedRow], Reading]:
+    """Rows of one file by their numbers, and what they read as."""
+    first, by_number = rows[0], {row.row_number: row for row in rows}
+    originals = {number: row.original for number, row in by_number.items()}
+    return by_number, read_again(first.source, first.layout, originals, now)
+
+
+def _record_all_again(
+    connection: psycopg.Connection, rows: Mapping[int, QuarantinedRow], reading: Reading
+) -> list[int]:
+    """Record rows of one file as they are; the numbers in quarantine of those that are not refused again."""
+    first = next(iter(rows.values()))
     recorded = record(
         connection,
         reading,
         first.import_id,
+        capital={},  # its import has stated it
         simulated=first.simulated,
         keeps_later=True,
         of_one_bot=first.reason == Reason.ANOTHER_BOT,
     )
-    return {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
+    refused = {*reading.refused["row_number"].tolist(), *recorded.refused["row_number"].tolist()}
+    return [row.quarantine_id for number, row in rows.items() if number not in refused]
 
 
 def read_again(
@@ -130,8 +142,13 @@ def _record_again(
     reading = read_table(raw, replace(layout, columns=columns), now, source=row.source)
     if len(reading.refused):
         return Recorded(0, 0, 0, reading.refused)
-    recorded = record(connection, reading, row.import_id, simulated=row.simulated)
-    note_repeats(connection, row.import_id)
+    if row.import_id is None:  # from before imports were kept
+        return record(connection, reading, None, capital=reading.capital, simulated=row.simulated)
+    with as_imports_say(connection, reading.valid["bot_id"]):
+        recorded = record(connection, reading, row.import_id, capital={}, simulated=row.simulated)
+        note_repeats(connection, row.import_id)
+        stated = {"import_id": row.import_id, "capital": Jsonb(dict(reading.capital))}
+        connection.execute(query("trades/import_states"), stated)
     return recorded
 
 

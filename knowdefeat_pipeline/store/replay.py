@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 import psycopg
-import pyarrow as pa
 from psycopg.rows import dict_row
 
-from knowdefeat_pipeline.postgres.connection import copy_arrow, query, run_script
+from knowdefeat_pipeline.postgres.connection import query, run_script
 from knowdefeat_pipeline.sources import exported
 from knowdefeat_pipeline.sources.reading import Finding, Reading
+from knowdefeat_pipeline.store.disputes import Held
+from knowdefeat_pipeline.store.imported_bots import let_bots_arrive
 from knowdefeat_pipeline.store.quarantine import read_again, release_again
 from knowdefeat_pipeline.store.trades import (
     finding,
@@ -33,61 +33,6 @@ from knowdefeat_pipeline.store.trades import (
     stage,
     write,
 )
-
-KEY = ["source_trade_id", "bot_id"]
-
-
-@dataclass(frozen=True)
-class Held:
-    """Rows of one import that were refused in the light of other trades. `rows`: by the number of a valid row of the
-    reading, the numbers in quarantine of all rows that became it."""
-
-    import_id: int | None
-    file_name: str
-    simulated: bool
-    reading: Reading
-    rows: Mapping[int, tuple[int, ...]]
-
-
-def held_rows(connection: psycopg.Connection, source: str, now: datetime) -> list[Held]:
-    """The rows that may be recorded once trades of the source are gone, read again; also put into `held_again`."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query("trades/undo_held"), {"source": source}).fetchall()
-    held = [_held([*rows], now) for _, rows in groupby(found, itemgetter("import_id", "source", "file_name", "layout"))]
-    connection.execute(
-        "CREATE TEMP TABLE held_again (quarantine_id bigint, reason text, source text, source_trade_id text, "
-        "bot text, ticker text, entry_time timestamptz, bot_id integer) ON COMMIT DROP"
-    )
-    reasons = {row["quarantine_id"]: row["reason"] for row in found}
-    for group in held:
-        copy_arrow(connection, "held_again", _keys(group, reasons), _KEYS)
-    connection.execute(
-        "UPDATE held_again AS h SET bot_id = n.bot_id FROM bot_names AS n WHERE n.name = bot_name(h.bot)"
-    )
-    return held
-
-
-_KEYS = ["quarantine_id", "reason", "source", "source_trade_id", "bot", "ticker", "entry_time"]
-
-
-def _held(rows: Sequence[dict[str, Any]], now: datetime) -> Held:
-    first = rows[0]
-    reading = read_again(first["source"], first["layout"], {row["row_number"]: row["original"] for row in rows}, now)
-    ids = {row["row_number"]: row["quarantine_id"] for row in rows}
-    all_rows = {
-        number: tuple(ids[row] for row in (number, *reading.parts.get(number, ())))
-        for number in reading.valid["row_number"].tolist()
-    }
-    return Held(first["import_id"], first["file_name"], first["simulated"], reading, all_rows)
-
-
-def _keys(held: Held, reasons: Mapping[int, str]) -> pa.Table:
-    valid = held.reading.valid[["row_number", *KEY, "ticker", "entry_time"]].rename(columns={"bot_id": "bot"})
-    ids = valid.assign(quarantine_id=valid["row_number"].map(held.rows), source=held.reading.source)
-    ids = ids.explode("quarantine_id").astype({"quarantine_id": "int64"})
-    return pa.Table.from_pandas(
-        ids.assign(reason=ids["quarantine_id"].map(reasons).astype("str"))[_KEYS], preserve_index=False
-    )
 
 
 def replay(connection: psycopg.Connection, undone: int, held: Sequence[Held], now: datetime) -> tuple[int, int]:
@@ -133,8 +78,7 @@ def _among(held: Held, scope: set[int]) -> Held:
 
 @dataclass(frozen=True)
 class Step:
-    """One import, and what of it is recorded anew: so many `statements`, and its held rows. `capital`: what it
-    stated of its bots, which rows that were recorded have no more."""
+    """One import, and what of it is recorded anew: so many `statements`, and its held rows."""
 
     import_id: int | None
     source: str
@@ -145,15 +89,14 @@ class Step:
     marked_at: str
     statements: int
     simulated: bool
-    capital: Mapping[str, float]
     held: Sequence[Held] = ()
 
     def take(self, connection: psycopg.Connection, now: datetime) -> int:
         """Record it, and hold what is refused; how many rows of that had been recorded."""
         about = {"source": self.source, "import_id": self.import_id, "simulated": self.simulated}
         places, valid = self._numbered()
-        stated = {name: amount for part in self.held for name, amount in part.reading.capital.items()}
-        names, _ = stage(connection, valid, {**stated, **self.capital})
+        let_bots_arrive(connection)  # by which these rows are judged
+        names, _ = stage(connection, valid)
         run_script(connection, "trades/replay_stage", about)
         judge(connection, about, self.holds_duplicates, replaces=self.replaces)
         run_script(connection, "trades/replay_ids", about)
@@ -236,7 +179,7 @@ def _steps(connection: psycopg.Connection, groups: Sequence[Held]) -> Iterator[S
     for (number, source), parts in held.items():
         if number is None:
             duplicates = any(part.reading.layout.holds_duplicates for part in parts)
-            yield Step(None, source, parts[0].file_name, False, duplicates, "", "", 0, parts[0].simulated, {}, parts)
+            yield Step(None, source, parts[0].file_name, False, duplicates, "", "", 0, parts[0].simulated, parts)
     with connection.cursor(row_factory=dict_row) as cursor:
         about = {"held": [number for number, _ in held if number is not None]}
         found = cursor.execute(query("trades/replay_steps"), about).fetchall()

@@ -124,7 +124,7 @@ def _load(
     content_hash: str | None,
 ) -> LoadReport:
     import_id, is_new = _open_import(connection, reading, file_name, author, content_hash, replaces)
-    recorded = record(connection, reading, import_id, simulated=simulated, replaces=replaces)
+    recorded = record(connection, reading, import_id, capital=reading.capital, simulated=simulated, replaces=replaces)
     refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
     about = (reading.source, reading.layout.as_json(), file_name)
     held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
@@ -219,6 +219,7 @@ def record(
     reading: Reading,
     import_id: int | None,
     *,
+    capital: Mapping[str, float],
     simulated: bool = False,
     replaces: bool = False,
     keeps_later: bool = False,
@@ -226,13 +227,14 @@ def record(
 ) -> Recorded:
     """Write the valid trades of a reading, inside the caller's transaction. Quarantines nothing.
 
-    `keeps_later`: rows that would move on a trade of a later import are refused. `of_one_bot`: so are rows whose id
-    names a trade of another bot, as where the reading `replaces`.
+    `capital`: what is stated of their bots by this, by name (see `arriving_keys`). `keeps_later`: rows that would move
+    on a trade of a later import are refused. `of_one_bot`: so are rows whose id names a trade of another bot, as where
+    the reading `replaces`.
     """
     source = {"source": reading.source, "import_id": import_id, "simulated": simulated}
     plan(connection, len(reading.valid))
     lock_loads(connection)
-    names, notes = stage(connection, reading.valid, reading.capital)
+    names, notes = stage(connection, reading.valid, capital)
     judge(connection, source, reading.layout.holds_duplicates, replaces=replaces, of_one_bot=of_one_bot)
     if keeps_later:
         connection.execute(
@@ -277,21 +279,16 @@ def write(
 
 
 def stage(
-    connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float]
+    connection: psycopg.Connection, valid: pd.DataFrame | None, capital: Mapping[str, float] | None = None
 ) -> tuple[dict[int, str], list[str]]:
     """Put valid rows (see `Reading`; None: no row) into `incoming`; the names of their bots by key, and what the user
-    should know of these.
-
-    New bots of rows that this transaction recorded before arrive now, not at its commit: these rows are judged by them.
-    """
-    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive IMMEDIATE")
-    connection.execute("SET CONSTRAINTS names_arrive, bots_arrive DEFERRED")
+    should know of these, of which the `capital` is stated by this (see `arriving_keys`)."""
     connection.execute("DROP TABLE IF EXISTS incoming")
     connection.execute(query("trades/load_stage"))
     if valid is None:
         return {}, []
     code, bots = pd.factorize(valid["bot_id"])
-    keys, notes = arriving_keys(connection, bots.tolist(), capital)
+    keys, notes = arriving_keys(connection, bots.tolist(), capital or {})
     rows = pa.Table.from_pandas(valid.assign(bot_id=np.array(keys, np.int32)[code]), preserve_index=False)
     copy_arrow(connection, "incoming", rows, ["row_number", *COLUMNS, "pnl"])
     connection.execute("ANALYZE incoming (row_number, source_trade_id, bot_id, entry_time)")

@@ -75,9 +75,9 @@ FAULTS = (
     Fault(of_the_processes.migrate_killed, in_ci=False, is_told=False),
     Fault(of_the_processes.server_restarted_under_up, in_ci=False, is_told=False),
     Fault(of_the_processes.up_terminated_in_a_run, in_ci=False, is_told=False),
-    Fault(of_the_processes.pages_killed, ("start them again: knowdefeat up",), in_ci=False),
-    Fault(of_the_processes.daemon_killed, ("start them again: knowdefeat up",), in_ci=False),
-    Fault(of_the_processes.webserver_killed, ("start them again: knowdefeat up",), in_ci=False),
-    Fault(of_the_processes.listener_killed_under_up, ("start them again: knowdefeat up",), in_ci=False),
+    Fault(of_the_processes.pages_killed, ("Started again: ",), in_ci=False),
+    Fault(of_the_processes.daemon_killed, ("Started again: ",), in_ci=False),
+    Fault(of_the_processes.webserver_killed, ("Started again: ",), in_ci=False),
+    Fault(of_the_processes.listener_killed_under_up, ("Started again: ",), in_ci=False),
     *(Fault(inject, in_ci=False, is_told=False) for inject in (*of_the_versions.UPGRADES, *of_the_versions.RESTORES)),
 )

@@ -288,13 +288,14 @@ def _program_killed(computed: Path, name: str) -> Outcome:
     with world(computed) as at:
         with _up(at) as up:
             os.kill(_program(at, name), signal.SIGKILL)
+            message = up.hear("Started again: ").splitlines()[-1]
+            at.close_trades(TRADES)
+            await_counted(at, 2 * TRADES)
+            up.process.send_signal(signal.SIGTERM)
             status, said = up.end()
-        assert status == 1
-        assert f"The {name} exited unexpectedly" in said
-        at.close_trades(TRADES)
-        message = " ".join(said.rpartition("Error: ")[2].split())
-        happened = "up ended with all that it began; the next run was whole"
-        return at.outcome(f"kill -9 of the {name} under up", happened, message)
+        assert status == 0, said
+        assert message.startswith(f"Started again: the {name}, killed by SIGKILL")
+        return at.outcome(f"kill -9 of the {name} under up", "it was started again; the trades were counted", message)
 
 
 def _program(at: World, name: str) -> int:

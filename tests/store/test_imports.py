@@ -6,24 +6,31 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
 from knowdefeat_pipeline.sources.reading import Reading
+from knowdefeat_pipeline.store.bots import set_bot
 from knowdefeat_pipeline.store.imported import UndoError, list_imports, show_import
 from knowdefeat_pipeline.store.imports import take_in, undo_import
 from knowdefeat_pipeline.store.quarantine import discard, release, release_again
 from knowdefeat_pipeline.store.quarantined import show
 from knowdefeat_pipeline.store.trades import LoadReport, load_trades
+from knowdefeat_pipeline.store.trades import load as record_file
 from tests.conftest import temporary_database
+from tests.faults.earlier import make
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CASES = "cases"
@@ -449,16 +456,24 @@ def test_of_rows_that_are_alike_the_next_is_recorded_once_the_first_is_undone(da
 FIELDS = (*COLUMNS, "mark_price", "currency", "capital", "strategy")
 
 
-def row(key: tuple[str, str], state: tuple[str, ...], mark: str, currency: str, strategy: str) -> tuple[str, ...]:
-    """A row of a trade; what its bot has to trade with follows from the strategy, as a file states one amount of a bot."""
-    capital = {"ma": "500", "rsi": "700"}.get(strategy, "")
+def row(
+    key: tuple[str, str],
+    state: tuple[str, ...],
+    *,
+    mark: str = "",
+    currency: str = "USD",
+    capital: str = "",
+    strategy: str = "",
+) -> tuple[str, ...]:
+    """A row of a trade; only an open one has a mark."""
     return (*key, *state[2:], mark if state[4] == "open" else "", currency, capital, strategy)
 
 
 ANOTHER = (*OPEN[:5], "2025-03-01 08:00", *OPEN[6:])  # entered otherwise
 PENDING = (*OPEN[:4], "pending_exit", *OPEN[5:])
 STATES = st.sampled_from((OPEN, ADDED, CLOSED, CORRECTED, ANOTHER, PENDING))
-KEYS = st.sampled_from((("7", "1"), ("8", "1"), ("7", "2"), ("9", "grid")))
+BOTS = ("1", "2", "grid")
+KEYS = st.sampled_from((("7", "1"), ("8", "1"), ("7", "2"), ("8", "2"), ("7", "grid"), ("9", "grid")))
 
 
 @dataclass(frozen=True)
@@ -466,7 +481,9 @@ class File:
     """Rows of a file, and how it is loaded."""
 
     rows: tuple[tuple[str, ...], ...]
-    replaces: bool
+    replaces: bool = False
+    holds_duplicates: bool = False
+    source: str = "exchange"
 
     def load(self, url: str, path: Path) -> int:
         reading = read_once(self, path)
@@ -478,16 +495,32 @@ class File:
 def read_once(file: File, path: Path) -> Reading:
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows([FIELDS, *file.rows])
-    return read_trades(path, now=NOW, source="exchange")
+    return read_trades(path, now=NOW, source=file.source, holds_duplicates=file.holds_duplicates)
 
 
 @st.composite
 def files(draw: st.DrawFn) -> File:
+    """Of what a file says of one bot, the order of its rows counts only where they are recorded (see `store.imports`): one
+    currency, and no rows that are alike where such are held."""
     strategy = draw(st.sampled_from(("", "", "ma", "rsi")))
-    currency = draw(st.sampled_from(("USD", "USD", "USD", "EUR")))
-    keys = draw(st.lists(KEYS, min_size=1, max_size=3, unique=True))
-    rows = tuple(row(key, draw(STATES), draw(st.sampled_from(("", "104", "107"))), currency, strategy) for key in keys)
-    return File(rows, draw(st.booleans()))
+    currency = {bot: draw(st.sampled_from(("USD", "USD", "USD", "EUR"))) for bot in BOTS}
+    capital = {bot: draw(st.sampled_from(("", "", "500", "700"))) for bot in BOTS}
+    holds_duplicates = draw(st.integers(0, 3)) == 3
+    rows = tuple(
+        row(
+            (number, bot),
+            draw(STATES),
+            mark=draw(st.sampled_from(("", "104", "107"))),
+            currency=currency[bot],
+            capital=capital[bot],
+            strategy=strategy,
+        )
+        for number, bot in draw(
+            st.lists(KEYS, min_size=1, max_size=3, unique_by=itemgetter(1) if holds_duplicates else tuple)
+        )
+    )
+    source = draw(st.sampled_from(("exchange", "exchange", "exchange", "broker")))
+    return File(rows, draw(st.booleans()), holds_duplicates, source)
 
 
 def held_of(url: str, numbers: Mapping[int, int]) -> list[tuple]:
@@ -506,11 +539,11 @@ def recorded(url: str, numbers: Mapping[int, int]) -> list[tuple]:
     """The trades with the file that says so, what was open and marked when, and the bots."""
     with connect(url) as connection:
         trades = connection.execute(
-            "SELECT t.import_id, b.name, t.source_trade_id, trade_content(t) - 'bot_id', t.pnl,"
+            "SELECT t.import_id, b.name, t.source, t.source_trade_id, trade_content(t) - 'bot_id', t.pnl,"
             " p.import_id, p.entry_time, p.exit_time,"
             " (SELECT array_agg(coalesce(m.price::text, 'no mark') || ' of ' || m.import_id ORDER BY m.import_id) FROM position_marks m"
             "  WHERE m.trade_id = t.trade_id)"
-            " FROM trades t JOIN bots b USING (bot_id) LEFT JOIN positions p USING (trade_id) ORDER BY 2, 3"
+            " FROM trades t JOIN bots b USING (bot_id) LEFT JOIN positions p USING (trade_id) ORDER BY 2, 3, 4"
         ).fetchall()
         bots = connection.execute(
             "SELECT name, quote_currency, strategy_id, capital FROM bots ORDER BY name"
@@ -521,7 +554,7 @@ def recorded(url: str, numbers: Mapping[int, int]) -> list[tuple]:
     ]
     return [
         *(
-            (numbers[trade[0]], *trade[1:5], numbers.get(trade[5]), *trade[6:8], told)
+            (numbers[trade[0]], *trade[1:6], numbers.get(trade[6]), *trade[7:9], told)
             for trade, told in zip(trades, marks, strict=True)
         ),
         *bots,
@@ -604,7 +637,7 @@ def test_a_bot_that_comes_back_accounts_in_what_its_first_file_says(database: st
     has gone, the first makes bot 2 one of euros, so that the second is refused for its currency."""
 
     def take(bot: str, currency: str) -> int:
-        return File((row(("7", bot), CLOSED, "", currency, ""),), replaces=True).load(database, file)
+        return File((row(("7", bot), CLOSED, currency=currency),), replaces=True).load(database, file)
 
     first, euros, dollars = take("1", "EUR"), take("2", "EUR"), take("2", "USD")
     assert [held[0] for held in held_back(database)] == ["another_bot", "another_bot"]
@@ -620,7 +653,7 @@ def test_a_held_row_that_a_correction_lets_go_is_judged_by_the_bots_of_that_corr
     database: str, file: Path
 ) -> None:
     def take(number: str, currency: str) -> LoadReport:
-        file_of = File((row((number, "2"), CLOSED, "", currency, ""),), replaces=True)
+        file_of = File((row((number, "2"), CLOSED, currency=currency),), replaces=True)
         with connect(database) as connection:
             return take_in(connection, read_once(file_of, file), file.name, replaces=True)
 
@@ -642,7 +675,8 @@ def test_a_bot_that_comes_back_has_the_capital_that_its_file_states(database: st
     then, and bot 2 goes; once that has gone too, both come back."""
 
     def take(bot: str, strategy: str, replaces: bool = False) -> int:
-        return File((row(("7", bot), CLOSED, "", "USD", strategy),), replaces).load(database, file)
+        capital = {"ma": "500", "rsi": "700"}.get(strategy, "")
+        return File((row(("7", bot), CLOSED, capital=capital, strategy=strategy),), replaces).load(database, file)
 
     def bots() -> list[tuple]:
         with connect(database) as connection:
@@ -654,3 +688,150 @@ def test_a_bot_that_comes_back_has_the_capital_that_its_file_states(database: st
     assert bots() == [("1", None, None)]
     assert undo_import(database, other, "me", NOW).released == 1
     assert bots() == [("2", "ma", 500.0)]
+
+
+def bots(url: str) -> list[tuple]:
+    with connect(url) as connection:
+        return connection.execute(
+            "SELECT name, strategy_id, quote_currency, capital FROM bots ORDER BY name"
+        ).fetchall()
+
+
+def test_a_bot_that_comes_back_has_the_capital_that_a_row_states_which_stays_held(database: str, file: Path) -> None:
+    """Bot 2 is named by two corrections, whose ids are trades of bot 1. Once one of these has gone, bot 2 is known when
+    the second file states its capital, though the row that says so waits still."""
+
+    def take(bot: str, number: str, **said: str) -> int:
+        return File((row((number, bot), CLOSED, **said),), replaces=bot == "2").load(database, file)
+
+    take("1", "8")
+    first = take("1", "7")
+    take("2", "7")
+    held = take("2", "8", capital="500")
+    assert bots(database) == [("1", None, "USD", None)]
+    assert undo_import(database, first, "me", NOW).released == 1
+    assert bots(database) == [("1", None, "USD", None), ("2", None, "USD", 500.0)]
+    assert held_of(database, {held: 0}) == [(0, "another_bot", "8")]
+
+
+def test_a_bot_is_what_the_first_file_says_whose_row_waits_no_more(database: str, file: Path) -> None:
+    """The first file of bot 1 waits, as its id is a trade of bot 2; a later one tells otherwise of the bot. Once the trade
+    of bot 2 has gone, the first file was first."""
+    first = File((row(("7", "2"), CLOSED),)).load(database, file)
+    File((row(("7", "1"), CLOSED, strategy="ma", capital="500"),), replaces=True).load(database, file)
+    File((row(("8", "1"), CLOSED, strategy="rsi", capital="700"),)).load(database, file)
+    assert bots(database)[0] == ("1", "rsi", "USD", 700.0)
+    assert undo_import(database, first, "me", NOW).released == 1
+    assert bots(database) == [("1", "ma", "USD", 500.0)]
+
+
+def test_a_row_that_waits_no_more_makes_its_bot_one_of_another_currency(database: str, file: Path) -> None:
+    first = File((row(("7", "2"), CLOSED),)).load(database, file)
+    euros = File((row(("7", "1"), CLOSED, currency="EUR"),), replaces=True).load(database, file)
+    dollars = File((row(("8", "1"), CLOSED),)).load(database, file)
+    undone = undo_import(database, first, "me", NOW)
+    assert (undone.released, undone.refused) == (1, 1)
+    assert bots(database) == [("1", None, "EUR", None)]
+    assert [held[:2] for held in trades(database)] == [(1, "7")]
+    assert held_of(database, {euros: 1, dollars: 2}) == [(2, "currency_mismatch", "8")]
+
+
+def test_a_row_that_waits_no_more_stands_against_one_that_is_alike(database: str, file: Path) -> None:
+    first = File((row(("7", "2"), CLOSED),)).load(database, file)
+    File((row(("7", "1"), CLOSED),), replaces=True).load(database, file)
+    alike = File((row(("8", "1"), CLOSED),), holds_duplicates=True).load(database, file)
+    undone = undo_import(database, first, "me", NOW)
+    assert (undone.released, undone.refused) == (1, 1)
+    assert [held[:2] for held in trades(database)] == [(1, "7")]
+    assert held_of(database, {alike: 2}) == [(2, "duplicate_trade", "8")]
+
+
+def test_what_a_person_says_of_a_bot_stays_though_a_later_file_says_so_too(database: str, file: Path) -> None:
+    File((row(("7", "1"), CLOSED, capital="500", strategy="ma"),)).load(database, file)
+    second = File((row(("8", "1"), CLOSED, capital="700", strategy="rsi"),)).load(database, file)
+    third = File((row(("9", "1"), CLOSED),)).load(database, file)
+    with connect(database) as connection:
+        set_bot(connection, "1", capital=700.0, strategy="rsi")
+    for gone in (third, second):
+        undo_import(database, gone, "me", NOW)
+        assert bots(database) == [("1", "rsi", "USD", 700.0)]
+
+
+def test_that_a_person_wants_the_capital_estimated_stays(database: str, file: Path) -> None:
+    first = File((row(("7", "2"), CLOSED),)).load(database, file)
+    File((row(("7", "1"), CLOSED, capital="500"),), replaces=True).load(database, file)
+    File((row(("8", "1"), CLOSED, capital="700"),)).load(database, file)
+    with connect(database) as connection:
+        set_bot(connection, "1", estimated=True)
+    assert undo_import(database, first, "me", NOW).released == 1
+    assert bots(database) == [("1", None, "USD", None)]
+
+
+def test_a_row_that_is_released_states_the_capital_as_its_file_did(database: str, file: Path) -> None:
+    """Released late, it was of the first file all the same, and goes with it."""
+    unreadable = row(("7", "1"), (*CLOSED[:7], "?", *CLOSED[8:]), capital="500")
+    first = File((unreadable, row(("7", "2"), CLOSED))).load(database, file)
+    second = File((row(("8", "1"), CLOSED, capital="700"),)).load(database, file)
+    assert bots(database) == [("1", None, "USD", 700.0), ("2", None, "USD", None)]
+    with connect(database) as connection:
+        ((number,),) = connection.execute("SELECT quarantine_id FROM trade_quarantine").fetchall()
+    assert release(database, number, {"entry_price": "100"}, NOW).inserted == 1
+    assert bots(database)[0] == ("1", None, "USD", 500.0)
+    undo_import(database, second, "me", NOW)
+    assert bots(database)[0] == ("1", None, "USD", 500.0)
+    undo_import(database, first, "me", NOW)
+    assert bots(database) == []
+
+
+def test_an_undone_import_seems_to_hold_no_row_whichever_version_undid_it(empty_database: str) -> None:
+    make(empty_database, "0043")
+    with connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO imports (source, file_name, layout, author, undone_at, undone_by)"
+            " VALUES ('s', 'a', '{}', 'me', NULL, NULL), ('s', 'b', '{}', 'me', now(), 'me'), ('s', 'c', '{}', 'me', NULL, NULL)"
+        )
+        connection.execute(
+            "INSERT INTO trade_quarantine (source, file_name, row_number, reason, message, original, layout, import_id)"
+            " VALUES ('s', 'a', 1, 'no_price', 'no price', '{}', '{}', 1)"
+        )
+        connection.execute(
+            "INSERT INTO quarantine_repeats (quarantine_id, import_id, row_number) VALUES (1, 2, 1), (1, 3, 1)"
+        )
+    migrations.upgrade(empty_database)
+    assert [(found.import_id, found.held) for found in list_imports(empty_database)] == [(3, 1), (2, 0), (1, 1)]
+
+
+def test_corrections_and_who_brings_the_same_new_bots_both_commit(database: str, file: Path) -> None:
+    """The corrections bring bot z, and let bot a in, whose row had waited; another enters both, in the order of names."""
+    with connect(database) as connection:
+        connection.execute(
+            "INSERT INTO trades (source, source_trade_id, bot_name, ticker, direction, status, entry_time, entry_price,"
+            " notional) VALUES ('exchange', '7', 'other', 'X', 'LONG', 'open', '2025-03-01', 100, 1000)"
+        )
+        File((row(("7", "a"), CLOSED),), replaces=True).load(database, file)
+        connection.execute("DELETE FROM trades")
+    corrections = read_once(File((row(("9", "z"), CLOSED),), replaces=True), file.with_name("corrections.csv"))
+    entered = Event()
+
+    def write() -> None:
+        with connect(database) as connection, connection.transaction():
+            entered.wait(60)
+            for bot in ("a", "z"):
+                connection.execute(
+                    "INSERT INTO bots (name, quote_currency) VALUES (%s, 'USD') ON CONFLICT DO NOTHING", [bot]
+                )
+
+    def settle(import_id: int) -> None:
+        assert release_again(connection, "exchange", NOW, import_id) == 1
+        entered.set()
+        waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while not written.done() and not watching.execute(waiting).fetchall():
+            pass
+
+    with connect(database) as connection, connect(database) as watching, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        record_file(connection, corrections, "corrections.csv", replaces=True, then=settle)
+        written.result(60)
+    with connect(database) as connection:
+        traded = "SELECT name, source_trade_id FROM trades JOIN bots USING (bot_id) ORDER BY 1"
+        assert connection.execute(traded).fetchall() == [("a", "7"), ("z", "9")]

@@ -8,6 +8,8 @@ import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
+from knowdefeat_pipeline.store.imported import list_imports
+from knowdefeat_pipeline.store.imports import undo_import
 from knowdefeat_pipeline.store.quarantine import discard, release
 from knowdefeat_pipeline.store.quarantined import QuarantineError, list_rows, show
 from knowdefeat_pipeline.store.trades import load_trades
@@ -61,6 +63,41 @@ def test_a_corrected_row_is_read_as_its_file_was(database: str, tmp_path: Path):
     assert list_rows(database, "released") == list_rows(database, None) == [settled]
     with pytest.raises(QuarantineError, match="Row 1 has already been released, at 2026-01-02 00:00:00 UTC"):
         release(database, row.quarantine_id, {}, LATER)
+
+
+@pytest.mark.parametrize("kind", ["option", "column", "both"])
+def test_a_row_that_is_released_knows_what_was_said_of_the_whole_file(database: str, tmp_path: Path, kind: str) -> None:
+    """Bot, currency, account, clock and capital, as where it had been right at once."""
+    header, capital, columns = "id,ticker,side,entry_time,exit_time,entry_price,exit_price,shares", None, ""
+    if kind != "column":
+        capital = 2500.0
+    if kind != "option":
+        header, columns = f"{header},capital", ",800"
+    row = "1,X,{},2025-02-11 20:00,2025-02-11 21:00,200,210,50" + columns
+
+    def ingest(side: str) -> None:
+        path = tmp_path / "trades.csv"
+        path.write_text(f"{header}\n{row.format(side)}\n")
+        said = {"bot_id": "grid", "status": "closed"}
+        reading = read_trades(
+            path, now=NOW, account="paper", currency="CHF", timezone="Europe/Zurich", constants=said, capital=capital
+        )
+        load_trades(database, reading, path.name)
+
+    bots = "SELECT name, quote_currency, strategy_id, capital FROM bots"
+    trades = "SELECT source, status, entry_time, pnl FROM trades"
+    ingest("UP")
+    (held,) = list_rows(database)
+    assert select(database, bots) == []
+    release(database, held.quarantine_id, {"side": "LONG"}, LATER)
+    released = select(database, bots), select(database, trades)
+    (found,) = list_imports(database)
+    undo_import(database, found.import_id, "me", LATER)
+    assert select(database, bots) == []
+    ingest("LONG")
+    assert released == (select(database, bots), select(database, trades))
+    assert released[0] == [("grid", "CHF", None, 2500.0 if kind == "option" else 800.0)]
+    assert released[1] == [("table:paper", "closed", datetime(2025, 2, 11, 19, tzinfo=UTC), 500.0)]
 
 
 def test_a_field_may_be_corrected_by_its_own_name(database: str, tmp_path: Path):

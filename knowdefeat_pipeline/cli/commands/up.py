@@ -1,4 +1,8 @@
-"""`up`: the pages, Dagster's UI and daemon and the live listener: started together, watched, and stopped together."""
+"""`up`: the pages, Dagster's UI and daemon and the live listener: started together, watched, and stopped together.
+
+A program that ends by itself, killed or crashed, is started again; one that ends once more within a minute would go on
+to, and ends `up` with all that it began.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -44,6 +48,7 @@ LAST_WORDS = 15  # lines of a log
 PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
 LOOK = 0.2  # seconds between two looks at the programs
 LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
+SETTLED = 60.0  # seconds after which a program that was started again has got over what ended it
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
 TERMINATION_TIMEOUT = 4.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
@@ -51,11 +56,15 @@ TERMINATION_TIMEOUT = 4.0  # on SIGTERM: those who send it kill whoever is there
 
 @dataclass(frozen=True)
 class Program:
-    """A program of ours: its name, its process (the leader of a group of its own) and the file that it writes to."""
+    """A program of ours: its name, its process (the leader of a group of its own) and the file that it writes to.
+
+    started_again: when, by the monotonic clock, where it took the place of one that had ended by itself.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    started_again: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,14 @@ def up(
         code = secrets.token_urlsafe(32)
         file, named = workspace(settings)
         own = {pages.program: _prepare(settings, code), "daemon": named}
-        for name, command in _commands(pages, dagster, allow_host or [], follow or [], file).items():
-            running.append(_start(name, command, settings.home / "logs", lock, own.get(name, {})))
-        _note(lock, pages.address, dagster.address, running)
+        starts = {
+            name: partial(_start, name, command, settings.home / "logs", lock, own.get(name, {}))
+            for name, command in _commands(pages, dagster, allow_host or [], follow or [], file).items()
+        }
+        for start in starts.values():
+            running.append(start())
+        note = partial(_note, lock, pages.address, dagster.address, running)
+        note()
         for place in (pages, dagster):
             with err.status(f"Starting the {place.name} on {place.address}"):
                 _await_answer(place, running)
@@ -127,7 +141,7 @@ def up(
         if follow:
             out.print(f"Following {counted(len(follow), 'file')}; what arrived: knowdefeat db status")
         notify(READY)
-        _watch(running)
+        _watch(running, starts, note)
     if settings.database_url is None:
         out.print("Stopped. The database runs on; knowdefeat db stop ends it.")
 
@@ -151,16 +165,35 @@ def _prepare(settings: Settings, code: str) -> dict[str, str]:
     return handed_on(database_url=program_url(settings, "web"), intake_url=url)
 
 
-def _watch(running: Sequence[Program]) -> None:
-    """Return never: raise CommandError once a program has ended."""
+def _watch(running: list[Program], starts: Mapping[str, Callable[[], Program]], note: Callable[[], None]) -> None:
+    """Return never: start again what has ended, and raise CommandError where that ends too soon once more."""
     looked_at_logs = time.monotonic()
     while True:
-        _require_running(running)
+        for place, program in enumerate(running):
+            if program.process.poll() is not None:
+                running[place] = _again(program, starts[program.name])
+                note()
         if time.monotonic() >= looked_at_logs + LOOK_AT_LOGS:
             looked_at_logs = time.monotonic()
             for program in running:
                 _keep_short(program.log)
         time.sleep(LOOK)
+
+
+def _again(ended: Program, start: Callable[[], Program]) -> Program:
+    now = time.monotonic()
+    if ended.started_again is not None and now < ended.started_again + SETTLED:
+        _require_running([ended])
+    _kill(_members({ended.process.pid}))  # what it had started would work beside what the new one starts
+    program = replace(start(), started_again=now)
+    out.print(f"Started again: the {ended.name}, {_how(ended)}. The log: {program.log}", style="yellow", soft_wrap=True)
+    return program
+
+
+def _how(ended: Program) -> str:
+    """In which way it ended."""
+    status = ended.process.returncode
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"which had ended with status {status}"
 
 
 def _keep_short(log: Path) -> None:
@@ -296,11 +329,15 @@ def _stop(running: list[Program], timeout: float) -> None:
     left = members = _members({program.process.pid for program in running})
     with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
         _, left = psutil.wait_procs(members, timeout=max(0.0, deadline - time.monotonic()))
-    for member in left:
-        with suppress(psutil.NoSuchProcess):
-            member.kill()
+    _kill(left)
     for program in running:
         program.process.wait()
+
+
+def _kill(members: Iterable[psutil.Process]) -> None:
+    for member in members:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def _members(groups: set[int]) -> list[psutil.Process]:
@@ -338,7 +375,7 @@ def _only_one(path: Path) -> Iterator[int]:
     Two daemons over one database would do everything twice. Raises CommandError while another `up` runs.
     """
     make_private(path.parent)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -350,8 +387,9 @@ def _only_one(path: Path) -> Iterator[int]:
 
 def _note(lock: int, pages: str, dagster: str, running: Iterable[Program]) -> None:
     processes = " ".join(str(pid) for pid in (os.getpid(), *(program.process.pid for program in running)))
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{pages} {dagster}\n{processes}".encode())
+    told = f"{pages} {dagster}\n{processes}".encode()
+    os.pwrite(lock, told, 0)  # over what stood there, which somebody may be reading
+    os.ftruncate(lock, len(told))
 
 
 def _told_of(address: str = "", *, processes: Sequence[str] = ()) -> str:

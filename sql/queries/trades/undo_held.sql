@@ -13,6 +13,6 @@ CROSS JOIN LATERAL (
 WHERE (q.status = 'held' OR (q.status = 'released' AND EXISTS (
            SELECT FROM imports AS c WHERE c.import_id = q.released_by AND c.undone_at IS NULL)))
   AND (q.reason IN ('duplicate_trade', 'currency_mismatch')
-       OR (q.source = %(source)s AND q.reason IN ('conflicting_trade', 'another_bot')))
+       OR (q.source = ANY(%(sources)s) AND q.reason IN ('conflicting_trade', 'another_bot')))
   AND NOT EXISTS (SELECT FROM imports AS u WHERE u.import_id = h.import_id AND u.undone_at IS NOT NULL)
 ORDER BY h.import_id NULLS FIRST, q.source, h.file_name, h.layout, h.row_number

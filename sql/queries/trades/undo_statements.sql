@@ -56,18 +56,12 @@ WHERE i.undone_at IS NULL;
 CREATE TEMP TABLE own_marks ON COMMIT DROP AS
 SELECT m.* FROM position_marks AS m JOIN replayed USING (trade_id) WHERE m.import_id = 0;
 
--- The bots that all this is about, and what imports had called their strategies.
+-- The bots that all this is about.
 CREATE TEMP TABLE told_bots ON COMMIT DROP AS
-SELECT bot_id, array_agg(DISTINCT strategy_id) AS strategies
-FROM (
-    SELECT bot_id, strategy_id FROM leaving
-    UNION ALL
-    SELECT p.bot_id, r.content ->> 'strategy_id' FROM trade_revisions AS r JOIN replayed AS p USING (trade_id)
-    UNION ALL
-    SELECT bot_id, content ->> 'strategy_id' FROM replayed
-    UNION ALL
-    SELECT n.bot_id, NULL
-    FROM imports AS i CROSS JOIN LATERAL jsonb_object_keys(i.capital) AS c (name) JOIN bot_names AS n ON n.name = bot_name(c.name)
-    WHERE i.import_id = %(import_id)s
-) AS told
-GROUP BY bot_id
+SELECT bot_id FROM leaving
+UNION
+SELECT bot_id FROM replayed
+UNION
+SELECT n.bot_id
+FROM imports AS i CROSS JOIN LATERAL jsonb_object_keys(i.capital) AS c (name) JOIN bot_names AS n ON n.name = bot_name(c.name)
+WHERE i.import_id = %(import_id)s

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -109,10 +111,68 @@ def test_a_program_that_ends_by_itself_is_reported_with_its_last_words(
     assert lines == [f"line {n}" for n in range(85, 100)]
 
 
+AGAIN = """
+import os, signal, sys
+print("begun", flush=True)
+seen = os.path.exists(sys.argv[1])
+open(sys.argv[1], "a").close()
+if seen:
+    sys.exit(4)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_program_that_is_killed_is_started_again_and_one_that_soon_ends_once_more_ends_up(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", AGAIN, str(home / "seen")]
+    monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
+    monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
+    monkeypatch.setattr(up, "_commands", lambda *places: {"daemon": command})
+    with pytest.raises(CommandError, match=r"The daemon exited unexpectedly \(exit status 4\)"):
+        up.up(port=None, host="127.0.0.1")
+    log = home / "logs" / "daemon.log"
+    assert log.read_text().splitlines().count("begun") == 2
+    assert f"Started again: the daemon, killed by SIGKILL. The log: {log}\n" in capsys.readouterr().out
+
+
+def test_a_program_that_was_started_again_long_ago_is_started_once_more(home: Path) -> None:
+    with up._only_one(home / "up.lock") as lock:
+        start = partial(up._start, "daemon", ["sh", "-c", "exit 3"], home / "logs", lock)
+        ended = replace(start(), started_again=time.monotonic() - up.SETTLED)
+        ended.process.wait()
+        again = up._again(ended, start)
+        assert again.process.wait() == 3
+        assert again.started_again is not None
+        with pytest.raises(CommandError, match="start them again: knowdefeat up"):
+            up._again(again, start)
+
+
+def test_what_a_killed_program_had_started_ends_with_it(home: Path) -> None:
+    with up._only_one(home / "up.lock") as lock:
+        start = partial(up._start, "daemon", ["sh", "-c", "sleep 1000 & echo ready; wait"], home / "logs", lock)
+        ended = start()
+        (left,) = _await_children(ended.process.pid)
+        ended.process.kill()
+        ended.process.wait()
+        again = up._again(ended, start)
+        psutil.wait_procs([left], timeout=30)
+        assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+        up._stop([again], timeout=0.1)
+
+
+def _await_children(pid: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 30
+    while not (children := psutil.Process(pid).children()):
+        assert time.monotonic() < deadline
+    return children
+
+
 def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_run(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = 'echo "started $0"; while [ ! -e "$1" ]; do sleep 0.01; done; exit 3'
+    monkeypatch.setattr(up, "_again", lambda ended, start: up._require_running([ended]))
     monkeypatch.setattr(up, "_prepare", lambda settings, code: {})
     monkeypatch.setattr(up, "_await_answer", lambda *arguments: None)
     monkeypatch.setattr(up, "LOOK_AT_LOGS", 0.0)
@@ -122,7 +182,9 @@ def test_the_last_start_left_its_log_and_a_long_one_is_set_aside_while_programs_
         monkeypatch.setattr(up, "_commands", lambda *places, command=command: {"daemon": command})
         with pytest.raises(CommandError, match="exit status 3"):
             up.up(port=None, host="127.0.0.1")
-        monkeypatch.setattr(logs, "LARGEST", log.stat().st_size + 10)
+        if attempt == "once":  # too long as soon as the program has said that it is there
+            beginning = log.read_bytes().index(b"\n") + 1
+            monkeypatch.setattr(logs, "LARGEST", log.stat().st_size + beginning)
     assert older.read_text().count("the daemon is started") == 2
     assert [line for line in older.read_text().splitlines() if "===" not in line] == ["started once", "started twice"]
     assert log.read_bytes() == b""
