@@ -1,6 +1,7 @@
 """`fund_allocations`: what each bot is given, what stays cash, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import dagster as dg
@@ -54,7 +55,8 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
 def _summary(allocated: AllocatedDays, missing: Sequence[str], names: Mapping[int, str]) -> dict[str, Any]:
     """The last day's totals per currency, and what to do in those in which no funds are set (`missing`)."""
     metadata: dict[str, Any] = {
-        f"no funds in {currency}": f"None are set. Next: knowdefeat funds set --currency {currency} --funds AMOUNT"
+        f"no funds in {currency}": "None are set. "
+        f"Next: knowdefeat funds set --currency {quote(currency)} --funds AMOUNT"
         for currency in missing
     }
     days = as_amounts(allocated.division.days)

@@ -62,6 +62,11 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT bot_id, name FROM bots").fetchall())
 
 
+def bot_currencies(connection: psycopg.Connection) -> dict[int, str]:
+    """The currency in which each bot accounts."""
+    return dict(connection.execute("SELECT bot_id, quote_currency FROM bots").fetchall())
+
+
 def bot_strategies(connection: psycopg.Connection) -> dict[int, str]:
     """The strategy of every bot; one without is a strategy of its own."""
     columns = "SELECT coalesce(array_agg(bot_id), '{}'), coalesce(array_agg(strategy_id), '{}') FROM bot_strategies"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,7 +87,7 @@ def record_backtest(connection: psycopg.Connection, rows: pd.DataFrame, source: 
     if known:
         raise LedgerError(
             f"The name {source!r} stands for a backtest with other outcomes or another discount ({known[1]:g}). "
-            f"Choose another name; to have it replaced, also: knowdefeat beliefs withdraw {source} --reason TEXT"
+            f"Choose another name; to have it replaced, also: knowdefeat beliefs withdraw {quote(source)} --reason TEXT"
         )
     with connection.transaction():
         entry = _record(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import timedelta
+from shlex import quote
 from typing import Any, Literal, NamedTuple, get_args
 
 import psycopg
@@ -68,7 +69,7 @@ def _record(connection: psycopg.Connection, name: str, scope: Scope, hashed: str
         )
     except psycopg.errors.UniqueViolation:
         raise TokenError(
-            f"There is a token {name} already. Choose another name, or first: knowdefeat token revoke {name}"
+            f"There is a token {name} already. Choose another name, or first: knowdefeat token revoke {quote(name)}"
         ) from None
 
 

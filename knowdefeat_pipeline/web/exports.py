@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,9 +20,9 @@ FORMATS: tuple[Format, ...] = ("csv", "json", "parquet")
 PARQUET = "application/vnd.apache.parquet"
 
 
-def export(rows: Sequence[Record], figures: Sequence[Figure], kind: Format, name: str) -> Answer:
-    """The rows as a file of that name, a column per figure in their order."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+def export(rows: Sequence[Record], figures: Sequence[Figure], kind: Format, *name: object) -> Answer:
+    """The rows as a file, a column per figure in their order. `name`: the parts of its name, None for what is not."""
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(*name)}.{kind}"'}
     names = [figure.name for figure in figures]
     if kind == "json":
         return as_json([{name: row[name] for name in names} for row in rows], headers)
@@ -32,6 +33,15 @@ def export(rows: Sequence[Record], figures: Sequence[Figure], kind: Format, name
         writer.writerows([[_cell(row[name]) for name in names] for row in rows])
         return Answer(text.getvalue().encode(), "text/csv", headers)
     return Answer(_parquet(rows, figures), PARQUET, headers)
+
+
+def file_name(*parts: object) -> str:
+    """The parts that there are, of letters that stand in a header and in any file system as they are.
+
+    >>> file_name("funds", "USD", None), file_name("funds", 'a"/€', date(2025, 1, 2))
+    ('funds-USD', 'funds-a___-2025-01-02')
+    """
+    return "-".join(re.sub(r"[^A-Za-z0-9._-]", "_", str(part)) for part in parts if part is not None)
 
 
 def _cell(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from http import HTTPStatus
+from shlex import quote
 from typing import Annotated, Any
 
 import psycopg
@@ -63,7 +64,8 @@ def require_funds(connection: psycopg.Connection, currency: str) -> list[Record]
     """All versions of a currency's settings, the latest first. Raises Problem where there are none."""
     versions = [row for row in funds.settings_history(connection) if row["quote_currency"] == currency]
     if not versions:
-        raise Problem(HTTPStatus.NOT_FOUND, f"No funds are set in {currency}. Set them: knowdefeat funds set")
+        command = f"knowdefeat funds set --currency {quote(currency)} --funds AMOUNT"
+        raise Problem(HTTPStatus.NOT_FOUND, f"No funds are set in {currency}. Set them: {command}")
     return versions
 
 

@@ -42,13 +42,16 @@ class Problem(KnowDefeatError):
         self.status, self.headers, self.more = HTTPStatus(status), dict(headers or {}), more
 
 
-def install(app: FastAPI, page: Callable[[int, str], str]) -> None:
-    """Let the app answer with problems; `page` makes of a status and a text what a browser shows."""
+def install(app: FastAPI, page: Callable[[int, str, str | None], str]) -> None:
+    """Let the app answer with problems; `page` makes of a status, a text and the seconds after which it is asked for
+    again (None: it is not, as it would not help, or as it would do something twice) what a browser shows."""
 
     def told(request: Request, problem: Problem) -> Response:
         status, text = problem.status, str(problem)
         if not request.url.path.startswith("/api/"):
-            return Response(page(status, text), status, problem.headers, media_type="text/html")
+            is_away = status == HTTPStatus.SERVICE_UNAVAILABLE and request.method in ("GET", "HEAD")
+            shown = page(status, text, RETRY_AFTER if is_away else None)
+            return Response(shown, status, problem.headers, media_type="text/html")
         if request.url.path.startswith(ENVELOPED):
             body = as_json({"success": False, "error": text} | problem.more).body
             return Response(body, status, problem.headers, media_type="application/json")
@@ -96,4 +99,4 @@ def told_of_database(error: Exception) -> str:
     advice = remedy_of(error)
     if advice:
         return advice.replace("run the command again", "send it again")
-    return "The database cannot be reached. It is tried again by itself; see: knowdefeat db status"
+    return "The database cannot be reached. See: knowdefeat db status"

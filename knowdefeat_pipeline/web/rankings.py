@@ -23,6 +23,10 @@ SORTS = (
     *("rank", "rank_score", "p_skill", "edge", "moved_1d", "moved_7d", "pnl", "pnl_1d", "pnl_7d", "open_pnl", "trades"),
     *("win_rate", "profit_factor", "max_drawdown", "current_streak", "funds", "bot"),
 )
+_SORT = f"{', '.join(SORTS)}; with a minus before it the largest first. By money: within each currency."
+MONEY = ("pnl", "pnl_1d", "pnl_7d", "open_pnl", "funds")
+"""By which bots are sorted within each currency, as amounts of two cannot be compared."""
+PLACE = 4  # parts of a row's place in the order (see `Asked.key`)
 _STATES: dict[str, Callable[[Record], bool]] = {
     "ranked": lambda row: row["eligible"],
     "unranked": lambda row: not row["eligible"],
@@ -41,7 +45,7 @@ class Asked:
     """What of the ranking is asked for."""
 
     day: Annotated[Day | None, _EMPTY, Query(description="UTC day; the last one computed by default.")] = None
-    sort: Annotated[str, Query(description=f"{', '.join(SORTS)}; with a minus before it the largest first.")] = "rank"
+    sort: Annotated[str, Query(description=_SORT)] = "rank"
     bot: Annotated[str | None, Query(description="Only bots whose name holds this.", max_length=200)] = None
     strategy: Annotated[str | None, Query(description="Only bots of this strategy.")] = None
     ticker: Annotated[str | None, Query(description="Only bots that trade mostly this ticker.")] = None
@@ -58,17 +62,17 @@ class Asked:
         return self.sort.startswith("-")
 
     def key(self, row: Record) -> tuple[Any, ...]:
-        """By which rows are in order: those without the figure last, and bots by their key where they are equal. A
-        minus turns round all but who is last."""
-        value = row[self.column]
+        """By which rows are in order: of money each currency for itself, those without the figure last, and bots by
+        their key where they are equal. A minus turns round all but currencies and who is last."""
+        value, currency = row[self.column], row["quote_currency"] if self.column in MONEY else ""
         if value is None:
-            return (1, 0, row["bot_id"])
+            return (currency, 1, 0, row["bot_id"])
         if isinstance(value, str):
             value = value.casefold()
             value = _turned(value) if self.descending else value
         else:
             value = -float(value) if self.descending else float(value)
-        return (0, value, -row["bot_id"] if self.descending else row["bot_id"])
+        return (currency, 0, value, -row["bot_id"] if self.descending else row["bot_id"])
 
 
 _COMPLEMENT = bytes(range(255, -1, -1))

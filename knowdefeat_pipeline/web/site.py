@@ -45,10 +45,11 @@ class Site:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield connection
 
-    def answer(self, request: Request, read: Read, *, results: bool = True) -> Response:
+    def answer(self, request: Request, read: Read, *, results: bool = True, viewer: str = "") -> Response:
         """What `read` makes of the database, computed once a version; or 304.
 
-        `results`: whether it rests on results and decisions alone; else it is read at every request.
+        `results`: whether it rests on results and decisions alone; else it is read at every request. `viewer`: for whom
+        it is, where not all are shown the same.
         """
 
         def compute() -> Answer:
@@ -58,7 +59,7 @@ class Site:
         if not results:
             answer = compute()
             return respond(request, answer, answer.etag)
-        asked = f"{request.url.path}?{request.url.query}"
+        asked = f"{request.url.path}?{request.url.query} {viewer}"
         return respond(request, *self.answers.get(asked, lambda: self.live.version, compute))
 
 

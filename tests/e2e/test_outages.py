@@ -68,6 +68,12 @@ def see_in_all(tabs: list[Page], reason: str) -> None:
         assert tab.evaluate("window.stayed")  # the page was changed, not loaded again
 
 
+def refused(tab: Page) -> None:
+    """Let a tab ask for new figures, which it does not get."""
+    with tab.expect_response(lambda answer: answer.status == 503):
+        tab.evaluate("document.body.dispatchEvent(new Event('results'))")
+
+
 def test_pages_outlive_the_listener_and_the_database(
     browser: Browser, server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
@@ -86,6 +92,13 @@ def test_pages_outlive_the_listener_and_the_database(
         for tab in (*tabs, fleet):
             tab.locator("#live.on").wait_for()
             tab.evaluate("window.stayed = true")
+        # A refresh that fails, while new results are heard of all the same: the figures stay, and are said to be old.
+        tabs[0].route("**/bots/1", lambda route: route.fulfill(status=503, body="<main id=page>Not now</main>"))
+        refused(tabs[0])
+        expect(tabs[0].locator("#live.off")).to_contain_text("not updated since")
+        expect(tabs[0].locator("h1")).to_contain_text("Bot 1")
+        tabs[0].unroute("**/bots/1")
+        expect(tabs[0].locator("#live.on")).to_have_text("live")
         needs, command = fleet.locator(".needs"), [KNOWDEFEAT, "live"]
 
         with running(command, home, url) as listener:
@@ -102,10 +115,20 @@ def test_pages_outlive_the_listener_and_the_database(
 
             postmaster = int((server.data / "postmaster.pid").read_text().splitlines()[0])
             os.kill(postmaster, signal.SIGKILL)
+            for tab in tabs[:2]:  # as when it goes while they ask
+                refused(tab)
+            late = context.new_page()
+            assert (answer := late.goto("/bots/1")) is not None
+            assert answer.status == 503
             for tab in (*tabs, fleet):
                 expect(tab.locator("#live.off")).to_contain_text("not updated since", timeout=PATIENCE)
                 assert tab.evaluate("window.stayed")  # what was shown stays
+            for tab in tabs:
+                expect(tab.locator("#trades")).to_contain_text("the second")
+            expect(late.locator("h1")).to_have_text("Not now")
             assert server.ensure_running() == url
+            expect(late.locator("#trades")).to_contain_text("the second", timeout=2 * PATIENCE)
+            expect(late.locator("figure.plot.drawn").first).to_be_visible()  # with the scripts of the page
             for tab in (*tabs, fleet):
                 expect(tab.locator("#live.on")).to_have_text("live", timeout=2 * PATIENCE)
             with connect(url) as connection:

@@ -29,6 +29,7 @@ from tests.e2e.conftest import PATIENCE
 from tests.e2e.test_guard import served as elsewhere
 from tests.steps import days
 from tests.web.conftest import CODE, LAST, NASTY, await_answer, environment_of, fleet_url  # noqa: F401 (a fixture)
+from tests.web.test_currencies import give_yen
 
 pytestmark = pytest.mark.e2e
 AXE = "axe-core", "4.14.1"
@@ -488,3 +489,21 @@ def test_another_site_writes_by_no_route_though_the_browser_is_logged_in(
         )
         assert mine == 200
         assert everything(url) != before
+
+
+def test_every_column_is_in_sight_with_two_currencies_and_long_names(
+    browser: Browser, start: Start, fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]]
+) -> None:
+    with cloned(fleet_url) as url:
+        give_yen(url)
+        with connect(url) as connection:
+            connection.execute("UPDATE bots SET name = repeat('n', 200) WHERE bot_id = 1")
+        with start(url) as address, opened(browser, address, viewport={"width": 1600, "height": 900}) as (_, page):
+            for path in ("/", "/ranking", "/compare"):
+                page.goto(path)
+                page.locator("#live.on").wait_for()
+                hidden = page.evaluate(
+                    "[...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1)"
+                    ".map(part => [part.getAttribute('aria-label'), part.scrollWidth - part.clientWidth])"
+                )
+                assert hidden == [], path

@@ -81,7 +81,7 @@ def test_imports_sources_and_the_last_trades_are_those_of_the_database(web: Web)
     ((at,),) = web.rows("SELECT to_char(imported_at, 'YYYY-MM-DD HH24:MI') FROM imports")
     assert f"1 {at} mine.csv table admin 3 2 0 0 0 1" in text
     assert f"table 1 2 {at}" in text
-    assert "b BTC-USD short closed −101.00 import 1" in text
+    assert "b BTC-USD short closed −101.00 USD import 1" in text
 
 
 def test_a_row_is_mended_in_its_form(web: Web) -> None:
@@ -188,3 +188,14 @@ def test_an_empty_database_says_how_to_begin(web: Web) -> None:
     text = text_of(web.get("/data").text)
     assert "No imports yet. Bring trades: knowdefeat ingest trades.csv" in text
     assert "No trades yet." in text
+
+
+def test_of_a_long_cell_the_beginning_is_shown_and_the_rest_once_it_is_opened(web: Web) -> None:
+    with connect(web.url) as connection:
+        connection.execute(
+            "UPDATE trade_quarantine SET original = original || jsonb_build_object('note', repeat('n', 5000))"
+        )
+    text = web.get("/data").text
+    (opened,) = re.findall(r"<details hx-morph-skip><summary>(.*?)</summary>(n+)</details>", text, re.DOTALL)
+    assert re.sub(r"<[^>]*>", "", opened[0]) == f"note={120 * 'n'}…"
+    assert len(opened[1]) == 5000

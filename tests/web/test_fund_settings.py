@@ -172,6 +172,7 @@ def send(web: Web, status: int, fields: dict[str, str]) -> Any:
 
 
 def test_the_page_shows_what_other_settings_would_give_beside_today(web: Web) -> None:
+    assert "Saving needs a browser" in web.get("/funds").text
     fields = typed(web.get("/funds").text)
     ((funds, method, bot_cap),) = web.rows("SELECT funds::float8, method, bot_cap FROM fund_settings")
     assert (float(fields["funds"]), fields["method"], float(fields["bot_cap"])) == (funds, method, bot_cap)
@@ -194,7 +195,9 @@ def test_the_page_shows_what_other_settings_would_give_beside_today(web: Web) ->
 
 def test_settings_are_saved_by_who_is_logged_in(logged_in: Web) -> None:
     web = logged_in
-    fields = typed(web.get("/funds").text)
+    page = web.get("/funds").text
+    assert "Saving needs a browser" not in page  # it is told to who is not logged in
+    fields = typed(page)
     answer = send(web, 303, fields | {"funds": "50000", "caution": "", "reason": " less "})
     page = web.get(answer.headers["location"]).text
     assert "is saved." in page
@@ -205,7 +208,9 @@ def test_settings_are_saved_by_who_is_logged_in(logged_in: Web) -> None:
     # Whoever looked at the version before sees both, and may save on top.
     page = send(web, 412, fields | {"funds": "70000", "reason": "more"}).text
     table = page[page.index('id="conflict"') :]
-    assert re.search(r"funds</th><td class=\"n\">100000.00</td><td class=\"n\">50000.00</td><td class=\"n strong\">70000.00<", table)  # fmt: skip
+    assert re.search(r"funds</th><td class=\"n\">100,000.00</td><td class=\"n\">50,000.00</td><td class=\"n strong\">70,000.00<", table)  # fmt: skip
+    assert '<form id="settings" method="post" action="/funds#what-if"' in page  # where a browser then stands
+    assert answer.headers["location"].endswith("#saved")
     again = typed(page)
     assert (again["funds"], again["reason"]) == ("70000", "more")
     send(web, 303, again)

@@ -211,3 +211,12 @@ def test_a_form_whose_choices_are_empty_asks_for_all(web: Web) -> None:
     text = web.get(f"/ranking?bot=&strategy=&ticker=&state=&day={LAST}").text
     assert text.count('<tr id="bot-') == 9
     assert web.get("/ranking?bot=8&strategy=&ticker=&state=&day=").text.count('<tr id="bot-') == 1
+
+
+def test_comparing_nobody_says_what_to_do(own_web: Web) -> None:
+    later = LAST + timedelta(days=40)
+    days.refresh(own_web.url, later, later, day_end(later))
+    text = own_web.get("/compare").text
+    assert "No bot is ranked, so there is none to begin with." in text
+    assert "independent" not in text
+    assert own_web.get("/compare?bots=1").text.count("independent") == 1

@@ -90,7 +90,7 @@ def test_strategies_that_suit_are_those_with_the_largest_edge_in_this_regime(web
     (doge,) = web.json("/regimes?ticker=DOGE-USD")
     found = Figures(web.get("/regimes?ticker=DOGE-USD").text).found
     edges = web.rows(
-        "SELECT edge FROM strategy_beliefs WHERE day = %s AND regime = %s ORDER BY edge DESC, strategy_id LIMIT 8",
+        "SELECT edge FROM strategy_beliefs WHERE day = %s AND regime = %s AND effective_samples >= 0.05 ORDER BY edge DESC, strategy_id LIMIT 8",
         LAST,
         doge["label"],
     )

@@ -216,9 +216,10 @@ def _dagster(settings: Settings) -> Finding:
 
 def _guard(settings: Settings) -> Finding:
     """Whether the Dagster UI that `up` serves refuses whoever asks under a foreign name."""
-    address = running_at(settings.home)
-    if address is None:
+    running = running_at(settings.home)
+    if running is None:
         return Finding("Guard", True, "knowdefeat up does not run")
+    address = running.dagster
     place = urlsplit(address)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
     try:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
@@ -158,7 +159,8 @@ def _simulate_fleet(fleet: Fleet, output: Path | None, truth: Path | None, as_js
         print_json({"file": output, "trades": len(valid), "bars": bars, "truth": truth})
         return
     out.print(f"{output}: {counted(len(valid), 'trade')}; {bars}: bars; {truth}: what is true of each bot.")
-    out.print(f"Next: knowdefeat ingest-bars {bars}, then knowdefeat run --trades {output}", style="dim")
+    commands = f"knowdefeat ingest-bars {quote(str(bars))}, then knowdefeat run --trades {quote(str(output))}"
+    out.print(f"Next: {commands}", style="dim", soft_wrap=True)
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -215,6 +217,8 @@ def _write(simulated: Simulation, output: Path | None, panel: Path | None, as_js
         print_json(summary)
         return
     if output:
-        out.print(f"{output}: {counted(summary['trades'], 'trade')}. Next: knowdefeat run --trades {output}")
+        command = f"knowdefeat run --trades {quote(str(output))}"
+        out.print(f"{output}: {counted(summary['trades'], 'trade')}. Next: {command}")
     if panel:
-        out.print(f"{panel}: {counted(summary['rows'], 'row')}. Next: knowdefeat backtest --panel {panel}")
+        command = f"knowdefeat backtest --panel {quote(str(panel))}"
+        out.print(f"{panel}: {counted(summary['rows'], 'row')}. Next: {command}")

@@ -75,7 +75,8 @@ def _of_data(connection: psycopg.Connection, settings: Settings, first: list[Ste
     stale = stale_days(connection, RANKING, clock.now(connection), settings.first_day).days
     lines.append(("ranked", _ranked(connection, day, len(stale))))
     running = running_at(settings.home)
-    lines.append(("running", f"knowdefeat up; Dagster UI at {running}" if running else "knowdefeat up does not run"))
+    at = f"knowdefeat up; pages at {running.pages}, Dagster UI at {running.dagster}" if running else ""
+    lines.append(("running", at or "knowdefeat up does not run"))
     if found["held"]:
         lines.append(("held", f"{counted(found['held'], 'row')} refused, kept with the reason"))
     is_demo = bool(demo_entries(connection))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from knowdefeat_pipeline.cli.commands.up import running_at
 from knowdefeat_pipeline.cli.database import database, owned_database
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import err, out, print_json
@@ -59,12 +60,17 @@ def show() -> None:
 
 @app.command()
 def login() -> None:
-    """Print where a browser logs in to the pages, once and for an hour; one printed before counts no more."""
+    """Print where a browser logs in to the pages, once and for an hour; one printed before counts no more.
+
+    Where no `knowdefeat up` runs over this home, only the path is known.
+    """
     code = secrets.token_urlsafe(32)
     with owned_database() as connection:
         store.offer_login(connection, code)
-    typer.echo(f"/login?code={code}")
-    err.print("Open it on the pages, for instance http://localhost:3000/login?code=…", style="dim")
+    running = running_at(Settings.from_environment().home)
+    typer.echo(f"{running.pages if running else ''}/login?code={code}")
+    if running is None:
+        err.print("Open it on the pages, behind the address that knowdefeat up printed.", style="dim")
 
 
 @app.command()

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import psutil
 import typer
@@ -128,7 +128,7 @@ def up(
         }
         for start in starts.values():
             running.append(start())
-        note = partial(_note, lock, dagster.address, running)
+        note = partial(_note, lock, pages.address, dagster.address, running)
         note()
         for place in (pages, dagster):
             with err.status(f"Starting the {place.name} on {place.address}"):
@@ -350,13 +350,21 @@ def _members(groups: set[int]) -> list[psutil.Process]:
     return members
 
 
-def running_at(home: Path) -> str | None:
-    """The address of the Dagster UI that an `up` over this home serves, or what is left of it; None where none does."""
+class Addresses(NamedTuple):
+    """Where an `up` serves its pages and Dagster's UI."""
+
+    pages: str
+    dagster: str
+
+
+def running_at(home: Path) -> Addresses | None:
+    """Where the `up` over this home serves, or what is left of it; None where none does, or it is being started."""
     with suppress(FileNotFoundError), (home / LOCK).open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return file.readline().strip() or None
+            first = file.readline().split()
+            return Addresses(*first) if len(first) == len(Addresses._fields) else None
     return None
 
 
@@ -372,22 +380,23 @@ def _only_one(path: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise CommandError(_told_of(*file.read().split())) from None
+            addresses, _, processes = file.read().partition("\n")
+            raise CommandError(_told_of(*addresses.split()[:1], processes=processes.split())) from None
         yield file.fileno()
 
 
-def _note(lock: int, address: str, running: Iterable[Program]) -> None:
+def _note(lock: int, pages: str, dagster: str, running: Iterable[Program]) -> None:
     processes = " ".join(str(pid) for pid in (os.getpid(), *(program.process.pid for program in running)))
-    told = f"{address}\n{processes}".encode()
+    told = f"{pages} {dagster}\n{processes}".encode()
     os.pwrite(lock, told, 0)  # over what stood there, which somebody may be reading
     os.ftruncate(lock, len(told))
 
 
-def _told_of(address: str = "", *processes: str) -> str:
+def _told_of(address: str = "", *, processes: Sequence[str] = ()) -> str:
     """What to do about the programs that run, of which the first watches the others, unless it was killed."""
     alive = [process for process in processes if psutil.pid_exists(int(process))]
     at = f"knowdefeat is already running at {address}" if address else "knowdefeat is just being started"
-    if processes[:1] == tuple(alive[:1]):
+    if processes[:1] == alive[:1]:
         return f"{at}\nStop it with Ctrl-C where it was started, or: kill {' '.join(alive)}"
     return (
         f"{at}\nWhat watched it was killed, and the rest ends by itself within seconds, or by: kill {' '.join(alive)}"

@@ -16,7 +16,7 @@ from knowdefeat_pipeline.web.api.models import POINTS, RANKED_NAMES, Rankings
 from knowdefeat_pipeline.web.correlations import MOST_BOTS, read_correlations
 from knowdefeat_pipeline.web.parameters import Day
 from knowdefeat_pipeline.web.problems import Problem
-from knowdefeat_pipeline.web.rankings import Asked, read_ranking
+from knowdefeat_pipeline.web.rankings import PLACE, Asked, read_ranking
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["rankings"])
@@ -38,7 +38,7 @@ def rankings(
         found = read_ranking(connection, asked)
         if found is None:
             raise Problem(404, NOTHING)
-        after = None if cursor is None else read_cursor(cursor, *[plain] * 3)
+        after = None if cursor is None else read_cursor(cursor, *[plain] * PLACE)
         rows, place = part(found.chosen, asked.key, after, limit)
         following = next_address(request, place)
         names = [name for name in RANKED_NAMES if explain or name not in POINTS]

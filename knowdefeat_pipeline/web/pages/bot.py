@@ -51,7 +51,7 @@ def bot_page(
             return render("empty.html", request, site, title=f"Bot {about['bot']}", question=QUESTION)
         done = bot_days(connection, key, max(days, 7 * WEEKS))
         if format:
-            return export(done, DAY_FIGURES, format, f"bot-{key}-{last}")
+            return export(done, DAY_FIGURES, format, "bot", key, last)
         row = next(iter(ranked_bots(connection, last, [key])), None)
         return render(
             "bot.html", request, site,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
 
+from knowdefeat_pipeline.store.bots import bot_currencies
 from knowdefeat_pipeline.store.ranking import ranked_bots
 from knowdefeat_pipeline.store.reads import latest_day
 from knowdefeat_pipeline.web.answers import Answer
@@ -48,17 +50,28 @@ def compare(
         found = read_correlations(connection, names, last, days)
         shown = [rows[key] for key in found.bot_ids if key in rows]
         if format:
-            return export(shown, RANKED, format, f"compare-{last}")
+            return export(shown, RANKED, format, "compare", last)
         curves = np.cumsum(found.pnl, axis=0).T.tolist()
-        currencies = sorted({row["quote_currency"] for row in shown})
+        currency_of = bot_currencies(connection)
+        currencies = [currency_of[key] for key in found.bot_ids]
         return render(
             "compare.html", request, site,
             question=QUESTION, found=found, rows=shown, names=found.bots, days=days, windows=WINDOWS, formats=FORMATS,
-            as_of=next(iter(rows.values()))["as_of"] if rows else None, currencies=currencies,
+            as_of=next(iter(rows.values()))["as_of"] if rows else None, currencies=sorted({*currencies}),
             dates=[last - timedelta(days=days - 1 - n) for n in range(days)],
             matrix=[[None if value != value else value for value in line] for line in found.correlation.tolist()],
-            series=[{"label": name, "values": values} for name, values in zip(found.bots, curves, strict=True)],
-            curves=list(zip(found.bots, curves, strict=True)),
+            charts=charts(found.bots, currencies, curves),
         )  # fmt: skip
 
     return site.answer(request, read)
+
+
+def charts(bots: Sequence[str], currencies: Sequence[str], curves: Sequence[list[float]]) -> list[dict[str, Any]]:
+    """Of each currency the curves of its bots, that of the first bot first: amounts of two currencies share no axis."""
+    found: dict[str, list[tuple[str, list[float]]]] = {}
+    for name, currency, values in zip(bots, currencies, curves, strict=True):
+        found.setdefault(currency, []).append((name, values))
+    return [
+        {"currency": currency, "curves": own, "series": [{"label": name, "values": values} for name, values in own]}
+        for currency, own in found.items()
+    ]

@@ -7,7 +7,7 @@ as text, with what came from outside escaped: `Markup.format` looks at every num
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 
 from knowdefeat_pipeline.core.schema import VARIABLES
 
-SPARK = (92, 22)  # width and height in px
-BAR = (124, 16)
+SPARK = (72, 22)  # width and height in px
+BAR = (100, 16)
 MOST_POINTS = 50.0  # that a score can be away from the middle
 COLOURS = 8
 NOTHING = Markup('<span class="none">–</span>')
@@ -108,44 +108,98 @@ def single_bar(value: float | None, most: float, label: str) -> Markup:
 
 
 def lines(
-    series: Sequence[tuple[str, Sequence[float | None]]], days: Sequence[date], label: str, height: int = 220
+    series: Sequence[tuple[str, Sequence[float | None]]],
+    days: Sequence[date],
+    label: str,
+    height: int = 220,
+    *,
+    bars: Collection[str] = (),
+    top: float | None = None,
 ) -> Markup:
-    """Lines over days with a labelled axis, as they are seen where no script runs."""
+    """Lines over days with a labelled axis, as they are seen where no script runs. `bars`: the names of series that are
+    drawn as bars from 0; `top`: above what no figure can be."""
     known = [value for _, values in series for value in values if value is not None]
     if len(days) < 2 or not known:
         return Markup('<p class="none">Not enough days to draw.</p>')
     width, left, bottom = 900, 72, 22
-    low, high = min(known), max(known)
-    pad = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
-    low, high = low - pad, high + pad
-    across, up = (width - left - 8) / (len(days) - 1), (height - bottom - 8) / (high - low)
+    zero = [0.0] if bars else []
+    low, high = padded(min(known + zero), max(known + zero), top)
+    half = 0.5 if bars else 0.0  # of a day, beside the first and the last bar
+    across, up = (width - left - 8) / (len(days) - 1 + 2 * half), (height - bottom - 8) / (high - low)
+
+    def x(place: int) -> float:
+        return left + (place + half) * across
 
     def y(value: float) -> float:
         return 8 + (high - value) * up
 
+    steps = sorted({round(n * (len(days) - 1) / 6) for n in range(7)})
     drawn = _levels(low, high, width, left, y)
-    drawn += [
-        Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(
-            left + step * across, height - 4, f"{days[step].day} {days[step]:%b}"
-        )
-        for step in sorted({round(n * (len(days) - 1) / 6) for n in range(7)})
-    ]
+    drawn += _below([x(step) for step in steps], [days[step] for step in steps], height - 4)
     for number, (name, values) in enumerate(series):
-        way, pen = [], "M"
-        for place, at in enumerate(values):
-            if at is None:
-                pen = "M"
-                continue
-            way.append(f"{pen}{left + place * across:.1f} {y(at):.1f}")
-            pen = "L"
+        shape = _bars(values, x, y, across) if name in bars else _line(values, x, y)
         drawn.append(
-            Markup('<path class="line c{}{}" d="{}"><title>{}</title></path>').format(
-                number % COLOURS, " more" if number >= COLOURS else "", " ".join(way), name
+            Markup('<path class="{} c{}{}" d="{}"><title>{}</title></path>').format(
+                "bars" if name in bars else "line", number % COLOURS, " more" if number >= COLOURS else "", shape, name
             )
         )
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width, height, label, Markup("").join(drawn)
     )
+
+
+def _line(values: Sequence[float | None], x: Callable[[int], float], y: Callable[[float], float]) -> str:
+    way, pen = [], "M"
+    for place, value in enumerate(values):
+        if value is not None:
+            way.append(f"{pen}{x(place):.1f} {y(value):.1f}")
+        pen = "M" if value is None else "L"
+    return " ".join(way)
+
+
+def _bars(values: Sequence[float | None], x: Callable[[int], float], y: Callable[[float], float], across: float) -> str:
+    wide = min(0.6 * across, 40.0)
+    return " ".join(
+        f"M{x(place) - wide / 2:.1f} {y(0.0):.1f}V{y(value):.1f}h{wide:.1f}V{y(0.0):.1f}Z"
+        for place, value in enumerate(values)
+        if value
+    )
+
+
+def padded(low: float, high: float, top: float | None = None) -> tuple[float, float]:
+    """The ends of an axis, a little beyond the figures (as app.js does), but not above `top`.
+
+    >>> padded(100, 200), padded(0.0, 0.0, top=0.0)
+    ((94.0, 206.0), (-1.0, 0.0))
+    """
+    pad = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
+    return low - pad, high + pad if top is None else min(high + pad, top)
+
+
+def time_names(times: Sequence[date]) -> list[str]:
+    """Times (in order) as they stand below a chart, no two alike: days; hours too within a few days, and months and
+    years over more than a year.
+
+    >>> time_names([date(2025, 1, 30), date(2025, 2, 1)])
+    ['30 Jan', '1 Feb']
+    >>> time_names([datetime(2025, 1, 30, 6), datetime(2025, 1, 30, 18)])
+    ['30 Jan 06:00', '30 Jan 18:00']
+    """
+    if times[-1] - times[0] > timedelta(days=366):
+        return [f"{at:%b %Y}" for at in times]
+    names = [f"{at.day} {at:%b}" for at in times]
+    return names if len({*names}) == len(names) else [f"{at.day} {at:%b %H:%M}" for at in times]
+
+
+def _below(places: Sequence[float], times: Sequence[date], y: int) -> list[Markup]:
+    """The times below a chart; the last one ends where the chart does."""
+    last = len(places) - 1
+    return [
+        Markup('<text x="{:.1f}" y="{}" class="x{}">{}</text>').format(
+            place + 8 if number == last else place, y, " last" if number == last else "", name
+        )
+        for number, (place, name) in enumerate(zip(places, time_names(times), strict=True))
+    ]
 
 
 REGIMES = {"TRENDING": "T", "RANGING": "R", "VOLATILE": "V", "NEUTRAL": ""}
@@ -194,8 +248,8 @@ def banded(
 
     drawn = [_band(name, x(since), x(until), height - bottom - 8, since, until) for name, since, until in runs]
     drawn += _levels(low, high, width, left, y)
-    for at in (first + whole * step / 6 for step in range(7)):
-        drawn += [Markup('<text x="{:.1f}" y="{}" class="x">{}</text>').format(x(at), height - 4, f"{at.day} {at:%b}")]
+    below = [first + whole * step / 6 for step in range(7)]
+    drawn += _below([x(at) for at in below], below, height - 4)
     points = (f"{x(at):.1f} {y(value):.1f}" for at, value in zip(times, values, strict=True))
     drawn += [Markup('<path class="line price" d="M{}"/>').format("L".join(points))]
     return Markup('<svg class="chart wide" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(

@@ -27,7 +27,7 @@ from knowdefeat_pipeline.web.site import Shared
 router = APIRouter()
 QUESTION = "How is it going, and does anything need me?"
 DAYS = 60
-TOP, MOVERS, LAST_CLOSED = 10, 8, 12
+TOP, MOVERS, LAST_CLOSED, STRATEGIES = 10, 8, 12, 12
 EXPORTED: tuple[Figure, ...] = (
     PARTITION,
     text("quote_currency", "The currency of the amounts."),
@@ -48,17 +48,19 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
             return render("empty.html", request, site, title="Fleet", question=QUESTION)
         days = fleet_days(connection, day, DAYS)
         if format:
-            return export(days, EXPORTED, format, f"fleet-{day}")
+            return export(days, EXPORTED, format, "fleet", day)
         rows = ranked_bots(connection, day)
         moved = [row for row in rows if row["moved_1d"]]
         now = clock.now(connection)
+        closed = closed_trades(connection, LAST_CLOSED)
         stale = {family.name: stale_days(connection, family, now) for family in FAMILIES}
         return render(
             "fleet.html", request, site,
             last_ranked=None if any(row["eligible"] for row in rows) else last_ranked_day(connection),
             question=QUESTION, day=day, as_of=rows[0]["as_of"], totals=fleet_totals(connection, day), top=rows[:TOP],
             movers=sorted(moved, key=lambda row: -abs(row["moved_1d"]))[:MOVERS],
-            strategies=fleet_strategies(connection, day), closed=closed_trades(connection, LAST_CLOSED),
+            strategies=by_currency(fleet_strategies(connection, day)), most_strategies=STRATEGIES, closed=closed,
+            currencies={row["quote_currency"] for row in [*rows, *closed]},
             charts=charts(days, day), held=held_rows(connection), formats=FORMATS,
             stale={name: found for name, found in stale.items() if found}, flagged=[r for r in rows if r["flag"]],
             learned=read_learned(connection, regime=ANY_REGIME), version=weight_versions(connection)[-1],
@@ -68,13 +70,19 @@ def fleet(request: Request, site: Shared, format: Annotated[Format | None, Query
     return site.answer(request, read)
 
 
+def by_currency(rows: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+    """The rows of each currency in their order, those of the most rows first."""
+    found: dict[str, list[Record]] = {}
+    for row in rows:
+        found.setdefault(row["quote_currency"], []).append(row)
+    return sorted(found.items(), key=lambda of: (-len(of[1]), of[0]))
+
+
 def charts(days: Iterable[Record], last: date) -> list[dict[str, Any]]:
     """Of each currency the days, what was made on each and since the first one that is shown."""
-    by_currency: dict[str, dict[date, float]] = {}
-    for row in days:
-        by_currency.setdefault(row["quote_currency"], {})[row["day"]] = row["pnl"]
     found = []
-    for currency, made in by_currency.items():
+    for currency, rows in by_currency(days):
+        made = {row["day"]: row["pnl"] for row in rows}
         first = min(made)
         shown = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         pnl = [made.get(day, 0.0) for day in shown]

@@ -20,6 +20,7 @@ from knowdefeat_pipeline.core.money import AmountError
 from knowdefeat_pipeline.core.schema import ALLOCATIONS
 from knowdefeat_pipeline.store import funds as store
 from knowdefeat_pipeline.store.reads import Record, latest_day
+from knowdefeat_pipeline.web.access import may
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
 from knowdefeat_pipeline.web.api.cursors import part, plain, read_cursor
@@ -67,6 +68,8 @@ def funds(
 ) -> Response:
     """The funds of one currency on a day: what each bot is given and why, what stays cash, and what if."""
 
+    decides = may(request, "admin")
+
     def read(connection: psycopg.Connection) -> Answer:
         if latest_day(connection) is None:
             return render("empty.html", request, site, title="Funds", question=QUESTION)
@@ -75,13 +78,13 @@ def funds(
         if tried:
             what_if = _tried(site, connection, shown, asked, request.query_params, what_if)
         if format and what_if.found:
-            return export(what_if.found.rows[:ROWS], TRIED, format, f"funds-tried-{shown.currency}-{what_if.found.day}")
+            return export(what_if.found.rows[:ROWS], TRIED, format, "funds-tried", shown.currency, what_if.found.day)
         if format:
             rows, _ = part(shown.chosen, place, None if cursor is None else read_cursor(cursor, *[plain] * 5), ROWS)
-            return export(rows, (*ALLOCATIONS, NAME, STRATEGY), format, f"funds-{shown.currency}-{shown.day}")
-        return _page(request, site, connection, shown, asked, days, cursor, what_if, saved=saved)
+            return export(rows, (*ALLOCATIONS, NAME, STRATEGY), format, "funds", shown.currency, shown.day)
+        return _page(request, site, connection, shown, asked, days, cursor, what_if, decides=decides, saved=saved)
 
-    return site.answer(request, read)
+    return site.answer(request, read, viewer="admin" if decides else "")
 
 
 class _Shown:
@@ -149,6 +152,7 @@ def _page(
     cursor: str | None,
     what_if: WhatIf,
     *,
+    decides: bool,
     saved: int | None = None,
 ) -> Answer:
     found, currency = shown.found, shown.currency
@@ -168,7 +172,7 @@ def _page(
         first=shown.chosen.index(rows[0]) + 1 if rows else 0, what_if=what_if, form=_form(connection, shown, what_if),
         based_on=(latest["version"] if latest else 0) if what_if.based_on is None else what_if.based_on,
         methods=METHODS, news=saved if latest and saved == latest["version"] else None,
-        tried_rows=ROWS,
+        tried_rows=ROWS, decides=decides,
     )  # fmt: skip
 
 
@@ -198,7 +202,7 @@ def save(request: Request, site: Shared, form: Form) -> Response:
             settings = _settings(connection, asked.currency, typed)
             version = store.save_settings(connection, settings, by, reason.strip(), based_on=based_on)
         query = urlencode({"currency": settings.quote_currency, "saved": version})
-        return RedirectResponse(f"/funds?{query}", HTTPStatus.SEE_OTHER)
+        return RedirectResponse(f"/funds?{query}#saved", HTTPStatus.SEE_OTHER)  # not the form's #what-if
     except store.FundsChanged as error:
         status, trouble = HTTPStatus.PRECONDITION_FAILED, str(error)
         with site.connection() as connection:
@@ -210,9 +214,10 @@ def save(request: Request, site: Shared, form: Form) -> Response:
     except Problem as error:
         status, trouble = error.status, str(error)
     what_if = WhatIf(typed, based_on, reason, trouble=trouble, conflict=conflict)
+    decides = may(request, "admin")
     with first_of_all(refused), site.snapshot() as connection:
         shown = _Shown(connection, asked)
-        answer = _page(request, site, connection, shown, asked, WINDOWS[0], None, what_if)
+        answer = _page(request, site, connection, shown, asked, WINDOWS[0], None, what_if, decides=decides)
     return Response(answer.body, status, {**answer.headers, "Cache-Control": "no-store"}, media_type=answer.media_type)
 
 

@@ -18,7 +18,7 @@ from knowdefeat_pipeline.core.schema import AS_OF, BELIEFS, PARTITION, STRATEGY_
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.store.learning_ledger import ledger_rows, record_reset, record_withdrawal
 from knowdefeat_pipeline.store.reads import Record, strategy_history
-from knowdefeat_pipeline.web.access import requires
+from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.models import named
 from knowdefeat_pipeline.web.api.strategies import Signals, SizeAsked, consensus_of_signals, size_asked
@@ -54,13 +54,15 @@ def learning_page(
 ) -> Response:
     """What is believed of every strategy, of one more closely, and what follows for signals."""
 
+    decides = may(request, "admin")
+
     def read(connection: psycopg.Connection) -> Answer:
         found = read_learned(connection)
         if found is None:
             return render("empty.html", request, site, title="Learning centre", question=QUESTION)
         rows = [*found.now.values()]
         if format:
-            return export(rows[:most], EXPORTED, format, f"learning-{found.day}")
+            return export(rows[:most], EXPORTED, format, "learning", found.day)
         chosen = strategy or max(rows, key=lambda row: row["weight"])["strategy_id"]
         found.require(chosen)
         size = {"base": base, "confidence": confidence, "cap": cap}
@@ -70,10 +72,10 @@ def learning_page(
             formats=FORMATS, regimes=REGIMES, all=ALL, ledger=_ledger(connection),
             **_over_time(connection, found, chosen, days),
             signals=signals, threshold=threshold, size=size, agreement=_agreement(connection, signals, threshold),
-            sized=_sized(connection, chosen, size), bound=_bound(found),
+            sized=_sized(connection, chosen, size), bound=_bound(found), decides=decides,
         )  # fmt: skip
 
-    return site.answer(request, read)
+    return site.answer(request, read, viewer="admin" if decides else "")
 
 
 def _bound(found: Learned) -> float:

@@ -17,7 +17,7 @@ from knowdefeat_pipeline.web.api.cursors import part, plain, read_cursor
 from knowdefeat_pipeline.web.api.models import RANKED
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.pages.rendering import render
-from knowdefeat_pipeline.web.rankings import Asked, read_ranking
+from knowdefeat_pipeline.web.rankings import PLACE, Asked, read_ranking
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter()
@@ -41,10 +41,10 @@ def ranking(
         found = read_ranking(connection, asked)
         if found is None:
             return render("empty.html", request, site, title="Ranking", question=QUESTION)
-        after = None if cursor is None else read_cursor(cursor, *[plain] * 3)
+        after = None if cursor is None else read_cursor(cursor, *[plain] * PLACE)
         rows, place = part(found.chosen, asked.key, after, limit)
         if format:
-            return export(rows, EXPORTED, format, f"ranking-{found.day}")
+            return export(rows, EXPORTED, format, "ranking", found.day)
         bots, pnl, _ = daily_pnl(connection, found.day, SPARK_DAYS, [row["bot_id"] for row in rows])
         paths = dict(zip(bots, np.cumsum(pnl, axis=0).T.tolist(), strict=True))
         currencies = sorted({row["quote_currency"] for row in found.chosen})
@@ -74,6 +74,7 @@ COLUMNS = (
     (None, "What moved it", "Right of the middle: what added to the score; left: what took from it", "w"),
     ("-p_skill", "P(edge>0)", "Probability that the bot has an edge, net of its market", "n"),
     ("-edge", "Edge", "Net result per trade in its standard deviations, with 90 % interval", "w"),
+    (None, "In", "The currency of the amounts of the row", ""),  # only where there are several
     (None, "Pnl, 30 d", "Net pnl over the last 30 days", "w"),
     ("-pnl_1d", "24 h", "Net pnl of 24 hours", "n w"),
     ("-pnl", "30 d", "Net pnl of 30 days", "n"),

@@ -51,7 +51,8 @@ def regimes(
             return export(bars, REGIME_BAR, format, "regimes")
         runs = runs_of(bars)
         day = reads.latest_day(connection, "strategy_beliefs")
-        suits = reads.strategies(connection, day, regime=now["label"]) if day and now["label"] != "NEUTRAL" else []
+        believed = reads.strategies(connection, day, regime=now["label"]) if day and now["label"] != "NEUTRAL" else []
+        suits = [of for of in believed if round(of["effective_samples"], 1) > 0]  # of the rest there is only the prior
         drawn = bars[:: -(-len(bars) // DRAWN)] if bars else []
         return render(
             "regimes.html", request, site,

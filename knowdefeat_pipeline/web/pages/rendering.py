@@ -6,8 +6,10 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,18 +68,39 @@ def money(value: Any, currency: str, sign: bool = True) -> str:
     return number(value, digits(currency), sign)
 
 
-def coloured_money(value: Any, currency: str) -> Markup:
-    """An amount with its sign, in the colour of its tone.
+def coloured(text: str) -> Markup:
+    """A figure as it is written, with its sign, in the colour of its tone.
 
-    >>> coloured_money(-1.5, "USD")
-    Markup('<span class="down">−1.50</span>')
+    >>> coloured(number(-0.04, 1, sign=True)), coloured("+2")
+    (Markup('<span class="">0.0</span>'), Markup('<span class="up">+2</span>'))
     """
-    return Markup(f'<span class="{tone(value)}">{money(value, currency)}</span>')  # noqa: S704 (a number)
+    return Markup(f'<span class="{tone(text)}">{text}</span>')  # noqa: S704 (a number)
+
+
+def coloured_money(value: Any, currency: str, is_named: bool = False) -> Markup:
+    """An amount with its sign, in the colour of its tone; `is_named`: with its currency, as where there are several.
+
+    >>> coloured_money(-1.5, "USD"), coloured_money(2, "JPY", True)
+    (Markup('<span class="down">−1.50</span>'), Markup('<span class="up">+2</span> <abbr>JPY</abbr>'))
+    """
+    shown = coloured(money(value, currency))
+    return shown + Markup(" <abbr>{}</abbr>").format(currency) if is_named else shown
 
 
 def coloured_places(value: int | None) -> Markup:
     """Places gained or lost, or a run of wins or losses, in the colour of its tone."""
-    return Markup(f'<span class="{tone(value)}">{number(value, sign=True)}</span>')  # noqa: S704 (a number)
+    return coloured(number(value, sign=True))
+
+
+def plain(value: Any) -> str:
+    """A number with thousands set apart and the decimals that it has; a text as it is; a dash where there is none.
+
+    >>> plain(Decimal("1234567.50")), plain(0.2), plain(24.0), plain("equal"), plain(None)
+    ('1,234,567.50', '0.2', '24', 'equal', '–')
+    """
+    if isinstance(value, float):
+        return f"{value:,.12g}"
+    return NOTHING if value is None else f"{value:,}" if isinstance(value, int | Decimal) else str(value)
 
 
 def price(value: float | None) -> str:
@@ -92,9 +115,13 @@ def price(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def tone(value: Any) -> str:
-    """The class of a figure that is good above 0 and bad below."""
-    return "" if not value or value != value else "up" if value > 0 else "down"
+def tone(text: str) -> str:
+    """The class of a figure that is good above 0 and bad below, by how it is written: what is written as 0 is neither.
+
+    >>> tone("+0.1"), tone("−3"), tone("0.0"), tone(NOTHING)
+    ('up', 'down', '', '')
+    """
+    return {"+": "up", MINUS: "down"}.get(text[:1], "")
 
 
 def instant(value: datetime | None, seconds: bool = False) -> str:
@@ -153,6 +180,9 @@ def environment() -> Environment:
         "money": money,
         "price": price,
         "tone": tone,
+        "coloured": coloured,
+        "plain": plain,
+        "quoted": quote,
         "instant": instant,
         "named_day": named_day,
         "span": span,
@@ -190,10 +220,8 @@ def render(template: str, request: Request, site: Site, *, is_live: bool = True,
     return Answer(text.encode(), HTML, {"Content-Security-Policy": POLICY})
 
 
-def error_page(status: int, text: str) -> str:
-    """What a browser shows of a request that cannot be answered."""
-    return (
-        environment()
-        .get_template("error.html")
-        .render(path="", here=None, is_live=False, dagster=None, status=int(status), text=text)
-    )
+def error_page(status: int, text: str, retry_after: str | None = None) -> str:
+    """What a browser shows of a request that cannot be answered. With `retry_after` (seconds) the page asks again."""
+    about = {"path": "", "here": None, "is_live": False, "dagster": None, "status": int(status), "text": text}
+    template = environment().get_template("error.html")
+    return template.render(**about, lacks=retry_after is not None, retry_after=retry_after)

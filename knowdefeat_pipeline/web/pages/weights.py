@@ -23,7 +23,7 @@ from knowdefeat_pipeline.store.learning import (
     weight_versions,
 )
 from knowdefeat_pipeline.store.reads import Record
-from knowdefeat_pipeline.web.access import requires
+from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.models import PREVIEWED
 from knowdefeat_pipeline.web.backtests import foretold
@@ -60,6 +60,8 @@ def weights_page(
 ) -> Response:
     """The weights, what a day's ranking would be with those of the address, and how they came about."""
 
+    decides = may(request, "admin")
+
     def wanted(versions: Sequence[WeightVersion]) -> dict[str, float]:
         chosen = dict(_begun_with(versions, version, named)) | _numbers(request.query_params)
         return normalise(chosen) if scale else chosen
@@ -74,13 +76,14 @@ def weights_page(
         versions = weight_versions(connection)
         shown = wanted(versions)
         asked = {"based_on": based_on or versions[-1].version, "reason": reason, "rows": rows, "day": day}
+        asked["decides"] = decides
         if format:
             found = read_preview(connection, possible_weights(shown), day)
-            return export(found.rows[:rows] if found else [], PREVIEWED, format, f"weights-{day or 'latest'}")
+            return export(found.rows[:rows] if found else [], PREVIEWED, format, "weights", day or "latest")
         news = f"Version {saved} is saved." if saved == versions[-1].version else None
         return _page(request, site, connection, shown, asked, news=news, test=test)
 
-    return site.answer(request, read)
+    return site.answer(request, read, viewer="admin" if decides else "")
 
 
 def _begun_with(versions: Sequence[WeightVersion], version: int | None, named: str | None) -> Mapping[str, float]:
@@ -168,7 +171,7 @@ def save(request: Request, site: Shared, form: Form) -> Response:
         status, trouble = HTTPStatus.UNPROCESSABLE_ENTITY, str(error).replace("(normalise", "(Scale to 100")
     except Problem as error:
         status, trouble = error.status, _told(error)
-    asked = {"reason": reason, "based_on": based_on, "rows": ROWS, "day": None}
+    asked = {"reason": reason, "based_on": based_on, "rows": ROWS, "day": None, "decides": may(request, "admin")}
     with first_of_all(refused), site.snapshot() as connection:
         answer = _page(request, site, connection, shown, asked, trouble=trouble, conflict=conflict)
     return Response(answer.body, status, {**answer.headers, "Cache-Control": "no-store"}, media_type=answer.media_type)

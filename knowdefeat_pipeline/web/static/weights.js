@@ -42,7 +42,7 @@ function ranked(weights) {
 
 function shown(value, digits = 0, sign = false) {
   if (value == null) return "–";
-  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const text = grouped(value, digits);
   return !/[1-9]/.test(text) ? text : (value < 0 ? "−" : sign ? "+" : "") + text;
 }
 

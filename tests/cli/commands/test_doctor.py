@@ -292,7 +292,7 @@ def test_a_dagster_ui_that_answers_under_a_foreign_name_is_an_error(shell: Shell
     with up._only_one(lock) as held:
         for status, ok in ((403, True), (200, False)):
             with serving(status) as address:
-                up._note(held, address, [])
+                up._note(held, "http://127.0.0.1:1", address, [])
                 (guard,) = findings(shell, status=0 if ok else 1)["Guard"]
             assert guard["ok"] is ok
             assert guard["found"].startswith(f"the Dagster UI at {address} answers under ")

@@ -1,8 +1,10 @@
 """`knowdefeat token`: what it prints, and what it keeps."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
+from knowdefeat_pipeline.cli.commands import up
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.store.tokens import scope_of, take_login
 from tests.cli.conftest import Shell
@@ -29,6 +31,19 @@ def test_tokens_are_shown_made_listed_and_revoked(shell: Shell, tmp_path: Path) 
     assert "There is a token first already" in shell("token", "new", "first", status=1)
     with connect(shell.database) as connection:
         assert [scope_of(connection, token) for token in (first, made)] == ["admin", None]
+
+
+def test_a_login_stands_where_up_serves(shell: Shell) -> None:
+    home = Path(os.environ["KNOWDEFEAT_HOME"])
+    assert shell("token", "login").startswith("/login?code=")
+    with up._only_one(home / up.LOCK) as held:
+        up._note(held, "http://127.0.0.1:3007", "http://127.0.0.1:3008", [])
+        assert shell("token", "login").startswith("http://127.0.0.1:3007/login?code=")
+
+
+def test_names_in_commands_are_quoted(shell: Shell) -> None:
+    shell("token", "new", "a;b")
+    assert "knowdefeat token revoke 'a;b'" in shell("token", "new", "a;b", status=1)
 
 
 def test_a_browser_is_let_in_once_by_an_address_that_a_command_prints(shell: Shell) -> None:

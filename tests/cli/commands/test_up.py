@@ -86,7 +86,7 @@ def test_files_are_followed_by_a_program_of_its_own(tmp_path: Path, monkeypatch:
 
 def test_a_second_one_over_the_same_home_is_refused_and_told_of_the_first(home: Path) -> None:
     with up._only_one(home / "up.lock") as lock:
-        up._note(lock, "http://127.0.0.1:3000", [])
+        up._note(lock, "http://127.0.0.1:3000", "http://127.0.0.1:3001", [])
         with pytest.raises(CommandError, match=rf"already running at http://127.0.0.1:3000\n.*kill {os.getpid()}"):
             up.up(port=None, host="127.0.0.1")
     with up._only_one(home / "up.lock"):
@@ -287,7 +287,7 @@ def test_programs_end_with_what_watches_them_even_if_that_is_killed(
 def test_of_programs_whose_watcher_was_killed_only_those_alive_are_named() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    told = up._told_of("http://127.0.0.1:3000", str(gone.pid), str(os.getpid()))
+    told = up._told_of("http://127.0.0.1:3000", processes=[str(gone.pid), str(os.getpid())])
     assert told == (
         "knowdefeat is already running at http://127.0.0.1:3000\n"
         f"What watched it was killed, and the rest ends by itself within seconds, or by: kill {os.getpid()}"
