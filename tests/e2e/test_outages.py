@@ -115,13 +115,15 @@ def test_pages_outlive_the_listener_and_the_database(
 
             postmaster = int((server.data / "postmaster.pid").read_text().splitlines()[0])
             os.kill(postmaster, signal.SIGKILL)
+            for tab in (*tabs, fleet):  # until the server notices, it answers with what it holds
+                expect(tab.locator("#live.off")).to_contain_text("not updated since", timeout=PATIENCE)
             for tab in tabs[:2]:  # as when it goes while they ask
                 refused(tab)
             late = context.new_page()
             assert (answer := late.goto("/bots/1")) is not None
             assert answer.status == 503
-            for tab in (*tabs, fleet):
-                expect(tab.locator("#live.off")).to_contain_text("not updated since", timeout=PATIENCE)
+            for tab in (*tabs, fleet):  # also once a new tab has asked those that are open
+                expect(tab.locator("#live")).to_contain_text("not updated since")
                 assert tab.evaluate("window.stayed")  # what was shown stays
             for tab in tabs:
                 expect(tab.locator("#trades")).to_contain_text("the second")

@@ -86,7 +86,7 @@ def test_bots_are_sorted_by_money_within_each_currency(two: Web, web: Web) -> No
 
 def test_bots_of_two_currencies_are_compared_on_an_axis_each(two: Web) -> None:
     names = [name for (name,) in two.rows("SELECT name FROM bots WHERE bot_id IN (1, 4, %s)", YEN)]
-    text = two.get("/compare", params={"bots": ",".join(names)}).text
+    text = two.get("/compare", params={"bots": names}).text
     sections = re.findall(r"<h2>Cumulative net pnl, 30 days, in (\w+)</h2>(.*?)</section>", text, re.DOTALL)
     series = {
         currency: [of["label"] for of in json.loads(re.findall(r"json\">(.*?)</script>", section)[0])["series"]]

@@ -23,7 +23,7 @@ function hear(message) {
   if (message.kind === "results") {
     away = null;
     // At once: however many viewers ask, the server computes a version once.
-    if (version !== null && message.version !== version) refresh();
+    if (lacks || (version !== null && message.version !== version)) refresh();
     version = message.version;
   } else {
     away ??= new Date(message.since);
@@ -80,7 +80,8 @@ function listen() {
 
 tabs.addEventListener("message", (event) => {
   if (event.data.kind === "ask") {
-    if (leading && version !== null) tabs.postMessage({ kind: "results", version });
+    if (leading && away) tabs.postMessage({ kind: "away", since: away.toISOString() });
+    else if (leading && version !== null) tabs.postMessage({ kind: "results", version });
   } else {
     hear(event.data);
   }
