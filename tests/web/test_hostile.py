@@ -213,7 +213,7 @@ def test_times_of_no_trade_are_held(own_web: Web, at: str) -> None:
 
 def test_what_nobody_foresaw_is_told_as_any_other_problem() -> None:
     app = FastAPI()
-    problems.install(app, lambda status, text: f"<p>{status}: {text}")
+    problems.install(app, lambda status, text, again: f"<p>{status}: {text}")
 
     @app.get("/api/v1/broken")
     @app.get("/broken")

@@ -52,8 +52,11 @@ def test_the_lists_of_the_fleet_are_those_of_the_tables(web: Web, ranked: list[d
         "WHERE m.day = %s AND m.ticker = '*' GROUP BY 1 ORDER BY 4 DESC NULLS LAST, 1",
         LAST,
     )
+    ((currency,),) = web.rows("SELECT DISTINCT quote_currency FROM bots")
     for number, (_, bots, win_rate, pnl, weight) in enumerate(groups, 1):
-        told = {name: value(text) for (place, name), text in found.found.items() if place == f"group-{number}"}
+        told = {
+            name: value(text) for (place, name), text in found.found.items() if place == f"group-{currency}-{number}"
+        }
         weight = None if weight is None else 100 * weight
         assert told == {"bots": bots, "win_rate": shown(win_rate, 1), "weight": shown(weight, 1), "pnl_30d": shown(pnl, 2)}  # fmt: skip
     closed = web.rows("SELECT trade_id, pnl FROM trades WHERE status = 'closed' ORDER BY exit_time DESC, trade_id DESC LIMIT 12")  # fmt: skip

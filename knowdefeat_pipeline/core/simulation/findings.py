@@ -120,8 +120,11 @@ def of_ordinary(bots: Sequence[Judged]) -> Ordinary:
 
     >>> some = {"a": Found("a", rank=1, p_skill=0.9, verdict="likely good"), "b": Found("b", rank=2, p_skill=0.4)}
     >>> truth = pd.DataFrame({"bot": ["a", "b"], "role": "ordinary", "edge": [0.1, -0.1], "copies": None})
-    >>> of_ordinary(judge(truth, some, cap=10_000.0))
-    Ordinary(bots=2, least=-0.1, largest=0.1, of_rank=1.0, of_skill=1.0, preferred=1, wrongly=0)
+    >>> found = of_ordinary(judge(truth, some, cap=10_000.0))
+    >>> found.bots, found.least, found.largest, found.preferred, found.wrongly
+    (2, -0.1, 0.1, 1, 0)
+    >>> round(found.of_rank, 9), round(found.of_skill, 9)
+    (1.0, 1.0)
     """
     usual = [(bot.truth["edge"], bot.found) for bot in bots if bot.truth["role"] == "ordinary"]
     edge = pd.Series([edge for edge, _ in usual], dtype=float)

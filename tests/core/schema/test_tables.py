@@ -47,11 +47,11 @@ def test_each_variable_has_its_points_in_the_ranking() -> None:
 
 
 def test_the_tables_of_the_database_are_the_tables_of_figures(database: str) -> None:
-    """Names, order, types and NULL; but for the transaction of a row, which is no figure."""
+    """Names, order, types and NULL; but for the transaction of a row and whether it came with the demo: no figures."""
     with connect(database) as connection:
         rows = connection.execute(
             "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
-            "WHERE table_schema = 'public' AND column_name <> 'recorded_xid' ORDER BY table_name, ordinal_position"
+            "WHERE table_schema = 'public' AND column_name NOT IN ('recorded_xid', 'simulated') ORDER BY table_name, ordinal_position"
         ).fetchall()
     short = {"timestamp with time zone": "timestamptz"}
     nullable = {(of, name): null == "YES" for of, name, _, null in rows}
