@@ -2,6 +2,7 @@
 #   make run [TRADES=file.csv] [ARGS="--all"]    load trades, compute the chain, print the ranking
 #   make up                                      the pages, the Dagster UI and daemon over the same database
 #   make test | test-e2e | test-wheel | check    the tests, the browser tests, the installed wheel, lint and types
+#   make test-long                               kills, upgrades, properties over databases, commands from end to end
 #   make test-docs                               every command, link and figure of the documentation
 #   make test-readme                             the README by the letter, in a fresh clone
 #   make test-random                             the properties, on examples that no run has seen
@@ -20,7 +21,7 @@ BIN := .venv/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 SOURCES := Makefile pyproject.toml hatch_build.py
 
-.PHONY: run up install test test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-dependency-ranges test-postgresql-versions coverage check docs dist sbom clean purge
+.PHONY: run up install test test-long test-docs test-readme test-e2e test-wheel test-random test-dagster-versions test-dependency-ranges test-postgresql-versions coverage check docs dist sbom clean purge
 run: install
 	@$(BIN)/knowdefeat run $(if $(TRADES),--trades "$(TRADES)") $(ARGS)
 
@@ -33,6 +34,10 @@ install: .venv/.installed
 # As collected, not the largest file first: the long files have few tests.
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What takes long: kills, upgrades from each earlier schema, properties over databases, commands from end to end.
+test-long: .venv/.installed-dev
+	$(BIN)/python -m pytest -m long -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-docs: .venv/.installed-dev
 	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
@@ -47,7 +52,7 @@ test-wheel: .venv/.installed
 	UV="$(UV)" PYTHONS="$(PYTHONS)" scripts/test-wheel.sh
 
 test-random: .venv/.installed-dev
-	$(BIN)/python -m pytest --hypothesis-profile random \
+	$(BIN)/python -m pytest -m "not e2e and not versions and not docs" --hypothesis-profile random \
 	    $$(grep -rlE "^@given|^    @rule" tests --include "test_*.py") $(ARGS)
 
 test-dagster-versions: .venv/.installed-dev
@@ -58,11 +63,11 @@ test-dependency-ranges: .venv/.installed-dev
 
 test-postgresql-versions: .venv/.installed-dev
 	$(BIN)/python -m tests.postgres.versions
-	$(BIN)/python -m pytest tests/postgres/test_backup_versions.py $(ARGS)
+	$(BIN)/python -m pytest -m "" tests/postgres/test_backup_versions.py $(ARGS)
 
 # In one process, and no more than core's own tests: what other rooms happen to run of it proves nothing.
 coverage: .venv/.installed-dev
-	$(BIN)/python -m coverage run -m pytest -n 0 tests/core $(ARGS)
+	$(BIN)/python -m coverage run -m pytest -n 0 -m "" tests/core $(ARGS)
 	$(BIN)/python -m coverage report
 
 check: .venv/.installed-dev

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,10 +42,19 @@ def temporary_database(server_url: str, template: str) -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 4e9  # bytes, more than a server of the tests has ever held
+
+
+def _fastest() -> Path | None:
+    """A folder in memory, where databases are copied four times as fast; None (the usual one) without room there."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedPostgres]:
     """An embedded server for the whole session. Tests that kill servers make their own."""
-    with tempfile.TemporaryDirectory(prefix="knowdefeat-") as home:
+    with tempfile.TemporaryDirectory(prefix="knowdefeat-", dir=_fastest()) as home:
         server = EmbeddedPostgres(Path(home))
         with connect(server.ensure_running()) as connection:  # no test pulls the plug on this one
             connection.execute("ALTER SYSTEM SET fsync = off")

@@ -214,6 +214,7 @@ FRAMES = ("pandas", "pyarrow", "pgpq")
 """100 MB that the process of the pages, which reads rows, does not pay: what needs them loads them when it begins."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "heavy"),
     [

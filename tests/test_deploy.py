@@ -103,6 +103,7 @@ def test_the_pages_of_compose_and_kubernetes_are_told_who_records_trades() -> No
         assert given["valueFrom"] == {"secretKeyRef": {"name": "knowdefeat-web", "key": f"KNOWDEFEAT_{variable}"}}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FOUND or shutil.which("psql") is None, reason="no PostgreSQL of the system")
 def test_the_database_s_start_shows_no_password_and_its_role_of_the_intake_records_files(tmp_path: Path) -> None:
     (tmp_path / "database_url").write_text("postgresql://knowdefeat:f00dcafe@postgres:5432/knowdefeat\n")

@@ -105,6 +105,7 @@ def test_rows_in_quarantine_are_a_warning(world: World) -> None:
     assert (check["passed"], check["severity"], check["metadata"]["wrong"]) == (False, "WARN", 1)
 
 
+@pytest.mark.long
 def test_failed_and_missing_days_are_listed(world: World) -> None:
     world.refresh(FIRST, FIRST)
     world.refresh(LAST, LAST)

@@ -86,6 +86,7 @@ def by_a_command(url: str) -> None:
     bring_up_to_date(Settings.from_environment(), url, quiet=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [by_the_sensor, by_the_listener, by_a_command])
 def test_a_trade_that_closes_now_by_the_database_is_counted(url: str, count: Callable[[str], None]) -> None:
     count(url)

@@ -397,6 +397,7 @@ def program(url: str, home: Path, log: Path, *arguments: object) -> subprocess.P
         )  # fmt: skip
 
 
+@pytest.mark.long
 def test_followers_that_are_killed_while_a_database_is_written_and_moved_lose_and_double_nothing(
     database: str, tmp_path: Path
 ) -> None:

@@ -177,6 +177,7 @@ def sessions(connection: psycopg.Connection, host: Host) -> int:
     return int(connection.execute(count, (host.address,)).fetchall()[0][0])
 
 
+@pytest.mark.long
 def test_parts_on_two_hosts_and_each_host_lost_in_turn(hosts: tuple[Host, Host, str]) -> None:
     a, b, url = hosts
     with connect(url) as connection, ExitStack() as stack:

@@ -228,6 +228,7 @@ def hold_against_a_clean_computation(bots: Bots, home: Path) -> None:
     assert differing(url) == ()
 
 
+@pytest.mark.long
 def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: EmbeddedPostgres, home: Path) -> None:
     draw, bots, killed = random.Random(SEED), Bots(server), Counter[str]()
     with many_trades(bots):
@@ -245,6 +246,7 @@ def test_whatever_is_killed_the_tables_come_out_as_if_nothing_had_been(server: E
     print(f"{bots.written:,} trades at 200 a second; killed with seed {SEED}: {dict(killed)}")
 
 
+@pytest.mark.long
 def test_a_server_that_dies_after_a_single_trade_takes_none_with_it(server: EmbeddedPostgres, home: Path) -> None:
     draw, bots, killed = random.Random(SEED), Bots(server), Counter[str]()
     with a_neighbour(server), listener(home) as live:

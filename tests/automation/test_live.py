@@ -122,6 +122,7 @@ def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wor
     return World(database)
 
 
+@pytest.mark.long
 def test_a_trade_reaches_the_ranking_and_dagster_without_a_run(world: World) -> None:
     with listening(world):
         world.close()
@@ -134,6 +135,7 @@ def test_a_trade_reaches_the_ranking_and_dagster_without_a_run(world: World) -> 
             assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
+@pytest.mark.long
 def test_what_came_before_it_and_between_batches_is_taken_along(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[float] = []
 
@@ -155,6 +157,7 @@ def test_what_came_before_it_and_between_batches_is_taken_along(world: World, mo
     assert min(later - earlier for earlier, later in itertools.pairwise(begun)) > 0.9 * live.SPACING
 
 
+@pytest.mark.long
 def test_a_late_trade_refreshes_its_day_and_those_after_it(world: World) -> None:
     for back in range(3):
         world.close(bot=1, back=timedelta(days=back, minutes=1))
@@ -167,6 +170,7 @@ def test_a_late_trade_refreshes_its_day_and_those_after_it(world: World) -> None
     assert world.is_up_to_date()
 
 
+@pytest.mark.long
 def test_a_day_that_ended_is_refreshed_once_more(world: World) -> None:
     world.stopped_at = datetime(2025, 3, 10, 15, tzinfo=UTC)
     world.close()
@@ -182,6 +186,7 @@ def test_only_one_listens(world: World) -> None:
         world.listener().run()
 
 
+@pytest.mark.long
 def test_a_missed_notification_costs_only_latency(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "CHANNEL", "another_channel")
     with listening(world):
@@ -190,6 +195,7 @@ def test_a_missed_notification_costs_only_latency(world: World, monkeypatch: pyt
     assert world.ranked() == [(1, 1)]
 
 
+@pytest.mark.long
 def test_it_comes_back_when_the_database_does_and_remembers_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +237,7 @@ def test_the_whole_reason_is_told_why_the_database_is_away(world: World, monkeyp
     )
 
 
+@pytest.mark.long
 def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:
     with connect(world.url) as holder, listening(world):
         with holder.transaction():
@@ -248,6 +255,7 @@ def test_it_comes_back_when_a_bulk_read_breaks(world: World) -> None:
     assert world.ranked() == [(1, 1)]
 
 
+@pytest.mark.long
 def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(world: World) -> None:
     world.stopped_at = datetime.now(UTC)
     world.close()
@@ -269,6 +277,7 @@ def test_what_a_run_computed_while_it_waited_for_the_days_is_not_computed_again(
     assert world.ranked() == [(1, 2)]
 
 
+@pytest.mark.long
 def test_a_batch_that_fails_publishes_nothing_and_is_tried_later_and_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +297,7 @@ def test_a_batch_that_fails_publishes_nothing_and_is_tried_later_and_later(
     assert world.is_up_to_date()
 
 
+@pytest.mark.long
 def test_a_failing_check_is_shown_by_a_run_of_the_sensor(world: World) -> None:
     with connect(world.url) as connection:
         connection.execute("ALTER TABLE trades DROP CONSTRAINT trades_source_key")

@@ -121,6 +121,7 @@ def test_what_could_not_be_sent_is_sent_later(
     assert (day, said["batches"], said["new trades"]) == (str(DAY), 2, 7)
 
 
+@pytest.mark.long
 def test_a_connection_that_breaks_while_it_tells_loses_no_report(
     report: LiveReport, url: str, instance: dg.DagsterInstance, clock: list[float], connection: psycopg.Connection
 ) -> None:
@@ -169,6 +170,7 @@ def test_days_are_materialised_also_one_that_had_failed(
     assert [states(asset) for asset in REPORTED] == [[None, "MATERIALIZED"]] * len(REPORTED)
 
 
+@pytest.mark.long
 def test_checks_are_those_of_a_run_and_count_for_the_latest_materialisation(
     report: LiveReport, url: str, instance: dg.DagsterInstance
 ) -> None:
@@ -197,6 +199,7 @@ def test_checks_are_those_of_a_run_and_count_for_the_latest_materialisation(
     assert by_run["bot_metrics:every_active_bot_has_metrics"][:2] == ("SUCCEEDED", dg.AssetCheckSeverity.ERROR)
 
 
+@pytest.mark.long
 def test_what_rests_on_a_report_is_stale_until_it_is_computed_as_after_a_run(
     report: LiveReport, url: str, instance: dg.DagsterInstance
 ) -> None:

@@ -99,6 +99,7 @@ def catalogue(instance: dg.DagsterInstance) -> dict[str, object]:
     }
 
 
+@pytest.mark.long
 def test_an_old_runs_log_goes_and_the_catalogue_stays(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -119,6 +120,7 @@ def test_an_old_runs_log_goes_and_the_catalogue_stays(
     assert not (logs_folder(Settings.from_environment()) / old).exists()
 
 
+@pytest.mark.long
 def test_of_a_day_that_is_refreshed_all_the_time_the_latest_stays(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -143,6 +145,7 @@ def test_of_a_day_that_is_refreshed_all_the_time_the_latest_stays(
     assert catalogue(instance) == {**shown, "runs": [latest.run_id]}
 
 
+@pytest.mark.long
 def test_of_reports_of_the_live_listener_the_latest_stays(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -185,6 +188,7 @@ def test_of_reports_of_the_live_listener_the_latest_stays(
     assert {**catalogue(instance), "runs": shown["runs"]} == shown
 
 
+@pytest.mark.long
 def test_a_second_maintenance_finds_nothing_more(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -194,6 +198,7 @@ def test_a_second_maintenance_finds_nothing_more(
     assert (again["events deleted"], again["folders of printed output deleted"], again["complete"]) == (0, 0, True)
 
 
+@pytest.mark.long
 def test_a_failure_stays_readable_and_its_partitions_failed_until_they_are_done(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -212,6 +217,7 @@ def test_a_failure_stays_readable_and_its_partitions_failed_until_they_are_done(
     assert events(connection, failed)["ASSET_MATERIALIZATION_PLANNED"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", ["STARTED", "QUEUED"])
 def test_a_run_that_has_not_ended_is_not_touched(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection, status: str
@@ -224,6 +230,7 @@ def test_a_run_that_has_not_ended_is_not_touched(
     assert events(connection, run) == before
 
 
+@pytest.mark.long
 def test_the_days_to_keep_are_counted_from_the_end_of_the_run(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -254,6 +261,7 @@ def test_out_of_time_it_says_that_there_is_more(
     assert maintain(url, instance)["purge_run_logs"]["complete"] is False
 
 
+@pytest.mark.long
 def test_old_events_are_found_by_the_index_and_young_ones_not_read(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -264,6 +272,7 @@ def test_old_events_are_found_by_the_index_and_young_ones_not_read(
     assert [batch.rows for batch in batches] == [0]  # 30 such events; the first three are young, so the rest is, too
 
 
+@pytest.mark.long
 def test_every_table_is_vacuumed_and_no_data_lost(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection
 ) -> None:
@@ -284,6 +293,7 @@ def test_every_table_is_vacuumed_and_no_data_lost(
     assert analysed == (3,)
 
 
+@pytest.mark.long
 def test_what_stays_of_many_events_keeps_no_indexes_large(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

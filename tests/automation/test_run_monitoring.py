@@ -66,6 +66,7 @@ def status(instance: dg.DagsterInstance, run_id: str) -> STATUS:
     return run.status
 
 
+@pytest.mark.long
 def test_a_run_is_left_alone_while_it_lives_and_fails_once_its_process_was_killed(
     url: str, instance: dg.DagsterInstance, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def leader_and_standby(*arguments: str) -> Iterator[tuple[Process, Process]]:
             yield leader, standby
 
 
+@pytest.mark.long
 def test_a_standby_leads_at_once_when_the_leader_ends_or_is_killed(empty: psycopg.Connection) -> None:
     with leader_and_standby() as (leader, second):
         leader.process.terminate()
@@ -76,6 +77,7 @@ def test_a_standby_leads_at_once_when_the_leader_ends_or_is_killed(empty: psycop
     assert counted(empty) == [(1, 1)]
 
 
+@pytest.mark.long
 def test_a_leader_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_on_and_stands_by(
     empty: psycopg.Connection,
 ) -> None:

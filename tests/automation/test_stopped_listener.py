@@ -108,6 +108,7 @@ def marks(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
     return connection.execute("SELECT asset, day, mark FROM refreshed_days ORDER BY asset, day").fetchall()
 
 
+@pytest.mark.long
 def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
     with connect(empty) as connection, live() as listener, dg.instance_for_test() as instance:
         connection.execute(CLOSE)
@@ -128,6 +129,7 @@ def test_a_listener_that_is_stopped_while_it_waits(empty: str) -> None:
         assert not stale_days(connection, RANKING, clock.now(connection))
 
 
+@pytest.mark.long
 def test_a_listener_that_is_stopped_within_a_batch_commits_nothing_once_it_goes_on(empty: str) -> None:
     with connect(empty) as connection, live("wait") as listener, dg.instance_for_test() as instance:
         connection.execute(CLOSE)

@@ -50,5 +50,5 @@ def test_the_suite_passes(python: Path, end: str, requirements: list[str]) -> No
     version = run(python, "-c", "import dagster; print(dagster.__version__)").strip()
     if end == "newest" and f"dagster=={version}" in OLDEST:
         pytest.skip(f"{version} is the only version that the range admits")
-    summary = run(python, "-m", "pytest", *TESTED, PYTHONPATH=str(ROOT)).splitlines()[-1]
+    summary = run(python, "-m", "pytest", "-m", "not versions", *TESTED, PYTHONPATH=str(ROOT)).splitlines()[-1]
     assert re.match(r"\d+ passed", summary), f"Dagster {version}: {summary}"

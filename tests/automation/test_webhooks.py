@@ -183,6 +183,7 @@ def test_a_redirect_is_not_followed(connection: psycopg.Connection, hook: Hook) 
     assert state(connection)[3] == "the webhook answered 302"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_one_that_answers_byte_by_byte_is_given_up_in_time(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, scheme: str

@@ -30,6 +30,7 @@ def rows(database: str, table: str) -> list[tuple]:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
 
 
+@pytest.mark.long
 def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
     shell: Shell, database: str, trades_file: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_file_becomes_a_ranking_and_a_second_time_nothing_changes(
         assert len(instance.get_materialized_partitions(dg.AssetKey("bot_rankings"))) == 8
 
 
+@pytest.mark.long
 def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades_file: Path) -> None:
     shown = shell("run", "--trades", trades_file)
     ranking = shell.json("rankings")
@@ -63,6 +65,7 @@ def test_the_table_names_every_bot_and_says_what_to_do_next(shell: Shell, trades
     assert "knowdefeat up" in shown
 
 
+@pytest.mark.long
 def test_without_trades_the_demo_is_loaded_once(shell: Shell, database: str) -> None:
     first = shell.json("run")
     assert len(first["ranking"]) == 24
@@ -88,6 +91,7 @@ def test_the_simulated_fleet_makes_room_for_real_trades(shell: Shell, database: 
     assert "real trades" in shell("simulate", status=1)
 
 
+@pytest.mark.long
 def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     done = shell.json("run", "--trades", trades_file, "--from", "2025-02-23", "--to", "2025-02-24")
     assert (done["from"], done["to"]) == ("2025-02-23", "2025-02-24")
@@ -99,6 +103,7 @@ def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)
 
 
+@pytest.mark.long
 def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(
     shell: Shell, database: str, trades_file: Path
 ) -> None:
@@ -109,6 +114,7 @@ def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(
     assert "The last day with a ranking is 2025-02-28. See it: knowdefeat rankings --day 2025-02-28" in shown
 
 
+@pytest.mark.long
 def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Shell, trades_file: Path) -> None:
     shell("run", "--trades", trades_file, "--from", "2025-02-22", "--to", "2025-02-23")
     shell("run", "--from", "2025-02-26", "--to", "2025-02-28")
@@ -127,6 +133,7 @@ def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Sh
     assert "backfill" not in shell("days")
 
 
+@pytest.mark.long
 def test_reads_in_json_carry_every_column(shell: Shell, trades_file: Path) -> None:
     shell("run", "--trades", trades_file)
     metrics = shell.json("metrics", "--bot", 1)
@@ -139,6 +146,7 @@ def test_reads_in_json_carry_every_column(shell: Shell, trades_file: Path) -> No
     assert {finding["subject"]: finding["ok"] for finding in shell.json("doctor")}["Schema"] is True
 
 
+@pytest.mark.long
 def test_tables_of_reads(shell: Shell, trades_file: Path) -> None:
     shell("run", "--trades", trades_file)
     assert len([line for line in shell("metrics").splitlines() if " * " in line]) == 5
@@ -195,6 +203,7 @@ def test_a_database_that_is_down_is_a_message(shell: Shell, monkeypatch: pytest.
     assert "Traceback" not in findings
 
 
+@pytest.mark.long
 def test_a_backup_is_restored_into_an_empty_database_only(
     shell: Shell, empty_database: str, trades_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

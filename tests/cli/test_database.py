@@ -121,6 +121,7 @@ def test_a_role_without_temporary_tables_is_told_what_to_grant(
             connection.execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.long
 def test_the_address_and_state_of_a_database_need_no_schema(new_shell: Shell) -> None:
     assert new_shell("db", "url").strip() == new_shell.database
     state = new_shell.json("db", "status")

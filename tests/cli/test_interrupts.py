@@ -15,6 +15,7 @@ COMMAND = "from knowdefeat_pipeline.cli import main; main()"
 WAITS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_interrupted_says_so_and_ends_its_statement(shell: Shell, number: signal.Signals) -> None:
     shell("db", "migrate")  # a copied database has not its rights, and giving them would wait
@@ -36,6 +37,7 @@ def test_a_run_that_is_interrupted_says_so_and_ends_its_statement(shell: Shell, 
         assert left.fetchall() == []
 
 
+@pytest.mark.long
 def test_a_session_that_ends_before_an_upgrade_with_nothing_to_do_is_asked_again(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

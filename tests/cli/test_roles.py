@@ -77,6 +77,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", CHANGES)
 def test_what_a_role_changed_of_itself_is_told_and_undone_by_rotation(embedded: Shell, role: str) -> None:
     change, told = CHANGES[role]
@@ -225,6 +226,7 @@ def test_no_log_of_the_server_holds_a_password(embedded: Shell, home: Path) -> N
     assert not any(password in log for password in passwords)
 
 
+@pytest.mark.long
 def test_a_script_asks_by_the_shell_and_hears_of_a_failure(embedded: Shell, home: Path) -> None:
     def psql(*arguments: str) -> subprocess.CompletedProcess[str]:
         program = "from knowdefeat_pipeline.cli import main; main()"
@@ -252,6 +254,7 @@ def users(home: Path, shell: Shell, *arguments: str) -> Counter[str]:
     return Counter(re.findall(r"connection authorized: user=(\w+)", log.read_bytes()[before:].decode()))
 
 
+@pytest.mark.long
 def test_our_own_programs_work_without_a_superuser(embedded: Shell, home: Path) -> None:
     with connect(embedded.database) as connection:
         connection.execute("ALTER SYSTEM SET log_connections = on")
@@ -277,6 +280,7 @@ OWNERS = """
 OURS = [("dagster", "knowdefeat_pipeline"), ("public", "knowdefeat_owner"), ("report", "knowdefeat_owner")]
 
 
+@pytest.mark.long
 def test_a_database_that_earlier_versions_made_as_a_superuser_is_handed_over(embedded: Shell, home: Path) -> None:
     with open_instance():  # Dagster's tables are there
         pass

@@ -54,6 +54,7 @@ def test_an_older_schema_is_backed_up_and_upgraded(database: str, tmp_path: Path
     assert steps(database, tmp_path) == ["knowdefeat db backup FILE", "knowdefeat db migrate"]
 
 
+@pytest.mark.long
 def test_what_is_not_ranked_is_computed_first_and_refused_rows_come_next(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "trades.csv").write_text(TRADES)
     shell("ingest", tmp_path / "trades.csv")

@@ -27,6 +27,7 @@ def computed() -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.in_ci], ids=lambda fault: fault.name)
 def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, computed: Path) -> None:
     try:
@@ -36,6 +37,7 @@ def test_nothing_is_lost_or_doubled_and_the_user_is_told_a_remedy(fault: Fault, 
     assert fault.shortcomings(outcome) == []
 
 
+@pytest.mark.long
 def test_the_program_takes_names_that_there_are_and_says_which() -> None:
     def program(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tests.faults", *arguments]

@@ -136,6 +136,7 @@ def look(connection: psycopg.Connection) -> Staleness:
     return found
 
 
+@pytest.mark.long
 def test_restored_into_a_new_server_everything_is_there_and_goes_on(
     source: str, new_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,6 +370,7 @@ def ended(process: subprocess.Popen[str], file: Path, seconds: float = 0.0) -> i
     return int(process.stdout.readline())
 
 
+@pytest.mark.long
 def test_a_backup_killed_at_any_instant_leaves_a_whole_file_under_its_name_or_none(source: str, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
@@ -396,6 +398,7 @@ def test_a_backup_killed_at_any_instant_leaves_a_whole_file_under_its_name_or_no
     assert {path for path in folder.iterdir() if path.name.startswith(".")} == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["fill", "record"])
 def test_a_restore_killed_before_its_end_leaves_an_empty_database(
     source: str, new_server: str, tmp_path: Path, where: str
@@ -428,6 +431,7 @@ def test_a_lost_connection_is_a_sentence_and_leaves_an_empty_database(
     assert is_empty(empty_database)
 
 
+@pytest.mark.long
 @needs_pooler
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_pooler_on_the_way_changes_nothing(source: str, empty_database: str, tmp_path: Path, mode: str) -> None:
@@ -443,6 +447,7 @@ def test_a_pooler_on_the_way_changes_nothing(source: str, empty_database: str, t
         assert look(other).trades == 1
 
 
+@pytest.mark.long
 def test_tables_of_others_in_our_schema_are_left_out_and_named(
     source: str, empty_database: str, tmp_path: Path
 ) -> None:
@@ -466,6 +471,7 @@ def test_a_dump_of_pg_dump_is_restored_too(source: str, new_server: str, tmp_pat
         assert look(other).trades == 1
 
 
+@pytest.mark.long
 def test_a_backup_of_an_older_schema_is_brought_up_to_date(
     source: str, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def reached(url: str, folder: Path, way: str) -> Iterator[str]:
         yield through
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["direct", pytest.param("pooled", marks=needs_pooler)])
 @pytest.mark.parametrize("other", NAMES)
 @pytest.mark.parametrize("one", NAMES)

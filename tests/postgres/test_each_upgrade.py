@@ -138,6 +138,7 @@ def _rounded(row: tuple, loose: Sequence[int]) -> Iterator[object]:
         yield float(f"{value:.9g}") if number in loose and value is not None else value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("revision", migrations.revisions())
 def test_from_every_earlier_schema_nothing_is_lost_and_all_comes_out_as_if_it_had_always_been_todays(
     revision: str, used: str, expected: dict[str, list], empty_database: str

@@ -113,6 +113,7 @@ def stock_copy(source: str, target: str, *options: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("noticed_late", [False, True])
 def test_a_stock_copy_on_another_server_is_noticed_and_its_trades_are_counted(
     source: str, new_server: str, noticed_late: bool
@@ -144,6 +145,7 @@ def test_a_stock_copy_on_another_server_is_noticed_and_its_trades_are_counted(
     assert metrics(source) == metrics(new_server)
 
 
+@pytest.mark.long
 def test_a_dump_from_before_identities_were_noted_is_noticed_by_its_numbers(source: str, new_server: str) -> None:
     with connect(source) as connection:
         connection.execute("DELETE FROM cluster_identity")
@@ -157,6 +159,7 @@ def test_a_dump_from_before_identities_were_noted_is_noticed_by_its_numbers(sour
     assert lifetime_trades(new_server) == closed_trades(source) + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["as usual", "as a replica's worker", "without triggers"])
 def test_rows_that_bring_their_numbers_along_are_news(source: str, new_server: str, how: str) -> None:
     migrations.upgrade(new_server)
@@ -185,6 +188,7 @@ def test_rows_that_bring_their_numbers_along_are_news(source: str, new_server: s
     assert lifetime_trades(new_server) == closed_trades(new_server) == closed_trades(source) + 1
 
 
+@pytest.mark.long
 def test_a_template_copy_is_noted_and_keeps_its_numbers(
     source: str, cloned: Callable[[str], AbstractContextManager[str]]
 ) -> None:
@@ -290,6 +294,7 @@ def test_adopting_needs_the_owner_and_says_so(source: str) -> None:
             connection.execute("DROP ROLE knowdefeat_test_plain")
 
 
+@pytest.mark.long
 def test_a_trade_that_commits_while_the_database_is_adopted_is_counted(source: str, new_server: str) -> None:
     stock_copy(source, new_server)
     begun = threading.Event()

@@ -485,6 +485,7 @@ def test_triggers_of_what_others_write_act_in_the_owners_name_unless_they_touch_
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_restored_database_gives_the_same_rights(
     granted: str, empty_database: str, passwords: Passwords, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def home_of(postgres: EmbeddedPostgres) -> Path:
     return postgres.folder.parent
 
 
+@pytest.mark.long
 def test_a_server_is_made_found_and_described(tmp_path: Path) -> None:
     notices: list[str] = []
     postgres = EmbeddedPostgres(tmp_path / "it's a $home", notify=notices.append)
@@ -140,6 +141,7 @@ def test_logs_that_others_could_read_are_ones_own_after_the_next_start(cluster: 
     assert [log.stat().st_mode & 0o777 for log in (cluster.log, older)] == [0o600, 0o600]
 
 
+@pytest.mark.long
 def test_nothing_is_lost_when_the_server_is_killed(cluster: EmbeddedPostgres) -> None:
     url = cluster.ensure_running()
     with psycopg.connect(url) as connection:
@@ -173,6 +175,7 @@ def leave_in_vain(cluster: EmbeddedPostgres) -> None:
                         return
 
 
+@pytest.mark.long
 def test_a_server_that_waits_for_a_recovery_that_is_over_is_begun_anew_or_stopped(
     cluster: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +204,7 @@ def test_the_server_survives_the_client_that_started_it(
     assert pid_of(cluster) == pid
 
 
+@pytest.mark.long
 def test_a_client_killed_while_it_makes_the_cluster_leaves_no_half_of_one(
     tmp_path: Path, start_client: Callable[[Path], subprocess.Popen[str]]
 ) -> None:
@@ -225,6 +229,7 @@ def test_a_client_killed_while_it_makes_the_cluster_leaves_no_half_of_one(
         postgres.stop()
 
 
+@pytest.mark.long
 def test_concurrent_first_starts_get_one_server(
     tmp_path: Path, start_client: Callable[[Path], subprocess.Popen[str]]
 ) -> None:

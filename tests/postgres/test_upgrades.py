@@ -63,6 +63,7 @@ def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
 
 
+@pytest.mark.long
 def test_results_written_with_their_as_of_are_the_same_by_the_marks(database: str, empty_database: str) -> None:
     """From 0012 to 0013, which leaves as_of and what follows from it to the marks."""
     trades = simulate("base", bots=8, days=DAYS, seed=5, end=END).trades
@@ -147,6 +148,7 @@ def test_an_open_trade_whose_names_are_blank_can_still_be_closed_and_no_further_
         assert counted.fetchall() == [("   ", 10.0), ("*", 10.0)]
 
 
+@pytest.mark.long
 def test_amounts_that_cannot_be_computed_with_go_to_quarantine_and_come_back_corrected(empty_database: str) -> None:
     """From 0017 to 0018: one such trade stopped every run. The days on which one counted are stale."""
     make(empty_database, "0017")
@@ -254,6 +256,7 @@ def clean_recompute(url: str) -> dict[str, list[tuple]]:
         return results(connection)
 
 
+@pytest.mark.long
 def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recompute(empty_database: str) -> None:
     """From 0017 to 0018, with an amount beyond the bounds. (What the capital was, each bot has stated.)"""
     make(empty_database, "0017")
@@ -368,6 +371,7 @@ def compute_market(url: str, first: date, last: date) -> None:
         compute_scores(session, first, last, END)
 
 
+@pytest.mark.long
 def test_a_bot_that_was_deleted_by_hand_comes_back_switched_off(empty_database: str) -> None:
     """From 0018 to 0019. Its trades had stayed, and nothing named it."""
     make(empty_database, "0018")
@@ -513,6 +517,7 @@ HAND_OVER = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("revision", ["0017", "0022", migrations.revisions()[-2]])
 def test_a_database_whose_tables_belong_to_a_role_is_upgraded_as_that_role(empty_database: str, revision: str) -> None:
     """As a server that is ours alone hands its tables to a role that is no superuser."""

@@ -165,6 +165,7 @@ def test_the_edges_are_accepted(change: dict):
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 
 
+@pytest.mark.long
 @given(
     positive, positive, positive, st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["LONG", "SHORT"])
 )

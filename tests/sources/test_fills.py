@@ -108,6 +108,7 @@ def test_what_no_order_explains_is_held_as_it_was(tmp_path: Path):
 FILL = st.tuples(st.integers(0, 3), st.sampled_from("AB"), st.sampled_from([-2, -1, 1, 2]), st.integers(90, 110))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(FILL, min_size=1, max_size=12), st.booleans())
 def test_a_file_reads_alike_from_its_oldest_fill_on_or_from_its_newest(

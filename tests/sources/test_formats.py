@@ -152,6 +152,7 @@ def _zipped(path: Path, folder: Path) -> Path:
     return other
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
 def test_what_a_file_is_called_says_nothing(folder: Path, tmp_path: Path, sample: Sample):
     for suffix in ("csv", "json", "html", "sqlite", "zip", "xlsx", "parquet", "gz", "txt"):
@@ -513,6 +514,7 @@ def test_what_fees_leave_of_a_coin_and_cannot_be_sold_ends_the_trade(tmp_path: P
     assert any(f"{4 if takes_along else 5} sales leave less than can be sold" in note for note in reading.notes)
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(25, 5000), st.integers(1, 3), st.booleans()), min_size=1, max_size=12))
 def test_trades_with_dust_gain_what_came_in_less_what_went_out(
@@ -672,6 +674,7 @@ def test_a_list_in_another_language_that_its_figures_do_not_prove_is_refused(fol
         read(tmp_path / "b.csv", timezone="UTC")
 
 
+@pytest.mark.long
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(50, 150), st.integers(5, 20), st.booleans()), min_size=3, max_size=9),
@@ -936,6 +939,7 @@ def test_the_folder_of_the_server_names_no_bot_of_an_upload(folder: Path, name: 
     assert {*said.valid["bot_id"]} == {"beta"}
 
 
+@pytest.mark.long
 def test_a_page_that_is_cut_short_says_so_and_holds_the_row_that_is_not_whole(folder: Path, tmp_path: Path):
     whole = (folder / "mt5_report_history.html").read_bytes()
     path = tmp_path / "report.html"

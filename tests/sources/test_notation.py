@@ -365,6 +365,7 @@ def spelled(moment: datetime, style: str) -> str:
     return {"epoch": str(seconds), "epoch ms": f"{seconds}000"}.get(style) or moment.strftime(style)
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(AMOUNTS, AMOUNTS, AMOUNTS, TIMES), min_size=1, max_size=12),

@@ -45,6 +45,7 @@ prices = st.floats(0.01, 1e5)
 cents = st.integers(-900, 900).map(lambda count: count / 100)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     prices,

@@ -102,6 +102,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "trades.csv"
 
 
+@pytest.mark.long
 @FILES
 @given(HISTORIES, READINGS)
 def test_any_reading_is_found_again(path: Path, history: History, reading: dict[str, Any]) -> None:
@@ -117,6 +118,7 @@ def test_any_reading_is_found_again(path: Path, history: History, reading: dict[
     assert Layout.from_json(found.layout.as_json()) == found.layout
 
 
+@pytest.mark.long
 @FILES
 @given(HISTORIES, READINGS, st.integers(0, 4))
 def test_a_rounded_statement_proves_the_same(
@@ -128,6 +130,7 @@ def test_a_rounded_statement_proves_the_same(
     np.testing.assert_allclose(found.valid["pnl"], history.net, rtol=1e-9, atol=1e-9 * np.abs(history.gross).max())
 
 
+@pytest.mark.long
 @FILES
 @given(st.integers(0, 10**6), READINGS, st.sampled_from([1e-3, 0.1, 10.0]))
 def test_a_file_of_which_two_of_a_hundred_rows_disagree_is_refused(

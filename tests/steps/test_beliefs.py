@@ -267,6 +267,7 @@ def test_weights_move_by_at_most_a_fifth_a_day_and_only_some_of_the_book_is_held
     assert held.min() < 0.6  # while most is still held in what loses
 
 
+@pytest.mark.long
 def test_days_that_moved_on_from_an_older_day_are_stale(database: str) -> None:
     with connect(database) as connection:
         turn = reverse(connection)
@@ -337,6 +338,7 @@ def backtest(strategy: str, results: Iterable[float]) -> pd.DataFrame:
     )
 
 
+@pytest.mark.long
 def test_a_reset_returns_exactly_to_the_prior_and_history_stays(fleet: str) -> None:
     materialise(fleet, FIRST, LAST)
     before = tables(fleet)

@@ -62,6 +62,7 @@ def test_a_bot_that_has_trades_stays(fleet: str, statement: str) -> None:
         assert connection.execute("SELECT bot_id FROM bots ORDER BY 1").fetchall() == [(1,), (2,), (3,), (4,)]
 
 
+@pytest.mark.long
 def test_a_bot_without_trades_may_go_and_trades_go_with_their_bots(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("INSERT INTO bots (bot_id) VALUES (9)")
@@ -88,6 +89,7 @@ def test_a_trade_that_is_on_its_way_keeps_its_bot(database: str) -> None:
             owner.execute("DELETE FROM bots WHERE bot_id = 2")
 
 
+@pytest.mark.long
 def test_the_other_bots_are_computed_as_before(fleet: str) -> None:
     before = figures(fleet, (1, 3, 4))
     with connect(fleet) as connection:

@@ -205,6 +205,7 @@ def test_before_the_first_ranking_a_decision_counts_for_every_day(database: str)
     assert allocated(database, FIRST) == {1: (Decimal("0.00"), "inactive")}
 
 
+@pytest.mark.long
 def test_a_drawdown_halts_a_bot_until_a_person_resumes_it(fleet: str) -> None:
     """Bot 2 falls from 10,034 to 7,435: 25.9 % below its peak."""
     limits = RiskRules(drawdown=25.0, daily_loss=100.0, cool_down=timedelta(days=1))
@@ -377,6 +378,7 @@ def test_decisions_are_never_changed(fleet: str) -> None:
                 connection.execute(statement)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("world", ["null", "negative"])
 def test_fleets_without_skill_end_in_cash(database: str, world: str) -> None:
     """In this seed the fleet was lucky as a whole by day 30: P(edge > 0) of all bots is above .5, and without the

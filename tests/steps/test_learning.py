@@ -120,6 +120,7 @@ def tables(url: str, until: date) -> dict[str, list[tuple]]:
         }
 
 
+@pytest.mark.long
 def test_each_day_is_a_step_toward_what_the_learner_held_then(fleet: str) -> None:
     adjust(fleet)
     learned = learn_weights(Panel.of(read_history(fleet, LAST)))
@@ -150,6 +151,7 @@ def test_the_panel_read_from_the_database_is_that_of_the_simulated_world(fleet: 
     assert found["group"].tolist() == expected["group"].tolist()
 
 
+@pytest.mark.long
 def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
     adjust(fleet)
     attempt = [a for a in attempts(fleet) if a["outcome"] == "published"][-1]
@@ -177,6 +179,7 @@ def test_a_version_tells_what_it_rests_on(fleet: str) -> None:
         assert version.weights[name] - before.weights[name] == pytest.approx(change, abs=1e-9)
 
 
+@pytest.mark.long
 def test_once_a_day_and_a_second_run_changes_nothing(fleet: str) -> None:
     adjust(fleet)
     before = tables(fleet, LAST)
@@ -185,6 +188,7 @@ def test_once_a_day_and_a_second_run_changes_nothing(fleet: str) -> None:
     assert tables(fleet, LAST) == before
 
 
+@pytest.mark.long
 def test_day_by_day_is_the_same_as_all_at_once(fleet: str, server_url: str, computed: str) -> None:
     split = FIRST + timedelta(days=30)
     adjust(fleet, FIRST, split)
@@ -195,6 +199,7 @@ def test_day_by_day_is_the_same_as_all_at_once(fleet: str, server_url: str, comp
         assert tables(other, LAST) == tables(fleet, LAST)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_that_closed_later_can_change_a_bit(fleet: str, server_url: str, template: str, seed: int) -> None:
     until = END - timedelta(days=random.Random(seed).uniform(0, DAYS - MIN_SETTLED_DAYS - 4))
@@ -217,6 +222,7 @@ def test_a_run_without_adjust_adjusts_nothing(fleet: str) -> None:
     assert attempts(fleet) == []
 
 
+@pytest.mark.long
 def test_the_weights_are_adjusted_in_their_own_table_and_the_running_day_becomes_stale(fleet: str) -> None:
     refresh(fleet, NOON.date(), NOON.date(), NOON)
     adjust(fleet, FIRST, LAST - timedelta(days=1), NOON)
@@ -240,6 +246,7 @@ def test_the_weights_are_adjusted_in_their_own_table_and_the_running_day_becomes
     assert rows == [(NOON,)]
 
 
+@pytest.mark.long
 def test_history_in_force_is_not_rewritten(fleet: str) -> None:
     middle = FIRST + timedelta(days=30)
     adjust(fleet, middle, LAST)
@@ -253,6 +260,7 @@ def test_history_in_force_is_not_rewritten(fleet: str) -> None:
     assert {name: after[name] for name in RESULTS[:4]} == {name: before[name] for name in RESULTS[:4]}
 
 
+@pytest.mark.long
 def test_old_days_keep_the_weights_of_their_time(fleet: str) -> None:
     middle = FIRST + timedelta(days=32)
     adjust(fleet, FIRST, middle)
@@ -304,6 +312,7 @@ def test_what_fails_leaves_nothing_behind(fleet: str, monkeypatch: pytest.Monkey
     assert tables(fleet, LAST) == before
 
 
+@pytest.mark.long
 def test_the_step_says_what_moved_and_why(fleet: str) -> None:
     attempted = adjust(fleet).attempts
     rows = changes(attempted)
@@ -374,6 +383,7 @@ def test_versions_are_append_only_and_follow_one_another(fleet: str) -> None:
     assert len(versions(fleet)) == 2
 
 
+@pytest.mark.long
 def test_what_was_learned_from_the_simulated_fleet_leaves_with_it(fleet: str) -> None:
     adjust(fleet)
     newest = versions(fleet)[-1].version

@@ -126,6 +126,7 @@ def waiting(url: str) -> tuple[date, date] | None:
     return (found.first, found.last) if found else None
 
 
+@pytest.mark.long
 def test_days_ranges_and_the_whole_come_out_the_same_to_the_bit(market: str, bars: pd.DataFrame) -> None:
     compute(market)
     ranged = labels(market), scores(market), ranges(market)
@@ -453,6 +454,7 @@ def test_means_of_a_bot_by_hand(database: str) -> None:
     }
 
 
+@pytest.mark.long
 def test_ranges_and_days_of_means_are_the_same_to_the_bit(market: str) -> None:
     compute(market)
     names = ", ".join(SCORE_NAMES)
@@ -512,6 +514,7 @@ def pending_first(url: str) -> date | None:
     return found.first if found else None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ticker", ["BTCUSDT", "ETHUSDT"])
 def test_real_bars_end_to_end(database: str, shared_data: Path, ticker: str) -> None:
     path = shared_data / "ohlcv" / f"{ticker}_1h.csv.gz"

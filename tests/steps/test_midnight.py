@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from knowdefeat_pipeline.core.schema import VARIABLE_NAMES
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.files import read_trades
@@ -34,6 +36,7 @@ def test_an_exit_at_midnight_counts_on_the_day_that_begins(database: str) -> Non
             assert rows == [(day - timedelta(days=1), 1), (day, 1), (day, 2)], table
 
 
+@pytest.mark.long
 def test_daily_bars_are_ranked_on_the_days_on_which_their_trades_closed(database: str, shared_data: Path) -> None:
     """275 bots on daily bars, whose every trade closes at a midnight."""
     (path,) = (shared_data / "sp500_ma_bots").glob("*trades*")

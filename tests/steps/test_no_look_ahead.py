@@ -92,6 +92,7 @@ def labelled(url: str, last: date) -> tuple[pd.DataFrame, WeightHistory]:
     return history, learn_weights(Panel.of(history))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_what_comes_after_an_instant_changes_no_bit_of_what_was_known_at_it(
     funded: str, fleet: Fleet, seed: int

@@ -117,6 +117,7 @@ def test_a_batch_asks_for_each_thing_once(fleet: Fleet) -> None:
     assert sum(asked.values()) <= 36
 
 
+@pytest.mark.long
 def test_whatever_arrives_it_comes_to_what_a_cold_run_writes(fleet: Fleet) -> None:
     fleet.refresh()
     bots = sorted(fleet.written("bot_metrics"))

@@ -103,6 +103,7 @@ def test_allocations_follow_one_late_trade(fleet: str) -> None:
     assert stale(fleet) == []
 
 
+@pytest.mark.long
 def test_allocations_follow_one_nights_adjustment(fleet: str) -> None:
     """The two runs of a night: the day that ended, with what is learned from it, and the day that runs."""
     night = END + timedelta(minutes=15)
@@ -190,6 +191,7 @@ def run_that_takes_long(url: str, day: date, meanwhile: Callable[[], None]) -> N
         compute_allocations(session, day, day)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changes", ["arrives", "is deleted"])
 def test_a_run_that_writes_late_is_held_against_what_was_settled_meanwhile(database: str, changes: str) -> None:
     """Nothing that was settled is looked at again, but for days that were computed since from an older snapshot."""

@@ -508,6 +508,7 @@ ACTIONS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -508,6 +509,7 @@ def recomputed(server_url: str, url: str, as_of: dict[date, datetime]) -> dict[s
     return found
 
 
+@pytest.mark.long
 @settings(
     max_examples=HISTORIES,
     deadline=None,

@@ -149,6 +149,7 @@ def bytes_for(url: str, shards: int) -> int:
         return max(1, held_bytes(plan.trades, plan.rows) // shards)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shards", [1, 2, 7, 64])
 def test_any_number_of_shards_leaves_what_one_piece_leaves(
     copy: Callable[[], AbstractContextManager[str]],
@@ -175,6 +176,7 @@ def test_any_number_of_shards_leaves_what_one_piece_leaves(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 def test_a_refresh_that_is_killed_is_done_again_and_leaves_nothing(
     copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]], seed: int
@@ -219,6 +221,7 @@ def test_a_refresh_within_a_transaction_is_computed_in_one_piece(fleet: str) -> 
         assert Session(fleet, connection).plan(*about) is None  # it is small
 
 
+@pytest.mark.long
 def test_trades_that_arrive_meanwhile_are_in_no_shard_and_in_the_next_refresh(
     copy: Callable[[], AbstractContextManager[str]], whole: dict[str, list[str]]
 ) -> None:

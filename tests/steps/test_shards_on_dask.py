@@ -117,6 +117,7 @@ def cluster(folder: Path, url: str) -> Iterator[Cluster]:
         yield Cluster(folder, url, stack)
 
 
+@pytest.mark.long
 def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole: Tables) -> None:
     told: list[str] = []
     with copy() as url:
@@ -127,6 +128,7 @@ def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole
     assert local_workers() == []
 
 
+@pytest.mark.long
 def test_a_cluster_leaves_what_one_piece_leaves_again_and_again(copy: Copy, whole: Tables, tmp_path: Path) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         for shards in (1, 2, SHARDS, 64):
@@ -135,6 +137,7 @@ def test_a_cluster_leaves_what_one_piece_leaves_again_and_again(copy: Copy, whol
             assert staged(url) == NOTHING_STAGED
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing_but_its_shard(copy: Copy, whole: Tables, tmp_path: Path) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         killed = []
@@ -150,6 +153,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_its_shard(copy: Copy, whole: 
         assert staged(url) == NOTHING_STAGED
 
 
+@pytest.mark.long
 def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
     copy: Copy, whole: Tables, tmp_path: Path
 ) -> None:
@@ -169,6 +173,7 @@ def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
         assert staged(url) == NOTHING_STAGED
 
 
+@pytest.mark.long
 def test_a_scheduler_without_workers_is_named(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         address = dask.address
@@ -179,12 +184,14 @@ def test_a_scheduler_without_workers_is_named(copy: Copy, tmp_path: Path, monkey
             [*Workers(scheduler=address).map(print, url, [1])]
 
 
+@pytest.mark.long
 def test_an_address_without_a_scheduler_is_named(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "START_UP", 2)
     with copy() as url, pytest.raises(ClusterLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
         [*Workers(scheduler="tcp://127.0.0.1:9").map(print, url, [1])]
 
 
+@pytest.mark.long
 def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: Copy, whole: Tables) -> None:
     theirs: list[psutil.Process] = []
 
@@ -213,6 +220,7 @@ def local_workers(parent: int | None = None) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.long
 def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whole: Tables) -> None:
     with copy() as url:
         with begun(url, "2") as process:
@@ -228,6 +236,7 @@ def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whol
         assert staged(url) == NOTHING_STAGED
 
 
+@pytest.mark.long
 def test_whatever_is_killed_and_whenever_the_tables_are_complete_and_nothing_is_left(
     copy: Copy, whole: Tables, tmp_path: Path
 ) -> None:
@@ -244,6 +253,7 @@ def test_whatever_is_killed_and_whenever_the_tables_are_complete_and_nothing_is_
             assert staged(url) == NOTHING_STAGED, (number, victim)
 
 
+@pytest.mark.long
 def test_a_worker_of_another_version_is_refused(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         monkeypatch.setattr(workers, "code", lambda: "another")

@@ -90,6 +90,7 @@ def stale(url: str) -> dict[str, tuple[date, ...]]:
         return {family.name: stale_days(connection, family, END).days for family in (RANKING, BELIEFS)}
 
 
+@pytest.mark.long
 def test_after_the_fleet_left_everything_equals_a_clean_recompute(
     server_url: str, template: str, database: str, cloned: Callable[[str], AbstractContextManager[str]]
 ) -> None:

@@ -102,6 +102,7 @@ def test_the_running_day_takes_what_has_closed_by_then(fleet: str) -> None:
     assert [row[8] for row in found] == pytest.approx(judge_trades(trades)["p_skill"].tolist(), abs=1e-9)
 
 
+@pytest.mark.long
 def test_late_trades_and_strategies_make_days_stale(fleet: str) -> None:
     with connect(fleet) as connection:
         connection.execute("UPDATE bots SET strategy_id = 'other' WHERE bot_id = 1")

@@ -35,6 +35,7 @@ def results(url: str) -> dict[str, list[str]]:
         }
 
 
+@pytest.mark.long
 def test_results_after_an_undone_import_are_those_of_a_clean_computation_without_it(database: str) -> None:
     trades = simulate("base", bots=6, days=12, seed=3, end=END).trades
     load_trades(database, read_frame(trades[trades["bot_id"] <= 4], "fleet", END), "first")  # bots 3 and 4 in both
@@ -69,6 +70,7 @@ def keep_fresh(url: str, begun: Event, ended: Event) -> int:
     return refreshes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", [*permutations(range(3), 2)], ids=lambda order: "".join(map(str, order)))
 def test_results_are_those_of_the_rest_when_imports_are_undone_under_refreshes(
     server_url: str, template: str, database: str, order: Sequence[int]

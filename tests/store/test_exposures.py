@@ -161,6 +161,7 @@ ACTIONS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ACTIONS)
 def test_step_by_step_comes_to_the_same_as_all_at_once(database: str, actions: list) -> None:

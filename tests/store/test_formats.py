@@ -31,6 +31,7 @@ def load(url: str, path: Path, **options: Any) -> LoadReport:
     return load_trades(url, read_trades(path, now=NOW, **options), path.name)
 
 
+@pytest.mark.long
 def test_every_sample_is_recorded_once(database: str, folder: Path) -> None:
     samples = [sample for sample in SAMPLES if not sample.file.endswith(".zip")]  # of the same trades as another
     of = {sample.file: folder if (folder / sample.file).exists() else OWN for sample in samples}

@@ -574,6 +574,7 @@ def empty(url: str) -> None:
         )
 
 
+@pytest.mark.long
 @settings(
     max_examples=int(os.environ.get("KNOWDEFEAT_UNDO_EXAMPLES", "15")),
     deadline=None,

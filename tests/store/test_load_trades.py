@@ -119,6 +119,7 @@ def test_know_defeats_own_export_once_and_again(database: str, shared_data: Path
     assert dump(database) == before
 
 
+@pytest.mark.long
 def test_a_large_table_whose_size_is_a_quantity(database: str, shared_data: Path):
     path = shared_data / "sp500_ma_bots" / "trades.parquet"
     report = ingest(database, path, terms={})
@@ -322,6 +323,7 @@ PLAUSIBLE = st.builds(
 )
 
 
+@pytest.mark.long
 @given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25), st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
@@ -343,6 +345,7 @@ def test_a_file_alone_tells_what_an_empty_database_holds_of_it(
     assert {(reason, message) for _, reason, message in held} == {*zip(told["reason"], told["message"], strict=True)}
 
 
+@pytest.mark.long
 @given(st.lists(st.one_of(PLAUSIBLE, ROWS.map(lambda row: {**CLOSED, **row})), max_size=25))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_twice_is_once(database: str, file: Path, rows: list[dict[str, str]]):

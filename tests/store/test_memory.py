@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pyarrow as pa
+import pytest
 
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
@@ -48,6 +49,7 @@ def held(url: str, trades: RecentRows, since: datetime = SINCE) -> list[tuple[in
         return identities(Trades.from_arrow(read(connection, trades, since, current_snapshot(connection))))
 
 
+@pytest.mark.long
 def test_at_every_step_it_holds_what_a_cold_read_finds(database: str) -> None:
     trades, draw = recent_trades(database), random.Random(4)
     with connect(database) as connection:

@@ -143,6 +143,7 @@ def trades_of_any_amounts(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @settings(
     max_examples=int(os.environ.get("KNOWDEFEAT_HISTORIES", "15")),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink a history of runs takes minutes

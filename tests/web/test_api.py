@@ -259,6 +259,7 @@ def test_the_openapi_document_describes_each_figure_as_the_definitions_do(web: W
     assert CODE not in page
 
 
+@pytest.mark.long
 def test_the_page_of_the_api_tells_what_each_route_takes(web: Web) -> None:
     page = web.get("/docs").text
 

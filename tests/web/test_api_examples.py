@@ -74,6 +74,7 @@ def test_the_examples_bring_mend_and_take_back_trades(database: str, address: st
     assert found == [("t-1", 49.0), ("t-2", pytest.approx(4.2))]  # 1000 · 10 / 2000 − 0.8
 
 
+@pytest.mark.long
 def test_the_examples_read_and_decide(
     fleet_url: str, cloned: Callable[[str], AbstractContextManager[str]], tmp_path: Path
 ) -> None:

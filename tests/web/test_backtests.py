@@ -20,6 +20,7 @@ from tests.web.test_weights import STEADIER
 PATH = "/api/v1/weights/backtest?days=20"
 
 
+@pytest.mark.long
 def test_the_figures_are_those_of_the_backtest(fleet_url: str, tmp_path: Path) -> None:
     panel = Panel.of(read_history(fleet_url, date.max))
     scores = {"default": panel.rank_scores(DEFAULT), "yours": panel.rank_scores(_vector(STEADIER))}

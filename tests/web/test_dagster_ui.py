@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from knowdefeat_pipeline.settings import ROOT
 
 
@@ -17,6 +19,7 @@ def program(module: str, *arguments: str, home: Path) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.long
 def test_the_stock_web_server_is_refused_with_the_program_to_take_instead(tmp_path: Path) -> None:
     done = program("dagster_webserver", "-w", "workspace.yaml", "-p", "3917", home=tmp_path)
     assert done.returncode == 1
@@ -25,6 +28,7 @@ def test_the_stock_web_server_is_refused_with_the_program_to_take_instead(tmp_pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_the_guarded_program_listens_on_no_address_that_others_reach(tmp_path: Path) -> None:
     done = program("knowdefeat_pipeline.web.dagster_ui", "--port", "3917", "--host", "0.0.0.0", home=tmp_path)
     assert done.returncode == 2

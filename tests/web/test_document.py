@@ -44,6 +44,7 @@ def ask(web: Web, case: schemathesis.Case) -> httpx.Response:
     return answer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])
 def test_each_route_answers_as_it_says(fuzzed: Web, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_dict(fuzzed.get("/openapi.json").json())

@@ -115,6 +115,7 @@ def preview(web: Web, status: int = 200, **body: Any) -> Any:
     return answer.json()
 
 
+@pytest.mark.long
 def test_the_preview_of_what_is_set_is_what_was_allocated(fleet_url: str, tmp_path: Any) -> None:
     with served(fleet_url, role_url(fleet_url, Passwords(tmp_path))) as web:  # with no more than the pages' rights
         found = preview(web)
@@ -127,6 +128,7 @@ def test_the_preview_of_what_is_set_is_what_was_allocated(fleet_url: str, tmp_pa
         assert all(row["amount"] == row["amount_before"] and row["change"] == 0 for row in found["data"])
 
 
+@pytest.mark.long
 def test_the_preview_of_other_settings_is_what_a_run_writes(own_web: Web) -> None:
     web = own_web
     found = preview(web, funds=40_000, bot_cap=0.2)
@@ -171,6 +173,7 @@ def send(web: Web, status: int, fields: dict[str, str]) -> Any:
     return answer
 
 
+@pytest.mark.long
 def test_the_page_shows_what_other_settings_would_give_beside_today(web: Web) -> None:
     assert "Saving needs a browser" in web.get("/funds").text
     fields = typed(web.get("/funds").text)

@@ -174,6 +174,7 @@ HALVES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "path", "body"), HALVES)
 def test_half_a_character_is_refused(own_web: Web, method: str, path: str, body: str) -> None:
     headers = own_web.token("admin") | JSON | {"if-match": '"1"'}
@@ -203,6 +204,7 @@ def test_times_that_cannot_be_are_refused(own_web: Web, at: str) -> None:
         assert "a time from the year 1 to 9999 in UTC is needed" in answer.json()["error"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1899-12-31T23:59:59Z"])
 def test_times_of_no_trade_are_held(own_web: Web, at: str) -> None:
     times = {"entry_time": at, "exit_time": at}

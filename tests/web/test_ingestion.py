@@ -427,6 +427,7 @@ BAD = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_file_of_trades_is_refused_and_nothing_is_written(web: Web, name: str) -> None:
     body, kind, status = BAD[name]
@@ -441,6 +442,7 @@ def test_a_name_that_no_file_could_have_is_refused(web: Web) -> None:
     assert bulk(web, CSV.encode())["data"][0]["inserted"] == 2
 
 
+@pytest.mark.long
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from([*FORMS]),

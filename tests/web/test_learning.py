@@ -208,6 +208,7 @@ def test_an_outcome_is_a_trade_and_the_same_again_changes_nothing(own_web: Web) 
     assert (differs.json()["success"], differs.json()["differing"]) == (False, ["exit_price", "fees"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -11,6 +11,7 @@ from pathlib import Path
 from socket import create_server
 
 import httpx
+import pytest
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
@@ -30,6 +31,7 @@ async def next_event(stream: AsyncIterator[bytes]) -> tuple[str, str]:
             return lines["event"], lines["data"]
 
 
+@pytest.mark.long
 def test_viewers_hear_of_new_results_by_one_connection(database: str) -> None:
     async def listen() -> None:
         live = LiveResults(database)
@@ -84,6 +86,7 @@ def test_a_connection_that_breaks_is_told_and_made_again(database: str) -> None:
     asyncio.run(listen())
 
 
+@pytest.mark.long
 def test_the_process_ends_in_time_with_streams_open(database: str, tmp_path: Path) -> None:
     with closing(create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]

@@ -118,6 +118,7 @@ def test_a_bot_s_contributions_are_shown_and_make_its_score(web: Web) -> None:
         assert value(by_name[f"points {variable.name}"]) == shown(number or 0.0, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PAGES)
 def test_names_from_outside_are_text(web: Web, path: str) -> None:
     text = web.get(path).text
@@ -194,6 +195,7 @@ def test_a_day_on_which_nobody_is_ranked_names_the_last_one_with_a_ranking(own_w
     assert "No bot is ranked" not in own_web.get(f"/ranking?day={LAST}").text
 
 
+@pytest.mark.long
 def test_headings_and_tables_are_whole(web: Web) -> None:
     for path in PAGES:
         text = web.get(path).text

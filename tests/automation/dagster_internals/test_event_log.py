@@ -92,6 +92,7 @@ def status(instance: dg.DagsterInstance, asset: str) -> tuple[AssetCheckExecutio
     return record.status, seen and seen.storage_id
 
 
+@pytest.mark.long
 def test_assets_name_what_they_were_made_of(either: dg.DagsterInstance, definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for _ in range(2):
@@ -121,6 +122,7 @@ def test_a_blocked_run_says_why(
     assert not either.fetch_materializations(AssetKey("bot_metrics"), limit=1).records
 
 
+@pytest.mark.long
 def test_a_range_leaves_the_same_records_as_with_the_stock_event_log(
     url: str,
     definitions: dg.Definitions,

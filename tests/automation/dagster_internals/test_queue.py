@@ -44,6 +44,7 @@ def dequeue(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in runs]
 
 
+@pytest.mark.long
 def test_a_refresh_leaves_the_queue_at_once_however_long_the_backfill(
     instance: dg.DagsterInstance, queue: Queue
 ) -> None:

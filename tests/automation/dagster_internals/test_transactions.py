@@ -49,6 +49,7 @@ def ended_at(engine: Engine, statement: str, url: str, times: int) -> Iterator[l
         event.remove(engine, "before_cursor_execute", end)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "storage"),
     [

@@ -44,6 +44,7 @@ def tick(instance: dg.DagsterInstance, url: str, sensor: dg.SensorDefinition = M
     return tuple(date.fromisoformat(result.tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end"))
 
 
+@pytest.mark.long
 def test_bars_lead_to_scores_and_scores_to_a_ranking(instance: dg.DagsterInstance, database: str) -> None:
     definitions = build_defs({"database": DatabaseAt(url=database), **RESOURCES})
     exits = [NOW - timedelta(hours=20 * n + 1) for n in range(4)]

@@ -66,6 +66,7 @@ def world(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield World(database, instance)
 
 
+@pytest.mark.long
 def test_what_was_refreshed_is_learned_once(world: World) -> None:
     assert world.tick() == "Up to date: all 0 computed days include every recorded change."
     yesterday = TODAY - timedelta(days=1)
@@ -84,6 +85,7 @@ def test_what_was_refreshed_is_learned_once(world: World) -> None:
     assert world.tick() == settled
 
 
+@pytest.mark.long
 def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
     yesterday = TODAY - timedelta(days=1)
     world.close(NOW - timedelta(days=1))
@@ -110,6 +112,7 @@ def test_what_the_ledger_and_the_market_say_is_learned(world: World) -> None:
         assert connection.execute("SELECT count(*) FROM input_changes").fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_a_failed_run_leaves_its_work_and_waits(world: World) -> None:
     world.close(NOW - timedelta(hours=1))
     world.run("refresh", TODAY, TODAY)

@@ -116,6 +116,7 @@ def test_a_tick_does_not_listen_beside_a_live_listener(world: World, monkeypatch
         assert world.tick() == "Up to date: all 0 computed days include every recorded change."
 
 
+@pytest.mark.long
 def test_a_failed_run_is_tried_again_under_a_fresh_key_later_and_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +185,7 @@ def test_fresh_trades_are_left_to_the_listener_and_old_ones_are_not(world: World
     assert isinstance(request, dg.RunRequest)
 
 
+@pytest.mark.long
 def test_a_late_trade_refreshes_its_day_and_all_later_ones_in_one_run(world: World) -> None:
     for back in range(4):
         world.close(NOW - timedelta(days=back, minutes=5))
@@ -198,6 +200,7 @@ def test_a_late_trade_refreshes_its_day_and_all_later_ones_in_one_run(world: Wor
     assert [world.trades_of(TODAY - timedelta(days=back)) for back in range(4)] == [5, 4, 3, 1]
 
 
+@pytest.mark.long
 def test_an_out_of_order_commit_is_not_missed(world: World) -> None:
     with psycopg.connect(world.url) as slow:
         world.close(NOW - timedelta(minutes=9), slow, bot=2)
@@ -230,6 +233,7 @@ def test_a_day_that_ended_is_refreshed_once_more(world: World) -> None:
     assert world.tick().startswith("Up to date")
 
 
+@pytest.mark.long
 def test_trades_that_were_deleted_are_followed(world: World) -> None:
     for back in range(3):
         world.close(NOW - timedelta(days=back, minutes=5))
@@ -243,6 +247,7 @@ def test_trades_that_were_deleted_are_followed(world: World) -> None:
     assert world.tick().startswith("Up to date")
 
 
+@pytest.mark.long
 def test_a_run_killed_between_two_assets_leaves_its_work_pending(world: World) -> None:
     world.close(NOW - timedelta(minutes=5))
     request = world.tick()
@@ -260,6 +265,7 @@ def test_a_run_killed_between_two_assets_leaves_its_work_pending(world: World) -
     assert "Trying again in" in reason
 
 
+@pytest.mark.long
 def test_a_long_range_is_refreshed_piece_by_piece(world: World) -> None:
     world.calendar = Calendar(chunk_days=3)
     for back in (0, 6):

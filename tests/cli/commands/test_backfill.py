@@ -59,6 +59,7 @@ def test_a_range_in_pieces() -> None:
     assert chunks(date(2025, 1, 1), date(2025, 1, 1), 90) == [(date(2025, 1, 1), date(2025, 1, 1))]
 
 
+@pytest.mark.long
 def test_chunks_are_runs_of_their_own_and_make_the_same_tables(
     fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_chunks_are_runs_of_their_own_and_make_the_same_tables(
     assert all(pieces[name] for name in ("bot_metrics", "bot_rankings", "variable_weights"))
 
 
+@pytest.mark.long
 def test_a_backfill_in_shards_makes_the_same_tables_and_its_log_tells_of_each(
     fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_plan_says_what_a_backfill_would_take_and_writes_nothing(
     assert not any(tables(fleet).values())
 
 
+@pytest.mark.long
 def test_interrupted_it_says_how_to_go_on_and_what_is_done_stays_done(
     fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +169,7 @@ def test_interrupted_it_says_how_to_go_on_and_what_is_done_stays_done(
     assert tables(fleet) == whole
 
 
+@pytest.mark.long
 def test_days_must_be_named(fleet: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(monkeypatch) == 1
     assert "Say which days: --from" in " ".join(capsys.readouterr().err.split())

@@ -103,6 +103,7 @@ def test_a_file_of_weights_that_cannot_be_read(
     assert message in " ".join(told.split())
 
 
+@pytest.mark.long
 def test_the_databases_own_history_and_versions(shell: Shell, database: str) -> None:
     assert "no day to look at" in shell("backtest", status=1)
     load_trades(

@@ -69,6 +69,7 @@ def test_results_are_marked_by_the_bars(ranked: str) -> None:
     assert found.unmarked == 0
 
 
+@pytest.mark.long
 def test_rules_are_compared_and_nothing_is_written(shell: Shell, ranked: str) -> None:
     def everything() -> list:
         tables = ("fund_settings", "fund_allocations", "bot_events", "refreshed_days", "bot_rankings")

@@ -50,6 +50,7 @@ def by_strategy(rows: list[dict]) -> dict[str, dict]:
     return {row["strategy_id"]: row for row in rows}
 
 
+@pytest.mark.long
 def test_run_and_backfill_learn(traded: Shell) -> None:
     assert all(check["passed"] for check in traded.json("run", "--from", "2025-02-27")["checks"])
     beliefs = traded.json("beliefs")
@@ -89,6 +90,7 @@ def test_recommended_are_those_with_the_largest_edge_in_the_regime(learned: Shel
     assert "No bar of the market data was VOLATILE" in learned("beliefs", "recommend", "--regime", "VOLATILE")
 
 
+@pytest.mark.long
 def test_reset_backtest_and_withdrawal_show_at_once_and_stay_on_record(learned: Shell, tmp_path: Path) -> None:
     before = learned.json("beliefs")
     file = tmp_path / "sweep.csv"
@@ -166,6 +168,7 @@ def test_a_confidence_of_80_is_refused_where_0_to_1_is_declared(learned: Shell, 
     assert "no column strategy_id, direction, confidence" in " ".join(refused.split())
 
 
+@pytest.mark.long
 def test_sizes(learned: Shell) -> None:
     belief = by_strategy(learned.json("beliefs")["beliefs"])["pairs"]
     sized = ("size", "--strategy", "pairs", "--base", 500, "--confidence", 75)

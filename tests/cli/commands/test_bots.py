@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Shell
 
 HEADER = "trade_id,bot,symbol,side,status,open_time,close_time,open_price,close_price,notional,fee"
@@ -18,6 +20,7 @@ def file(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_bots_are_named_and_their_capital_is_stated(shell: Shell, tmp_path: Path) -> None:
     shell("run", "--trades", file(tmp_path), "--currency", "BTC")
     shown = shell("metrics", "--bot", "grid-eth-01")
@@ -44,6 +47,7 @@ def test_bots_are_named_and_their_capital_is_stated(shell: Shell, tmp_path: Path
     assert "Grid ETH" in shell("bots", "history", "--bot", "grid-eth-01")
 
 
+@pytest.mark.long
 def test_funds_in_a_currency_of_eight_decimals(shell: Shell, tmp_path: Path) -> None:
     shell("run", "--trades", file(tmp_path), "--currency", "BTC", "--capital", "1")
     answer = shell.json("allocate", "--funds", "0.00000003", "--cap", "100%", "--method", "equal", "--drawdown-limit", "50%",

@@ -134,6 +134,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_something_to_say(demo: Shell, command: str) -> None:
     assert re.search(COMMANDS[command], demo(*command.split())), demo.output
@@ -183,6 +184,7 @@ def test_a_load_of_own_trades_leaves_nothing_of_it(
         assert demo.json("demo") == {"day": None, "bots": [], "ordinary": None, "regimes": None}
 
 
+@pytest.mark.long
 def test_where_it_is_not_loaded_or_not_computed_it_says_what_to_do(shell: Shell) -> None:
     assert shell("demo") == "The demo is not loaded. Next: knowdefeat run, which does so where there are no trades\n"
     with connect(shell.database) as connection:
@@ -196,6 +198,7 @@ def test_where_it_is_not_loaded_or_not_computed_it_says_what_to_do(shell: Shell)
     assert "was made by another version" in shell("demo", status=1)
 
 
+@pytest.mark.long
 def test_it_leaves_also_where_its_import_was_undone_before(shell: Shell, tmp_path: Path) -> None:
     load_demo(shell.database, simulate_demo(END))
     (number,) = (row["import_id"] for row in shell.json("imports", "list"))

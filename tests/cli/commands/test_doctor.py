@@ -43,6 +43,7 @@ def findings(shell: Shell, status: int = 0) -> dict[str, list[dict]]:
     return found
 
 
+@pytest.mark.long
 def test_everything_is_as_it_should_be(shell: Shell) -> None:
     (open_,) = findings(shell)["Roles"]  # a copied database has not its rights
     assert (open_["ok"], open_["warning"]) == (True, True)
@@ -85,6 +86,7 @@ def test_every_setting_that_cannot_be_used_is_named_and_the_rest_is_looked_at(
     assert found["Schema"][0]["ok"] is True
 
 
+@pytest.mark.long
 def test_a_copy_from_another_server_is_named_until_it_is_adopted(shell: Shell) -> None:
     with connect(shell.database) as connection:
         connection.execute("UPDATE cluster_identity SET system_identifier = 7")
@@ -159,6 +161,7 @@ def test_a_warning_is_shown_with_its_remedy_and_is_no_failure(shell: Shell, monk
     assert "Make room on the disk of" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("seconds", "ok", "warning", "found"),
     [
@@ -182,6 +185,7 @@ def test_a_clock_that_is_not_the_database_s(
     assert (finding["ok"], finding["warning"], finding["found"]) == (ok, warning, found)
 
 
+@pytest.mark.long
 def test_a_run_whose_process_is_gone_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "SILENT_SECONDS", 0)
     with open_instance() as instance, connect(shell.database) as session:
@@ -199,6 +203,7 @@ def test_a_run_whose_process_is_gone_is_named(shell: Shell, monkeypatch: pytest.
         assert findings(shell)["Runs"][0]["found"] == "none is dead"
 
 
+@pytest.mark.long
 def test_the_last_backup_is_remembered(shell: Shell, tmp_path: Path) -> None:
     shell("db", "backup", tmp_path / "knowdefeat.dump")
     (backup,) = findings(shell)["Backup"]
@@ -225,6 +230,7 @@ def test_the_last_backup_is_remembered(shell: Shell, tmp_path: Path) -> None:
     assert findings(shell)["Backup"][0]["found"].startswith("none is known")
 
 
+@pytest.mark.long
 def test_what_runs_may_be_late_for_some_minutes_while_somebody_computes(shell: Shell) -> None:
     with open_instance(), connect(shell.database) as connection, listener_lock(connection):
         connection.execute(TRADE)

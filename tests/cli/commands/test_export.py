@@ -76,6 +76,7 @@ def closed(url: str, view: str = "closed_trades") -> pd.DataFrame:
     return frame.sort_values(["source", "bot", "source_trade_id"], ignore_index=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])
 def test_trades_come_back_to_the_bit(
     form: str, shell: Shell, tmp_path: Path, cloned: Callable[[str], AbstractContextManager[str]], template: str,
@@ -110,6 +111,7 @@ def test_no_cell_of_a_csv_file_begins_a_formula(shell: Shell, tmp_path: Path) ->
     assert {"'=1+1", "''=q", "'=BTC", "'@bot", "'@trend", "'-grid", "-1"} <= cells
 
 
+@pytest.mark.long
 @given(st.text() | st.text(alphabet="'=+-@\t1a", max_size=6))
 def test_every_text_is_found_back_and_is_no_formula(text: str) -> None:
     cell = for_csv(text)
@@ -132,6 +134,7 @@ def test_days_and_bots(shell: Shell) -> None:
     assert {row["bot_id"] for row in of_one} == {"@bot"}
 
 
+@pytest.mark.long
 def test_results_are_those_of_the_tables(shell: Shell, tmp_path: Path) -> None:
     shell("simulate", "--bots", "5", "--days", "6")
     shell("run", "--all")
@@ -165,6 +168,7 @@ def test_what_cannot_be_written_is_told(shell: Shell, tmp_path: Path) -> None:
     assert "a folder that exists" in shell("export", "trades", "--out", tmp_path / "no" / "trades.csv", status=1)
 
 
+@pytest.mark.long
 def test_a_file_that_could_not_be_written_whole_leaves_what_was(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_without_anything_each_command_says_what_to_do_next(empty: Shell) -> Non
     assert empty.json("bots") == empty.json("bots", "history") == []
 
 
+@pytest.mark.long
 def test_a_dry_run_shows_the_amounts_and_writes_nothing(shell: Shell, fleet: str) -> None:
     before = everything(fleet)
     assert "knowdefeat allocate --funds AMOUNT" in shell("allocate", status=1)
@@ -95,6 +96,7 @@ def test_a_dry_run_shows_the_amounts_and_writes_nothing(shell: Shell, fleet: str
     assert everything(fleet) == before
 
 
+@pytest.mark.long
 def test_what_was_tried_is_what_is_allocated(shell: Shell) -> None:
     options = ("--funds", 1000, "--cap", "40%", "--min-ticket", 150, "--ungated")
     tried = shell.json("allocate", *options)
@@ -118,6 +120,7 @@ def test_what_was_tried_is_what_is_allocated(shell: Shell) -> None:
     assert changed["in_force_from"] == "2025-03-01T00:00:00+00:00"
 
 
+@pytest.mark.long
 def test_a_bot_is_switched_off_and_on_with_its_reasons(shell: Shell) -> None:
     shell("funds", "set", "--funds", 1000, "--cap", "50%", "--ungated")
     assert "Bot 2 was deactivated" in shell("bots", "deactivate", 2, 4, "--reason", "on holiday", "--author", "ann")
@@ -160,6 +163,7 @@ def test_what_cannot_be_done_is_a_message(shell: Shell, fleet: str) -> None:
     assert everything(fleet) == before
 
 
+@pytest.mark.long
 def test_a_halted_bot_is_shown_and_resumed(shell: Shell, fleet: str) -> None:
     shell("funds", "set", "--funds", 1000, "--daily-loss-limit", "0.01%", "--drawdown-limit", "0.01%", "--ungated")
     shell("run", "--from", LAST, "--to", LAST)

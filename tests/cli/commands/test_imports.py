@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Shell
 
 ROWS = (
@@ -10,6 +12,7 @@ ROWS = (
 )
 
 
+@pytest.mark.long
 def test_a_file_is_corrected_and_undone(shell: Shell, tmp_path: Path) -> None:
     assert "No imports yet. Next: knowdefeat ingest FILE" in shell("imports", "list")
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
@@ -42,6 +45,7 @@ def test_a_file_is_corrected_and_undone(shell: Shell, tmp_path: Path) -> None:
     assert "There is no import 99" in shell("imports", "show", 99, status=1)
 
 
+@pytest.mark.long
 def test_undoing_names_the_import_that_has_the_same_trades(shell: Shell, tmp_path: Path) -> None:
     """The same file again is the same import; another file with the same rows is one of its own, which keeps them."""
     first, copy = tmp_path / "first.csv", tmp_path / "copy.csv"

@@ -107,6 +107,7 @@ BACKTEST = (
 )
 
 
+@pytest.mark.long
 def test_a_folder_of_bots_with_a_file_that_is_not_read(shell: Shell, tmp_path: Path):
     for name in ("alpha", "beta"):
         (tmp_path / "bots" / name).mkdir(parents=True)

@@ -44,6 +44,7 @@ def trades_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_bars_and_trades_become_regimes_and_scores(
     shell: Shell, database: str, bars: pd.DataFrame, bars_file: Path, trades_file: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_bars_and_trades_become_regimes_and_scores(
     assert [row["price_wall_score"] for row in metrics] == [None, None]
 
 
+@pytest.mark.long
 def test_late_bars_are_taken_in_by_the_next_run(
     shell: Shell, bars: pd.DataFrame, bars_file: Path, trades_file: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_late_bars_are_taken_in_by_the_next_run(
     assert len(shell.json("backfill", "--from", "2025-04-06")["runs"]) == 1
 
 
+@pytest.mark.long
 def test_without_market_data_the_next_step_is_named(shell: Shell, trades_file: Path) -> None:
     assert "knowdefeat ingest-bars FILE --ticker BTC-USD --timeframe 1h" in shell("regimes", status=1)
     assert shell.json("regimes") == []

@@ -18,6 +18,7 @@ SIZE = ("--bots", 6, "--days", 25, "--seed", 3, "--end", "2025-03-01")
 END = datetime(2025, 3, 1, tzinfo=UTC)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("world", list(BOT_WORLDS))
 def test_a_panel_holds_the_true_skill(shell: Shell, tmp_path: Path, world: str) -> None:
     path = tmp_path / "panel.parquet"

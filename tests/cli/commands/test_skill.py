@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Shell
 
 
@@ -20,6 +22,7 @@ def file(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_who_is_good_and_who_was_lucky(shell: Shell, tmp_path: Path) -> None:
     assert "Nothing has been computed yet. Run: knowdefeat run" in shell("skill", status=1)
     shell("run", "--trades", file(tmp_path), "--capital", "10000")
@@ -48,6 +51,7 @@ def test_who_is_good_and_who_was_lucky(shell: Shell, tmp_path: Path) -> None:
     assert "expected share of false ones" in shell("rankings")
 
 
+@pytest.mark.long
 def test_a_picture_of_the_fleet(shell: Shell, tmp_path: Path) -> None:
     shell("run", "--trades", file(tmp_path), "--capital", "10000")
     picture = tmp_path / "skill.svg"

@@ -148,6 +148,7 @@ def test_a_program_that_was_started_again_long_ago_is_started_once_more(home: Pa
             up._again(again, start)
 
 
+@pytest.mark.long
 def test_what_a_killed_program_had_started_ends_with_it(home: Path) -> None:
     with up._only_one(home / "up.lock") as lock:
         start = partial(up._start, "daemon", ["sh", "-c", "sleep 1000 & echo ready; wait"], home / "logs", lock)
@@ -201,6 +202,7 @@ def test_a_log_that_cannot_be_set_aside_ends_nothing(
     assert capsys.readouterr().err.endswith("daemon.log grows on, as it cannot be set aside: No space left on device\n")
 
 
+@pytest.mark.long
 def test_a_program_that_does_not_stop_is_killed_with_all_that_it_started(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +243,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "timeout", "words"), [(POLITE, 7, ["listener False", "goodbye"]), (STUBBORN, 0.2, ["ready"])]
 )
@@ -271,6 +274,7 @@ def test_a_service_manager_hears_when_it_is_ready_and_sigterm_stops_it_in_time(
     assert log.read_text().splitlines()[1:] == words
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only this kernel tells a process that its parent ended")
 def test_programs_end_with_what_watches_them_even_if_that_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch

@@ -133,6 +133,7 @@ def test_a_named_set_comes_into_force(shell: Shell, database: str) -> None:
     assert "Choose one of: recommended, know_defeat" in shell("weights", "set", "--set", "x", "--reason", "x", status=1)
 
 
+@pytest.mark.long
 def test_the_running_day_is_ranked_with_the_new_weights(shell: Shell, database: str) -> None:
     close(database)
     today = datetime.now(UTC).date()
@@ -153,6 +154,7 @@ def test_the_switch_of_the_daily_adjustment(shell: Shell) -> None:
     assert "A reason is required: --reason TEXT" in shell("weights", "disable-ai", "--reason", " ", status=1)
 
 
+@pytest.mark.long
 def test_adjusting_prints_what_became_of_each_day(shell: Shell, database: str) -> None:
     assert "knowdefeat run" in shell("weights", "adjust", status=1)
     end = datetime(2025, 3, 1, tzinfo=UTC)

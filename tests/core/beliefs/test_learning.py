@@ -70,6 +70,7 @@ def same_bits(one: State, other: State) -> bool:
     )
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_like_the_formulas_one_by_one(seed: int, count: int) -> None:
@@ -269,6 +270,7 @@ def test_the_beliefs_on_the_way_are_those_of_the_states_on_the_way() -> None:
                 np.testing.assert_allclose(getattr(block, field)[row], getattr(now, field)[0], atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_million_trades_stay_finite_and_sum_to_one() -> None:
     rng = np.random.default_rng(1)
     count, names = 1_000_000, tuple(f"s{number:02}" for number in range(20))

@@ -339,6 +339,7 @@ amounts = st.integers(0, 10**11)
 scores = st.lists(st.one_of(st.none(), st.floats(0, 100)), max_size=15)
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(st.data(), scores, amounts, st.sampled_from(METHODS))
 def test_whatever_the_scores_the_sum_is_exact_and_no_cap_is_broken(

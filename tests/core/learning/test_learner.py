@@ -111,6 +111,7 @@ def test_shifting_the_labels_by_a_day_collapses_the_ic() -> None:
     assert abs(wrong) < 3 * luck
 
 
+@pytest.mark.long
 def test_a_shuffled_label_cannot_be_foretold() -> None:
     """Results dealt out anew among the bots of each day: the IC is within two standard errors of 0."""
     frame, shuffles = world("informative").frame, 4
@@ -169,6 +170,7 @@ def test_the_learned_weights_beat_the_default_in_hard_worlds() -> None:
     assert np.nanmean(gain) > 3 * np.nanstd(gain) / np.sqrt(np.isfinite(gain).sum())
 
 
+@pytest.mark.long
 def test_without_skill_the_ic_is_luck() -> None:
     means = [np.nanmean(learned(plain(100, 10, seed, strength=0.0)).ic["learned"][30:]) for seed in range(6)]
     assert abs(np.mean(means)) < 3 / np.sqrt(9 * 69 * 6)
@@ -258,6 +260,7 @@ def test_fewer_than_five_bots_never_move_the_weights() -> None:
     assert np.isnan(found.ic["learned"]).all()
 
 
+@pytest.mark.long
 def test_results_that_were_earned_before_their_day_freeze_the_weights() -> None:
     """As with bots that hold for weeks, without bars: .82 of |pnl| was carried. At .40 they move."""
     frame = plain(60, 8, seed=22)

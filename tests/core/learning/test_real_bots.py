@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from knowdefeat_pipeline.core.learning.learner import DEFAULT, MAX_CARRIED, MIN_SETTLED_DAYS, learn_weights
 from knowdefeat_pipeline.core.ranking.panel import REQUIRED, Panel
 
 
+@pytest.mark.long
 def test_bots_that_hold_for_months_freeze_the_learner(shared_data: Path) -> None:
     """Their trades closed without bars: .59 to .72 of |pnl| over sixty months came from trades of earlier months."""
     trades = pd.read_parquet(shared_data / "sp500_ma_bots" / "trades.parquet").dropna(subset="exit_time")

@@ -143,6 +143,7 @@ def test_features_by_hand() -> None:
     assert swing[48:, 1] == pytest.approx(np.full(52, -np.log(np.sqrt(48))))
 
 
+@pytest.mark.long
 def test_figures_on_simulated_worlds_are_the_required_ones() -> None:
     found = []
     for world in REGIME_WORLDS:
@@ -244,6 +245,7 @@ def test_price_level_and_length_of_a_bar_change_no_label(price: float, minutes: 
     assert found[list(PROBABILITIES)].to_numpy() == pytest.approx(LABELS[list(PROBABILITIES)].to_numpy(), abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_tail_of_the_series_is_labelled_as_the_whole() -> None:
     bars, _ = simulate_regimes("tails", bars=12_500, seed=2)
     whole = label_regimes(bars)
@@ -268,6 +270,7 @@ def test_a_label_that_was_entered_long_ago_is_found_with_a_longer_run_in() -> No
         pd.testing.assert_frame_equal(label_regimes(halted, since=2400, run_in=run_in), whole[2400:], check_exact=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 24, 700])
 def test_labels_come_out_the_same_part_by_part(size: int) -> None:
     """Over every fit: what was held before a part follows from the bars before it."""
@@ -277,6 +280,7 @@ def test_labels_come_out_the_same_part_by_part(size: int) -> None:
         pd.testing.assert_frame_equal(found, LABELS[since : since + size], check_exact=True)
 
 
+@pytest.mark.long
 def test_regimes_keep_their_meaning_through_every_fit() -> None:
     for world in REGIME_WORLDS:
         features = regime_features(simulate_regimes(world, bars=4096, seed=3)[0])
@@ -317,6 +321,7 @@ def test_bars_that_are_none_are_refused() -> None:
         label_regimes(SERIES.assign(low=SERIES["low"].where(SERIES.index != 7, -1.0)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ticker", ["BTCUSDT", "ETHUSDT"])
 def test_every_regime_occurs_on_real_bars(shared_data: Path, ticker: str) -> None:
     bars = pd.read_csv(shared_data / "ohlcv" / f"{ticker}_1h.csv.gz", parse_dates=["open_time"])

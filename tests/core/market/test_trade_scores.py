@@ -54,6 +54,7 @@ def test_rows_hold_forecasts_from_the_first_fit_on() -> None:
     assert later["volume_percentile"].between(0, 100).all()
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(end=st.integers(1, 2499))
 def test_later_bars_change_no_forecast(end: int) -> None:
@@ -69,6 +70,7 @@ def test_a_fit_never_sees_the_bars_that_it_forecasts() -> None:
     pd.testing.assert_frame_equal(model_forecasts(turned)[:1025], FOUND[:1025], check_exact=True)
 
 
+@pytest.mark.long
 @settings(max_examples=5)
 @given(price=st.floats(1e-6, 1e6), volume=st.floats(1e-3, 1e9))
 def test_price_level_and_unit_of_volume_change_no_forecast(price: float, volume: float) -> None:
@@ -242,6 +244,7 @@ def random_levels(rng: np.random.Generator, end: pd.Timestamp) -> pd.DataFrame:
     return pd.concat(sides).assign(size=rng.uniform(1, 9, 4800))
 
 
+@pytest.mark.long
 @settings(max_examples=10)
 @given(minutes=st.integers(0, 199 * 60), seed=st.integers(0, 100))
 def test_nothing_after_an_instant_changes_a_score_before_it(minutes: int, seed: int) -> None:

@@ -104,6 +104,7 @@ def test_a_capital_that_grows_measures_all_falls_since_the_first_trade() -> None
 AMOUNTS = st.lists(st.tuples(st.integers(0, 80), st.sampled_from([5.0, 60.0, 900.0])), max_size=4)
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(books(most=40), AS_OFS, st.lists(AMOUNTS, min_size=2, max_size=2))
 def test_the_engine_agrees_with_plain_loops_where_capital_grows(trades: list, as_ofs: list, amounts: list) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def hours_back() -> st.SearchStrategy[timedelta]:
     return st.one_of(near, st.builds(lambda hours: timedelta(hours=hours), st.integers(0, 60 * 24)))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(
     trades=st.lists(st.tuples(st.integers(1, 6), hours_back(), st.sampled_from([-2.0, -1.0, 0.0, 1.0, 3.0]), st.sampled_from("AB")),

@@ -382,6 +382,7 @@ def test_a_trade_without_pnl_is_refused() -> None:
 CAPITAL = {1: 10_000.0, 2: 250.0}
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(books(), AS_OFS)
 def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:
@@ -398,6 +399,7 @@ def test_the_engine_agrees_with_plain_loops(trades: list[plain.Trade], as_ofs: l
     assert not found
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(books(), AS_OFS, st.randoms(use_true_random=False))
 def test_a_figure_depends_on_nothing_but_its_own_trades(
@@ -443,6 +445,7 @@ def test_money_scales_and_ratios_do_not(trades: list[plain.Trade], as_ofs: list[
     pd.testing.assert_frame_equal(scaled, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(books(most=60), AS_OFS)
 def test_months_and_the_trades_since_equal_the_whole_history(trades: list[plain.Trade], as_ofs: list[datetime]) -> None:

@@ -206,6 +206,7 @@ def scores(fleet: list, factors: dict[int, float], ids: list[int]) -> pd.DataFra
     return ranking.loc[ids[: len(fleet)], ["rank_score", *POINTS]].reset_index(drop=True)
 
 
+@pytest.mark.long
 @settings(max_examples=35)
 @given(FLEETS, st.integers(0, 5), st.sampled_from([1000.0, 0.001, 3.3]), st.permutations([7, -2, 30, 31, 1, 2000]))
 def test_stakes_and_names_change_no_score(fleet: list, place: int, factor: float, ids: list[int]) -> None:
@@ -232,6 +233,7 @@ def test_ranks_reach_from_end_to_end() -> None:
     assert np.abs(ranks).max() == 0.5
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(st.lists(FLEETS, min_size=2, max_size=4), st.randoms(use_true_random=False))
 def test_many_as_ofs_at_once_are_each_by_itself(fleets: list, random) -> None:

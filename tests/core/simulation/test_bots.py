@@ -89,6 +89,7 @@ def test_another_process_simulates_the_same() -> None:
     assert there.stdout.strip() == fingerprint(simulate("switch", bots=9, days=20, seed=11, end=END))
 
 
+@pytest.mark.long
 def test_worlds_of_one_seed_differ_only_in_what_they_name() -> None:
     base, informative, switch, adverse = (year(world) for world in ("base", "informative", "switch", "adverse"))
     pd.testing.assert_frame_equal(base.trades[COLUMNS[1:]], informative.trades[COLUMNS[1:]], check_exact=True)
@@ -150,6 +151,7 @@ def test_every_trade_passes_the_domain_rules(world: str, bots: int, days: int, s
     assert per_bot.ticker.nunique().le(2).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("world", BOT_WORLDS)
 def test_recomputed_pnl_equals_reported(world: str) -> None:
     closed = year(world).trades.query("status == 'closed'")

@@ -42,6 +42,7 @@ def test_columns_rows_and_the_last_day() -> None:
     assert frame[frame.as_of == frame.as_of.max()].label.notna().sum() >= 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["base", "adverse"])
 def test_the_truth_is_what_labels_are_on_average(name: str) -> None:
     found = world(name, bots=120, days=150)

@@ -226,6 +226,7 @@ def bits(said: Said[str], strategies: int = 3) -> list[bytes]:
     return [repr(values.tolist()).encode() for of in rows for values in of.values()]
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), bots=st.integers(1, 20))
 def test_a_day_has_the_same_bits_in_every_range_and_whatever_comes_later(seed: int, bots: int) -> None:

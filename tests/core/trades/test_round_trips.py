@@ -276,6 +276,7 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
+@pytest.mark.long
 def test_all_matchings_equal_plain_loops_over_exact_numbers() -> None:
     """10,000 bots of 1 to 40 fills, most of few, in quantities such that many of them come back to flat."""
     rng = np.random.default_rng(20)
@@ -330,6 +331,7 @@ def random_fills(rows: list) -> pd.DataFrame:
     return frame.assign(time=START + pd.to_timedelta(np.arange(len(frame)), "s"))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(amounts, min_size=1, max_size=15), st.data(), st.sampled_from(MATCHINGS), st.booleans())
 def test_neither_a_cut_nor_the_order_within_an_instant_changes_a_total(
