@@ -279,7 +279,8 @@ def up_terminated_in_a_run(computed: Path) -> Outcome:
 
 def _launch(at: World, day: date) -> None:
     """A run of the chain, by Dagster's UI."""
-    address = urlsplit((at.home / "up.lock").read_text().split()[0])
+    _, dagster, *_ = (at.home / "up.lock").read_text().split()  # after the address of the pages
+    address = urlsplit(dagster)
     client = DagsterGraphQLClient(str(address.hostname), port_number=address.port)
     client.submit_job_execution("refresh", tags={"dagster/partition": day.isoformat()})
 
@@ -301,7 +302,7 @@ def _program_killed(computed: Path, name: str) -> Outcome:
 def _program(at: World, name: str) -> int:
     """The process of one of the programs of `up`, as its lock names them."""
     order = ("up", "pages", "webserver", "daemon", "listener")
-    _, *processes = (at.home / "up.lock").read_text().split()  # after the address
+    _, _, *processes = (at.home / "up.lock").read_text().split()  # after two addresses
     return int(processes[order.index(name)])
 
 
