@@ -27,7 +27,7 @@ from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres import identity, roles
 from knowdefeat_pipeline.postgres.advisory import PATIENCE, Lock, Waiting, granted, holders, told
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.postgres.edited import checksum, way_back
+from knowdefeat_pipeline.postgres.edited import ALSO_RAN, checksum, way_back
 from knowdefeat_pipeline.postgres.remedies import remedy_of
 from knowdefeat_pipeline.settings import ROOT
 
@@ -314,7 +314,7 @@ def _require_unedited(connection: psycopg.Connection) -> None:
     files = _files()
     noted = connection.execute("SELECT revision, checksum FROM knowdefeat_migrations ORDER BY 1").fetchall()
     for revision, ran in noted:
-        if revision in files and checksum(files[revision].read_bytes()) != ran:
+        if revision in files and ran not in (checksum(files[revision].read_bytes()), ALSO_RAN.get(revision)):
             raise MigrationError(
                 f"{files[revision].name} is not the migration that was applied to this database. "
                 f"{way_back(files[revision], ran)}"

@@ -33,11 +33,6 @@ CREATE UNLOGGED TABLE staged_followed (
     one_day_performance double precision
 ) WITH (autovacuum_enabled = false);
 
-COMMENT ON TABLE staged_bot_metrics_rows IS 'Rows of bot_metrics_rows that shards of a plan have computed.';
-COMMENT ON TABLE staged_bot_days_rows IS 'Rows of bot_days_rows that shards of a plan have computed.';
-COMMENT ON TABLE staged_win_streaks_rows IS 'Rows of win_streaks_rows that shards of a plan have computed.';
-COMMENT ON TABLE staged_followed IS 'What the slow variables of a plan follow from, of its shards.';
-
 CREATE INDEX bot_months_bot ON bot_months (bot_id, month);
 
 -- Afterwards, while others write:

@@ -191,6 +191,18 @@ def test_a_database_that_other_code_migrated_is_told_which(repository: Path, emp
     assert "checkout HEAD" not in shown
 
 
+def test_an_edition_that_makes_the_same_tables_counts(empty_database: str) -> None:
+    migrations.upgrade(empty_database)
+    note = "UPDATE knowdefeat_migrations SET checksum = %s WHERE revision = %s"
+    with connect(empty_database) as connection:
+        for revision, ran in ALSO_RAN.items():
+            assert connection.execute(note, (ran, revision)).rowcount == 1
+    assert migrations.status(empty_database).pending == []
+    with connect(empty_database) as connection:
+        connection.execute(note, ("another", "0043"))
+    assert "0043_shards.sql is not the migration that was applied" in refusal(empty_database)
+
+
 def test_a_checksum_that_no_known_file_has_can_be_forgotten(repository: Path, empty_database: str) -> None:
     """The way out of it works: the statement that is shown, then an upgrade."""
     migrations.upgrade(empty_database)
