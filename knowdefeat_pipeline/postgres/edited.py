@@ -11,8 +11,8 @@ from knowdefeat_pipeline.settings import IS_INSTALLED
 
 PACKAGE = "knowdefeat-pipeline"
 ALSO_RAN = {"0043": "8a0855e0af876da12cc85808b31b0cf8306e2f211af57975ca9de00c273a3af3"}
-"""The checksum of another edition of a migration that makes the same tables: that of 0043 had comments besides, on tables
-that 0046 drops."""
+"""The checksum of another edition of a migration that makes the same tables: that of 0043 had comments besides, on
+tables that 0046 drops."""
 
 
 def checksum(text: bytes) -> str:

@@ -13,6 +13,7 @@ from psycopg import sql
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.postgres import edited, migrations
 from knowdefeat_pipeline.postgres.connection import connect
+from knowdefeat_pipeline.postgres.edited import ALSO_RAN
 from knowdefeat_pipeline.postgres.migrations import MigrationError, MigrationStatus
 from knowdefeat_pipeline.settings import ROOT
 from knowdefeat_pipeline.store.tables import stored
