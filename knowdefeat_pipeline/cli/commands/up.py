@@ -43,6 +43,7 @@ from knowdefeat_pipeline.settings import ROOT, Settings, handed_on, make_private
 from knowdefeat_pipeline.store.tokens import TokenError, ensure_first, kept_tokens, offer_login
 
 FIRST_PORT, LAST_PORT = 3000, 3099
+DAGSTER = frozenset({"webserver", "daemon"})  # its programs, by our names
 LOCK = "up.lock"  # in the home: held while programs of ours run, and says where
 LAST_WORDS = 15  # lines of a log
 PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
@@ -51,6 +52,7 @@ LOOK_AT_LOGS = 10.0  # seconds between two looks at the size of their logs
 SETTLED = 60.0  # seconds after which a program that was started again has got over what ended it
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0  # a run that is under way may finish
+LEAVE = 1.0  # seconds in which Dagster's programs take leave of one another where no run is under way
 TERMINATION_TIMEOUT = 4.0  # on SIGTERM: those who send it kill whoever is there after ten seconds
 
 
@@ -322,16 +324,28 @@ def _stopping() -> Iterator[list[Program]]:
 
 
 def _stop(running: list[Program], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+    begun = time.monotonic()
+    groups = {program.process.pid for program in running}
+    dagster = {program.process.pid for program in running if program.name in DAGSTER}
     for program in running:
         if program.process.poll() is None:
             program.process.send_signal(signal.SIGINT)
-    left = members = _members({program.process.pid for program in running})
     with suppress(KeyboardInterrupt):  # a second Ctrl-C waits for nothing
-        _, left = psutil.wait_procs(members, timeout=max(0.0, deadline - time.monotonic()))
-    _kill(left)
+        while (waited := time.monotonic() - begun) < timeout and (left := _members(groups)):
+            if waited >= LEAVE and not any(_is_run(member) for member in left):
+                # They would join threads and tell their code servers for seconds; what they know is in the database.
+                _kill(_members(dagster))
+            psutil.wait_procs(left, timeout=min(LOOK, timeout - waited))
+    _kill(_members(groups))
     for program in running:
         program.process.wait()
+
+
+def _is_run(member: psutil.Process) -> bool:
+    """Whether a code server started it to execute a run; it starts nothing else in this way."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return any("multiprocessing.spawn" in word for word in member.cmdline())
+    return False
 
 
 def _kill(members: Iterable[psutil.Process]) -> None:
@@ -344,8 +358,8 @@ def _members(groups: set[int]) -> list[psutil.Process]:
     # Code servers and runs belong to the group of the program that started them, and may outlive it.
     members = []
     for process in psutil.process_iter():
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) in groups:
+        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) in groups and process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
     return members
 

@@ -222,6 +222,34 @@ def test_a_program_that_does_not_stop_is_killed_with_all_that_it_started(
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+# As Dagster's daemon with a run under way: it would go on for minutes after the last run has ended.
+WITH_A_RUN = """
+import multiprocessing, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+run = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(2,))
+run.start()
+print("ready", flush=True)
+run.join()
+print("the run has finished", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("program", "words"), [(STUBBORN, ["ready"]), (WITH_A_RUN, ["ready", "the run has finished"])])
+def test_what_dagster_would_still_do_is_waited_for_only_while_a_run_is_under_way(
+    home: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: list[str]
+) -> None:
+    monkeypatch.setattr(up, "LEAVE", 0.0)
+    with up._only_one(home / "up.lock") as lock:
+        daemon = up._start("daemon", [sys.executable, "-c", program], home / "logs", lock)
+        await_line(daemon.log, "ready")
+        begun = time.monotonic()
+        up._stop([daemon], timeout=PATIENCE)
+    assert time.monotonic() - begun < PATIENCE
+    assert daemon.log.read_text().splitlines()[1:] == words
+
+
 SERVED = """
 import sys
 from knowdefeat_pipeline.cli.commands import up
