@@ -77,6 +77,12 @@ MESSAGES: Mapping[Reason, str] = {
         "{column} '{value}' is a trade of bot {other_bot} in this source, {recorded}, and here one of bot {bot}; if "
         "the bot was wrong, {undo}, and this row takes its place; if it is another trade, release this row."
     ),
+    Reason.OVERLAPPING_TRADE: (
+        "{column} '{value}' begins or goes on while {other}, {recorded}, holds the same position, so that the fills of "
+        "both are one trade, and one of the two files lacks some; if this file begins earlier, {undo} and load it "
+        "again; else load an export with all fills of both, which settles this row; if it is of another account, load "
+        "it with --account."
+    ),
     Reason.DUPLICATE_TRADE: (
         "{column} '{value}' repeats {other}: bot, ticker, direction, entry and exit times and prices are the same; "
         "the trade is kept once: discard this row, or correct what differs."

@@ -148,4 +148,5 @@ class Reason(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     CONFLICTING_TRADE = "conflicting_trade"
     ANOTHER_BOT = "another_bot"
+    OVERLAPPING_TRADE = "overlapping_trade"
     DUPLICATE_TRADE = "duplicate_trade"

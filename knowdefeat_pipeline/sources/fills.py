@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from knowdefeat_pipeline.core.trades.round_trips import RoundTrips, realized_pnl, round_trips
 from knowdefeat_pipeline.core.units import Bools, Floats, Ints
@@ -54,6 +55,7 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
     held = _held(fills, np.unique(np.array(lone, int)))
     unread = pd.DataFrame({"place": np.flatnonzero(~readable)}).assign(direction=UNREAD)
+    rows = _spanning(rows, fills, trades, place, np.unique(np.array(lone, int)))
     every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
     kept = np.isin(np.arange(len(rows)), every["place"])
     note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"
@@ -281,6 +283,27 @@ def _explained(trades: pd.DataFrame, of: Ints, unmatched: pd.DataFrame) -> Bools
 def _explaining(rows: Rows, place: Ints) -> Rows:
     """The rows with the cells of these fills, as the file has them: ones that are held may be among them."""
     return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(rows.raw.headings).take(place)))
+
+
+def _spanning(rows: Rows, fills: pd.DataFrame, trades: pd.DataFrame, place: Ints, lone: Ints) -> Rows:
+    """The rows with the time that each trade holds its position, by which it is told from trades of other files.
+
+    What was held before a fill that closes it and makes no trade (`lone`) is over by then.
+    """
+    known = trades[[*POSITION, "entry_time", "exit_time"]].assign(at=place[trades["first_fill"].to_numpy(int)])
+    last = fills.groupby(POSITION)["time"].max().rename("last").reset_index()
+    known = known.merge(last, on=POSITION, how="left").sort_values("entry_time", kind="stable")
+    over = fills.loc[lone, [*POSITION, "time"]].dropna().sort_values("time").assign(since=lambda frame: frame["time"])
+    known = pd.merge_asof(known, over, left_on="entry_time", right_on="time", by=POSITION, allow_exact_matches=False)
+    spans = pa.table(
+        {
+            "row_number": pa.array(rows.raw.row_number[known["at"].to_numpy(int)]),
+            "until": pa.array(known["exit_time"].fillna(known["last"] + pd.Timedelta(microseconds=1))),
+            "since": pa.array(known["since"]),
+            "one_way": pa.array(np.full(len(known), "position_side" not in fills)),
+        }
+    )
+    return replace(rows, raw=replace(rows.raw, spans=spans))
 
 
 def _ids(trades: pd.DataFrame, first: pd.DataFrame) -> pd.Series:

@@ -48,7 +48,9 @@ class RawTable:
     user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
     same database, by name. `content`: of the file, None where there is none, or it changed while it was read. `file`:
     what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a file of
-    fills, those that belong to a trade, a row each with these columns."""
+    fills, those that belong to a trade, a row each with these columns. `spans`: of such a file, a row a trade:
+    `row_number`, `until`, when the file last knows the position held by it; `since`, the last fill before it that
+    makes no trade; and `one_way`, whether a position has one side at a time."""
 
     table: pa.Table
     row_number: Ints
@@ -61,6 +63,7 @@ class RawTable:
     file: str = "the file"
     headings: tuple[str, ...] = ()
     explained: pa.Table | None = None
+    spans: pa.Table | None = None
 
     @property
     def rows(self) -> int:

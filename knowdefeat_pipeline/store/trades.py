@@ -144,7 +144,8 @@ def _load(
     refused = pd.concat([reading.refused, recorded.refused], ignore_index=True)
     about = (reading.source, reading.layout.as_json(), file_name)
     held = hold(connection, *about, refused, import_id=import_id, simulated=simulated)
-    explained = release_explained(connection, reading, import_id)
+    overlaps = (recorded.refused["reason"] == Reason.OVERLAPPING_TRADE).any()
+    explained = 0 if overlaps else release_explained(connection, reading, import_id)
     if is_new:
         _settle_import(connection, reading, recorded, len(refused), import_id)
     return replace(_report(import_id, reading, file_name, recorded, held), is_new=is_new, explained=explained)
@@ -259,6 +260,8 @@ def record(
             " WHERE verdict = 'update' AND t.trade_id = other_trade AND t.import_id > %s",
             [import_id],
         )
+    if reading.raw.spans is not None:
+        _hold_overlaps(connection, source, reading.raw.spans)
     notes += _uncorrected(connection, source) if replaces else _of_other_accounts(connection, source, names)
     notes += _renamed(connection, source, names)
     inserted, updated, replaced = write(connection, source, replaces=replaces, marked_at=_mark_time(reading.valid))
@@ -332,6 +335,19 @@ def judge(
         for verdict in ("update", "insert"):
             connection.execute(query("trades/load_twins_recorded"), {**source, "verdict": verdict})
         connection.execute(query("trades/load_followers"))
+
+
+def _hold_overlaps(connection: psycopg.Connection, source: Mapping[str, object], spans: pa.Table) -> None:
+    """Refuse trades of fills during which another file's trade holds their position (see `RawTable.spans`)."""
+    connection.execute("DROP TABLE IF EXISTS spans")
+    connection.execute(
+        "CREATE TEMP TABLE spans (row_number bigint, until timestamptz, since timestamptz, one_way boolean)"
+        " ON COMMIT DROP"
+    )
+    copy_arrow(connection, "spans", spans)
+    connection.execute("CREATE INDEX ON incoming (source_trade_id, bot_id)")
+    connection.execute("ANALYZE spans")
+    connection.execute(query("trades/load_overlaps"), source)
 
 
 def _replace(connection: psycopg.Connection, source: Mapping[str, object]) -> int:
@@ -417,18 +433,23 @@ def finding(row: Mapping[str, Any], names: Mapping[int, str]) -> Finding:
     if reason is Reason.CURRENCY_MISMATCH:
         facts = {"currency": row["quote_currency"], "bot": names[row["bot_id"]], "other": row["account_currency"]}
         return row["row_number"], reason, "quote_currency", facts
+    recorded = "which the bot wrote itself" if row["import_id"] is None else f"of import {row['import_id']}"
     if reason is Reason.ANOTHER_BOT:
-        number = row["import_id"]
         facts = {"bot": names[row["bot_id"]], "other_bot": row["other_bot"]}
-        facts |= {
-            "recorded": "which the bot wrote itself" if number is None else f"of import {number}",
-            "undo": "delete that trade" if number is None else f"knowdefeat imports undo {number}",
-        }
+        facts |= {"recorded": recorded, "undo": _undo(row)}
         return row["row_number"], reason, "source_trade_id", facts
+    if reason is Reason.OVERLAPPING_TRADE:
+        other = f"trade {row['trade_id']} ({row['source_trade_id']})"
+        return row["row_number"], reason, "source_trade_id", {"other": other, "recorded": recorded, "undo": _undo(row)}
     other = "another row of the file" if row["other_row"] is None else f"row {row['other_row']}"
     if row["other_row"] is None and row["trade_id"] is not None:
         other = f"trade {row['trade_id']} ({row['source']}, {row['source_trade_id']})"
     return row["row_number"], reason, "source_trade_id", {"other": other, "differing": row["differing"]}
+
+
+def _undo(row: Mapping[str, Any]) -> str:
+    """How the trade that stands against a row is taken back."""
+    return "delete that trade" if row["import_id"] is None else f"knowdefeat imports undo {row['import_id']}"
 
 
 def hold(

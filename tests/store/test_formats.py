@@ -201,6 +201,78 @@ def test_held_fills_that_a_longer_export_explains_leave_quarantine(database: str
     assert {row.quarantine_id for row in list_rows(database)} == held
 
 
+SPOT = (
+    "Date(UTC),Pair,Side,Price,Executed,Amount,Fee",
+    "2026-01-03 10:30:00,BTCUSDT,BUY,100,1BTC,100USDT,0USDT",
+    "2026-02-03 10:30:00,BTCUSDT,BUY,120,1BTC,120USDT,0USDT",
+    "2026-02-03 12:30:00,BTCUSDT,SELL,130,1BTC,130USDT,0USDT",
+    "2026-03-03 12:30:00,BTCUSDT,SELL,130,1BTC,130USDT,0USDT",
+)
+"""Bought for 220 and sold for 260: what the fills gained is 40, whichever exports have them."""
+
+
+def part(tmp_path: Path, *fills: int) -> Path:
+    path = tmp_path / f"{'-'.join(map(str, fills))}.csv"
+    path.write_text("\n".join([SPOT[0], *(SPOT[fill] for fill in fills)]) + "\n")
+    return path
+
+
+def pnls(database: str) -> list[tuple[str, float | None]]:
+    with connect(database) as connection:
+        return connection.execute("SELECT status, pnl FROM trades ORDER BY entry_time").fetchall()
+
+
+def test_an_export_that_begins_in_a_position_and_one_that_begins_earlier_count_no_fill_twice(
+    database: str, tmp_path: Path
+) -> None:
+    late = load(database, part(tmp_path, 2, 3))
+    whole = load(database, part(tmp_path, 1, 2, 3, 4))
+    assert (whole.inserted, whole.quarantined, whole.explained) == (0, {"overlapping_trade": 1}, 0)
+    (held,) = list_rows(database)
+    assert f"knowdefeat imports undo {late.import_id}" in held.message
+    assert pnls(database) == [("closed", 10)]
+    undo_import(database, late.import_id, "test", NOW)
+    assert load(database, part(tmp_path, 1, 2, 3, 4)).inserted == 1
+    assert (pnls(database), list_rows(database)) == ([("closed", 40)], [])
+
+
+def test_an_export_of_the_middle_of_a_recorded_position_is_held_until_one_has_it_all(
+    database: str, tmp_path: Path
+) -> None:
+    load(database, part(tmp_path, 1, 2, 3, 4))
+    assert load(database, part(tmp_path, 2, 3)).quarantined == {"overlapping_trade": 1}
+    assert pnls(database) == [("closed", 40)]
+    assert load(database, part(tmp_path, 1, 2, 3, 4)).explained == 1
+    assert (pnls(database), list_rows(database)) == ([("closed", 40)], [])
+
+
+@pytest.mark.parametrize(("first", "second", "held"), [((1,), (2, 3), 1), ((1,), (2,), 1), ((2,), (1, 2, 3, 4), 1)])
+def test_exports_that_cut_a_position_are_one_trade_once_one_has_it_all(
+    database: str, tmp_path: Path, first: tuple[int, ...], second: tuple[int, ...], held: int
+) -> None:
+    early = load(database, part(tmp_path, *first))
+    assert load(database, part(tmp_path, *second)).quarantined == {"overlapping_trade": held}
+    if first == (2,):
+        undo_import(database, early.import_id, "test", NOW)
+    load(database, part(tmp_path, 1, 2, 3, 4))
+    assert (pnls(database), list_rows(database)) == ([("closed", 40)], [])
+
+
+def test_exports_that_follow_each_other_while_a_position_is_held_go_on_after_its_sale(
+    database: str, tmp_path: Path
+) -> None:
+    load(database, part(tmp_path, 1))
+    path = part(tmp_path, 3)
+    path.write_text(
+        path.read_text()
+        + "2026-02-04 10:00:00,BTCUSDT,BUY,100,1BTC,100USDT,0USDT\n"
+        + "2026-02-05 10:00:00,BTCUSDT,SELL,107,1BTC,107USDT,0USDT\n"
+    )
+    report = load(database, path)
+    assert (report.inserted, report.quarantined) == (1, {"fills_missing": 1})
+    assert pnls(database) == [("open", None), ("closed", 7)]
+
+
 def test_held_fills_that_a_longer_export_does_not_have_or_explain_stay(database: str, tmp_path: Path) -> None:
     path = tmp_path / "fills.csv"
     path.write_text("\n".join(FILLS["binance_futures"]) + "\n")
