@@ -572,6 +572,18 @@ def test_dust_that_is_sold_by_itself_is_held(tmp_path: Path):
     assert reading.refused["row_number"].tolist() == [5]
 
 
+@pytest.mark.parametrize("coin", ["C98", "USD1", "A2Z", "0G", "1000SATS"])
+def test_a_spot_market_of_a_coin_with_digits_in_its_name_is_read(tmp_path: Path, coin: str):
+    path = tmp_path / "spot.csv"
+    path.write_text(
+        "Date(UTC),Pair,Side,Price,Executed,Amount,Fee\n"
+        f"2026-11-02 11:00:00,{coin}USDT,SELL,0.25,100{coin},25.0USDT,0.025USDT\n"
+        f"2026-11-02 09:00:00,{coin}USDT,BUY,0.2,100{coin},20.0USDT,0.02USDT\n"
+    )
+    (trade,) = read_trades(path, now=NOW).valid[["ticker", "quantity", "quote_currency", "pnl"]].to_dict("records")
+    assert trade == {"ticker": f"{coin}USDT", "quantity": 100, "quote_currency": "USDT", "pnl": pytest.approx(4.955)}
+
+
 def test_a_coin_that_begins_with_a_digit_is_told_from_its_amount():
     cells = pd.Series(["1,000.0011INCH", "300.00USDT", "0.0011INCH", "0.5BNB", None, "7"])
     amounts, coins = binance_spot._amounts(cells, pd.Series(["1INCHUSDT"] * 6))

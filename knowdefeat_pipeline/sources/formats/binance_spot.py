@@ -60,9 +60,13 @@ def _amounts(cells: pd.Series[str], pairs: pd.Series[str]) -> tuple[Floats, pd.S
 
 
 def _coin(letters: str, pair: str) -> str:
-    """The coin that ends in these letters: one of the pair's may begin with digits."""
-    coin = re.escape(letters)
-    digits = re.match(rf"\d++(?={coin})", pair) or re.search(rf"(?<!\d)\d++(?={coin}$)", pair)
+    """The coin that ends in these letters: what is traded may begin with digits, as `1INCH`. What is paid with never
+    does; digits before it end the other's name.
+
+    >>> _coin("INCH", "1INCHUSDT"), _coin("USDT", "C98USDT")
+    ('1INCH', 'USDT')
+    """
+    digits = re.match(rf"\d++(?={re.escape(letters)})", pair)
     return f"{digits[0]}{letters}" if digits and letters else letters
 
 
