@@ -51,7 +51,7 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
             rows = rows.noting(f"{sales} less than can be sold, which closes the trade and is a cost of it")
     trips = round_trips(known, POSITION)
     trades, of = _trades(trips, known, None if said is None else said[~unopened])
-    rows = _explaining(rows, place[_explained(trades, of, trips.unmatched)])
+    rows = explaining(rows, place[_explained(trades, of, trips.unmatched)])
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
     held = _held(fills, np.unique(np.array(lone, int)))
     unread = pd.DataFrame({"place": np.flatnonzero(~readable)}).assign(direction=UNREAD)
@@ -280,7 +280,7 @@ def _explained(trades: pd.DataFrame, of: Ints, unmatched: pd.DataFrame) -> Bools
     return explained
 
 
-def _explaining(rows: Rows, place: Ints) -> Rows:
+def explaining(rows: Rows, place: Ints) -> Rows:
     """The rows with the cells of these fills, as the file has them: ones that are held may be among them."""
     return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(rows.raw.headings).take(place)))
 

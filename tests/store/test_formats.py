@@ -201,6 +201,31 @@ def test_held_fills_that_a_longer_export_explains_leave_quarantine(database: str
     assert {row.quarantine_id for row in list_rows(database)} == held
 
 
+DEALS = (
+    "ticket,order,time,time_msc,type,entry,magic,position_id,reason,volume,price,commission,swap,profit,fee,symbol",
+    "11,11,1767607200,1767607200000,0,0,7001,11,3,0.1,1.1,-0.35,0,0,0,EURUSD",
+    "12,12,1770607200,1770607200000,0,0,7001,11,3,0.1,1.2,-0.35,0,0,0,EURUSD",
+    "13,13,1770626200,1770626200000,1,1,7001,11,3,0.2,1.3,-0.7,0,3000,0,EURUSD",
+)
+
+
+@pytest.mark.parametrize("late", [(2, 3), (3,)])
+def test_deals_out_of_a_position_that_an_earlier_file_has_wait_for_one_with_all_of_it(
+    database: str, tmp_path: Path, late: tuple[int, ...]
+) -> None:
+    path = tmp_path / "deals.csv"
+    for deals, inserted, updated, quarantined in (
+        (late, 0, 0, {"fills_missing": 1}),
+        ((1,), 1, 0, {}),
+        ((1, 2, 3), 0, 1, {}),
+    ):
+        path.write_text("\n".join([DEALS[0], *(DEALS[deal] for deal in deals)]) + "\n")
+        report = load(database, path, timezone="UTC+2", currency="USD")
+        assert (report.inserted, report.updated, report.quarantined) == (inserted, updated, quarantined)
+    assert report.explained == 1
+    assert (pnls(database), list_rows(database)) == ([("closed", pytest.approx(2998.6))], [])
+
+
 SPOT = (
     "Date(UTC),Pair,Side,Price,Executed,Amount,Fee",
     "2026-01-03 10:30:00,BTCUSDT,BUY,100,1BTC,100USDT,0USDT",

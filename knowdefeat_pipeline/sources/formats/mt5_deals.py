@@ -1,13 +1,15 @@
 """MetaTrader 5's deals, in the columns of its Python package: one or more into a position and out of it.
 
 Times count the seconds of the server's clock. A position that was turned around in one deal is held: what of it is
-which trade is not said. Sizes are lots: the net pnl is taken at its word. Without a currency, which deals do not name,
-figures are in USD or what --currency says.
+which trade is not said. So is one of which more went out than came in, as it began in an earlier file. Sizes are lots:
+the net pnl is taken at its word. Without a currency, which deals do not name, figures are in USD or what --currency
+says.
 """
 
 import numpy as np
 import pandas as pd
 
+from knowdefeat_pipeline.sources.fills import UNOPENED, explaining
 from knowdefeat_pipeline.sources.format import Format, Rows
 from knowdefeat_pipeline.sources.formats.mt5_report import ASK
 
@@ -66,13 +68,19 @@ def positions(rows: Rows, deals: pd.DataFrame) -> tuple[Rows, pd.DataFrame]:
     first = deals[deals["into"]].groupby("position", sort=False)[told].first()
     whole = by[[*SUMS]].sum().join(first).join(by["turned"].any())
     whole = whole.assign(out_time=by["out_time"].max(), place=by["place"].max()).sort_values("place")
+    unopened = (whole["out_volume"] > whole["in_volume"] + CLOSES) & ~whole["turned"]
+    makes_none = unopened | whole["turned"]
+    rows = explaining(rows, np.flatnonzero(~makes_none.reindex(deals.sort_values("place")["position"]).to_numpy(bool)))
     kept = np.isin(np.arange(len(rows)), whole["place"])
     is_open = (whole["out_volume"] < whole["in_volume"] - CLOSES).to_numpy(bool)
     with np.errstate(all="ignore"):
         entry, leave = whole["paid"] / whole["in_volume"], whole["received"] / whole["out_volume"]
     return rows.where(kept).making(
         source_trade_id=whole.index.to_series().astype("str"),
-        direction=whole["side"].mask(whole["turned"], "turned around in one deal").astype("str"),
+        direction=whole["side"]
+        .mask(whole["turned"], "turned around in one deal")
+        .mask(unopened, UNOPENED)
+        .astype("str"),
         status=np.where(is_open, "open", "closed"),
         entry_time=whole["in_time"].reset_index(drop=True),
         exit_time=whole["out_time"].mask(is_open).reset_index(drop=True),
