@@ -11,7 +11,7 @@ from typing import Any
 
 from knowdefeat_pipeline.core.escaping import printable
 from knowdefeat_pipeline.sources import clocks, exported, formats
-from knowdefeat_pipeline.sources.fields import SIZES
+from knowdefeat_pipeline.sources.fields import SIZES, TIMES
 from knowdefeat_pipeline.sources.guess import may_be_trades, speak_of_trades
 from knowdefeat_pipeline.sources.layout import (
     CONSTANTS,
@@ -22,7 +22,7 @@ from knowdefeat_pipeline.sources.layout import (
     missing_fields,
     recognise,
 )
-from knowdefeat_pipeline.sources.names import by_name
+from knowdefeat_pipeline.sources.names import by_name, key, short_clock
 from knowdefeat_pipeline.sources.notation import decide
 from knowdefeat_pipeline.sources.options import Dates, Decimal
 from knowdefeat_pipeline.sources.raw import Content, RawTable
@@ -116,7 +116,7 @@ def read_trades(
             raw, layout, account = rows.raw, known.layout(rows), rows.account
         else:
             format_, columns = _recognised(raw, mapping or {}, said)
-            layout = Layout(format_, columns, timezone or "UTC", constants=said)
+            layout = Layout(format_, columns, timezone or _clock(raw, columns), constants=said)
             layout = replace(layout, holds_duplicates=format_ == KNOW_DEFEAT)
         layout = replace(layout, confidence_scale=confidence_scale, capital=capital)
         if holds_duplicates is not None:
@@ -134,6 +134,31 @@ def read_trades(
         )
     except SourceError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _clock(raw: RawTable, columns: Mapping[str, str]) -> str:
+    """The clock of times that name no zone, where the user does not say it: that of a column of time zones, else UTC.
+
+    Raises SourceError where headings or that column name one that is not told so.
+    """
+    for heading in (columns[name] for name in TIMES if name in columns):
+        if letters := short_clock(heading):
+            raise SourceError(
+                f"'{heading}' does not tell which clock {letters} is in every season: say it with --timezone; "
+                f"{clocks.REMEDY}"
+            )
+    column = next((name for name in raw.table.column_names if key(name) in ("timezone", "tz")), None)
+    if column is None or column in columns.values():
+        return "UTC"
+    named = sorted({str(zone).strip() for zone in raw.table.column(column).unique().to_pylist() if zone} - {""})
+    if len(named) == 1 and clocks.is_clock(named[0]):
+        return named[0]
+    if named:
+        raise SourceError(
+            f"the column '{column}' names {', '.join(named[:3])}: say with --timezone of which clock the times are; "
+            f"{clocks.REMEDY}"
+        )
+    return "UTC"
 
 
 def _recognised(raw: RawTable, mapping: Mapping[str, str], said: Mapping[str, str]) -> tuple[str, dict[str, str]]:

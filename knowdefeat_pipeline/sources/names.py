@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from knowdefeat_pipeline.core.escaping import LONGEST
+from knowdefeat_pipeline.sources import clocks
 from knowdefeat_pipeline.sources.fields import FIELDS
 from knowdefeat_pipeline.sources.units import MONEY, NO_UNITS, currency
 
@@ -133,12 +134,29 @@ def unit(name: str) -> str | None:
 def zone(name: str) -> str | None:
     """The clock that a heading names, as `clocks` spells it.
 
-    >>> zone("Date(UTC)"), zone("Trade Time (UTC+8)"), zone("Open Time")
-    ('UTC', 'UTC+8', None)
+    >>> zone("Date(UTC)"), zone("Trade Time (UTC+8)"), zone("Open Time (Europe/Zurich)"), zone("Open Time")
+    ('UTC', 'UTC+8', 'Europe/Zurich', None)
     """
     found = _split(_BRACKETED, name)
-    clock = _ZONE.fullmatch(found[1].strip()) if found else None
+    unit = found[1].strip() if found else ""
+    if "/" in unit and clocks.is_clock(unit):
+        return unit
+    clock = _ZONE.fullmatch(unit)
     return f"UTC{clock['offset'] or ''}" if clock else None
+
+
+_SHORT_CLOCK = re.compile("([ECMP][SD]?T|[CEW]ES?T|BST|IST|MSK|JST|KST|HKT|SGT|AE[SD]T|LOCAL|SERVER)( TIME)?")
+
+
+def short_clock(name: str) -> str | None:
+    """The clock that a heading names by letters which do not tell it: they are of several places, or of a season.
+
+    >>> short_clock("Open Time (EST)"), short_clock("Open Time (ms)"), short_clock("Date(UTC)")
+    ('EST', None, None)
+    """
+    found = _split(_BRACKETED, name)
+    letters = _SHORT_CLOCK.fullmatch(found[1].strip().upper()) if found else None
+    return letters[0] if letters else None
 
 
 def bare(name: str) -> str:
@@ -149,7 +167,7 @@ def bare(name: str) -> str:
     """
     found = _split(_BRACKETED, name)
     inner = found[1].strip("% ") if found else ""
-    if found and inner not in NO_UNITS and (_CODE.fullmatch(inner) or zone(name)):
+    if found and inner not in NO_UNITS and (_CODE.fullmatch(inner) or zone(name) or short_clock(name)):
         return found[0]
     found = _split(_TRAILING, name)
     return found[0] if found and currency(found[1]) else name

@@ -547,3 +547,44 @@ def test_a_last_row_cut_short_says_where_and_what_to_do(tmp_path: Path):
     (message,) = read(path).refused["message"]
     assert message.startswith("row 2 of log.csv is cut short: it has 3 of the ")
     assert message.endswith("or release it with what is missing or wrong: --set COLUMN=VALUE.")
+
+
+@pytest.mark.parametrize(
+    ("heading", "more", "entry"),
+    [
+        ("Open Time (America/New_York)", {}, "2025-07-13 13:00"),
+        ("Open Time(Europe/Zurich)", {}, "2025-07-13 07:00"),
+        ("Open Time", {"timezone": "America/New_York"}, "2025-07-13 13:00"),
+        ("Open Time", {"TZ": "UTC+2"}, "2025-07-13 07:00"),
+        ("Open Time", {"TZ": ""}, "2025-07-13 09:00"),
+    ],
+)
+def test_a_clock_that_a_heading_or_a_column_names_is_that_of_the_times(
+    tmp_path: Path, heading: str, more: dict[str, str], entry: str
+) -> None:
+    path = _with_clock(tmp_path, heading, more)
+    assert read_trades(path, now=NOW).valid["entry_time"].tolist() == [pd.Timestamp(entry, tz="UTC")]
+
+
+@pytest.mark.parametrize(
+    ("heading", "more", "named"),
+    [
+        ("Open Time (EST)", {}, "EST"),
+        ("Open Time (local time)", {}, "LOCAL TIME"),
+        ("Open Time", {"timezone": "Mars/Olympus"}, "Mars/Olympus"),
+    ],
+)
+def test_a_clock_that_is_not_told_is_asked_for(tmp_path: Path, heading: str, more: dict[str, str], named: str) -> None:
+    path = _with_clock(tmp_path, heading, more)
+    with pytest.raises(SourceError, match=f"{named}.*--timezone"):
+        read_trades(path, now=NOW)
+    (entry,) = read_trades(path, now=NOW, timezone="America/New_York").valid["entry_time"]
+    assert entry == pd.Timestamp("2025-07-13 13:00", tz="UTC")
+
+
+def _with_clock(tmp_path: Path, heading: str, more: dict[str, str]) -> Path:
+    path = tmp_path / "trades.csv"
+    names = ["id", "bot", "pair", "side", heading, "open_price", "units", "status", *more]
+    cells = ["1", "a", "BTC-USD", "buy", "2025-07-13 09:00", "100", "1", "open", *more.values()]
+    path.write_text(",".join(names) + "\n" + ",".join(cells) + "\n")
+    return path
