@@ -149,7 +149,7 @@ def _currency(raw: RawTable, layout: Layout, said: str | None) -> str | None:
 def _units(raw: RawTable, layout: Layout, fields: Sequence[str]) -> set[str]:
     """The units that the headings and the cells of these fields name."""
     columns = [layout.columns[field] for field in fields if field in layout.columns]
-    named = {unit for column in columns if (unit := names.unit(column))}
+    named = {unit for column in columns if (unit := names.unit(column) or raw.units.get(column))}
     for column in columns:
         text = cells.words(raw.table.column(column)) if column in layout.decimals else None
         named |= set() if text is None else {*numerals.units(text)}

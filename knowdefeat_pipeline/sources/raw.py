@@ -46,11 +46,12 @@ class RawTable:
     """A foreign table, untouched. `row_number`: of each row of `table`, from 1 below the header; a blank row has a
     number and is none. `misshapen`: the rows that do not fit the header, as (row number, fields). `notes`: what the
     user should know about the file as a whole. `titles`: what stands above the table. `beside`: other tables of the
-    same database, by name. `content`: of the file, None where there is none, or it changed while it was read. `file`:
-    what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a file of
-    fills, those that belong to a trade, a row each with these columns. `spans`: of such a file, a row a trade:
-    `row_number`, `until`, when the file last knows the position held by it; `since`, the last fill before it that
-    makes no trade; and `one_way`, whether a position has one side at a time."""
+    same database, by name. `content`: of the file, None where there is none, or it changed while it was read.
+    `file`: what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a
+    file of fills, those that belong to a trade, a row each with these columns. `units`: the currencies in which a
+    workbook shows columns of numbers. `spans`: of such a file, a row a trade: `row_number`, `until`, when the file
+    last knows the position held by it; `since`, the last fill before it that makes no trade; and `one_way`, whether
+    a position has one side at a time."""
 
     table: pa.Table
     row_number: Ints
@@ -64,6 +65,7 @@ class RawTable:
     headings: tuple[str, ...] = ()
     explained: pa.Table | None = None
     spans: pa.Table | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

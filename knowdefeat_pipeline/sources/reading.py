@@ -264,7 +264,7 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
         frame["quote_currency"] = frame["quote_currency"].fillna(_of_pairs(frame["ticker"], 1))
     frame["quote_currency"] = frame["quote_currency"].fillna(layout.currency)
     frame["foreign"] = _first(
-        read, {name: _is_foreign(name, column, frame, layout) for name, column in read.items()}, rows
+        read, {name: _is_foreign(name, column, frame, layout, raw.units) for name, column in read.items()}, rows
     )
     return frame, any(column.naive for column in read.values())
 
@@ -289,10 +289,14 @@ def constant(field: str, text: str, timezone: str) -> Any:
     return value
 
 
-def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame, layout: Layout) -> Bools:
-    """Which numbers are in a unit that is not the trade's, by cell or heading: a fee in BNB is none in USDT."""
+def _is_foreign(field: str, read: cells.Cells, frame: pd.DataFrame, layout: Layout, shown: Mapping[str, str]) -> Bools:
+    """Which numbers are in a unit that is not the trade's, by cell or heading: a fee in BNB is none in USDT.
+
+    `shown`: the currencies that a workbook shows with columns."""
     column = layout.columns[field]
-    heading = None if names.is_unitless(column) or FIELDS[field].kind == "text" else names.unit(column)
+    heading = None
+    if FIELDS[field].kind != "text":
+        heading = shown.get(column) if names.is_unitless(column) else names.unit(column) or shown.get(column)
     if read.unit is None and heading is None:
         return np.zeros(len(frame), dtype=bool)
     said = pd.Series("", index=frame.index) if read.unit is None else read.unit.fillna("")

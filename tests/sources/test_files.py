@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -588,3 +589,46 @@ def _with_clock(tmp_path: Path, heading: str, more: dict[str, str]) -> Path:
     cells = ["1", "a", "BTC-USD", "buy", "2025-07-13 09:00", "100", "1", "open", *more.values()]
     path.write_text(",".join(names) + "\n" + ",".join(cells) + "\n")
     return path
+
+
+def _workbook(path: Path, formats: tuple[str, ...], titles: int = 0) -> Path:
+    """A trade a format, in which its prices and its pnl are shown."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for title in range(titles):
+        sheet.append([f"Report {title}", 1000])
+        sheet.cell(sheet.max_row, 2).number_format = "[$£-809]#,##0.00"
+    sheet.append(["id", "bot", "symbol", "side", "opened at", "closed at", "open price", "close price", "qty", "pnl"])
+    for number, code in enumerate(formats):
+        times = pd.Timestamp("2025-02-13 09:00"), pd.Timestamp("2025-02-13 10:00")
+        sheet.append([number, "a", "SAP", "buy", *times, 100, 110.5, 5, 52.5])
+        for at in (7, 8, 10):
+            sheet.cell(sheet.max_row, at).number_format = code
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "currency"),
+    [
+        ("#,##0.00\\ [$€-407]", "EUR"),
+        ('#,##0.00\\ "€";[Red]-#,##0.00\\ "€"', "EUR"),
+        ("[$£-809]#,##0.00", "GBP"),
+        ('#,##0.00 "CHF"', "CHF"),
+        ("[$$-409]#,##0.00", "USD"),
+        ("#,##0.00", "USD"),
+    ],
+)
+@pytest.mark.parametrize("titles", [0, 2])
+def test_a_currency_that_a_workbook_shows_is_that_of_the_trades(
+    tmp_path: Path, code: str, currency: str, titles: int
+) -> None:
+    reading = read_trades(_workbook(tmp_path / "trades.xlsx", (code, code), titles), now=NOW)
+    assert reading.valid["quote_currency"].tolist() == [currency] * 2
+    assert reading.valid["pnl"].tolist() == [52.5] * 2
+
+
+def test_a_workbook_that_shows_several_currencies_in_a_column_is_held(tmp_path: Path) -> None:
+    path = _workbook(tmp_path / "trades.xlsx", ("[$€-407]0.00", "[$£-809]0.00"))
+    reading = read_trades(path, now=NOW)
+    assert (len(reading.valid), reading.refused["reason"].tolist()) == (0, ["foreign_unit"] * 2)
