@@ -236,6 +236,8 @@ def read_raw(path: Path, table: str | None = None, sought: Sought | None = None)
     for, where there are several. Raises SourceError, which does not name the file.
     """
     if not path.is_file():
+        if path.exists():
+            raise SourceError("this is no file but a pipe, a device or a folder; write what it gives into a file")
         raise SourceError("there is no such file; check the path")
     with path.open("rb") as file:
         if file.read(len(SQLITE)) == SQLITE:
@@ -266,6 +268,8 @@ def _read(path: Path, data: bytes, suffix: str, table: str | None, sought: Sough
     if data.startswith(ZIP) and b"xl/" in data:
         return read_excel(data, table, sought)
     if data.startswith(OLD_EXCEL):
+        if "EncryptedPackage".encode("utf-16-le") in data:
+            raise SourceError("this document is locked by a password; save it without one, or as .csv")
         if not any(stream.encode("utf-16-le") in data for stream in ("Workbook", "Book")):
             raise NoTradesError("this is a document of Windows or of an old Office")
         raise SourceError("this is a workbook of an old Excel; save it as .xlsx or .csv")

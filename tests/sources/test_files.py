@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -455,11 +456,18 @@ def test_options_that_do_not_fit(table: Path, options: dict, message: str):
 def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path):
     with pytest.raises(SourceError, match=r"no\.csv: there is no such file; check the path"):
         read(tmp_path / "no.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SourceError, match=r"pipe\.csv: this is no file but a pipe, a device or a folder; write"):
+        read(tmp_path / "pipe.csv")
     for content, message in (
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "this is a document of Windows or of an old Office"),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "Workbook".encode("utf-16-le"),
             "this is a workbook of an old Excel; save it as .xlsx or .csv",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"),
+            "this document is locked by a password; save it without one, or as .csv",
         ),
         (b"PK\x03\x04", "the zip archive is cut short, damaged or locked (File is not a zip file); unpack it yourself"),
         (b"<html>", "this is a page or XML; CSV, TSV, Parquet"),
