@@ -55,7 +55,7 @@ def as_trades(rows: Rows, fills: pd.DataFrame, realised: Floats | None = None) -
     lone = [*np.flatnonzero(readable)[unopened], *place[trips.unmatched["fill"].to_numpy(int)]]
     held = _held(fills, np.unique(np.array(lone, int)))
     unread = pd.DataFrame({"place": np.flatnonzero(~readable)}).assign(direction=UNREAD)
-    rows = _spanning(rows, fills, trades, place, np.unique(np.array(lone, int)))
+    rows = _spanning(rows, fills, trades, place, np.unique(np.array(lone, int)), realised is not None)
     every = pd.concat([trades.assign(place=place[trades["first_fill"]]), held, unread]).sort_values("place")
     kept = np.isin(np.arange(len(rows)), every["place"])
     note = f"{counted(len(known), 'fill')} {'is' if len(known) == 1 else 'are'} {counted(len(trades), 'trade')}"
@@ -285,22 +285,29 @@ def explaining(rows: Rows, place: Ints) -> Rows:
     return replace(rows, raw=replace(rows.raw, explained=rows.raw.table.select(rows.raw.headings).take(place)))
 
 
-def _spanning(rows: Rows, fills: pd.DataFrame, trades: pd.DataFrame, place: Ints, lone: Ints) -> Rows:
+def _spanning(rows: Rows, fills: pd.DataFrame, trades: pd.DataFrame, place: Ints, lone: Ints, proved: bool) -> Rows:
     """The rows with the time that each trade holds its position, by which it is told from trades of other files.
 
-    What was held before a fill that closes it and makes no trade (`lone`) is over by then.
+    What was held before a fill that closes it and makes no trade (`lone`) is over by then. Where nothing proves a side,
+    a file that begins with an exit takes it for an entry: there the file also knows that nothing was held until its
+    next trade.
     """
     known = trades[[*POSITION, "entry_time", "exit_time"]].assign(at=place[trades["first_fill"].to_numpy(int)])
     last = fills.groupby(POSITION)["time"].max().rename("last").reset_index()
     known = known.merge(last, on=POSITION, how="left").sort_values("entry_time", kind="stable")
     over = fills.loc[lone, [*POSITION, "time"]].dropna().sort_values("time").assign(since=lambda frame: frame["time"])
     known = pd.merge_asof(known, over, left_on="entry_time", right_on="time", by=POSITION, allow_exact_matches=False)
+    either = not proved and "position_side" not in fills
+    until = known["exit_time"].fillna(known["last"] + pd.Timedelta(microseconds=1))
+    if either:
+        until = known.groupby(POSITION, sort=False)["entry_time"].shift(-1).fillna(until)
     spans = pa.table(
         {
             "row_number": pa.array(rows.raw.row_number[known["at"].to_numpy(int)]),
-            "until": pa.array(known["exit_time"].fillna(known["last"] + pd.Timedelta(microseconds=1))),
+            "until": pa.array(until),
             "since": pa.array(known["since"]),
             "one_way": pa.array(np.full(len(known), "position_side" not in fills)),
+            "either": pa.array(np.full(len(known), either)),
         }
     )
     return replace(rows, raw=replace(rows.raw, spans=spans))

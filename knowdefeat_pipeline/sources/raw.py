@@ -50,8 +50,8 @@ class RawTable:
     `file`: what it is called. `headings`: the columns that the file has, where others were added. `explained`: of a
     file of fills, those that belong to a trade, a row each with these columns. `units`: the currencies in which a
     workbook shows columns of numbers. `spans`: of such a file, a row a trade: `row_number`, `until`, when the file
-    last knows the position held by it; `since`, the last fill before it that makes no trade; and `one_way`, whether
-    a position has one side at a time."""
+    last knows the position held by it; `since`, the last fill before it that makes no trade; `one_way`, whether a
+    position has one side at a time; and `either`, whether nothing proves which."""
 
     table: pa.Table
     row_number: Ints

@@ -341,7 +341,8 @@ def _hold_overlaps(connection: psycopg.Connection, source: Mapping[str, object],
     """Refuse trades of fills during which another file's trade holds their position (see `RawTable.spans`)."""
     connection.execute("DROP TABLE IF EXISTS spans")
     connection.execute(
-        "CREATE TEMP TABLE spans (row_number bigint, until timestamptz, since timestamptz, one_way boolean)"
+        "CREATE TEMP TABLE spans (row_number bigint, until timestamptz, since timestamptz, one_way boolean,"
+        " either boolean)"
         " ON COMMIT DROP"
     )
     copy_arrow(connection, "spans", spans)

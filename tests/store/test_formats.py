@@ -283,6 +283,26 @@ def test_exports_that_cut_a_position_are_one_trade_once_one_has_it_all(
     assert (pnls(database), list_rows(database)) == ([("closed", 40)], [])
 
 
+@pytest.mark.parametrize("first", ["part", "whole"])
+def test_an_exit_that_a_part_of_an_export_takes_for_an_entry_counts_once(
+    database: str, tmp_path: Path, first: str
+) -> None:
+    head = ",sid,symbol,price,order_id,amount,commission,dt,txn_dollars"
+    fills = [(3, 100, 10), (4, 100, -10), (5, 90, 10), (6, 95, -10)]
+    lines = [
+        f"2026-02-{day:02} 10:00,A,A,{price},o{day},{units},0,2026-02-{day:02} 10:00,0" for day, price, units in fills
+    ]
+    (tmp_path / "whole.csv").write_text("\n".join([head, *lines]) + "\n")
+    (tmp_path / "part.csv").write_text("\n".join([head, *lines[1:3]]) + "\n")
+    early = load(database, tmp_path / f"{first}.csv", constants={"bot_id": "a"})
+    late = load(database, tmp_path / ("part.csv" if first == "whole" else "whole.csv"), constants={"bot_id": "a"})
+    assert {*late.quarantined} == {"overlapping_trade"}
+    if first == "part":
+        undo_import(database, early.import_id, "test", NOW)
+    load(database, tmp_path / "whole.csv", constants={"bot_id": "a"})
+    assert (pnls(database), list_rows(database)) == ([("closed", 0), ("closed", 50)], [])
+
+
 def test_exports_that_follow_each_other_while_a_position_is_held_go_on_after_its_sale(
     database: str, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ WITH contradicted AS (
                 AND t.source = %(source)s AND t.ticker = n.ticker AND (s.one_way OR t.direction = n.direction)
               ORDER BY t.entry_time DESC, t.exit_time DESC NULLS FIRST LIMIT 1) AS b
         WHERE (b.entry_time < n.entry_time OR s.until > n.entry_time)
-          AND coalesce(b.exit_time > n.entry_time, s.since IS NULL OR s.since <= b.entry_time)
+          AND coalesce(b.exit_time > n.entry_time OR (s.either AND b.exit_time = n.entry_time), s.since IS NULL OR s.since <= b.entry_time)
     ) AS o
     WHERE n.verdict IN ('insert', 'update', 'replace')
       AND NOT EXISTS (SELECT FROM incoming f WHERE (f.source_trade_id, f.bot_id) = (o.source_trade_id, n.bot_id))
