@@ -42,8 +42,8 @@ class WeightHistory:
 
     weights: days x 19, in force; valid sets. target: days x 19, whither they were moving: the mixture, or the anchor
     weights while the trial is lost; Σ|w| = 100. expert_weights: days x experts, what each counts for in the mixture.
-    gate_open: whether the trial was not lost. reason: why the weights stayed as they were, None on a day on which they were
-    adjusted.
+    gate_open: whether the trial was not lost. reason: why the weights stayed as they were, None on a day on which they
+    were adjusted.
     settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels of a day, 0
     before they are known. lead, lead_money: the mixture's IC and quartile spread less the anchor's, on results net of
     the group's share. ic, spread: rank ICs and quartile spreads by contestant (LEARNED and BASELINES). All of them are
