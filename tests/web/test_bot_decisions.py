@@ -1,10 +1,11 @@
 """What is decided about bots on the pages Ranking and Bot: by whom, of which, why; and that it is seen at once."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from tests.web.conftest import CODE, END, NASTY, Web
+from tests.web.conftest import CODE, END, LAST, NASTY, Web
 
 
 @pytest.fixture
@@ -44,6 +45,10 @@ def test_the_chosen_bots_are_deactivated_and_the_page_shows_it(logged_in: Web) -
     keys = dict(logged_in.rows("SELECT name, bot_id FROM bots"))
     told = {int(bot) for bot in re.findall(r'<tr id="bot-(\d+)">(?:(?!</tr>).)*>deactivated since<', shown, re.DOTALL)}
     assert told == {keys[name] for name in chosen}  # the ranking of the day stays what it was
+    note = re.search(r'<p class="note" id="changed">(.*?)</p>', shown, re.DOTALL)
+    assert note is not None
+    assert sorted(re.findall(r">([^<]+)</a> deactivated", note[1])) == sorted(chosen)
+    assert 'id="changed"' not in logged_in.get(f"/ranking?day={LAST - timedelta(days=1)}").text
     (by,) = {author for *_, author, _ in events(logged_in)[len(recorded) :]}
     assert sorted(events(logged_in)[len(recorded) :]) == sorted(
         (keys[name], "deactivated", by, "too lucky") for name in chosen

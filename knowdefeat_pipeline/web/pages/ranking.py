@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.store.bot_days import daily_pnl
 from knowdefeat_pipeline.store.bots import inactive_bots
-from knowdefeat_pipeline.store.reads import last_ranked_day
+from knowdefeat_pipeline.store.reads import Record, last_ranked_day, latest_day
 from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
@@ -23,7 +23,7 @@ from knowdefeat_pipeline.web.decisions import decide
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
 from knowdefeat_pipeline.web.forms import Fields
 from knowdefeat_pipeline.web.pages.rendering import address, render
-from knowdefeat_pipeline.web.rankings import PLACE, Asked, read_ranking
+from knowdefeat_pipeline.web.rankings import PLACE, Asked, Ranking, read_ranking
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter()
@@ -62,10 +62,18 @@ def ranking(
             question=QUESTION, asked=asked, found=found, rows=rows, paths=paths, next=place and written(place),
             states=STATES, currencies=currencies, as_of=found.rows[0]["as_of"] if found.rows else None,
             first=found.chosen.index(rows[0]) + 1 if rows else 0, formats=FORMATS, columns=COLUMNS,
-            decides=decides, inactive=inactive_bots(connection),
+            decides=decides, changed=_changed(connection, found),
         )  # fmt: skip
 
     return site.answer(request, read, viewer="admin" if decides else "")
+
+
+def _changed(connection: psycopg.Connection, found: Ranking) -> dict[int, Record]:
+    """The bots that were activated or deactivated since the last ranking, which has them as they were; by bot."""
+    if found.day != latest_day(connection):
+        return {}
+    inactive = inactive_bots(connection)
+    return {row["bot_id"]: row for row in found.rows if row["is_active"] == (row["bot_id"] in inactive)}
 
 
 @router.post("/ranking")
