@@ -292,12 +292,14 @@ def level_names(levels: Sequence[float]) -> list[str]:
     largest = max(map(abs, levels), default=0.0)
     unit, letter = next(((unit, f" {of}") for unit, of in UNITS if largest >= unit >= 1e6), (1.0, ""))
     shown = [level / unit for level in levels]
-    decimals = next((n for n in range(MOST_DECIMALS) if all(_is_whole(of * 10**n) for of in shown)), MOST_DECIMALS)
+    step = (shown[-1] - shown[0]) / (len(shown) - 1) if len(shown) > 1 else 1.0
+    near = [step * 10**n / 1000 for n in range(MOST_DECIMALS)]  # what binary does to a round figure is less
+    decimals = next((n for n, most in enumerate(near) if all(_off(of * 10**n) < most for of in shown)), MOST_DECIMALS)
     return [f"{of:,.{decimals}f}{letter}".replace("-", "−") for of in shown]
 
 
-def _is_whole(value: float) -> bool:
-    return abs(value - round(value)) < 1e-6 * max(1.0, abs(value))
+def _off(value: float) -> float:
+    return abs(value - round(value))
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

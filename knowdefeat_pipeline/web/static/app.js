@@ -154,23 +154,6 @@ function dayNames(ticks) {
   return ticks.map((tick) => new Date(tick * 1000).toLocaleDateString("en", { ...parts, timeZone: "UTC" }));
 }
 
-// Figures beside a chart, as drawing.py's level_names.
-const UNITS = [[1e12, "T"], [1e9, "B"], [1e6, "M"]];
-
-function levelNames(ticks) {
-  const known = ticks.filter((tick) => tick != null);
-  const largest = Math.max(0, ...known.map(Math.abs));
-  const [unit, letter] = UNITS.find(([least]) => largest >= least) ?? [1, ""];
-  const isWhole = (value) => Math.abs(value - Math.round(value)) < 1e-6 * Math.max(1, Math.abs(value));
-  let digits = 0;
-  while (digits < 8 && !known.every((tick) => isWhole(tick / unit * 10 ** digits))) digits += 1;
-  return ticks.map((tick) => {
-    if (tick == null) return "";
-    const text = grouped(tick / unit, digits);
-    return `${tick < 0 && /[1-9]/.test(text) ? "−" : ""}${text}${letter && ` ${letter}`}`;
-  });
-}
-
 function padded(low, high, top = Infinity) { // as drawing.py does
   const pad = (high - low) * 0.06 || Math.abs(high) * 0.06 || 1;
   return [low - pad, Math.min(high + pad, top)];
