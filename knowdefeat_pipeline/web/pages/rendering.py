@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -22,6 +23,7 @@ from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.pages import drawing
 from knowdefeat_pipeline.web.parameters import bot_address
+from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
 FOLDER = Path(__file__).parent
@@ -29,6 +31,7 @@ STATIC = FOLDER.parent / "static"
 NOTHING = "–"
 MINUS = "−"
 HTML = "text/html"
+EMPTY = ("empty.html", "regimes_empty.html")  # what stands in the place of a page while there is nothing to show
 # No script but our own files, nothing from elsewhere, and no style in the text of a page.
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
@@ -252,7 +255,10 @@ def address(path: str, query: Mapping[str, Any], **changes: Any) -> str:
 
 
 def render(template: str, request: Request, site: Site, *, is_live: bool = True, **values: Any) -> Answer:
-    """A page. One that is not `is_live` stays as it is when results change: somebody types there."""
+    """A page. One that is not `is_live` stays as it is when results change: somebody types there. Raises Problem (404)
+    where a file is asked for of what is empty, so that nobody takes the page for the file."""
+    if template in EMPTY and "format" in request.query_params:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is nothing to take along yet. The page says what to run.")
     query = {key: request.query_params.getlist(key) for key in request.query_params}
 
     def here(**changes: Any) -> str:
