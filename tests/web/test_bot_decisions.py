@@ -126,3 +126,13 @@ def test_two_processes_tell_versions_apart(own_web: Web) -> None:
     from knowdefeat_pipeline.web.live import LiveResults
 
     assert LiveResults(own_web.url)._version > own_web.site.live._version
+
+
+def test_the_fleet_leads_to_the_bots_that_are_halted(web: Web) -> None:
+    halted = web.rows("SELECT bot_id FROM fund_allocations WHERE day = %s AND decision = 'halted'", LAST)
+    (lead,) = re.findall(
+        r'<a href="([^"]+)"><strong>(\d+)</strong> bots? (?:is|are) halted by the risk', web.get("/").text
+    )
+    assert lead == ("/funds?currency=USD&amp;decision=halted", str(len(halted)))
+    shown = web.get(lead[0].replace("&amp;", "&")).text
+    assert {int(bot) for bot in re.findall(r'<tr id="bot-(\d+)"', shown)} == {bot for (bot,) in halted} != set()
