@@ -14,7 +14,9 @@ from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.rows import Columns, as_columns, joined
+from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
+from knowdefeat_pipeline.core.rows import Columns, as_columns, chosen, joined
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
@@ -164,7 +166,15 @@ def _write_days(
         replace_days(connection, "bot_metrics", first, last, tables())
         rows = with_slow_results(session, joined(written), own)
         recorded = mark(connection, "bot_metrics", first, last, own)
+    session.leave(recorded, _ranked_by(rows))
     return rows, recorded
+
+
+def _ranked_by(rows: Columns) -> Columns:
+    """What the ranking reads of these metrics, in the order in which it would read them."""
+    whole = np.flatnonzero(rows["ticker"] == ALL_TICKERS)
+    in_order = whole[np.lexsort((rows["bot_id"][whole], rows["as_of"][whole]))]
+    return chosen({name: rows[name] for name in ("as_of", *RANKED_BY)}, in_order)
 
 
 def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:

@@ -65,12 +65,12 @@ def compute_rankings(session: Session, first: date, last: date, metrics: Measure
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     ends = {of.day: of.as_of for of in own}
     of_bots = _OfBots.read(connection, own)
-    figures = metrics.figures if metrics else None
+    figures = _of_whole(metrics.figures) if metrics and metrics.figures else session.take_left(upstream)
     if figures is None and len(spans := _spans(own, count_bots(connection))) > 1:
         return _rank_in_spans(session, spans, of_bots, first, last, own)
     if figures is None:
         figures = _read(session, first, last)
-    rows = _rank(of_bots, chosen(figures, figures["ticker"] == ALL_TICKERS), [*ends.values()])
+    rows = _rank(of_bots, figures, [*ends.values()])
     with one_transaction(connection):
         if session.memory and [*ends] == [first] == [last]:
             found = session.memory.compared("bot_rankings", rows)
@@ -82,6 +82,11 @@ def compute_rankings(session: Session, first: date, last: date, metrics: Measure
     return RankedDays(
         "bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=of_bots.versions
     )
+
+
+def _of_whole(figures: Columns) -> Columns:
+    """Those of the figures that are over all tickers."""
+    return chosen(figures, figures["ticker"] == ALL_TICKERS)
 
 
 def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
