@@ -212,6 +212,12 @@ def win_streak_rows(trades: Trades, as_of: Ints) -> Columns:
     return summary | counted
 
 
+def win_streak_blocks(trades: Trades, as_of: Ints) -> Iterator[Columns]:
+    """The rows of `win_streak_rows`, some bots at a time, as those of `bot_metrics_blocks`."""
+    for block, _, _ in _blocks(trades, None, None, len(as_of)):
+        yield win_streak_rows(block, as_of)
+
+
 def win_streak_tables(
     trades: Trades, as_of: Ints, *, window_days: float | None = WINDOW_DAYS
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
