@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TypeVar
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.rows import Columns, joined
+from knowdefeat_pipeline.core.rows import Columns
 from knowdefeat_pipeline.store.results import of_days, replace_days
 
 T = TypeVar("T")
@@ -34,12 +35,13 @@ def replace_by_parts(
 
     def tables() -> Iterator[pa.Table]:
         for part in parts:
-            written.append(part)
+            written.append(dict(part))
             yield of_days(part, ends)
 
     # One day is one part, for which no thread is worth while.
     replace_days(connection, table, first, last, tables() if len(ends) > 1 else next(tables()))
-    return joined(written) if len(written) > 1 else written[0]
+    # Column by column, and each is let go of once it is joined: the rows are not held twice.
+    return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
 
 @contextmanager

@@ -65,7 +65,7 @@ from knowdefeat_pipeline.core.units import (
     last_day,
 )
 
-BLOCK_ROWS = 60_000
+BLOCK_ROWS = 30_000
 FEWEST_ROWS = 2  # of a bot at an as_of: over all tickers, and of its only one
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
