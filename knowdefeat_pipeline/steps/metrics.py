@@ -43,7 +43,7 @@ from knowdefeat_pipeline.store.results import active_bots, first_rows
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
-BLOCKS_AHEAD = 2  # of metrics, of 8 MB each, that wait to be written
+BLOCKS_AHEAD = 1  # of metrics, of 8 MB, that waits to be written
 SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
     CheckSpec(
@@ -155,7 +155,7 @@ def _write_days(
     """Compute and replace the metrics of these days; all of them, and the marks."""
     connection = session.connection
     ends = {of.day: of.as_of for of in own}
-    # The database takes in the days, and then one block after another, while the next are computed.
+    # The database takes in the days, and then one block after another, while the next is computed.
     with computed_ahead(inputs.blocks(), BLOCKS_AHEAD) as blocks, one_transaction(connection):
         write_open_positions(connection, first, last, own)
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
