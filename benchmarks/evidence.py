@@ -27,9 +27,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "evidence"
 
 MEASURED: dict[str, tuple[str, ...]] = {
-    "weights": ("weights", "--seeds", "24", "--first-seed", "20000"),
+    "weights": ("weights", "--bots", "40", "--seeds", "24", "--first-seed", "20000"),
+    "weights_few": ("weights", "--bots", "8", "--seeds", "60", "--first-seed", "20000"),
     "weights_held": ("weights", "--held", "--seeds", "24", "--first-seed", "20000"),
-    "skill": ("skill", "--fleets", "60", "--first-seed", "1"),
+    "skill": ("skill", "--fleets", "600", "--first-seed", "1"),
     "beliefs": ("beliefs", "--seeds", "32", "--first-seed", "1000"),
     "regimes": ("regimes", "--seeds", "24"),
     "funds": ("funds", "--seeds", "10", "--first-seed", "30000"),

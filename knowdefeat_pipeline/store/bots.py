@@ -62,6 +62,11 @@ def bot_names(connection: psycopg.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT bot_id, name FROM bots").fetchall())
 
 
+def inactive_bots(connection: psycopg.Connection) -> set[int]:
+    """The bots that may receive no funds, as was decided last."""
+    return {bot for (bot,) in connection.execute("SELECT bot_id FROM bots WHERE NOT is_active")}
+
+
 def bot_currencies(connection: psycopg.Connection) -> dict[int, str]:
     """The currency in which each bot accounts."""
     return dict(connection.execute("SELECT bot_id, quote_currency FROM bots").fetchall())

@@ -29,6 +29,7 @@ from knowdefeat_pipeline.web.api import (
 )
 from knowdefeat_pipeline.web.bodies import MOST_OF_A_FILE, answering_head, bounded
 from knowdefeat_pipeline.web.guard import App, guarded
+from knowdefeat_pipeline.web.live import reading_anew
 from knowdefeat_pipeline.web.pages import bot as bot_page
 from knowdefeat_pipeline.web.pages import compare, data, docs, fleet, operations, ranking
 from knowdefeat_pipeline.web.pages import funds as funds_page
@@ -90,4 +91,5 @@ def make_app(site: Site, hosts: Iterable[str] = ()) -> App:
     def unknown(path: str) -> None:
         raise problems.Problem(HTTPStatus.NOT_FOUND, f"There is nothing at /api/{path}. See: /docs")
 
-    return guarded(answering_head(bounded(app, dict.fromkeys(LARGE, MOST_OF_A_FILE)), but=LOGIN), hosts)
+    bodies = bounded(reading_anew(app, site.live), dict.fromkeys(LARGE, MOST_OF_A_FILE))
+    return guarded(answering_head(bodies, but=LOGIN), hosts)

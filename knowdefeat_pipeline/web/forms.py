@@ -35,8 +35,8 @@ def may_not(request: Request, scope: Scope) -> tuple[str, Problem | None]:
         return "", problem
 
 
-async def _read(request: Request) -> dict[str, str]:
-    """The fields by name; of one that is there twice the last. Raises Problem."""
+async def _read(request: Request) -> list[tuple[str, str]]:
+    """The fields in their order. Raises Problem."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"A form is sent as {FORM}.")
     body = b""
@@ -45,10 +45,18 @@ async def _read(request: Request) -> dict[str, str]:
         if len(body) > MOST_BYTES:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form has at most {MOST_BYTES:,} bytes.")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True))
+        return parse_qsl(body.decode(), keep_blank_values=True)
     except ValueError:
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is no text of UTF-8.") from None
 
 
-Form = Annotated[dict[str, str], Depends(_read)]
-"""The fields of a form, as a parameter of a route."""
+Fields = Annotated[list[tuple[str, str]], Depends(_read)]
+"""The fields of a form in their order, as a parameter of a route of which one may be there more than once."""
+
+
+def _by_name(fields: Fields) -> dict[str, str]:
+    return dict(fields)
+
+
+Form = Annotated[dict[str, str], Depends(_by_name)]
+"""The fields of a form by name, as a parameter of a route; of one that is there twice the last."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import count
 
 import psycopg
 
 from knowdefeat_pipeline.postgres.connection import listen
+from knowdefeat_pipeline.web.guard import SAFE, App, Message, Receive, Scope, Send
 
 CHANNEL = "knowdefeat_results"  # on which the database notifies of results and decisions
 RECONNECT = (0.5, 10.0)  # seconds: the first and the longest wait for a database that is away
@@ -31,7 +35,9 @@ class LiveResults:
         self.url = url
         self.away_since: datetime | None = datetime.now(UTC)
         self.viewers = 0
-        self._version = 0
+        # A process that was started anew begins elsewhere, so that no open page takes what it shows for the latest.
+        self._versions = count(time.time_ns() // 1000)
+        self._version = next(self._versions)
         self._changed = asyncio.Event()
         self._ended = False
 
@@ -60,8 +66,12 @@ class LiveResults:
             await asyncio.sleep(wait)
             wait = min(2 * wait, RECONNECT[1])
 
+    def decided(self) -> None:
+        """Have what was computed read anew."""
+        self._version = next(self._versions)
+
     def _bump(self) -> None:
-        self._version += 1
+        self._version = next(self._versions)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -95,3 +105,19 @@ class LiveResults:
         if self.away_since:
             return f"event: away\ndata: {self.away_since.isoformat()}\n\n".encode()
         return f"event: results\nid: {self._version}\ndata: {self._version}\n\n".encode()
+
+
+def reading_anew(app: App, live: LiveResults) -> App:
+    """The app, of which whoever wrote by it sees what he wrote: the database notifies of it, but a moment later than he
+    may ask again."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < HTTPStatus.BAD_REQUEST:
+                live.decided()
+            await send(message)
+
+        writes = scope["type"] == "http" and scope["method"] not in SAFE
+        await app(scope, receive, sending if writes else send)
+
+    return answering

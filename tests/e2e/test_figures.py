@@ -5,6 +5,7 @@ import random
 import pytest
 from playwright.sync_api import Browser
 
+from knowdefeat_pipeline.web.pages.drawing import level_names, ticks
 from knowdefeat_pipeline.web.pages.rendering import STATIC, number
 
 pytestmark = pytest.mark.e2e
@@ -22,3 +23,19 @@ def test_scripts_round_as_the_server_does(browser: Browser) -> None:
         assert told == [number(value, digits) for value in values]
     assert page.evaluate("grouped(63.25, 1)") == "63.2"
     page.close()
+
+
+def test_scripts_name_the_levels_of_a_chart_as_the_server_does(browser: Browser) -> None:
+    chance = random.Random(11)
+    ends = [(-465.0, 641.0), (89.6, 90.0), (-32.7e9, 1e9), (1e6, 1.5e6), (0.0, 2.5e-7), (9_999_990.0, 10_000_010.0)]
+    for _ in range(300):
+        low = chance.uniform(-1, 1) * 10 ** chance.uniform(-4, 13)
+        ends.append((low, low + abs(low) * 10 ** chance.uniform(-2, 1)))
+    levels = [ticks(low, high) for low, high in ends]
+    page = browser.new_page()
+    page.add_script_tag(path=STATIC / "figures.js")
+    told = page.evaluate("levels => levels.map(levelNames)", levels)
+    page.close()
+    assert told == [level_names(of) for of in levels]
+    assert all(len({*names}) == len(names) for names in told)
+    assert max(len(name) for names in told for name in names) <= 12

@@ -111,3 +111,18 @@ def test_a_file_is_named_by_what_there_is(own_web: Web) -> None:
     for asked, name in (("", "funds-USD.csv"), ('&currency=a"%E2%82%AC', "funds-a__.csv")):
         answer = own_web.get(f"/funds?format=csv{asked}")
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+
+
+def test_a_calendar_s_cells_are_no_zeros_and_no_parts_of_figures(own_web: Web) -> None:
+    """Of a bot in BTC, whose days come to less than 1, and of one in rupiahs, whose days come to millions."""
+    with connect(own_web.url) as connection:
+        for bot, currency, notional in ((60, "BTC", 2), (61, "IDR", 5e9)):
+            connection.execute(
+                "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, notional, status, exit_time, exit_price, quote_currency) "
+                "VALUES (%s, 'XBT', 'LONG', %s, 100, %s, 'closed', %s, 101.234, %s)",
+                (bot, day_end(LAST) - timedelta(hours=2), notional, day_end(LAST) - timedelta(hours=1), currency),
+            )
+    days.refresh(own_web.url, LAST, LAST, day_end(LAST))
+    for bot, told, whole in ((60, "+0.025", "+0.02468000"), (61, "+61.7 M", "+61,700,000.00")):
+        cells = re.findall(r'<td class="cell u4"><a href="[^"]*" title="[^:]*: ([^,"]*(?:,\d{3})*[^,"]*), 1 trades">([^<]*)</a>', own_web.get(f"/bots/{bot}").text)  # fmt: skip
+        assert cells == [(whole, told)]

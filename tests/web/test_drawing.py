@@ -44,7 +44,7 @@ def test_bars_stand_on_0_and_what_never_fell_ends_there() -> None:
     assert {float(y) + 4 for y in re.findall(r"M[\d.]+ ([\d.]+)", bars)} == {float(zero)}
     svg = lines((("below its peak", [0.0, 0.0]),), days, "x", top=0.0)
     *falls, none = re.findall(r'class="y">([^<]*)<', svg)
-    assert (none, {text[0] for text in falls}) == ("0.00", {"−"})
+    assert (none, {text[0] for text in falls}) == ("0.0", {"−"})
 
 
 @pytest.mark.parametrize(

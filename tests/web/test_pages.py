@@ -222,3 +222,10 @@ def test_comparing_nobody_says_what_to_do(own_web: Web) -> None:
     assert "No bot is ranked, so there is none to begin with." in text
     assert "independent" not in text
     assert own_web.get("/compare?bots=1").text.count("independent") == 1
+
+
+@pytest.mark.parametrize("page", ["/", "/ranking", "/compare", "/learning", "/regimes", "/funds"])
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_of_an_empty_page_there_is_no_file_that_is_a_page(empty_web: Web, page: str, kind: str) -> None:
+    answer = empty_web.get(f"{page}?format={kind}", 404)
+    assert "nothing to take along yet" in answer.text

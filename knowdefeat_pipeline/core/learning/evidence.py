@@ -20,7 +20,7 @@ class Evidence:
     equal, persistence and random. money: of the same the mean result of the best quarter of the bots less that of the
     worst, in units of a bot's daily volatility. gain, gain_money: learned less default, day by day. null_error:
     standard error under the null, 1/√((N - 1)·T), of the mean IC of scores without skill. open_share: days on which
-    the mixture was ahead of the anchor weights. carried: share of what closed over the trial's days that had been
+    the mixture kept up with the anchor weights. carried: share of what closed over the trial's days that had been
     earned before its day and could not be marked. change: points by variable on the last day. statement: in plain
     words whether the gain can be told from luck, and whether the order foretells anything.
     """

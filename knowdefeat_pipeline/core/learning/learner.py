@@ -23,7 +23,8 @@ from knowdefeat_pipeline.core.schema.variables import DEFAULT_WEIGHTS, VARIABLE_
 from knowdefeat_pipeline.core.units import DAY, Bools, Floats, Ints
 
 MAX_MOVE = 10.0  # points of 100 a day, Σ|change|
-TRIAL_DAYS = 60  # over which the mixture must have done better than the anchor weights, in rank IC and in money
+TRIAL_DAYS = 60  # over which the mixture must not have done worse than the anchor weights, in rank IC or in money
+MARGIN = 1.0  # standard errors of the mean lead by which it may seem worse: a few bots cannot tell in so many days
 MAX_CARRIED = 0.4  # of the |pnl| that closed over the trial's days, as a share earned before its day and not marked
 MIN_SETTLED_DAYS = 20
 MIN_BOTS = 5
@@ -41,8 +42,8 @@ class WeightHistory:
 
     weights: days x 19, in force; valid sets. target: days x 19, whither they were moving: the mixture, or the anchor
     weights while the trial is lost; Σ|w| = 100. expert_weights: days x experts, what each counts for in the mixture.
-    gate_open: whether the trial was won. reason: why the weights stayed as they were, None on a day on which they were
-    adjusted.
+    gate_open: whether the trial was not lost. reason: why the weights stayed as they were, None on a day on which they
+    were adjusted.
     settled: whether the day's labels were known by the last as_of, of at least MIN_BOTS bots. bots: labels of a day, 0
     before they are known. lead, lead_money: the mixture's IC and quartile spread less the anchor's, on results net of
     the group's share. ic, spread: rank ICs and quartile spreads by contestant (LEARNED and BASELINES). All of them are
@@ -125,6 +126,17 @@ def quartile_spread(scores: Floats, result: Floats) -> Floats:
     return out
 
 
+def keeps_up(lead: Floats) -> bool:
+    """Whether the mean lead of so many days does not speak against the mixture: above 0 less MARGIN standard errors.
+
+    >>> keeps_up(np.array([0.1, -0.2])), keeps_up(np.array([-0.1, -0.2])), keeps_up(np.zeros(2))
+    (True, False, False)
+    """
+    if len(lead) < 2:
+        return False
+    return bool(lead.mean() > -MARGIN * lead.std(ddof=1) / np.sqrt(len(lead)))
+
+
 def step(in_force: Floats, target: Floats) -> Floats:
     """The valid set that lies at most MAX_MOVE points from the one in force on the way to the target (Σ|w| = 100)."""
     distance = np.abs(target - in_force).sum()
@@ -191,7 +203,7 @@ class _Learner:
         mixed = (self.expert_weights[day][:, None] * self.experts[day]).sum(axis=0)
         self.mixture[day] = 100 * mixed / np.abs(mixed).sum()
         trial = self.settled[-TRIAL_DAYS:]
-        self.gate_open[day] = len(trial) > 0 and self.lead[trial].mean() > 0 and self.lead_money[trial].mean() > 0
+        self.gate_open[day] = keeps_up(self.lead[trial]) and keeps_up(self.lead_money[trial])
         self.target[day] = self.mixture[day] if self.gate_open[day] else self.anchor
         absolute = self.panel.absolute[trial].sum()
         self.carried[day] = self.panel.carried[trial].sum() / absolute if absolute > 0 else 0.0

@@ -46,8 +46,9 @@ def propose(learned: WeightHistory, as_of: int, in_force: Floats, anchor: Floats
     moved = step(in_force, known.target[day] if known.gate_open[day] else anchor)
     change = np.round(moved - in_force, 1)
     figures |= {"change": _by_name(change)}
-    leads = "leads" if known.gate_open[day] else "does not lead"
-    verdict = f"the learner {leads} the anchor weights in both rank IC and money{_over(known)}"
+    keeps_up = "keeps up with" if known.gate_open[day] else "is behind"
+    where = "both rank IC and money" if known.gate_open[day] else "rank IC or money"
+    verdict = f"the learner {keeps_up} the anchor weights in {where}{_over(known)}"
     if change.any():
         way = "toward what was learned" if known.gate_open[day] else "back"
         moves = f"{np.abs(change).sum():.1f} points {way} ({_largest(change)})"

@@ -52,7 +52,7 @@ WEIGHT_SETTINGS: tuple[Figure, ...] = (
 WEIGHT_ADJUSTMENTS: tuple[Figure, ...] = (
     PARTITION,
     AS_OF,
-    text("outcome", "published: a new version. unchanged: nothing to move. gate_closed: the learner does not lead the anchor weights, which are in force. frozen: too little is known. disabled: switched off. refused: a later version was there."),
+    text("outcome", "published: a new version. unchanged: nothing to move. gate_closed: the learner is behind the anchor weights, which are in force. frozen: too little is known. disabled: switched off. refused: a later version was there."),
     REASON,
     Figure("evidence", "jsonb", "", "What it rests on: days, bots, rank IC (ic) and money (money) of learned, default, equal, persistence and random weights, the gain over the default ones, and a statement in words.", nullable=False),
     Figure("version", "integer", "", "The version that was published. NULL where none was."),

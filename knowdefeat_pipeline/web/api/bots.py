@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
@@ -13,7 +12,7 @@ from pydantic import BaseModel, Field
 from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.store import funds
 from knowdefeat_pipeline.store.bot_days import bot_days, bot_equity
-from knowdefeat_pipeline.store.bots import BotError, bot_keys
+from knowdefeat_pipeline.store.bots import bot_keys
 from knowdefeat_pipeline.store.fleet import closed_trades
 from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
 from knowdefeat_pipeline.web.access import Decider
@@ -21,8 +20,8 @@ from knowdefeat_pipeline.web.answers import Answer, as_json
 from knowdefeat_pipeline.web.api import models
 from knowdefeat_pipeline.web.api.cursors import day as day_of
 from knowdefeat_pipeline.web.api.cursors import instant, links, next_address, number, read_cursor
+from knowdefeat_pipeline.web.decisions import resume
 from knowdefeat_pipeline.web.parameters import Bot, DayAsked
-from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter(tags=["bots"])
@@ -77,11 +76,7 @@ class Resumed(BaseModel):
 def resume_bot(site: Shared, author: Decider, bot: Bot, resumption: Resumption) -> dict[str, Any]:
     """Let a halted bot go on: its risk counts from the last ranking on. Needs a token of the scope admin."""
     with site.connection() as connection:
-        bot_keys(connection, [bot])
-        try:
-            funds.resume(connection, [bot], author, resumption.reason.strip())
-        except BotError as error:  # it is there, so that it is not halted
-            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        resume(connection, bot, author, resumption.reason.strip())
     return {"bot": bot, "halted": False}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import RedirectResponse
 
 from knowdefeat_pipeline.core.schema import ALL_TICKERS, BOT_DAYS, VARIABLES
 from knowdefeat_pipeline.store import funds
@@ -15,11 +17,14 @@ from knowdefeat_pipeline.store.bots import bot_keys
 from knowdefeat_pipeline.store.fleet import closed_trades, open_trades
 from knowdefeat_pipeline.store.ranking import bot_history, ranked_bots
 from knowdefeat_pipeline.store.reads import Record, day_rows, latest_day
+from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer
+from knowdefeat_pipeline.web.decisions import decide
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
+from knowdefeat_pipeline.web.forms import Form
 from knowdefeat_pipeline.web.pages.drawing import weeks
 from knowdefeat_pipeline.web.pages.rendering import render
-from knowdefeat_pipeline.web.parameters import Bot, Day
+from knowdefeat_pipeline.web.parameters import Bot, Day, bot_address
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter()
@@ -43,6 +48,8 @@ def bot_page(
 ) -> Response:
     """Everything about one bot, by name or id."""
 
+    decides = may(request, "admin")
+
     def read(connection: psycopg.Connection) -> Answer:
         (key,) = bot_keys(connection, [bot])
         (about,) = funds.bots_table(connection, key)
@@ -62,10 +69,17 @@ def bot_page(
             most=max((abs(of["pnl"]) for of in done), default=0.0),
             history=bot_history(connection, key, last - timedelta(days=days - 1), last),
             trades=closed_trades(connection, TRADES, bot_id=key, day=day), open=open_trades(connection, key, OPEN),
-            events=funds.history(connection, about["bot"], EVENTS),
+            events=funds.history(connection, about["bot"], EVENTS), decides=decides,
         )  # fmt: skip
 
-    return site.answer(request, read)
+    return site.answer(request, read, viewer="admin" if decides else "")
+
+
+@router.post("/bots/{bot:path}")
+def decide_of_bot(request: Request, site: Shared, bot: Bot, form: Form) -> Response:
+    """Activate, deactivate or resume a bot."""
+    decide(site, requires("admin")(request), [bot], form)
+    return RedirectResponse(f"{bot_address(bot)}#decisions", HTTPStatus.SEE_OTHER)
 
 
 def _tickers(connection: psycopg.Connection, key: int, last: date) -> list[Record]:

@@ -19,6 +19,7 @@ SPARK = (72, 22)  # width and height in px
 BAR = (100, 16)
 MOST_POINTS = 50.0  # that a score can be away from the middle
 COLOURS = 8
+UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))  # of large amounts
 NOTHING = Markup('<span class="none">–</span>')
 _POINTS = tuple((f"{variable.name}_points", escape(variable.label)) for variable in VARIABLES)
 
@@ -267,14 +268,38 @@ def _band(name: str, begin: float, end: float, height: float, since: datetime, u
 
 def _levels(low: float, high: float, width: float, left: float, y: Callable[[float], float]) -> list[Markup]:
     """Lines across at round figures, which stand at their left."""
-    span = high - low
-    decimals = 0 if span >= 4 else max(2, 1 - math.floor(math.log10(span)))
+    at = ticks(low, high)
     return [
         Markup('<path class="grid" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="y">{}</text>').format(
-            left, y(value), width - 8, left - 6, y(value) + 4, f"{value:,.{decimals}f}".replace("-", "−")
+            left, y(value), width - 8, left - 6, y(value) + 4, name
         )
-        for value in ticks(low, high)
+        for value, name in zip(at, level_names(at), strict=True)
     ]
+
+
+MOST_DECIMALS = 8
+
+
+def level_names(levels: Sequence[float]) -> list[str]:
+    """Figures as they stand beside a chart (as app.js does): all with the decimals that tell them apart, and from a
+    million on in millions (M), billions (B) or trillions (T), as they would not fit.
+
+    >>> level_names([-400.0, 0.0, 200.0]), level_names([89.6, 89.8, 90.0]), level_names([0.0, 0.00002])
+    (['−400', '0', '200'], ['89.6', '89.8', '90.0'], ['0.00000', '0.00002'])
+    >>> level_names([-30e9, -20e9, 0.0]), level_names([1_000_000.0, 1_500_000.0])
+    (['−30 B', '−20 B', '0 B'], ['1.0 M', '1.5 M'])
+    """
+    largest = max(map(abs, levels), default=0.0)
+    unit, letter = next(((unit, f" {of}") for unit, of in UNITS if largest >= unit >= 1e6), (1.0, ""))
+    shown = [level / unit for level in levels]
+    step = (shown[-1] - shown[0]) / (len(shown) - 1) if len(shown) > 1 else 1.0
+    near = [step * 10**n / 1000 for n in range(MOST_DECIMALS)]  # what binary does to a round figure is less
+    decimals = next((n for n, most in enumerate(near) if all(_off(of * 10**n) < most for of in shown)), MOST_DECIMALS)
+    return [f"{of:,.{decimals}f}{letter}".replace("-", "−") for of in shown]
+
+
+def _off(value: float) -> float:
+    return abs(value - round(value))
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

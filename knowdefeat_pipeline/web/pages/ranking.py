@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 import numpy as np
 import psycopg
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import RedirectResponse
 
 from knowdefeat_pipeline.core.schema import Figure
 from knowdefeat_pipeline.store.bot_days import daily_pnl
-from knowdefeat_pipeline.store.reads import last_ranked_day
+from knowdefeat_pipeline.store.bots import inactive_bots
+from knowdefeat_pipeline.store.reads import Record, last_ranked_day, latest_day
+from knowdefeat_pipeline.web.access import may, requires
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.api.cursors import cursor as written
 from knowdefeat_pipeline.web.api.cursors import part, plain, read_cursor
 from knowdefeat_pipeline.web.api.models import RANKED
+from knowdefeat_pipeline.web.decisions import decide
 from knowdefeat_pipeline.web.exports import FORMATS, Format, export
-from knowdefeat_pipeline.web.pages.rendering import render
-from knowdefeat_pipeline.web.rankings import PLACE, Asked, read_ranking
+from knowdefeat_pipeline.web.forms import Fields
+from knowdefeat_pipeline.web.pages.rendering import address, render
+from knowdefeat_pipeline.web.rankings import PLACE, Asked, Ranking, read_ranking
 from knowdefeat_pipeline.web.site import Shared
 
 router = APIRouter()
@@ -37,6 +43,8 @@ def ranking(
 ) -> Response:
     """The bots of a day in order, filtered and sorted as the address says."""
 
+    decides = may(request, "admin")
+
     def read(connection: psycopg.Connection) -> Answer:
         found = read_ranking(connection, asked)
         if found is None:
@@ -54,9 +62,26 @@ def ranking(
             question=QUESTION, asked=asked, found=found, rows=rows, paths=paths, next=place and written(place),
             states=STATES, currencies=currencies, as_of=found.rows[0]["as_of"] if found.rows else None,
             first=found.chosen.index(rows[0]) + 1 if rows else 0, formats=FORMATS, columns=COLUMNS,
+            decides=decides, changed=_changed(connection, found),
         )  # fmt: skip
 
-    return site.answer(request, read)
+    return site.answer(request, read, viewer="admin" if decides else "")
+
+
+def _changed(connection: psycopg.Connection, found: Ranking) -> dict[int, Record]:
+    """The bots that were activated or deactivated since the last ranking, which has them as they were; by bot."""
+    if found.day != latest_day(connection):
+        return {}
+    inactive = inactive_bots(connection)
+    return {row["bot_id"]: row for row in found.rows if row["is_active"] == (row["bot_id"] in inactive)}
+
+
+@router.post("/ranking")
+def decide_of_bots(request: Request, site: Shared, fields: Fields) -> Response:
+    """Activate or deactivate the bots that are chosen, and go back to what was shown."""
+    author = requires("admin")(request)
+    decide(site, author, [value for name, value in fields if name == "bots"], dict(fields))
+    return RedirectResponse(address("/ranking", dict(request.query_params)), HTTPStatus.SEE_OTHER)
 
 
 QUESTION = "Which bots are good, and what moved them?"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -22,6 +23,7 @@ from knowdefeat_pipeline.core.schema import TABLES, VARIABLES
 from knowdefeat_pipeline.web.answers import Answer
 from knowdefeat_pipeline.web.pages import drawing
 from knowdefeat_pipeline.web.parameters import bot_address
+from knowdefeat_pipeline.web.problems import Problem
 from knowdefeat_pipeline.web.site import Site
 
 FOLDER = Path(__file__).parent
@@ -29,6 +31,7 @@ STATIC = FOLDER.parent / "static"
 NOTHING = "–"
 MINUS = "−"
 HTML = "text/html"
+EMPTY = ("empty.html", "regimes_empty.html")  # what stands in the place of a page while there is nothing to show
 # No script but our own files, nothing from elsewhere, and no style in the text of a page.
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
@@ -66,6 +69,37 @@ def number(value: Any, decimals: int = 0, sign: bool = False) -> str:
 def money(value: Any, currency: str, sign: bool = True) -> str:
     """An amount with the decimals of its currency, by default with its sign."""
     return number(value, digits(currency), sign)
+
+
+def short(value: float | None, currency: str) -> str:
+    """An amount with its sign where there is little room: large ones in thousands (k), millions (M), and on; small ones
+    with two significant digits, no finer than their currency.
+
+    >>> short(12345.6, "USD"), short(-123456.0, "JPY"), short(2_558_612.0, "USD"), short(999_999_999.0, "USD")
+    ('+12,346', '−123 k', '+2.56 M', '+1.00 B')
+    >>> short(0.0247, "BTC"), short(-9.87, "USD"), short(0.001, "USD"), short(10.4, "USD"), short(None, "USD")
+    ('+0.025', '−9.9', '0.00', '+10', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    size = float(f"{abs(value):.3g}")
+    if size >= 1e5:
+        unit, name = next(of for of in drawing.UNITS if size >= of[0])
+        return f"{number(value / unit, 2 - math.floor(math.log10(size / unit)), True)} {name}"
+    if size == 0 or size >= 10:
+        return number(value, sign=True)
+    return number(value, min(digits(currency), 1 - math.floor(math.log10(size))), True)
+
+
+def figure(value: float | None, unit: str, currency: str) -> str:
+    """A figure with the decimals of its unit (see `core.schema`): of money those of its currency.
+
+    >>> figure(0.0247, "currency", "BTC"), figure(1.5, "currency/s", "JPY"), figure(1.5, "currency/s", "USD")
+    ('0.02470000', '1.50', '1.5000')
+    >>> figure(42.5, "percent", "BTC")
+    '42.50'
+    """
+    return number(value, {"currency": digits(currency), "currency/s": digits(currency) + 2}.get(unit, 2))
 
 
 def coloured(text: str) -> Markup:
@@ -124,6 +158,15 @@ def tone(text: str) -> str:
     return {"+": "up", MINUS: "down"}.get(text[:1], "")
 
 
+def fits(text: str) -> str:
+    """The class of a tile's figure that is too long for the size of the others.
+
+    >>> fits("+12,345.67"), fits("−3,331,806,019.16")
+    ('', ' long')
+    """
+    return " long" if len(text) > 12 else ""
+
+
 def instant(value: datetime | None, seconds: bool = False) -> str:
     """UTC, to the minute or second."""
     return NOTHING if value is None else value.astimezone(UTC).strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''}")
@@ -178,8 +221,11 @@ def environment() -> Environment:
     made.filters |= {
         "number": number,
         "money": money,
+        "short": short,
+        "figure": figure,
         "price": price,
         "tone": tone,
+        "fits": fits,
         "coloured": coloured,
         "plain": plain,
         "quoted": quote,
@@ -209,7 +255,10 @@ def address(path: str, query: Mapping[str, Any], **changes: Any) -> str:
 
 
 def render(template: str, request: Request, site: Site, *, is_live: bool = True, **values: Any) -> Answer:
-    """A page. One that is not `is_live` stays as it is when results change: somebody types there."""
+    """A page. One that is not `is_live` stays as it is when results change: somebody types there. Raises Problem (404)
+    where a file is asked for of what is empty, so that nobody takes the page for the file."""
+    if template in EMPTY and "format" in request.query_params:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is nothing to take along yet. The page says what to run.")
     query = {key: request.query_params.getlist(key) for key in request.query_params}
 
     def here(**changes: Any) -> str:

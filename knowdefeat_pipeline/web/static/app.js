@@ -174,7 +174,7 @@ function draw(figure, told) {
     legend: { show: false },
     padding: [null, 26, null, null], // the half of a day's name, which stands below the last point
     axes: [{ ...axis, size: 28, incrs: STEPS, values: (plot, ticks) => dayNames(ticks) },
-           { ...axis, size: 72, values: (plot, ticks) => ticks.map((tick) => number(tick)) }],
+           { ...axis, size: 72, values: (plot, ticks) => levelNames(ticks) }],
     scales: {
       x: { range: (plot, low, high) => bars ? [low - 43200, high + 43200] : [low, high] },
       y: { range: (plot, low, high) => padded(bars ? Math.min(low, 0) : low, bars ? Math.max(high, 0) : high, told.top) },

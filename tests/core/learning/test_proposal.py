@@ -81,7 +81,7 @@ def test_a_step_from_whatever_is_in_force_toward_what_was_learned() -> None:
     np.testing.assert_allclose(found.weights - EQUAL_SET, change, atol=1e-9)
     assert found.evidence["gate_open"] is True
     assert "toward what was learned (win rate +" in found.reason
-    assert "the learner leads the anchor weights in both rank IC and money (+" in found.reason
+    assert "the learner keeps up with the anchor weights in both rank IC and money (+" in found.reason
     assert "over the last 59 settled days" in found.reason
 
 
@@ -95,11 +95,11 @@ def test_a_lost_trial_leads_home_and_stays_there() -> None:
     assert back.outcome == "published"
     np.testing.assert_array_equal(back.weights, step(DEFAULT, home))
     assert "points back (" in back.reason
-    assert "does not lead the anchor weights in both rank IC and money (-0.100 and +" in back.reason
+    assert "is behind the anchor weights in rank IC or money (-0.100 and +" in back.reason
     assert "of a day's volatility over the last 59 settled days)" in back.reason
     stay = propose(misled(), last, home, home)
     assert (stay.outcome, stay.weights) == ("gate_closed", None)
-    assert stay.reason.startswith("nothing to move: the learner does not lead")
+    assert stay.reason.startswith("nothing to move: the learner is behind")
 
 
 def test_at_the_target_nothing_moves() -> None:
