@@ -86,7 +86,8 @@ def _forget(url: str) -> None:
     from knowdefeat_pipeline.store.tables import stored
 
     with connect(url) as connection:
-        connection.execute(f"TRUNCATE {', '.join(map(stored, TABLES))}, bot_months, bot_months_state, refreshed_days")
+        kept = "bot_days_rows, open_positions, slow_results, bot_months, bot_months_state, refreshed_days"
+        connection.execute(f"TRUNCATE {', '.join(map(stored, TABLES))}, {kept}")
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any, Literal
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 from dagster import TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
@@ -109,8 +108,8 @@ def describe(
         context.add_asset_metadata(
             row_count(result.counts.get(day, 0), "partition_row_count"), partition_key=day.isoformat()
         )
-    shown = result.rows if shown is None else shown
-    first = shown.iloc[np.flatnonzero(shown["day"] == result.last)[:PREVIEW_ROWS]]
+    last_rows = result.last_rows if shown is None else shown[shown["day"] == result.last]
+    first = last_rows.iloc[:PREVIEW_ROWS]
     if names is not None:
         first = with_names(first, names)
     context.add_asset_metadata(

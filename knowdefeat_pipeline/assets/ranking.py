@@ -33,7 +33,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         ranked = compute_rankings(database.session, *covered_days(context))
         names = bot_names(database.session.connection)
         catalogue.describe(context, ranked, PREVIEW, names=names)
-        last = catalogue.with_names(ranked.rows[ranked.rows["day"] == ranked.last], names)
+        last = catalogue.with_names(ranked.last_rows, names)
         catalogue.show(context, ranked.last, "scores", lambda: pictures.draw_scores(last))
         yield dg.MaterializeResult[None](check_results=catalogue.check_results(ranked))
 

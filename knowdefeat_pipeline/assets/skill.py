@@ -30,7 +30,7 @@ def build(calendar: Calendar) -> list[dg.AssetsDefinition]:
         judged = compute_skill(database.session, *covered_days(context))
         names = bot_names(database.session.connection)
         catalogue.describe(context, judged, PREVIEW, names=names)
-        last = catalogue.with_names(judged.rows[judged.rows["day"] == judged.last], names)
+        last = catalogue.with_names(judged.last_rows, names)
         catalogue.show(
             context, judged.last, "skill", lambda: pictures.draw_skill(last[last["time_window"] == "lifetime"])
         )

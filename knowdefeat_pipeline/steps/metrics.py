@@ -14,12 +14,15 @@ from knowdefeat_pipeline.core import units
 from knowdefeat_pipeline.core.metrics import engine
 from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.lifetime import Past
-from knowdefeat_pipeline.core.rows import Columns, as_columns, joined
+from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
+from knowdefeat_pipeline.core.rows import Columns, as_columns, chosen, joined
+from knowdefeat_pipeline.core.schema import ALL_TICKERS
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.scale.plan import Plan, Refresh
 from knowdefeat_pipeline.scale.staging import Staging
+from knowdefeat_pipeline.steps.in_parts import computed_ahead, replace_by_parts
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
     CheckSpec,
@@ -36,10 +39,11 @@ from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.open_positions import write_open_positions
-from knowdefeat_pipeline.store.results import active_bots, first_rows, of_days, replace_days
+from knowdefeat_pipeline.store.results import active_bots, first_rows
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
+BLOCKS_AHEAD = 1  # of metrics, of 8 MB, that waits to be written
 SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
     CheckSpec(
@@ -150,21 +154,23 @@ def _write_days(
 ) -> tuple[Columns, list[Mark]]:
     """Compute and replace the metrics of these days; all of them, and the marks."""
     connection = session.connection
-    written: list[Columns] = []
-
-    def tables() -> Iterator[pa.Table]:
-        # The database takes in one block while the next is computed.
-        for block in inputs.blocks():
-            written.append(block)
-            yield of_days(block, {of.day: of.as_of for of in own})
-
-    with one_transaction(connection):
+    ends = {of.day: of.as_of for of in own}
+    # The database takes in the days, and then one block after another, while the next is computed.
+    with computed_ahead(inputs.blocks(), BLOCKS_AHEAD) as blocks, one_transaction(connection):
         write_open_positions(connection, first, last, own)
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
-        replace_days(connection, "bot_metrics", first, last, tables())
-        rows = with_slow_results(session, joined(written), own)
+        written = replace_by_parts(connection, "bot_metrics", first, last, blocks, ends)
+        rows = with_slow_results(session, written, own)
         recorded = mark(connection, "bot_metrics", first, last, own)
+    session.leave(recorded, _ranked_by(rows))
     return rows, recorded
+
+
+def _ranked_by(rows: Columns) -> Columns:
+    """What the ranking reads of these metrics, in the order in which it would read them."""
+    whole = np.flatnonzero(rows["ticker"] == ALL_TICKERS)
+    in_order = whole[np.lexsort((rows["bot_id"][whole], rows["as_of"][whole]))]
+    return chosen({name: rows[name] for name in ("as_of", *RANKED_BY)}, in_order)
 
 
 def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:
@@ -219,6 +225,7 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
         return _publish_streaks(session, staged, upstream, first, last)
     known = session.trades(ends[0] - timedelta(days=WINDOW_DAYS), ends[-1]) if upstream else None
     own = [Mark(of.day, of.as_of, known.seen, {"bot_metrics": of.number}) for of in upstream] if known else []
+    end_of = {of.day: of.as_of for of in own}
 
     def compute(bots: Ints | None) -> Columns:
         return engine.win_streak_rows(known.of_bots(bots) if known else Trades.none(), micros(ends))
@@ -229,11 +236,11 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
             recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
         rows = found.table
     else:
-        rows = compute(None)
+        parts = engine.win_streak_blocks(known.trades if known else Trades.none(), micros(ends))
         with one_transaction(connection):
-            replace_days(connection, "win_streaks", first, last, of_days(rows, {of.day: of.as_of for of in own}))
+            rows = replace_by_parts(connection, "win_streaks", first, last, parts, end_of)
             recorded = mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, {of.day: of.as_of for of in own}), marks=recorded)
+    return StepResult("win_streaks", first, last, DayRows(rows, end_of), marks=recorded)
 
 
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:

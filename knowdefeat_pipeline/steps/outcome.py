@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from knowdefeat_pipeline.core.rows import Columns, as_frame
+from knowdefeat_pipeline.core.rows import Columns, as_frame, chosen
 from knowdefeat_pipeline.core.units import Array, Ints, each_day, micros
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.store.staleness import Mark
@@ -59,6 +59,16 @@ class DayRows:
     def day(self) -> Array:
         """The day of each row."""
         return np.array([*self.ends], object)[np.searchsorted(micros([*self.ends.values()]), self.columns["as_of"])]
+
+    @property
+    def counts(self) -> Mapping[date, int]:
+        """How many rows each day has; days without any are absent."""
+        return counts_of_days(self.ends, rows_per_end(self.columns, micros([*self.ends.values()])))
+
+    def of_day(self, day: date) -> DayRows:
+        """Those of one day."""
+        ends = {day: self.ends[day]} if day in self.ends else {}
+        return DayRows(chosen(self.columns, np.isin(self.columns["as_of"], micros([*ends.values()]))), ends)
 
     def frame(self) -> pd.DataFrame:
         """The rows with their days as a frame."""
@@ -111,12 +121,18 @@ class StepResult:
         return self.written.frame() if isinstance(self.written, DayRows) else self.written
 
     @cached_property
+    def last_rows(self) -> pd.DataFrame:
+        """The rows of the last day as a frame, with a column `day`: a frame of all of them would take long."""
+        if isinstance(self.written, DayRows):
+            return self.written.of_day(self.last).frame()
+        return self.rows[self.rows["day"] == self.last]
+
+    @cached_property
     def counts(self) -> Mapping[date, int]:
         """How many rows each day has; days without any are absent."""
-        if isinstance(self.written, CountedRows):
+        if isinstance(self.written, (CountedRows, DayRows)):
             return self.written.counts
-        day = self.written.day if isinstance(self.written, DayRows) else self.written["day"]
-        return Counter(day.tolist())
+        return Counter(self.written["day"].tolist())
 
     @property
     def days(self) -> list[date]:

@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.in_parts import replace_by_parts
 from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
@@ -37,6 +38,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
 ROUNDING = 1e-9
+DAYS_AT_ONCE = 15  # that are ranked while the database takes in those before
 ROWS_AT_ONCE = 200_000  # of a ranking, at most, which take a quarter of a gigabyte
 COLUMNS = [figure.name for figure in TABLES["bot_rankings"] if figure not in (FLAG, PARTITION)]
 CHECKS = (
@@ -65,23 +67,36 @@ def compute_rankings(session: Session, first: date, last: date, metrics: Measure
     own = [Mark(of.day, of.as_of, seen, {"bot_metrics": of.number}) for of in upstream]
     ends = {of.day: of.as_of for of in own}
     of_bots = _OfBots.read(connection, own)
-    figures = metrics.figures if metrics else None
+    figures = _of_whole(metrics.figures) if metrics and metrics.figures else session.take_left(upstream)
     if figures is None and len(spans := _spans(own, count_bots(connection))) > 1:
         return _rank_in_spans(session, spans, of_bots, first, last, own)
     if figures is None:
         figures = _read(session, first, last)
-    rows = _rank(of_bots, chosen(figures, figures["ticker"] == ALL_TICKERS), [*ends.values()])
     with one_transaction(connection):
         if session.memory and [*ends] == [first] == [last]:
+            rows = _rank(of_bots, figures, [*ends.values()])
             found = session.memory.compared("bot_rankings", rows)
             recorded = [renew_day(connection, session.memory, "bot_rankings", found, own[0])[0]]
         else:
-            replace_days(connection, "bot_rankings", first, last, of_days(rows, ends))
+            parts = _rank_parts(of_bots, figures, [*ends.values()])
+            rows = replace_by_parts(connection, "bot_rankings", first, last, parts, ends)
             recorded = mark(connection, "bot_rankings", first, last, own)
     checks = (_check(rows),)
     return RankedDays(
         "bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=of_bots.versions
     )
+
+
+def _rank_parts(of_bots: _OfBots, figures: Columns, ends: Sequence[datetime]) -> Iterator[Columns]:
+    """The ranking of these figures, some days at a time, of which each looks at no other."""
+    for at in range(0, max(len(ends), 1), DAYS_AT_ONCE):
+        part = ends[at : at + DAYS_AT_ONCE]
+        yield _rank(of_bots, chosen(figures, np.isin(figures["as_of"], micros(part))), part)
+
+
+def _of_whole(figures: Columns) -> Columns:
+    """Those of the figures that are over all tickers."""
+    return chosen(figures, figures["ticker"] == ALL_TICKERS)
 
 
 def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:

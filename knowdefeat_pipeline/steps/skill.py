@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 
 import numpy as np
 
@@ -16,15 +17,16 @@ from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
+from knowdefeat_pipeline.steps.in_parts import replace_by_parts
 from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.steps.shards import read_days
 from knowdefeat_pipeline.store.bots import bot_strategies
-from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.shards import trades_of
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
+DAYS_AT_ONCE = 15  # that are judged while the database takes in those before
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
@@ -35,19 +37,25 @@ def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDa
     """
     connection = session.connection
     upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
-    rows: Columns = {name: np.empty(0) for name in COLUMNS}
+    parts: Iterable[Columns] = [{name: np.empty(0) for name in COLUMNS}]
     own = list[Mark]()
     if upstream:
         session.ensure_begun(first)
         results = _Results(session, first.replace(day=1), upstream)
         own = [Mark(of.day, of.as_of, results.seen, {"bot_metrics": of.number}) for of in upstream]
-        ends = [of.as_of for of in own]
-        rows = _rows(ends, results.said(ends), bot_strategies(connection))
+        parts = _parts([of.as_of for of in own], results, bot_strategies(connection))
     of_day = {of.day: of.as_of for of in own}
     with one_transaction(connection):
-        replace_days(connection, "bot_skill", first, last, of_days(rows, of_day))
+        rows = replace_by_parts(connection, "bot_skill", first, last, parts, of_day)
         recorded = mark(connection, "bot_skill", first, last, own)
     return StepResult("bot_skill", first, last, DayRows(rows, of_day), marks=recorded)
+
+
+def _parts(ends: Sequence[datetime], results: _Results, strategies: Mapping[int, str]) -> Iterator[Columns]:
+    """The rows at each of `ends`, some of these at a time."""
+    said = results.said(ends)
+    for at in range(0, len(ends), DAYS_AT_ONCE):
+        yield _rows(ends[at : at + DAYS_AT_ONCE], islice(said, DAYS_AT_ONCE), strategies)
 
 
 def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.metrics.score_means import TradeScores
+from knowdefeat_pipeline.core.rows import Columns
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Ints, day_start
@@ -27,7 +28,7 @@ from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.store.exposures import sync_exposures
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.months import read_days, read_past, sync_months
-from knowdefeat_pipeline.store.staleness import current_snapshot
+from knowdefeat_pipeline.store.staleness import Mark, current_snapshot
 from knowdefeat_pipeline.store.trade_scores import any_scores
 
 # Scores of the trades of these bots, None for all; None where no trade has any.
@@ -44,6 +45,10 @@ class KnownTrades:
     seen: str
     read: Callable[[Ints | None], Trades]
     _asked: dict[bytes, Trades] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def reaches(self, since: datetime, until: datetime) -> bool:
+        """Whether all with since <= exit_time < until are among them."""
+        return self.since <= since and self.until >= until
 
     @cached_property
     def trades(self) -> Trades:
@@ -79,6 +84,7 @@ class Session:
         self._staged = ExitStack()
         self._seen: str | None = None
         self._known: KnownTrades | None = None
+        self._left: tuple[Sequence[Mark], Columns] | None = None
         self._began: date | None = None
         self._content: UUID | None = None
 
@@ -89,7 +95,7 @@ class Session:
         stale again. (Not the estimates that are made now, which are among what is read.)
         """
         self.unstage()
-        self._known, self._began = None, first
+        self._known, self._left, self._began = None, None, first
         sync_exposures(self.connection, self.url)
         self._seen = current_snapshot(self.connection)
         self._content = sync_months(self.connection, self.url, first.replace(day=1))
@@ -113,12 +119,12 @@ class Session:
         """The shards in which these days are computed from the closed trades with since <= exit_time < until; None
         where that is done in one piece.
 
-        So it is within a transaction, whose results nobody else sees before its end, and by a memory, which has the
-        trades already.
+        So it is within a transaction, whose results nobody else sees before its end, and where the trades are there
+        already: in a memory, or from a step before.
         """
         whole = self.workers.whole_bytes
         idle = self.connection.info.transaction_status == TransactionStatus.IDLE
-        if self.memory or not idle or is_small(self.connection, days, whole):
+        if self.memory or not idle or self._knows(since, until) or is_small(self.connection, days, whole):
             return None
         plan = make_plan(self.url, since, until, days, self.workers.shard_bytes)
         return plan if held_bytes(plan.trades, plan.rows) > whole else None
@@ -137,7 +143,7 @@ class Session:
     def trades(self, since: datetime, until: datetime) -> KnownTrades:
         """The closed trades with since <= exit_time < until, at least, and the snapshot in which they were read."""
         known = self._known
-        if known is None or not (known.since <= since and known.until >= until):
+        if known is None or not known.reaches(since, until):
             seen = self.seen
             if self.memory:  # from a midnight on: rows that leave the window need not be left out at every batch
                 table = self.memory.trade_rows.read(self._content, day_start(since.date()), seen)
@@ -147,6 +153,18 @@ class Session:
                 read = partial(Trades.among, trades)
             known = self._known = KnownTrades(since, until, seen, read)
         return known
+
+    def _knows(self, since: datetime, until: datetime) -> bool:
+        return self._known is not None and self._known.reaches(since, until)
+
+    def leave(self, marks: Sequence[Mark], rows: Columns) -> None:
+        """Leave what was just written under these marks for the step that reads it, which need not do so then."""
+        self._left = marks, rows
+
+    def take_left(self, marks: Sequence[Mark]) -> Columns | None:
+        """What was left under these marks, once; None where something else was or nothing."""
+        left, self._left = self._left, None
+        return left[1] if left and [of.number for of in left[0]] == [of.number for of in marks] else None
 
     def scores(self, since: datetime, until: datetime, seen: str) -> Scores:
         """The scores of the closed trades with since <= exit_time < until, at least, for the bots that are asked for;

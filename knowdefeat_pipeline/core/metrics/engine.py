@@ -65,7 +65,7 @@ from knowdefeat_pipeline.core.units import (
     last_day,
 )
 
-BLOCK_ROWS = 60_000
+BLOCK_ROWS = 30_000
 FEWEST_ROWS = 2  # of a bot at an as_of: over all tickers, and of its only one
 _NO_BOT, _ALL_BOTS = -(2**62), 2**62
 PERFORMANCE = {variable.name: variable.window_days for variable in VARIABLES if variable.scaling == "performance"}
@@ -210,6 +210,12 @@ def win_streak_rows(trades: Trades, as_of: Ints) -> Columns:
         for at, length in enumerate(STREAK_LENGTHS)
     }
     return summary | counted
+
+
+def win_streak_blocks(trades: Trades, as_of: Ints) -> Iterator[Columns]:
+    """The rows of `win_streak_rows`, some bots at a time, as those of `bot_metrics_blocks`."""
+    for block, _, _ in _blocks(trades, None, None, len(as_of)):
+        yield win_streak_rows(block, as_of)
 
 
 def win_streak_tables(

@@ -1,0 +1,68 @@
+"""Results of many rows, written part by part: the database takes in one part while the next is computed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TypeVar
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+
+from knowdefeat_pipeline.core.rows import Columns
+from knowdefeat_pipeline.store.results import of_days, replace_days
+
+T = TypeVar("T")
+
+
+def replace_by_parts(
+    connection: psycopg.Connection,
+    table: str,
+    first: date,
+    last: date,
+    parts: Iterable[Columns],
+    ends: Mapping[date, datetime],
+) -> Columns:
+    """Replace the result's rows of the days first..last by those of the parts (one at least), and return these.
+
+    `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
+    """
+    written = list[Columns]()
+
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
+            written.append(dict(part))
+            yield of_days(part, ends)
+
+    # One day is one part, for which no thread is worth while.
+    replace_days(connection, table, first, last, tables() if len(ends) > 1 else next(tables()))
+    # Column by column, and each is let go of once it is joined: the rows are not held twice.
+    return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
+
+
+@contextmanager
+def computed_ahead(items: Iterator[T], most: int) -> Generator[Iterator[T]]:
+    """The items (none is None), in order, computed by a thread from now on: up to `most` wait for who takes them.
+
+    What computing one raises is raised to who takes it. At the end no item is being computed.
+
+    >>> with computed_ahead(iter(range(3)), 2) as items:
+    ...     list(items)
+    [0, 1, 2]
+    """
+    thread = ThreadPoolExecutor(1, "ahead")
+    coming = deque(thread.submit(next, items, None) for _ in range(most))
+
+    def taken() -> Iterator[T]:
+        while (item := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, items, None))
+            yield item
+
+    try:
+        yield taken()
+    finally:
+        thread.shutdown(cancel_futures=True)
