@@ -18,6 +18,7 @@ from knowdefeat_pipeline.core.money import digits
 from knowdefeat_pipeline.core.ranking.ranking import top_movers
 from knowdefeat_pipeline.core.schema import METRICS, OPEN_POSITIONS, VARIABLE, VARIABLE_NAMES
 from knowdefeat_pipeline.core.units import Floats, Ints
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.store.reads import Record
 from knowdefeat_pipeline.store.tear_sheets import TearSheet
 
@@ -63,7 +64,7 @@ def tear_sheet_page(sheet: TearSheet) -> str:
 
 def _about(sheet: TearSheet) -> str:
     row, figures = sheet.ranking, sheet.metrics
-    since = f"{len(sheet.pnl):,} closed trades"
+    since = counted(len(sheet.pnl), "closed trade")
     if figures["first_exit"] is not None:
         since += f", {figures['first_exit']:%Y-%m-%d} to {figures['last_exit']:%Y-%m-%d}"
     return (
@@ -80,7 +81,7 @@ def _statement(sheet: TearSheet) -> str:
     return (
         f"{found['verdict'].capitalize()}: P(edge > 0) {chance(found['p_skill'])}. Its edge is "
         f"{number(found['edge'], 3, sign=True)} R a trade, with 90 % between {number(found['edge_low'], 3, sign=True)} "
-        f"and {number(found['edge_high'], 3, sign=True)}, from {found['trades']:,} trades."
+        f"and {number(found['edge_high'], 3, sign=True)}, from {counted(found['trades'], 'trade')}."
     )
 
 
