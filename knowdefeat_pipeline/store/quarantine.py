@@ -31,12 +31,13 @@ def release(url: str, quarantine_id: int, corrections: Mapping[str, str], now: d
 
     `corrections`: column of the file (or field) -> new text. A row that is refused again stays held as it was and
     QuarantineError says why. A repeated trade cannot be forced in: the database holds each trade once. Nor can
-    fills that make no trade, whatever is corrected.
+    fills that make no trade, whatever is corrected, nor a trade of fills that another trade holds already.
     """
     with connect(url) as connection, connection.transaction():
         lock_loads(connection)  # before the row, as who loads or undoes takes them
         row = _find_held(connection, quarantine_id)
-        if not NO_TRADE.keys().isdisjoint(row.original.values()):  # a correction would make a trade up
+        # A correction would make a trade up, or count the fills of another trade twice.
+        if row.reason == Reason.OVERLAPPING_TRADE or not NO_TRADE.keys().isdisjoint(row.original.values()):
             raise QuarantineError(f"Row {quarantine_id} stays in quarantine: {row.message}")
         again = _record_market_again if row.layout["format"] in FORMS else _record_again
         recorded = again(connection, row, corrections, now)

@@ -267,6 +267,10 @@ def test_an_export_of_the_middle_of_a_recorded_position_is_held_until_one_has_it
     load(database, part(tmp_path, 1, 2, 3, 4))
     assert load(database, part(tmp_path, 2, 3)).quarantined == {"overlapping_trade": 1}
     assert pnls(database) == [("closed", 40)]
+    (held,) = list_rows(database)
+    with pytest.raises(QuarantineError, match="the fills of both are one trade"):  # of no use by hand either
+        release(database, held.quarantine_id, {}, NOW)
+    assert pnls(database) == [("closed", 40)]
     assert load(database, part(tmp_path, 1, 2, 3, 4)).explained == 1
     assert (pnls(database), list_rows(database)) == ([("closed", 40)], [])
 

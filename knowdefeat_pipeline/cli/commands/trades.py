@@ -28,17 +28,24 @@ from knowdefeat_pipeline.store.trades import LoadReport
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
+RECORDED = 90_000  # trades a second on two cores (benchmarks.ingest), by which the time of many is estimated
 
 
 def load(url: str, reading: Reading, path: Path, *, replaces: bool = False, author: str = "manual") -> LoadReport:
     """Load a reading of a file; a simulated fleet makes room for the first real trades."""
-    with connect(url) as connection:
+    with err.status(_recording(len(reading.valid))), connect(url) as connection:
         report = take_in(
             connection, reading, path.name, replaces=replaces, author=author, content_hash=reading.content_hash
         )
     if report.removed:
         err.print("The simulated fleet was removed to make room for real trades.", style="dim")
     return report
+
+
+def _recording(trades: int) -> str:
+    """What is being done, and for how long where one would wonder."""
+    seconds = trades / RECORDED
+    return f"Recording {counted(trades, 'trade')}" + (f", about {seconds:.0f} s" if seconds > 2 else "")
 
 
 @with_file_options
@@ -94,14 +101,14 @@ def _readings(
     """
     for path in given:
         if not path.is_dir():
-            yield from ((path, reading) for reading in how.read(path, clock()))
+            yield from ((path, reading) for reading in _read(path, how, clock))
             continue
         found = 0
         for file in sorted(path.rglob("*")):
             if not file.is_file() or file.name.startswith(".") or file.name.endswith(BESIDE):
                 continue
             try:
-                readings = how.read(file, clock())
+                readings = _read(file, how, clock)
             except NoTradesError:  # why not, `ingest FILE` says
                 err.print(f"Skipped, as it holds no trades: {printable(str(file))}", style="dim")
                 continue
@@ -113,6 +120,11 @@ def _readings(
             yield from ((file, reading) for reading in readings)
         if not found:
             raise SourceError(f"{path}: there is no file of trades in this folder")
+
+
+def _read(file: Path, how: FileOptions, clock: Callable[[], datetime]) -> list[Reading]:
+    with err.status(f"Reading {printable(file.name)}"):
+        return how.read(file, clock())
 
 
 def _show_only(files: list[Path], how: FileOptions, json: bool, unread: list[Path]) -> None:
