@@ -227,8 +227,8 @@ METRICS: dict[str, str | None] = {
 SUMMARY: dict[str, str | None] = {
     "trades": "n",
     "win_rate": "100 * len(wins) / n",
-    "longest_win_streak": "max(run for sign, run in runs if sign > 0)",
-    "longest_loss_streak": "max(run for sign, run in runs if sign < 0)",
+    "longest_win_streak": "max((run for sign, run in runs if sign > 0), default=0)",
+    "longest_loss_streak": "max((run for sign, run in runs if sign < 0), default=0)",
     "current_streak": "runs[-1][0] * runs[-1][1]",
     "streakiness_p_value": (
         "next(erfc(abs(len(runs_of(decided)) - (1 + 2 * a * b / m)) / sqrt(2 * a * b * (2 * a * b - m) / "
@@ -245,7 +245,7 @@ def streaks(length: int) -> dict[str, str | None]:
         "hits": f"sum(max(0, run - {length - 1}) for sign, run in runs if sign > 0)",
         "frequency": _streak(length),
         "runs": f"sum(sign > 0 and run >= {length} for sign, run in runs)",
-        "expected_frequency": f"100 * (n - {length - 1}) / n * (len(wins) / n) ** {length}",
+        "expected_frequency": f"100 * max(0, n - {length - 1}) / n * (len(wins) / n) ** {length}",
     }
 
 

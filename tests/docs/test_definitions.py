@@ -144,3 +144,15 @@ def test_contributions_by_hand() -> None:
     assert contributions.ranks([5.0, 7.0, None, 7.0, 9.0]) == [-0.5, 0.0, 0.0, 0.0, 0.5]
     assert contributions.ranks([5.0, 6.0, 7.0]) == [-0.5, 0.0, 0.5]
     assert contributions.ranks([5.0, None]) == [0.0, 0.0]
+
+
+def test_workings_of_streaks_hold_for_a_bot_with_fewer_trades_than_the_streak_has() -> None:
+    """Of three trades, 10, 20 and -10, no seven can follow one another; of a bot that only won no run is a loss."""
+    three = workings.quantities(trades()[:3], 1000.0)
+    lines = workings.streaks(7)
+    assert {name: workings.evaluated(line, three) for name, line in lines.items()} == {
+        "streak_length": 7, "hits": 0, "frequency": 0, "runs": 0, "expected_frequency": 0,
+    }  # fmt: skip
+    two = workings.quantities(trades()[:2], 1000.0)
+    assert workings.evaluated(workings.SUMMARY["longest_win_streak"], two) == 2
+    assert workings.evaluated(workings.SUMMARY["longest_loss_streak"], two) == 0

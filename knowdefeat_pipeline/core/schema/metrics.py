@@ -65,14 +65,14 @@ STREAKS: tuple[Figure, ...] = (
     count("hits", "Trades at which the current run of wins is at least k, trailing 30 days."),
     number("frequency", "percent", "100 · hits / trades. NULL without trades."),
     count("runs", "Maximal runs of at least k wins, trailing 30 days."),
-    number("expected_frequency", "percent", "Expected frequency for independent trades with the same win rate: 100 · (n-k+1)/n · p^k. NULL without trades."),
+    number("expected_frequency", "percent", "Expected frequency for independent trades with the same win rate: 100 · max(0, n-k+1)/n · p^k. NULL without trades."),
 )
 
 STREAK_SUMMARY: tuple[Figure, ...] = (
     count("trades", "Closed trades in the trailing 30 days."),
     number("win_rate", "percent", "100 · wins / trades, trailing 30 days. NULL without trades."),
-    count("longest_win_streak", "Longest run of wins, trailing 30 days."),
-    count("longest_loss_streak", "Longest run of losses, trailing 30 days."),
+    count("longest_win_streak", "Longest run of wins, trailing 30 days; 0 without one."),
+    count("longest_loss_streak", "Longest run of losses, trailing 30 days; 0 without one."),
     Figure("current_streak", "bigint", "trades", "The run that is under way: positive for wins, negative for losses, 0 after a breakeven trade.", nullable=False),
     number("streakiness_p_value", "probability", "Two-sided Wald–Wolfowitz runs test over wins and losses: small when the order is not luck. NULL under 20 trades or when all went one way."),
     number("order_p_value", "probability", "Two-sided p of the number of runs of wins and losses when whole UTC days are put in another order, by its exact mean and variance over all orders and a normal curve: small when the order of the days is not luck; it is no test of skill. NULL under 20 trades, under 10 days with a win or a loss, or where every order has as many runs."),
