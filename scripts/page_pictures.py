@@ -1,6 +1,6 @@
 """Draw the pages in Chromium, as they show a simulated fleet: a picture each.
 
-.venv/bin/python scripts/page_pictures.py docs/pictures/pages
+.venv/bin/python -m scripts.page_pictures docs/pictures/pages
 The pages run in a home of their own, so that your data are not touched.
 """
 
@@ -18,6 +18,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
+
+from scripts import pictures
 
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -53,6 +55,7 @@ def main(folder: str) -> None:
         best = told(environment, "rankings", "--json")
         with pages(environment) as address:
             draw(address, token, first_name(best), target)
+    pictures.note(target.glob("*.png"))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Draw what `knowdefeat run` prints in a terminal.
 
-.venv/bin/python scripts/ranking_picture.py docs/pictures/ranking.svg
+.venv/bin/python -m scripts.ranking_picture docs/pictures/ranking.svg
 The command runs in a home of its own, so the picture shows the simulated fleet; your data is not touched.
 """
 
@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
+from scripts import pictures
+
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 WIDTH = 150
 
@@ -27,6 +29,7 @@ def main(path: str) -> None:
     # The viewer's own fixed-width font, instead of one that a picture would have to fetch from somewhere.
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
     Path(path).write_text(drawn, encoding="utf-8")
+    pictures.note([Path(path)])
 
 
 def printed_by_run() -> str:

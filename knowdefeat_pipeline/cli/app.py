@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -144,6 +146,18 @@ _commands(
     (webhook.app, "webhook"),
     (database.app, "db"),
 )
+
+
+def _let_help_flow(of: typer.Typer) -> None:
+    """Lines of a docstring end where its file is full; in a terminal of another width they would break sentences."""
+    for command in of.registered_commands:
+        command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", command.help or inspect.getdoc(command.callback) or "")
+    for group in of.registered_groups:
+        if group.typer_instance:
+            _let_help_flow(group.typer_instance)
+
+
+_let_help_flow(app)
 
 DATABASE_TROUBLE = "operations.md#what-failures-look-like"
 UNDONE = "What was under way is undone or will be done again."

@@ -32,10 +32,14 @@ def day_range(
     if from_ is None:
         # Days before the first partition count in the figures of later ones; only whoever asks for all is told of them.
         first = min(first if all_ else max(first, settings.first_day), last)
+    if first > last and to:
+        raise CommandError(f"--from {first} lies after --to {last}; exchange them.")
     if first > last:
-        raise CommandError(f"--from {first} lies after --to {last}.")
+        raise CommandError(
+            f"--from {first} lies after {last}, the last day with trades; choose that or an earlier one."
+        )
     if last > today:
-        raise CommandError(f"--to {last} lies in the future.")
+        raise CommandError(f"--to {last} lies in the future; choose {today} or an earlier day.")
     if first < settings.first_day:
         raise CommandError(
             f"{first} lies before the first partition, {settings.first_day}. Set KNOWDEFEAT_FIRST_DAY={first} in the "

@@ -66,7 +66,7 @@ def restore(url: str, path: Path) -> list[str]:
         with path.open("rb") as file:
             magic = file.read(5)
     except FileNotFoundError:
-        raise BackupError(f"There is no file {path}.") from None
+        raise BackupError(f"There is no file {path}; check the path.") from None
     except OSError as error:
         raise BackupError(f"{path} cannot be read: {error.strerror}.") from error
     if magic == PG_DUMP_MAGIC:

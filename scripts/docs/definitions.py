@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.schema import (
     VARIABLES,
     Figure,
 )
-from scripts.docs import example, workings
+from scripts.docs import contributions, example, workings
 from scripts.docs.markdown import anchor, code, table, text, value
 from scripts.docs.peers import PEERS
 
@@ -41,6 +41,24 @@ TITLES = {
 FIGURES: dict[str, tuple[Figure, ...]] = {**TABLES, **DECISIONS}
 WORKED_LENGTH = 3
 """The length of the runs that the example of win_streaks shows."""
+METHODS = {
+    "bot_rankings": "ranking",
+    "variable_weights": "weights",
+    "weight_versions": "weights",
+    "weight_settings": "weights",
+    "weight_adjustments": "weights",
+    "bot_skill": "skill",
+    "strategy_beliefs": "beliefs",
+    "strategy_weights": "beliefs",
+    "strategy_calibration": "beliefs",
+    "belief_ledger": "beliefs",
+    "market_regimes": "regimes",
+    "fund_settings": "allocation",
+    "bot_events": "allocation",
+    "fund_allocations": "allocation",
+    "fund_allocation_days": "allocation",
+}
+"""Of a table that more than arithmetic on trades makes: the page of the methodology that says how."""
 _SENTENCE = re.compile(r"(?<=[.;]) (?=NULL)")
 
 
@@ -51,7 +69,9 @@ class Disagreement(Exception):
 def pages(found: example.Example) -> dict[str, str]:
     """A page a table, by its path. Raises Disagreement."""
     worked = worked_examples(found)
-    return {f"definitions/{name}.md": _page(name, found, worked.get(name, {})) for name in FIGURES}
+    made = {f"definitions/{name}.md": _page(name, found, worked.get(name, {})) for name in FIGURES}
+    made["definitions/bot_rankings.md"] += _contributions(found)
+    return made
 
 
 def parts() -> dict[str, str]:
@@ -88,6 +108,29 @@ def worked_examples(found: example.Example) -> dict[str, dict[str, tuple[str | N
         if wrong:
             raise Disagreement(f"{name}: worked, computed: {wrong}")
     return out
+
+
+def _contributions(found: example.Example) -> str:
+    """The points of the row that is shown, worked through. Raises Disagreement."""
+    row = chosen_row("bot_rankings", found)
+    eligible = [r["bot_id"] for r in found.rows["bot_rankings"] if r["day"] == row["day"] and r["eligible"]]
+    metrics = [
+        r
+        for r in found.rows["bot_metrics"]
+        if r["day"] == row["day"] and r["ticker"] == "*" and r["bot_id"] in eligible
+    ]
+    metrics.sort(key=lambda r: -r["bot_id"])
+    weights = {r["variable"]: r["weight"] for r in found.rows["variable_weights"] if r["day"] == row["day"]}
+    worked = contributions.contributions(metrics, weights, row["bot_id"])
+    wrong = {
+        of.variable: (of.points, row[f"{of.variable}_points"])
+        for of in worked
+        if not workings.agrees(of.points, row[f"{of.variable}_points"])
+    }
+    if wrong:
+        raise Disagreement(f"bot_rankings: worked, computed: {wrong}")
+    names = {r["bot_id"]: r["name"] for r in found.rows["bots"]}
+    return contributions.section(worked, metrics, names, row["bot_id"])
 
 
 def chosen_row(name: str, found: example.Example) -> dict[str, Any]:
@@ -152,6 +195,8 @@ def _page(name: str, found: example.Example, worked: Mapping[str, tuple[str | No
 
 def _note(name: str, found: example.Example, row: Mapping[str, Any]) -> str:
     said = text(found.comments.get(name))
+    if name in METHODS:
+        said = f"{said}\n\nHow these figures are made: [methodology](../methodology/{METHODS[name]}.md).".lstrip()
     if not row:
         return f"{said}\n\nThe [example](index.md#the-example) has no row of this table.\n"
     of = {"day": "day", "bot_id": "bot", "ticker": "ticker", "strategy_id": "strategy", "regime": "regime"}

@@ -8,11 +8,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from io import StringIO
 from math import erfc, isclose, sqrt
 from statistics import NormalDist, mean, stdev
 from typing import Any
+
+from scripts.docs import example
 
 AS_OF = datetime(2026, 3, 14)  # noqa: DTZ001 (as the file: UTC without saying so)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -95,6 +97,24 @@ def compounded(returns: list[float]) -> list[float]:
     return found
 
 
+def volatility(trades: list[Trade], as_of: datetime) -> float:
+    """Of the trades that had closed by then, two at least."""
+    pnl = [trade.pnl for trade in trades]
+    days = max((as_of - trades[0].left) / DAY, 1)
+    return max(stdev(pnl), 0.01 * mean(abs(p) for p in pnl)) * sqrt(len(pnl) / days)
+
+
+def begun(trades: list[Trade], days: list[date], daily: list[float]) -> list[tuple[float, float]]:
+    """Of each day that began with a known volatility the net pnl, and that volatility."""
+    found = []
+    for day, pnl in zip(days, daily, strict=True):
+        began = datetime.combine(day, time())
+        before = [trade for trade in trades if trade.left < began]
+        if len(before) > 1:
+            found.append((pnl, volatility(before, began)))
+    return found
+
+
 def quantities(trades: list[Trade], capital: float) -> dict[str, Any]:
     """The names that the workings use, each as the page explains it."""
     pnl = [trade.pnl for trade in trades]
@@ -111,10 +131,19 @@ def quantities(trades: list[Trade], capital: float) -> dict[str, Any]:
         "seconds": [(trade.left - trade.entered).total_seconds() for trade in trades],
         "capital": capital, "equity": equity, "episodes": episodes(equity), "daily": daily, "returns": returns,
         "growth": growth, "fall": max(1 - value / max(growth[: at + 1]) for at, value in enumerate(growth)),
-        "runs": runs(pnl), "decided": decided, "days": (AS_OF - trades[0].left) / DAY,
-        "as_of": AS_OF, "HOUR": HOUR, "DAY": DAY,
+        "begun": begun(trades, days, daily), "runs": runs(pnl), "decided": decided,
+        "days": (AS_OF - trades[0].left) / DAY, "as_of": AS_OF, "HOUR": HOUR, "DAY": DAY,
         "mean": mean, "stdev": stdev, "sqrt": sqrt, "erfc": erfc, "NormalDist": NormalDist,
     }  # fmt: skip
+
+
+def stated(strategy: str | None) -> list[tuple[float, int]]:
+    """Of each closed trade of a strategy of the example: the confidence that its signal stated, and 1 for a win."""
+    written = (example.FOLDER / "trades.csv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(StringIO(written)) if row["strategy_id"] == strategy]
+    confidence = {row["source_trade_id"]: float(row["signal_confidence"] or 0) for row in rows}
+    trades = [trade for bot in {row["bot_id"] for row in rows} for trade in trades_of(bot, written)]
+    return [(confidence[trade.name], int(trade.pnl > 0)) for trade in trades]
 
 
 def _performance(span: str) -> str:
@@ -190,14 +219,16 @@ METRICS: dict[str, str | None] = {
         "max(100 * (max(path[:k + 1]) - value) / max(path[:k + 1])"
         " for path in [[*equity, equity[-1] + 12]] for k, value in enumerate(path))"
     ),
+    "quarter_result": "sum(p / v for p, v in begun) / sqrt(len(begun))",
+    "lifetime_result": "sum(p / v for p, v in begun) / sqrt(len(begun))",
 }
 """Of bot_metrics, by the name of the figure; None where it is NULL in the example."""
 
 SUMMARY: dict[str, str | None] = {
     "trades": "n",
     "win_rate": "100 * len(wins) / n",
-    "longest_win_streak": "max(run for sign, run in runs if sign > 0)",
-    "longest_loss_streak": "max(run for sign, run in runs if sign < 0)",
+    "longest_win_streak": "max((run for sign, run in runs if sign > 0), default=0)",
+    "longest_loss_streak": "max((run for sign, run in runs if sign < 0), default=0)",
     "current_streak": "runs[-1][0] * runs[-1][1]",
     "streakiness_p_value": (
         "next(erfc(abs(len(runs_of(decided)) - (1 + 2 * a * b / m)) / sqrt(2 * a * b * (2 * a * b - m) / "
@@ -214,25 +245,31 @@ def streaks(length: int) -> dict[str, str | None]:
         "hits": f"sum(max(0, run - {length - 1}) for sign, run in runs if sign > 0)",
         "frequency": _streak(length),
         "runs": f"sum(sign > 0 and run >= {length} for sign, run in runs)",
-        "expected_frequency": f"100 * (n - {length - 1}) / n * (len(wins) / n) ** {length}",
+        "expected_frequency": f"100 * max(0, n - {length - 1}) / n * (len(wins) / n) ** {length}",
     }
 
 
 OF_THE_ROW: dict[str, dict[str, str | None]] = {
     "bot_rankings": {"rank_score": "50 + sum(points)"},
+    "fund_allocations": {"amount": "min(target, 0.1) * 1000", "daily_loss": "-100 * (12 - 9) / 1000"},
     "strategy_beliefs": {"accuracy_improvement": "win_rate - prior_win_rate"},
     "strategy_calibration": {
-        "calibration_error": "sum(b['trades'] * abs(b['stated'] - b['realised']) for b in reliability) / stated_trades"
+        "brier_score": "sum((c - won) ** 2 for c, won in stated) / stated_trades",
+        "learning_velocity": "3 * 7 / 7",
+        "calibration_error": "sum(b['trades'] * abs(b['stated'] - b['realised']) for b in reliability) / stated_trades",
     },
+    "strategy_weights": {"p_ranging": "36 / 73"},
     "fund_allocation_days": {"cash": "funds - allocated"},
     "market_regimes": {"p_volatile": "1 - p_trending - p_ranging"},
 }
-"""Of other tables what follows from the rest of the row that is shown; `points` are all its contributions."""
+"""Of other tables what follows from the rest of the row that is shown and from the trades of the example; `points` are
+all its contributions, `stated` the confidence of each closed trade of its strategy, and whether it won."""
 
 
 def of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """The names that OF_THE_ROW uses."""
-    return {**row, "points": [value for name, value in row.items() if name.endswith("_points")]}
+    points = [value for name, value in row.items() if name.endswith("_points")]
+    return {**row, "points": points, "stated": stated(row.get("strategy_id"))}
 
 
 def evaluated(working: str | None, known: Mapping[str, Any]) -> Any:

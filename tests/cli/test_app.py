@@ -1,11 +1,12 @@
 """How a command's errors appear, and which version it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 
 import adbc_driver_manager as adbc
 import psycopg
 import pytest
+import typer
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
@@ -149,3 +150,20 @@ def test_a_drivers_message_keeps_its_tab_and_nothing_else_steers_the_terminal(
 def test_it_says_which_version_it_is() -> None:
     shown = CliRunner().invoke(module.app, ["--version"])
     assert (shown.exit_code, shown.output) == (0, f"knowdefeat {metadata.version('knowdefeat-pipeline')}\n")
+
+
+def test_the_help_of_a_command_breaks_no_sentence_where_its_docstring_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def commands(of: typer.Typer) -> Iterator[str]:
+        for command in of.registered_commands:
+            yield command.help or ""
+        for group in of.registered_groups:
+            assert group.typer_instance
+            yield from commands(group.typer_instance)
+
+    found = list(commands(module.app))
+    assert len(found) > 60
+    assert all(found)
+    assert [text for text in found if any("\n" in part.strip() for part in text.split("\n\n"))] == []
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(module.app, ["simulate", "--help"]).output
+    assert [line for line in shown.splitlines() if "tells the opposite and luck reverses" in line]

@@ -1,5 +1,6 @@
 """The command line as a person or a program uses it, on a real database."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -97,7 +98,9 @@ def test_from_and_to_choose_the_days(shell: Shell, trades_file: Path) -> None:
     assert (done["from"], done["to"]) == ("2025-02-23", "2025-02-24")
     assert shell.json("rankings", "--day", "2025-02-23")[0]["day"] == "2025-02-23"
     assert "No ranking on 2025-02-25" in shell("rankings", "--day", "2025-02-25", status=1)
-    assert "lies after" in shell("run", "--from", "2025-02-25", "--to", "2025-02-24", status=1)
+    assert "lies after --to 2025-02-24; ex" in shell("run", "--from", "2025-02-25", "--to", "2025-02-24", status=1)
+    late = " ".join(shell("run", "--from", "2026-02-25", status=1).split())
+    assert re.search(r"--from 2026-02-25 lies after 2025-\d\d-\d\d, the last day with trades; choose", late)
     assert "KNOWDEFEAT_FIRST_DAY=1999-01-01" in shell("run", "--from", "1999-01-01", status=1)
     assert "lies in the future" in shell("run", "--to", "2999-01-01", status=1)
     assert "YYYY-MM-DD" in shell("run", "--from", "yesterday", status=2)

@@ -217,17 +217,23 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     return tmp_path
 
 
-def exports(folder: Path) -> None:
-    """Put exports of other programs where the pages have them."""
-    Path("bots/alpha").mkdir(parents=True)
-    for sample, name in {
+EXPORTS = {
+    "freqtrade": {
         "freqtrade_tradesv3.sqlite": "bots/alpha/tradesv3.sqlite",
         "freqtrade_backtest_result.zip": "backtest-result-2026-03-01.zip",
-        "mt5_report_history.html": "ReportHistory.html",
-        "tradingview_list_of_trades.csv": "List_of_trades.csv",
-    }.items():
+    },
+    "metatrader": {"mt5_report_history.html": "ReportHistory.html"},
+    "tradingview": {"tradingview_list_of_trades.csv": "List_of_trades.csv"},
+}
+"""By the page of Start the exports of other programs that it reads, by their names among the shared data."""
+
+
+def exports(samples: dict[str, str], folder: Path) -> None:
+    """Put them where the page has them."""
+    for sample, name in samples.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "formats" / sample, name)
-    assert zipfile.is_zipfile("backtest-result-2026-03-01.zip")
+        assert Path(name).suffix != ".zip" or zipfile.is_zipfile(name)
 
 
 @pytest.mark.docs
@@ -241,8 +247,8 @@ def test_the_commands_of_a_page_run_one_after_the_other(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if page.parent.name == "start":
-        exports(request.getfixturevalue("shared_data"))
+    if page.stem in EXPORTS:
+        exports(EXPORTS[page.stem], request.getfixturevalue("shared_data"))
     begin = template if page.stem in NEW else request.getfixturevalue("fleet")
     with cloned(begin) as url:
         monkeypatch.setenv("KNOWDEFEAT_DATABASE_URL", url)

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import ROOT
+from scripts import pictures
 
 KNOWDEFEAT = str(Path(sys.executable).parent / "knowdefeat")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -155,5 +156,6 @@ def snapshot(page: Page) -> Snapshot:
     def save(name: str) -> None:
         if folder:
             page.screenshot(path=ROOT / folder / f"{name}.png")
+            pictures.note([ROOT / folder / f"{name}.png"])
 
     return save

@@ -84,8 +84,12 @@ def _signals(place: str, with_timeframe: bool) -> pd.DataFrame:
         content = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
         is_json = content.lstrip()[:1] in ("[", "{")
         frame = pd.read_json(StringIO(content)) if is_json else pd.read_csv(StringIO(content))
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{place}: no signals can be read: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{place}: it cannot be read: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise CommandError(
+            f"{place}: no signals can be read: {error}; write CSV with a header, or JSON, a list of signals"
+        ) from error
     needed = ["strategy_id", "direction", "confidence", *(["timeframe"] if with_timeframe else [])]
     missing = [name for name in needed if name not in frame]
     if missing:

@@ -139,6 +139,7 @@ def ranking_rows(
     ranked = ranked_variables({name: metrics[name][eligible] for name in ("as_of", *RANKED_BY)})
     points[eligible] = 100 * ranked * weight[eligible]
     points /= np.abs(weight).sum(axis=1, keepdims=True)
+    points += 0.0  # a weight of 0 on a rank below the middle makes -0, which exports would show
     score = 50 + points.sum(axis=1)
     bot, as_of = metrics["bot_id"], metrics["as_of"]
     # Scores that differ by rounding alone are equal: the bot_id decides.

@@ -10,13 +10,16 @@ FLAG = Figure("flag", "text", "", "What a person should look at before the bot g
 
 
 def _points(variable: Variable) -> Figure:
-    text = f"What {variable.name} adds to the score; the 19 contributions sum to rank_score - 50."
+    text = (
+        f"What {variable.name} adds to the score: 100 · w·r / Σ|w|; the 19 contributions sum to rank_score - 50. NULL for a bot "
+        "that is not eligible."
+    )
     return number(f"{variable.name}_points", "points", text)
 
 
 RANKING: tuple[Figure, ...] = (
     Figure("rank", "integer", "", "Place by score, then by bot_id. NULL for a bot that is not eligible."),
-    number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
+    number("rank_score", "points", "50 + 100 · Σ w·r / Σ|w|, w the weights in force, r the bot's ranks from -0.5 to 0.5: 0..100, 50 is the middle. NULL for a bot that is not eligible."),
     Figure("eligible", "boolean", "", "Whether the bot closed enough trades in the trailing 30 days to be ranked.", nullable=False),
     Figure("reason", "text", "", "Why a bot is not ranked. NULL for one that is."),
     Figure("is_active", "boolean", "", "Whether the bot may receive funds: set by a person or a rule and kept across runs.", nullable=False),
@@ -39,7 +42,7 @@ WEIGHT_VERSIONS: tuple[Figure, ...] = (
     Figure("version", "integer", "", "The number of the version; versions follow one another without a gap.", nullable=False),
     AUTHOR,
     REASON,
-    Figure("in_force_from", "timestamptz", "UTC", "It counts for every as_of later than this. NULL: always."),
+    Figure("in_force_from", "timestamptz", "UTC", "It counts for every as_of later than this; -infinity: every one."),
 )
 
 WEIGHT_SETTINGS: tuple[Figure, ...] = (

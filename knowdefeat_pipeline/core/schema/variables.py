@@ -46,8 +46,9 @@ def _performance(name: str, label: str, weight: float, window: str, days: float)
 def _slow(name: str, label: str, window: str) -> Variable:
     text = (
         f"Σ n / √days over {window} that have ended and on which a trade of the bot closed. n: the day's net pnl / the bot's "
-        "volatility when the day began, less (k-1)/(k+3) of the mean of the k bots of its group that traded on the day. NULL "
-        "without such a day."
+        "volatility when the day began, less (k-1)/(k+3) of the mean of the k bots of its group (main ticker and direction "
+        "when the day began) that traded on the day; days before the bot had a volatility do not count. NULL without such "
+        "a day."
     )
     return _variable(name, label, 0.0, "√days", text)
 

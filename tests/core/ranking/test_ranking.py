@@ -78,6 +78,14 @@ def test_a_negative_weight_turns_a_variable() -> None:
     assert ranking.set_index("bot_id").rank_score.to_dict() == {1: 59, 2: 46, 3: 45}
 
 
+def test_a_weight_of_nothing_adds_nothing_and_no_negative_zero() -> None:
+    bots = rows({"avg_win_rate": 40.0}, {"avg_win_rate": 60.0})
+    ranked = rank_bots(bots, dict.fromkeys(VARIABLE_NAMES, 0.0) | {"profit_per_second": 1.0})
+    shown = ranked[POINTS].to_numpy(np.float64)
+    assert (shown == 0).all()
+    assert not np.signbit(shown).any()
+
+
 def test_weights_count_by_their_share() -> None:
     twice = {name: 2 * weight for name, weight in DEFAULT_WEIGHTS.items()}
     pd.testing.assert_frame_equal(rank_bots(THREE, twice), rank_bots(THREE, DEFAULT_WEIGHTS))
