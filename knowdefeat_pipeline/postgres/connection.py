@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.copy import LibpqWriter, QueuedLibpqWriter
 from psycopg.postgres import types as postgres_types
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from knowdefeat_pipeline.errors import KnowDefeatError
@@ -34,6 +34,7 @@ OLDEST_SERVER = 14  # PostgreSQL's major version
 CONNECT_TIMEOUT = 10  # seconds
 START_UP = 60.0  # seconds that a server which says that it is starting up (as after a crash) is waited for
 CANCEL_TIMEOUT = 5.0  # seconds
+COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 POOL_TIMEOUT = 5.0  # seconds that a request waits for a connection
 ROWS_PER_MESSAGE = 8_192
 MESSAGES_AHEAD = 8  # that may wait to be sent, a few megabytes each
@@ -71,14 +72,24 @@ class Session(psycopg.Connection):
         """As the driver's."""
         try:
             return super().wait(gen, *arguments, **options)
-        except (Exception, KeyboardInterrupt, SystemExit):
+        except Exception:
             raise
         except BaseException:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            if self._is_busy():
                 self.cancel_safe(timeout=CANCEL_TIMEOUT)
                 with suppress(psycopg.errors.QueryCanceled):
                     super().wait(gen)
+                self._read_to_the_end()
             raise
+
+    def _is_busy(self) -> bool:
+        return self.pgconn.transaction_status == TransactionStatus.ACTIVE
+
+    def _read_to_the_end(self) -> None:
+        """What came of a statement that was cancelled: where the signal came while `gen` itself ran, that has ended."""
+        while self._is_busy() and (result := self.pgconn.get_result()) is not None:
+            if result.status in COPYING:  # whoever copies ends that
+                break
 
 
 class DatabaseUnreachable(KnowDefeatError):

@@ -310,3 +310,27 @@ def test_settings_from_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     given = Settings.from_environment({"KNOWDEFEAT_HOME": "here", "KNOWDEFEAT_DATABASE_URL": "postgresql://h/d"})
     assert given == Settings(home=tmp_path / "here", database_url="postgresql://h/d", root=ROOT)
     assert (ROOT / "knowdefeat_pipeline").is_dir()
+
+
+class Interrupted(BaseException):
+    """As Dagster's for a signal."""
+
+
+@pytest.mark.parametrize("kind", [Interrupted, KeyboardInterrupt])
+def test_a_statement_is_over_once_an_interrupt_has_passed(database: str, kind: type[BaseException]) -> None:
+    """Also where the signal comes while the driver's generator runs, which ends that, and not while it waits."""
+
+    class Cursor(psycopg.Cursor[Any]):
+        def _execute_gen(self, *of: Any, **how: Any) -> Any:
+            for asked in super()._execute_gen(*of, **how):
+                yield asked
+                if connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                    raise kind
+
+    with db.connect(database) as connection:
+        connection.cursor_factory = Cursor
+        with pytest.raises(kind), connection.transaction():
+            connection.execute("SELECT pg_sleep(600)")
+        assert connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        connection.cursor_factory = psycopg.Cursor
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
