@@ -231,7 +231,7 @@ def validate(frame: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pd.DataF
     ]
     failed = np.array([mask for _, _, mask in checks])
     bad = failed.any(axis=0)
-    first = failed.argmax(axis=0)[bad]
+    first = failed[:, bad].argmax(axis=0)
     refused = pd.DataFrame(
         {
             "row_number": frame["row_number"].to_numpy()[bad],

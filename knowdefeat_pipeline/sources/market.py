@@ -213,7 +213,7 @@ def read_rows(raw: RawTable, layout: MarketLayout, now: datetime) -> MarketReadi
     facts = {"now": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     findings: list[Finding] = [
         (int(number), checks[first][0], checks[first][1], facts)
-        for number, first in zip(raw.row_number[bad], failed.argmax(axis=0)[bad], strict=True)
+        for number, first in zip(raw.row_number[bad], failed[:, bad].argmax(axis=0), strict=True)
     ]
     valid = frame.loc[~bad]
     closed = _closed(valid, now) if form is BARS else np.ones(len(valid), bool)

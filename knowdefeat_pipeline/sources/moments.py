@@ -90,7 +90,8 @@ def _nothing(rows: int) -> pd.Series:
 
 def _from_iso(text: pa.ChunkedArray, clock: str) -> Moments:
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
-    text = pc.replace_substring_regex(text, r" ?(Z|UTC)$", "Z")
+    if any(pc.any(pc.match_substring(text, zone)).as_py() for zone in (" Z", "UTC")):
+        text = pc.replace_substring_regex(text, r" ?(Z|UTC)$", "Z")
     given, zoned = _mask(pc.is_valid(text)), _mask(pc.match_substring_regex(text, ZONED))
     words = text.to_pandas()
     values = _nothing(len(words))

@@ -271,9 +271,10 @@ def _parse(raw: RawTable, layout: Layout) -> tuple[pd.DataFrame, bool]:
 
 def _of_pairs(tickers: pd.Series, place: int) -> pd.Series:
     """The base (0) or quote currency (1) of the tickers that name them."""
-    pairs = {ticker: units.pair(ticker) for ticker in tickers.dropna().unique()}
-    named = {ticker: found[place] for ticker, found in pairs.items() if found}
-    return tickers.map(named).astype("str").where(tickers.isin(named))
+    number, distinct = pd.factorize(tickers)  # -1, and so the last, where there is none
+    pairs = [units.pair(ticker) for ticker in distinct]
+    named = pd.array([*(found[place] if found else None for found in pairs), None], dtype="str")
+    return pd.Series(named.take(number), index=tickers.index)
 
 
 def constant(field: str, text: str, timezone: str) -> Any:
