@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.rows import Columns
+from knowdefeat_pipeline.core.rows import Columns, joined
 from knowdefeat_pipeline.store.results import of_days, replace_days
 
 T = TypeVar("T")
@@ -38,8 +38,11 @@ def replace_by_parts(
             written.append(dict(part))
             yield of_days(part, ends)
 
-    # One day is one part, for which no thread is worth while.
-    replace_days(connection, table, first, last, tables() if len(ends) > 1 else next(tables()))
+    if len(ends) < 2:  # few rows, for which no thread is worth while
+        rows = joined([*parts])
+        replace_days(connection, table, first, last, of_days(rows, ends))
+        return rows
+    replace_days(connection, table, first, last, tables())
     # Column by column, and each is let go of once it is joined: the rows are not held twice.
     return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
