@@ -165,11 +165,13 @@ def _stored_bytes(connection: Any) -> int:
 def _reading(url: str, first: Any) -> dict[str, float]:
     """What a trade takes on its way to us, and what counting the trades to cut the bots takes the server."""
     from knowdefeat_pipeline.postgres.connection import connect, query, quoted
-    from knowdefeat_pipeline.scale.plan import make_plan
+    from knowdefeat_pipeline.scale.plan import Extent, make_plan
     from knowdefeat_pipeline.steps.metrics import since
 
     asked, before = quoted(query("trades/read_trades"), [since(first, [END]), END]), _server_cpu(url)
-    trades = make_plan(url, since(first, [END]), END, 1, 10**9).trades
+    with connect(url) as connection:
+        slices = Extent.of(connection).slices(1)
+    trades = make_plan(url, since(first, [END]), END, 1, 10**9, slices).trades
     server = _server_cpu(url) - before
     with connect(url) as connection, connection.cursor().copy(f"COPY ({asked}) TO STDOUT (FORMAT BINARY)") as copy:
         return {"plan_server_cpu": server, "read_bytes": sum(map(len, copy)) / trades}

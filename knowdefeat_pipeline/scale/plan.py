@@ -19,11 +19,13 @@ Bots: TypeAlias = tuple[int, int]
 EVERY_BOT: Bots = (-(2**31), 2**31 - 1)
 FIRST_BOT, LAST_BOT = EVERY_BOT
 FEW_ROWS = 4  # of a bot and day, as of one that trades three tickers
+MOST_SLICES = 10
+FEWEST_COUNTED = 3  # trades for each row, at least, are counted
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The bots first_bot..last_bot, how many trades they have in the window, and about how many rows they yield."""
+    """The bots first_bot..last_bot, about how many trades they have in the window, and how many rows they yield."""
 
     number: int
     first_bot: int
@@ -38,7 +40,7 @@ class Shard:
 
     def __str__(self) -> str:
         bots = f"{self._end(self.first_bot)} to {self._end(self.last_bot)}"
-        return f"bots {bots}, {self.trades:,} trades, about {self.rows:,} rows"
+        return f"bots {bots}, about {self.trades:,} trades, {self.rows:,} rows"
 
     @staticmethod
     def _end(bot: int) -> str:
@@ -73,7 +75,7 @@ class Plan:
 
     @property
     def trades(self) -> int:
-        """The trades of all shards."""
+        """About how many trades all shards have."""
         return sum(shard.trades for shard in self)
 
     @property
@@ -87,19 +89,46 @@ class Plan:
         return max(self, key=lambda shard: held_bytes(shard.trades, shard.rows))
 
 
-def is_small(connection: psycopg.Connection, days: int, whole: int) -> bool:
-    """Whether so many days surely take no more than `whole` bytes, at a glance: to count the trades would take longer
-    than to refresh a small database."""
-    ((trades, bots),) = connection.execute(query("scale/extent")).fetchall()
-    return trades is not None and held_bytes(trades, bots * days * FEW_ROWS) <= whole
+@dataclass(frozen=True)
+class Extent:
+    """How many trades the database holds, as its planner takes it (None: it does not know), and how many bots: at a
+    glance, as to count the trades would take longer than to refresh a small database."""
+
+    trades: int | None
+    bots: int
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection) -> Extent:
+        """Of this database."""
+        ((trades, bots),) = connection.execute(query("scale/extent")).fetchall()
+        return cls(trades, bots)
+
+    def is_small(self, days: int, whole: int) -> bool:
+        """Whether so many days surely take no more than `whole` bytes."""
+        return self.trades is not None and held_bytes(self.trades, self._rows(days)) <= whole
+
+    def slices(self, days: int) -> int:
+        """In one of how many slices of the window the trades of each bot are counted, to plan so many days.
+
+        More than one where trades are so many that shards would hardly be cut otherwise: it costs that much less.
+        """
+        most = (self.trades or 0) // (FEWEST_COUNTED * max(1, self._rows(days)))
+        return max(1, min(MOST_SLICES, most))
+
+    def _rows(self, days: int) -> int:
+        return self.bots * days * FEW_ROWS
 
 
-def make_plan(url: str, since: datetime, until: datetime, days: int, most: int) -> Plan:
+def make_plan(url: str, since: datetime, until: datetime, days: int, most: int, slices: int = 1) -> Plan:
     """The shards, of at most `most` bytes each (or of one bot), in which these days are computed from the closed trades
-    with since <= exit_time < until."""
-    found = read_arrow(url, query("scale/bots"), [since, until])
+    with since <= exit_time < until.
+
+    `slices`: each bot's trades are counted in one of so many slices of that time, those of the following bot in the
+    following one (see `Extent.slices`); with 1 all are.
+    """
+    found = read_arrow(url, query("scale/bots"), [since, (until - since) / slices, slices])
     bot, trades, tickers = (found[name].to_numpy().astype(np.int64) for name in ("bot_id", "trades", "tickers"))
-    return cut(bot, trades, days * (1 + np.maximum(tickers, 1)), most)
+    return cut(bot, slices * trades, days * (1 + np.maximum(tickers, 1)), most)
 
 
 def cut(bot: Ints, trades: Ints, rows: Ints, most: int) -> Plan:

@@ -47,7 +47,7 @@ def stage_refresh(session: Session, plan: Plan, refresh: Refresh) -> Staging:
     found.counts = {name: np.zeros(len(refresh.ends), np.int64) for name in (METRICS, STREAKS)}
     work = [(refresh, shard) for shard in plan]
     report = session.workers.report
-    report(f"{plan.trades:,} trades, about {plan.rows:,} rows: computed in {len(plan)} shards of bots.")
+    report(f"About {plan.trades:,} trades, {plan.rows:,} rows: computed in {len(plan)} shards of bots.")
     seconds = shard_seconds(plan.trades, plan.rows)
     with closing(
         session.workers.map(compute_shard, session.url, work, seconds)

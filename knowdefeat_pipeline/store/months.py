@@ -20,7 +20,7 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.trades.reductions import flat_ranges
 from knowdefeat_pipeline.postgres import advisory
 from knowdefeat_pipeline.postgres.connection import copy_arrow, query, read_arrow
-from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots, is_small, make_plan
+from knowdefeat_pipeline.scale.plan import EVERY_BOT, Bots, Extent, make_plan
 
 _LOCK = int.from_bytes(b"kdmonths", "big")  # the advisory lock that whoever brings months up to date holds
 FOLDED_BYTES = 150_000_000  # of trades that are folded at a time
@@ -122,7 +122,7 @@ def unfolded_trades(connection: psycopg.Connection, before: date) -> int:
 def _fold(connection: psycopg.Connection, url: str, complete: date | None, before: date, snapshot: str) -> bool:
     """Add the months from `complete` (None: all) to `before`, some bots at a time; whether there was any trade."""
     since, until, changed = _FIRST if complete is None else _start(complete), _start(before), False
-    few = is_small(connection, 0, FOLDED_BYTES)
+    few = Extent.of(connection).is_small(0, FOLDED_BYTES)
     for bots in [EVERY_BOT] if few else [shard.bots for shard in make_plan(url, since, until, 0, FOLDED_BYTES)]:
         fresh = read_arrow(url, query("trades/read_trades_of_bots"), [*bots, since, until, snapshot])
         changed |= _replace(connection, fresh, complete)

@@ -22,7 +22,7 @@ from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import Ints, day_start
 from knowdefeat_pipeline.postgres.connection import connect, query, read_arrow
 from knowdefeat_pipeline.scale.costs import held_bytes
-from knowdefeat_pipeline.scale.plan import Plan, is_small, make_plan
+from knowdefeat_pipeline.scale.plan import Extent, Plan, make_plan
 from knowdefeat_pipeline.scale.staging import Staging, begun
 from knowdefeat_pipeline.scale.workers import Workers
 from knowdefeat_pipeline.store.exposures import sync_exposures
@@ -124,9 +124,12 @@ class Session:
         """
         whole = self.workers.whole_bytes
         idle = self.connection.info.transaction_status == TransactionStatus.IDLE
-        if self.memory or not idle or self._knows(since, until) or is_small(self.connection, days, whole):
+        if self.memory or not idle or self._knows(since, until):
             return None
-        plan = make_plan(self.url, since, until, days, self.workers.shard_bytes)
+        extent = Extent.of(self.connection)
+        if extent.is_small(days, whole):
+            return None
+        plan = make_plan(self.url, since, until, days, self.workers.shard_bytes, extent.slices(days))
         return plan if held_bytes(plan.trades, plan.rows) > whole else None
 
     def stage(self) -> Staging:

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from knowdefeat_pipeline.postgres.connection import connect, query, quoted
 from knowdefeat_pipeline.scale.costs import ROW_BYTES, TRADE_BYTES, held_bytes
-from knowdefeat_pipeline.scale.plan import FIRST_BOT, LAST_BOT, cut, is_small, make_plan
+from knowdefeat_pipeline.scale.plan import FIRST_BOT, LAST_BOT, Extent, cut, make_plan
 
 END = datetime(2025, 7, 1, tzinfo=UTC)
 
@@ -76,9 +77,47 @@ def test_trades_of_the_window_are_counted_by_bot_with_rows_of_bots_that_rest(dat
 
         connection.execute("ANALYZE trades")
         whole = held_bytes(14, 4 * 10 * 4)  # 14 trades; four bots with four rows on each of ten days
-        assert [is_small(connection, 10, most) for most in (whole, whole - 1)] == [True, False]
+        extent = Extent.of(connection)
+        assert extent == Extent(14, 4)
+        assert [extent.is_small(10, most) for most in (whole, whole - 1)] == [True, False]
         connection.execute("UPDATE pg_class SET reltuples = -1 WHERE relname = 'trades'")
-        assert not is_small(connection, 10, 10**12)  # the planner does not know
+        unknown = Extent.of(connection)  # to the planner
+        assert (unknown.is_small(10, 10**12), unknown.slices(1)) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("trades", "bots", "days", "expected"),
+    [
+        (3_000_000, 3_000, 1, 10),  # 250 trades for each of a bot's four rows
+        (10_000_000, 10_000, 8, 10),
+        (10_000_000, 10_000, 30, 2),  # 1.2 M rows: the half of the trades are three for each
+        (300_000, 20_000, 8, 1),
+        (300, 10, 0, 10),
+        (0, 0, 1, 1),
+    ],
+)
+def test_the_more_trades_a_row_has_the_fewer_are_counted(trades: int, bots: int, days: int, expected: int) -> None:
+    assert Extent(trades, bots).slices(days) == expected
+
+
+def test_each_bot_is_counted_in_a_slice_of_its_own(database: str) -> None:
+    with connect(database) as connection:
+        connection.execute(
+            "INSERT INTO trades (bot_id, ticker, direction, status, entry_time, exit_time, entry_price, exit_price, notional)"
+            " SELECT bot, 'ETH', 'LONG', 'closed', at - interval '1 hour', at, 100, 101, 100"
+            " FROM generate_series(1, 9) AS bot, generate_series(%s, %s, interval '6 hours') AS at",
+            (END - timedelta(days=30), END - timedelta(microseconds=1)),
+        )
+        # A fifth of the time is six days: bot 6 trades in the second fifth alone, which is the one that it is counted in.
+        own = (END - timedelta(days=24), END - timedelta(days=18))
+        connection.execute("DELETE FROM trades WHERE bot_id = 6 AND NOT (exit_time >= %s AND exit_time < %s)", own)
+
+    def counted(slices: int) -> list[int]:
+        return [shard.trades for shard in make_plan(database, END - timedelta(days=30), END, 0, 1, slices)]
+
+    assert counted(1) == [120, 120, 120, 120, 120, 24, 120, 120, 120]
+    assert counted(5) == [120, 120, 120, 120, 120, 5 * 24, 120, 120, 120]
+    assert counted(3) == [120, 120, 120, 120, 120, 3 * 16, 120, 120, 120]  # of bot 6 the first ten days, four of which count
 
 
 def test_a_shard_reads_its_trades_from_the_index_alone(database: str) -> None:
