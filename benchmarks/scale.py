@@ -2,12 +2,16 @@
 
     python -m benchmarks.scale [--trades 1000000] [--bots 3000] [--days 1] [--processes 2] [--json]
     python -m benchmarks.scale --law [--json]
+    python -m benchmarks.scale --live [--trades 10000000] [--bots 10000] [--json]
 
 The fleet lies in 30 days on an embedded server of its own. Measured are metrics and streaks of the last `--days` days,
 each way in a process of its own, into empty tables, once months were folded: CPU seconds of our processes and of the
 server, the most memory that the run's process and that a worker held, and a digest of what was written, which must be
 one. With `--law` other sizes instead, and what follows from them by least squares: what a refresh takes by itself, for
 a million trades and rows, in the words of `knowdefeat_pipeline/scale/costs.py`.
+
+With `--live` the fleet's trades lie in the 90 days before now, and measured is a batch of the live listener with one
+trade: the median of 100 after twenty, from the look for days that are stale to the commit, step by step.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ import argparse
 import hashlib
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
@@ -26,10 +31,13 @@ import numpy as np
 import psutil
 
 from benchmarks.common import END, alone, database, fleet, report, store
+from benchmarks.live import INSERT
 
 WAYS = ("one piece", "shards", "processes")
 TABLES = ("bot_metrics_rows", "bot_days_rows", "win_streaks_rows", "slow_results")
 BEGUN = 2  # processes that compute shards
+HISTORY_DAYS = 90  # of the live path
+WARM_UP, BATCHES = 20, 100
 FOLDED = (2_000, 1_000_000)  # bots and their trades of two months that are over
 LAW = ((500, 300_000, 1), (2_000, 1_000_000, 1), (2_000, 1_000_000, 8), (10_000, 300_000, 4), (20_000, 300_000, 8))
 
@@ -92,6 +100,61 @@ def refresh(url: str, way: str, first: Any, processes: int) -> dict[str, Any]:
         found |= {"chain_cpu": _cpu() - cpu, "server_chain_cpu": _server_cpu(url) - server}
         found |= {"stored_bytes": _stored_bytes(connection)}
         return found | {"chain_mb": held()["held_mb"], "digest": _digest(connection)}
+
+
+def live(bots: int, trades: int) -> dict[str, Any]:
+    """What a batch of the live listener with one trade takes over so many."""
+    now = datetime.now(UTC)
+    with database() as url:
+        store(url, fleet(bots, trades // bots, HISTORY_DAYS, end=now - timedelta(minutes=1)))
+        return alone(_batches, url, bots)
+
+
+def _batches(url: str, bots: int) -> dict[str, Any]:
+    """The median batch in this process; `steps`: wall and CPU milliseconds of each; what it held after the batches."""
+    from knowdefeat_pipeline.automation.live import _prepared
+    from knowdefeat_pipeline.postgres.connection import connect
+    from knowdefeat_pipeline.steps import chain
+    from knowdefeat_pipeline.store.memory import Memory
+    from knowdefeat_pipeline.store.session import Session, open_session
+    from knowdefeat_pipeline.store.staleness import RANKING, settle, stale_days
+
+    today, taken = datetime.now(UTC).date(), defaultdict[str, list[tuple[float, float]]](list)
+    with open_session(url) as session:
+        chain.refresh(session, today - timedelta(days=2), today, datetime.now(UTC))
+
+    def watched(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                return work(*arguments, **named)
+            finally:
+                taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+
+        return call
+
+    for name in [name for name in vars(chain) if name.startswith(("compute_", "count_"))]:
+        setattr(chain, name, watched(name, getattr(chain, name)))
+    with connect(url) as writer, connect(url) as connection:
+        session = Session(url, _prepared(connection), Memory(url))
+        session.begin = watched("begin", session.begin)  # type: ignore[method-assign]
+
+        def batch() -> None:
+            found = stale_days(connection, RANKING, datetime.now(UTC))
+            settle(connection, found)
+            chain.refresh(session, found.first, found.last, datetime.now(UTC))
+
+        measured = watched("batch", batch)
+        for number in range(WARM_UP + BATCHES):
+            writer.execute(INSERT, (1 + number % bots, 1 + number % bots))
+            measured()
+    steps = {name: np.median(values[-BATCHES:], axis=0) * 1e3 for name, values in taken.items()}
+    (longest,) = np.quantile([wall for wall, _ in taken["batch"][-BATCHES:]], [0.95])
+    return {
+        "steps": {name: {"wall_ms": float(wall), "cpu_ms": float(cpu)} for name, (wall, cpu) in steps.items()},
+        "p95_ms": float(longest) * 1e3,
+        "held_mb": psutil.Process().memory_info().rss / 1e6,
+    }
 
 
 def _workers(way: str, processes: int, tell: Callable[[str], None]) -> Any:
@@ -264,6 +327,12 @@ def _of_law() -> tuple[list[tuple[str, str]], dict[str, Any]]:
     return rows, {"runs": runs, "ways": ways, "fold": folded, "constants": found}
 
 
+def _of_live(found: dict[str, Any]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    rows = [(name, f"{of['wall_ms']:.0f} ms, {of['cpu_ms']:.0f} of CPU") for name, of in found["steps"].items()]
+    rows += [("95 % of batches", f"{found['p95_ms']:.0f} ms"), ("held at last", f"{found['held_mb']:,.0f} MB")]
+    return rows, found
+
+
 def _told(of: dict[str, Any]) -> str:
     return (
         f"{of['cpu']:.1f} CPU s, server {of['server_cpu']:.1f}, wall {of['wall']:.1f}; {of['shards']} shards, "
@@ -280,10 +349,18 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--processes", type=int, default=BEGUN)
     parser.add_argument("--law", action="store_true")
+    parser.add_argument("--live", action="store_true")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if chosen.law:
         report("What a refresh costs", *_of_law(), chosen.json)
+        return
+    if chosen.live:
+        report(
+            f"A batch over {chosen.bots:,} bots, {chosen.trades:,} trades",
+            *_of_live(live(chosen.bots, chosen.trades)),
+            chosen.json,
+        )
         return
     found = measure(chosen.bots, chosen.trades, chosen.days, chosen.processes)
     if len({of["digest"] for of in found.values()}) > 1:

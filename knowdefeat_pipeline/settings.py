@@ -329,8 +329,8 @@ _VARIABLES = {
         "The Dask cluster that computes refreshes too large for one process. By default this machine does."
     ),
     "workers": _Variable(partial(_count, 1024), "a number of processes", "Write a whole number from 1 to 1,024.").for_(
-        "In how many processes of this machine such refreshes are computed: by default as many as it has cores. 1 is "
-        "the run's own."
+        "In how many processes of this machine such refreshes are computed, at most: by default as many as it has "
+        "cores. 1 is the run's own."
     ),
     "whole_mb": _Variable(
         partial(_count, 10**6), "a number of megabytes", "Write a whole number from 1 to 1,000,000."

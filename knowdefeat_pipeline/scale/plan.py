@@ -144,7 +144,8 @@ def cut(bot: Ints, trades: Ints, rows: Ints, most: int) -> Plan:
     until = np.cumsum(held)
     begins, total = [0], int(until[-1]) if len(until) else 0
     shards = max(1, -(-total // most))
-    even = -(-total // shards)
+    # A bot more than an even part, or a few bots are left over for a shard of their own.
+    even = min(most, -(-total // shards) + int(held.max(initial=0)))
     while True:
         begun = int(until[begins[-1] - 1]) if begins[-1] else 0
         following = int(np.searchsorted(until, begun + even, "right"))

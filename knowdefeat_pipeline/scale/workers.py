@@ -1,36 +1,38 @@
 """Where shards are computed: one after another in this process, in processes of this machine, or on a Dask cluster.
 
-What is computed does not depend on it. Dask is the extra `scale`, imported only where it is used; without it a plan is
-carried out in this process.
+What is computed does not depend on it. Dask is the extra `scale`, imported only where there is a cluster of it.
+Processes of this machine need no scheduler, whose start costs as much CPU as a million trades (docs/scale.md).
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import logging
 import math
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.address import database_url
 from knowdefeat_pipeline.scale.costs import START_S
-from knowdefeat_pipeline.settings import ROOT, Settings, handed_on
+from knowdefeat_pipeline.settings import ROOT, Settings
 
 if TYPE_CHECKING:
     from distributed import Client
 
-# Its nanny has the C library give memory back to the kernel at once, which costs as much CPU again as the work itself
-# (docs/scale.md). A variable of the environment would not do: Dask reads the names of its own in small letters.
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**27)}
 START_UP = 30  # seconds
 RETRIES = 2  # of a shard whose database was away for a moment
+ATTEMPTS = 3  # with processes of this machine, one of which is killed each time
+ARROW_DRIVER = "adbc_driver_postgresql.dbapi"  # takes a third of a second of CPU to import
 START_SHARE = 0.3  # of the CPU seconds of the work is what to begin processes for it may cost
 PARTS = 3  # at least so many shards are a plan that is cut
 
@@ -40,8 +42,8 @@ Work = Callable[[str, Item], Answer]
 """Of the database's URL and an item; a function that other processes can import by its name."""
 
 
-class ClusterLost(KnowDefeatError):
-    """Workers that cannot be reached, or are of another version; the message says what to do."""
+class WorkersLost(KnowDefeatError):
+    """Workers that cannot be reached, are of another version or were killed; the message says what to do."""
 
     page = "scale.md#where-shards-are-computed"
 
@@ -55,7 +57,7 @@ class Workers:
     """Where a plan is carried out, and how large it may be in one piece.
 
     `scheduler`: the address of a Dask cluster, None = so many `processes` of this machine, where the work is worth
-    their start; one, or Dask not being installed, is this process. `whole_mb`: what the trades and rows
+    their start; one is this process. `whole_mb`: what the trades and rows
     of a refresh may take for it to be computed in one piece; else each shard takes a part of that at most. `report`
     hears of each shard that is done.
     """
@@ -80,7 +82,7 @@ class Workers:
     def local_processes(self, seconds: float) -> int:
         """In how many processes of this machine work of so many CPU seconds is done: 1 is this one alone, as to begin
         others would cost too much of it."""
-        return self.processes if _has_dask() and START_SHARE * seconds >= START_S else 1
+        return self.processes if START_SHARE * seconds >= START_S else 1
 
     @property
     def whole_bytes(self) -> int:
@@ -98,35 +100,32 @@ class Workers:
         """Each item with its answer, in the order in which they are done; what `work` raises is raised. They
         take `seconds` of CPU together.
 
-        Whoever closes it stops the work: what has not begun never does. Raises ClusterLost.
+        Whoever closes it stops the work: what has not begun never does. Raises WorkersLost.
         """
-        processes = min(self.local_processes(seconds), len(items))
-        if self.scheduler is None and processes == 1:
+        if self.scheduler:
+            with _cluster(self.scheduler) as client:
+                yield from _on_dask(client, work, items)
+        elif (processes := min(self.local_processes(seconds), len(items))) > 1:
+            yield from _in_processes(processes, work, url, items)
+        else:
             for item in items:
                 yield item, work(url, item)
-            return
-        with _remote(self.scheduler) if self.scheduler else _local(processes, url, work.__module__) as client:
-            yield from _on_dask(client, work, items, self.scheduler is not None)
-
-
-def _has_dask() -> bool:
-    return importlib.util.find_spec("distributed") is not None
 
 
 @contextmanager
-def _remote(scheduler: str) -> Iterator[Client]:
+def _cluster(scheduler: str) -> Iterator[Client]:
     """A cluster that is there."""
     try:
         from distributed import Client
     except ImportError:
-        raise ClusterLost(
+        raise WorkersLost(
             "KNOWDEFEAT_DASK_SCHEDULER is set, and Dask is not installed here. Install requirements-scale.lock."
         ) from None
 
     try:
         client = Client(scheduler, timeout=START_UP, set_as_default=False)
     except OSError as error:
-        raise ClusterLost(
+        raise WorkersLost(
             f"No Dask scheduler answers at {scheduler} (KNOWDEFEAT_DASK_SCHEDULER): {error}. Start it, or unset "
             "the variable to compute on this machine."
         ) from None
@@ -134,43 +133,60 @@ def _remote(scheduler: str) -> Iterator[Client]:
         try:
             client.wait_for_workers(1, timeout=START_UP)
         except TimeoutError:
-            raise ClusterLost(
+            raise WorkersLost(
                 f"The Dask scheduler at {scheduler} has no worker. Start one, or unset KNOWDEFEAT_DASK_SCHEDULER."
             ) from None
         yield client
 
 
-@contextmanager
-def _local(processes: int, url: str, module: str) -> Iterator[Client]:
-    """Processes of this machine, forked off one that has imported Dask and the module: each by itself would take
-    another second of CPU to import them, and half a second to end."""
-    import dask
-    from distributed import Client, LocalCluster
-    from distributed.utils import get_mp_context
-
-    chosen = {
-        "distributed.nanny.pre-spawn-environ": ALLOCATOR,
-        "distributed.worker.multiprocessing-method": "forkserver",
-        "distributed.comm.timeouts.connect": f"{START_UP}s",
-    }
-    # TLS with keys of its own: whoever else is on this machine could have our workers run what he likes. Its page takes
-    # a free port, as several runs may go on at once.
-    with dask.config.set(chosen):
-        get_mp_context().set_forkserver_preload(["__main__", "distributed", module])
-        with (
-            LocalCluster(
-                processes, threads_per_worker=1, host="127.0.0.1", memory_limit=0, dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False}, security=True, env=handed_on(database_url=url),
-                silence_logs=logging.ERROR,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):  # fmt: skip
-            yield client
+def _in_processes(
+    processes: int, work: Work[Item, Answer], url: str, items: Sequence[Item]
+) -> Generator[tuple[Item, Answer], None, None]:
+    """In processes of this machine. What one that is killed leaves undone is begun again by others."""
+    left = [*items]
+    for _ in range(ATTEMPTS):
+        with suppress(BrokenProcessPool), closing(_in_a_pool(processes, work, url, tuple(left))) as answers:
+            for item, answer in answers:
+                left.remove(item)
+                yield item, answer
+            return
+    raise WorkersLost(
+        f"A process that computes shards was killed, {ATTEMPTS} times, as by a system that is out of memory. Nothing "
+        "was published. Have fewer of them (KNOWDEFEAT_WORKERS), or smaller shards (KNOWDEFEAT_WHOLE_MB), and run it "
+        "again."
+    )
 
 
-def _on_dask(
-    client: Client, work: Work[Item, Answer], items: Sequence[Item], is_remote: bool
-) -> Iterator[tuple[Item, Answer]]:
+def _in_a_pool(
+    processes: int, work: Work[Item, Answer], url: str, items: Sequence[Item]
+) -> Generator[tuple[Item, Answer], None, None]:
+    """Forked off a process that has imported what they need: each by itself would take half a second of CPU for it, and
+    this one has threads, which do not survive that."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", ARROW_DRIVER, work.__module__])
+    pool = ProcessPoolExecutor(processes, context, _end_with_the_run)
+    try:
+        futures = {pool.submit(work, url, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_run() -> None:
+    """Within a process of a pool: it would wait for more work if the run were killed. The run alone is interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_await_its_end, daemon=True).start()
+
+
+def _await_its_end() -> None:
+    run = multiprocessing.parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
+
+
+def _on_dask(client: Client, work: Work[Item, Answer], items: Sequence[Item]) -> Iterator[tuple[Item, Answer]]:
     from distributed import CancelledError, as_completed
     from distributed.comm import CommClosedError
 
@@ -182,10 +198,7 @@ def _on_dask(
         for future in as_completed(futures, loop=client.loop):
             yield item_of[future.key], future.result()
     except (CancelledError, CommClosedError) as error:
-        raise ClusterLost(
-            f"The Dask scheduler{'' if is_remote else ' of this run'} went away: {error}. Nothing was published; run "
-            "it again."
-        ) from error
+        raise WorkersLost(f"The Dask scheduler went away: {error}. Nothing was published; run it again.") from error
     finally:
         client.cancel(futures, force=True)
 
@@ -193,7 +206,7 @@ def _on_dask(
 def _there(work: Callable[[str, Any], Any], asked_by: str, item: Any) -> Any:
     """Within a worker, which finds the database by itself: no password travels."""
     if asked_by != code():
-        raise ClusterLost(
+        raise WorkersLost(
             "This worker runs another version of knowdefeat-pipeline than the run that asks it. Figures of two "
             "versions in one day would be of none: give all parts the same image."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from knowdefeat_pipeline.scale import workers
 from knowdefeat_pipeline.scale.costs import MB, ROWS_S, START_S, TRADES_S, shard_seconds
 from knowdefeat_pipeline.scale.workers import START_SHARE, Workers
 
@@ -14,17 +13,12 @@ ENOUGH = START_S / START_SHARE  # CPU seconds of work
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0.0, 1), (0.99 * ENOUGH, 1), (1.01 * ENOUGH, 8), (1e9, 8), (float("inf"), 8)]
 )
-def test_processes_are_begun_for_work_that_is_worth_it(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
-) -> None:
-    monkeypatch.setattr(workers, "_has_dask", lambda: True)
+def test_processes_are_begun_for_work_that_is_worth_it(seconds: float, expected: int) -> None:
     found = Workers(processes=8)
     assert found.local_processes(seconds) == expected
     where = "one after another by the run itself" if expected == 1 else f"in {expected} processes of this machine"
     assert found.place(seconds) == where
     assert Workers(processes=1).local_processes(seconds) == 1
-    monkeypatch.setattr(workers, "_has_dask", lambda: False)
-    assert found.local_processes(seconds) == 1
 
 
 def test_a_cluster_is_used_whatever_the_work() -> None:

@@ -1,4 +1,4 @@
-"""The same plan on Dask, in processes of this machine and on a cluster: bit-equal, whoever is killed.
+"""The same plan on a Dask cluster: bit-equal, whoever is killed.
 
 KNOWDEFEAT_SHARD_KILLS=30 python -m pytest -n 0 tests/steps/test_shards_on_dask.py -k whatever_is_killed
 
@@ -13,20 +13,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from knowdefeat_pipeline.scale import workers
-from knowdefeat_pipeline.scale.workers import ALLOCATOR, ClusterLost, Workers
+from knowdefeat_pipeline.scale.workers import Workers, WorkersLost
 from knowdefeat_pipeline.settings import handed_on
 from tests.steps.test_shards import (
     NOTHING_STAGED,
     PATIENCE,
     Shards,
-    begun,
     bytes_for,
     copy,
     empty,
@@ -118,17 +116,6 @@ def cluster(folder: Path, url: str) -> Iterator[Cluster]:
 
 
 @pytest.mark.long
-def test_processes_of_this_machine_leave_what_one_piece_leaves(copy: Copy, whole: Tables) -> None:
-    told: list[str] = []
-    with copy() as url:
-        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS), processes=2, report=told.append))
-        assert tables(url) == whole
-        assert staged(url) == NOTHING_STAGED
-    assert sum(line.startswith("Shard ") for line in told) >= SHARDS
-    assert local_workers() == []
-
-
-@pytest.mark.long
 def test_a_cluster_leaves_what_one_piece_leaves_again_and_again(copy: Copy, whole: Tables, tmp_path: Path) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         for shards in (1, 2, SHARDS, 64):
@@ -164,7 +151,7 @@ def test_without_its_scheduler_a_refresh_publishes_nothing_and_is_done_again(
                 dask.scheduler.kill()
 
         lost = Shards(bytes_each=bytes_for(url, 64), scheduler=dask.address, report=kill)
-        with pytest.raises(ClusterLost, match="Nothing was published; run it again"):
+        with pytest.raises(WorkersLost, match="Nothing was published; run it again"):
             refresh(url, lost)
         assert tables(url)["bot_metrics_rows"] == []
         dask.start()
@@ -180,60 +167,15 @@ def test_a_scheduler_without_workers_is_named(copy: Copy, tmp_path: Path, monkey
         for worker in dask.workers:
             _end(worker)
         monkeypatch.setattr(workers, "START_UP", 5)
-        with pytest.raises(ClusterLost, match=r"has no worker\. Start one"):
+        with pytest.raises(WorkersLost, match=r"has no worker\. Start one"):
             [*Workers(scheduler=address).map(print, url, [1])]
 
 
 @pytest.mark.long
 def test_an_address_without_a_scheduler_is_named(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "START_UP", 2)
-    with copy() as url, pytest.raises(ClusterLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
+    with copy() as url, pytest.raises(WorkersLost, match=r"tcp://127\.0\.0\.1:9 \(KNOWDEFEAT_DASK_SCHEDULER\)"):
         [*Workers(scheduler="tcp://127.0.0.1:9").map(print, url, [1])]
-
-
-@pytest.mark.long
-def test_a_refresh_that_is_cancelled_stops_its_workers_and_leaves_nothing(copy: Copy, whole: Tables) -> None:
-    theirs: list[psutil.Process] = []
-
-    def cancel(told: str) -> None:
-        if told.startswith("Shard 1 "):
-            theirs[:] = local_workers()
-            raise KeyboardInterrupt
-
-    with copy() as url:
-        with pytest.raises(KeyboardInterrupt):
-            refresh(url, Shards(bytes_each=bytes_for(url, 64), processes=2, report=cancel))
-        assert len(theirs) == 2
-        assert local_workers() == []
-        assert staged(url) == NOTHING_STAGED
-        assert tables(url)["bot_metrics_rows"] == []
-
-
-def local_workers(parent: int | None = None) -> list[psutil.Process]:
-    """The worker processes of this process, or of `parent`, which another one that it has begun has forked off, by
-    their environment."""
-    found = []
-    for child in psutil.Process(parent).children():
-        with suppress(psutil.NoSuchProcess):
-            if child.environ().get("MALLOC_TRIM_THRESHOLD_") == ALLOCATOR["MALLOC_TRIM_THRESHOLD_"]:
-                found += child.children()
-    return found
-
-
-@pytest.mark.long
-def test_a_refresh_that_is_killed_takes_its_own_workers_with_it(copy: Copy, whole: Tables) -> None:
-    with copy() as url:
-        with begun(url, "2") as process:
-            assert process.stdout is not None
-            while not process.stdout.readline().startswith("Shard 1 "):
-                pass
-            theirs = local_workers(process.pid)
-            process.kill()
-        assert len(theirs) >= 2
-        assert psutil.wait_procs(theirs, timeout=60)[1] == []
-        refresh(url, Shards(bytes_each=bytes_for(url, SHARDS)))
-        assert tables(url) == whole
-        assert staged(url) == NOTHING_STAGED
 
 
 @pytest.mark.long
@@ -257,6 +199,6 @@ def test_whatever_is_killed_and_whenever_the_tables_are_complete_and_nothing_is_
 def test_a_worker_of_another_version_is_refused(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with copy() as url, cluster(tmp_path, url) as dask:
         monkeypatch.setattr(workers, "code", lambda: "another")
-        with pytest.raises(ClusterLost, match="another version of knowdefeat-pipeline"):
+        with pytest.raises(WorkersLost, match="another version of knowdefeat-pipeline"):
             refresh(url, Shards(bytes_each=bytes_for(url, 2), scheduler=dask.address))
         assert staged(url) == NOTHING_STAGED
