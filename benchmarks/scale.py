@@ -4,11 +4,12 @@
     python -m benchmarks.scale --law [--json]
     python -m benchmarks.scale --live [--trades 10000000] [--bots 10000] [--json]
 
-The fleet lies in 30 days on an embedded server of its own. Measured are metrics and streaks of the last `--days` days,
-each way in a process of its own, into empty tables, once months were folded: CPU seconds of our processes and of the
-server, the most memory that the run's process and that a worker held, and a digest of what was written, which must be
-one. With `--law` other sizes instead, and what follows from them by least squares: what a refresh takes by itself, for
-a million trades and rows, in the words of `knowdefeat_pipeline/scale/costs.py`.
+The fleet lies in 30 days, or as many as are computed, on an embedded server of its own. Measured are metrics and
+streaks of the last `--days` days, each way in a process of its own, into empty tables, once months were folded: CPU
+seconds of our processes and of the server, the most memory that the run's process and that a worker held, and a
+digest of what was written, which must be one. With `--law` other sizes instead, and what follows from them by least
+squares: what a refresh takes by itself, for a million trades and rows, in the words of
+`knowdefeat_pipeline/scale/costs.py`.
 
 With `--live` the fleet's trades lie in the 90 days before now, and measured is a batch of the live listener with one
 trade: the median of 100 after twenty, from the look for days that are stale to the commit, step by step.
@@ -45,7 +46,7 @@ LAW = ((500, 300_000, 1), (2_000, 1_000_000, 1), (2_000, 1_000_000, 8), (10_000,
 def measure(bots: int, trades: int, days: int, processes: int, ways: tuple[str, ...] = WAYS) -> dict[str, Any]:
     """Each way over the same fleet."""
     with database() as url:
-        store(url, fleet(bots, trades // bots, 30))
+        store(url, fleet(bots, trades // bots, max(30, days)))
         first, found = (END - timedelta(days=days)).date(), {}
         for way in ways:
             alone(_prepare, url, first)
