@@ -20,7 +20,7 @@ EVERY_BOT: Bots = (-(2**31), 2**31 - 1)
 FIRST_BOT, LAST_BOT = EVERY_BOT
 FEW_ROWS = 4  # of a bot and day, as of one that trades three tickers
 MOST_SLICES = 10
-FEWEST_COUNTED = 3  # trades for each row, at least, are counted
+FEWEST_COUNTED, COUNTED_A_ROW = 100_000, 3  # of the trades of all time, at least
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Extent:
 
         More than one where trades are so many that shards would hardly be cut otherwise: it costs that much less.
         """
-        most = (self.trades or 0) // (FEWEST_COUNTED * max(1, self._rows(days)))
+        most = (self.trades or 0) // max(FEWEST_COUNTED, COUNTED_A_ROW * self._rows(days))
         return max(1, min(MOST_SLICES, most))
 
     def _rows(self, days: int) -> int:

@@ -92,7 +92,8 @@ def test_trades_of_the_window_are_counted_by_bot_with_rows_of_bots_that_rest(dat
         (10_000_000, 10_000, 8, 10),
         (10_000_000, 10_000, 30, 2),  # 1.2 M rows: the half of the trades are three for each
         (300_000, 20_000, 8, 1),
-        (300, 10, 0, 10),
+        (300_000, 10, 0, 3),  # a hundred thousand are counted
+        (300, 10, 0, 1),
         (0, 0, 1, 1),
     ],
 )
@@ -117,7 +118,17 @@ def test_each_bot_is_counted_in_a_slice_of_its_own(database: str) -> None:
 
     assert counted(1) == [120, 120, 120, 120, 120, 24, 120, 120, 120]
     assert counted(5) == [120, 120, 120, 120, 120, 5 * 24, 120, 120, 120]
-    assert counted(3) == [120, 120, 120, 120, 120, 3 * 16, 120, 120, 120]  # of bot 6 the first ten days, four of which count
+    assert counted(3) == [
+        120,
+        120,
+        120,
+        120,
+        120,
+        3 * 16,
+        120,
+        120,
+        120,
+    ]  # of bot 6 the first ten days, four of which count
 
 
 def test_a_shard_reads_its_trades_from_the_index_alone(database: str) -> None:

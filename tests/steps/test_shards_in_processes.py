@@ -1,12 +1,19 @@
-"""The same plan in processes of this machine: bit-equal, whoever is killed."""
+"""The same plan in processes of this machine: bit-equal, whoever is killed.
+
+KNOWDEFEAT_SHARD_KILLS=30 python -m pytest -n 0 -m long tests/steps/test_shards_in_processes.py -k whatever_is_killed
+
+kills one of them, what they are forked off and the run in turn as often, at random instants; by default once each.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
+import subprocess
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +26,9 @@ from tests.steps.test_shards import (
     begun,
     bytes_for,
     copy,
+    empty,
     fleet,
+    kill_at_random,
     refresh,
     staged,
     tables,
@@ -32,6 +41,7 @@ pytestmark = pytest.mark.long
 Copy = Callable[[], AbstractContextManager[str]]
 Tables = dict[str, list[str]]
 SHARDS = 7
+KILLS = int(os.environ.get("KNOWDEFEAT_SHARD_KILLS", "3"))
 
 
 @pytest.mark.parametrize("shards", [2, SHARDS, 64])
@@ -122,3 +132,39 @@ def test_a_refresh_that_is_killed_takes_them_with_it(copy: Copy, whole: Tables) 
         refresh(url, Shards(bytes_each=bytes_for(url, SHARDS)))
         assert tables(url) == whole
         assert staged(url) == NOTHING_STAGED
+
+
+def kill_one(run: subprocess.Popen[str]) -> None:
+    """Kill a process that computes shards, if there is one."""
+    kill_child(run, of_them=True)
+
+
+def kill_their_origin(run: subprocess.Popen[str]) -> None:
+    """Kill what they are forked off, if it is there."""
+    kill_child(run, of_them=False)
+
+
+def kill_child(run: subprocess.Popen[str], of_them: bool) -> None:
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(run.pid).children(recursive=True):
+            parent = child.parent()
+            is_one = parent is not None and parent.pid != run.pid
+            if is_one == of_them and (is_one or child.children()):
+                child.kill()
+                return
+
+
+VICTIMS = (kill_one, kill_their_origin, subprocess.Popen.kill)
+
+
+def test_whatever_is_killed_and_whenever_the_tables_are_complete_and_nothing_is_left(copy: Copy, whole: Tables) -> None:
+    with copy() as url:
+        for number in range(KILLS):
+            victim = VICTIMS[number % len(VICTIMS)]
+            empty(url)
+            is_done = kill_at_random(url, random.Random(number), "2", victim)
+            assert is_done or victim is subprocess.Popen.kill
+            if not is_done:
+                refresh(url, Shards(bytes_each=bytes_for(url, SHARDS)))
+            assert tables(url) == whole, (number, victim)
+            assert staged(url) == NOTHING_STAGED, (number, victim)
