@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -14,7 +14,9 @@ import psycopg
 import pyarrow as pa
 
 from knowdefeat_pipeline.core.rows import Columns
-from knowdefeat_pipeline.store.results import of_days, replace_days
+from knowdefeat_pipeline.postgres.connection import copy_arrow
+from knowdefeat_pipeline.store.results import as_stored, delete_days, of_days
+from knowdefeat_pipeline.store.tables import stored
 
 T = TypeVar("T")
 
@@ -31,15 +33,27 @@ def replace_by_parts(
 
     `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
     """
+    delete_days(connection, table, first, last)
+    return copy_by_parts(connection, table, parts, ends, of_days)
+
+
+def copy_by_parts(
+    connection: psycopg.Connection,
+    table: str,
+    parts: Iterable[Columns],
+    ends: Mapping[date, datetime],
+    as_rows: Callable[[Columns, Mapping[date, datetime]], pa.Table],
+) -> Columns:
+    """Append the parts (one at least) to the result's rows, `as_rows` of these days, and return them."""
     written = list[Columns]()
 
     def tables() -> Iterator[pa.Table]:
         for part in parts:
             written.append(dict(part))
-            yield of_days(part, ends)
+            yield as_rows(part, ends)
 
     # One day is one part, for which no thread is worth while.
-    replace_days(connection, table, first, last, tables() if len(ends) > 1 else next(tables()))
+    copy_arrow(connection, stored(table), as_stored(table, tables() if len(ends) > 1 else next(tables())))
     # Column by column, and each is let go of once it is joined: the rows are not held twice.
     return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
