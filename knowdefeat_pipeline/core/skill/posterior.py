@@ -235,15 +235,14 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats, 
     p_skill = weight @ scipy.special.ndtr(mean / sd)
     edge = weight @ mean
     z = scipy.special.ndtri([TAIL, 1 - TAIL])
-    low, high = _quantiles(np.repeat(z, len(edge)), weight, *(np.tile(of, len(z)) for of in (mean, sd))).reshape(
-        len(z), -1
-    )
+    both = [np.tile(values, len(z)) for values in (mean, sd)]
+    low, high = _quantiles(np.repeat(z, len(edge)), weight, *both).reshape(len(z), -1)
     return p_skill, edge, low, high
 
 
 def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats) -> Floats:
-    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z, from the mean of the parts'
-    own quantiles.
+    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z, from the mean of those of
+    its parts.
 
     That is a straight line where the mixture is normal itself, and level between parts that lie far apart: where a step
     would leave the bracket, or the last one did not halve the distance, the bracket is halved instead.
