@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from knowdefeat_pipeline.core.rows import Columns, joined
+from knowdefeat_pipeline.core.rows import TEXTS, Columns, joined
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
@@ -77,7 +77,7 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], known: Ints, l
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     if not parts:
-        return {name: np.empty(0) for name in COLUMNS}
+        return {name: np.empty(0, object if name in TEXTS else None) for name in COLUMNS}
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
     return {name: rows[name] for name in COLUMNS}
 
