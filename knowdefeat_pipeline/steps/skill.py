@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -14,6 +15,7 @@ from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, numbered_by_leaders
 from knowdefeat_pipeline.core.skill.luck import Luck
+from knowdefeat_pipeline.core.skill.panel import Panel
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
@@ -23,12 +25,14 @@ from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.steps.shards import read_days
 from knowdefeat_pipeline.store.bots import asking_leaders
 from knowdefeat_pipeline.store.fleet_rows import fleet_rows
+from knowdefeat_pipeline.store.memory import Leaders, Memory
 from knowdefeat_pipeline.store.results import delete_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.shards import trades_of
 from knowdefeat_pipeline.store.staleness import Mark, marked, marking, marks
 
 DAYS_AT_ONCE = 15  # that are judged while the database takes in those before
+Numbers = Callable[[Panel], Ints]  # of the strategies of a panel's bots
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
@@ -53,31 +57,40 @@ def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDa
             delete_days(connection, "bot_skill", first, last)
             noted = marking(connection, "bot_skill", first, last, own)
             said = chain([*islice(said, 1)], said)
-        ((known, leader),) = asked.fetchall()
-        parts = _parts([*ends.values()], said, np.array(known, np.int64), np.array(leader, np.int64))
+        (leaders,) = asked.fetchall()
+        parts = _parts([*ends.values()], said, partial(_numbers, session.memory, leaders))
         rows = copy_by_parts(connection, "bot_skill", parts, ends, fleet_rows)
     return StepResult("bot_skill", first, last, DayRows(rows, ends), marks=marked(noted, own))
 
 
-def _parts(ends: Sequence[datetime], said: Iterator[Said[Window]], known: Ints, leader: Ints) -> Iterator[Columns]:
-    """The rows at each of `ends`, of which the results say that, some of these at a time, one at least. The strategies
-    of bots that are `known` by a bot of each."""
+def _numbers(memory: Memory | None, leaders: Leaders, panel: Panel) -> Ints:
+    """The number of the strategy of each bot of the panel."""
+
+    def number() -> Ints:
+        known, leader = np.array(leaders, np.int64)
+        return numbered_by_leaders(panel.bot, known, leader)
+
+    return memory.numbered(panel, leaders, number) if memory else number()
+
+
+def _parts(ends: Sequence[datetime], said: Iterator[Said[Window]], numbers: Numbers) -> Iterator[Columns]:
+    """The rows at each of `ends`, of which the results say that, some of these at a time, one at least."""
     for at in range(0, max(len(ends), 1), DAYS_AT_ONCE):
-        yield _rows(ends[at : at + DAYS_AT_ONCE], islice(said, DAYS_AT_ONCE), known, leader)
+        yield _rows(ends[at : at + DAYS_AT_ONCE], islice(said, DAYS_AT_ONCE), numbers)
 
 
-def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], known: Ints, leader: Ints) -> Columns:
+def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], numbers: Numbers) -> Columns:
     """The rows at each of `ends`, of which the results say that, by as_of, window and bot."""
     parts, panel = list[Columns](), None
     for each in said:
         if each.panel is not panel:
-            panel, number = each.panel, numbered_by_leaders(each.panel.bot, known, leader)
+            panel, number = each.panel, numbers(each.panel)
         for window, of in each.of.items():
             parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
-    of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
-    of_end, of_window = np.divmod(of_part, len(WINDOWS))
     if not parts:
         return {name: np.empty(0, object if name in TEXTS else None) for name in COLUMNS}
+    of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
+    of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
     return {name: rows[name] for name in COLUMNS}
 
