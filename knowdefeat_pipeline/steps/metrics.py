@@ -43,7 +43,7 @@ from knowdefeat_pipeline.store.results import active_bots, first_rows
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
-BLOCKS_AHEAD = 1  # of metrics, of 8 MB, that waits to be written
+BLOCKS_AHEAD = 2  # of metrics, of 8 MB each, that wait to be written
 SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
     CheckSpec(
