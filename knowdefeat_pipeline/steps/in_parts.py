@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.rows import Columns
+from knowdefeat_pipeline.core.rows import Columns, joined
 from knowdefeat_pipeline.postgres.connection import copy_arrow
 from knowdefeat_pipeline.store.results import as_stored, delete_days, of_days
 from knowdefeat_pipeline.store.tables import stored
@@ -52,8 +52,11 @@ def copy_by_parts(
             written.append(dict(part))
             yield as_rows(part, ends)
 
-    # One day is one part, for which no thread is worth while.
-    copy_arrow(connection, stored(table), as_stored(table, tables() if len(ends) > 1 else next(tables())))
+    if len(ends) < 2:  # few rows, for which no thread is worth while
+        rows = joined([*parts])
+        copy_arrow(connection, stored(table), as_stored(table, as_rows(rows, ends)))
+        return rows
+    copy_arrow(connection, stored(table), as_stored(table, tables()))
     # Column by column, and each is let go of once it is joined: the rows are not held twice.
     return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
