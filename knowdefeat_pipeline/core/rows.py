@@ -47,7 +47,9 @@ def codes(values: Array | pd.Series) -> Ints:
 
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> Columns:
-    """The rows of all parts (one at least), which have the same columns."""
+    """The rows of all parts (one at least), which have the same columns; those of a single part are not copied."""
+    if len(parts) == 1:
+        return dict(parts[0])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
