@@ -38,8 +38,7 @@ def replace_by_parts(
             written.append(dict(part))
             yield of_days(part, ends)
 
-    # One day is one part, for which no thread is worth while.
-    replace_days(connection, table, first, last, tables() if len(ends) > 1 else next(tables()))
+    replace_days(connection, table, first, last, tables())
     # Column by column, and each is let go of once it is joined: the rows are not held twice.
     return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
