@@ -13,9 +13,12 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from knowdefeat_pipeline.core.rows import Columns
+from knowdefeat_pipeline.core.rows import Columns, chosen, joined
+from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.steps.outcome import CountedRows, DayRows, counts_of_days, rows_per_end
 from knowdefeat_pipeline.store.results import of_days, replace_days
 
+PARTS_AHEAD = 1  # that wait to be written
 T = TypeVar("T")
 
 
@@ -41,6 +44,29 @@ def replace_by_parts(
     replace_days(connection, table, first, last, tables())
     # Column by column, and each is let go of once it is joined: the rows are not held twice.
     return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
+
+
+def replace_counted(
+    connection: psycopg.Connection,
+    table: str,
+    first: date,
+    last: date,
+    parts: Iterator[Columns],
+    ends: Mapping[date, datetime],
+) -> CountedRows:
+    """The same, computed ahead; of the rows those of the last day are held, and how many each day has."""
+    as_of = micros([*ends.values()])
+    counts, shown = np.zeros(len(ends), np.int64), list[Columns]()
+
+    def tables(coming: Iterator[Columns]) -> Iterator[pa.Table]:
+        for part in coming:
+            counts[:] += rows_per_end(part, as_of)
+            shown.append(chosen(part, np.isin(part["as_of"], as_of[-1:])))
+            yield of_days(part, ends)
+
+    with computed_ahead(parts, PARTS_AHEAD) as coming:
+        replace_days(connection, table, first, last, tables(coming))
+    return CountedRows(counts_of_days(ends, counts), DayRows(joined(shown), ends).frame())
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_da
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.scale.plan import Plan, Refresh
 from knowdefeat_pipeline.scale.staging import Staging
-from knowdefeat_pipeline.steps.in_parts import computed_ahead, replace_by_parts
+from knowdefeat_pipeline.steps.in_parts import computed_ahead, replace_counted
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
     CheckSpec,
@@ -249,13 +249,12 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with one_transaction(connection):
             recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
-        rows = found.table
-    else:
-        parts = engine.win_streak_blocks(known.trades if known else Trades.none(), micros(ends))
-        with one_transaction(connection):
-            rows = replace_by_parts(connection, "win_streaks", first, last, parts, end_of)
-            recorded = mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, end_of), marks=recorded)
+        return StepResult("win_streaks", first, last, DayRows(found.table, end_of), marks=recorded)
+    parts = engine.win_streak_blocks(known.trades if known else Trades.none(), micros(ends))
+    with one_transaction(connection):
+        rows = replace_counted(connection, "win_streaks", first, last, parts, end_of)
+        recorded = mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, rows, marks=recorded)
 
 
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:
