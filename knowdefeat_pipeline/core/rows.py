@@ -89,7 +89,7 @@ def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
     """A table in which what there is none of is NULL."""
     import pyarrow as pa
 
-    return pa.table({name: _arrow(name, values) for name, values in columns.items()})
+    return pa.table({name: arrow(name, values) for name, values in columns.items()})
 
 
 def as_columns(table: pa.Table) -> Columns:
@@ -114,7 +114,8 @@ def _column(name: str, values: pa.ChunkedArray) -> Array:
     return out.astype(np.int64) if pa.types.is_integer(values.type) and not values.null_count else out
 
 
-def _arrow(name: str, values: Array) -> pa.Array:
+def arrow(name: str, values: Array) -> pa.Array:
+    """The column of that name, in which what there is none of is NULL."""
     import pyarrow as pa
 
     if name in INSTANTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -15,35 +15,13 @@ import pyarrow as pa
 
 from knowdefeat_pipeline.core.rows import Columns, chosen, joined
 from knowdefeat_pipeline.core.units import micros
+from knowdefeat_pipeline.postgres.connection import copy_arrow
 from knowdefeat_pipeline.steps.outcome import CountedRows, DayRows, counts_of_days, rows_per_end
-from knowdefeat_pipeline.store.results import of_days, replace_days
+from knowdefeat_pipeline.store.results import as_stored, of_days, replace_days
+from knowdefeat_pipeline.store.tables import stored
 
 PARTS_AHEAD = 1  # that wait to be written
 T = TypeVar("T")
-
-
-def replace_by_parts(
-    connection: psycopg.Connection,
-    table: str,
-    first: date,
-    last: date,
-    parts: Iterable[Columns],
-    ends: Mapping[date, datetime],
-) -> Columns:
-    """Replace the result's rows of the days first..last by those of the parts (one at least), and return these.
-
-    `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
-    """
-    written = list[Columns]()
-
-    def tables() -> Iterator[pa.Table]:
-        for part in parts:
-            written.append(dict(part))
-            yield of_days(part, ends)
-
-    replace_days(connection, table, first, last, tables())
-    # Column by column, and each is let go of once it is joined: the rows are not held twice.
-    return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
 
 def replace_counted(
@@ -54,7 +32,11 @@ def replace_counted(
     parts: Iterator[Columns],
     ends: Mapping[date, datetime],
 ) -> CountedRows:
-    """The same, computed ahead; of the rows those of the last day are held, and how many each day has."""
+    """Replace the result's rows of the days first..last by those of the parts (one at least), computed ahead; those of
+    the last day, and how many each day has.
+
+    `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
+    """
     as_of = micros([*ends.values()])
     counts, shown = np.zeros(len(ends), np.int64), list[Columns]()
 
@@ -67,6 +49,30 @@ def replace_counted(
     with computed_ahead(parts, PARTS_AHEAD) as coming:
         replace_days(connection, table, first, last, tables(coming))
     return CountedRows(counts_of_days(ends, counts), DayRows(joined(shown), ends).frame())
+
+
+def copy_by_parts(
+    connection: psycopg.Connection,
+    table: str,
+    parts: Iterable[Columns],
+    ends: Mapping[date, datetime],
+    as_rows: Callable[[Columns, Mapping[date, datetime]], pa.Table],
+) -> Columns:
+    """Append the parts (one at least) to the result's rows, `as_rows` of these days, and return them."""
+    written = list[Columns]()
+
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
+            written.append(dict(part))
+            yield as_rows(part, ends)
+
+    if len(ends) < 2:  # few rows, for which no thread is worth while
+        rows = joined([*parts])
+        copy_arrow(connection, stored(table), as_stored(table, as_rows(rows, ends)))
+        return rows
+    copy_arrow(connection, stored(table), as_stored(table, tables()))
+    # Column by column, and each is let go of once it is joined: the rows are not held twice.
+    return {name: np.concatenate([part.pop(name) for part in written]) for name in [*written[0]]}
 
 
 @contextmanager

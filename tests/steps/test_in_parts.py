@@ -100,29 +100,26 @@ def test_trades_that_a_step_has_read_need_no_plan(fleet: str) -> None:
         assert session.plan(since - timedelta(days=1), END, DAYS) is not None
 
 
-@pytest.mark.parametrize("first", [FIRST, LAST], ids=["days", "one day"])
+@pytest.mark.parametrize("days", [1, DAYS])
 def test_the_parts_in_which_days_are_written_change_nothing(
-    fleet: str, first: date, monkeypatch: pytest.MonkeyPatch
+    fleet: str, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
+    first = LAST - timedelta(days=days - 1)
+
     def refresh() -> dict[str, list[tuple]]:
         with open_session(fleet) as session:
-            session.begin(first)
-            steps = [
-                compute_metrics(session, first, LAST, END),
-                compute_streaks(session, first, LAST),
-                compute_rankings(session, first, LAST),
-                compute_skill(session, first, LAST),
-            ]
-        for step in steps:
-            step.require()
+            measure(session, first)
+            compute_streaks(session, first, LAST)
+            compute_rankings(session, first, LAST)
+            compute_skill(session, first, LAST)
         return tables(fleet)
 
     whole = refresh()
-    days = (LAST - first).days + 1
     monkeypatch.setattr("knowdefeat_pipeline.core.metrics.engine.BLOCK_ROWS", 3 * days)  # a block of one or two bots
     monkeypatch.setattr(ranking, "DAYS_AT_ONCE", 5)
     monkeypatch.setattr(skill, "DAYS_AT_ONCE", 1)
     assert refresh() == whole
+    assert len(whole["bot_rankings"]) == 6 * days
     assert all(whole.values())
 
 
