@@ -20,7 +20,6 @@ from knowdefeat_pipeline.steps.outcome import CountedRows, DayRows, counts_of_da
 from knowdefeat_pipeline.store.results import as_stored, of_days, replace_days
 from knowdefeat_pipeline.store.tables import stored
 
-PARTS_AHEAD = 1  # that wait to be written
 T = TypeVar("T")
 
 
@@ -29,25 +28,24 @@ def replace_counted(
     table: str,
     first: date,
     last: date,
-    parts: Iterator[Columns],
+    parts: Iterable[Columns],
     ends: Mapping[date, datetime],
 ) -> CountedRows:
-    """Replace the result's rows of the days first..last by those of the parts (one at least), computed ahead; those of
-    the last day, and how many each day has.
+    """Replace the result's rows of the days first..last by those of the parts (one at least); those of the last day, and
+    how many each day has.
 
     `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
     """
     as_of = micros([*ends.values()])
     counts, shown = np.zeros(len(ends), np.int64), list[Columns]()
 
-    def tables(coming: Iterator[Columns]) -> Iterator[pa.Table]:
-        for part in coming:
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
             counts[:] += rows_per_end(part, as_of)
             shown.append(chosen(part, np.isin(part["as_of"], as_of[-1:])))
             yield of_days(part, ends)
 
-    with computed_ahead(parts, PARTS_AHEAD) as coming:
-        replace_days(connection, table, first, last, tables(coming))
+    replace_days(connection, table, first, last, tables())
     return CountedRows(counts_of_days(ends, counts), DayRows(joined(shown), ends).frame())
 
 
