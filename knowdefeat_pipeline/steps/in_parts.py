@@ -31,8 +31,8 @@ def replace_counted(
     parts: Iterable[Columns],
     ends: Mapping[date, datetime],
 ) -> CountedRows:
-    """Replace the result's rows of the days first..last by those of the parts (one at least); those of the last day, and
-    how many each day has.
+    """Replace the result's rows of the days first..last by those of the parts (one at least), and return how many each
+    day has, with those of the last one.
 
     `ends`: the as_of of each day. Call it inside a transaction, as `replace_days`.
     """
