@@ -44,7 +44,7 @@ from knowdefeat_pipeline.store.results import active_bots, first_rows, of_days, 
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
-BLOCKS_AHEAD = 2  # of metrics, of 8 MB each, that wait to be written
+BLOCKS_AHEAD = 3  # of metrics, of 8 MB each, that wait to be written
 HELD = sorted({"as_of", *FOLLOWED, *RANKED_BY} - {*SLOW_NAMES})  # of many rows, what other steps rest on
 SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
