@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from knowdefeat_pipeline.core.units import Array, Bools, Ints
+from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 
 CHUNK_ELEMENTS = 125_000
 SIDE_BY_SIDE = 100  # rows from which on it pays to turn a matrix
@@ -44,27 +45,52 @@ def accumulated(operation: np.ufunc, values: Array) -> Array:
 class Dense:
     """A chunk of windows of similar length laid out as a matrix, one window a row, padded at the end.
 
-    `pick` are the windows' numbers; `index` the positions in the series' rows, -1 on padding, where `inside` is False.
+    `pick` are the windows' numbers, `low` and `length` where each begins in the series' rows and how many it has.
     The width follows from the window's own length, so that a sum over a row never depends on its neighbours.
     """
 
     pick: Ints
-    index: Ints
-    inside: Bools
+    low: Ints
+    length: Ints
+    width: int
+
+    @property
+    def inside(self) -> Bools:
+        """Whether an entry is no padding."""
+        out: Bools = np.arange(self.width) < self.length[:, None]
+        return out
+
+    @property
+    def index(self) -> Ints:
+        """The positions in the series' rows, -1 on padding."""
+        return np.where(self.inside, self.low[:, None] + np.arange(self.width), -1)
+
+    def rows(self, values: Floats) -> Floats:
+        """The values of each window, 0 on padding. `values` are `padded`."""
+        return self.cleared(sliding_window_view(values, self.width)[self.low])
+
+    def cleared(self, rows: Floats) -> Floats:
+        """These rows, on whose padding 0 is written."""
+        shortest = int(self.length.min())
+        rows[:, shortest:][np.arange(shortest, self.width) >= self.length[:, None]] = 0
+        return rows
+
+
+def padded(values: Floats, low: Ints, high: Ints) -> Floats:
+    """The series' values, and behind them as many as the widest matrix of these windows has columns."""
+    return np.append(values, np.zeros(_width(high - low).max(initial=0)))
 
 
 def dense_chunks(low: Ints, high: Ints, elements: int = CHUNK_ELEMENTS) -> Iterator[Dense]:
     """All non-empty windows [low, high), as matrices of at most `elements` entries (or one row)."""
     length = high - low
     width = _width(length)
-    for size in np.unique(width[width > 0]):
+    for size in np.unique(width[width > 0]).tolist():
         members = np.flatnonzero(width == size)
-        rows = max(1, elements // int(size))
-        offsets = np.arange(size)
+        rows = max(1, elements // size)
         for begin in range(0, len(members), rows):
             pick = members[begin : begin + rows]
-            inside = offsets < length[pick, None]
-            yield Dense(pick, np.where(inside, low[pick, None] + offsets, -1), inside)
+            yield Dense(pick, low[pick], length[pick], size)
 
 
 def _width(length: Ints) -> Ints:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowdefeat_pipeline.core.trades.reductions import SIDE_BY_SIDE, accumulated, dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import SIDE_BY_SIDE, accumulated, dense_chunks, padded, reduce_windows
 
 WINDOWS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted), max_size=12)
 
@@ -37,9 +37,12 @@ def test_many_rows_accumulate_as_each_by_itself(operation: np.ufunc, rows: int) 
 def test_dense_chunks_hold_every_window_once(windows: list[list[int]], elements: int) -> None:
     low, high = np.array(windows, dtype=np.int64).reshape(-1, 2).T
     seen: dict[int, list[int]] = {}
+    values = np.random.default_rng(1).normal(size=20)
     for chunk in dense_chunks(low, high, elements):
         width = chunk.index.shape[1]
         assert chunk.index.size <= max(elements, width)
+        rows = chunk.rows(padded(values, low, high))
+        np.testing.assert_array_equal(rows, np.where(chunk.inside, values[chunk.index], 0.0))
         for number, index, inside in zip(chunk.pick, chunk.index, chunk.inside, strict=True):
             assert number not in seen
             assert inside.sum() <= width < 2 * inside.sum()
