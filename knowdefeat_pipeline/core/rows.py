@@ -47,7 +47,9 @@ def codes(values: Array | pd.Series) -> Ints:
 
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> Columns:
-    """The rows of all parts (one at least), which have the same columns."""
+    """The rows of all parts (one at least), which have the same columns; those of a single part are not copied."""
+    if len(parts) == 1:
+        return dict(parts[0])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -89,7 +91,7 @@ def as_arrow(columns: Mapping[str, Array]) -> pa.Table:
     """A table in which what there is none of is NULL."""
     import pyarrow as pa
 
-    return pa.table({name: _arrow(name, values) for name, values in columns.items()})
+    return pa.table({name: arrow(name, values) for name, values in columns.items()})
 
 
 def as_columns(table: pa.Table) -> Columns:
@@ -114,7 +116,8 @@ def _column(name: str, values: pa.ChunkedArray) -> Array:
     return out.astype(np.int64) if pa.types.is_integer(values.type) and not values.null_count else out
 
 
-def _arrow(name: str, values: Array) -> pa.Array:
+def arrow(name: str, values: Array) -> pa.Array:
+    """The column of that name, in which what there is none of is NULL."""
     import pyarrow as pa
 
     if name in INSTANTS:

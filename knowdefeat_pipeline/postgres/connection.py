@@ -28,6 +28,7 @@ from knowdefeat_pipeline.settings import ROOT
 if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection as ArrowConnection
+    from pgpq import ArrowToPostgresBinaryEncoder
 
 QUERIES = ROOT / "sql" / "queries"
 OLDEST_SERVER = 14  # PostgreSQL's major version
@@ -247,7 +248,6 @@ def copy_arrow(
     NULL; a NaN stays NaN. Columns not named take their defaults. psycopg.Error of the server is raised unchanged.
     """
     import pyarrow as pa  # 40 MB that only who writes in bulk should pay, and not who serves the pages
-    from pgpq import ArrowToPostgresBinaryEncoder
 
     tables = iter([rows] if isinstance(rows, pa.Table) else rows)
     table = next(tables)
@@ -255,10 +255,7 @@ def copy_arrow(
     with connection.cursor() as cursor:
         described = _described(cursor, table_name, names)
         fitted = _fitted(table, described, table_name)
-        encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
-            fitted.schema,
-            {column.name: _encoder(fitted.schema.field(column.name), column.type_code) for column in described},
-        )
+        encoder = _encoder(fitted.schema, described)
         # A thread sends while the next rows are encoded: the server and this process work at the same time. For a few
         # rows it would take as long to start one as to send them.
         several = not isinstance(rows, pa.Table) or len(rows) > ROWS_PER_MESSAGE
@@ -406,10 +403,13 @@ def _fit(values: "pa.ChunkedArray", column: psycopg.Column, table_name: str) -> 
         raise ValueError(f"{table_name}.{column.name} is {column.type_display}: {error}") from error
 
 
-@cache
-def _encoder(field: "pa.Field", type_oid: int) -> Any:
-    from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
+def _encoder(schema: "pa.Schema", described: Sequence[psycopg.Column]) -> "ArrowToPostgresBinaryEncoder":
+    from pgpq import ArrowToPostgresBinaryEncoder, encoders
+    from pgpq.schema import Jsonb
 
-    if type_oid == _JSONB:
-        return encoders.StringEncoderBuilder.new_with_output(field, schema.Jsonb())
-    return ArrowToPostgresBinaryEncoder.infer_encoder(field)
+    if all(column.type_code != _JSONB for column in described):
+        return ArrowToPostgresBinaryEncoder(schema)  # to name what follows from the schema takes thirty times as long
+    named = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
+    of_jsonb = [schema.field(column.name) for column in described if column.type_code == _JSONB]
+    named |= {field.name: encoders.StringEncoderBuilder.new_with_output(field, Jsonb()) for field in of_jsonb}
+    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, named)

@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Memory of a process: what it holds before it reads, and for each trade of the window and each row of `bot_metrics`.
-PROCESS_MB = 180
-TRADE_BYTES = 165
-ROW_BYTES = 1_265
+PROCESS_MB = 210
+TRADE_BYTES = 145
+ROW_BYTES = 425
 
 # CPU seconds: of a refresh, for a million trades that are read and for a million rows of `bot_metrics`. CHAIN: for
 # rankings, skill, weights and allocations besides.
 REFRESH_S = 0.3
-TRADES_S = 1.4
-ROWS_S = 8.7
-CHAIN_ROWS_S = 14.7
+TRADES_S = 1.2
+ROWS_S = 3.2
+CHAIN_ROWS_S = 10.8
 SERVER_TRADES_S = 0.6
-SERVER_ROWS_S = 5.0
-SERVER_CHAIN_ROWS_S = 6.2
+SERVER_ROWS_S = 3.2
+SERVER_CHAIN_ROWS_S = 2.4
 SERVER_PLAN_S = 0.1  # for a million trades, where shards are cut: less where only some are counted for that
 FOLD_S = 2.3  # for a million trades of earlier months, once
 SERVER_FOLD_S = 3.5
@@ -65,7 +65,7 @@ def estimate(trades: int, rows: int, shards: int, held: int, history: int) -> Es
     """By the constants. `held`: the bytes of the largest shard.
 
     >>> estimate(1_000_000, 4_000, 1, held_bytes(1_000_000, 4_000), 0).process_mb
-    350.1
+    356.7
     """
     server_trades = SERVER_TRADES_S + (SERVER_PLAN_S if shards > 1 else 0)
     server_rows = SERVER_ROWS_S + SERVER_CHAIN_ROWS_S

@@ -16,13 +16,13 @@ from knowdefeat_pipeline.core.metrics.capital import Capital
 from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.ranking.ranking import RANKED_BY
 from knowdefeat_pipeline.core.rows import Columns, as_columns, chosen, joined
-from knowdefeat_pipeline.core.schema import ALL_TICKERS
+from knowdefeat_pipeline.core.schema import ALL_TICKERS, SLOW_NAMES
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import WINDOW_DAYS, Ints, day_start, each_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction, query
 from knowdefeat_pipeline.scale.plan import Plan, Refresh
 from knowdefeat_pipeline.scale.staging import Staging
-from knowdefeat_pipeline.steps.in_parts import computed_ahead, replace_by_parts
+from knowdefeat_pipeline.steps.in_parts import computed_ahead, replace_counted
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
     CheckSpec,
@@ -31,19 +31,21 @@ from knowdefeat_pipeline.steps.outcome import (
     Figures,
     StepResult,
     counts_of_days,
+    rows_per_end,
 )
 from knowdefeat_pipeline.steps.shards import stage_refresh
-from knowdefeat_pipeline.steps.slow_results import with_slow_results, write_slow_results
+from knowdefeat_pipeline.steps.slow_results import FOLLOWED, with_slow_results, write_slow_results
 from knowdefeat_pipeline.store.bot_days_rows import write_bot_days
 from knowdefeat_pipeline.store.exposures import read_capital
 from knowdefeat_pipeline.store.memory import Memory
 from knowdefeat_pipeline.store.one_day import renew_day
 from knowdefeat_pipeline.store.open_positions import write_open_positions
-from knowdefeat_pipeline.store.results import active_bots, first_rows
+from knowdefeat_pipeline.store.results import active_bots, first_rows, of_days, replace_days
 from knowdefeat_pipeline.store.session import KnownTrades, Scores, Session
 from knowdefeat_pipeline.store.staleness import Mark, mark, marks
 
-BLOCKS_AHEAD = 1  # of metrics, of 8 MB, that waits to be written
+BLOCKS_AHEAD = 3  # of metrics, of 8 MB each, that wait to be written
+HELD = sorted({"as_of", *FOLLOWED, *RANKED_BY} - {*SLOW_NAMES})  # of many rows, what other steps rest on
 SHOWN = 5  # rows of a day that is published without being held
 CHECKS = (
     CheckSpec(
@@ -77,10 +79,9 @@ def compute_metrics(session: Session, first: date, last: date, now: datetime) ->
     known = session.trades(exits, ends[-1])
     own = [Mark(day, end, known.seen) for day, end in zip(days, ends, strict=True)]
     inputs = _Inputs.read(session, known, first, ends)
-    if session.memory and first == last:
-        figures, recorded = _write_day(session, session.memory, inputs, own[0])
-    else:
-        figures, recorded = _write_days(session, inputs, first, last, own)
+    if not session.memory or first != last:
+        return _write_days(session, inputs, first, last, own)
+    figures, recorded = _write_day(session, session.memory, inputs, own[0])
     check = _check(connection, figures, len(figures["as_of"]), end_of, known.seen)
     return MeasuredDays("bot_metrics", first, last, DayRows(figures, end_of), (check,), figures=figures, marks=recorded)
 
@@ -100,10 +101,18 @@ def _compute_in_shards(
         followed = _followed(staged)
         write_slow_results(session, followed, own)
         recorded = staged.marks = mark(connection, "bot_metrics", first, last, own)
-    counts = counts_of_days(end_of, staged.counts["bot_metrics"])
-    check = _check(connection, followed, sum(counts.values()), end_of, refresh.seen)
-    rows = CountedRows(counts, first_rows(connection, "bot_metrics", last, SHOWN))
-    return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None, marks=recorded)
+    return _counted(connection, first, last, recorded, staged.counts["bot_metrics"], followed)
+
+
+def _counted(
+    connection: psycopg.Connection, first: date, last: date, written: Sequence[Mark], counts: Ints, whole: Columns
+) -> MeasuredDays:
+    """Days of which so many rows are written. `whole`: of those over all tickers, as_of and bot_id at least."""
+    ends = {of.day: of.as_of for of in written}
+    of_day = counts_of_days(ends, counts)
+    check = _check(connection, whole, sum(of_day.values()), ends, written[0].seen)
+    rows = CountedRows(of_day, first_rows(connection, "bot_metrics", last, SHOWN))
+    return MeasuredDays("bot_metrics", first, last, rows, (check,), figures=None, marks=written)
 
 
 def _followed(staged: Staging) -> Columns:
@@ -134,11 +143,16 @@ class _Inputs:
             known, ends, read_capital(session.connection, session.url), session.past(first.replace(day=1)), scores
         )
 
+    @property
+    def as_of(self) -> Ints:
+        """`ends` in µs."""
+        return micros(self.ends)
+
     def blocks(self, bots: Ints | None = None) -> Iterator[Columns]:
         """The metrics of these bots, None for all, some at a time."""
         return engine.bot_metrics_blocks(
             self.known.of_bots(bots),
-            micros(self.ends),
+            self.as_of,
             capital=self.capital,
             past=self.past if bots is None else self.past.among(bots),
             trade_scores=self.scores(bots),
@@ -149,28 +163,29 @@ class _Inputs:
         return joined([*self.blocks(bots)])
 
 
-def _write_days(
-    session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]
-) -> tuple[Columns, list[Mark]]:
-    """Compute and replace the metrics of these days; all of them, and the marks."""
+def _write_days(session: Session, inputs: _Inputs, first: date, last: date, own: Sequence[Mark]) -> MeasuredDays:
+    """Compute and replace the metrics of these days, of which only what other steps rest on is held."""
     connection = session.connection
     ends = {of.day: of.as_of for of in own}
+    counts, held = np.zeros(len(own), np.int64), list[Columns]()
+
+    def tables(blocks: Iterator[Columns]) -> Iterator[pa.Table]:
+        for block in blocks:
+            counts[:] += rows_per_end(block, inputs.as_of)
+            held.append(chosen({name: block[name] for name in HELD}, block["ticker"] == ALL_TICKERS))
+            yield of_days(block, ends)
+
     # The database takes in the days, and then one block after another, while the next is computed.
     with computed_ahead(inputs.blocks(), BLOCKS_AHEAD) as blocks, one_transaction(connection):
         write_open_positions(connection, first, last, own)
         write_bot_days(connection, inputs.known.trades, first, last, own, None)
-        written = replace_by_parts(connection, "bot_metrics", first, last, blocks, ends)
-        rows = with_slow_results(session, written, own)
+        replace_days(connection, "bot_metrics", first, last, tables(blocks))
+        whole = joined(held)
+        whole |= write_slow_results(session, {name: whole[name] for name in FOLLOWED}, own)
         recorded = mark(connection, "bot_metrics", first, last, own)
-    session.leave(recorded, _ranked_by(rows))
-    return rows, recorded
-
-
-def _ranked_by(rows: Columns) -> Columns:
-    """What the ranking reads of these metrics, in the order in which it would read them."""
-    whole = np.flatnonzero(rows["ticker"] == ALL_TICKERS)
-    in_order = whole[np.lexsort((rows["bot_id"][whole], rows["as_of"][whole]))]
-    return chosen({name: rows[name] for name in ("as_of", *RANKED_BY)}, in_order)
+    # In the order in which the ranking would read it.
+    session.leave(recorded, chosen(whole, np.lexsort((whole["bot_id"], whole["as_of"]))))
+    return _counted(connection, first, last, recorded, counts, whole)
 
 
 def _write_day(session: Session, memory: Memory, inputs: _Inputs, of: Mark) -> tuple[Columns, list[Mark]]:
@@ -234,13 +249,12 @@ def compute_streaks(session: Session, first: date, last: date, metrics: Measured
         found = session.memory.renewed("win_streaks", ends[0], {}, compute, engine.carry_streaks)
         with one_transaction(connection):
             recorded = [renew_day(connection, session.memory, "win_streaks", found, own[0])[0]]
-        rows = found.table
-    else:
-        parts = engine.win_streak_blocks(known.trades if known else Trades.none(), micros(ends))
-        with one_transaction(connection):
-            rows = replace_by_parts(connection, "win_streaks", first, last, parts, end_of)
-            recorded = mark(connection, "win_streaks", first, last, own)
-    return StepResult("win_streaks", first, last, DayRows(rows, end_of), marks=recorded)
+        return StepResult("win_streaks", first, last, DayRows(found.table, end_of), marks=recorded)
+    parts = engine.win_streak_blocks(known.trades if known else Trades.none(), micros(ends))
+    with one_transaction(connection):
+        rows = replace_counted(connection, "win_streaks", first, last, parts, end_of)
+        recorded = mark(connection, "win_streaks", first, last, own)
+    return StepResult("win_streaks", first, last, rows, marks=recorded)
 
 
 def _staged_streaks(session: Session, upstream: Sequence[Mark], first: date, last: date) -> Staging | None:

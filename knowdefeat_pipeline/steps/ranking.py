@@ -8,7 +8,6 @@ from datetime import date, datetime
 
 import numpy as np
 import psycopg
-import pyarrow as pa
 
 from knowdefeat_pipeline.core.funds.events import BotEvent, inactive_bots
 from knowdefeat_pipeline.core.ranking.ranking import ranking_rows
@@ -18,7 +17,7 @@ from knowdefeat_pipeline.core.schema import ALL_TICKERS, FLAG, PARTITION, TABLES
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import Bools, Ints, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.in_parts import replace_by_parts
+from knowdefeat_pipeline.steps.in_parts import replace_counted
 from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import (
     CheckResult,
@@ -26,14 +25,11 @@ from knowdefeat_pipeline.steps.outcome import (
     CountedRows,
     DayRows,
     StepResult,
-    counts_of_days,
-    rows_per_end,
 )
 from knowdefeat_pipeline.store.bots import count_bots
 from knowdefeat_pipeline.store.funds import bot_events
 from knowdefeat_pipeline.store.learning import weight_versions
 from knowdefeat_pipeline.store.one_day import renew_day
-from knowdefeat_pipeline.store.results import of_days, replace_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.staleness import Mark, basis, mark
 
@@ -68,68 +64,51 @@ def compute_rankings(session: Session, first: date, last: date, metrics: Measure
     ends = {of.day: of.as_of for of in own}
     of_bots = _OfBots.read(connection, own)
     figures = _of_whole(metrics.figures) if metrics and metrics.figures else session.take_left(upstream)
-    if figures is None and len(spans := _spans(own, count_bots(connection))) > 1:
-        return _rank_in_spans(session, spans, of_bots, first, last, own)
-    if figures is None:
-        figures = _read(session, first, last)
-    with one_transaction(connection):
-        if session.memory and [*ends] == [first] == [last]:
-            rows = _rank(of_bots, figures, [*ends.values()])
-            found = session.memory.compared("bot_rankings", rows)
+    if session.memory and [*ends] == [first] == [last]:
+        rows = _rank(of_bots, _read(session, first, last) if figures is None else figures, [*ends.values()])
+        found = session.memory.compared("bot_rankings", rows)
+        with one_transaction(connection):
             recorded = [renew_day(connection, session.memory, "bot_rankings", found, own[0])[0]]
-        else:
-            parts = _rank_parts(of_bots, figures, [*ends.values()])
-            rows = replace_by_parts(connection, "bot_rankings", first, last, parts, ends)
-            recorded = mark(connection, "bot_rankings", first, last, own)
-    checks = (_check(rows),)
-    return RankedDays(
-        "bot_rankings", first, last, DayRows(rows, ends), checks, marks=recorded, versions=of_bots.versions
-    )
+        return _ranked(first, last, DayRows(rows, ends), [_check(rows)], recorded, of_bots)
+    spans, checks = _spans(own, count_bots(connection)), list[CheckResult]()
+
+    def parts() -> Iterator[Columns]:
+        for span in spans:
+            days = [of.day for of in span] or [first]
+            known = _read(session, days[0], days[-1]) if figures is None else figures
+            rows = _rank(of_bots, known, [of.as_of for of in span])
+            checks.append(_check(rows))
+            yield rows
+
+    with one_transaction(connection):
+        written = replace_counted(connection, "bot_rankings", first, last, parts(), ends)
+        recorded = mark(connection, "bot_rankings", first, last, own)
+    return _ranked(first, last, written, checks, recorded, of_bots)
 
 
-def _rank_parts(of_bots: _OfBots, figures: Columns, ends: Sequence[datetime]) -> Iterator[Columns]:
-    """The ranking of these figures, some days at a time, of which each looks at no other."""
-    for at in range(0, max(len(ends), 1), DAYS_AT_ONCE):
-        part = ends[at : at + DAYS_AT_ONCE]
-        yield _rank(of_bots, chosen(figures, np.isin(figures["as_of"], micros(part))), part)
+def _ranked(
+    first: date,
+    last: date,
+    rows: DayRows | CountedRows,
+    checks: Sequence[CheckResult],
+    recorded: Sequence[Mark],
+    of_bots: _OfBots,
+) -> RankedDays:
+    """`checks`: of some of the days each."""
+    found = {name: sum(int(check.figures[name]) for check in checks) for name in ("checked", "wrong")}
+    check = CheckResult(CHECKS[0].name, not found["wrong"], found)
+    return RankedDays("bot_rankings", first, last, rows, (check,), marks=recorded, versions=of_bots.versions)
+
+
+def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
+    """The days in pieces (one at least), as a day's ranking looks at no other day and all rows may be too many."""
+    each = max(1, min(DAYS_AT_ONCE, ROWS_AT_ONCE // max(bots, 1)))
+    return [own[at : at + each] for at in range(0, max(len(own), 1), each)]
 
 
 def _of_whole(figures: Columns) -> Columns:
     """Those of the figures that are over all tickers."""
     return chosen(figures, figures["ticker"] == ALL_TICKERS)
-
-
-def _spans(own: Sequence[Mark], bots: int) -> list[Sequence[Mark]]:
-    """The days in pieces of which each has so many rows at most, or is one day."""
-    each = max(1, ROWS_AT_ONCE // max(bots, 1))
-    return [own[at : at + each] for at in range(0, len(own), each)]
-
-
-def _rank_in_spans(
-    session: Session, spans: Sequence[Sequence[Mark]], of_bots: _OfBots, first: date, last: date, own: Sequence[Mark]
-) -> RankedDays:
-    """The same piece by piece, as all rows at once are too many to hold: a day's ranking looks at no other day."""
-    counts: dict[date, int] = {}
-    checks: list[CheckResult] = []
-    shown = list[DayRows]()
-
-    def tables() -> Iterator[pa.Table]:
-        for span in spans:
-            ends = {of.day: of.as_of for of in span}
-            rows = _rank(of_bots, _read(session, span[0].day, span[-1].day), [*ends.values()])
-            counts.update(counts_of_days(ends, rows_per_end(rows, micros([*ends.values()]))))
-            checks.append(_check(rows))
-            last_rows = chosen(rows, rows["as_of"] == micros([span[-1].as_of]))
-            shown[:] = [DayRows(last_rows, {span[-1].day: span[-1].as_of})]
-            yield of_days(rows, ends)
-
-    with one_transaction(session.connection):
-        replace_days(session.connection, "bot_rankings", first, last, tables())
-        recorded = mark(session.connection, "bot_rankings", first, last, own)
-    found = {name: sum(int(check.figures[name]) for check in checks) for name in ("checked", "wrong")}
-    check = CheckResult(checks[0].name, not found["wrong"], found)
-    written = CountedRows(counts, shown[0].frame())
-    return RankedDays("bot_rankings", first, last, written, (check,), marks=recorded, versions=of_bots.versions)
 
 
 def _read(session: Session, first: date, last: date) -> Columns:
@@ -151,7 +130,8 @@ class _OfBots:
 
 
 def _rank(of_bots: _OfBots, metrics: Columns, ends: Sequence[datetime]) -> Columns:
-    """The bots of these metrics, ranked by the weights in force at each as_of."""
+    """The bots of these metrics at each of `ends`, ranked by the weights in force then."""
+    metrics = chosen(metrics, np.isin(metrics["as_of"], micros(ends)))
     number = np.searchsorted(micros(ends), metrics["as_of"])
     in_force = [version_in_force(of_bots.versions, end) for end in ends]
     weights = {name: np.array([v.weights[name] for v in in_force])[number] for name in VARIABLE_NAMES}
@@ -176,4 +156,4 @@ def _check(rows: Columns) -> CheckResult:
     points = np.stack([rows[f"{name}_points"] for name in VARIABLE_NAMES], axis=1).sum(axis=1)
     off = np.abs(points - (rows["rank_score"] - 50))[rows["eligible"]]
     wrong = int((~(off <= ROUNDING)).sum())
-    return CheckResult("contributions_sum_to_the_score", wrong == 0, {"checked": len(off), "wrong": wrong})
+    return CheckResult(CHECKS[0].name, wrong == 0, {"checked": len(off), "wrong": wrong})

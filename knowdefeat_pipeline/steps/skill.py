@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 
-from knowdefeat_pipeline.core.rows import Columns, joined
+from knowdefeat_pipeline.core.rows import TEXTS, Columns, joined
 from knowdefeat_pipeline.core.schema import TABLES
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, said_by
-from knowdefeat_pipeline.core.skill.judgement import judged, strategy_numbers
+from knowdefeat_pipeline.core.skill.judgement import judged, numbered_by_leaders
 from knowdefeat_pipeline.core.skill.luck import Luck
+from knowdefeat_pipeline.core.skill.panel import Panel
 from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
-from knowdefeat_pipeline.steps.in_parts import replace_by_parts
+from knowdefeat_pipeline.steps.in_parts import copy_by_parts
 from knowdefeat_pipeline.steps.metrics import MeasuredDays
 from knowdefeat_pipeline.steps.outcome import DayRows, StepResult
 from knowdefeat_pipeline.steps.shards import read_days
-from knowdefeat_pipeline.store.bots import bot_strategies
+from knowdefeat_pipeline.store.bots import asking_leaders
+from knowdefeat_pipeline.store.fleet_rows import fleet_rows
+from knowdefeat_pipeline.store.memory import Leaders, Memory
+from knowdefeat_pipeline.store.results import delete_days
 from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.shards import trades_of
-from knowdefeat_pipeline.store.staleness import Mark, mark, marks
+from knowdefeat_pipeline.store.staleness import Mark, marked, marking, marks
 
 DAYS_AT_ONCE = 15  # that are judged while the database takes in those before
+Numbers = Callable[[Panel], Ints]  # of the strategies of a panel's bots
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 
 
@@ -37,35 +43,52 @@ def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDa
     """
     connection = session.connection
     upstream = metrics.marks if metrics else marks(connection, "bot_metrics", first, last)
-    parts: Iterable[Columns] = [{name: np.empty(0) for name in COLUMNS}]
+    said: Iterator[Said[Window]] = iter(())
     own = list[Mark]()
     if upstream:
         session.ensure_begun(first)
         results = _Results(session, first.replace(day=1), upstream)
         own = [Mark(of.day, of.as_of, results.seen, {"bot_metrics": of.number}) for of in upstream]
-        parts = _parts([of.as_of for of in own], results, bot_strategies(connection))
-    of_day = {of.day: of.as_of for of in own}
+        said = results.said([of.as_of for of in own])
+    ends = {of.day: of.as_of for of in own}
     with one_transaction(connection):
-        rows = replace_by_parts(connection, "bot_skill", first, last, parts, of_day)
-        recorded = mark(connection, "bot_skill", first, last, own)
-    return StepResult("bot_skill", first, last, DayRows(rows, of_day), marks=recorded)
+        with connection.pipeline():  # the server works while this process finds out what the results say first
+            asked = asking_leaders(connection)
+            delete_days(connection, "bot_skill", first, last)
+            noted = marking(connection, "bot_skill", first, last, own)
+            said = chain([*islice(said, 1)], said)
+        (leaders,) = asked.fetchall()
+        parts = _parts([*ends.values()], said, partial(_numbers, session.memory, leaders))
+        rows = copy_by_parts(connection, "bot_skill", parts, ends, fleet_rows)
+    return StepResult("bot_skill", first, last, DayRows(rows, ends), marks=marked(noted, own))
 
 
-def _parts(ends: Sequence[datetime], results: _Results, strategies: Mapping[int, str]) -> Iterator[Columns]:
-    """The rows at each of `ends`, some of these at a time."""
-    said = results.said(ends)
-    for at in range(0, len(ends), DAYS_AT_ONCE):
-        yield _rows(ends[at : at + DAYS_AT_ONCE], islice(said, DAYS_AT_ONCE), strategies)
+def _numbers(memory: Memory | None, leaders: Leaders, panel: Panel) -> Ints:
+    """The number of the strategy of each bot of the panel."""
+
+    def number() -> Ints:
+        known, leader = np.array(leaders, np.int64)
+        return numbered_by_leaders(panel.bot, known, leader)
+
+    return memory.numbered(panel, leaders, number) if memory else number()
 
 
-def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], strategies: Mapping[int, str]) -> Columns:
+def _parts(ends: Sequence[datetime], said: Iterator[Said[Window]], numbers: Numbers) -> Iterator[Columns]:
+    """The rows at each of `ends`, of which the results say that, some of these at a time, one at least."""
+    for at in range(0, max(len(ends), 1), DAYS_AT_ONCE):
+        yield _rows(ends[at : at + DAYS_AT_ONCE], islice(said, DAYS_AT_ONCE), numbers)
+
+
+def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], numbers: Numbers) -> Columns:
     """The rows at each of `ends`, of which the results say that, by as_of, window and bot."""
     parts, panel = list[Columns](), None
     for each in said:
         if each.panel is not panel:
-            panel, number = each.panel, strategy_numbers(each.panel.bot, strategies)
+            panel, number = each.panel, numbers(each.panel)
         for window, of in each.of.items():
             parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
+    if not parts:
+        return {name: np.empty(0, object if name in TEXTS else None) for name in COLUMNS}
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}

@@ -79,6 +79,12 @@ def bot_strategies(connection: psycopg.Connection) -> dict[int, str]:
     return dict(zip(bots, strategies, strict=True))
 
 
+def asking_leaders(connection: psycopg.Connection) -> psycopg.Cursor[tuple[list[int], list[int]]]:
+    """The bots, ascending, and the first bot of each one's strategy, in one row: in a pipeline, what is asked of the
+    server while the program goes on. One without a strategy is a strategy of its own."""
+    return connection.execute(query("bots/strategies_led"), binary=True)
+
+
 def named(rows: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Records with `bot`, the name of the bot, behind their `bot_id`; the key itself for a bot that has gone."""
     return [{key: value for name, held in row.items() for key, value in _named(name, held, names)} for row in rows]

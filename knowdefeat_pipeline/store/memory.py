@@ -23,6 +23,7 @@ from knowdefeat_pipeline.core.metrics.lifetime import Past
 from knowdefeat_pipeline.core.rows import Columns, differing, replaced
 from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Said, renewed
+from knowdefeat_pipeline.core.skill.panel import Panel
 from knowdefeat_pipeline.core.skill.verdicts import Window
 from knowdefeat_pipeline.core.trades.columns import arrow_micros
 from knowdefeat_pipeline.core.units import DAY, Ints, last_day, micros
@@ -125,6 +126,8 @@ class Renewed:
 Compute = Callable[[Ints | None], Columns]
 # What the results of these bots say of their skill, None for all.
 ComputeSaid = Callable[[Ints | None], Said[Window]]
+# Bots, ascending, and the first bot of each one's strategy.
+Leaders = tuple[list[int], list[int]]
 # A table of figures at a later as_of (µs), right for bots to which nothing has happened.
 Carry = Callable[[Columns, int], Columns]
 
@@ -142,6 +145,7 @@ class Memory:
     _rows: dict[str, Columns] = field(init=False, default_factory=dict)
     _written: dict[str, int | None] = field(init=False, default_factory=dict)
     _said: Said[Window] | None = field(init=False, default=None)
+    _numbered: tuple[Panel, Leaders, Ints] | None = field(init=False, default=None)
     _asked: tuple[int, datetime, datetime] | None = field(init=False, default=None)
     _entered: Ints = field(init=False, default_factory=lambda: np.empty(0, np.int64))
 
@@ -191,6 +195,12 @@ class Memory:
         trades = self.trade_rows
         self._kept[SKILL] = Kept(as_of, trades.readings, self.score_rows.readings, trades.content, {}, {})
         return self._said
+
+    def numbered(self, panel: Panel, leaders: Leaders, number: Callable[[], Ints]) -> Ints:
+        """The number of each bot's strategy, which is that of the last time unless bots or strategies changed."""
+        if self._numbered is None or self._numbered[0] is not panel or self._numbered[1] != leaders:
+            self._numbered = panel, leaders, number()
+        return self._numbered[2]
 
     def compared(self, name: str, rows: Columns) -> Renewed:
         """One row a bot, beside those of the last time under this `name`."""

@@ -32,8 +32,13 @@ def replace_days(
 
     Call it inside a transaction: a partition is replaced as a whole or not at all.
     """
-    connection.execute(_deletion(table, "day BETWEEN %s AND %s"), (first, last))
+    delete_days(connection, table, first, last)
     return copy_arrow(connection, stored(table), as_stored(table, rows))
+
+
+def delete_days(connection: psycopg.Connection, table: str, first: date, last: date) -> None:
+    """Delete the result's rows of the days first..last."""
+    connection.execute(_deletion(table, "day BETWEEN %s AND %s"), (first, last))
 
 
 def replace_bots(connection: psycopg.Connection, table: str, day: date, bots: Ints, rows: Columns) -> None:
@@ -67,24 +72,12 @@ def as_stored(table: str, rows: pa.Table | Iterable[pa.Table]) -> pa.Table | Ite
     """Rows of a result as the table holds them that stores it."""
     if table not in ROWS:
         return rows
-    store = {"bot_metrics": _single_rows, "bot_skill": _fleet_rows}.get(table, _without_mark)
+    store = _single_rows if table == "bot_metrics" else _without_mark
     return store(rows) if isinstance(rows, pa.Table) else map(store, rows)
 
 
 def _without_mark(rows: pa.Table) -> pa.Table:
     return rows.select([name for name in rows.column_names if name not in _FROM_THE_MARK])
-
-
-def _fleet_rows(rows: pa.Table) -> pa.Table:
-    """The rows of `bot_skill` as one a day and window, whose rows follow one another: every figure an array."""
-    day, window = rows["day"].to_numpy(), rows["time_window"].to_numpy(zero_copy_only=False)
-    begin = np.flatnonzero(np.append(True, (day[1:] != day[:-1]) | (window[1:] != window[:-1])) if len(day) else [])
-    of_fleet = ["day", "time_window", "p_same_edge"]
-    keys = rows.select(of_fleet).take(pa.array(begin, pa.int64()))
-    offsets = pa.array(np.append(begin, len(day)), pa.int32())
-    for name in _without_mark(rows).drop(of_fleet).column_names:
-        keys = keys.append_column(name, pa.ListArray.from_arrays(offsets, rows[name].combine_chunks()))
-    return keys
 
 
 def _single_rows(rows: pa.Table) -> pa.Table:

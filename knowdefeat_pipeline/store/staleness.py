@@ -225,18 +225,24 @@ def basis(
 def mark(connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]) -> list[Mark]:
     """Note what the asset's days first..last rest on, in the transaction that writes their rows; the marks as they are
     recorded, in order."""
-    rows = connection.execute(
-        query("staleness/mark"),
-        {
-            "asset": asset,
-            "first": first,
-            "last": last,
-            "days": Jsonb(
-                [
-                    {"day": f"{of.day}", "as_of": of.as_of.isoformat(), "seen": of.seen, "rests_on": dict(of.rests_on)}
-                    for of in days
-                ]
-            ),
-        },
-    ).fetchall()
-    return [replace(of, number=number, replaced=replaced) for of, (number, replaced) in zip(days, rows, strict=True)]
+    return marked(marking(connection, asset, first, last, days), days)
+
+
+def marking(
+    connection: psycopg.Connection, asset: str, first: date, last: date, days: Sequence[Mark]
+) -> psycopg.Cursor[tuple[int, int | None]]:
+    """As `mark`, of which the result is asked for by `marked`: in a pipeline the server works on it meanwhile."""
+    noted = [
+        {"day": f"{of.day}", "as_of": of.as_of.isoformat(), "seen": of.seen, "rests_on": dict(of.rests_on)}
+        for of in days
+    ]
+    parameters = {"asset": asset, "first": first, "last": last, "days": Jsonb(noted)}
+    return connection.execute(query("staleness/mark"), parameters)
+
+
+def marked(marking: psycopg.Cursor[tuple[int, int | None]], days: Sequence[Mark]) -> list[Mark]:
+    """These marks as they are recorded."""
+    return [
+        replace(of, number=number, replaced=replaced)
+        for of, (number, replaced) in zip(days, marking.fetchall(), strict=True)
+    ]

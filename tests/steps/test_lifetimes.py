@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from knowdefeat_pipeline.core.metrics.engine import bot_metrics
+from knowdefeat_pipeline.core.rows import as_columns, as_frame
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.trades.columns import Trades
 from knowdefeat_pipeline.core.units import micros
@@ -40,11 +41,12 @@ def history(database: str) -> str:
 
 
 def metrics(url: str, day: date) -> pd.DataFrame:
+    """As they stand in the database."""
     with open_session(url) as session:
         session.begin(day)
-        computed = compute_metrics(session, day, day, END)
-    computed.require()
-    return computed.rows
+        compute_metrics(session, day, day, END).require()
+    stored = read_arrow(url, "SELECT * FROM bot_metrics WHERE day = $1 ORDER BY bot_id, ticker", [day])
+    return as_frame(as_columns(stored))
 
 
 def lifetimes(url: str, day: date) -> pd.DataFrame:

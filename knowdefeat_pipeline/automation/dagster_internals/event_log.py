@@ -1,7 +1,8 @@
 """Dagster's event log and runs, written all or nothing, the plan of a run in one statement.
 
 What that rests on is checked before it is used.
-What is recorded is the same, and any other process may read and write it by the stock storage meanwhile.
+What is recorded is the same but for planned checks, and any other process may read and write it by the stock storage
+meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 from functools import cache
 
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterRun, EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from sqlalchemy import Connection, Insert, cast, func, select
@@ -123,12 +125,23 @@ class EventLog(PostgresEventLogStorage):
         latest: dict[AssetKey | None, tuple[EventLogEntry, int]] = {}
         for event, event_id in zip(events, event_ids, strict=True):
             if event.dagster_event_type == PLANNED_CHECK:
-                self.store_asset_check_event(event, event_id)
+                self.store_asset_check_event(_of_no_day(event), event_id)
             else:
                 latest[event.get_dagster_event().asset_key] = event, event_id
         # An asset's own row knows of its last event only. In one order: whoever writes the same rows waits, no more.
         for event, event_id in sorted(latest.values(), key=lambda found: str(found[0].get_dagster_event().asset_key)):
             self.store_asset_event(event, event_id)
+
+
+def _of_no_day(event: EventLogEntry) -> EventLogEntry:
+    """A check that a run plans, as the one result that it will have: our checks look at all days of a run at once.
+
+    The stock class notes it for each day of the run, and never hears of these again.
+    """
+    planned = event.get_dagster_event()
+    key = planned.asset_check_planned_data.asset_check_key
+    one = AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name)
+    return event._replace(dagster_event=planned._replace(event_specific_data=one))
 
 
 class Runs(PostgresRunStorage):

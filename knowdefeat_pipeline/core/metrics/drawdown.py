@@ -12,16 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from knowdefeat_pipeline.core.metrics.figures import ratio
+from knowdefeat_pipeline.core.trades.reductions import accumulated
 from knowdefeat_pipeline.core.units import NEVER, Bools, Floats, Ints
 
 
 class Drawdown(NamedTuple):
-    """Per trade, (n_windows, n_trades): how far equity is below its peak as an amount and as a share of the peak, and
-    whether it is below."""
+    """Per trade, (n_windows, n_trades): how far equity is below its peak, that peak, and whether it is below."""
 
     amount: Floats
-    share: Floats
+    peak: Floats
     below: Bools
+
+    @property
+    def share(self) -> Floats:
+        """The amount as a share of the peak."""
+        return self.amount / self.peak
 
 
 def drawdown(pnl: Floats, capital: Floats, rounding: Floats | float = 0.0) -> Drawdown:
@@ -39,21 +44,20 @@ def drawdown(pnl: Floats, capital: Floats, rounding: Floats | float = 0.0) -> Dr
     Returns
     -------
     Drawdown
-        `amount` in currency, `share` of the peak from 0 on (above 1 where more than everything was lost), `below`.
+        `amount` and `peak` in currency, `below`; `share` from 0 on (above 1 where more than everything was lost).
 
     Examples
     --------
     >>> drawdown(np.array([[10.0, -22.0, 5.0]]), np.array([100.0])).share.round(4).tolist()
     [[0.0, 0.2, 0.1545]]
     """
-    equity = np.cumsum(pnl, axis=1)
-    peak = np.maximum.accumulate(equity, axis=1)
-    np.maximum(peak, 0.0, out=peak)
-    amount = np.subtract(peak, equity, out=equity)
+    equity = accumulated(np.add, pnl)
+    peak = accumulated(np.maximum, equity)
+    amount = np.subtract(np.maximum(peak, 0.0, out=peak), equity, order="C")
     below = amount > rounding
     amount *= below
     peak += capital[:, None]
-    return Drawdown(amount, np.divide(amount, peak, out=peak), below)
+    return Drawdown(amount, peak, below)
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,8 @@ def drawdown_episodes(fall: Drawdown) -> Episodes:
     window = starts // max(width, 1)
     first, last = starts - window * width, ends - window * width
     # From one start to the next, what lies between two episodes is 0 and cannot raise the maximum.
-    amount, share = (
-        np.maximum.reduceat(depth.ravel(), starts) if len(starts) else np.empty(0)
-        for depth in (fall.amount, fall.share)
-    )
-    return Episodes(rows, window, first, last, amount, share)
+    amount = np.maximum.reduceat(fall.amount.ravel(), starts) if len(starts) else np.empty(0)
+    return Episodes(rows, window, first, last, amount, amount / fall.peak[window, first])  # one peak, all the while
 
 
 def max_drawdown(episodes: Episodes) -> Floats:
@@ -197,8 +198,9 @@ def time_below_peak(episodes: Episodes, exit_time: Ints, low: Ints, high: Ints) 
     window = episodes.window
     begin, after = exit_time[low[window] + episodes.first], low[window] + episodes.last + 1
     lasting = after >= high[window]  # an episode that is not over reaches into the padding
-    ended, since = np.zeros(episodes.windows, np.int64), np.full(episodes.windows, NEVER)
-    np.add.at(ended, window[~lasting], exit_time[after[~lasting]] - begin[~lasting])
+    over = ~lasting
+    ended = np.bincount(window[over], exit_time[after[over]] - begin[over], episodes.windows).astype(np.int64)
+    since = np.full(episodes.windows, NEVER)
     since[window[lasting]] = begin[lasting]
     return ended, since
 

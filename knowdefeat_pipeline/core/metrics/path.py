@@ -15,7 +15,7 @@ from knowdefeat_pipeline.core.metrics.drawdown import (
     max_drawdown_amount,
     time_below_peak,
 )
-from knowdefeat_pipeline.core.trades.reductions import dense_chunks, reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, padded, reduce_windows
 from knowdefeat_pipeline.core.units import NEVER, ROUNDING, Floats, Ints
 
 
@@ -55,12 +55,11 @@ def path_figures(pnl: Floats, exit_time: Ints, low: Ints, high: Ints, capital: F
     out: dict[str, Floats] = {name: np.full(len(low), np.nan) for name in (*figures, "deviation")}
     ended, since = np.zeros(len(low), np.int64), np.full(len(low), NEVER)
     below = np.zeros(len(low))
-    padded = np.append(pnl, 0.0)  # what lies outside a window moves nothing
+    series = padded(pnl, low, high)
     for chunk in dense_chunks(low, high):
         pick = chunk.pick
-        x = padded[chunk.index]
-        spread = x - (total[pick] / (high - low)[pick])[:, None]
-        spread *= chunk.inside
+        x = chunk.rows(series)  # what lies outside a window moves nothing
+        spread = chunk.cleared(x - (total[pick] / chunk.length)[:, None])
         out["deviation"][pick] = np.einsum("ij,ij->i", spread, spread)
         fall = drawdown(x, capital[pick], ROUNDING * (profit + loss)[pick, None])
         episodes = drawdown_episodes(fall)

@@ -13,7 +13,7 @@ import numpy as np
 
 from knowdefeat_pipeline.core.metrics.figures import alike, ratio
 from knowdefeat_pipeline.core.metrics.windows import Windows
-from knowdefeat_pipeline.core.trades.reductions import reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import accumulated, reduce_windows
 from knowdefeat_pipeline.core.trades.series import positions
 from knowdefeat_pipeline.core.units import DAY, Array, Bools, Floats, Ints, day_of, last_day
 
@@ -174,8 +174,8 @@ def calmar_ratio(returns: Floats, days: Ints | None = None, annual_days: float =
     [0.5, nan]
     """
     returns, _, days = _counted(returns, days)
-    growth = np.cumprod(1 + returns, axis=1)
-    fall = 1 - (growth / np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)).min(axis=1)
+    growth = accumulated(np.multiply, 1 + returns)
+    fall = 1 - (growth / np.maximum(accumulated(np.maximum, growth), 1.0)).min(axis=1)
     with np.errstate(over="ignore"):
         annual = np.where(growth.min(axis=1) > 0, growth[:, -1], np.nan) ** (annual_days / days) - 1
     return ratio(np.where(np.isfinite(annual), annual, np.nan), np.where(days >= 2, fall, 0.0))
@@ -215,7 +215,7 @@ def trading_days(windows: Windows) -> Ints:
 
 def _row_sums(values: Floats) -> Floats:
     """Sums added one by one, so that zeros in front, of days before the first trade, change no bit."""
-    return np.cumsum(values, axis=1)[:, -1]
+    return accumulated(np.add, values)[:, -1]
 
 
 def daily_pnl(windows: Windows, days: int) -> Floats:

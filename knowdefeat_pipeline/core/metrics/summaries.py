@@ -15,7 +15,7 @@ import pandas as pd
 
 from knowdefeat_pipeline.core.metrics.drawdown import drawdown, drawdown_episodes
 from knowdefeat_pipeline.core.metrics.path import profit_and_loss
-from knowdefeat_pipeline.core.trades.reductions import dense_chunks, flat_ranges, reduce_windows
+from knowdefeat_pipeline.core.trades.reductions import dense_chunks, flat_ranges, padded, reduce_windows
 from knowdefeat_pipeline.core.units import ROUNDING, Array, Floats, Ints, day_of
 
 NEVER = np.iinfo(np.int64)
@@ -81,8 +81,9 @@ def summarise(pnl: Floats, exit_: Ints, low: Ints, high: Ints) -> Summaries:
     profit, loss = (reduce_windows(np.add, part, low, high, 0.0) for part in profit_and_loss(pnl))
     total, top = np.zeros(len(low)), np.zeros(len(low))
     leg_row, leg_peak, leg_depth = [], [], []
+    series = padded(pnl, low, high)
     for chunk in dense_chunks(low, high):
-        x = np.where(chunk.inside, pnl[chunk.index], 0.0)
+        x = chunk.rows(series)
         equity = np.cumsum(x, axis=1)
         fall = drawdown(x, np.ones(len(x)), ROUNDING * (profit + loss)[chunk.pick, None])
         total[chunk.pick] = equity[:, -1]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from knowdefeat_pipeline.core.ranking.ranking import subtract_group
+from knowdefeat_pipeline.core.rows import codes
 from knowdefeat_pipeline.core.units import DAY, Floats, Ints
 
 QUARTER = 90 * DAY
@@ -48,10 +49,9 @@ def net_results(end: Ints, group: Ints, result: Floats) -> Floats:
     array([ 0.9, -0.1])
     """
     known = np.flatnonzero(~np.isnan(result))
-    pair = np.stack([end[known], group[known]])
-    code = np.unique(pair, axis=1, return_inverse=True)[1].ravel() if len(known) else known
+    pair = codes(end[known]) * (group.max(initial=0) + 2) + group[known]  # a group that is not known is -1
     out = np.full(len(result), np.nan)
-    out[known] = subtract_group(result[known, None], code)[:, 0]
+    out[known] = subtract_group(result[known, None], codes(pair))[:, 0]
     return out
 
 

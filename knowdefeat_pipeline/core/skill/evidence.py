@@ -14,7 +14,7 @@ from knowdefeat_pipeline.core.skill.panel import Panel, Sums, sums
 from knowdefeat_pipeline.core.units import Array, Bools, Floats, Ints
 
 LEAST_TRADES, LEAST_OF_A_KIND = 5, 10
-DAYS_AT_ONCE = 90  # which bounds the memory
+DAYS_AT_ONCE = 45  # which bounds the memory
 
 Window = TypeVar("Window")
 
@@ -96,12 +96,17 @@ def said_by(results: DailyResults, last_days: Ints, windows: Mapping[Window, int
     panel = Panel.of(results)
     for begin in range(0, len(last_days), DAYS_AT_ONCE):
         at = last_days[begin : begin + DAYS_AT_ONCE]
-        each = [_evidence(panel, sums(results, panel, at, days), at, days) for days in windows.values()]
-        yield from (Said(panel, dict(zip(windows, of, strict=True))) for of in zip(*each, strict=True))
+        each = [sums(results, panel, at, days) for days in windows.values()]
+        columns = _columns(Sums(*(np.concatenate(of, axis=1) for of in zip(*each, strict=True))))
+        of_windows = [
+            _evidence(panel, {name: of[len(at) * n :] for name, of in columns.items()}, at, days)
+            for n, days in enumerate(windows.values())
+        ]
+        yield from (Said(panel, dict(zip(windows, of, strict=True))) for of in zip(*of_windows, strict=True))
 
 
-def _evidence(panel: Panel, of: Sums, last_days: Ints, days: int | None) -> Iterator[Evidence]:
-    """That of each of these days."""
+def _columns(of: Sums) -> Mapping[str, Array]:
+    """What the sums say, (days asked for, bots)."""
     count = of.trades
     proven = (np.minimum(of.wins, of.losses) >= LEAST_OF_A_KIND) & (count >= LEAST_TRADES)
     # Wins and losses both, and many: sums of powers lose no digit that counts by what is subtracted here.
@@ -124,7 +129,11 @@ def _evidence(panel: Panel, of: Sums, last_days: Ints, days: int | None) -> Iter
         "loading": np.where(proven, (of_pnl, of_trades), 0.0),
     }
     columns = {name: np.ascontiguousarray(values.T) for name, values in columns.items()}
-    columns |= {name: columns[name].astype(np.int64) for name in ("trades", "wins", "losses")}
+    return columns | {name: columns[name].astype(np.int64) for name in ("trades", "wins", "losses")}
+
+
+def _evidence(panel: Panel, columns: Mapping[str, Array], last_days: Ints, days: int | None) -> Iterator[Evidence]:
+    """That of each of these days, in the first rows of the columns."""
     first = np.zeros_like(last_days) if days is None else np.searchsorted(panel.day, last_days - days + 1)
     last, bots = np.searchsorted(panel.day, last_days, "right"), panel.bots_by(last_days)
     for number, (n, begin, end) in enumerate(zip(bots.tolist(), first.tolist(), last.tolist(), strict=True)):

@@ -31,8 +31,23 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
 
 
 def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
-    """The strategy of each of these bots by number."""
-    keys = np.array([strategies.get(bot, bot) for bot in bots.tolist()], object)
+    """The strategy of each of these bots by number, in the order of the bots; one that is not there has its own."""
+    return numbered(np.array([strategies.get(bot, bot) for bot in bots.tolist()], object))
+
+
+def numbered_by_leaders(bots: Ints, known: Ints, leader: Ints) -> Ints:
+    """The same where the bots that are `known`, ascending, have as their strategy what stands for it: one of its bots.
+
+    >>> numbered_by_leaders(np.array([9, 2, 4, 5]), np.array([1, 2, 4, 5]), np.array([1, 1, 4, 1])).tolist()
+    [0, 1, 2, 1]
+    """
+    place = np.searchsorted(known, bots)
+    there = np.append(known, -1)[place] == bots
+    return numbered(np.where(there, np.append(leader, -1)[place], bots))
+
+
+def numbered(keys: Array) -> Ints:
+    """Numbers from 0 on, in the order in which keys come first: bots that come later change none before."""
     number: Ints = pd.factorize(keys)[0]
     return number
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,9 @@ class Panel:
         return np.searchsorted(self.begun, last_day, "right")
 
 
+CELLS = 100_000  # bots times days of several terms that are added up at once
+
+
 class Sums(NamedTuple):
     """Of a window of each bot, (bots, days asked for): its trades, wins, losses and days with trades; the sums of its
     results and of their second and third powers; and over days: of the squares of trades, of trades times pnl, and of
@@ -77,7 +81,10 @@ def sums(results: DailyResults, panel: Panel, last_days: Ints, days: int | None)
     """What results add up to by the ends of `last_days`, which ascend: of the last `days`, None for all."""
     add = _Lifetime if days is None else _Trailing
     window = add(results.day, panel.row, last_days, len(panel.bot), days or 0)
-    return Sums(*(window.of(values) for values in _terms(results)))
+    terms, found = _terms(results), list[Floats]()
+    while some := [*islice(terms, max(1, CELLS // max(window.cells, 1)))]:
+        found.extend(window.of(np.stack(some)))
+    return Sums(*found)
 
 
 def _terms(results: DailyResults) -> Iterator[Floats]:
@@ -98,12 +105,15 @@ class _Lifetime:
         self._shape, self._asked = (bots, int(last - first) + 1), last_days - first
         self._early, self._late = np.flatnonzero(day <= first), np.flatnonzero((first < day) & (day <= last))
         self._begun, self._place = row[self._early], (row[self._late], day[self._late] - first)
+        self.cells = bots * self._shape[1]
 
     def of(self, values: Floats) -> Floats:
-        grid = np.zeros(self._shape)
-        grid[:, 0] = np.bincount(self._begun, values[self._early], len(grid))  # which adds one after another, too
-        grid[self._place] = values[self._late]
-        return np.cumsum(grid, axis=1)[:, self._asked]
+        """The sums of the values (terms, results): (terms, bots, days asked for)."""
+        grid = np.zeros((len(values), *self._shape))
+        for term, early in zip(grid, values[:, self._early], strict=True):
+            term[:, 0] = np.bincount(self._begun, early, len(term))  # which adds one after another, too
+        grid[:, *self._place] = values[:, self._late]
+        return np.cumsum(grid, axis=2)[..., self._asked]
 
 
 class _Trailing:
@@ -123,12 +133,14 @@ class _Trailing:
         self._end = last_days - first
         self._begin = self._end - days + 1
         self._whole = block[self._begin] == block[self._end]
+        self.cells = bots * self._shape[1]
 
     def of(self, values: Floats) -> Floats:
-        grid = np.zeros(self._shape)
-        grid[self._place] = values[self._inside]
+        """The sums of the values (terms, results): (terms, bots, days asked for)."""
+        grid = np.zeros((len(values), *self._shape))
+        grid[:, *self._place] = values[:, self._inside]
         since, until = np.empty_like(grid), np.empty_like(grid)  # the beginning of a block; its end
         for begin, end in zip(self._blocks[:-1], self._blocks[1:], strict=True):
-            np.cumsum(grid[:, begin:end], axis=1, out=since[:, begin:end])
-            np.cumsum(grid[:, begin:end][:, ::-1], axis=1, out=until[:, begin:end][:, ::-1])
-        return np.where(self._whole, 0.0, until[:, self._begin]) + since[:, self._end]
+            np.cumsum(grid[..., begin:end], axis=2, out=since[..., begin:end])
+            np.cumsum(grid[..., begin:end][..., ::-1], axis=2, out=until[..., begin:end][..., ::-1])
+        return np.where(self._whole, 0.0, until[..., self._begin]) + since[..., self._end]

@@ -27,6 +27,7 @@ mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
 STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last
+FACTORS = 16  # of a product whose log is taken
 ONE_THREAD = 250_000  # multiplications
 DAYS = 50  # at once, which stay in the cache
 
@@ -164,9 +165,9 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     total, first, second, root = np.moveaxis(u @ powers.transpose(1, 2, 0), -1, 0)
     mean = first / total
     off = of.edge - strategies.mean.take(number, axis=1)
-    within = (np.log(np.where(of.proven, strategies.weight, 1.0)) - strategies.weight * off**2).sum(axis=1)
-    within -= np.log(precision).sum(axis=1)
-    between = np.log(u).sum(axis=2) - (second - first * mean) - np.log(total)
+    within = _sum_of_logs(np.where(of.proven, strategies.weight, 1.0)) - (strategies.weight * off**2).sum(axis=1)
+    within -= _sum_of_logs(precision)
+    between = _sum_of_logs(u) - (second - first * mean) - np.log(total)
     chance = prior + 0.5 * (within[:, None] + between)
     # What strategies share of a day is laborious, and moves a pair's chance within bounds.
     least = own[:, 0] * np.einsum("bsk,bsk->bs", u, u) / total**2
@@ -182,6 +183,14 @@ def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     weight = np.exp(logs - logs.max())
     likely = weight > NEGLIGIBLE * weight.sum()
     return Fleet(*(values[likely] for values in (bot_sd, strategy_sd, weight / weight[likely].sum(), mean, variance)))
+
+
+def _sum_of_logs(values: Floats) -> Floats:
+    """Over the last axis: of products of a few values, which stay far from the largest float, as a log is laborious."""
+    whole = values.shape[-1] // FACTORS * FACTORS
+    products = values[..., :whole].reshape(*values.shape[:-1], FACTORS, -1).prod(axis=-2)
+    out: Floats = np.log(products).sum(axis=-1) + np.log(values[..., whole:]).sum(axis=-1)
+    return out
 
 
 def _chance_of_mean(mean: Floats, variance: Floats) -> Floats:
@@ -225,22 +234,22 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats, 
     """
     p_skill = weight @ scipy.special.ndtr(mean / sd)
     edge = weight @ mean
-    spread = np.sqrt(np.maximum(weight @ (sd**2 + mean**2) - edge**2, 0.0))
     z = scipy.special.ndtri([TAIL, 1 - TAIL])
-    both = [np.tile(values, len(z)) for values in (mean, sd, edge, spread)]
+    both = [np.tile(values, len(z)) for values in (mean, sd)]
     low, high = _quantiles(np.repeat(z, len(edge)), weight, *both).reshape(len(z), -1)
     return p_skill, edge, low, high
 
 
-def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats, centre: Floats, spread: Floats) -> Floats:
-    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z.
+def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats) -> Floats:
+    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z, from the mean of those of
+    its parts.
 
     That is a straight line where the mixture is normal itself, and level between parts that lie far apart: where a step
     would leave the bracket, or the last one did not halve the distance, the bracket is halved instead.
     """
     ends = mean + z * sd
     low, high = ends.min(axis=0), ends.max(axis=0)  # a mixture's quantile lies between those of its parts
-    found = np.clip(centre + z * spread, low, high)
+    found = weight @ ends
     inverse, close = 1 / sd, CLOSE * sd.min(axis=0)
     open_, at, before = np.arange(len(z)), found, np.full(len(z), np.inf)
     for _ in range(STEPS):
