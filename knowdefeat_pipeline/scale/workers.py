@@ -164,12 +164,16 @@ def _in_a_pool(
     this one has threads, which do not survive that."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", ARROW_DRIVER, work.__module__])
+    others = {*multiprocessing.active_children()}
     pool = ProcessPoolExecutor(processes, context, _end_with_the_run)
     try:
         futures = {pool.submit(work, url, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
+        # Whoever asks them to end waits for ever, if one was killed while it held the lock of what they are asked by.
+        for process in {*multiprocessing.active_children()} - others:
+            process.kill()
         pool.shutdown(cancel_futures=True)
 
 
