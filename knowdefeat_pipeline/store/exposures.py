@@ -51,7 +51,8 @@ def sync_exposures(connection: psycopg.Connection, url: str) -> None:
         advisory.take(connection, _LOCK, "the estimates of capital")
         ((below, now_below, _),) = connection.execute(_BELOW).fetchall()  # others may have been here meanwhile
         for bots in _in_pieces(connection, connection.execute(query("capital/stale_bots"), (below,)).fetchall()):
-            asked = [[of[at] for of in bots] for at in range(3)]
+            seen = [of for of in bots if of[1] is not None]
+            asked = [*([of[at] for of in seen] for at in range(3)), [bot for bot, since, _ in bots if since is None]]
             _replace(connection, read_arrow(url, query("capital/read_stale_sizes"), asked), now_below)
 
 
