@@ -429,7 +429,7 @@ def test_followers_that_are_killed_while_a_database_is_written_and_moved_lose_an
                 follower = program(database, tmp_path, log, path)
         await_that(lambda: len(world.trades()) == 9)
     finally:
-        follower.send_signal(signal.SIGINT)
+        follower.send_signal(signal.SIGTERM)
         assert follower.wait(PATIENCE) == 0, log.read_text()
     assert [int(id_) for id_, _ in world.trades()] == [*range(1, 10)]
     assert world.ask("SELECT count(*) FROM trade_quarantine") == [(0,)]
