@@ -257,9 +257,12 @@ def test_the_ranking_follows_the_sliders_to_the_last_bit(browser: Browser, pages
         expect(page.locator("#sum")).to_have_text("Σ|w| = 130.0")
         expect(page.locator("#sum.bad")).to_be_visible()
         expect(page).to_have_url(f"{pages}/weights?avg_win_rate=40.0")
+        # What trades meanwhile is drawn by the server, and a moment later by the sliders again.
+        drawn = "document.querySelector('#preview [data-figure=rank_score]')?.textContent === shown(places[0].score, 1)"
+        await_in(page, drawn)
         followed = page.locator("#preview tbody").inner_text()
         page.reload()
-        await_in(page, "ranks !== null")
+        await_in(page, f"ranks !== null && {drawn}")
         assert page.locator("#preview tbody").inner_text() == followed  # what the server draws of that address
         expect(slider.locator("[type=number]")).to_have_value("40.0")
 
