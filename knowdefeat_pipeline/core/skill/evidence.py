@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -159,12 +159,7 @@ def renewed(known: Said[Window], fresh: Said[Window]) -> Said[Window] | None:
         return None
     panel.daily[:, place] = 0.0
     panel.daily[np.ix_(row, place)] = new.daily
-    luck = {window: each.after(place) for window, each in known.luck.items()}
-    return Said(panel, {window: _replaced(of, fresh.of[window], place) for window, of in known.of.items()}, luck)
-
-
-def _replaced(known: Evidence, fresh: Evidence, place: Ints) -> Evidence:
-    columns = {f.name: getattr(known, f.name).copy() for f in fields(known) if f.name != "daily"}
-    for name, values in columns.items():
-        values[place] = getattr(fresh, name)
-    return replace(known, **columns)
+    for window, of in known.of.items():
+        for name in {f.name for f in fields(of)} - {"daily"}:
+            getattr(of, name)[place] = getattr(fresh.of[window], name)
+    return Said(panel, known.of, {window: luck.after(place) for window, luck in known.luck.items()})

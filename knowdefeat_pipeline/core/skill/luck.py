@@ -23,7 +23,7 @@ class Luck:
 
     def after(self, moved: Ints) -> Luck:
         """The same, where the results of these bots are others by now, too."""
-        return Luck(self.strategy, self.variance, np.union1d(self.moved, moved))
+        return Luck(self.strategy, self.variance, np.concatenate([self.moved, moved]))
 
     def stale(self, strategy: Ints) -> Ints:
         """The strategies, of these ones of the bots, that have to be added up: all, unless they are those known."""

@@ -100,7 +100,8 @@ def skill(of: Evidence, strategy: Ints, luck: Luck | None = None) -> Skill:
     if len(of) == 0:
         none = np.empty(0)
         return Skill(none, none, none, none, float(BOT_PRIOR[0] * STRATEGY_PRIOR[0]))
-    number = np.unique(strategy, return_inverse=True)[1]
+    numbered = strategy.min() >= 0 and strategy.max() < len(of) and np.bincount(strategy).all()
+    number = strategy if numbered else np.unique(strategy, return_inverse=True)[1]
     strategies = _strategies(of, number, luck or Luck())
     fleet = _fleet(of, strategies, number)
     mean, variance = _levels(of, strategies, fleet, number)
@@ -151,11 +152,12 @@ def _shared(of: Evidence, share: Floats, number: Ints, luck: Luck) -> Floats:
 
 def _fleet(of: Evidence, strategies: Strategies, number: Ints) -> Fleet:
     prior = np.log(BOT_PRIOR)[:, None] + np.log(STRATEGY_PRIOR)
-    known = np.flatnonzero(strategies.precision[0])
-    if len(known) == 0:
+    proven = strategies.precision[0] > 0
+    if not proven.any():
         bot_sd, strategy_sd = np.nonzero(np.ones_like(prior))
         none = np.zeros(prior.size)
         return Fleet(bot_sd, strategy_sd, np.exp(prior.ravel()), none, np.full_like(none, np.inf))
+    known = slice(None) if proven.all() else proven  # the former copies nothing
     precision, means, variances = (
         values[:, known] for values in (strategies.precision, strategies.mean, strategies.variance)
     )
