@@ -58,7 +58,11 @@ def test_a_run_ends_with_a_ranking(python: Path) -> None:
 
         try:
             knowdefeat("run")
-            assert [row["rank"] for row in json.loads(knowdefeat("rankings", "--json"))] == [*range(1, 25)]
+            ranks = [row["rank"] for row in json.loads(knowdefeat("rankings", "--json"))]
+            ranked = [rank for rank in ranks if rank is not None]  # a bot with few trades has none
+            assert len(ranks) == 24
+            assert ranked == [*range(1, len(ranked) + 1)]
+            assert len(ranked) >= 20
             knowdefeat("doctor")  # ends with 1 where something fails
         finally:
             knowdefeat("db", "stop")
