@@ -27,6 +27,7 @@ mean around 0."""
 TAIL = 0.05  # beyond each end of the interval
 NEGLIGIBLE = 1e-9  # a pair's weight that no digit shows
 STEPS, CLOSE = 60, 1e-3  # a step so short, in sds, is the last
+ROOT_OF_2_PI = np.sqrt(2 * np.pi)
 FACTORS = 16  # of a product whose log is taken
 ONE_THREAD = 250_000  # multiplications
 DAYS = 50  # at once, which stay in the cache
@@ -243,12 +244,13 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats, 
 
 
 def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats) -> Floats:
-    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of Φ⁻¹(F) - z, from the mean of those of
-    its parts.
+    """The Φ(z) quantile of each of these mixtures: Halley's steps to the root of F - Φ(z), from the mean of its parts'
+    quantiles.
 
-    That is a straight line where the mixture is normal itself, and level between parts that lie far apart: where a step
-    would leave the bracket, or the last one did not halve the distance, the bracket is halved instead.
+    F is level between parts that lie far apart, and beyond them: where a step would leave the bracket, or the last one
+    did not halve the distance, the bracket is halved instead.
     """
+    wanted = scipy.special.ndtr(z)
     ends = mean + z * sd
     low, high = ends.min(axis=0), ends.max(axis=0)  # a mixture's quantile lies between those of its parts
     found = weight @ ends
@@ -256,11 +258,9 @@ def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats) -> Floats:
     open_, at, before = np.arange(len(z)), found, np.full(len(z), np.inf)
     for _ in range(STEPS):
         off = (at - mean) * inverse
-        reached = scipy.special.ndtri(weight @ scipy.special.ndtr(off))
-        above, scale = reached - z, np.exp(0.5 * reached**2)
+        above = (weight @ scipy.special.ndtr(off) - wanted) * ROOT_OF_2_PI
         bell = np.exp(-0.5 * off**2) * inverse
-        slope = scale * (weight @ bell)
-        bend = reached * slope**2 - scale * (weight @ (bell * off * inverse))
+        slope, bend = weight @ bell, -(weight @ (bell * off * inverse))
         low, high = np.where(above < 0, at, low), np.where(above > 0, at, high)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = at - above / (slope - 0.5 * above * bend / slope)
@@ -273,6 +273,6 @@ def _quantiles(z: Floats, weight: Floats, mean: Floats, sd: Floats) -> Floats:
             break
         if len(far) < len(at) / 2:
             open_ = open_[far]
-            at, z, low, high, close, before = (of[far] for of in (at, z, low, high, close, before))
+            at, wanted, low, high, close, before = (of[far] for of in (at, wanted, low, high, close, before))
             mean, inverse = mean.take(far, axis=1), inverse.take(far, axis=1)
     return found

@@ -16,7 +16,7 @@ WINDOWS: Mapping[Window, int | None] = {"lifetime": None, "90 days": 90}
 
 GOOD, LIKELY_GOOD, LIKELY_LOSING, LOSING = 0.95, 0.8, 0.2, 0.05
 UNCERTAIN = "cannot be told from luck"
-_JUDGED = ["good", "likely good", "losing", "likely losing", UNCERTAIN]
+_JUDGED = ["losing", "likely losing", UNCERTAIN, "likely good", "good"]  # in the order of p_skill
 _LACKING = [
     f"cannot be judged: {count} closed {one if count == 1 else many}"
     for one, many in (("loss", "losses"), ("win", "wins"))
@@ -31,10 +31,9 @@ def verdicts(of: Evidence, p_skill: Floats) -> Texts:
     (at most .2), losing (.05); of a bot that is not proven, what it lacks: one that never closes a loss proves nothing,
     nor does one that never won.
     """
-    steps = [of.losses < LEAST_OF_A_KIND, of.wins < LEAST_OF_A_KIND]
-    steps += [p_skill >= GOOD, p_skill >= LIKELY_GOOD, p_skill <= LOSING, p_skill <= LIKELY_LOSING]
-    lacking = len(_JUDGED) + of.losses, len(_JUDGED) + LEAST_OF_A_KIND + of.wins
-    words: Texts = WORDS[np.select(steps, [*lacking, 0, 1, 2, 3], 4)]
+    passed = (p_skill > LOSING, p_skill > LIKELY_LOSING, p_skill >= LIKELY_GOOD, p_skill >= GOOD)
+    lacks_wins = np.where(of.wins < LEAST_OF_A_KIND, len(_JUDGED) + LEAST_OF_A_KIND + of.wins, np.sum(passed, axis=0))
+    words: Texts = WORDS[np.where(of.losses < LEAST_OF_A_KIND, len(_JUDGED) + of.losses, lacks_wins)]
     return words
 
 
