@@ -31,7 +31,7 @@ from knowdefeat_pipeline.store.session import Session
 from knowdefeat_pipeline.store.shards import trades_of
 from knowdefeat_pipeline.store.staleness import Mark, marked, marking, marks
 
-DAYS_AT_ONCE = 15  # that are judged while the database takes in those before
+DAYS_AT_ONCE = 5  # that are judged while the database takes in those before
 Numbers = Callable[[Panel], Ints]  # of the strategies of a panel's bots
 COLUMNS = [figure.name for figure in TABLES["bot_skill"] if figure.name != "day"]
 

@@ -44,6 +44,7 @@ RELIED_ON: dict[type, dict[str, tuple[str, ...]]] = {
         "store_asset_event": ("event", "event_id"),
         "store_asset_check_event": ("event", "event_id"),
         "index_connection": (),
+        "_has_asset_key_col_on_connection": ("conn", "column_name"),
     },
     PostgresRunStorage: {
         **KEEPS_CONNECTIONS,
@@ -92,6 +93,7 @@ class EventLog(PostgresEventLogStorage):
 
     def __init__(self, postgres_url: str) -> None:
         self._together = OneTransaction(super()._connect)
+        self._asset_columns = set[str]()
         super().__init__(postgres_url)
 
     def _connect(self) -> AbstractContextManager[Connection]:
@@ -114,6 +116,14 @@ class EventLog(PostgresEventLogStorage):
         given = func.unnest(*arrays).table_valued(*names, with_ordinality="place").render_derived()
         in_order = select(*(given.c[name] for name in names)).order_by(given.c.place)
         return SqlEventLogStorageTable.insert().from_select(names, in_order)
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        # The stock class reads the table's definition for each event of an asset; a column that is there stays there.
+        if column_name not in self._asset_columns:
+            if not super()._has_asset_key_col_on_connection(conn, column_name):
+                return False
+            self._asset_columns.add(column_name)
+        return True
 
     def _store_batch(self, events: Sequence[EventLogEntry]) -> None:
         if not all(event.dagster_event_type in PLANNED for event in events):
