@@ -20,9 +20,6 @@ BOUND = 1e15
 UNITS_BOUND = 1e30
 """What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""
 
-UNITS_BOUND = 1e30
-"""What volumes of bars and sizes of order books stay below: there are some 1e17 units of the cheapest tokens."""
-
 POSSIBLE = (
     f"prices and sizes reach from {LEAST_SIZE:g} to below {BOUND:g}, "
     f"other money is 0 or from {LEAST_MONEY:g} to below {BOUND:g} in size"

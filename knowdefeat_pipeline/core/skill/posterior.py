@@ -235,7 +235,8 @@ def _mixture(weight: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats, 
 
     weight (pairs,); mean and sd (pairs, bots).
     """
-    p_skill = weight @ scipy.special.ndtr(mean / sd)
+    # From the middle: exactly .5 where nothing is known, which no gate takes for skill, and never beyond certainty.
+    p_skill = np.clip(0.5 + weight @ (scipy.special.ndtr(mean / sd) - 0.5), 0.0, 1.0)
     edge = weight @ mean
     z = scipy.special.ndtri([TAIL, 1 - TAIL])
     both = [np.tile(values, len(z)) for values in (mean, sd)]

@@ -67,7 +67,7 @@ def test_numbers_of_strategies_and_order_of_bots_change_nothing() -> None:
 def test_without_a_proven_bot_there_is_only_the_prior() -> None:
     of = evidence(DailyResults.of_columns(np.array([1, 1, 2]), np.array([0, 1, 1]), np.array([5.0, 3.0, -1.0])))
     found = skill(of, np.array([0, 0]))
-    assert found.p_skill == pytest.approx(0.5)
+    assert found.p_skill.tolist() == [0.5, 0.5]
     assert found.edge.tolist() == [0.0, 0.0]
     assert found.edge_low == pytest.approx(-found.edge_high)
     assert verdicts(of, found.p_skill).tolist() == [
@@ -184,7 +184,7 @@ def test_any_fleet_is_as_plain_loops_have_it(seed: int, bots: int, strategies: i
     of = evidence(DailyResults.of_columns(np.repeat(np.arange(bots), count), np.concatenate(day), np.concatenate(pnl)))
     found = skill(of, np.array(strategy)[of.bot])
     if not of.proven.any():
-        assert found.p_skill == pytest.approx(0.5)
+        assert found.p_skill.tolist() == [0.5, 0.5]
         assert found.p_same_edge == pytest.approx(0.3 * 0.4)
         return
     p, edge, same = plain(pnl, day, strategy)
@@ -303,6 +303,22 @@ def test_ends_of_the_interval_are_quantiles_of_the_mixture(seed: int) -> None:
     _, _, low, high = _mixture(weight, mean, sd)
     for ends, tail in ((low, 0.05), (high, 0.95)):
         assert weight @ ndtr((ends - mean) / sd) == pytest.approx(tail, abs=1e-7)
+
+
+@pytest.mark.parametrize("bots", range(1, 9))
+def test_a_fleet_of_which_nothing_is_known_is_at_the_middle_exactly(bots: int) -> None:
+    """More than .5 is what the least caution asks for."""
+    bot, day = np.repeat(np.arange(bots), 20), np.tile(np.arange(20), bots)
+    of = evidence(DailyResults.of_columns(bot, day, np.ones(20 * bots)))
+    assert skill(of, np.arange(bots)).p_skill.tolist() == [0.5] * bots
+
+
+def test_certainty_is_a_probability() -> None:
+    bot, trade = np.repeat(np.arange(8), 200), np.tile(np.arange(200), 8)
+    pnl = np.where(trade % 5 == 0, -1.0, 2.0) + 0.01 * np.sin(3 * bot + trade)
+    p_skill = judge(DailyResults.of_columns(bot, trade // 2, pnl), {})["p_skill"]
+    assert p_skill.between(1 - 1e-9, 1).all()
+    assert false_share(p_skill.tolist()) >= 0
 
 
 def test_the_expected_share_of_false_ones() -> None:
