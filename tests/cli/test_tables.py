@@ -77,6 +77,18 @@ def test_texts_share_the_room_that_figures_leave(narrow: Narrow, capsys: pytest.
     assert second.split() == ["gg", "hh", "ff", "gg", "hh"]
 
 
+def test_a_picture_is_never_folded(narrow: Narrow, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has spaces, at which texts fold."""
+    picture = "│   ───●───  "
+    columns: list[tuple[str, tables.Justify]] = [("bot", "left"), ("interval", "drawn"), ("word", "left")]
+    narrow(40)
+    tables.table("T", columns, [("a", picture, "cannot be told from luck at all")])
+    assert picture.rstrip() in capsys.readouterr().out
+    narrow(26)
+    tables.table("T", columns, [("a", picture, "cannot be told from luck")], ("interval",))
+    assert "without: interval" in " ".join(capsys.readouterr().out.split())
+
+
 BOT: dict[str, Any] = {
     "rank": 1, "bot_id": 1, "bot": LONG, "strategy_id": "mean_reversion", "rank_score": 87.5, "p_skill": 0.96,
     "verdict": "cannot be told from luck", "trades": 12_345, "win_rate": 56.7, "pnl": 1_234_567.89, "quote_currency": "USD",

@@ -20,7 +20,7 @@ COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("edge (R)", "right"),
     ("P(edge > 0)", "right"),
     ("90 days", "right"),
-    ("90 % interval", "left"),
+    ("90 % interval", "drawn"),
     ("good, or lucky", "left"),
 )
 
@@ -58,7 +58,7 @@ def show_skill(rows: Mapping[Window, Sequence[Record]], day: date) -> None:
             )
             for row in lifetime
         ],
-        spare=("strategy", "trades", "90 days"),
+        spare=("strategy", "trades", "90 days", "90 % interval"),
     )
     explain_good([row for row in lifetime if row["verdict"] == "good"])
     same = lifetime[0]["p_same_edge"]
@@ -94,7 +94,7 @@ def show_bot_skill(rows: Mapping[Window, Sequence[Record]]) -> None:
             ("from", "right"),
             ("to", "right"),
             ("P(edge > 0)", "right"),
-            ("90 % interval", "left"),
+            ("90 % interval", "drawn"),
             ("good, or lucky", "left"),
         ),
         [
@@ -110,6 +110,7 @@ def show_bot_skill(rows: Mapping[Window, Sequence[Record]]) -> None:
             )
             for row in found
         ],
+        spare=("90 % interval",),
     )
 
 

@@ -19,7 +19,8 @@ ESTIMATED = "~"  # the mark of what rests on an estimate
 ESTIMATE = "the most that the bot had open at once"
 
 
-Justify = Literal["left", "right"]
+Justify = Literal["left", "right", "drawn"]
+"""Where texts and figures stand; `drawn`: a picture in characters, which a fold would break."""
 
 
 READABLE = 12  # of which a text is not folded further
@@ -30,9 +31,9 @@ BETWEEN = 2  # spaces between columns
 def table(
     title: str, columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str | Text]], spare: Sequence[str] = ()
 ) -> None:
-    """A table; each column is (heading, "left" | "right"): texts, which a narrow terminal folds, and figures, which
-    nothing cuts. Where that is still too wide, columns are left out and named below: those of `spare` in their order,
-    then from the right. The first stays."""
+    """A table; each column is (heading, "left" | "right" | "drawn"): texts, which a narrow terminal folds, and figures
+    and pictures, which nothing cuts. Where that is still too wide, columns are left out and named below: those of
+    `spare` in their order, then from the right. The first stays."""
     cells = [[cell if isinstance(cell, Text) else Text(printable(cell, kept="\n")) for cell in row] for row in rows]
     whole = [max([len(heading), *(_width(row[i]) for row in cells)]) for i, (heading, _) in enumerate(columns)]
     least = [_least(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
@@ -40,7 +41,8 @@ def table(
     widths = _widened([least[i] for i in shown], [whole[i] for i in shown])
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, width in zip(shown, widths, strict=True):
-        grid.add_column(columns[i][0], justify=columns[i][1], overflow="fold", width=width)
+        heading, kind = columns[i]
+        grid.add_column(heading, justify="right" if kind == "right" else "left", overflow="fold", width=width)
     for row in cells:
         grid.add_row(*(row[i] for i in shown))
     out.print(grid)
@@ -59,7 +61,8 @@ def _least(column: tuple[str, Justify], cells: Sequence[Text]) -> int:
     longest = max(map(_width, cells), default=0)
     words = max((len(word) for cell in cells for word in cell.plain.split()), default=0)
     text_ = min(longest, max(READABLE, min(words, LONGEST_WORD)))
-    return max(longest if justify == "right" and longest <= LONGEST_WORD else text_, *map(len, heading.split()), 0)
+    whole = justify == "drawn" or (justify == "right" and longest <= LONGEST_WORD)
+    return max(longest if whole else text_, *map(len, heading.split()), 0)
 
 
 def _fitting(headings: Sequence[str], least: Sequence[int], spare: Sequence[str]) -> tuple[list[int], list[str]]:
