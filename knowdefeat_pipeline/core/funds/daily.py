@@ -365,7 +365,7 @@ def _cash_reason(allocation: Allocation, decisions: Sequence[str], settings: Fun
         return f"no eligible bot has a target above 0{_beside(counts['no_share'], left_out)}"
     beside = _beside(counts["no_share"], left_out)
     if counts["below_minimum"]:
-        minimum = shown(amount_of(settings.allocation.minimum, settings.quote_currency), settings.quote_currency)
+        minimum = shown(amount_of(settings.allocation.minimum or 1, settings.quote_currency), settings.quote_currency)
         return f"the caps and the minimum of {minimum} leave no room for more{beside}"
     who = {1: "the only eligible bot is at its cap", 2: "both eligible bots are at their caps"}
     return f"{who.get(wanted, f'all {wanted} eligible bots are at their caps')}{beside}"

@@ -117,6 +117,9 @@ def test_why_cash_is_left() -> None:
     assert why(bots(60.0), AllocationRules(0.5, 1.0, 600_00)) == [
         1000_00, "the caps and the minimum of 600.00 leave no room for more",
     ]  # fmt: skip
+    few_cents = divide(bots(60.0), replace(HALVES, funds=5, allocation=AllocationRules()))
+    assert few_cents.days.loc[0, "cash_reason"] == "the caps and the minimum of 0.01 leave no room for more"
+    assert few_cents.rows.loc[0, "reason"] == "less than the minimum of 0.01"
     assert why(bots(None, None), AllocationRules()) == [1000_00, "no bot is eligible: 2 unranked"]
     assert why(bots(60.0, 55.0), AllocationRules(), 0.5) == [1000_00, "no bot is eligible: 2 unjudged"]
     assert why(bots(60.0, 55.0, p_skill=[0.2, 0.3]), AllocationRules(), 0.5) == [
