@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from knowdefeat_pipeline.core.amounts import LEAST_MONEY, UNITS_BOUND, is_impossible
 from knowdefeat_pipeline.core.escaping import PLAIN_NAME, printable, shortened
 from knowdefeat_pipeline.core.units import Bools
 from knowdefeat_pipeline.sources import cells
@@ -23,6 +24,8 @@ from knowdefeat_pipeline.sources.raw import RawTable
 Column = Kind | Literal["clock"]
 """A kind of cell, or `clock`: all ISO timestamps, or all plain numbers."""
 
+COMPUTABLE = f"numbers are 0 or from {LEAST_MONEY:g} to below {UNITS_BOUND:g} in size"
+
 
 def read_table(
     path: Path, required: Mapping[str, Column], optional: Mapping[str, Column], gaps: Collection[str] = ()
@@ -30,7 +33,7 @@ def read_table(
     """The named columns of a CSV or Parquet file, rows in the file's order.
 
     Cells of `required` columns hold a value, but for those in `gaps`; an `optional` column may be absent, and its cells
-    empty. Numbers are finite. Times without a zone are UTC.
+    empty. Numbers are finite, and such that their powers are too. Times without a zone are UTC.
     Raises SourceError, naming file, column, row and remedy, for whatever is not so; other columns are not read.
     """
     try:
@@ -58,8 +61,10 @@ def _read(raw: RawTable, name: str, kind: Column, may_be_empty: bool) -> pd.Seri
     read = cells.read(as_kind, column, "UTC")
     values = read.values
     if as_kind not in ("text", "time"):
-        infinite = np.isinf(values.to_numpy(np.float64))
-        _refuse(raw, name, infinite, "is not finite; give a number, or leave the cell empty where it may be")
+        numbers = values.to_numpy(np.float64)
+        _refuse(raw, name, np.isinf(numbers), "is not finite; give a number, or leave the cell empty where it may be")
+        impossible = is_impossible(numbers, LEAST_MONEY, UNITS_BOUND)
+        _refuse(raw, name, impossible, f"cannot be computed with: {COMPUTABLE}; change the unit, or correct the cell")
     _refuse(raw, name, read.unreadable, f"cannot be read as {KINDS[as_kind]}; correct the cell")
     if as_kind == "text":
         _refuse(raw, name, is_no_plain_name(values), f"is no plain name; {PLAIN_NAME}")

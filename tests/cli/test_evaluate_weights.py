@@ -96,3 +96,11 @@ def test_what_cannot_be_done_is_said_before_and_after_reading(run, tmp_path: Pat
     assert "write .csv or .parquet" in run("--panel", panel, "--out", tmp_path / "w.json", status=1)
     told = run("--panel", panel, "--out", tmp_path / "no" / "w.csv", status=1)
     assert "there is no folder" in told
+
+
+def test_where_no_day_has_settled_no_figure_is_shown(run, tmp_path: Path) -> None:
+    panel, out = tmp_path / "panel.csv", tmp_path / "w.csv"
+    plain(3, 6, seed=5).assign(label=np.nan).to_csv(panel, index=False)
+    told = run("--panel", panel, "--out", out)
+    assert told.startswith(f"{out}: weights of 3 as_ofs. No day has settled yet:")
+    assert "nan" not in told

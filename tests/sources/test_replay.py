@@ -61,6 +61,11 @@ def test_cells_that_may_be_empty(tmp_path: Path) -> None:
             "row 2, column 'result': 'much' cannot be read as a finite number",
         ),
         ("time,strategy_id,result\n1,a,2\n2,b,inf\n", "row 2, column 'result': 'inf' is not finite"),
+        (
+            "time,strategy_id,result\n1,a,2\n2,b,1e30\n",
+            "row 2, column 'result': '1e30' cannot be computed with: numbers are 0 or from 1e-100 to below 1e+30 in size",
+        ),
+        ("time,strategy_id,result\n1,a,-1e-101\n", "row 1, column 'result': '-1e-101' cannot be computed with"),
         ("time,strategy_id,result\n1,a,\n", "row 1, column 'result': '' is no value"),
         ("time,strategy_id,result\n1,a\x07,2\n", "row 1, column 'strategy_id': 'a�' is no plain name; write one of at"),
         ("time,strategy_id,result\n1,,2\n", "row 1, column 'strategy_id': '' is no value"),

@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.files import check_writable, plain_numbers, read_pa
 from knowdefeat_pipeline.cli.options import CommandError, Json, Output
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.beliefs.state import Rules, WeighingMethod
-from knowdefeat_pipeline.core.learning.evidence import evidence
+from knowdefeat_pipeline.core.learning.evidence import Evidence, evidence
 from knowdefeat_pipeline.core.learning.learner import learn_weights
 from knowdefeat_pipeline.core.market.bars import PRICES
 from knowdefeat_pipeline.core.market.labels import NEUTRAL, REGIMES
@@ -66,9 +66,18 @@ def weights(
         found = {"as_ofs": len(as_of), "days": facts.days, "rank_ic": ic, "money": money, "carried": facts.carried}
         print_json(found | {"frozen": learned.reason[-1], "statement": facts.statement})
         return
+    out.print(f"{output}: weights of {counted(len(as_of), 'as_of')}.")
+    if facts.days:
+        _show_figures(facts)
+    out.print(facts.statement)
+    if learned.reason[-1]:
+        out.print(f"The weights stay as they are: {learned.reason[-1]}.")
+
+
+def _show_figures(facts: Evidence) -> None:
     out.print(
-        f"{output}: weights of {len(as_of):,} as_ofs. Over {facts.days:,} settled days the mean rank IC, and what the "
-        "best quarter of the bots earned more than the worst, in a day's volatility:"
+        f"Over {counted(facts.days, 'settled day')} the mean rank IC, and what the best quarter of the bots earned "
+        "more than the worst, in a day's volatility:"
     )
     for name, of in facts.ic.items():
         earned = facts.money[name]
@@ -76,9 +85,6 @@ def weights(
             f"  {name.ljust(len('persistence'))}  {of.mean:+.4f} ± {of.standard_error:.4f}"
             f"   {earned.mean:+.4f} ± {earned.standard_error:.4f}"
         )
-    out.print(facts.statement)
-    if learned.reason[-1]:
-        out.print(f"The weights stay as they are: {learned.reason[-1]}.")
 
 
 @app.command()
