@@ -98,6 +98,12 @@ def require_days(first: date | None, all_: bool) -> None:
         raise CommandError("Say which days: --from YYYY-MM-DD [--to YYYY-MM-DD], or --all.")
 
 
+def check_order(first: date | None, last: date | None) -> None:
+    """Raise CommandError where a first day comes after the last one."""
+    if first and last and first > last:
+        raise CommandError(f"--from {first} lies after --to {last}; exchange them.")
+
+
 def _day(flag: str, text: str) -> Any:
     return typer.Option(flag, parser=parse_day, metavar="YYYY-MM-DD", help=text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from knowdefeat_pipeline.cli.options import CommandError
+from knowdefeat_pipeline.cli.options import CommandError, check_order
 from knowdefeat_pipeline.cli.views.output import err
 from knowdefeat_pipeline.cli.views.progress import progress
 from knowdefeat_pipeline.core.units import each_day
@@ -32,8 +32,7 @@ def day_range(
     if from_ is None:
         # Days before the first partition count in the figures of later ones; only whoever asks for all is told of them.
         first = min(first if all_ else max(first, settings.first_day), last)
-    if first > last and to:
-        raise CommandError(f"--from {first} lies after --to {last}; exchange them.")
+    check_order(from_, to)
     if first > last:
         raise CommandError(
             f"--from {first} lies after {last}, the last day with trades; choose that or an earlier one."

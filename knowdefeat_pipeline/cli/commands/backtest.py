@@ -15,7 +15,7 @@ import typer
 from knowdefeat_pipeline.cli.commands.backtest_funds import backtest_funds
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.files import read_panel
-from knowdefeat_pipeline.cli.options import CommandError, From, Json, To
+from knowdefeat_pipeline.cli.options import CommandError, From, Json, To, check_order
 from knowdefeat_pipeline.cli.views.backtest import Comparison, record, report_page, show_comparison
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.learning.backtest import REFERENCE, SETS, compare, contestants, daily_figures
@@ -56,6 +56,7 @@ def backtest(
     """
     if context.invoked_subcommand:
         return
+    check_order(from_, to)
     if report and (report.suffix != ".html" or not report.parent.is_dir()):
         raise CommandError(f"{report}: write an .html file in a folder that exists")
     url = None if panel else current_url()

@@ -21,7 +21,7 @@ from knowdefeat_pipeline.cli.commands.funds import (
     parse_share,
 )
 from knowdefeat_pipeline.cli.database import current_url
-from knowdefeat_pipeline.cli.options import CommandError, Currency, From, Json, To
+from knowdefeat_pipeline.cli.options import CommandError, Currency, From, Json, To, check_order
 from knowdefeat_pipeline.cli.views.backtest_funds import Replay, record, report_page, show_replay
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.core.funds.replay import book, capitals, compare, rules_of, shares_of, usable_days
@@ -64,6 +64,7 @@ def backtest_funds(
     Equal weights over all ranked bots and cash always take part. Risk rules are those of the settings; a least ticket
     plays no part.
     """
+    check_order(from_, to)
     if report and (report.suffix != ".html" or not report.parent.is_dir()):
         raise CommandError(f"{report}: write an .html file in a folder that exists")
     url = current_url()
@@ -116,8 +117,8 @@ def _replay(session: Session, tried: Sequence[FundSettings], first: date, last: 
     usable = usable_days(inputs)
     if len(usable.days) < LEAST_DAYS:
         raise CommandError(
-            f"{len(usable.days)} days are computed whose next day is too; at least {LEAST_DAYS} are needed. "
-            "Compute more: knowdefeat run --all"
+            f"Of the days asked for, those whose next day is computed too are {len(usable.days)}; at least "
+            f"{LEAST_DAYS} are needed. Ask for more days, or compute more: knowdefeat run --all"
         )
     own = inputs.bots[inputs.bots["quote_currency"] == tried[0].quote_currency]
     bots = sorted(own["bot_id"].unique().tolist())

@@ -11,7 +11,7 @@ import typer
 
 from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.files import replacing, write_batches
-from knowdefeat_pipeline.cli.options import Bot, CommandError, FileFormat, Format, From, OutputOrPipe, To
+from knowdefeat_pipeline.cli.options import Bot, CommandError, FileFormat, Format, From, OutputOrPipe, To, check_order
 from knowdefeat_pipeline.cli.views.output import out, strong
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres.connection import connect
@@ -36,8 +36,7 @@ def export(
     form = format_ or ENDINGS.get(out_.suffix if out_ else "", "csv")
     if bot is not None and what == "weights":
         raise CommandError("Weights are those of all bots: leave out --bot")
-    if from_ and to and from_ > to:
-        raise CommandError(f"No day is from {from_} to {to}: exchange --from and --to")
+    check_order(from_, to)
     if out_ is None and form == "parquet":
         raise CommandError("Parquet is no text: name a file with --out FILE")
     url = current_url()

@@ -13,7 +13,7 @@ import psycopg
 import typer
 
 from knowdefeat_pipeline.cli.database import current_url, database
-from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, require_reason
+from knowdefeat_pipeline.cli.options import CommandError, From, Json, Limit, Reason, To, check_order, require_reason
 from knowdefeat_pipeline.cli.runs import adjust_range, bring_up_to_date
 from knowdefeat_pipeline.cli.views.output import out, print_json
 from knowdefeat_pipeline.cli.views.weights import (
@@ -279,6 +279,7 @@ def _switch(enabled: bool, reason: str, as_json: bool) -> None:
 @app.command()
 def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
     """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
+    check_order(from_, to)
     settings = Settings.from_environment()
     url = current_url(settings)
     with connect(url) as connection:
