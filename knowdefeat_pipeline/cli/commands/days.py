@@ -29,7 +29,8 @@ def days(json: Json = False) -> None:
 
     calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
-        states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded_days(connection), calendar)
+        traded = traded_days(connection)
+        states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded, calendar)
         families = [stale_days(connection, family, clock.now(connection), settings.first_day) for family in FAMILIES]
     stale = {
         of.asset: sorted({day for found in families if of.asset in found.family.assets for day in found.days})
@@ -47,6 +48,9 @@ def days(json: Json = False) -> None:
     if lacking:
         command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")
         out.print(Text.assemble("\nCompute them: ", command))
+    elif traded and not any(of.computed for of in states):
+        since = f"trades closed from {traded[0]} to {traded[1]}"
+        out.print(Text.assemble(f"\nNothing has been computed yet, and {since}. Compute it: ", strong("knowdefeat run")))
     elif any(stale.values()):
         command = strong("knowdefeat run")
         out.print(
