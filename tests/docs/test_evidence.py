@@ -110,4 +110,5 @@ def test_beside_the_tables_no_figure_is_typed_by_hand() -> None:
         if "<!-- made: evidence-" in page.read_text(encoding="utf-8")
     }
     assert sections.keys() == {"allocation", "beliefs", "regimes", "skill", "weights"}
-    assert {name: re.findall(r"\d*\.\d+|\d+ %", text) for name, text in sections.items()} == dict.fromkeys(sections, [])
+    typed = {name: re.findall(r"\d*\.\d+|\d+ %", text) for name, text in sections.items()}
+    assert typed == {name: [] for name in sections}

@@ -49,8 +49,8 @@ def days(json: Json = False) -> None:
         command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")
         out.print(Text.assemble("\nCompute them: ", command))
     elif traded and not any(of.computed for of in states):
-        since = f"trades closed from {traded[0]} to {traded[1]}"
-        out.print(Text.assemble(f"\nNothing has been computed yet, and {since}. Compute it: ", strong("knowdefeat run")))
+        nothing = f"Nothing has been computed yet, and trades closed from {traded[0]} to {traded[1]}. Compute it: "
+        out.print(Text.assemble("\n", nothing, strong("knowdefeat run")))
     elif any(stale.values()):
         command = strong("knowdefeat run")
         out.print(
