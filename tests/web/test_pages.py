@@ -123,7 +123,8 @@ def test_the_probability_of_an_edge_is_told_as_it_is_defined(web: Web) -> None:
 
     (of,) = (figure for figure in SKILL if figure.name == "p_skill")
     assert f"<figcaption>{of.description}</figcaption>" in web.get("/bots/1").text
-    assert "net of its market" not in web.get("/bots/1").text + web.get("/ranking").text  # of which nothing is taken off
+    pages = web.get("/bots/1").text + web.get("/ranking").text
+    assert "net of its market" not in pages  # nothing of the market is taken off an edge
 
 
 @pytest.mark.long
