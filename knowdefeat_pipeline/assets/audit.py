@@ -40,7 +40,7 @@ def build(calendar: Calendar) -> dg.AssetChecksDefinition:
             first = last = last_computed_day(connection) or calendar.first_day
         for rule, found in audit_days(connection, first, last):
             yield check_result(found, rule.asset)
-        for states in partition_states(context.instance, CHAIN, traded_days(connection), calendar):
+        for states in partition_states(context.instance, connection, CHAIN, traded_days(connection), calendar):
             yield _states_result(states)
 
     return audit_checks

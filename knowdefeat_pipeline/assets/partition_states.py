@@ -1,4 +1,4 @@
-"""Which days of an asset are computed, failed or missing, by what Dagster recorded of its partitions."""
+"""Which days of an asset are computed or missing, by their marks, and which failed, by what Dagster recorded."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+import psycopg
 
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, computed_days
 
 
 @dataclass(frozen=True)
 class PartitionStates:
     """The days of one asset.
 
-    Failed: the last run that was to compute the day did not. Missing: never computed, though an earlier day was and
-    trades closed on the day or after it. What lies before the first computed day was never asked for.
+    Failed: the last run that was to compute the day did not. Missing: not computed, though an earlier day is and
+    trades closed on the day or after it. What lies before the first computed day was never asked for; of the market no
+    day is missing, as one that lacks what its bars tell is stale.
     """
 
     asset: str
@@ -32,22 +35,36 @@ class PartitionStates:
 
 
 def partition_states(
-    instance: dg.DagsterInstance, assets: Sequence[str], traded: tuple[date, date] | None, calendar: Calendar
+    instance: dg.DagsterInstance,
+    connection: psycopg.Connection,
+    assets: Sequence[str],
+    traded: tuple[date, date] | None,
+    calendar: Calendar,
 ) -> list[PartitionStates]:
     """The states of each asset's days within `traded`, the first and the last day with trades."""
     days = each_day(max(traded[0], calendar.first_day), traded[1]) if traded else []
-    return [_states(instance, asset, days, calendar) for asset in assets]
+    # Not by Dagster's records: it hears late of the live listener's batches, and never of days that were taken away.
+    marked = computed_days(connection)
+    trades = marked[RANKING.base]  # a day's trades have no mark: whoever computes its metrics looks at them
+    return [_states(instance, asset, days, marked.get(asset, trades), calendar) for asset in assets]
 
 
-def _states(instance: dg.DagsterInstance, asset: str, days: list[date], calendar: Calendar) -> PartitionStates:
+def _states(
+    instance: dg.DagsterInstance, asset: str, days: list[date], marked: set[date], calendar: Calendar
+) -> PartitionStates:
     keys = [day.isoformat() for day in days]
     statuses = instance.get_status_by_partition(dg.AssetKey(asset), keys, calendar.partitions) or {}
     # The method is public and the enum that it returns is not: its values are as the API spells them.
-    of_day = {day: status.value if (status := statuses.get(key)) else None for day, key in zip(days, keys, strict=True)}
-    computed = [day for day, status in of_day.items() if status == "MATERIALIZED"]
-    failed = [day for day, status in of_day.items() if status == "FAILED"]
-    begun = min([*computed, *failed], default=date.max)
-    missing = [day for day, status in of_day.items() if status is None and day > begun]
+    failed = [
+        day
+        for day, key in zip(days, keys, strict=True)
+        if (status := statuses.get(key)) is not None and status.value == "FAILED"
+    ]
+    succeeded = marked.difference(failed)
+    computed = [day for day in days if day in succeeded]
+    begun = date.max if asset in MARKET.assets else min([*computed, *failed], default=date.max)
+    known = marked.union(failed)
+    missing = [day for day in days if day > begun and day not in known]
     return PartitionStates(asset, computed, failed, missing)
 
 

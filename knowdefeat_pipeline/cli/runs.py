@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from knowdefeat_pipeline.cli.options import CommandError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_DAYS = 90
+ROUNDS = 2  # a day that is computed to its end for the first time makes later ones stale, which are computed already
 
 
 def day_range(
@@ -76,13 +78,13 @@ def _run(job: str, assets: int, label: str, first: date, last: date, quiet: bool
 
 
 def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
-    """Compute what is stale of the ranking and the beliefs, some days a run; the days that were.
+    """Compute what is stale of the ranking and the beliefs, some days a run, and what becomes stale by that; the days.
 
-    What becomes stale meanwhile is left to the next one who asks.
+    What others make stale meanwhile is left to the next one who asks.
     """
     computed: set[date] = set()
     for family, job in ((RANKING, "refresh"), (BELIEFS, "learn")):  # beliefs rest on metrics
-        for first, last in _stale_ranges(family, settings, url):
+        for first, last in chain.from_iterable(_stale_ranges(family, settings, url) for _ in range(ROUNDS)):
             label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
             _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
             computed |= set(each_day(first, last))

@@ -209,6 +209,13 @@ def marks(connection: psycopg.Connection, asset: str, first: date, last: date) -
     return [Mark(*row) for row in rows]
 
 
+def computed_days(connection: psycopg.Connection) -> dict[str, set[date]]:
+    """The computed days of each asset of a family, stale ones among them."""
+    rows = connection.execute("SELECT asset, array_agg(day) FROM refreshed_days GROUP BY asset").fetchall()
+    none: dict[str, list[date]] = {asset: [] for family in FAMILIES for asset in family.assets}
+    return {asset: set(days) for asset, days in (none | dict(rows)).items()}
+
+
 def basis(
     connection: psycopg.Connection, asset: str, first: date, last: date, computed: Sequence[Mark] | None
 ) -> tuple[str, Sequence[Mark]]:

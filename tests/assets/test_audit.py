@@ -10,7 +10,7 @@ import pytest
 from knowdefeat_pipeline.assets.audit import CHECK_KEYS, STATES
 from knowdefeat_pipeline.assets.calendar import Calendar
 from knowdefeat_pipeline.assets.catalogue import BATCH_TAG, CHAIN
-from knowdefeat_pipeline.assets.partition_states import partition_states
+from knowdefeat_pipeline.assets.partition_states import PartitionStates, partition_states
 from knowdefeat_pipeline.assets.resources import DatabaseAt, StoppedClock
 from knowdefeat_pipeline.automation.runs import RunFailed, audit_days, refresh_days
 from knowdefeat_pipeline.automation.schedules import nightly_audit
@@ -43,6 +43,10 @@ class World:
 
     def failed(self) -> set[tuple[str, str]]:
         return {key for key, check in self.audit().items() if not check["passed"]}
+
+    def states(self, first: date) -> list[PartitionStates]:
+        with connect(self.url) as connection:
+            return partition_states(self.instance, connection, CHAIN, (first, LAST), Calendar())
 
     def execute(self, statement: str, *parameters: object) -> None:
         with connect(self.url) as connection:
@@ -115,9 +119,7 @@ def test_failed_and_missing_days_are_listed(world: World) -> None:
         world.refresh(LAST, LAST)
     with connect(world.url) as connection:
         connection.execute("ALTER TABLE moved RENAME TO bot_rankings_rows")
-    states = {
-        s.asset: s for s in partition_states(world.instance, CHAIN, (FIRST - timedelta(days=20), LAST), Calendar())
-    }
+    states = {s.asset: s for s in world.states(FIRST - timedelta(days=20))}
     gap = [FIRST + timedelta(days=1), FIRST + timedelta(days=2)]
     for asset in ("trades", "bot_metrics", "win_streaks"):
         assert (states[asset].computed, states[asset].failed, states[asset].missing) == ([FIRST, LAST], [], gap)
@@ -133,7 +135,7 @@ def test_failed_and_missing_days_are_listed(world: World) -> None:
         "missing": "2025-02-26 to 2025-02-27",
     }
     world.refresh(FIRST, LAST)
-    assert all(s.complete for s in partition_states(world.instance, CHAIN, (FIRST, LAST), Calendar()))
+    assert all(s.complete for s in world.states(FIRST))
 
 
 def test_without_days_the_last_computed_day_is_audited(world: World) -> None:

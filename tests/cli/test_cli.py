@@ -1,7 +1,7 @@
 """The command line as a person or a program uses it, on a real database."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -134,6 +134,50 @@ def test_days_lists_what_failed_or_is_missing_and_backfill_computes_it(shell: Sh
     assert all(check["passed"] for check in done["checks"])
     assert all(asset["missing"] == [] for asset in shell.json("days"))
     assert "backfill" not in shell("days")
+
+
+def stale(shell: Shell) -> dict[str, list[str]]:
+    return {asset["asset"]: asset["stale"] for asset in shell.json("days") if asset["stale"]}
+
+
+@pytest.mark.long
+def test_after_a_run_of_some_days_none_is_stale(shell: Shell) -> None:
+    shell("simulate", "--bots", 3, "--days", 6)
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    # The days before are computed too; that they ended makes the one after them stale, which was computed first.
+    shell("run", "--from", yesterday)
+    assert stale(shell) == {}
+    assert {len(asset["computed"]) for asset in shell.json("days")} == {6}
+
+
+@pytest.mark.long
+def test_days_tells_what_the_database_holds_and_not_what_runs_left_once(
+    shell: Shell, trades_file: Path, tmp_path: Path
+) -> None:
+    shell("simulate", "--bots", 3, "--days", 6)
+    shell("run")
+    assert {len(asset["computed"]) for asset in shell.json("days")} == {6}
+    today = datetime.now(UTC).date()
+    frame = pd.read_csv(trades_file, parse_dates=["entry_time", "exit_time"])
+    for name in ("entry_time", "exit_time"):  # the days of the fleet that makes room
+        frame[name] += pd.Timestamp(today, tz="UTC") - END
+    frame.to_csv(trades_file, index=False)
+    shell("ingest", trades_file)
+    assert {asset["asset"]: asset["computed"] for asset in shell.json("days")} == {
+        asset: [] for asset in (*CHAIN, *BELIEFS, *FUNDS)
+    }
+    bars = tmp_path / "ELSE_1h.csv"
+    bars.write_text(f"open_time,open,high,low,close\n{today - timedelta(days=2)}T10:00Z,1,2,1,2\n")
+    shell("ingest-bars", bars)
+    days = {asset["asset"]: asset for asset in shell.json("days")}
+    for asset in ("market_regimes", "trade_scores"):
+        assert (days[asset]["computed"], days[asset]["missing"]) == ([], [])
+        assert days[asset]["stale"] == [f"{today - timedelta(days=2)}"]
+    shell("run")
+    days = {asset["asset"]: asset for asset in shell.json("days")}
+    assert days["market_regimes"]["computed"] == [f"{today - timedelta(days=2)}"]
+    assert days["bot_metrics"]["computed"] == [f"{today - timedelta(days=n)}" for n in range(8, 0, -1)]
+    assert stale(shell) == {}
 
 
 @pytest.mark.long

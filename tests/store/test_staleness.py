@@ -315,6 +315,22 @@ def test_decisions_capital_and_deletions_are_changes(connection: psycopg.Connect
     assert connection.execute("SELECT count(*) FROM settled_changes").fetchall() == [(1,)]
 
 
+def test_an_open_trade_opens_its_day_and_one_that_went_opens_none(connection: psycopg.Connection) -> None:
+    entered = NOW - timedelta(days=2)
+    with connection.transaction():
+        connection.execute("SELECT set_config('knowdefeat.marked_at', %s, true)", (f"{NOW - timedelta(days=1)}",))
+        connection.execute(
+            "INSERT INTO trades (bot_id, ticker, direction, entry_time, entry_price, notional, mark_price)"
+            " VALUES (1, 'COIN', 'LONG', %s, 100, 100, 101)",
+            (entered,),
+        )
+    assert look(connection).days == (TODAY - timedelta(days=2), TODAY - timedelta(days=1))  # its entry, and its mark
+    connection.execute("UPDATE trades SET entry_price = 99, entry_time = %s", (entered + timedelta(days=1),))
+    assert look(connection).days == (TODAY - timedelta(days=1),)
+    connection.execute("DELETE FROM trades")
+    assert not look(connection)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

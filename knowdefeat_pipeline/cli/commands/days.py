@@ -15,8 +15,9 @@ from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.store.reads import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
-from knowdefeat_pipeline.store.staleness import FAMILIES, stale_days
+from knowdefeat_pipeline.store.staleness import FAMILIES, MARKET, stale_days
 
 
 def days(json: Json = False) -> None:
@@ -32,7 +33,8 @@ def days(json: Json = False) -> None:
     calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
         traded = traded_days(connection)
-        states = partition_states(instance, (*CHAIN, *BELIEFS, *FUNDS), traded, calendar)
+        market = MARKET.assets if has_market_data(connection) else ()
+        states = partition_states(instance, connection, (*CHAIN, *BELIEFS, *FUNDS, *market), traded, calendar)
         families = [stale_days(connection, family, clock.now(connection), settings.first_day) for family in FAMILIES]
     stale = {
         of.asset: sorted({day for found in families if of.asset in found.family.assets for day in found.days})
@@ -46,7 +48,7 @@ def days(json: Json = False) -> None:
         (("asset", "left"), ("computed", "right"), ("stale", "left"), ("failed", "left"), ("missing", "left")),
         [(s.asset, number(len(s.computed)), *map(in_words, (stale[s.asset], s.failed, s.missing))) for s in states],
     )
-    begun = min((of.computed[0] for of in states if of.computed), default=None)
+    begun = next((of.computed[0] for of in states if of.asset == RANKING.base and of.computed), None)
     lacking = sorted({day for of in states for day in (*of.failed, *of.missing)})
     if lacking:
         command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")

@@ -249,9 +249,9 @@ def _change(make: Make, reason: str, based_on: int | None, scale: bool, as_json:
         )
         return
     out.print(f"Version {made.version}{since(made)}: {points_moved(made, before):.1f} points moved.")
-    out.print(
-        "The running day is ranked with it." if ranked else "It applies to days that end from now on.", style="dim"
-    )
+    is_ranked = made.in_force_from is not None and made.in_force_from.date() in ranked
+    told = "The running day is ranked with it." if is_ranked else "It applies to days that end from now on."
+    out.print(told, style="dim")
     if setting["ai_enabled"]:
         out.print("The daily adjustment goes on from here. To stop it: knowdefeat weights disable-ai", style="dim")
 
@@ -278,7 +278,7 @@ def _switch(enabled: bool, reason: str, as_json: bool) -> None:
 
 @app.command()
 def adjust(from_: From = None, to: To = None, json: Json = False) -> None:
-    """Let the learner adjust the weights of computed days that have ended, day by day, and rank them again."""
+    """Let the learner adjust the weights after computed days that have ended; the days after each are ranked anew."""
     settings = Settings.from_environment()
     url = current_url(settings)
     with connect(url) as connection:

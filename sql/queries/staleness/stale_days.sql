@@ -51,7 +51,14 @@ never_computed AS (
     SELECT f.day, f.recorded_xid, f.since
     FROM fresh AS f
     WHERE f.input = ANY(%(opening)s::text[]) AND f.last_at IS NOT NULL
-      AND (f.input <> 'trades' OR f.trades > 0) -- that trades went leaves nothing to be computed
+      AND CASE f.input -- that something went leaves nothing to be computed
+              WHEN 'trades' THEN f.trades > 0
+              WHEN 'positions' THEN EXISTS (SELECT FROM positions AS p
+                                            WHERE p.recorded_xid = f.recorded_xid AND day_of(p.entry_time) = f.day)
+              WHEN 'marks' THEN EXISTS (SELECT FROM position_marks AS m
+                                        WHERE m.recorded_xid = f.recorded_xid AND day_of(m.marked_at) = f.day)
+              ELSE true
+          END
       AND f.day BETWEEN %(horizon)s AND day_of(%(as_of)s)
       AND NOT EXISTS (SELECT FROM computed AS c WHERE c.day = f.day)
 ),

@@ -134,6 +134,17 @@ def test_a_named_set_comes_into_force(shell: Shell, database: str) -> None:
 
 
 @pytest.mark.long
+def test_what_was_stale_before_a_change_is_no_ranking_of_the_running_day(shell: Shell, database: str) -> None:
+    ended = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
+    trades = simulate("base", bots=3, days=4, seed=1, end=ended).trades
+    load_trades(database, read_frame(trades, "simulator", datetime.now(UTC)), "fleet")
+    shown = shell("weights", "set", *MORE_WIN_RATE, "--reason", "steadier")
+    assert "It applies to days that end from now on." in shown
+    assert "The running day is ranked with it." not in shown
+    assert shell.json("rankings")
+
+
+@pytest.mark.long
 def test_the_running_day_is_ranked_with_the_new_weights(shell: Shell, database: str) -> None:
     close(database)
     today = datetime.now(UTC).date()
