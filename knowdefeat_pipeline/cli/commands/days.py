@@ -17,7 +17,7 @@ from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
-from knowdefeat_pipeline.store.staleness import FAMILIES, MARKET, stale_days
+from knowdefeat_pipeline.store.staleness import FAMILIES, MARKET, RANKING, stale_days
 
 
 def days(json: Json = False) -> None:
