@@ -69,14 +69,23 @@ def test_what_is_not_ranked_is_computed_first_and_refused_rows_come_next(shell: 
     days = shell("days")
     assert "Nothing has been computed yet, and trades closed from 2026-03-02 to 2026-03-02" in days
     assert "knowdefeat run" in days
-    shell("run")
-    assert "Nothing has been computed" not in shell("days")
+    ended = shell("run")
+    assert "ranks your own trades" not in ended  # it just did
+    assert "knowdefeat skill says which bots are good" in ended
+    days = shell("days")
+    assert "Nothing has been computed" not in days
+    assert "never asked for" not in days
     assert "2026-03-02, true at 2026-03-03 00:00 UTC; up to date" in shell()
     (tmp_path / "later.csv").write_text(TRADES.replace("-02 ", "-05 ").replace("\n1,", "\n3,").replace("\n2,", "\n4,"))
     shell("ingest", tmp_path / "later.csv")
     shown = shell()
     assert "2026-03-02, true at 2026-03-03 00:00 UTC; 3 days to compute" in shown
     assert "Next: knowdefeat run  computes what is missing" in shown
+    (tmp_path / "earlier.csv").write_text(
+        TRADES.replace("2026-03-02 ", "2026-02-27 ").replace("\n1,", "\n5,").replace("\n2,", "\n6,")
+    )
+    shell("ingest", tmp_path / "earlier.csv")
+    assert "3 days before 2026-03-02 were never asked for. Compute them too: knowdefeat run --all" in shell("days")
 
 
 def test_a_simulated_fleet_leads_to_ones_own_trades(shell: Shell) -> None:

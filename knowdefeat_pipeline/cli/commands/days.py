@@ -10,12 +10,14 @@ from knowdefeat_pipeline.cli.database import current_url
 from knowdefeat_pipeline.cli.options import Json
 from knowdefeat_pipeline.cli.views.output import out, print_json, strong
 from knowdefeat_pipeline.cli.views.tables import number, table
+from knowdefeat_pipeline.core.units import each_day
+from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import has_market_data
 from knowdefeat_pipeline.store.results import traded_days
-from knowdefeat_pipeline.store.staleness import FAMILIES, MARKET, stale_days
+from knowdefeat_pipeline.store.staleness import FAMILIES, MARKET, RANKING, stale_days
 
 
 def days(json: Json = False) -> None:
@@ -46,11 +48,12 @@ def days(json: Json = False) -> None:
         (("asset", "left"), ("computed", "right"), ("stale", "left"), ("failed", "left"), ("missing", "left")),
         [(s.asset, number(len(s.computed)), *map(in_words, (stale[s.asset], s.failed, s.missing))) for s in states],
     )
+    begun = next((of.computed[0] for of in states if of.asset == RANKING.base and of.computed), None)
     lacking = sorted({day for of in states for day in (*of.failed, *of.missing)})
     if lacking:
         command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")
         out.print(Text.assemble("\nCompute them: ", command))
-    elif traded and not any(of.computed for of in states):
+    elif traded and not begun:
         nothing = f"Nothing has been computed yet, and trades closed from {traded[0]} to {traded[1]}. Compute it: "
         out.print(Text.assemble("\n", nothing, strong("knowdefeat run")))
     elif any(stale.values()):
@@ -58,3 +61,6 @@ def days(json: Json = False) -> None:
         out.print(
             Text.assemble("\nCompute what is stale: ", command, ". While knowdefeat up runs, it is done by itself.")
         )
+    if traded and begun and (earlier := each_day(max(traded[0], settings.first_day), begun)[:-1]):
+        asked = f"\n{counted(len(earlier), 'day')} before {begun} were never asked for. Compute them too: "
+        out.print(Text.assemble(asked, strong("knowdefeat run --all")))

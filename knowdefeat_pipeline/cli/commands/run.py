@@ -31,7 +31,7 @@ from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.funds import allocation
 from knowdefeat_pipeline.store.reads import counts, ranking
 from knowdefeat_pipeline.store.results import computed_as_of, traded_days
-from knowdefeat_pipeline.store.simulation import demo_entries
+from knowdefeat_pipeline.store.simulation import demo_entries, has_own_trades
 from knowdefeat_pipeline.store.trades import LoadReport
 
 
@@ -65,7 +65,7 @@ def run(
         as_of = computed_as_of(connection, last, last).get(last)
         rows = ranking(connection, last)
         funds, _ = allocation(connection, last)
-        is_demo = bool(demo_entries(connection))
+        is_demo, own = bool(demo_entries(connection)), has_own_trades(connection)
     if json:
         print_json(
             {
@@ -82,7 +82,7 @@ def run(
             }
         )
         return
-    _show(rows, as_of, funds, outcome.checks, is_demo)
+    _show(rows, as_of, funds, outcome.checks, is_demo, own)
 
 
 def _demo(url: str) -> list[LoadReport]:
@@ -96,7 +96,12 @@ def _demo(url: str) -> list[LoadReport]:
 
 
 def _show(
-    rows: Sequence[Record], as_of: datetime | None, funds: Sequence[Record], checks: Sequence[Record], is_demo: bool
+    rows: Sequence[Record],
+    as_of: datetime | None,
+    funds: Sequence[Record],
+    checks: Sequence[Record],
+    is_demo: bool,
+    own: bool,
 ) -> None:
     if as_of is None or not rows:
         out.print("No bot has a closed trade by the end of these days: nothing to rank.")
@@ -110,6 +115,8 @@ def _show(
     out.print()
     show_checks(checks)
     demo = (strong("knowdefeat demo"), " says what is planted in the demo, and what was found of it;\n")
+    skill = (strong("knowdefeat skill"), " says which bots are good and which cannot be told from luck.")
+    trades = (strong("knowdefeat run --trades FILE"), " ranks your own trades.")
     out.print(
         Text.assemble(
             "\nNext: ",
@@ -118,7 +125,6 @@ def _show(
             " (or make up) opens the pages and the Dagster UI; ",
             strong("knowdefeat metrics --bot BOT"),
             " shows one bot;\n",
-            strong("knowdefeat run --trades FILE"),
-            " ranks your own trades.",
+            *(skill if own else trades),
         )
     )
