@@ -12,7 +12,7 @@ from knowdefeat_pipeline.cli.views.progress import progress
 from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import Settings, before_first_day
 from knowdefeat_pipeline.store.staleness import BELIEFS, MARKET, RANKING, Family, settle, stale_days
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def day_range(
     if last > today:
         raise CommandError(f"--to {last} lies in the future; choose {today} or an earlier day.")
     if first < settings.first_day:
-        raise CommandError(
-            f"{first} lies before the first partition, {settings.first_day}. Set KNOWDEFEAT_FIRST_DAY={first} in the "
-            "environment (of every command), or choose a later --from."
-        )
+        raise CommandError(f"{before_first_day(first, settings.first_day)} Or choose a later --from.")
     return first, last
 
 
@@ -96,6 +93,8 @@ def _stale_ranges(family: Family, settings: Settings, url: str) -> list[tuple[da
     with connect(url) as connection:
         found = stale_days(connection, family, clock.now(connection), settings.first_day)
         settle(connection, found)
+    if found and found.first < settings.first_day:  # computed before the setting was another one
+        raise CommandError(f"Stale days cannot be renewed: {before_first_day(found.first, settings.first_day)}")
     return chunks(found.first, found.last, settings.chunk_days) if found else []
 
 
