@@ -64,11 +64,22 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _print_plainly(asked: bool) -> None:
+    if asked:
+        make_plain()
+
+
 @app.callback()
 def knowdefeat(
     context: typer.Context,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Print as into a file: no colour, nothing that moves. Before the command.")
+        bool,
+        typer.Option(
+            "--plain",
+            help="Print as into a file: no colour, nothing that moves. Before the command.",
+            callback=_print_plainly,
+            is_eager=True,  # so that --help after it is plain too
+        ),
     ] = False,
     version: Annotated[
         bool,
@@ -79,8 +90,6 @@ def knowdefeat(
 
     Without a command: how things stand, and the next step.
     """
-    if plain:
-        make_plain()
     if context.invoked_subcommand is None:
         show_state()
 

@@ -87,7 +87,7 @@ PEERS: dict[str, Peers] = {
         "of compounded returns; negative share",
     ),
     "volatility": Peers(
-        "sd of the trades' pnl (at least 1 % of their mean) · √(trades a day): currency per √day, not annualised",
+        "sd of the trades' pnl (at least 1 % of mean |pnl|) · √(trades a day): currency per √day, not annualised",
         None,
         "sd (ddof 1) of the returns of bars, annualised",
         "sd (ddof 1) of periods · √252",

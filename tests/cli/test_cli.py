@@ -177,9 +177,9 @@ def test_days_tells_what_the_database_holds_and_not_what_runs_left_once(
         frame[name] += pd.Timestamp(today, tz="UTC") - END
     frame.to_csv(trades_file, index=False)
     shell("ingest", trades_file)
-    days = {asset["asset"]: asset for asset in shell.json("days")}
-    assert list(days) == [*CHAIN, *BELIEFS, *FUNDS]
-    assert all(asset["computed"] == [] for asset in days.values())
+    assert {asset["asset"]: asset["computed"] for asset in shell.json("days")} == {
+        asset: [] for asset in (*CHAIN, *BELIEFS, *FUNDS)
+    }
     bars = tmp_path / "ELSE_1h.csv"
     bars.write_text(f"open_time,open,high,low,close\n{today - timedelta(days=2)}T10:00Z,1,2,1,2\n")
     shell("ingest-bars", bars)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.text import Text
+from typer import rich_utils
 from typer.main import get_command
 
 from knowdefeat_pipeline.cli.app import app
@@ -65,8 +66,17 @@ def test_what_is_not_ranked_is_computed_first_and_refused_rows_come_next(shell: 
     assert re.findall(r"^(?:Next:|  or:) (knowdefeat[\w -]*?)  ", shown, re.MULTILINE) == [
         "knowdefeat run", "knowdefeat quarantine list", "knowdefeat up",
     ]  # fmt: skip
+    days = shell("days")
+    assert "Nothing has been computed yet, and trades closed from 2026-03-02 to 2026-03-02" in days
+    assert "knowdefeat run" in days
     shell("run")
+    assert "Nothing has been computed" not in shell("days")
     assert "2026-03-02, true at 2026-03-03 00:00 UTC; up to date" in shell()
+    (tmp_path / "later.csv").write_text(TRADES.replace("-02 ", "-05 ").replace("\n1,", "\n3,").replace("\n2,", "\n4,"))
+    shell("ingest", tmp_path / "later.csv")
+    shown = shell()
+    assert "2026-03-02, true at 2026-03-03 00:00 UTC; 3 days to compute" in shown
+    assert "Next: knowdefeat run  computes what is missing" in shown
 
 
 def test_a_simulated_fleet_leads_to_ones_own_trades(shell: Shell) -> None:
@@ -95,6 +105,29 @@ def test_plain_prints_nothing_but_text(chosen: bool, monkeypatch: pytest.MonkeyP
         console.print(Text("ranked", "bold red"))
     assert ("\x1b" in told.get()) is not chosen
     assert (console.is_terminal, console.width) == ((False, output.PIPED_WIDTH) if chosen else (True, 60))
+
+
+@pytest.mark.parametrize("asked", [("rankings", "--help"), ("rankings", "--day", "x")])
+def test_help_and_errors_of_usage_are_plain_too(
+    asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for console in ("out", "err"):
+        monkeypatch.setattr(output, console, output._Console())
+    monkeypatch.setattr(rich_utils, "COLOR_SYSTEM", "standard")
+    monkeypatch.setattr(rich_utils, "FORCE_TERMINAL", True)
+
+    def told(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            app(list(arguments))
+        return "".join(capsys.readouterr())
+
+    coloured, plain = told(*asked), told("--plain", *asked)
+    assert "\x1b" in coloured
+    assert "\x1b" not in plain
+    assert "rankings [OPTIONS]" in plain
+    assert "\x1b" not in told("--plain", "--help")
 
 
 def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -99,3 +100,15 @@ def test_the_files_that_are_there_hold_what_they_must() -> None:
         assert found["benchmark"] == f"python -m benchmarks.{benchmark} {' '.join(arguments)}"
         assert len(found["commit"]) == 40
         assert found["rows"]
+
+
+def test_beside_the_tables_no_figure_is_typed_by_hand() -> None:
+    """It would contradict the table as soon as that is measured again."""
+    sections = {
+        page.stem: page.read_text(encoding="utf-8").split("\n## Evidence\n")[1].split("\n## ")[0]
+        for page in (ROOT / "docs" / "methodology").glob("*.md")
+        if "<!-- made: evidence-" in page.read_text(encoding="utf-8")
+    }
+    assert sections.keys() == {"allocation", "beliefs", "regimes", "skill", "weights"}
+    typed = {name: re.findall(r"\d*\.\d+|\d+ %", text) for name, text in sections.items()}
+    assert typed == {name: [] for name in sections}

@@ -118,6 +118,15 @@ def test_a_bot_s_contributions_are_shown_and_make_its_score(web: Web) -> None:
         assert value(by_name[f"points {variable.name}"]) == shown(number or 0.0, 1)
 
 
+def test_the_probability_of_an_edge_is_told_as_it_is_defined(web: Web) -> None:
+    from knowdefeat_pipeline.core.schema import SKILL
+
+    (of,) = (figure for figure in SKILL if figure.name == "p_skill")
+    assert f"<figcaption>{of.description}</figcaption>" in web.get("/bots/1").text
+    pages = web.get("/bots/1").text + web.get("/ranking").text
+    assert "net of its market" not in pages  # nothing of the market is taken off an edge
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("path", PAGES)
 def test_names_from_outside_are_text(web: Web, path: str) -> None:

@@ -30,9 +30,9 @@ def days(json: Json = False) -> None:
 
     calendar = Calendar(settings.first_day, settings.chunk_days)
     with connect(url) as connection, open_instance() as instance:
+        traded = traded_days(connection)
         market = MARKET.assets if has_market_data(connection) else ()
-        assets = (*CHAIN, *BELIEFS, *FUNDS, *market)
-        states = partition_states(instance, connection, assets, traded_days(connection), calendar)
+        states = partition_states(instance, connection, (*CHAIN, *BELIEFS, *FUNDS, *market), traded, calendar)
         families = [stale_days(connection, family, clock.now(connection), settings.first_day) for family in FAMILIES]
     stale = {
         of.asset: sorted({day for found in families if of.asset in found.family.assets for day in found.days})
@@ -50,6 +50,9 @@ def days(json: Json = False) -> None:
     if lacking:
         command = strong(f"knowdefeat backfill --from {lacking[0]} --to {lacking[-1]}")
         out.print(Text.assemble("\nCompute them: ", command))
+    elif traded and not any(of.computed for of in states):
+        nothing = f"Nothing has been computed yet, and trades closed from {traded[0]} to {traded[1]}. Compute it: "
+        out.print(Text.assemble("\n", nothing, strong("knowdefeat run")))
     elif any(stale.values()):
         command = strong("knowdefeat run")
         out.print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 import psycopg
 from rich.text import Text
@@ -12,12 +13,13 @@ from knowdefeat_pipeline.cli.commands.up import running_at
 from knowdefeat_pipeline.cli.database import address, server
 from knowdefeat_pipeline.cli.views.output import out, strong
 from knowdefeat_pipeline.cli.views.tables import instant, number
+from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.core.wording import counted
 from knowdefeat_pipeline.postgres import clock, migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.settings import Settings
 from knowdefeat_pipeline.store.reads import counts, latest_day
-from knowdefeat_pipeline.store.results import computed_as_of
+from knowdefeat_pipeline.store.results import computed_as_of, traded_days
 from knowdefeat_pipeline.store.simulation import demo_entries, has_own_trades
 from knowdefeat_pipeline.store.staleness import RANKING, stale_days
 
@@ -71,28 +73,31 @@ def _of_data(connection: psycopg.Connection, settings: Settings, first: list[Ste
     lines = [
         ("trades", f"{number(found['trades'])} of {counted(found['bots'], 'bot')}, {found['open']:,} open{simulated}")
     ]
-    day = latest_day(connection)
+    day, traded = latest_day(connection), traded_days(connection)
     stale = stale_days(connection, RANKING, clock.now(connection), settings.first_day).days
-    lines.append(("ranked", _ranked(connection, day, len(stale))))
+    # Days that were never computed and are too old to be followed by themselves.
+    left = set(each_day(day + timedelta(days=1), traded[1])) - {*stale} if day and traded else set()
+    lines.append(("ranked", _ranked(connection, day, len(stale) + len(left))))
     running = running_at(settings.home)
     at = f"knowdefeat up; pages at {running.pages}, Dagster UI at {running.dagster}" if running else ""
     lines.append(("running", at or "knowdefeat up does not run"))
     if found["held"]:
         lines.append(("held", f"{counted(found['held'], 'row')} refused, kept with the reason"))
     is_demo = bool(demo_entries(connection))
-    return lines, list(_next(day is None or bool(stale), bool(running), bool(found["held"]), bool(simulated), is_demo))
+    wanting = bool(left) or ((day is None or bool(stale)) and not running)
+    return lines, list(_next(wanting, bool(running), bool(found["held"]), bool(simulated), is_demo))
 
 
-def _ranked(connection: psycopg.Connection, day: object, waiting: int) -> str:
+def _ranked(connection: psycopg.Connection, day: date | None, waiting: int) -> str:
     if day is None:
         return "nothing yet"
-    as_of = computed_as_of(connection, day, day).get(day)  # type: ignore[arg-type, call-overload]
+    as_of = computed_as_of(connection, day, day).get(day)
     true = f", true at {instant(as_of)}" if as_of else ""
     return f"{day}{true}; " + (f"{counted(waiting, 'day')} to compute" if waiting else "up to date")
 
 
-def _next(behind: bool, running: bool, held: bool, simulated: bool, is_demo: bool) -> Iterator[Step]:
-    if behind and not running:
+def _next(wanting: bool, running: bool, held: bool, simulated: bool, is_demo: bool) -> Iterator[Step]:
+    if wanting:
         yield "knowdefeat run", "computes what is missing and prints the ranking"
     elif is_demo:
         yield "knowdefeat demo", "says what is planted in the demo, and what was found of it"

@@ -52,6 +52,9 @@ def make_plain() -> None:
             console, stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPED_WIDTH, force_terminal=False,
             force_interactive=False, color_system=None,
         )  # fmt: skip
+    from typer import rich_utils  # takes long to import, and prints help and errors of usage alone
+
+    rich_utils.COLOR_SYSTEM, rich_utils.FORCE_TERMINAL = None, False
 
 
 Record = Mapping[str, Any]

@@ -97,7 +97,7 @@ COLUMNS = (
     (None, "Mostly", "Most traded ticker and direction of 30 days", "w"),
     ("-rank_score", "Score", "0 to 100; 50 is the middle", "n"),
     (None, "What moved it", "Right of the middle: what added to the score; left: what took from it", "w"),
-    ("-p_skill", "P(edge>0)", "Probability that the bot has an edge, net of its market", "n"),
+    ("-p_skill", "P(edge>0)", "Probability that the edge is above 0", "n"),
     ("-edge", "Edge", "Net result per trade in its standard deviations, with 90 % interval", "w"),
     (None, "In", "The currency of the amounts of the row", ""),  # only where there are several
     (None, "Pnl, 30 d", "Net pnl over the last 30 days", "w"),

@@ -84,6 +84,15 @@ def test_what_was_found_stands_beside_what_was_planted(demo: Shell) -> None:
     assert sum(answer["regimes"].values()) == pytest.approx(1)
 
 
+def test_beliefs_are_fooled_by_who_closes_no_loss(loaded: str) -> None:
+    """As the page of the demo says."""
+    with connect(loaded) as connection:
+        ((weight,),) = connection.execute(
+            "SELECT weight FROM strategy_weights WHERE day = %s AND strategy_id = 'grid'", (LAST,)
+        ).fetchall()
+    assert weight > 0.5
+
+
 def test_it_fits_80_columns(demo: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output.out, "width", 80)
     lines = demo("demo").splitlines()
