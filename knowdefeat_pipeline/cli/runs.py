@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from knowdefeat_pipeline.cli.options import CommandError
@@ -81,10 +80,11 @@ def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
     """
     computed: set[date] = set()
     for family, job in ((RANKING, "refresh"), (BELIEFS, "learn")):  # beliefs rest on metrics
-        for first, last in chain.from_iterable(_stale_ranges(family, settings, url) for _ in range(ROUNDS)):
-            label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
-            _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
-            computed |= set(each_day(first, last))
+        for _ in range(ROUNDS):
+            for first, last in _stale_ranges(family, settings, url):
+                label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
+                _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
+                computed |= set(each_day(first, last))
     return sorted(computed)
 
 
