@@ -119,6 +119,14 @@ def workspace(settings: Settings) -> tuple[Path, dict[str, str]]:
     return settings.root / "code_server.yaml", {f"{PREFIX}CODE_{name}": value for name, value in named.items()}
 
 
+def before_first_day(day: date, first_day: date) -> str:
+    """Why a day cannot be computed, and what to do."""
+    return (
+        f"{day} lies before the first partition, {first_day}. Set KNOWDEFEAT_FIRST_DAY={day} in the environment "
+        "(of every command)."
+    )
+
+
 def handed_on(**secrets: str) -> dict[str, str]:
     """What a program's environment has so that these fields are its secrets, whatever ours has for them.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from knowdefeat_pipeline.cli.options import CommandError, check_order
@@ -12,7 +11,7 @@ from knowdefeat_pipeline.cli.views.progress import progress
 from knowdefeat_pipeline.core.units import each_day
 from knowdefeat_pipeline.postgres import clock
 from knowdefeat_pipeline.postgres.connection import connect
-from knowdefeat_pipeline.settings import Settings
+from knowdefeat_pipeline.settings import Settings, before_first_day
 from knowdefeat_pipeline.store.staleness import BELIEFS, MARKET, RANKING, Family, settle, stale_days
 
 if TYPE_CHECKING:
@@ -42,10 +41,7 @@ def day_range(
     if last > today:
         raise CommandError(f"--to {last} lies in the future; choose {today} or an earlier day.")
     if first < settings.first_day:
-        raise CommandError(
-            f"{first} lies before the first partition, {settings.first_day}. Set KNOWDEFEAT_FIRST_DAY={first} in the "
-            "environment (of every command), or choose a later --from."
-        )
+        raise CommandError(f"{before_first_day(first, settings.first_day)} Or choose a later --from.")
     return first, last
 
 
@@ -83,10 +79,11 @@ def bring_up_to_date(settings: Settings, url: str, quiet: bool) -> list[date]:
     """
     computed: set[date] = set()
     for family, job in ((RANKING, "refresh"), (BELIEFS, "learn")):  # beliefs rest on metrics
-        for first, last in chain.from_iterable(_stale_ranges(family, settings, url) for _ in range(ROUNDS)):
-            label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
-            _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
-            computed |= set(each_day(first, last))
+        for _ in range(ROUNDS):
+            for first, last in _stale_ranges(family, settings, url):
+                label = f"{'Learning' if family is BELIEFS else 'Refreshing'} {_range(first, last)}"
+                _run(job, len(family.assets) + (family is RANKING), label, first, last, quiet)
+                computed |= set(each_day(first, last))
     return sorted(computed)
 
 
@@ -95,6 +92,8 @@ def _stale_ranges(family: Family, settings: Settings, url: str) -> list[tuple[da
     with connect(url) as connection:
         found = stale_days(connection, family, clock.now(connection), settings.first_day)
         settle(connection, found)
+    if found and found.first < settings.first_day:  # computed before the setting was another one
+        raise CommandError(f"Stale days cannot be renewed: {before_first_day(found.first, settings.first_day)}")
     return chunks(found.first, found.last, settings.chunk_days) if found else []
 
 

@@ -151,6 +151,20 @@ def test_after_a_run_of_some_days_none_is_stale(shell: Shell) -> None:
 
 
 @pytest.mark.long
+def test_stale_days_before_the_first_one_name_the_setting(
+    shell: Shell, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("simulate", "--bots", 3, "--days", 4)
+    shell("run")
+    first, second = (datetime.now(UTC).date() - timedelta(days=back) for back in (4, 3))
+    with connect(database) as connection:
+        connection.execute("UPDATE bots SET capital = 5000")
+    monkeypatch.setenv("KNOWDEFEAT_FIRST_DAY", f"{second}")
+    told = " ".join(shell("run", status=1).split())
+    assert f"{first} lies before the first partition, {second}. Set KNOWDEFEAT_FIRST_DAY={first}" in told
+
+
+@pytest.mark.long
 def test_days_tells_what_the_database_holds_and_not_what_runs_left_once(
     shell: Shell, trades_file: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from knowdefeat_pipeline.assets.catalogue import BATCH_TAG
 from knowdefeat_pipeline.assets.tags import range_tags
 from knowdefeat_pipeline.postgres import leases
 from knowdefeat_pipeline.postgres.advisory import told
+from knowdefeat_pipeline.settings import before_first_day
 from knowdefeat_pipeline.store.locks import day_holders
 from knowdefeat_pipeline.store.staleness import Staleness
 
@@ -66,8 +67,10 @@ def request_run(
 ) -> dg.SkipReason | dg.RunRequest:
     """A run of the sensor's job over what is stale, at most a run's worth of days.
 
-    Not while one is under way, nor too soon after a failure.
+    Not while one is under way, nor too soon after a failure, nor of days that a changed first day has put out of reach.
     """
+    if found.first < calendar.first_day:
+        return dg.SkipReason(f"{describe(found)} {before_first_day(found.first, calendar.first_day)}")
     records = instance.get_run_records(
         dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=ATTEMPTS + 1
     )  # the latest first

@@ -280,6 +280,15 @@ def test_a_long_range_is_refreshed_piece_by_piece(world: World) -> None:
     assert world.tick().startswith("Up to date")
 
 
+def test_computed_days_before_the_first_one_are_told_of_and_no_run_fails_for_them(world: World) -> None:
+    world.close(NOW - timedelta(days=3))
+    world.execute(world.tick())
+    world.calendar = Calendar(first_day=TODAY - timedelta(days=1))
+    world.close(NOW - timedelta(days=3, minutes=5), bot=2)
+    told = world.tick()
+    assert "2025-03-07 lies before the first partition, 2025-03-09. Set KNOWDEFEAT_FIRST_DAY=2025-03-07" in told
+
+
 def test_a_database_that_is_away_fails_the_tick(world: World) -> None:
     world.url = "postgresql://nobody:x@127.0.0.1:1/none"
     with pytest.raises(Exception, match="cannot be opened"):
