@@ -19,7 +19,7 @@ from knowdefeat_pipeline.store import quarantine, quarantined
 from knowdefeat_pipeline.store.funds import fund_settings, history, set_active
 from knowdefeat_pipeline.store.session import open_session
 from knowdefeat_pipeline.store.simulation import remove_simulated
-from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Family, settle, stale_days
+from knowdefeat_pipeline.store.staleness import MARKET, RANKING, Family, Staleness, settle, stale_days
 from knowdefeat_pipeline.store.tables import stored
 from knowdefeat_pipeline.store.trades import load_trades
 from tests.faults.earlier import make
@@ -61,6 +61,13 @@ def fill(connection: psycopg.Connection, table: str, found: list[tuple]) -> None
     names = columns(table)
     with connection.cursor() as cursor:
         cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", found)
+
+
+def stale_before_positions(connection: psycopg.Connection) -> Staleness:
+    """What is stale, asked of a schema that knows of no open positions yet."""
+    connection.execute("CREATE TEMP TABLE positions (entry_time timestamptz, recorded_xid xid8)")
+    connection.execute("CREATE TEMP TABLE position_marks (marked_at timestamptz, recorded_xid xid8)")
+    return stale_days(connection, RANKING, END)
 
 
 @pytest.mark.long
@@ -268,7 +275,7 @@ def test_days_computed_before_the_upgrade_are_stale_and_settle_to_a_clean_recomp
         mark_computed(connection, hours[-1].date())
     make(empty_database, "0018")
     with connect(empty_database) as connection:
-        stale = stale_days(connection, RANKING, END)
+        stale = stale_before_positions(connection)
         assert (stale.first, stale.last) == (END.date() - timedelta(days=3), END.date() - timedelta(days=1))
     migrations.upgrade(empty_database)
     days.compute_stale(empty_database, END)
@@ -292,7 +299,7 @@ def test_another_capital_counts_from_the_first_trade_of_its_bot_on(empty_databas
         mark_computed(connection, hours[-1].date())
     make(empty_database, "0018")
     with connect(empty_database) as connection:
-        stale = stale_days(connection, RANKING, END)
+        stale = stale_before_positions(connection)
         assert (stale.first, stale.last) == (hours[-1].date(), END.date() - timedelta(days=1))
 
 
@@ -493,7 +500,7 @@ def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_datab
         terms = "SELECT DISTINCT quantity, contract_multiplier, contract_type, funding, entry_fee, exit_fee, exits FROM trades"
         assert connection.execute(terms).fetchall() == [(None, 1, "linear", 0, None, None, 1)]
         assert connection.execute("SELECT * FROM input_changes ORDER BY 1, 2").fetchall() == changes
-        assert stale_days(connection, RANKING, END).days == ()
+        assert stale_before_positions(connection).days == ()
         close = (
             "UPDATE trades SET status = 'closed', exit_time = '2025-02-28', exit_price = 6 WHERE source_trade_id = %s"
         )
