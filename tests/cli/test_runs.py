@@ -24,7 +24,10 @@ def test_what_closed_before_the_first_partition_hinders_nobody_who_has_not_asked
         day_range(settings, (TRADED[0], TRADED[0]), TODAY, None, None, False)
 
 
-@pytest.mark.parametrize("command", [["export", "trades"], ["backtest"], ["backtest", "funds"], ["weights", "adjust"]])
+@pytest.mark.parametrize(
+    "command", [["export", "trades"], ["backtest"], ["backtest", "funds"], ["weights", "adjust"], ["run"]]
+)
 def test_days_in_the_wrong_order_are_told(shell: Shell, command: list[str]) -> None:
     told = shell(*command, "--from", "2026-01-02", "--to", "2026-01-01", status=1)
     assert "--from 2026-01-02 lies after --to 2026-01-01; exchange them." in " ".join(told.split())
+    assert "none yet" in shell()  # nor was the demo loaded

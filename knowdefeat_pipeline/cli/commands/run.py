@@ -14,7 +14,7 @@ from rich.text import Text
 from knowdefeat_pipeline.cli.commands.simulate import load_demo
 from knowdefeat_pipeline.cli.commands.trades import load
 from knowdefeat_pipeline.cli.database import current_time, upgraded_url
-from knowdefeat_pipeline.cli.options import AllDays, From, Json, To
+from knowdefeat_pipeline.cli.options import AllDays, From, Json, To, check_order
 from knowdefeat_pipeline.cli.runs import bring_up_to_date, compute_market, day_range, materialise
 from knowdefeat_pipeline.cli.trade_files import FileOptions, with_file_options
 from knowdefeat_pipeline.cli.views.checks import show_checks
@@ -48,6 +48,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Load trades, materialise the chain as one Dagster run, and print the ranking."""
+    check_order(from_, to)  # before anything is loaded
     settings = Settings.from_environment()
     url = upgraded_url(settings)
     if trades is not None:
