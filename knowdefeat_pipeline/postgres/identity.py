@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from knowdefeat_pipeline.errors import KnowDefeatError
 from knowdefeat_pipeline.postgres.catalogue import without_triggers
-from knowdefeat_pipeline.postgres.connection import connect, query
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable, connect, query
 
 TABLE = "cluster_identity"
 
@@ -225,7 +225,13 @@ def _origin(noted: Server | None, present: Server, was_written_here: bool) -> Or
 def _control_data(connection: psycopg.Connection, tells: bool) -> tuple[int | None, int | None]:
     if not tells:
         return None, None
-    ((system_identifier, timeline),) = connection.execute(
-        "SELECT s.system_identifier, c.timeline_id FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
-    ).fetchall()
+    try:
+        ((system_identifier, timeline),) = connection.execute(
+            "SELECT s.system_identifier, c.timeline_id FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
+        ).fetchall()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnreachable(
+            f"The database's server runs, and cannot read its own files: {error}. Let the account that it runs as pass "
+            "through each folder above them: chmod o+x"
+        ) from error
     return system_identifier, timeline

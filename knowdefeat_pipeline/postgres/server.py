@@ -120,11 +120,14 @@ class EmbeddedPostgres:
 
     def ensure_running(self) -> str:
         """The URL of the running server's database for its first user, after starting the server if need be (initdb the
-        first time).
+        first time). One that runs and was cut off from its files by a chmod of a folder above them reaches them again.
 
         Raises EmbeddedPostgresError.
         """
-        return self.find() or self._start()
+        found = self.find()
+        if found and (account := self._account()):
+            self._make_reachable(account)
+        return found or self._start()
 
     def url_as(self, role: str) -> str:
         """The same URL for a role that our own programs log in as (see `roles.prepare`)."""

@@ -18,7 +18,10 @@ import pytest
 from filelock import FileLock
 from psycopg.conninfo import conninfo_to_dict
 
+from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres import server as embedded
+from knowdefeat_pipeline.postgres.connection import DatabaseUnreachable
+from knowdefeat_pipeline.postgres.identity import require_own
 from knowdefeat_pipeline.postgres.server import EmbeddedPostgres, EmbeddedPostgresError
 from knowdefeat_pipeline.settings import ROOT
 
@@ -398,6 +401,25 @@ def test_a_cluster_that_root_restored_is_given_back(cluster: EmbeddedPostgres) -
         os.chown(path, 0, 0)
     assert value(cluster.ensure_running(), "SELECT 1") == 1
     assert cluster.data.stat().st_uid != 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who runs the server as oneself passes through one's own folders")
+def test_a_server_that_was_cut_off_from_its_files_says_so_and_reaches_them_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    postgres = EmbeddedPostgres(home)
+    url = postgres.ensure_running()
+    try:
+        migrations.upgrade(url)
+        require_own(url)
+        tmp_path.chmod(0o700)
+        with pytest.raises(DatabaseUnreachable, match=r"cannot read its own files: could not open .*chmod o\+x"):
+            require_own(url)
+        assert postgres.ensure_running() == url
+        require_own(url)
+        assert tmp_path.stat().st_mode & 0o777 == 0o701
+    finally:
+        postgres.stop()
 
 
 def test_without_the_wheel_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
