@@ -21,7 +21,7 @@ Columns: TypeAlias = dict[str, Array]
 numbers that may be missing floats (NaN: none)."""
 
 INSTANTS = ("as_of", "first_exit", "last_exit", "window_first_exit", "drawdown_since")
-TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "variable", "verdict")
+TEXTS = ("ticker", "main_ticker", "main_direction", "reason", "time_window", "variable")
 RANKS = ("rank",)
 
 

@@ -367,7 +367,9 @@ def _arrow_types() -> "dict[int, pa.DataType]":
         "timestamp": pa.timestamp("us"),
         "timestamptz": pa.timestamp("us", tz="UTC"),
     }
-    lists = {postgres_types[n].array_oid: pa.list_(types[n]) for n in ("int4", "int8", "float8", "text", "date")}
+    lists = {
+        postgres_types[n].array_oid: pa.list_(types[n]) for n in ("int2", "int4", "int8", "float8", "text", "date")
+    }
     return {postgres_types[name].oid: kind for name, kind in types.items()} | lists
 
 

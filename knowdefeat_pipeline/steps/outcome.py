@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Literal
@@ -68,7 +68,9 @@ class DayRows:
     def of_day(self, day: date) -> DayRows:
         """Those of one day."""
         ends = {day: self.ends[day]} if day in self.ends else {}
-        return DayRows(chosen(self.columns, np.isin(self.columns["as_of"], micros([*ends.values()]))), ends)
+        return replace(
+            self, columns=chosen(self.columns, np.isin(self.columns["as_of"], micros([*ends.values()]))), ends=ends
+        )
 
     def frame(self) -> pd.DataFrame:
         """The rows with their days as a frame."""

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain, islice
 
 import numpy as np
+import pandas as pd
 
 from knowdefeat_pipeline.core.rows import TEXTS, Columns, joined
 from knowdefeat_pipeline.core.schema import TABLES
@@ -16,7 +17,7 @@ from knowdefeat_pipeline.core.skill.evidence import Said, said_by
 from knowdefeat_pipeline.core.skill.judgement import judged, numbered_by_leaders
 from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.panel import Panel
-from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, Window
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, WORDS, Window
 from knowdefeat_pipeline.core.units import DAY, Ints, day_start, last_day, micros
 from knowdefeat_pipeline.postgres.connection import one_transaction
 from knowdefeat_pipeline.steps.in_parts import copy_by_parts
@@ -60,7 +61,7 @@ def compute_skill(session: Session, first: date, last: date, metrics: MeasuredDa
         (leaders,) = asked.fetchall()
         parts = _parts([*ends.values()], said, partial(_numbers, session.memory, leaders))
         rows = copy_by_parts(connection, "bot_skill", parts, ends, fleet_rows)
-    return StepResult("bot_skill", first, last, DayRows(rows, ends), marks=marked(noted, own))
+    return StepResult("bot_skill", first, last, _Judged(rows, ends), marks=marked(noted, own))
 
 
 def _numbers(memory: Memory | None, leaders: Leaders, panel: Panel) -> Ints:
@@ -93,6 +94,14 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], numbers: Numbe
     of_end, of_window = np.divmod(of_part, len(WINDOWS))
     rows = joined(parts) | {"as_of": micros(ends)[of_end], "time_window": np.array([*WINDOWS], object)[of_window]}
     return {name: rows[name] for name in COLUMNS}
+
+
+class _Judged(DayRows):
+    """Rows of which a frame has the verdicts in words."""
+
+    def frame(self) -> pd.DataFrame:
+        frame = super().frame()
+        return frame.assign(verdict=pd.array(WORDS[frame["verdict"].to_numpy(np.int16)], dtype="str"))
 
 
 class _Results:

@@ -9,6 +9,7 @@ from adbc_driver_manager import DataError
 from knowdefeat_pipeline.core.market.timeframes import BarError
 from knowdefeat_pipeline.core.schema import OPEN_POSITIONS, SLOW_NAMES, TABLES
 from knowdefeat_pipeline.core.simulation.bots import simulate
+from knowdefeat_pipeline.core.skill.verdicts import WORDS
 from knowdefeat_pipeline.postgres import migrations
 from knowdefeat_pipeline.postgres.connection import connect
 from knowdefeat_pipeline.sources.canonical import explain
@@ -507,6 +508,42 @@ def test_trades_from_before_their_terms_were_kept_say_what_they_said(empty_datab
         connection.execute(close, ["open"])
         connection.execute(close, ["unsized"])
         assert connection.execute(bases).fetchall()[3:] == [("open", 1000.0, "computed"), ("unsized", 4.5, "stated")]
+
+
+def test_verdicts_in_words_are_the_same_by_their_codes(empty_database: str) -> None:
+    """From 0047 to 0048: every sentence comes back; what is none of them is computed again."""
+    make(empty_database, "0047")
+    count, said = len(WORDS), "SELECT bot_id, verdict FROM bot_skill WHERE day = '2025-02-26' ORDER BY 1"
+    zeros = [0] * count
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id) SELECT generate_series(0, %s)", (count - 1,))
+        mark_computed(connection, date(2025, 2, 26))
+        connection.execute(
+            "INSERT INTO bot_skill_rows (day, time_window, bot_id, trades, edge, edge_low, edge_high, p_skill, verdict)"
+            " VALUES ('2025-02-26', 'lifetime', %s, %s, %s, %s, %s, %s, %s)",
+            ([*range(count)], zeros, zeros, zeros, zeros, zeros, WORDS.tolist()),
+        )
+        before = connection.execute(said).fetchall()
+    assert before == [*enumerate(WORDS.tolist())]
+    make(empty_database, "0048")
+    with connect(empty_database) as connection:
+        assert connection.execute(said).fetchall() == before
+        assert stale_days(connection, RANKING, END).days == ()
+
+
+def test_a_verdict_that_is_no_longer_said_is_said_anew(empty_database: str) -> None:
+    make(empty_database, "0047")
+    with connect(empty_database) as connection:
+        connection.execute("INSERT INTO bots (bot_id) VALUES (1)")
+        mark_computed(connection, date(2025, 2, 26))
+        connection.execute(
+            "INSERT INTO bot_skill_rows (day, time_window, bot_id, trades, edge, edge_low, edge_high, p_skill, verdict)"
+            " VALUES ('2025-02-26', 'lifetime', '{1}', '{9}', '{0}', '{0}', '{0}', '{0.5}', '{who knows}')"
+        )
+    make(empty_database, "0048")
+    with connect(empty_database) as connection:
+        assert connection.execute("SELECT bot_id, verdict FROM bot_skill").fetchall() == [(1, None)]
+        assert stale_days(connection, RANKING, END).days == tuple(date(2025, 2, day) for day in (26, 27, 28))
 
 
 COLUMNS_OF_TRADES = (

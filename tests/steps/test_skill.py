@@ -10,6 +10,7 @@ import pytest
 
 from knowdefeat_pipeline.core.simulation.bots import simulate
 from knowdefeat_pipeline.core.skill.replay import judge_trades
+from knowdefeat_pipeline.core.skill.verdicts import WORDS
 from knowdefeat_pipeline.postgres.connection import close_idle, connect
 from knowdefeat_pipeline.sources.frames import read_frame
 from knowdefeat_pipeline.steps.skill import compute_skill
@@ -135,6 +136,17 @@ def test_the_step_alone_looks_at_every_month(fleet: str) -> None:
     with open_session(fleet) as session:
         compute_skill(session, LAST, LAST)
     assert rows(fleet, LAST, LAST) == before
+
+
+def test_verdicts_are_written_as_codes_of_which_the_database_has_the_words(fleet: str) -> None:
+    with open_session(fleet) as session:
+        written = compute_skill(session, LAST - timedelta(days=1), LAST)
+    for found in (written.rows, written.last_rows):
+        by_bot = found[found["day"] == LAST].sort_values(["bot_id", "time_window"])
+        assert by_bot["verdict"].tolist() == [row[9] for row in rows(fleet, LAST, LAST)]
+    with connect(fleet) as connection:
+        words = connection.execute("SELECT code, verdict FROM skill_verdicts ORDER BY code").fetchall()
+    assert words == [*enumerate(WORDS.tolist())]
 
 
 def test_days_without_metrics_have_no_skill(fleet: str) -> None:

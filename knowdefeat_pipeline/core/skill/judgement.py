@@ -11,7 +11,7 @@ from knowdefeat_pipeline.core.skill.daily_results import DailyResults
 from knowdefeat_pipeline.core.skill.evidence import Evidence, evidence
 from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.posterior import skill
-from knowdefeat_pipeline.core.skill.verdicts import verdicts
+from knowdefeat_pipeline.core.skill.verdicts import WORDS, verdict_codes
 from knowdefeat_pipeline.core.units import Array, Ints
 
 
@@ -27,7 +27,8 @@ def judge(results: DailyResults, strategies: Mapping[int, str]) -> pd.DataFrame:
     [[7, 60, 'good']]
     """
     of = evidence(results)
-    return pd.DataFrame(judged(of, strategy_numbers(of.bot, strategies)))
+    table = pd.DataFrame(judged(of, strategy_numbers(of.bot, strategies)))
+    return table.assign(verdict=WORDS[table["verdict"]])
 
 
 def strategy_numbers(bots: Ints, strategies: Mapping[int, str]) -> Ints:
@@ -53,19 +54,19 @@ def numbered(keys: Array) -> Ints:
 
 
 def judged(of: Evidence, strategy: Ints, luck: Luck | None = None) -> dict[str, Array]:
-    """The columns of `judge`, from what the bots' results say and the numbers of their strategies; and the
-    fleet's `p_same_edge`, in every row. `luck`: as `skill` takes it."""
+    """The columns of `judge`, from what the bots' results say and the numbers of their strategies, the verdict as its
+    code; and the fleet's `p_same_edge`, in every row. `luck`: as `skill` takes it."""
     found = skill(of, strategy, luck)
     traded = np.flatnonzero(of.trades)
     order = traded[np.argsort(of.bot[traded])]
-    columns = {
+    columns: dict[str, Array] = {
         "bot_id": of.bot,
         "trades": of.trades,
         "edge": found.edge,
         "edge_low": found.edge_low,
         "edge_high": found.edge_high,
         "p_skill": found.p_skill,
-        "verdict": verdicts(of, found.p_skill),
+        "verdict": verdict_codes(of, found.p_skill),
         "p_same_edge": np.full(len(of), found.p_same_edge),
     }
     return {name: values[order] for name, values in columns.items()}

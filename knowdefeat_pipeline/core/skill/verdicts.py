@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from knowdefeat_pipeline.core.skill.evidence import LEAST_OF_A_KIND, Evidence
 from knowdefeat_pipeline.core.units import Floats, Texts
@@ -23,18 +24,17 @@ _LACKING = [
     for count in range(LEAST_OF_A_KIND)
 ]
 WORDS: Texts = np.array([*_JUDGED, *_LACKING], object)
-"""Every verdict."""
+"""Every verdict, by its code: the same as in the table `skill_verdicts`."""
 
 
-def verdicts(of: Evidence, p_skill: Floats) -> Texts:
-    """Each bot's skill in words: good (p_skill at least .95), likely good (.8), cannot be told from luck, likely losing
-    (at most .2), losing (.05); of a bot that is not proven, what it lacks: one that never closes a loss proves nothing,
-    nor does one that never won.
+def verdict_codes(of: Evidence, p_skill: Floats) -> NDArray[np.int16]:
+    """The codes of each bot's skill in words: good (p_skill at least .95), likely good (.8), cannot be told from luck,
+    likely losing (at most .2), losing (.05); of a bot that is not proven, what it lacks: one that never closes a loss
+    proves nothing, nor does one that never won.
     """
     passed = (p_skill > LOSING, p_skill > LIKELY_LOSING, p_skill >= LIKELY_GOOD, p_skill >= GOOD)
     lacks_wins = np.where(of.wins < LEAST_OF_A_KIND, len(_JUDGED) + LEAST_OF_A_KIND + of.wins, np.sum(passed, axis=0))
-    words: Texts = WORDS[np.where(of.losses < LEAST_OF_A_KIND, len(_JUDGED) + of.losses, lacks_wins)]
-    return words
+    return np.where(of.losses < LEAST_OF_A_KIND, len(_JUDGED) + of.losses, lacks_wins).astype(np.int16)
 
 
 def false_share(p_skill: Collection[float]) -> float | None:

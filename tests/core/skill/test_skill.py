@@ -13,7 +13,7 @@ from knowdefeat_pipeline.core.skill.evidence import Evidence, Said, evidence, re
 from knowdefeat_pipeline.core.skill.judgement import judge, judged, strategy_numbers
 from knowdefeat_pipeline.core.skill.luck import Luck
 from knowdefeat_pipeline.core.skill.posterior import Skill, _mixture, skill
-from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, false_share, verdicts
+from knowdefeat_pipeline.core.skill.verdicts import WINDOWS, WORDS, false_share, verdict_codes
 
 EFFECTS = np.array([0.5, 0.3, 0.1, 0.0, -0.1, -0.3])
 BOT, TRADE = np.repeat(np.arange(6), 60), np.tile(np.arange(60), 6)
@@ -46,7 +46,12 @@ def test_a_bot_that_never_lost_is_not_proven() -> None:
     found = skill(of, TWO)
     assert found.p_skill.round(6).tolist() == [0.680831, 0.987978, 0.855964, 0.320573, 0.114189, 0.010621]
     words = ["cannot be judged: 0 closed losses", "good", "likely good"]
-    assert verdicts(of, found.p_skill).tolist() == [*words, "cannot be told from luck", "likely losing", "losing"]
+    assert WORDS[verdict_codes(of, found.p_skill)].tolist() == [
+        *words,
+        "cannot be told from luck",
+        "likely losing",
+        "losing",
+    ]
 
 
 def test_a_constant_changes_nothing() -> None:
@@ -70,7 +75,7 @@ def test_without_a_proven_bot_there_is_only_the_prior() -> None:
     assert found.p_skill.tolist() == [0.5, 0.5]
     assert found.edge.tolist() == [0.0, 0.0]
     assert found.edge_low == pytest.approx(-found.edge_high)
-    assert verdicts(of, found.p_skill).tolist() == [
+    assert WORDS[verdict_codes(of, found.p_skill)].tolist() == [
         "cannot be judged: 0 closed losses",
         "cannot be judged: 1 closed loss",
     ]
@@ -78,7 +83,7 @@ def test_without_a_proven_bot_there_is_only_the_prior() -> None:
 
 def test_a_bot_that_never_won_lacks_wins() -> None:
     of = evidence(DailyResults.of_columns(np.zeros(30, int), np.arange(30), -1.0 - np.arange(30) % 3))
-    assert verdicts(of, np.array([0.5])).tolist() == ["cannot be judged: 0 closed wins"]
+    assert WORDS[verdict_codes(of, np.array([0.5]))].tolist() == ["cannot be judged: 0 closed wins"]
 
 
 def test_whether_bots_can_be_told_apart() -> None:
