@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import math
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from fastapi import Request, Response
 JSON = "application/json"
 MOST_BYTES = 2**24  # of bodies that are held, those asked for last
 WORTH_PACKING = 1000  # bytes from which on a body is gzipped for who takes it so
+TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))")  # q=0: not at all
 PACKING = 6  # of 9: the last few percent take twice the time
 
 
@@ -107,13 +109,15 @@ class AnswerCache:
 def respond(request: Request, answer: Answer, etag: str) -> Response:
     """The answer, or 304 where whoever asks has it."""
     headers = {"ETag": etag, "Cache-Control": "no-cache", **answer.headers}
+    packable = len(answer.body) >= WORTH_PACKING
+    if packable:  # in either form: what a proxy keeps of one is not for whoever asks for the other
+        headers["Vary"] = "Accept-Encoding"
     asked = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if etag in asked or "*" in asked:
         return Response(status_code=304, headers=headers)
-    if len(answer.body) < WORTH_PACKING or "gzip" not in request.headers.get("accept-encoding", ""):
+    if not (packable and TAKES_GZIP.search(request.headers.get("accept-encoding", ""))):
         return Response(answer.body, media_type=answer.media_type, headers=headers)
-    packed = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-    return Response(answer.packed, media_type=answer.media_type, headers=headers | packed)
+    return Response(answer.packed, media_type=answer.media_type, headers=headers | {"Content-Encoding": "gzip"})
 
 
 def as_json(value: Any, headers: Mapping[str, str] | None = None) -> Answer:

@@ -1,5 +1,6 @@
 """`knowdefeat evaluate beliefs` from a file to a file, without a database."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def test_a_simulated_history_is_judged_from_outside(
     answer = tmp_path / "weights.csv"
     assert evaluate(monkeypatch, "--outcomes", outcomes, "--out", answer) == 0
     assert "400 times, 3,200 rows" in " ".join(capsys.readouterr().out.split())
+    assert evaluate(monkeypatch, "--outcomes", outcomes, "--out", tmp_path / "again.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"times": 400, "strategies": 8, "rows": 3200}
+    assert (tmp_path / "again.csv").read_bytes() == answer.read_bytes()
     table = pd.read_csv(answer)
     assert list(table.columns) == ["time", "strategy_id", "weight", "p_win", "edge", "exposure"]
     weights = table.pivot(index="time", columns="strategy_id", values="weight").to_numpy()

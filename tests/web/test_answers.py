@@ -55,12 +55,13 @@ def test_no_more_is_held_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch)
     assert cache._locks.keys() == cache._held.keys()
 
 
-@pytest.mark.parametrize(("accepts", "body", "packed"), [("br, gzip", b"a" * 2000, True), ("gzip", b"a", False), ("", b"a" * 2000, False)])  # fmt: skip
+@pytest.mark.parametrize(("accepts", "body", "packed"), [("br, gzip", b"a" * 2000, True), ("gzip;q=0.5", b"a" * 2000, True), ("br, gzip;q=0", b"a" * 2000, False), ("gzip;q=0.0, br", b"a" * 2000, False), ("gzip", b"a", False), ("", b"a" * 2000, False)])  # fmt: skip
 def test_a_body_is_gzipped_for_who_takes_it_so(accepts: str, body: bytes, packed: bool) -> None:
     headers = [(b"accept-encoding", accepts.encode())]
     told = Answer(body)
     answer = respond(Request({"type": "http", "headers": headers}), told, told.etag)
     assert (answer.headers.get("content-encoding") == "gzip") is packed
+    assert (answer.headers.get("vary") == "Accept-Encoding") is (len(body) >= 1000)
     assert (gzip.decompress(bytes(answer.body)) if packed else answer.body) == body
     assert answer.headers["content-length"] == str(len(answer.body))
     assert told.packed is told.packed  # once for all

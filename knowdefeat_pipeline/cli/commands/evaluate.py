@@ -100,6 +100,7 @@ def beliefs(
         str | None,
         typer.Option(help="A unit of time: a number, or 1h, 1d, … for timestamps. By default each time is one more."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Weights and beliefs of strategies before each time of a history of outcomes, learned from earlier rows alone.
 
@@ -114,6 +115,9 @@ def beliefs(
     table = replay_beliefs(history, Rules(), method, _unit(unit, history["time"]))
     write_table(table, output)
     count = history["time"].nunique()
+    if json:
+        print_json({"times": count, "strategies": history["strategy_id"].nunique(), "rows": len(table)})
+        return
     out.print(f"{output}: what was held before each of {counted(count, 'time')}, {counted(len(table), 'row')}")
 
 
