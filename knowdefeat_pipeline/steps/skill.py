@@ -86,8 +86,11 @@ def _rows(ends: Sequence[datetime], said: Iterable[Said[Window]], numbers: Numbe
     for each in said:
         if each.panel is not panel:
             panel, number = each.panel, numbers(each.panel)
+        by_days = dict[int, Columns]()  # windows in which the same days lie say the same: in a young fleet both
         for window, of in each.of.items():
-            parts.append(judged(of, number[: len(of)], each.luck.setdefault(window, Luck())))
+            if len(of.daily) not in by_days:
+                by_days[len(of.daily)] = judged(of, number[: len(of)], each.luck.setdefault(window, Luck()))
+            parts.append(by_days[len(of.daily)])
     if not parts:
         return {name: np.empty(0, object if name in TEXTS else None) for name in COLUMNS}
     of_part = np.repeat(np.arange(len(parts)), [len(part["bot_id"]) for part in parts])

@@ -74,6 +74,15 @@ def test_days_say_what_their_trades_say(computed: str, back: int) -> None:
         assert [found[bot][9] for bot in found] == judged["verdict"].tolist()
 
 
+def test_windows_in_which_the_same_days_lie_say_the_same(computed: str) -> None:
+    """As long as no result is older than 90 days, to the bit; from then on each says what its own days say."""
+    for age, alike in ((45, True), (89, True), (90, False)):  # whole days before the day that is looked at
+        found = rows(computed, day := FIRST + timedelta(days=age), day)
+        by_window = [[row[4:] for row in found if row[3] == window] for window in ("lifetime", "90 days")]
+        assert len(by_window[0]) == 10
+        assert (by_window[0] == by_window[1]) is alike
+
+
 def test_deleting_what_came_later_changes_no_bit(fleet: str) -> None:
     rng = np.random.default_rng(11)
     for back in sorted(rng.integers(5, 55, 3).tolist()):
