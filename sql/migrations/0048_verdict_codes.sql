@@ -1,4 +1,4 @@
--- What is said of a bot's skill is one of few sentences: rows keep its number, half the bytes of which a live batch writes.
+-- What is said of a bot's skill is one of few sentences: rows keep its number.
 
 CREATE TABLE skill_verdicts (
     code    smallint PRIMARY KEY,
